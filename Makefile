@@ -1,0 +1,68 @@
+# Everything that one does with this checkout. Each target does its own set-up, from a bare checkout on.
+
+PYTHON ?= python3
+EXPERIMAESTRO_VERSION := 2.7.0
+
+BIN := .venv/bin
+STAMP := .venv/.installed
+# The real experimaestro (GPL) is run, never imported, so it lives in a venv of its own.
+PEER := .venvs/experimaestro
+PEER_STAMP := $(PEER)/.installed-$(EXPERIMAESTRO_VERSION)
+
+# What decides and does no I/O: every branch of it is tested.
+PURE := xpm_remote/settings/*,xpm_remote/model/*,xpm_remote/rpc/protocol.py,xpm_remote/link/command.py,$\
+	xpm_remote/link/startup.py,xpm_remote/link/ssh_*.py,xpm_remote/session/state.py,$\
+	xpm_remote/session/target.py,xpm_remote/ui/text.py,xpm_remote/ui/views.py,$\
+	xpm_remote/ui/document.py,xpm_remote/ui/plain.py
+
+.PHONY: help venv check format test demo bench svg lock clean
+
+help: ## Say what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+venv: $(STAMP) ## Make .venv, with xpm-remote and what development needs
+
+$(STAMP): pyproject.toml requirements/dev.in requirements/dev.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check \
+		--editable . --requirement requirements/dev.in --constraint requirements/dev.txt
+	@touch $@
+
+$(PEER_STAMP):
+	$(PYTHON) -m venv $(PEER)
+	$(PEER)/bin/pip install --quiet --disable-pip-version-check experimaestro==$(EXPERIMAESTRO_VERSION)
+	@touch $@
+
+check: $(STAMP) ## Format, lint, types, layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(STAMP) ## Format the code, and mend what can be mended by itself
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+test: $(STAMP) $(PEER_STAMP) ## All tests; needs docker, podman, or XPM_TEST_SSH=local
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest $(ARGS)
+	$(BIN)/coverage report --include='$(PURE)' --fail-under=100
+
+demo: $(STAMP) $(PEER_STAMP) ## The main job: real jobs on a real SSH server, in the live dashboard
+	$(BIN)/python demo/run.py $(ARGS)
+
+bench: $(STAMP) $(PEER_STAMP) ## Our time, CPU and memory as ratios to the peer's, in one run
+	$(BIN)/python benchmarks/compare.py $(ARGS)
+
+svg: $(STAMP) $(PEER_STAMP) ## The picture in the README, taken from the demo
+	$(BIN)/python demo/run.py --svg docs/dashboard.svg
+
+lock: ## Pin anew what development needs
+	rm -rf .venvs/lock
+	$(PYTHON) -m venv .venvs/lock
+	.venvs/lock/bin/pip install --quiet --requirement requirements/dev.in --editable .
+	{ sed -n '/^#/p' requirements/dev.txt; .venvs/lock/bin/pip freeze --exclude-editable; } > .venvs/lock/dev.txt
+	mv .venvs/lock/dev.txt requirements/dev.txt
+
+clean: ## Remove what was made
+	rm -rf .venv .venvs .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage dist build

@@ -1,0 +1,1 @@
+"""Speed, measured as ratios to the peer in one run: ``make bench``."""

@@ -1,0 +1,274 @@
+"""The demo: real jobs of the real experimaestro behind a real SSH server, watched as a person would.
+
+    make demo                                           until Ctrl-C
+    make demo ARGS='--duration 20'                      for 20 seconds
+    make demo ARGS='-- --once --format json'            whatever stands after -- goes to ssh-monitor
+    make svg                                            the picture in the README
+
+Everything lives in a temporary folder, listens on loopback only, and is gone at the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import shlex
+import signal
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncssh
+import yaml
+
+HERE = Path(__file__).resolve().parent
+DEFAULT_VENV = HERE.parent / ".venvs" / "experimaestro"
+WORKSPACE_ID = "my-cluster"
+LOOPBACK = "127.0.0.1"
+
+START_LIMIT = 60.0
+"""Seconds for the SSH server and the experiment to start: imports from a cold disk."""
+
+END_LIMIT = 10.0
+"""Seconds for each of them to end what it started after its stdin was closed; then it is killed."""
+
+INTERRUPT_LIMIT = 10.0
+"""Seconds for the monitor to end after Ctrl-C, which the terminal has sent to it too; then it is told again."""
+
+LOG_LINES = 15
+"""Lines of a log that an error shows."""
+
+INTERRUPTED = (128 + signal.SIGINT, -signal.SIGINT)
+"""How a monitor ends that was interrupted, as it should be."""
+
+
+class DemoError(Exception):
+    """The demo cannot go on; the message is for the person who started it."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Where the demo plays.
+
+    Args:
+        folder: The temporary folder.
+        venv: The venv with the real experimaestro.
+    """
+
+    folder: Path
+    venv: Path
+
+    @property
+    def home(self) -> Path:
+        """The home directory of the make-believe cluster."""
+        return self.folder / "home"
+
+    @property
+    def workspace(self) -> Path:
+        """The workspace there."""
+        return self.home / "experiments"
+
+    @property
+    def settings(self) -> Path:
+        """The settings of the person who watches."""
+        return self.folder / "settings.yaml"
+
+    @property
+    def key(self) -> Path:
+        """The person's private key."""
+        return self.folder / "id_ed25519"
+
+    @property
+    def known_hosts(self) -> Path:
+        """The person's list of host keys."""
+        return self.folder / "known_hosts"
+
+    @property
+    def host_key(self) -> Path:
+        """The cluster's private host key."""
+        return self.folder / "host_key"
+
+    def prepare(self) -> None:
+        """Make folders and keys."""
+        self.home.mkdir()
+        for path in (self.key, self.host_key):
+            key = asyncssh.generate_private_key("ssh-ed25519")
+            path.touch(mode=0o600)
+            key.write_private_key(str(path))
+            key.write_public_key(f"{path}.pub")
+
+    def write_settings(self, port: int) -> None:
+        """Write the settings that lead to the SSH server, and the host key that it has."""
+        host_key = Path(f"{self.host_key}.pub").read_text()
+        self.known_hosts.write_text(f"[{LOOPBACK}]:{port} {host_key}")
+        ssh = {
+            "host": LOOPBACK,
+            "xpm_path": shlex.quote(str(self.venv / "bin" / "experimaestro")),
+            "options": [
+                f"-p {port}",
+                f"-i {shlex.quote(str(self.key))}",
+                f"-o UserKnownHostsFile={shlex.quote(str(self.known_hosts))}",
+                # Whatever the person's own files and agent hold, the demo is the same.
+                "-F none -o IdentityAgent=none",
+            ],
+        }
+        workspace = {"id": WORKSPACE_ID, "path": str(self.workspace), "ssh": ssh}
+        self.settings.write_text(yaml.safe_dump({"workspaces": [workspace]}, sort_keys=False))
+
+
+@contextlib.asynccontextmanager
+async def running(
+    name: str, argv: Sequence[str | Path], stage: Stage
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run a program of the cluster that ends with its stdin; its log is ``name.log``."""
+    with (stage.folder / f"{name}.log").open("wb") as log:
+        process = await asyncio.create_subprocess_exec(
+            *argv,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=log,
+            env={**os.environ, "HOME": str(stage.home)},
+            # Ctrl-C in the terminal is for the monitor.
+            start_new_session=True,
+        )
+    assert process.stdin is not None
+    try:
+        yield process
+    finally:
+        process.stdin.close()
+        try:
+            await asyncio.wait_for(process.wait(), END_LIMIT)
+        except (TimeoutError, asyncio.TimeoutError):
+            process.kill()
+            await process.wait()
+
+
+async def first_line(name: str, process: asyncio.subprocess.Process, stage: Stage) -> str:
+    """Return the line by which a program says that it is ready.
+
+    Raises:
+        DemoError: It ended, or took too long.
+    """
+    assert process.stdout is not None
+    try:
+        line = await asyncio.wait_for(process.stdout.readline(), START_LIMIT)
+    except (TimeoutError, asyncio.TimeoutError):
+        raise DemoError(f"the {name} does not start within {START_LIMIT:g} s") from None
+    if not line:
+        lines = (stage.folder / f"{name}.log").read_text(errors="replace").splitlines()
+        raise DemoError("\n".join([f"the {name} does not start:", *lines[-LOG_LINES:]]))
+    return line.decode().strip()
+
+
+@contextlib.asynccontextmanager
+async def playing(venv: Path) -> AsyncIterator[Stage]:
+    """Have the SSH server and the experiment run, and end them and remove all traces afterwards."""
+    if not (venv / "bin" / "experimaestro").exists():
+        raise DemoError(f"there is no experimaestro in {venv}: `make demo` installs it")
+    with tempfile.TemporaryDirectory(prefix="xpm-remote-demo-") as folder:
+        stage = Stage(Path(folder), venv)
+        stage.prepare()
+        server: list[str | Path] = [sys.executable, HERE / "ssh_server.py"]
+        server += ["--host-key", stage.host_key, "--authorized-keys", f"{stage.key}.pub"]
+        experiment = [venv / "bin" / "python", HERE / "experiment.py", stage.workspace]
+        async with (
+            running("experiment", experiment, stage) as jobs,
+            running("SSH server", server, stage) as sshd,
+        ):
+            stage.write_settings(int(await first_line("SSH server", sshd, stage)))
+            await first_line("experiment", jobs, stage)
+            yield stage
+
+
+async def watch(
+    command: Sequence[str | Path], environ: Mapping[str, str], stopped: asyncio.Future[int]
+) -> int:
+    """Run a command in the foreground until it ends or is to be stopped; give its status.
+
+    Args:
+        command: What to run.
+        environ: Its environment.
+        stopped: Gets the signal by which it is to be stopped.
+    """
+    process = await asyncio.create_subprocess_exec(*command, env=environ)
+    ended = asyncio.create_task(process.wait(), name="monitor")
+    await asyncio.wait({ended, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    if ended.done():
+        return ended.result()
+    if stopped.result() == signal.SIGINT:
+        # Ctrl-C: the terminal has told it as well, and a second time would cut its farewell short.
+        await asyncio.wait({ended}, timeout=INTERRUPT_LIMIT)
+    for number in (signal.SIGINT, signal.SIGKILL):
+        if not ended.done():
+            process.send_signal(number)
+            await asyncio.wait({ended}, timeout=END_LIMIT)
+    return await ended
+
+
+async def play(given: argparse.Namespace) -> int:
+    """Set the stage, watch, clear up; give the exit status."""
+    loop = asyncio.get_running_loop()
+    stopped: asyncio.Future[int] = loop.create_future()
+
+    def stop(number: int) -> None:
+        if not stopped.done():
+            stopped.set_result(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, stop, number)
+
+    ready = asyncio.Event()
+
+    async def show() -> int:
+        async with playing(given.venv.absolute()) as stage:
+            ready.set()
+            if given.duration is not None:
+                loop.call_later(given.duration, stop, signal.SIGTERM)
+            environ = {**os.environ, "XPM_REMOTE_SETTINGS": str(stage.settings)}
+            return await watch(_command(given, stage), environ, stopped)
+
+    showing = asyncio.create_task(show(), name="show")
+    await asyncio.wait({showing, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    if not showing.done() and not ready.is_set():
+        showing.cancel()
+        await asyncio.wait({showing})
+        return INTERRUPTED[0]
+    return await showing
+
+
+def _command(given: argparse.Namespace, stage: Stage) -> list[str | Path]:
+    """Return what runs in the foreground, having said what that is."""
+    if given.svg is not None:
+        return [sys.executable, HERE / "picture.py", WORKSPACE_ID, given.svg.absolute()]
+    words = ["experiments", "ssh-monitor", "--workspace", WORKSPACE_ID, *given.arguments]
+    print(f"{stage.settings}:\n\n{stage.settings.read_text()}", file=sys.stderr)
+    print(f"$ experimaestro {shlex.join(words)}\n", file=sys.stderr)
+    return [Path(sys.executable).with_name("experimaestro"), *words]
+
+
+def main() -> int:
+    """Read the arguments and play; give the exit status."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--duration", type=float, metavar="S", help="end by itself after S seconds")
+    parser.add_argument("--svg", type=Path, metavar="FILE", help="write a picture instead")
+    parser.add_argument(
+        "--venv", type=Path, default=DEFAULT_VENV, help="where the real experimaestro is installed"
+    )
+    parser.add_argument("arguments", nargs="*", help="after --: arguments for ssh-monitor")
+    given = parser.parse_args()
+    try:
+        status = asyncio.run(play(given))
+    except DemoError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0 if status in INTERRUPTED else status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

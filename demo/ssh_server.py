@@ -1,0 +1,226 @@
+"""An SSH server for the demo: no root, no system account, one key that may log in. Needs asyncssh.
+
+It listens on a free loopback port, writes that port as one line to its stdout, and runs commands with
+``/bin/sh -c`` as whoever started it, in the home directory that HOME names. It ends when its stdin does, so
+it never outlives who started it; whatever it runs ends with the connection that asked for it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncssh
+
+LOOPBACK = "127.0.0.1"
+SHELL = "/bin/sh"
+
+CHUNK = 65536
+"""Bytes that are passed on at a time: what a pipe holds."""
+
+DRAIN_LIMIT = 2.0
+"""Seconds for the rest of the output after a command's end: something it left behind may hold the pipe."""
+
+HANGUP_GRACE = 2.0
+"""Seconds for a command to end after SIGHUP, as when a terminal is closed; then it is killed."""
+
+
+async def serve(host_key: Path, authorized_keys: Path) -> None:
+    """Listen until stdin ends or a signal says so, then end every command."""
+    sessions: set[asyncio.Task[None]] = set()
+
+    async def handle(process: asyncssh.SSHServerProcess[bytes]) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        sessions.add(task)
+        try:
+            await run_command(process)
+        finally:
+            sessions.discard(task)
+
+    acceptor = await asyncssh.listen(
+        LOOPBACK,
+        0,
+        server_host_keys=[str(host_key)],
+        authorized_client_keys=str(authorized_keys),
+        process_factory=handle,
+        encoding=None,
+        allow_pty=False,
+        agent_forwarding=False,
+    )
+    async with acceptor:
+        print(acceptor.get_port(), flush=True)
+        await told_to_stop()
+        running = set(sessions)
+        for task in running:
+            task.cancel()
+        if running:
+            await asyncio.wait(running)
+
+
+async def told_to_stop() -> None:
+    """Return at the end of stdin, or at SIGINT or SIGTERM."""
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+
+    def read() -> None:
+        if not os.read(sys.stdin.fileno(), CHUNK):
+            stop.set()
+
+    loop.add_reader(sys.stdin.fileno(), read)
+    await stop.wait()
+    loop.remove_reader(sys.stdin.fileno())
+
+
+class _Exit(asyncio.subprocess.SubprocessStreamProtocol):
+    """The streams of a command, and its end: asyncio's own wait also waits for what it left behind."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(limit=CHUNK, loop=loop)
+        self.event = asyncio.Event()
+
+    def process_exited(self) -> None:
+        """Note the end, which comes before that of the pipes."""
+        super().process_exited()
+        self.event.set()
+
+
+@dataclass(frozen=True)
+class _Child:
+    """A running command."""
+
+    transport: asyncio.SubprocessTransport
+    exited: asyncio.Event
+    stdin: asyncio.StreamWriter
+    stdout: asyncio.StreamReader
+    stderr: asyncio.StreamReader
+
+    @classmethod
+    async def start(cls, command: str | None) -> _Child:
+        """Start a command, or a shell that reads commands from its stdin."""
+        loop = asyncio.get_running_loop()
+        transport, streams = await loop.subprocess_exec(
+            lambda: _Exit(loop),
+            SHELL,
+            *(() if command is None else ("-c", command)),
+            cwd=Path.home(),
+            # A group of its own: so all of it can be ended at once, and Ctrl-C in a terminal passes by.
+            start_new_session=True,
+        )
+        assert streams.stdin is not None
+        assert streams.stdout is not None
+        assert streams.stderr is not None
+        return cls(transport, streams.event, streams.stdin, streams.stdout, streams.stderr)
+
+    @property
+    def status(self) -> int:
+        """The exit status, or less than 0 for a signal; meaningful after its end."""
+        status = self.transport.get_returncode()
+        assert status is not None
+        return status
+
+    def signal(self, number: int) -> None:
+        """Signal the whole group; without effect when nobody is left in it."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.transport.get_pid(), number)
+
+    async def end(self) -> None:
+        """End the command and all that it started, politely and then by force."""
+        self.signal(signal.SIGHUP)
+        with contextlib.suppress(TimeoutError, asyncio.TimeoutError):
+            await asyncio.wait_for(self.exited.wait(), HANGUP_GRACE)
+        self.signal(signal.SIGKILL)
+        await self.exited.wait()
+        self.transport.close()
+
+
+async def run_command(process: asyncssh.SSHServerProcess[bytes]) -> None:
+    """Run what the client asked for until it ends by itself, or until the client is gone."""
+    child = await _Child.start(process.command)
+    talk = asyncio.create_task(_talk(process, child), name="talk")
+    gone = asyncio.create_task(process.channel.wait_closed(), name="gone")
+    try:
+        await asyncio.wait({talk, gone}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        await child.end()
+        talk.cancel()
+        gone.cancel()
+        await asyncio.wait({talk, gone})
+    if not talk.cancelled():
+        _exit(process, talk.result())
+
+
+async def _talk(process: asyncssh.SSHServerProcess[bytes], child: _Child) -> int:
+    """Pass everything on until the command has ended and its output is through; give its status."""
+    feed = asyncio.create_task(_feed(process, child), name="stdin")
+    outputs = {
+        asyncio.create_task(_pass_on(child.stdout, process.stdout), name="stdout"),
+        asyncio.create_task(_pass_on(child.stderr, process.stderr), name="stderr"),
+    }
+    try:
+        await child.exited.wait()
+        await asyncio.wait(outputs, timeout=DRAIN_LIMIT)
+        return child.status
+    finally:
+        for task in (feed, *outputs):
+            task.cancel()
+        # A client that is gone shows in each of them; there is nobody left to be told.
+        await asyncio.gather(feed, *outputs, return_exceptions=True)
+
+
+async def _feed(process: asyncssh.SSHServerProcess[bytes], child: _Child) -> None:
+    """Pass on stdin, its end, and the signals that the client sends in between."""
+    while True:
+        try:
+            data = await process.stdin.read(CHUNK)
+        except asyncssh.SignalReceived as received:
+            name = f"SIG{received.signal}"
+            child.signal(signal.Signals.__members__.get(name, signal.SIGTERM))
+            continue
+        except (asyncssh.BreakReceived, asyncssh.TerminalSizeChanged):
+            continue
+        if not data:
+            break
+        try:
+            child.stdin.write(data)
+            await child.stdin.drain()
+        except ConnectionError:
+            return  # it reads no further, which is its right
+    child.stdin.close()
+
+
+async def _pass_on(source: asyncio.StreamReader, target: asyncssh.SSHWriter[bytes]) -> None:
+    while data := await source.read(CHUNK):
+        target.write(data)
+        await target.drain()
+
+
+def _exit(process: asyncssh.SSHServerProcess[bytes], status: int) -> None:
+    """Tell the client how the command ended."""
+    if status < 0:
+        process.exit_with_signal(signal.Signals(-status).name.removeprefix("SIG"))
+    else:
+        process.exit(status)
+
+
+def main() -> None:
+    """Read the arguments and serve."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--host-key", type=Path, required=True, help="private key of the host")
+    parser.add_argument(
+        "--authorized-keys", type=Path, required=True, help="public keys that may log in"
+    )
+    given = parser.parse_args()
+    asyncio.run(serve(given.host_key, given.authorized_keys))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,152 @@
+"""Running our command line as a person does: another process, a settings file, a terminal or none."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.support.server import Server
+
+COMMAND_LIMIT = 60.0
+"""Seconds for one command: starting the real server on a loaded machine takes a few."""
+END_LIMIT = 10.0
+"""Seconds for a command to end after it was told to."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """How a command ended."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+    @property
+    def error(self) -> str:
+        """The one line of its error."""
+        lines = self.stderr.splitlines()
+        assert len(lines) == 1, f"expected one line of error:\n{self.stderr}"
+        return lines[0]
+
+    @property
+    def document(self) -> Any:
+        """Its output, read as JSON."""
+        return json.loads(self.stdout)
+
+
+class Commands:
+    """Our command line with a home and a settings file of its own.
+
+    Args:
+        folder: Where its files are.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.home = folder / "home"
+        self.home.mkdir()
+        self.settings = folder / "settings.yaml"
+        self._workspaces: list[dict[str, Any]] = []
+        self._write()
+
+    def add(self, workspace_id: str, path: str, **ssh: object) -> str:
+        """Add a workspace to the settings, a remote one if anything is said of ssh; give its id."""
+        workspace: dict[str, Any] = {"id": workspace_id, "path": path}
+        if ssh:
+            workspace["ssh"] = ssh
+        self._workspaces.append(workspace)
+        self._write()
+        return workspace_id
+
+    def add_login(self, server: Server, login: str, path: str, **ssh: object) -> str:
+        """Add a workspace of a user of the test server; give its id, which is the user's name."""
+        given = {"host": server.host, "options": server.ssh_args(login), **ssh}
+        return self.add(str(ssh.pop("id", login)), path, **given)
+
+    def run(self, *arguments: str, limit: float = COMMAND_LIMIT) -> Finished:
+        """Run a command to its end; whatever it does, it does not show a traceback."""
+        done = subprocess.run(
+            self._argv(arguments),
+            env=self._environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=limit,
+            check=False,
+        )
+        assert "Traceback" not in done.stderr, done.stderr
+        return Finished(done.returncode, done.stdout, done.stderr)
+
+    def monitor(self, *arguments: str, limit: float = COMMAND_LIMIT) -> Finished:
+        """Run ``experiments ssh-monitor``."""
+        return self.run("experiments", "ssh-monitor", *arguments, limit=limit)
+
+    @contextmanager
+    def events(self, *arguments: str) -> Iterator[Events]:
+        """Run the events viewer with JSON, until the context ends."""
+        words = ("experiments", "ssh-monitor", "--events-viewer", "--events-format", "json")
+        process = subprocess.Popen(
+            self._argv((*words, *arguments)),
+            env=self._environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            yield Events(process)
+        finally:
+            process.kill()
+            process.communicate()
+
+    def _argv(self, arguments: tuple[str, ...]) -> list[str]:
+        return [sys.executable, "-m", "xpm_remote", *arguments]
+
+    def _environment(self) -> dict[str, str]:
+        environment = {**os.environ, "HOME": str(self.home), "PYTHONWARNINGS": "error"}
+        environment["XPM_REMOTE_SETTINGS"] = str(self.settings)
+        environment.pop("SSH_AUTH_SOCK", None)
+        return environment
+
+    def _write(self) -> None:
+        self.settings.write_text(yaml.safe_dump({"workspaces": self._workspaces}))
+
+
+class Events:
+    """The lines of a running events viewer."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.seen: list[dict[str, Any]] = []
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.seen.append(json.loads(line))
+            yield self.seen[-1]
+
+    def wait_live(self) -> dict[str, Any]:
+        """Read until the link is live; give the line that says so."""
+        for event in self:
+            if event["event"] == "link" and event["phase"] == "live":
+                return event
+        raise AssertionError(f"the events ended: {self.finish()}")
+
+    def stop(self, number: int = signal.SIGINT) -> Finished:
+        """Send a signal and wait for the end."""
+        self.process.send_signal(number)
+        return self.finish()
+
+    def finish(self) -> Finished:
+        """Wait for the end."""
+        stdout, stderr = self.process.communicate(timeout=END_LIMIT)
+        return Finished(self.process.returncode, stdout, stderr)

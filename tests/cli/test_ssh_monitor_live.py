@@ -1,0 +1,232 @@
+"""``ssh-monitor`` while things happen: every change is told, in order, and the end is true."""
+
+from __future__ import annotations
+
+import re
+import signal
+import sys
+from collections import defaultdict
+from typing import Any
+
+import pexpect
+import pytest
+
+from tests.cli.commands import Commands, Events
+from tests.cli.test_ssh_monitor_once import states_on_disk
+from tests.support.fakes import install_fake_monitor
+from tests.support.polling import wait_until
+from tests.support.proxy import Proxy
+from tests.support.server import Server
+from tests.support.workspaces import RealWorkspace
+
+BURST = {
+    "generate": {"experiments": 2, "jobs": 200, "states": ["waiting"]},
+    "burst": {"after": "get_jobs", "count": 2, "seconds": 0.8, "final": ["done", "error"]},
+}
+"""200 jobs that run and end within a second, once both experiments were asked for."""
+
+ORDER = ["waiting", "ready", "scheduled", "running", "done", "error"]
+REMOTE_END = 10.0
+"""Seconds for the remote side to end after us."""
+SCREEN_LIMIT = 30
+"""Seconds for something to appear on the screen."""
+
+
+def histories(events: list[dict[str, Any]]) -> dict[str, list[str]]:
+    """Collect the states of each job, as they were told."""
+    told: dict[str, list[str]] = defaultdict(list)
+    for event in events:
+        if event["event"] == "job":
+            told[event["id"]].append(event["state"])
+    return told
+
+
+def read_until_final(events: Events, number: int) -> dict[str, list[str]]:
+    """Read until so many jobs have ended."""
+    ended: set[str] = set()
+    for event in events:
+        if event["event"] == "job" and event["state"] in ("done", "error"):
+            ended.add(event["id"])
+            if len(ended) == number:
+                return histories(events.seen)
+    raise AssertionError(f"only {len(ended)} jobs ended: {events.finish()}")
+
+
+@pytest.fixture
+def monitored(server: Server, real_workspace: RealWorkspace, commands: Commands) -> str:
+    """The id of the real workspace in the settings."""
+    return commands.add_login(server, "alice", real_workspace.path, xpm_path=server.experimaestro)
+
+
+class TestBursts:
+    """200 jobs that change within a second, by a server that can be made to err."""
+
+    @pytest.mark.parametrize("fault", [{}, {"drop": 3}, {"stuck": 2}, {"notify": False}])
+    def test_every_job_is_told(
+        self, server: Server, commands: Commands, fault: dict[str, Any]
+    ) -> None:
+        """Each job gets lines in order, its end once and right, whatever announcements are lost or wrong."""
+        fake = install_fake_monitor(server, {**BURST, "burst": {**BURST["burst"], **fault}})
+        commands.add_login(server, "alice", fake.workspace, xpm_path=fake.xpm_path)
+        with commands.events("--workspace", "alice", "--polling-interval", "1") as events:
+            told = read_until_final(events, 200)
+            final = commands.monitor("--workspace", "alice", "--once")
+        assert final.status == 0
+        assert len(told) == 200
+        for states in told.values():
+            assert [ORDER.index(state) for state in states] == sorted(map(ORDER.index, states))
+            assert sum(state in ("done", "error") for state in states) == 1
+        assert sum(states[-1] == "done" for states in told.values()) == 100
+
+    def test_nothing_is_lost_when_announced(self, server: Server, commands: Commands) -> None:
+        """When every change is announced, every change is told: scheduled, running, and the end."""
+        fake = install_fake_monitor(server, BURST)
+        commands.add_login(server, "alice", fake.workspace, xpm_path=fake.xpm_path)
+        with commands.events("--workspace", "alice") as events:
+            told = read_until_final(events, 200)
+        assert all(states[:2] == ["scheduled", "running"] for states in told.values())
+
+
+def test_real_jobs_end_as_their_files_say(server: Server, commands: Commands) -> None:
+    """After real jobs ran under our eyes, the last states told are those of the files."""
+    server.write("alice", "live/.__experimaestro__", "")
+    path = f"{server.home('alice')}/live"
+    commands.add_login(server, "alice", path, xpm_path=server.experimaestro)
+    with commands.events("--workspace", "alice", "--polling-interval", "2") as events:
+        events.wait_live()
+        experiment = server.start_experiment(
+            "live", "burst", ok=6, fail=2, dep=2, depfail=1, resume=1, giveup=1
+        )
+        for event in events:
+            if event["event"] == "experiment" and event["status"] == "done":
+                break
+        experiment.wait()
+        # What is told after the end of the run: the scheduler forgets why a job was not started.
+        last = {key: states[-1] for key, states in histories(events.seen).items()}
+        for event in events:
+            if event["event"] == "job":
+                last[event["id"]] = event["state"]
+                if event["state"] == "unscheduled":
+                    break
+    on_disk = states_on_disk(server, RealWorkspace(path, "alice", experiment, experiment))
+    assert last == on_disk["burst"]
+
+
+def test_progress_is_told_or_left_out(commands: Commands, monitored: str) -> None:
+    """Progress comes as it is made; with --no-progress it is left out."""
+    with commands.events("--workspace", monitored) as events:
+        progress = next(event for event in events if event["event"] == "progress")
+        assert progress["progress"][0]["description"].startswith("step")
+    with commands.events("--workspace", monitored, "--no-progress") as events:
+        live = events.wait_live()
+        assert live["experiments"] == 2
+        finished = events.stop()
+    assert not any('"progress"' in line.split(",")[0] for line in finished.stdout.splitlines())
+
+
+def test_text_goes_to_a_file(commands: Commands, monitored: str) -> None:
+    """Without a terminal, the monitor prints plain lines."""
+    finished = commands.run(
+        "experiments", "--workspace", monitored, "ssh-monitor", "--request-timeout", "bad"
+    )
+    assert finished.status == 2
+    with commands.events("--workspace", monitored, "--events-format", "text") as events:
+        assert events.process.stdout is not None
+        lines = [events.process.stdout.readline() for _ in range(4)]
+    assert "connecting" in lines[0]
+    assert re.search(r"live: 2 experiments, \d+ jobs", lines[2])
+    assert re.search(r"demo_tasks\.long/[0-9a-f]{8}  \d+% step", lines[3])
+
+
+class TestEnds:
+    """How a monitor ends, and what it leaves behind."""
+
+    @pytest.mark.parametrize(
+        ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+    )
+    def test_signals(
+        self, server: Server, commands: Commands, monitored: str, number: int, status: int
+    ) -> None:
+        """A signal ends it with the usual status, and the remote side with it."""
+        with commands.events("--workspace", monitored) as events:
+            events.wait_live()
+            finished = events.stop(number)
+        assert finished.status == status
+        assert finished.stderr == ""
+        wait_until(lambda: not server.processes("alice"), REMOTE_END, "the remote side to end")
+
+    def test_kill(self, server: Server, commands: Commands, monitored: str) -> None:
+        """Even when it is killed, the remote side ends."""
+        with commands.events("--workspace", monitored) as events:
+            events.wait_live()
+            assert server.processes("alice")
+            events.process.kill()
+            wait_until(lambda: not server.processes("alice"), REMOTE_END, "the remote side to end")
+
+    def test_deaf_server(self, server: Server, commands: Commands) -> None:
+        """A server that ignores the end of its stdin and signals does not keep us."""
+        fake = install_fake_monitor(server, {"deaf": True})
+        commands.add_login(server, "alice", fake.workspace, xpm_path=fake.xpm_path)
+        with commands.events("--workspace", "alice") as events:
+            events.wait_live()
+            assert events.stop().status == 130
+        server.kill_session_processes("alice")
+
+    @pytest.mark.parametrize("reset", [True, False])
+    def test_lost_link(
+        self, server: Server, commands: Commands, real_workspace: RealWorkspace, reset: bool
+    ) -> None:
+        """A cut ends the session with an error of its own, in the stream as on stderr."""
+        login = server.login("alice")
+        with Proxy(server.host, server.port) as proxy:
+            flags = (
+                f"-p {proxy.port} -l {login.user} -i {login.key}"
+                f" -o UserKnownHostsFile={server.known_hosts}"
+                f" -o 'HostKeyAlias=[{server.host}]:{server.port}'"
+            )
+            given = ("-o", flags, "--remote-xpm", server.experimaestro)
+            with commands.events(server.host, real_workspace.path, *given) as events:
+                events.wait_live()
+                proxy.cut(reset=reset)
+                last = list(events)[-1]
+                finished = events.finish()
+        assert finished.status == 14, finished.stderr
+        assert "broke" in finished.error
+        assert (last["event"], last["phase"]) == ("link", "ended")
+
+
+class TestDashboard:
+    """The picture in a terminal."""
+
+    def spawn(self, commands: Commands, *arguments: str, size: tuple[int, int]) -> Any:
+        """Start the dashboard in a terminal of so many lines and columns."""
+        words = ["-m", "xpm_remote", "experiments", "ssh-monitor", *arguments]
+        return pexpect.spawn(
+            sys.executable,
+            words,
+            env={**commands._environment(), "TERM": "xterm-256color"},
+            dimensions=size,
+            encoding="utf-8",
+            timeout=SCREEN_LIMIT,
+        )
+
+    def test_picture_stays(self, commands: Commands, monitored: str) -> None:
+        """The dashboard shows what runs, goes on, and leaves its last picture at Ctrl-C."""
+        child = self.spawn(commands, "--workspace", monitored, size=(24, 80))
+        child.expect("live")
+        child.expect(r"demo_tasks\.long/")
+        child.expect(r"step \d+")
+        child.sendintr()
+        child.expect(pexpect.EOF)
+        child.close()
+        assert child.exitstatus == 130
+        assert "demo_tasks.long/" in child.before
+
+    def test_error_leaves_one_line(self, commands: Commands) -> None:
+        """When nothing was ever seen, the error is all that is left."""
+        child = self.spawn(commands, "no-such-host.invalid", "/d", size=(24, 80))
+        child.expect(pexpect.EOF)
+        child.close()
+        assert child.exitstatus == 10
+        visible = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", child.before).strip().splitlines()
+        assert visible[-1].startswith("xpm-remote: the host name no-such-host.invalid")

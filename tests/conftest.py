@@ -1,0 +1,50 @@
+"""Fixtures that any test may use, and sshd's log in the report of a test that failed with the server."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterator
+
+import pytest
+
+from tests.support.errors import ServerUnavailableError
+from tests.support.launch import start_server
+from tests.support.server import Server
+from tests.support.workspaces import RealWorkspace, make_real_workspace
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The OpenSSH test server, started once a session."""
+    try:
+        started = start_server(tmp_path_factory.mktemp("server"), os.environ)
+    except ServerUnavailableError as error:
+        # Not pytest.fail(): the report would show both exceptions, and so the one line twice.
+        raise pytest.fail.Exception(str(error), pytrace=False) from None
+    yield started
+    started.close()
+
+
+@pytest.fixture(scope="session")
+def real_workspace(server: Server) -> RealWorkspace:
+    """A workspace of alice with a finished experiment, and one that runs as long as the session."""
+    return make_real_workspace(server)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs the test server, so that ``-m "not server"`` leaves it out."""
+    for item in items:
+        if "server" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.server)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Add the end of sshd's log to the report of a failed test that used the server."""
+    report = yield
+    used = getattr(item, "funcargs", {}).get("server")
+    if report.failed and isinstance(used, Server):
+        report.sections.append(("sshd log", used.log_tail()))
+    return report

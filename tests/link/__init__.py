@@ -1,0 +1,1 @@
+"""Tests of reaching the remote process."""

@@ -1,0 +1,271 @@
+"""One job and new evidence of it: what is believed, what is an echo, and what is kept."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.model.builders import (
+    TASK,
+    ZONE,
+    iso,
+    job_record,
+    known_job,
+    moment,
+    progress_event,
+    state_event,
+)
+from xpm_remote.model.entities import Job, Progress
+from xpm_remote.model.events import JobProgressEvent, JobStateEvent
+from xpm_remote.model.merge import with_progress_event, with_record, with_state_event
+from xpm_remote.model.records import JobRecord, ProgressRecord
+from xpm_remote.model.states import State
+
+DONE = known_job(State.DONE, started=10, ended=20)
+
+
+# An end, and the echo of "running" after it
+
+
+@pytest.mark.parametrize("started", [None, 5.0, 10.0, 15.0, 20.0])
+def test_echo_after_the_end(started: float | None) -> None:
+    """A "running" that began when the finished attempt did, or during it, or at no time, changes nothing."""
+    assert with_state_event(DONE, state_event("running", started=started, at=21), ZONE) == DONE
+    assert with_record(DONE, job_record(state="running", started=started), ZONE) == DONE
+
+
+def test_echo_after_an_end_without_a_time() -> None:
+    """The moment of an announcement stands in for the missing time of an end."""
+    done = with_state_event(known_job(), state_event("done", at=20), ZONE)
+    assert done.ended == moment(20)
+    assert with_state_event(done, state_event("running", started=15), ZONE) == done
+
+
+def test_end_without_any_time() -> None:
+    """Where nothing is known of the times of an end, a running attempt that has a start is believed."""
+    done = with_state_event(known_job(), state_event("done"), ZONE)
+    assert done.ended is None
+    again = with_record(done, job_record(state="running", started=15), ZONE)
+    assert again.state is State.RUNNING
+
+
+@pytest.mark.parametrize(
+    ("started", "retry_count"), [(21.0, 0), (21.0, 1), (15.0, 1), (None, 1)]
+)
+def test_true_retry(started: float | None, retry_count: int) -> None:
+    """An attempt that began after the end is believed, and one that counts as a further try."""
+    record = job_record(state="running", started=started, retry_count=retry_count)
+    event = state_event("running", started=started, retry_count=retry_count)
+    for job in (with_record(DONE, record, ZONE), with_state_event(DONE, event, ZONE)):
+        assert job.state is State.RUNNING
+        assert job.ended is None
+        assert job.retry_count == retry_count
+
+
+def test_same_start_is_the_same_attempt() -> None:
+    """The server counts a further try before it notices the end: the start tells which attempt is meant."""
+    echo = job_record(state="running", started=10, retry_count=1)
+    assert with_record(DONE, echo, ZONE) == DONE
+
+
+def test_echo_of_the_attempt_before() -> None:
+    """While a retry runs, "running" with the start of the earlier attempt changes nothing."""
+    retried = known_job(State.RUNNING, started=30)
+    assert with_state_event(retried, state_event("running", started=10), ZONE) == retried
+    assert with_record(retried, job_record(state="running", started=10), ZONE) == retried
+
+
+@pytest.mark.parametrize("end", [{"ended": 20.0}, {"at": 20.0}])
+def test_end_of_the_attempt_before(end: dict[str, float]) -> None:
+    """While a retry runs, the announcement that the earlier attempt failed changes nothing."""
+    retried = known_job(State.RUNNING, started=30)
+    assert with_state_event(retried, state_event("error", **end), ZONE) == retried
+
+
+@pytest.mark.parametrize("end", [{"ended": 40.0}, {"at": 40.0}, {}])
+def test_end_of_this_attempt(end: dict[str, float]) -> None:
+    """An end after the start, or at an unknown time, is believed; the start is kept."""
+    job = with_state_event(known_job(State.RUNNING, started=30), state_event("done", **end), ZONE)
+    assert job.state is State.DONE
+    assert job.started == moment(30)
+
+
+@pytest.mark.parametrize("state", [None, "waiting", "ready", "scheduled"])
+def test_relaunch(state: str | None) -> None:
+    """A finished job that is to run again is believed to wait; the old end is forgotten."""
+    for job in (
+        with_record(DONE, job_record(state=state), ZONE),
+        with_state_event(DONE, state_event(state), ZONE),
+    ):
+        assert not job.state.is_final
+        assert job.ended is None
+
+
+# Reasons
+
+
+@pytest.mark.parametrize("generic", [None, "FAILED", "failed"])
+def test_reason_is_kept_over_the_generic_one(generic: str | None) -> None:
+    """A cause that was told once outlives the repetition that the same attempt just failed."""
+    failed = known_job(State.ERROR, started=10, ended=20, reason="TIMEOUT")
+    record = job_record(state="error", started=10, ended=20, reason=generic)
+    assert with_record(failed, record, ZONE).reason == "TIMEOUT"
+    event = state_event("error", ended=20, reason=generic)
+    assert with_state_event(failed, event, ZONE).reason == "TIMEOUT"
+
+
+def test_reason_gives_way_to_a_better_one() -> None:
+    """A cause replaces the generic reason, and another cause the first."""
+    failed = known_job(State.ERROR, started=10, reason="FAILED")
+    for reason in ("TIMEOUT", "memory"):
+        failed = with_record(failed, job_record(state="error", started=10, reason=reason), ZONE)
+        assert failed.reason == reason.upper()
+
+
+def test_reason_of_another_attempt_is_not_kept() -> None:
+    """The cause of one failure is not that of the next."""
+    failed = known_job(State.ERROR, started=10, ended=20, reason="TIMEOUT")
+    again = with_record(failed, job_record(state="error", started=30, reason="FAILED"), ZONE)
+    assert again.reason == "FAILED"
+    counted = state_event("error", ended=40, retry_count=1, reason="FAILED")
+    assert with_state_event(failed, counted, ZONE).reason == "FAILED"
+
+
+def test_reason_within_the_state() -> None:
+    """A state may carry its reason; it counts before the other."""
+    record = job_record(state="error:MEMORY", reason="FAILED")
+    assert with_record(known_job(), record, ZONE).reason == "MEMORY"
+    event = state_event("error:MEMORY", reason="FAILED")
+    assert with_state_event(known_job(), event, ZONE).reason == "MEMORY"
+
+
+def test_success_has_no_reason() -> None:
+    """A retry that succeeds forgets why the attempt before it failed."""
+    failed = known_job(State.ERROR, started=10, ended=20, reason="TIMEOUT")
+    assert with_record(failed, job_record(state="done", started=30), ZONE).execution_reason is None
+
+
+# Fields
+
+
+def test_record_of_protocol_1() -> None:
+    """A record of protocol 1.0 brings the time of submission, which later ones do not take away."""
+    old = JobRecord("a", TASK, state="waiting", submitted_time=iso(5))
+    job = with_record(known_job(), old, ZONE)
+    assert job.submitted == moment(5)
+    assert with_record(job, job_record(state="running", started=6), ZONE).submitted == moment(5)
+
+
+def test_record_replaces() -> None:
+    """What the remote says when asked replaces what was known; the path is kept if it says none."""
+    job = with_record(
+        known_job(State.RUNNING, started=1),
+        JobRecord("a", TASK, path="/p", state="done", started_time=iso(2), exit_code=0),
+        ZONE,
+    )
+    assert (job.started, job.exit_code, job.path) == (moment(2), 0, "/p")
+    assert with_record(job, JobRecord("a", TASK, state="done"), ZONE).path == "/p"
+
+
+def test_end_of_the_same_failure_is_kept() -> None:
+    """A failure without a time keeps the one that was announced."""
+    failed = known_job(State.ERROR, started=10, ended=20)
+    assert with_record(failed, job_record(state="error", started=10), ZONE).ended == moment(20)
+
+
+def test_first_time_of_an_end_is_kept() -> None:
+    """The remote's own time of an end is not replaced by that of its repeated announcement."""
+    assert with_state_event(DONE, state_event("done", at=25), ZONE).ended == moment(20)
+
+
+# Progress
+
+
+def test_progress_of_a_level_drops_the_deeper_ones() -> None:
+    """A report replaces its level, keeps the outer ones and ends the inner ones."""
+    job = known_job(State.RUNNING)
+    for level, fraction in ((0, 0.1), (1, 0.5), (2, 0.9), (1, 0.6)):
+        job = with_progress_event(job, progress_event(fraction, level=level, description=f"{level}"))
+    assert job.progress == (Progress(0, 0.1, "0"), Progress(1, 0.6, "1"))
+
+
+@pytest.mark.parametrize(
+    ("given_value", "expected"), [(-0.5, 0.0), (0.25, 0.25), (1.5, 1.0), (None, 0.0)]
+)
+def test_fractions_are_bounded(given_value: float | None, expected: float) -> None:
+    """Progress is from 0 to 1, whatever the remote computed; where it is no number, 0."""
+    by_event = with_progress_event(known_job(), progress_event(given_value))
+    record = JobRecord("a", TASK, state="running", progress=[ProgressRecord(0, given_value)])
+    by_record = with_record(known_job(), record, ZONE)
+    assert [job.progress[0].fraction for job in (by_event, by_record)] == [expected, expected]
+
+
+def test_progress_means_running() -> None:
+    """A job that reports progress runs, even if nobody announced it."""
+    assert with_progress_event(known_job(), progress_event(0.5)).state is State.RUNNING
+
+
+def test_progress_after_the_end() -> None:
+    """A report that comes after the end changes nothing."""
+    assert with_progress_event(DONE, progress_event(0.5)) == DONE
+
+
+# Twice is once
+
+
+STATE_WORDS = st.sampled_from(
+    [None, "waiting", "scheduled", "running", "done", "error", "error:TIMEOUT", "levitating"]
+)
+SECONDS = st.none() | st.integers(0, 5).map(float)
+REASONS = st.sampled_from([None, "FAILED", "TIMEOUT"])
+STATE_EVENTS = st.builds(
+    state_event,
+    STATE_WORDS,
+    at=SECONDS,
+    started=SECONDS,
+    ended=SECONDS,
+    retry_count=st.integers(0, 2),
+    reason=REASONS,
+)
+PROGRESS_EVENTS = st.builds(
+    progress_event, st.floats(-1, 2), level=st.integers(0, 3), description=st.none() | st.text()
+)
+JOBS = st.builds(
+    known_job,
+    st.sampled_from(list(State)),
+    started=SECONDS,
+    ended=SECONDS,
+    retry_count=st.integers(0, 2),
+    reason=REASONS,
+    progress=st.just(()) | st.just((Progress(0, 0.5), Progress(1, 0.5))),
+)
+RECORDS = st.builds(
+    job_record,
+    state=STATE_WORDS,
+    started=SECONDS,
+    ended=SECONDS,
+    retry_count=st.integers(0, 2),
+    reason=REASONS,
+)
+
+
+def with_event(job: Job, event: JobStateEvent | JobProgressEvent) -> Job:
+    """Apply an event of either kind."""
+    if isinstance(event, JobStateEvent):
+        return with_state_event(job, event, ZONE)
+    return with_progress_event(job, event)
+
+
+@given(JOBS, STATE_EVENTS | PROGRESS_EVENTS)
+def test_event_twice(job: Job, event: JobStateEvent | JobProgressEvent) -> None:
+    """An event that is applied again changes nothing more."""
+    once = with_event(job, event)
+    assert with_event(once, event) == once
+
+
+@given(JOBS, RECORDS)
+def test_record_twice(job: Job, record: JobRecord) -> None:
+    """An answer that comes again changes nothing more."""
+    once = with_record(job, record, ZONE)
+    assert with_record(once, record, ZONE) == once

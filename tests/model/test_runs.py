@@ -1,0 +1,154 @@
+"""Runs: what their records and events say of their jobs."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.model.builders import (
+    EXPERIMENT,
+    RUN,
+    TASK,
+    ZONE,
+    epoch,
+    experiment_record,
+    info,
+    iso,
+    key,
+    moment,
+    scheduler_event,
+)
+from xpm_remote.model.entities import Service
+from xpm_remote.model.events import SchedulerEvent
+from xpm_remote.model.records import ExperimentRecord, JobInfoRecord, ServiceRecord
+from xpm_remote.model.runs import Run, Word, count_states, submission
+from xpm_remote.model.states import IDLE, State
+
+TIMED_OUT = (State.ERROR, "TIMEOUT")
+DEPENDENCY = (State.ERROR, "DEPENDENCY")
+
+
+def run_of(words: dict[str, str], run_id: str = RUN) -> Run:
+    """Make a run by its record."""
+    return Run.from_record(experiment_record(words, run_id=run_id), ZONE)
+
+
+def test_record() -> None:
+    """A run's record gives the experiment that is shown, its times in the zone of the host."""
+    record = ExperimentRecord(
+        experiment_id="e",
+        run_id="r",
+        status="done",
+        hostname="node1",
+        started_at=iso(0),
+        ended_at=epoch(9),
+        job_infos={"a": info("a"), "b": info("b")},
+        services={"s": ServiceRecord("s", "web page", "RUNNING", "http://x")},
+        runs_count=3,
+    )
+    experiment = Run.from_record(record, ZONE).experiment
+    assert (experiment.started, experiment.ended) == (moment(0), moment(9))
+    assert experiment.jobs == (key("a"), key("b"))
+    assert experiment.services == (Service("s", "web page", "RUNNING", "http://x"),)
+    assert (experiment.status, experiment.hostname, experiment.run_count) == ("done", "node1", 3)
+
+
+def test_bare_record() -> None:
+    """A record that says nothing but its name makes a run without jobs."""
+    run = Run.from_record(ExperimentRecord("e"), ZONE)
+    assert (run.experiment.run_id, run.experiment.status, run.infos) == ("", "", {})
+    bare_service = ExperimentRecord("e", services={"s": ServiceRecord("s")})
+    assert Run.from_record(bare_service, ZONE).experiment.services == (Service("s", "", ""),)
+
+
+def test_words_of_protocol_2() -> None:
+    """The scheduler's words are taken by job; those of jobs that nobody submitted are left out."""
+    record = experiment_record({"a": "done", "b": "error:TIMEOUT", "c": "running"}, jobs="ab")
+    words = Run.from_record(record, ZONE).words
+    assert words == {key("a"): (State.DONE, None), key("b"): TIMED_OUT}
+
+
+def test_words_of_protocol_1() -> None:
+    """Protocol 1.0 lists the jobs that ended; of the others nothing is said."""
+    record = ExperimentRecord(
+        "old",
+        finished_jobs=["a"],
+        failed_jobs=["b"],
+        job_infos={name: info(name) for name in "abc"},
+    )
+    words = Run.from_record(record, ZONE).words
+    assert words == {key("a"): (State.DONE, None), key("b"): (State.ERROR, None)}
+
+
+def test_words_of_protocol_1_as_numbers() -> None:
+    """Where protocol 1.0 only counts the ended jobs, nothing is said of any of them."""
+    record = ExperimentRecord("old", finished_jobs=1, failed_jobs=0, job_infos={"a": info("a")})
+    assert Run.from_record(record, ZONE).words == {}
+
+
+def test_run_from_an_event() -> None:
+    """An experiment that was not listed yet is known by the first announcement of its scheduler."""
+    experiment = Run.from_event(scheduler_event("submitted", at=3), ZONE).experiment
+    assert (experiment.experiment_id, experiment.run_id) == (EXPERIMENT, RUN)
+    assert (experiment.status, experiment.started) == ("running", moment(3))
+    without_run = scheduler_event("submitted", run_id=None)
+    assert Run.from_event(without_run, ZONE).experiment.run_id == ""
+
+
+@pytest.mark.parametrize(
+    ("before", "word", "kept"),
+    [
+        (TIMED_OUT, (State.ERROR, None), TIMED_OUT),
+        (DEPENDENCY, (State.UNSCHEDULED, None), DEPENDENCY),
+        (TIMED_OUT, (State.UNSCHEDULED, None), (State.UNSCHEDULED, None)),
+        (DEPENDENCY, (State.WAITING, None), (State.WAITING, None)),
+        (TIMED_OUT, (State.WAITING, None), (State.WAITING, None)),
+        (TIMED_OUT, (State.ERROR, "MEMORY"), (State.ERROR, "MEMORY")),
+        ((State.RUNNING, None), (State.ERROR, None), (State.ERROR, None)),
+        (None, (State.ERROR, None), (State.ERROR, None)),
+    ],
+)
+def test_reasons_are_kept(before: Word | None, word: Word, kept: Word) -> None:
+    """A failure's cause outlives its repetition without one, and what the end of the run makes of it."""
+    old, new = run_of({"a": "waiting"}), run_of({"a": "waiting"})
+    old.words = {} if before is None else {key("a"): before}
+    new.words = {key("a"): word}
+    new.succeed(old)
+    assert new.words == {key("a"): kept}
+    old.hear(key("a"), word)
+    assert old.words == {key("a"): kept}
+
+
+def test_reasons_of_another_run() -> None:
+    """A new run of the experiment begins without the causes of the old one."""
+    new = run_of({"a": "error"}, run_id="20261123_100000")
+    new.succeed(run_of({"a": "error:TIMEOUT"}))
+    assert new.words == {key("a"): (State.ERROR, None)}
+
+
+@pytest.mark.parametrize("tags", [{"x": 0, "kind": "b"}, {}, None])
+def test_submission(tags: dict[str, object] | None) -> None:
+    """A job's tags come with the announcement of its submission, as a list of pairs."""
+    event = scheduler_event("submitted", at=2, tags=tags)
+    assert submission(event) == JobInfoRecord("a", TASK, tags, epoch(2))
+
+
+def test_submission_with_a_mapping() -> None:
+    """Tags may come as a mapping, too."""
+    event = SchedulerEvent("e", "a", TASK, tags={"x": 0})
+    assert submission(event).tags == {"x": 0}
+
+
+@given(st.lists(st.sampled_from(list(State))))
+def test_counts(states: list[State]) -> None:
+    """Every job is counted in one group, and in the total."""
+    counts, number = count_states(states), Counter(states)
+    assert counts.total == len(states)
+    assert counts.done == number[State.DONE]
+    assert counts.failed == number[State.ERROR]
+    assert counts.running == number[State.RUNNING]
+    assert counts.waiting == number[State.WAITING] + number[State.READY] + number[State.SCHEDULED]
+    assert counts.idle == sum(number[state] for state in IDLE)

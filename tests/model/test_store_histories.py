@@ -1,0 +1,296 @@
+"""The store against whole histories: whatever is lost, repeated or overtaken, it comes to the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from tests.model.builders import (
+    EXPERIMENT,
+    ZONE,
+    experiment_record,
+    job_record,
+    key,
+    progress_event,
+    scheduler_event,
+    state_event,
+)
+from xpm_remote.model.changes import Change, ExperimentChange, JobChange
+from xpm_remote.model.entities import Experiment, Job
+from xpm_remote.model.events import Event
+from xpm_remote.model.records import ExperimentRecord, JobRecord
+from xpm_remote.model.runs import count_states
+from xpm_remote.model.states import State
+from xpm_remote.model.store import Store
+
+# What really happens to a job, step by step, as a real server (2.7.0) announces and reports it
+
+
+@dataclass(frozen=True)
+class Step:
+    """A moment of a job's history: what is announced then, and what is answered from then on."""
+
+    event: Event
+    word: str
+    record: JobRecord
+
+
+def attempt(begin: float, outcome: str, *, stuck: bool, retry_count: int) -> list[Step]:
+    """Give the steps of one attempt: ends are announced without the start; a stuck one repeats "running"."""
+    started, ended = begin + 1, begin + 4
+    waiting = job_record(state="scheduled", retry_count=retry_count)
+    running = job_record(state="running", started=started, retry_count=retry_count)
+    halfway = job_record(
+        state="running", started=started, retry_count=retry_count, progress=[(0, 0.5, None)]
+    )
+    steps = [
+        Step(scheduler_event("scheduled", at=begin), "scheduled", waiting),
+        Step(state_event("running", started=started, at=started), "scheduled", running),
+        Step(progress_event(0.5, at=begin + 2), "scheduled", halfway),
+    ]
+    if outcome == "running":
+        return steps
+    reason = "FAILED" if outcome == "error" else None
+    over = job_record(
+        state=outcome, started=started, ended=ended, reason=reason, retry_count=retry_count
+    )
+    steps.append(Step(state_event(outcome, ended=ended, at=ended), "scheduled", over))
+    if stuck:
+        echo = job_record(state="running", started=started, retry_count=retry_count)
+        steps.append(Step(state_event("running", at=ended), "scheduled", echo))
+    word = f"{outcome}:TIMEOUT" if outcome == "error" else outcome
+    steps.append(Step(scheduler_event(word, at=ended + 1), word, steps[-1].record))
+    return steps
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[Step]:
+    """Give the history of a job: attempts that fail, and a last one that fails, succeeds or goes on."""
+    failures = draw(st.integers(0, 2))
+    steps = [Step(scheduler_event("submitted", at=0), "waiting", job_record(state="waiting"))]
+    for index in range(failures):
+        steps += attempt(10.0 * index + 1, "error", stuck=False, retry_count=index)
+    outcome = draw(st.sampled_from(["done", "error", "running"]))
+    stuck = outcome == "done" and draw(st.booleans())
+    return steps + attempt(10.0 * failures + 1, outcome, stuck=stuck, retry_count=failures)
+
+
+def snapshot(store: Store, step: Step) -> None:
+    """Give the store what the server answers at a step, in the order in which it is asked."""
+    store.apply_experiments([experiment_record({"a": step.word})])
+    store.apply_jobs(EXPERIMENT, [step.record])
+
+
+def announce(store: Store, steps: Iterable[Step]) -> None:
+    """Give the store what the server announces."""
+    for step in steps:
+        store.apply_event(step.event)
+
+
+def seen(store: Store) -> tuple[object, ...]:
+    """Give what a person sees of the job in the end."""
+    job = store.jobs[key("a")]
+    progress = () if job.state.is_final else job.progress
+    return job.state, job.reason, job.started, job.ended, progress, store.counts(EXPERIMENT)
+
+
+def expected(history: Sequence[Step]) -> tuple[State, str | None]:
+    """Give the state and the reason in which the history ends."""
+    word, _, reason = history[-1].word.partition(":")
+    if word in ("done", "error"):
+        return State(word), reason or None
+    return State.RUNNING, None
+
+
+@st.composite
+def cuts(draw: st.DrawFn) -> tuple[list[Step], int, int, int]:
+    """Give a history and when in it a question was sent, answered, and its answer received."""
+    history = draw(histories())
+    moments = st.integers(1, len(history))
+    asked, answered, received = sorted(draw(st.tuples(moments, moments, moments)))
+    return history, asked, answered, received
+
+
+@given(histories())
+def test_events_alone(history: list[Step]) -> None:
+    """Announcements tell the whole story, but for a last "running" that is only an echo."""
+    store = Store(ZONE)
+    announce(store, history)
+    assert seen(store)[:2] == expected(history)
+
+
+@given(cuts())
+def test_events_before_and_after_an_answer(cut: tuple[list[Step], int, int, int]) -> None:
+    """An answer that announcements overtook does no harm: they are applied at once and again after it."""
+    history, asked, answered, received = cut
+    store, reference = Store(ZONE), Store(ZONE)
+    announce(store, history[:received])
+    snapshot(store, history[answered - 1])
+    announce(store, history[asked - 1 : received])
+    announce(store, history[received:])
+    snapshot(store, history[-1])
+    announce(reference, history)
+    snapshot(reference, history[-1])
+    assert seen(store) == seen(reference)
+    assert seen(store)[:2] == expected(history)
+
+
+@given(cuts())
+def test_answer_is_current_before_the_next_one(cut: tuple[list[Step], int, int, int]) -> None:
+    """After the announcements were applied again, a job that started is where it was, without another question."""
+    history, asked, answered, received = cut
+    assume(history[received - 1].record.started_time is not None)
+    store, told = Store(ZONE), Store(ZONE)
+    announce(store, history[:received])
+    snapshot(store, history[answered - 1])
+    announce(store, history[asked - 1 : received])
+    announce(told, history[:received])
+    job, reference = store.jobs[key("a")], told.jobs[key("a")]
+    assert (job.state, job.reason) == (reference.state, reference.reason)
+    assert (job.started, job.ended) == (reference.started, reference.ended)
+
+
+@given(histories(), st.data())
+def test_lost_and_repeated_events(history: list[Step], data: st.DataObject) -> None:
+    """Whatever was lost, repeated or came in disorder, one answer of the server puts it right."""
+    heard = data.draw(st.lists(st.sampled_from(history), max_size=12))
+    store = Store(ZONE)
+    announce(store, heard)
+    snapshot(store, history[-1])
+    assert seen(store)[:2] == expected(history)
+
+
+# Any sequence of anything
+
+NAMES = st.sampled_from(["a", "b", "c"])
+EXPERIMENTS = st.sampled_from(["x", "y"])
+WORDS = st.sampled_from(
+    ["submitted", "unscheduled", "scheduled", "running", "done", "error", "error:DEPENDENCY", "odd"]
+)
+SECONDS = st.none() | st.integers(0, 5).map(float)
+EVENTS = st.one_of(
+    st.builds(scheduler_event, WORDS, job_id=NAMES, name=EXPERIMENTS, at=SECONDS),
+    st.builds(
+        state_event, WORDS, job_id=NAMES, at=SECONDS, started=SECONDS, ended=SECONDS
+    ),
+    st.builds(progress_event, st.floats(0, 1), job_id=NAMES, level=st.integers(0, 2)),
+)
+EXPERIMENT_RECORDS = st.builds(
+    experiment_record,
+    st.dictionaries(NAMES, WORDS),
+    name=EXPERIMENTS,
+    run_id=st.sampled_from(["r1", "r2"]),
+    status=st.sampled_from(["running", "done"]),
+)
+JOB_RECORDS = st.builds(
+    job_record, NAMES, WORDS, started=SECONDS, ended=SECONDS, scheduler=st.none() | WORDS
+)
+
+
+@dataclass(frozen=True)
+class Experiments:
+    """A list of experiments."""
+
+    records: list[ExperimentRecord]
+
+
+@dataclass(frozen=True)
+class Jobs:
+    """An answer about jobs."""
+
+    experiment_id: str | None
+    records: list[JobRecord]
+
+
+@dataclass(frozen=True)
+class Absence:
+    """An answer that a job has no folder."""
+
+    job_id: str
+
+
+News = Event | Experiments | Jobs | Absence
+
+NEWS: st.SearchStrategy[News] = st.one_of(
+    EVENTS,
+    st.builds(
+        Experiments,
+        st.lists(EXPERIMENT_RECORDS, max_size=2, unique_by=lambda record: record.experiment_id),
+    ),
+    st.builds(
+        Jobs,
+        st.none() | EXPERIMENTS,
+        st.lists(JOB_RECORDS, max_size=3, unique_by=lambda record: record.job_id),
+    ),
+    st.builds(Absence, NAMES),
+)
+
+
+def tell(store: Store, news: News) -> list[Change]:
+    """Give the store one piece of news."""
+    if isinstance(news, Experiments):
+        return store.apply_experiments(news.records)
+    if isinstance(news, Jobs):
+        return store.apply_jobs(news.experiment_id, news.records)
+    if isinstance(news, Absence):
+        return store.apply_absence(key(news.job_id))
+    return store.apply_event(news)
+
+
+def tell_all(news: Iterable[News]) -> Store:
+    """Make a store that was told so much."""
+    store = Store(ZONE)
+    for each in news:
+        tell(store, each)
+    return store
+
+
+@given(st.lists(NEWS, max_size=10))
+def test_changes_tell_all(news: list[News]) -> None:
+    """Whoever follows the changes knows what the store knows, and each names an entity once."""
+    store = Store(ZONE)
+    jobs: dict[str, Job | None] = {}
+    experiments: dict[str, Experiment | None] = {}
+    for each in news:
+        changes = tell(store, each)
+        names = [(type(change), change.key) for change in changes]
+        assert len(names) == len(set(names))
+        for change in changes:
+            assert change.before != change.after
+            if isinstance(change, JobChange):
+                assert jobs.get(change.key) == change.before
+                jobs[change.key] = change.after
+            elif isinstance(change, ExperimentChange):
+                assert experiments.get(change.key) == change.before
+                experiments[change.key] = change.after
+    assert {name: job for name, job in jobs.items() if job} == store.jobs
+    assert {each.experiment_id: each for each in store.experiments} == {
+        name: each for name, each in experiments.items() if each
+    }
+
+
+@given(st.lists(NEWS, max_size=10))
+def test_indices_agree_with_the_jobs(news: list[News]) -> None:
+    """Counts and groups are those of the jobs, at every moment, though they are kept and not made anew."""
+    store = Store(ZONE)
+    for each in news:
+        tell(store, each)
+        for state in State:
+            group = {job.key for job in store.jobs.values() if job.state is state}
+            assert {job.key for job in store.in_state(state)} == group
+            assert store.number_in_state(state) == len(group)
+        for experiment in store.experiments:
+            name = experiment.experiment_id
+            members = [job for job in store.jobs.values() if name in job.experiments]
+            assert {job.key for job in members} == set(experiment.jobs)
+            assert store.counts(name) == count_states(job.state for job in members)
+
+
+@given(st.lists(NEWS, max_size=8), NEWS)
+def test_anything_twice(before: list[News], news: News) -> None:
+    """News that comes again changes nothing more."""
+    store = tell_all([*before, news])
+    assert tell(store, news) == []

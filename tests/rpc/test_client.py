@@ -1,0 +1,208 @@
+"""The RPC client over a transport that the test holds in its hands."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from xpm_remote.errors import (
+    LinkLostError,
+    RemoteEndedError,
+    RemoteTimeoutError,
+    RequestError,
+    StartError,
+    XpmRemoteError,
+)
+from xpm_remote.link.transport import RemoteExit
+from xpm_remote.rpc.client import RpcClient
+from xpm_remote.rpc.protocol import Notification
+
+PATIENCE = 5.0
+"""Seconds for what should happen at once; bounds a test that hangs."""
+
+
+class HandTransport:
+    """A transport whose other end is the test."""
+
+    def __init__(self) -> None:
+        self.sent: list[dict[str, Any]] = []
+        self.exit = RemoteExit(None, "", None)
+        self._arrived: asyncio.Queue[bytes] = asyncio.Queue()
+        self._requests = asyncio.Condition()
+
+    async def receive(self) -> bytes:
+        """Give what the test has put in."""
+        return await self._arrived.get()
+
+    def send(self, data: bytes) -> None:
+        """Keep a request."""
+        self.sent.append(json.loads(data))
+
+    async def aclose(self) -> None:
+        """End."""
+        self.end(status=0)
+
+    def answer(self, *messages: dict[str, Any]) -> None:
+        """Let messages arrive, in one piece."""
+        lines = (json.dumps({"jsonrpc": "2.0", **message}) for message in messages)
+        self._arrived.put_nowait("".join(f"{line}\n" for line in lines).encode())
+
+    def end(self, status: int | None = None, stderr: str = "", lost: str | None = None) -> None:
+        """Let the process end."""
+        self.exit = RemoteExit(status, stderr, lost)
+        self._arrived.put_nowait(b"")
+
+
+@pytest.fixture
+def transport() -> HandTransport:
+    """The test's transport."""
+    return HandTransport()
+
+
+@pytest.fixture
+def heard() -> list[Notification]:
+    """What the listener was given."""
+    return []
+
+
+@pytest.fixture
+async def client(transport: HandTransport, heard: list[Notification]) -> AsyncIterator[RpcClient]:
+    """A client over it."""
+    made = RpcClient(
+        transport,  # type: ignore[arg-type]
+        command="xpm monitor-server",
+        listener=heard.append,
+        timeout=PATIENCE,
+    )
+    yield made
+    await made.aclose()
+
+
+async def start(client: RpcClient, *methods: str) -> list[asyncio.Task[Any]]:
+    """Send requests and let them reach the transport."""
+    tasks = [asyncio.create_task(client.call(method)) for method in methods]
+    await asyncio.sleep(0)
+    return tasks
+
+
+async def test_answers_find_their_questions(client: RpcClient, transport: HandTransport) -> None:
+    """Requests are sent at once, and each answer goes to its own, in whatever order they come."""
+    first, second = await start(client, "a", "b")
+    assert [request["method"] for request in transport.sent] == ["a", "b"]
+    ids = [request["id"] for request in transport.sent]
+    transport.answer({"id": ids[1], "result": 2}, {"id": ids[0], "result": [1]})
+    assert bytes(await first) == b"[1]"
+    assert bytes(await second) == b"2"
+
+
+async def test_error_answers_name_the_method(client: RpcClient, transport: HandTransport) -> None:
+    """A refusal raises an error with the method, the code and the server's words."""
+    (task,) = await start(client, "get_job")
+    error = {"code": -32602, "message": "task_id is required"}
+    transport.answer({"id": transport.sent[0]["id"], "error": error})
+    with pytest.raises(RequestError, match=r"get_job.*-32602.*task_id is required") as caught:
+        await task
+    assert (caught.value.method, caught.value.code) == ("get_job", -32602)
+
+
+async def test_answers_to_nobody_are_harmless(client: RpcClient, transport: HandTransport) -> None:
+    """An answer with an unknown id, or to a call that was given up, changes nothing."""
+    given_up, kept = await start(client, "a", "b")
+    given_up.cancel()
+    await asyncio.wait({given_up})
+    transport.answer({"id": 99, "result": 0}, {"id": transport.sent[0]["id"], "result": 1})
+    transport.answer({"id": transport.sent[1]["id"], "result": 2})
+    assert bytes(await kept) == b"2"
+
+
+async def test_notifications_come_in_order(
+    client: RpcClient, transport: HandTransport, heard: list[Notification]
+) -> None:
+    """The listener hears announcements in order; its failure does not stop the reader."""
+    (task,) = await start(client, "a")
+    transport.answer({"method": "n1"}, {"method": "n2", "params": {"x": 1}})
+    transport.answer({"id": transport.sent[0]["id"], "result": None})
+    await task
+    assert [(each.method, bytes(each.params)) for each in heard] == [
+        ("n1", b"{}"),
+        ("n2", b'{"x":1}'.replace(b":", b": ")),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("end", "kind", "words"),
+    [
+        ({"status": 3, "stderr": "x\nboom\n"}, RemoteEndedError, "exit status 3: x | boom"),
+        ({"status": None}, RemoteEndedError, "by a signal"),
+        ({"lost": "reset"}, LinkLostError, "reset"),
+    ],
+)
+async def test_the_end_wakes_all(
+    client: RpcClient,
+    transport: HandTransport,
+    end: dict[str, Any],
+    kind: type[XpmRemoteError],
+    words: str,
+) -> None:
+    """When the process ends, every pending call fails at once, and every later one, with the same error."""
+    (answered,) = await start(client, "hello")
+    transport.answer({"id": transport.sent[0]["id"], "result": 1})
+    await answered
+    tasks = await start(client, "a", "b", "c")
+    transport.end(**end)
+    await asyncio.wait_for(asyncio.wait(tasks), PATIENCE)
+    errors = {task.exception() for task in tasks}
+    assert len(errors) == 1
+    (error,) = errors
+    assert isinstance(error, kind)
+    assert words in str(error)
+    with pytest.raises(kind):
+        await client.call("later")
+    assert await client.wait_ended() is error
+
+
+async def test_an_end_before_any_answer_is_a_failed_start(
+    client: RpcClient, transport: HandTransport
+) -> None:
+    """A server that never answered is told apart from one that ended later."""
+    (task,) = await start(client, "hello")
+    transport.end(status=127, stderr="sh: xpm: not found\n")
+    with pytest.raises(StartError, match="cannot run xpm: sh: xpm: not found"):
+        await task
+
+
+async def test_silence_is_bounded(transport: HandTransport) -> None:
+    """A call fails after so many seconds of silence; a server that still says something is waited for."""
+    client = RpcClient(
+        transport,  # type: ignore[arg-type]
+        command="xpm",
+        listener=lambda _: transport.answer({"id": 1, "result": 5}),
+        timeout=0.2,
+    )
+    (task,) = await start(client, "slow")
+    await asyncio.sleep(0.15)  # the time that passes is what is tested
+    transport.answer({"method": "still here"})
+    assert bytes(await task) == b"5"
+    with pytest.raises(RemoteTimeoutError, match=r"silent for 0.2 s.*never"):
+        await client.call("never")
+    await client.aclose()
+
+
+async def test_a_failing_listener_is_survived(
+    transport: HandTransport, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What a listener raises is logged; the conversation goes on."""
+
+    def fail(notification: Notification) -> None:
+        raise ValueError(notification.method)
+
+    client = RpcClient(transport, command="xpm", listener=fail)  # type: ignore[arg-type]
+    (task,) = await start(client, "a")
+    transport.answer({"method": "bad news"}, {"id": transport.sent[0]["id"], "result": 1})
+    assert bytes(await task) == b"1"
+    assert "a listener failed on bad news" in caplog.text
+    await client.aclose()

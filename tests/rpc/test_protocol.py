@@ -1,0 +1,288 @@
+"""JSON-RPC without I/O: bytes to messages however they are cut, and noise that harms nothing."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from xpm_remote.model.records import JobRecord, decode_each
+from xpm_remote.rpc import protocol
+from xpm_remote.rpc.protocol import (
+    NOISE_KEPT,
+    ErrorResponse,
+    JsonRpc,
+    Message,
+    Notification,
+    Response,
+)
+
+
+def line(**fields: Any) -> bytes:
+    """Write a message as a server does."""
+    return json.dumps({"jsonrpc": "2.0", **fields}).encode() + b"\n"
+
+
+def plain(message: Message) -> tuple[Any, ...]:
+    """Give a message in a form that can be compared: an encoded part compares by identity."""
+    if isinstance(message, Response):
+        return "response", message.request_id, bytes(message.result)
+    if isinstance(message, Notification):
+        return "notification", message.method, bytes(message.params)
+    return "error", message.request_id, message.code, message.message
+
+
+def receive(data: bytes) -> tuple[list[tuple[Any, ...]], JsonRpc]:
+    """Feed bytes to a new conversation."""
+    rpc = JsonRpc()
+    return [plain(message) for message in rpc.receive(data)], rpc
+
+
+ANSWER = line(id=1, result=[1, 2])
+ANSWERED = ("response", 1, b"[1, 2]")
+
+# What we send
+
+
+def test_requests() -> None:
+    """A request is one line with a new id, its parameters by name."""
+    rpc = JsonRpc()
+    first, data = rpc.request("get_jobs", {"experiment_id": "é\n", "refresh": True})
+    second, _ = rpc.request("get_sync_info")
+    assert first != second
+    assert data.count(b"\n") == 1
+    assert data.endswith(b"\n")
+    assert json.loads(data) == {
+        "jsonrpc": "2.0",
+        "method": "get_jobs",
+        "params": {"experiment_id": "é\n", "refresh": True},
+        "id": first,
+    }
+
+
+def test_request_without_parameters() -> None:
+    """Without parameters an empty object is sent, which every server takes."""
+    _, data = JsonRpc().request("get_sync_info")
+    assert json.loads(data)["params"] == {}
+
+
+# What we understand
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (ANSWER, ANSWERED),
+        (line(id=2, result=None), ("response", 2, b"null")),
+        (line(id=2), ("response", 2, b"null")),
+        (
+            line(id=17, error={"code": -32602, "message": "job_id is required", "data": {}}),
+            ("error", 17, -32602, "job_id is required"),
+        ),
+        (line(id=3, error={}), ("error", 3, 0, "")),
+        (
+            line(method="notification.shutdown", params={"reason": "error"}),
+            ("notification", "notification.shutdown", b'{"reason": "error"}'),
+        ),
+        (line(method="m"), ("notification", "m", b"{}")),
+        (b"  " + ANSWER[:-1] + b"\r\n", ANSWERED),
+    ],
+)
+def test_messages(data: bytes, expected: tuple[Any, ...]) -> None:
+    """Answers, refusals and announcements are told apart; what may be left out has its default."""
+    messages, rpc = receive(data)
+    assert messages == [expected]
+    assert rpc.noise.lines == 0
+
+
+def test_unfinished_line_waits() -> None:
+    """A message is given when its line is complete, and not before."""
+    rpc = JsonRpc()
+    assert rpc.receive(ANSWER[:-1]) == []
+    assert [plain(message) for message in rpc.receive(b"\n")] == [ANSWERED]
+
+
+def test_empty_lines() -> None:
+    """Empty lines are nothing at all."""
+    messages, rpc = receive(b"\n \r\n" + ANSWER + b"\n")
+    assert messages == [ANSWERED]
+    assert rpc.noise.lines == 0
+
+
+# Noise
+
+NOISE = [
+    b"Welcome to the cluster!",
+    b"42",
+    b"null",
+    b"true",
+    b'"jsonrpc"',
+    b"[]",
+    b'[{"jsonrpc": "2.0", "id": 1, "result": 0}]',
+    b"{}",
+    b'{"status": "ok"}',
+    b'{"jsonrpc": "1.0", "id": 1, "result": 0}',
+    b'{"jsonrpc": 2.0, "id": 1, "result": 0}',
+    b'{"jsonrpc": "2.0", "result": 0}',
+    b'{"jsonrpc": "2.0", "id": null, "result": 0}',
+    b'{"jsonrpc": "2.0", "id": "7", "result": 0}',
+    b'{"jsonrpc": "2.0", "id": 1, "result": ',
+    b'{"jsonrpc": "2.0", "id": 1, "result": 0} and more',
+    b'{"jsonrpc": "2.0", "id": 1, "error": "no"}',
+    b'{"jsonrpc"',
+    b"caf\xe9",
+    b"\xff\xfe\x00",
+    b'{"jsonrpc": "2.0", "method": "caf\xe9"}',
+    b"[" * 5000,
+    b'{"jsonrpc": "2.0", "id": 1, "result": ' + b"[" * 5000,
+    b'{"jsonrpc": "2.0", "id": 1, "result": ' + b"[" * 5000 + b"]" * 5000 + b"}",
+    b"\x1b[2J\x07",
+]
+
+
+@pytest.mark.parametrize("noise", NOISE)
+def test_noise_between_messages(noise: bytes) -> None:
+    """A line that is no message is counted and kept; the messages around it are not touched."""
+    messages, rpc = receive(ANSWER + noise + b"\n" + ANSWER)
+    assert messages == [ANSWERED, ANSWERED]
+    assert rpc.noise.lines == 1
+    assert rpc.noise.head.startswith(noise.decode("utf-8", "backslashreplace")[:NOISE_KEPT])
+
+
+@pytest.mark.parametrize(
+    "noise", [b"password: ", b'{"jsonrpc"', b"caf\xe9 ", b'{"a": 1}', b"[[[", b"\xef\xbb\xbf"]
+)
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (ANSWER, ANSWERED),
+        (b'{"jsonrpc": "2.0", "id": 1, "result": [NaN]}\n', ("response", 1, b"[null]")),
+    ],
+)
+def test_text_glued_before_a_message(noise: bytes, data: bytes, expected: tuple[Any, ...]) -> None:
+    """Text without a newline does not take the message that follows it with it."""
+    messages, rpc = receive(noise + data)
+    assert messages == [expected]
+    assert rpc.noise.lines == 1
+    assert rpc.noise.head == noise.decode("utf-8", "backslashreplace") + "\n"
+
+
+def test_noise_is_bounded() -> None:
+    """The beginning of the noise is kept, however much follows; all its lines are counted."""
+    _, rpc = receive(b"first\n" + b"x" * NOISE_KEPT + b"\n" + b"last\n" * 3)
+    assert rpc.noise.lines == 5
+    assert rpc.noise.head.startswith("first\nxxx")
+    assert len(rpc.noise.head) == NOISE_KEPT
+    assert "last" not in rpc.noise.head
+
+
+def test_noise_cut_within_a_character() -> None:
+    """A character that the bound cuts in two is escaped, not an error."""
+    _, rpc = receive("é".encode() * NOISE_KEPT + b"\n")
+    assert rpc.noise.head == "é" * (NOISE_KEPT // 2)
+    _, rpc = receive(b"x" + "é".encode() * NOISE_KEPT + b"\n")
+    assert rpc.noise.head.endswith("é\\xc3")
+
+
+def test_line_without_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What never ends is given up as noise, so that it cannot fill the memory; the next line counts."""
+    monkeypatch.setattr(protocol, "MAX_LINE", 100)
+    rpc = JsonRpc()
+    for _ in range(10):
+        assert rpc.receive(b"y" * 60) == []
+    assert rpc._partial_size <= 100
+    assert rpc.noise.lines == 5
+    messages = [plain(message) for message in rpc.receive(b"\n" + ANSWER)]
+    assert messages == [ANSWERED]
+
+
+def test_line_as_long_as_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A message that is just as long as one may be is not given up."""
+    monkeypatch.setattr(protocol, "MAX_LINE", len(ANSWER) - 1)
+    rpc = JsonRpc()
+    for byte in ANSWER[:-1]:
+        assert rpc.receive(bytes([byte])) == []
+    assert [plain(message) for message in rpc.receive(b"\n")] == [ANSWERED]
+
+
+# What Python's json writes beyond the standard
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        (b"NaN", None),
+        (b"Infinity", None),
+        (b"-Infinity", None),
+        (rb'"\ud800"', "?"),
+        (rb'"caf\udce9.txt"', "caf?.txt"),
+        (rb'"\ud83d\ude00"', "\N{GRINNING FACE}"),
+        (b"123456789012345678901234567890", 123456789012345678901234567890),
+    ],
+)
+def test_values_beyond_the_standard(written: bytes, read: Any) -> None:
+    """A number that is none becomes null, half a character a question mark; the message is not lost."""
+    data = b'{"jsonrpc": "2.0", "id": 1, "result": {"lr": %b, "other": [1]}}\n' % written
+    rpc = JsonRpc()
+    (message,) = rpc.receive(data)
+    assert isinstance(message, Response)
+    assert msgspec.json.decode(message.result) == {"lr": read, "other": [1]}
+    assert rpc.noise.lines == 0
+
+
+def test_records_beyond_the_standard() -> None:
+    """One job with such values costs neither its neighbours nor itself."""
+    jobs = [
+        {"job_id": "a", "task_id": "t", "progress": [{"progress": float("nan")}]},
+        {"job_id": "b", "task_id": "t", "path": "/ws/\udce9"},
+        {"job_id": "c", "task_id": "t", "state": "done"},
+    ]
+    (message,) = JsonRpc().receive(line(id=1, result=jobs))
+    assert isinstance(message, Response)
+    records, dropped = decode_each(message.result, JobRecord)
+    assert [record.job_id for record in records] == ["a", "b", "c"]
+    assert dropped == 0
+
+
+# However it is cut
+
+MESSAGES = st.one_of(
+    st.builds(lambda number, result: line(id=number, result=result), st.integers(0, 99), st.text()),
+    st.builds(lambda text: line(id=1, error={"code": -1, "message": text}), st.text()),
+    st.builds(lambda text: line(method="m", params={"text": text}), st.text()),
+    st.sampled_from([*NOISE[:15], b"", b"glued" + ANSWER[:-1]]).map(lambda text: text + b"\n"),
+    st.binary(max_size=20),
+)
+
+
+@given(st.lists(MESSAGES, max_size=6), st.data())
+def test_any_cut_gives_the_same(parts: list[bytes], data: st.DataObject) -> None:
+    """The same bytes give the same messages and the same noise, in whatever pieces they come."""
+    stream = b"".join(parts) + b"\n"
+    whole, reference = receive(stream)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=12)))
+    rpc = JsonRpc()
+    messages = [
+        plain(message)
+        for begin, end in zip([0, *cuts], [*cuts, len(stream)], strict=True)
+        for message in rpc.receive(stream[begin:end])
+    ]
+    assert messages == whole
+    assert (rpc.noise.lines, rpc.noise.head) == (reference.noise.lines, reference.noise.head)
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes(data: bytes) -> None:
+    """Whatever comes, nothing is raised, and the next message is understood."""
+    messages, _ = receive(data + b"\n" + ANSWER)
+    assert messages[-1] == ANSWERED
+
+
+def test_error_response_is_a_value() -> None:
+    """A refusal is compared by what it says."""
+    (message,) = JsonRpc().receive(line(id=1, error={"code": 5, "message": "m"}))
+    assert message == ErrorResponse(1, 5, "m")

@@ -1,0 +1,104 @@
+"""The walk over mappings, and its end in texts made to take for ever."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+import yaml
+
+from tests.settings.support import complaints, first, refused
+from xpm_remote.settings import document
+
+LAUGHS = "a0: &a0 [lol]\n" + "".join(
+    f"a{n}: &a{n} [{','.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 10)
+)
+CHAIN = "b0: &b0 {x: 1}\n" + "".join(
+    f"b{n}: &b{n} {{<<: [{','.join([f'*b{n - 1}'] * 50)}]}}\n" for n in range(1, 300)
+)
+REPEATED = "too often"
+LIMIT = 20.0
+"""Seconds that the worst text may take: ten times what it takes, for a machine that is busy."""
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        pytest.param(f"{LAUGHS}workspaces: *a9", "found a list", id="laughs"),
+        pytest.param(f"{CHAIN}workspaces: [{{<<: *b299}}]", "id: is missing", id="merges"),
+        pytest.param(
+            f"t: &t [{'x,' * 9000}]\nw: &w {{triggers: *t}}\nworkspaces: [{'*w,' * 9000}]",
+            REPEATED,
+            id="lists",
+        ),
+        pytest.param(
+            f"m: &m {{{','.join(f'k{n}: 1' for n in range(5000))}}}\nworkspaces: [{'{<<: *m},' * 5000}]",
+            REPEATED,
+            id="mappings",
+        ),
+        pytest.param(
+            f"x: &x '{'y' * 40000}'\nworkspaces: [{{triggers: [{'*x,' * 20000}]}}]",
+            REPEATED,
+            id="texts",
+        ),
+        pytest.param(f"env: {{A: '{'${env:BIG}' * 9000}'}}", REPEATED, id="variables"),
+        pytest.param(f"env: {{A: '{'${env:' * 20000}', B: []}}", "found a list", id="references"),
+        pytest.param("a: \n" * 30000, "twice", id="keys"),
+        pytest.param(f"workspaces: [{'{x: 1},' * 15000}]", "id: is missing", id="problems"),
+        pytest.param(
+            "workspaces:\n"
+            + "".join(f"- {{id: w{n}, path: /x}}\n" for n in range(2500))
+            + f"- {{id: z, path: /z, alt_workspaces: [{'w-1,' * 9000}]}}",
+            "neither the id",
+            id="guesses",
+        ),
+    ],
+)
+def test_bounded_time(text: str, part: str) -> None:
+    """Texts made to take for ever give their error within seconds."""
+    start = time.monotonic()
+    assert part in str(refused(text, BIG="y" * 1000))
+    assert time.monotonic() - start < LIMIT
+
+
+def test_bounded_time_without_libyaml(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The parser written in Python, which some installations have, is slower but no worse."""
+    monkeypatch.setattr(document, "LOADER", yaml.SafeLoader)
+    test_bounded_time("a: \n" * 30000, "twice")
+
+
+def test_merge_keys() -> None:
+    """``<<`` fills in what a mapping lacks; its own keys win, then the earlier of several."""
+    workspace = first(
+        """\
+        base: &base {path: /base, max_retries: 1, env: {A: base}}
+        other: &other {<<: *base, max_retries: 2, lock_mode: umask}
+        workspaces:
+          - {id: a, <<: [*other, *base], path: /own}
+        """
+    )
+    assert str(workspace.path) == "/own"
+    assert (workspace.max_retries, workspace.lock_mode) == (2, "umask")
+    assert workspace.env == {"A": "base"}
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        (
+            "env: {<<: 1}",
+            "1:11: env: << merges the number 1; allowed: a mapping, or a list of mappings",
+        ),
+        (
+            "env: {<<: [{}, x]}",
+            '1:16: env: << merges the text "x"; allowed: a mapping, or a list of mappings',
+        ),
+        ("env: {<<: {}, <<: {}}", '1:15: env: the key "<<" stands here twice'),
+        ("env: {A: 1, A: 2}", '1:13: env: the key "A" stands here twice'),
+        ("env: {}\nenv: {}", '2:1: the key "env" stands here twice'),
+        ("? [a]\n: b", "1:3: found a list as a key; allowed: text"),
+    ],
+)
+def test_bad_keys(text: str, complaint: str) -> None:
+    """Keys that are no text or stand twice, and merges of what is no mapping, are errors."""
+    assert complaints(text) == [complaint]

@@ -1,0 +1,127 @@
+"""The test server in a container of docker or podman."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
+from tests.support.engine import Engine
+from tests.support.errors import CommandError, ServerUnavailableError, one_line
+from tests.support.keys import Keys
+from tests.support.server import USERS, Server
+
+LOOPBACK = "127.0.0.1"
+SSH_PORT = 22
+NAME_PREFIX = "xpm-remote-test-"
+
+
+class ContainerServer(Server):
+    """A container of the image in ``docker/``, with keys of its own, on a free loopback port."""
+
+    experimaestro = "/opt/experimaestro/bin/experimaestro"
+    remote_python = "/opt/experimaestro/bin/python"
+    shell_init = "source /opt/modules/init.sh; module load experimaestro"
+
+    def __init__(self, engine: Engine, container: str, folder: Path, keys: Keys) -> None:
+        self._engine = engine
+        self._container = container
+        # "127.0.0.1:40123"; docker may add a line for another address family.
+        published = engine.call("port", container, str(SSH_PORT)).split()[0]
+        port = int(published.rpartition(":")[2])
+        super().__init__(folder, keys, LOOPBACK, port, (LOOPBACK, SSH_PORT))
+
+    @classmethod
+    def start(cls, engine: Engine, folder: Path) -> ContainerServer:
+        """Start a container and return it when its sshd answers.
+
+        Raises:
+            ServerUnavailableError: The engine refuses; one line says what it answers.
+        """
+        remove_leftovers(engine)
+        container = f"{NAME_PREFIX}{os.getpid()}-{secrets.token_hex(3)}"
+        keys = Keys(folder, USERS)
+        publish = f"{LOOPBACK}::{SSH_PORT}"
+        image = engine.image()
+        try:
+            engine.call("create", "--name", container, "-p", publish, *engine.run_args, image)
+            engine.call("cp", f"{_mounted_keys(keys)}/.", f"{container}:/keys")
+            engine.call("start", container)
+            server = cls(engine, container, folder, keys)
+            server._wait_for_greeting()
+        except (CommandError, TimeoutError) as error:
+            raise ServerUnavailableError(
+                f"the test server does not start: {one_line(str(error))} "
+                f"{_last_words(engine, container)}"
+            ) from error
+        return server
+
+    def account(self, name: str) -> str:
+        """Return ``name``: the container has the real accounts."""
+        return name
+
+    def home(self, name: str) -> str:
+        """Return the absolute path of the home folder of ``name``."""
+        return f"/home/{name}"
+
+    def local_argv(self, name: str, command: str) -> list[str]:
+        """Return the engine's ``exec`` of a bash command as ``name``."""
+        home = self.home(name)
+        options = ["-i", "-u", name, "-w", home, "-e", f"HOME={home}"]
+        return [*self._engine.command, "exec", *options, self._container, "bash", "-c", command]
+
+    def log(self) -> str:
+        """Return all that sshd has logged."""
+        return self._engine.call("logs", self._container)
+
+    def close(self) -> None:
+        """Remove the container and everything that runs in it."""
+        _remove(self._engine, self._container)
+        self._reap_spawned()
+
+
+def _mounted_keys(keys: Keys) -> Path:
+    """Lay the keys out as ``docker/entrypoint.sh`` wants them; return the folder."""
+    folder = keys.folder / "for-container"
+    (folder / "authorized_keys").mkdir(parents=True)
+    shutil.copy(keys.host_key, folder / "ssh_host_ed25519_key")
+    (folder / "user_ca.pub").write_text(keys.public(keys.ca_key) + "\n")
+    for name in USERS:
+        line = keys.public(keys.private(name)) + "\n"
+        (folder / "authorized_keys" / name).write_text(line)
+    return folder
+
+
+def remove_leftovers(engine: Engine) -> None:
+    """Remove containers whose test session is gone without having removed them."""
+    listed = engine.call("ps", "-a", "--filter", f"name={NAME_PREFIX}", "--format", "{{.Names}}")
+    for container in listed.split():
+        owner = container.removeprefix(NAME_PREFIX).partition("-")[0]
+        if owner.isdigit() and not _alive(int(owner)):
+            _remove(engine, container)
+
+
+def _last_words(engine: Engine, container: str) -> str:
+    """Remove a container that failed, if it exists at all; return the end of its log."""
+    words = ""
+    with suppress(CommandError):
+        words = one_line(engine.call("logs", container))
+        _remove(engine, container)
+    return words
+
+
+def _remove(engine: Engine, container: str) -> None:
+    # -v takes the anonymous volumes along; the container's own processes are killed, not asked.
+    engine.call("rm", "-f", "-v", container)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

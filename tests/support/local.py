@@ -1,0 +1,187 @@
+"""The test server without a container: a private ``sshd`` on loopback, run by whoever runs the tests.
+
+For Linux: what the tests started is found through ``/proc``.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from tests.support.errors import ServerUnavailableError, one_line
+from tests.support.experiments import SCRIPTS
+from tests.support.homes import Homes
+from tests.support.installation import Installation
+from tests.support.keys import Keys
+from tests.support.polling import wait_until
+from tests.support.server import GREETING_LIMIT, REAP_LIMIT, USERS, Server, greets
+
+LOOPBACK = "127.0.0.1"
+SSHD_FOLDERS = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin", "/sbin")
+PRIVILEGE_SEPARATION_FOLDER = Path("/run/sshd")
+"""A folder that sshd insists on when root starts it; a system service would have made it."""
+PORT_ATTEMPTS = 5
+"""A free port can be another's before sshd has it; five times in a row is no coincidence."""
+
+SSHD_CONFIG = """\
+Port {port}
+ListenAddress {host}
+HostKey {keys}/ssh_host_ed25519_key
+AuthorizedKeysFile {folder}/authorized_keys
+AuthorizedPrincipalsFile {folder}/principals
+TrustedUserCAKeys {keys}/user_ca.pub
+AuthenticationMethods publickey
+PasswordAuthentication no
+KbdInteractiveAuthentication no
+PermitUserEnvironment yes
+PermitRootLogin prohibit-password
+StrictModes no
+UsePAM no
+PidFile none
+MaxStartups 500
+MaxSessions 500
+MaxAuthTries 20
+UseDNS no
+PrintMotd no
+PrintLastLog no
+LogLevel VERBOSE
+"""
+
+
+class LocalServer(Server):
+    """An ``sshd`` of this machine's OpenSSH, with the real experimaestro in a venv.
+
+    Args:
+        folder: The session's files; sshd's log is ``sshd.log`` there.
+        keys: The session's keys.
+        installation: The real experimaestro.
+        homes: The users.
+        sshd: The running sshd.
+        port: Where it listens.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        keys: Keys,
+        installation: Installation,
+        homes: Homes,
+        sshd: subprocess.Popen[bytes],
+        port: int,
+    ) -> None:
+        super().__init__(folder, keys, LOOPBACK, port, (LOOPBACK, port))
+        self._homes = homes
+        self._sshd = sshd
+        self.experimaestro = str(installation.experimaestro)
+        self.remote_python = str(installation.python)
+        self.shell_init = f"source {shlex.quote(str(homes.modules))}; module load experimaestro"
+
+    @classmethod
+    def start(cls, folder: Path, environ: Mapping[str, str]) -> LocalServer:
+        """Install experimaestro unless it is in the cache, start sshd, return when it answers.
+
+        Raises:
+            ServerUnavailableError: This machine has no sshd, or it does not start; in one line.
+        """
+        if not Path("/proc/self/environ").exists():
+            raise ServerUnavailableError(
+                "XPM_TEST_SSH=local needs Linux's /proc; unset it to use docker or podman"
+            )
+        program = _find_sshd(environ)
+        installation = Installation.make(environ)
+        keys, homes = Keys(folder, USERS), Homes(folder / "root", installation, USERS)
+        options = {name: homes.key_options(name) for name in USERS}
+        (folder / "authorized_keys").write_text(
+            "".join(f"{options[name]} {keys.public(keys.private(name))}\n" for name in USERS)
+        )
+        (folder / "principals").write_text("".join(f"{options[name]} {name}\n" for name in USERS))
+        sshd, port = _start_sshd(program, folder, keys)
+        return cls(folder, keys, installation, homes, sshd, port)
+
+    def account(self, name: str) -> str:
+        """Return the current user's name, whoever ``name`` is."""
+        return getpass.getuser()
+
+    def home(self, name: str) -> str:
+        """Return the absolute path of the home folder of ``name``."""
+        return str(self._homes.home(name))
+
+    def local_argv(self, name: str, command: str) -> list[str]:
+        """Return a local bash command with the environment of ``name``, and no more than that."""
+        variables = [f"{key}={value}" for key, value in self._homes.environment(name).items()]
+        enter = 'cd "$HOME" && exec bash -c "$1"'
+        return ["env", "-i", *variables, "bash", "-c", enter, "bash", command]
+
+    def log(self) -> str:
+        """Return all that sshd has logged."""
+        return (self.folder / "sshd.log").read_text(errors="replace")
+
+    def close(self) -> None:
+        """Stop sshd and whatever lives in one of the homes."""
+        self._sshd.kill()
+        self._sshd.wait(REAP_LIMIT)
+        for name in USERS:
+            wait_until(lambda: self._empty(name), REAP_LIMIT, f"the end of what {name} started")  # noqa: B023
+        self._reap_spawned()
+
+    def _empty(self, name: str) -> bool:
+        script = (SCRIPTS / "processes.py").read_text()
+        command = f"python3 - --all {shlex.quote(self.home(name))}"
+        pids = [row[0] for row in json.loads(self.run(name, command, input=script))]
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return not pids
+
+
+def _find_sshd(environ: Mapping[str, str]) -> str:
+    path = os.pathsep.join((environ.get("PATH", ""), *SSHD_FOLDERS))
+    program = shutil.which("sshd", path=path)
+    if program is None:
+        raise ServerUnavailableError(
+            "XPM_TEST_SSH=local needs OpenSSH's sshd: install it (openssh-server), or unset "
+            "XPM_TEST_SSH to use docker or podman"
+        )
+    return program
+
+
+def _start_sshd(program: str, folder: Path, keys: Keys) -> tuple[subprocess.Popen[bytes], int]:
+    """Start sshd on a free port; return it and the port when it answers."""
+    if os.geteuid() == 0:
+        PRIVILEGE_SEPARATION_FOLDER.mkdir(parents=True, exist_ok=True)
+    config, log = folder / "sshd_config", folder / "sshd.log"
+    for _ in range(PORT_ATTEMPTS):
+        port = _free_port()
+        config.write_text(
+            SSHD_CONFIG.format(port=port, host=LOOPBACK, keys=keys.folder, folder=folder)
+        )
+        with log.open("wb") as stream:
+            sshd = subprocess.Popen(
+                [program, "-D", "-e", "-f", str(config)],
+                stdin=subprocess.DEVNULL,
+                stderr=stream,
+            )
+        wait_until(
+            lambda: sshd.poll() is not None or greets(LOOPBACK, port),  # noqa: B023
+            GREETING_LIMIT,
+            "the greeting of sshd",
+        )
+        if sshd.poll() is None:
+            return sshd, port
+    raise ServerUnavailableError(f"sshd does not start: {one_line(log.read_text())}")
+
+
+def _free_port() -> int:
+    with socket.socket() as unbound:
+        unbound.bind((LOOPBACK, 0))
+        port: int = unbound.getsockname()[1]
+    return port

@@ -1,0 +1,7 @@
+"""``python -m xpm_remote``."""
+
+from __future__ import annotations
+
+from xpm_remote.cli.main import run
+
+run()

@@ -1,0 +1,24 @@
+"""What would be connected to and run."""
+
+from __future__ import annotations
+
+import click
+
+from xpm_remote.link.connection import describe_connection
+from xpm_remote.session.target import Target
+from xpm_remote.ui.document import encode
+from xpm_remote.ui.plain import Format
+from xpm_remote.ui.text import safe
+
+
+async def show_dry_run(target: Target, form: Format) -> None:
+    """Print the resolved connection and the remote command line."""
+    facts = {**await describe_connection(target.options), "workspace": target.workspace}
+    if form is Format.JSON:
+        click.echo(encode({**facts, "server": target.server_command, "command": target.command}))
+        return
+    for name, value in facts.items():
+        text = ", ".join(value) if isinstance(value, list) else value
+        click.echo(f"{name:<12} {safe(str(text))}")
+    click.echo(f"{'server':<12} {safe(target.server_command)}")
+    click.echo(f"{'command':<12} {safe(target.command)}")

@@ -1,0 +1,199 @@
+"""Every error that a person may see, each with its exit code.
+
+The tree::
+
+    XpmRemoteError
+    ├── UsageError               2  the command line does not fit together
+    ├── SettingsError            3  settings.yaml cannot be used
+    ├── WorkspaceError           4  no such workspace, or not one of the kind that is needed
+    ├── OptionError              5  an SSH option is malformed or cannot be honoured
+    ├── LinkError
+    │   ├── ResolveError        10  the host's name has no address
+    │   ├── UnreachableError    11  nobody answers at the address
+    │   ├── HostKeyError        12  the host is not known, or not the one that is known
+    │   ├── AuthenticationError 13  the host refuses us
+    │   ├── LinkLostError       14  the connection broke
+    │   └── NegotiationError    15  the host and we agree on no way to talk
+    └── RemoteError
+        ├── ShellInitError      20  ``shell_init`` failed
+        ├── StartError          21  the remote experimaestro could not be started
+        ├── RemotePathError     22  the remote directory is not a workspace
+        ├── ProtocolError       23  the remote side speaks another protocol
+        ├── RemoteEndedError    24  the remote side ended while we needed it
+        ├── RequestError        25  the remote side answered a request with an error
+        └── RemoteTimeoutError  26  the remote side is alive but does not answer
+
+An error carries its parts as attributes and makes its one line of them in ``__str__``: what happened, where, and what
+to do next. Text that came from a remote is in there as it came; whoever prints it escapes it.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import ClassVar
+
+
+class ExitCode(IntEnum):
+    """What a command's exit status means; documented in docs/exit-codes.md."""
+
+    OK = 0
+    UNEXPECTED = 1
+    USAGE = 2
+    SETTINGS = 3
+    WORKSPACE = 4
+    OPTION = 5
+    RESOLVE = 10
+    UNREACHABLE = 11
+    HOST_KEY = 12
+    AUTHENTICATION = 13
+    LINK_LOST = 14
+    NEGOTIATION = 15
+    SHELL_INIT = 20
+    START = 21
+    REMOTE_PATH = 22
+    PROTOCOL = 23
+    REMOTE_ENDED = 24
+    REQUEST = 25
+    REMOTE_TIMEOUT = 26
+    INTERRUPTED = 130
+
+
+class XpmRemoteError(Exception):
+    """Something that a person can act upon.
+
+    Args:
+        what: What happened and where, without a final full stop.
+        hint: What to do next; empty when ``what`` says it all.
+    """
+
+    exit_code: ClassVar[ExitCode] = ExitCode.UNEXPECTED
+
+    def __init__(self, what: str, hint: str = "") -> None:
+        super().__init__(what, hint)
+        self.what = what
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.what}; {self.hint}" if self.hint else self.what
+
+
+class UsageError(XpmRemoteError):
+    """The command line does not fit together."""
+
+    exit_code = ExitCode.USAGE
+
+
+class SettingsError(XpmRemoteError):
+    """``settings.yaml`` cannot be used."""
+
+    exit_code = ExitCode.SETTINGS
+
+
+class WorkspaceError(XpmRemoteError):
+    """There is no such workspace, or it is not of the kind that is needed."""
+
+    exit_code = ExitCode.WORKSPACE
+
+
+class OptionError(XpmRemoteError):
+    """An SSH option is malformed, or cannot be honoured."""
+
+    exit_code = ExitCode.OPTION
+
+
+class LinkError(XpmRemoteError):
+    """The connection to the host failed."""
+
+
+class ResolveError(LinkError):
+    """The host's name has no address."""
+
+    exit_code = ExitCode.RESOLVE
+
+
+class UnreachableError(LinkError):
+    """Nobody answers at the host's address."""
+
+    exit_code = ExitCode.UNREACHABLE
+
+
+class HostKeyError(LinkError):
+    """The host's key is unknown, or is not the known one."""
+
+    exit_code = ExitCode.HOST_KEY
+
+
+class AuthenticationError(LinkError):
+    """The host refuses every way we have to log in."""
+
+    exit_code = ExitCode.AUTHENTICATION
+
+
+class LinkLostError(LinkError):
+    """The connection broke."""
+
+    exit_code = ExitCode.LINK_LOST
+
+
+class NegotiationError(LinkError):
+    """The host and we agree on no way to talk: no common algorithm, or it speaks no SSH."""
+
+    exit_code = ExitCode.NEGOTIATION
+
+
+class RemoteError(XpmRemoteError):
+    """The connection stands; what runs on the host failed."""
+
+
+class ShellInitError(RemoteError):
+    """The shell commands that prepare the remote failed."""
+
+    exit_code = ExitCode.SHELL_INIT
+
+
+class StartError(RemoteError):
+    """The remote experimaestro could not be started."""
+
+    exit_code = ExitCode.START
+
+
+class RemotePathError(RemoteError):
+    """The remote directory is not a workspace."""
+
+    exit_code = ExitCode.REMOTE_PATH
+
+
+class ProtocolError(RemoteError):
+    """The remote side speaks another protocol."""
+
+    exit_code = ExitCode.PROTOCOL
+
+
+class RemoteEndedError(RemoteError):
+    """The remote side ended while we needed it."""
+
+    exit_code = ExitCode.REMOTE_ENDED
+
+
+class RequestError(RemoteError):
+    """The remote side answered a request with an error.
+
+    Args:
+        method: The JSON-RPC method.
+        code: The JSON-RPC error code.
+        message: The remote's own words.
+    """
+
+    exit_code = ExitCode.REQUEST
+
+    def __init__(self, method: str, code: int, message: str) -> None:
+        super().__init__(f"the remote server answered {method} with error {code}: {message}")
+        self.method = method
+        self.code = code
+        self.message = message
+
+
+class RemoteTimeoutError(RemoteError):
+    """The remote side is alive but does not answer."""
+
+    exit_code = ExitCode.REMOTE_TIMEOUT

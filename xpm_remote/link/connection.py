@@ -1,0 +1,371 @@
+"""An SSH connection to a host, through its jump hosts, or an error that names the cause."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import asyncssh
+
+from xpm_remote.errors import (
+    AuthenticationError,
+    LinkError,
+    NegotiationError,
+    OptionError,
+    UnreachableError,
+)
+from xpm_remote.link.host_keys import DEFAULT_GLOBAL_FILES, DEFAULT_USER_FILES, HostKeyPolicy
+from xpm_remote.link.proxy_command import ProxyCommand, fill_in, start_proxy_command
+from xpm_remote.link.ssh_options import ConnectOptions, parse_jumps
+from xpm_remote.link.tcp import CONNECT_TIMEOUT, open_tcp
+
+NEAR = 0.002
+"""Seconds of a round trip within which compression costs more time than it saves; our JSON shrinks to a tenth."""
+
+CLOSE_TIMEOUT = 1.0
+"""Seconds for a connection to close politely; the process on the other side has ended before."""
+
+MAX_JUMPS = 8
+"""Jump hosts in a row: more than any site has, so what exceeds it is a circle in a config file."""
+
+_USER_CONFIG = Path("~/.ssh/config")
+_SYSTEM_CONFIG = Path("/etc/ssh/ssh_config")
+
+# Used where neither the options nor the config files say anything: the first value wins.
+_DEFAULTS = """\
+ServerAliveInterval 15
+ServerAliveCountMax 3
+"""
+
+_COMPRESSED = ("zlib@openssh.com", "zlib", "none")
+
+_CONFIG_ERRORS = (asyncssh.ConfigParseError, ValueError)
+
+
+class Connection:
+    """An open connection, and whatever carries it."""
+
+    def __init__(
+        self, ssh: asyncssh.SSHClientConnection, resources: contextlib.AsyncExitStack
+    ) -> None:
+        self.ssh = ssh
+        self._resources = resources
+
+    async def aclose(self) -> None:
+        """Close it, and then what carried it; by force where nobody answers."""
+        await self._resources.aclose()
+
+
+async def _close(ssh: asyncssh.SSHClientConnection) -> None:
+    ssh.close()
+    try:
+        await asyncio.wait_for(ssh.wait_closed(), CLOSE_TIMEOUT)
+    except (TimeoutError, asyncio.TimeoutError):
+        ssh.abort()
+    except (OSError, asyncssh.Error):
+        return  # it is closed, which is all that was asked for
+
+
+class _Client(asyncssh.SSHClient):
+    """Answers what the library asks while it connects."""
+
+    def __init__(self, policy: HostKeyPolicy) -> None:
+        self._policy = policy
+        self.asked_for: list[str] = []
+
+    def validate_host_public_key(
+        self, host: str, addr: str, port: int, key: asyncssh.SSHKey
+    ) -> bool:
+        return self._policy.accepts(addr, key)
+
+    def password_auth_requested(self) -> str | None:
+        self.asked_for.append("a password")
+        return None
+
+    def kbdint_auth_requested(self) -> str | None:
+        self.asked_for.append("an interactive login")
+        return None
+
+
+async def open_connection(options: ConnectOptions) -> Connection:
+    """Connect and log in.
+
+    Raises:
+        OptionError: An option, or a config file, holds something that cannot be used.
+        LinkError: One of its kinds, by the cause.
+    """
+    resources = contextlib.AsyncExitStack()
+    try:
+        ssh = await _open(options, resources)
+    except BaseException:
+        await resources.aclose()
+        raise
+    return Connection(ssh, resources)
+
+
+async def describe_connection(options: ConnectOptions) -> dict[str, str | int | list[str]]:
+    """Say where a connection would lead, by the options and the config files; connects to nothing.
+
+    Raises:
+        OptionError: An option, or a config file, holds something that cannot be used.
+    """
+    with _config_files(options) as files:
+        resolved = await _resolve_options(options, _arguments(options, files))
+    policy = _policy(options, resolved)
+    config = resolved.config
+    return {
+        "host": resolved.host,
+        "port": resolved.port,
+        "user": resolved.username,
+        "jump hosts": [str(jump) for jump in parse_jumps(cast("str", resolved.tunnel or "none"))],
+        "keys": cast("list[str]", config.get("IdentityFile", [])) or ["agent and default keys"],
+        "host keys": policy.files,
+        "checking": policy.strict,
+        "keepalive": f"{resolved.keepalive_interval:g} s, {resolved.keepalive_count_max} times",
+    }
+
+
+async def _open(
+    options: ConnectOptions,
+    resources: contextlib.AsyncExitStack,
+    through: asyncssh.SSHClientConnection | None = None,
+    depth: int = 0,
+) -> asyncssh.SSHClientConnection:
+    """Connect to a host, first to its jump hosts.
+
+    Args:
+        options: Where to connect to, and how.
+        resources: Collects what is to be closed in the end.
+        through: The jump host before this one, which then needs no other way.
+        depth: How many hosts have led to this one, each by its own configuration.
+    """
+    if depth > MAX_JUMPS:
+        raise OptionError(f"more than {MAX_JUMPS} jump hosts on the way", "look for a circle")
+    with _config_files(options) as files:
+        arguments = _arguments(options, files)
+        resolved = await _resolve_options(options, arguments)
+        if through is None:
+            for jump in parse_jumps(cast("str", resolved.tunnel or "none")):
+                # As with ssh -J: the options given for the target are not those of the hosts on the way.
+                hop = ConnectOptions(
+                    host=jump.host, user=jump.user, port=jump.port, config_file=options.config_file
+                )
+                through = await _open(hop, resources, through, depth + 1)
+        way = await _find_way(options, resolved, through, resources)
+        ssh = await _connect(options, resolved, arguments, way)
+    resources.push_async_callback(_close, ssh)
+    return ssh
+
+
+def _arguments(options: ConnectOptions, files: list[str]) -> dict[str, Any]:
+    arguments: dict[str, Any] = {"config": files}
+    if options.user is not None:
+        arguments["username"] = options.user
+    if options.port is not None:
+        arguments["port"] = options.port
+    return arguments
+
+
+async def _resolve_options(
+    options: ConnectOptions, arguments: dict[str, Any]
+) -> asyncssh.SSHClientConnectionOptions:
+    """Let the library read the options and the config files for this host."""
+    try:
+        # Declared as Any by the library.
+        resolved: asyncssh.SSHClientConnectionOptions = (
+            await asyncssh.SSHClientConnectionOptions.construct(
+                host=options.host, client_keys=None, **arguments
+            )
+        )
+    except _CONFIG_ERRORS as error:
+        raise OptionError(f"the SSH options of {options.host}: {error}") from error
+    except OSError as error:
+        raise OptionError(f"cannot read {error.filename}: {error.strerror}") from error
+    return resolved
+
+
+@dataclass(frozen=True)
+class _Way:
+    """What carries a connection: the library's arguments for it, and the command behind it, if it is one."""
+
+    arguments: dict[str, Any]
+    proxy: ProxyCommand | None = None
+
+
+async def _find_way(
+    options: ConnectOptions,
+    resolved: asyncssh.SSHClientConnectionOptions,
+    through: asyncssh.SSHClientConnection | None,
+    resources: contextlib.AsyncExitStack,
+) -> _Way:
+    """Open what is to carry the connection; compress it where that pays and nobody has decided."""
+    undecided = resolved.config.get("Compression") is None
+    far = {"compression_algs": _COMPRESSED} if undecided else {}
+    if through is not None:
+        return _Way({"tunnel": through, **far})
+    direct = {"tunnel": None, "proxy_command": None}
+    command = _proxy_command(options, resolved)
+    if command is not None:
+        proxy = await start_proxy_command(command)
+        resources.push_async_callback(proxy.aclose)
+        return _Way({**direct, "sock": proxy.sock, **far}, proxy)
+    seconds = cast("int | None", resolved.config.get("ConnectTimeout"))
+    tcp = await open_tcp(
+        resolved.host,
+        resolved.port,
+        family=resolved.family,
+        local_address=cast("tuple[str, int] | None", resolved.local_addr),
+        timeout=seconds or CONNECT_TIMEOUT,
+        attempts=int(options.get("ConnectionAttempts") or 1),
+    )
+    resources.callback(tcp.sock.close)
+    return _Way({**direct, "sock": tcp.sock, **(far if tcp.round_trip > NEAR else {})})
+
+
+def _proxy_command(
+    options: ConnectOptions, resolved: asyncssh.SSHClientConnectionOptions
+) -> str | None:
+    """Give the ProxyCommand, its tokens filled in.
+
+    For one that is given as an option the library would do that before it has read the config files.
+    """
+    given = options.get("ProxyCommand")
+    if given is None:
+        return cast("str | None", resolved.config.get("ProxyCommand"))
+    tokens = {
+        "%": "%",
+        "h": resolved.host,
+        "n": options.host,
+        "p": str(resolved.port),
+        "r": resolved.username,
+    }
+    return None if given == "none" else fill_in(given, tokens)
+
+
+async def _connect(
+    options: ConnectOptions,
+    resolved: asyncssh.SSHClientConnectionOptions,
+    arguments: dict[str, Any],
+    way: _Way,
+) -> asyncssh.SSHClientConnection:
+    policy = _policy(options, resolved)
+    client = _Client(policy)
+    keys = _key_files(options, resolved)
+    if keys:
+        arguments["client_keys"] = keys
+    try:
+        return await asyncssh.connect(
+            options.host,
+            known_hosts=policy.files or b"",
+            client_factory=lambda: client,
+            connect_timeout=None,
+            ignore_encrypted=True,  # the agent may hold what they lock
+            **arguments,
+            **way.arguments,
+        )
+    except asyncssh.HostKeyNotVerifiable as error:
+        raise policy.error(error.reason) from error
+    except (asyncssh.Error, OSError, *_CONFIG_ERRORS) as error:
+        where = f"{resolved.host} port {resolved.port}"
+        if way.proxy is not None and way.proxy.complaint:
+            where += f" (by a ProxyCommand that says: {way.proxy.complaint})"
+        raise _explain(error, where, client, keys) from error
+
+
+def _key_files(options: ConnectOptions, resolved: asyncssh.SSHClientConnectionOptions) -> list[str]:
+    """Give the private keys to try; one that a config file names need not exist."""
+    named = cast("list[str]", resolved.config.get("IdentityFile", []))
+    paths = [Path(name).expanduser() for name in named]
+    for path in paths[: len(options.get_all("IdentityFile"))]:
+        if not path.exists():
+            raise AuthenticationError(f"the private key {path} does not exist", "check -i")
+    return [str(path) for path in paths if os.access(path, os.R_OK)]
+
+
+def _policy(
+    options: ConnectOptions, resolved: asyncssh.SSHClientConnectionOptions
+) -> HostKeyPolicy:
+    config = resolved.config
+    user_files = config.get("UserKnownHostsFile", DEFAULT_USER_FILES)
+    global_files = config.get("GlobalKnownHostsFile", DEFAULT_GLOBAL_FILES)
+    return HostKeyPolicy(
+        host=resolved.host_key_alias or resolved.host,
+        port=resolved.port,
+        strict=options.get("StrictHostKeyChecking") or "ask",
+        user_files=cast("list[str]", user_files),
+        global_files=cast("list[str]", global_files),
+        hash_names=options.get("HashKnownHosts") == "yes",
+    )
+
+
+def _explain(
+    error: Exception, where: str, client: _Client, keys: list[str]
+) -> LinkError | OptionError:
+    """Tell what an error of the library means for the person."""
+    reason = getattr(error, "reason", None) or str(error) or type(error).__name__
+    if isinstance(error, asyncssh.PermissionDenied):
+        return _refused(f"{where} refuses to log us in: {reason}", client, keys)
+    if isinstance(error, (asyncssh.KeyImportError, asyncssh.KeyEncryptionError)):
+        return AuthenticationError(
+            f"a private key for {where} cannot be used: {reason}",
+            "load it into an agent with ssh-add, or name another with -i",
+        )
+    if isinstance(error, asyncssh.ChannelOpenError):
+        return UnreachableError(f"the jump host cannot reach {where}: {reason}")
+    if isinstance(error, (asyncssh.ConnectionLost, OSError)):
+        return UnreachableError(
+            f"{where} dropped the connection: {reason}", "the host may be busy; try again"
+        )
+    if isinstance(error, asyncssh.DisconnectError):
+        return NegotiationError(f"{where} and we cannot agree: {reason}")
+    return OptionError(f"the SSH options for {where}: {reason}")
+
+
+def _refused(what: str, client: _Client, keys: list[str]) -> AuthenticationError:
+    """Say why we could not log in, and what would help, as far as we can see."""
+    if client.asked_for:
+        what += f"; the host would take {' or '.join(dict.fromkeys(client.asked_for))}"
+    locked = [key for key in keys if _is_locked(key)]
+    if locked:
+        what += f"; the private key {', '.join(locked)} needs a passphrase"
+        return AuthenticationError(what, "load it into an agent with ssh-add")
+    return AuthenticationError(
+        what, "check the user name and the keys: ssh -v to the same host tells more"
+    )
+
+
+def _is_locked(key: str) -> bool:
+    try:
+        asyncssh.read_private_key(key)
+    except asyncssh.KeyImportError as error:
+        return "assphrase" in str(error)
+    except OSError:
+        return False
+    return False
+
+
+@contextlib.contextmanager
+def _config_files(options: ConnectOptions) -> Iterator[list[str]]:
+    """Give the config files in the order in which they count: our options, the person's, the system's, defaults."""
+    with tempfile.TemporaryDirectory(prefix="xpm-remote-") as directory:
+        given = Path(directory) / "options"
+        given.write_text(options.config_text())
+        defaults = Path(directory) / "defaults"
+        defaults.write_text(_DEFAULTS)
+        yield [str(given), *_configured(options.config_file), str(defaults)]
+
+
+def _configured(config_file: str | None) -> list[str]:
+    if config_file is not None:
+        return [] if config_file.lower() == "none" else [str(Path(config_file).expanduser())]
+    return [
+        str(path)
+        for path in (_USER_CONFIG.expanduser(), _SYSTEM_CONFIG)
+        if os.access(path, os.R_OK)
+    ]

@@ -1,0 +1,111 @@
+"""How a job changes when new evidence of it arrives.
+
+The reference server is a witness, not a judge (it repeats ``running`` after ``done``, and sends events that were
+overtaken), so each function here takes the job as known and gives the job as it is to be believed. All of them may be
+applied twice without harm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, tzinfo
+
+import msgspec
+
+from xpm_remote.model.entities import Job, Progress
+from xpm_remote.model.events import JobProgressEvent, JobStateEvent
+from xpm_remote.model.records import JobRecord, ProgressRecord, parse_time
+from xpm_remote.model.states import GENERIC_REASON, State, parse_state
+
+
+def with_record(job: Job, record: JobRecord, zone: tzinfo) -> Job:
+    """Give the job after the remote was asked for it."""
+    execution, reason = parse_state(record.state)
+    started = parse_time(record.started_time, zone)
+    if execution is State.RUNNING and _is_echo(job, started, record.retry_count):
+        return job
+    same_attempt = execution is State.ERROR and started == job.started
+    return msgspec.structs.replace(
+        job,
+        execution=execution,
+        execution_reason=_keep_telling(job, reason or record.failure_reason, same_attempt),
+        submitted=job.submitted or parse_time(record.submitted_time, zone),
+        started=started,
+        ended=parse_time(record.ended_time, zone) or (job.ended if same_attempt else None),
+        retry_count=record.retry_count,
+        exit_code=record.exit_code,
+        progress=_progress(record.progress or ()),
+        path=record.path or job.path,
+    )
+
+
+def with_state_event(job: Job, event: JobStateEvent, zone: tzinfo) -> Job:
+    """Give the job after its process announced a state."""
+    execution, reason = parse_state(event.state)
+    started = parse_time(event.started_time, zone)
+    # The announcement of an end may lack its time; without one, a later echo of "running" would look like news.
+    ended = parse_time(event.ended_time, zone) or parse_time(event.timestamp, zone)
+    if _is_overtaken(job, event.retry_count, execution, started, ended):
+        return job
+    repeated = execution is job.execution and event.retry_count <= job.retry_count
+    if not execution.is_final:
+        ended = None
+    elif repeated and job.ended is not None:
+        ended = job.ended
+    return msgspec.structs.replace(
+        job,
+        execution=execution,
+        execution_reason=_keep_telling(job, reason or event.failure_reason, repeated),
+        started=started or job.started,
+        ended=ended,
+        retry_count=max(event.retry_count, job.retry_count),
+        exit_code=event.exit_code,
+        progress=_progress(event.progress or ()),
+    )
+
+
+def with_progress_event(job: Job, event: JobProgressEvent) -> Job:
+    """Give the job after its process reported progress: its level replaced, deeper levels dropped."""
+    if job.execution.is_final:
+        return job
+    outer = tuple(step for step in job.progress if step.level < event.level)
+    step = Progress(event.level, _fraction(event.progress), event.desc)
+    return msgspec.structs.replace(job, execution=State.RUNNING, progress=(*outer, step))
+
+
+def _is_overtaken(
+    job: Job, retry_count: int, execution: State, started: datetime | None, ended: datetime | None
+) -> bool:
+    """Tell whether an announcement is about an attempt after which we know another, or its end."""
+    if execution is State.RUNNING:
+        return _is_echo(job, started, retry_count)
+    if not execution.is_final or ended is None or job.started is None:
+        return False
+    return ended < job.started
+
+
+def _is_echo(job: Job, started: datetime | None, retry_count: int) -> bool:
+    """Tell whether "running" is an echo of an attempt that has ended, or after which another began."""
+    if not job.execution.is_final:
+        return job.started is not None and started is not None and started < job.started
+    if job.started is not None and started is not None and started <= job.started:
+        return True
+    if retry_count > job.retry_count:
+        return False
+    return started is None or (job.ended is not None and started <= job.ended)
+
+
+def _keep_telling(job: Job, reason: str | None, same_attempt: bool) -> str | None:
+    """Keep a reason that says more than the generic one while it is about the same attempt."""
+    reason = reason.upper() if reason else None
+    if same_attempt and reason in (None, GENERIC_REASON) and job.execution_reason:
+        return job.execution_reason
+    return reason
+
+
+def _progress(records: Iterable[ProgressRecord]) -> tuple[Progress, ...]:
+    return tuple(Progress(step.level, _fraction(step.progress), step.desc) for step in records)
+
+
+def _fraction(value: float | None) -> float:
+    return min(max(value or 0.0, 0.0), 1.0)

@@ -1,0 +1,128 @@
+"""What the remote sends, decoded as it comes: every field optional, unknown ones ignored.
+
+Names and meaning: experimaestro's ``status.json`` and monitor protocol, versions 1.0 and 2.0. A record that does not
+fit is dropped by itself and counted; it never takes its neighbours with it.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone, tzinfo
+from typing import Any, TypeVar
+
+import msgspec
+
+Record = TypeVar("Record")
+
+
+class ProgressRecord(msgspec.Struct, gc=False):
+    """One level of progress; null where the remote wrote NaN."""
+
+    level: int = 0
+    progress: float | None = 0.0
+    desc: str | None = None
+
+
+class JobRecord(msgspec.Struct):
+    """A job object: the keys of a job's ``status.json``; times are ISO, naive, in the zone of the host."""
+
+    job_id: str
+    task_id: str
+    path: str | None = None
+    state: str | None = None
+    failure_reason: str | None = None
+    scheduler_state: str | None = None
+    scheduler_failure_reason: str | None = None
+    submitted_time: str | float | None = None
+    started_time: str | float | None = None
+    ended_time: str | float | None = None
+    exit_code: int | None = None
+    retry_count: int = 0
+    progress: list[ProgressRecord] | None = None
+
+
+class JobInfoRecord(msgspec.Struct):
+    """A line of ``jobs.jsonl``: a job as its experiment submitted it; ``timestamp`` in epoch seconds."""
+
+    job_id: str
+    task_id: str
+    tags: dict[str, Any] | None = None
+    timestamp: float | None = None
+
+
+class ServiceRecord(msgspec.Struct):
+    """A service object."""
+
+    service_id: str
+    description: str | None = None
+    state: str | None = None
+    url: str | None = None
+
+
+class ExperimentRecord(msgspec.Struct):
+    """An experiment object: the keys of a run's ``status.json``, plus ``job_infos``.
+
+    ``job_states`` is missing before protocol 2.0, which had the two lists instead; ``runs_count`` is there since 2.7.0.
+    """
+
+    experiment_id: str
+    run_id: str | None = None
+    status: str | None = None
+    hostname: str | None = None
+    started_at: str | float | None = None
+    ended_at: str | float | None = None
+    job_states: dict[str, str] | None = None
+    finished_jobs: list[str] | int | None = None
+    failed_jobs: list[str] | int | None = None
+    job_infos: dict[str, JobInfoRecord] | None = None
+    services: dict[str, ServiceRecord] | None = None
+    runs_count: int | None = None
+
+
+class SyncInfo(msgspec.Struct):
+    """The answer to the handshake."""
+
+    protocol_version: str
+    workspace_path: str | None = None
+
+
+def decode(raw: bytes | msgspec.Raw, kind: type[Record]) -> Record:
+    """Decode one value.
+
+    Raises:
+        msgspec.DecodeError: The bytes are no JSON, or not of that shape.
+    """
+    return msgspec.json.decode(raw, type=kind)
+
+
+def decode_each(raw: bytes | msgspec.Raw, kind: type[Record]) -> tuple[list[Record], int]:
+    """Decode a JSON array; give the records that fit and the number of those that do not.
+
+    Raises:
+        msgspec.DecodeError: The bytes are not a JSON array (null counts as an empty one).
+    """
+    try:
+        # mypy cannot see a type that is built at run time.
+        return msgspec.json.decode(raw, type=list[kind]) or [], 0  # type: ignore[valid-type]
+    except (msgspec.ValidationError, UnicodeDecodeError):
+        pass
+    items = msgspec.json.decode(raw, type=list[msgspec.Raw] | None) or []
+    records: list[Record] = []
+    for item in items:
+        try:
+            records.append(msgspec.json.decode(item, type=kind))
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            continue
+    return records, len(items) - len(records)
+
+
+def parse_time(value: str | float | None, zone: tzinfo) -> datetime | None:
+    """Read a time of the remote: ISO text (naive: in ``zone``) or epoch seconds; None when it is neither."""
+    try:
+        if value is None:
+            return None
+        if isinstance(value, str):
+            time = datetime.fromisoformat(value)
+            return time if time.tzinfo else time.replace(tzinfo=zone)
+        return datetime.fromtimestamp(value, timezone.utc).astimezone(zone)
+    except (ValueError, OverflowError, OSError):
+        return None

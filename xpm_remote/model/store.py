@@ -1,0 +1,215 @@
+"""The picture of one workspace: apply what arrives, learn which jobs and experiments changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timezone, tzinfo
+from types import MappingProxyType
+
+import msgspec
+
+from xpm_remote.model.changes import Change, ExperimentChange, JobChange
+from xpm_remote.model.entities import NO_TAGS, Counts, Experiment, Job
+from xpm_remote.model.events import Event, JobProgressEvent, JobStateEvent, SchedulerEvent
+from xpm_remote.model.merge import with_progress_event, with_record, with_state_event
+from xpm_remote.model.records import ExperimentRecord, JobInfoRecord, JobRecord, parse_time
+from xpm_remote.model.runs import Run, Word, count_states, job_key, submission
+from xpm_remote.model.states import State, parse_state
+
+_SILENCE: Word = (State.UNSCHEDULED, None)
+
+
+class Store:
+    """Experiments and jobs of one workspace.
+
+    Each ``apply_…`` gives the changes that it made, in order, at most one for each entity.
+
+    Args:
+        zone: The time zone of the remote host, in which its naive times are.
+    """
+
+    def __init__(self, zone: tzinfo = timezone.utc) -> None:
+        self.zone = zone
+        self._runs: dict[str, Run] = {}
+        self._members: dict[str, tuple[str, ...]] = {}
+        self._jobs: dict[str, Job] = {}
+        self._by_state: dict[State, dict[str, None]] = {state: {} for state in State}
+
+    @property
+    def jobs(self) -> Mapping[str, Job]:
+        """All jobs, by key."""
+        return MappingProxyType(self._jobs)
+
+    @property
+    def experiments(self) -> list[Experiment]:
+        """All experiments, in the order in which the remote lists them."""
+        return [run.experiment for run in self._runs.values()]
+
+    def in_state(self, *states: State) -> Iterator[Job]:
+        """Give the jobs in these states."""
+        return (self._jobs[key] for state in states for key in self._by_state[state])
+
+    def number_in_state(self, *states: State) -> int:
+        """Count the jobs in these states."""
+        return sum(len(self._by_state[state]) for state in states)
+
+    def counts(self, experiment_id: str) -> Counts:
+        """Count the jobs of an experiment by group of states; zeros for an unknown one."""
+        run = self._runs.get(experiment_id)
+        if run is None:
+            return Counts()
+        if run.counts is None:
+            run.counts = count_states(self._jobs[key].state for key in run.infos)
+        return run.counts
+
+    def apply_experiments(self, records: Iterable[ExperimentRecord]) -> list[Change]:
+        """Take the complete list of experiments; those that it lacks are gone."""
+        before = self._runs
+        self._runs = {}
+        for record in records:
+            run = self._runs[record.experiment_id] = Run.from_record(record, self.zone)
+            if record.experiment_id in before:
+                run.succeed(before[record.experiment_id])
+        changes: list[Change] = []
+        for name in dict.fromkeys((*self._runs, *before)):
+            old, new = before.get(name), self._runs.get(name)
+            if old is None or new is None or old.experiment != new.experiment:
+                shown = (old.experiment if old else None, new.experiment if new else None)
+                changes.append(ExperimentChange(*shown))
+        for key in self._regroup(before):
+            changes.extend(self._derive(key))
+        return changes
+
+    def apply_jobs(self, experiment_id: str | None, records: Iterable[JobRecord]) -> list[Change]:
+        """Take what the remote says of jobs, asked for by experiment or, with None, one by one."""
+        run = self._runs.get(experiment_id) if experiment_id is not None else None
+        changes: list[Change] = []
+        for record in records:
+            key = f"{record.task_id}/{record.job_id}"
+            if run is not None and record.scheduler_state is not None:
+                state, reason = parse_state(record.scheduler_state)
+                run.hear(key, (state, reason or record.scheduler_failure_reason))
+            job = self._jobs.get(key) or Job(task_id=record.task_id, job_id=record.job_id)
+            changes.extend(self._put(self._with_runs(with_record(job, record, self.zone))))
+        return changes
+
+    def apply_event(self, event: Event) -> list[Change]:
+        """Take an announcement; one that tells nothing by itself changes nothing."""
+        if isinstance(event, SchedulerEvent):
+            return self._apply_scheduler_event(event)
+        if not isinstance(event, (JobStateEvent, JobProgressEvent)) or not event.task_id:
+            return []
+        key = f"{event.task_id}/{event.job_id}"
+        job = self._jobs.get(key) or Job(task_id=event.task_id, job_id=event.job_id)
+        if isinstance(event, JobStateEvent):
+            job = with_state_event(job, event, self.zone)
+        else:
+            job = with_progress_event(job, event)
+        return self._put(self._with_runs(job), parse_time(event.timestamp, self.zone))
+
+    def apply_absence(self, key: str) -> list[Change]:
+        """Take note that a job has no folder: it was not started yet, or it was deleted.
+
+        Its experiments may still know it; then only their word of it is left.
+        """
+        job = self._jobs.get(key)
+        if job is None:
+            return []
+        if key not in self._members:
+            return self._drop(key)
+        return self._put(self._with_runs(Job(task_id=job.task_id, job_id=job.job_id)))
+
+    def _apply_scheduler_event(self, event: SchedulerEvent) -> list[Change]:
+        key = job_key(event)
+        run = self._runs.get(event.experiment_id)
+        before = run.experiment if run is not None else None
+        if run is None:
+            run = self._runs[event.experiment_id] = Run.from_event(event, self.zone)
+        state, reason = parse_state(event.scheduler_state)
+        run.hear(key, (state, reason or event.failure_reason))
+        if key not in run.infos:
+            run.infos[key] = submission(event)
+            run.experiment = msgspec.structs.replace(run.experiment, jobs=tuple(run.infos))
+            run.counts = None
+            self._members[key] = (*self._members.get(key, ()), event.experiment_id)
+        changes: list[Change] = []
+        if run.experiment is not before:
+            changes.append(ExperimentChange(before, run.experiment))
+        changes.extend(self._derive(key, parse_time(event.timestamp, self.zone)))
+        return changes
+
+    def _regroup(self, before: Mapping[str, Run]) -> Iterable[str]:
+        """Find anew which experiments each job is in; give the jobs to which something happened."""
+        members: dict[str, tuple[str, ...]] = {}
+        touched: dict[str, None] = {}
+        for name, run in self._runs.items():
+            old = before.get(name)
+            for key, info in run.infos.items():
+                members[key] = (*members[key], name) if key in members else (name,)
+                if old is None or _differs(key, info, run, old):
+                    touched[key] = None
+        for key, names in self._members.items():
+            if members.get(key) != names:
+                touched[key] = None
+        self._members = members
+        return touched
+
+    def _derive(self, key: str, at: datetime | None = None) -> list[Change]:
+        """Work out a job anew after something was learnt from its experiments."""
+        names = self._members.get(key)
+        if names is None:
+            return self._drop(key)
+        info = self._runs[names[0]].infos[key]
+        job = self._jobs.get(key) or Job(task_id=info.task_id, job_id=info.job_id)
+        return self._put(self._with_runs(job), at)
+
+    def _with_runs(self, job: Job) -> Job:
+        """Give the job with what its experiments say of it; the most advanced of their words counts."""
+        key = job.key
+        names = self._members.get(key, ())
+        if not names:
+            return job
+        runs = [self._runs[name] for name in names]
+        state, reason = max(
+            (run.words.get(key, _SILENCE) for run in runs), key=lambda word: word[0].rank
+        )
+        info = runs[0].infos[key]
+        return msgspec.structs.replace(
+            job,
+            scheduler=state,
+            scheduler_reason=reason,
+            experiments=names,
+            tags=info.tags or NO_TAGS,
+            submitted=parse_time(info.timestamp, self.zone) or job.submitted,
+        )
+
+    def _drop(self, key: str) -> list[Change]:
+        job = self._jobs.pop(key)
+        del self._by_state[job.state][key]
+        return [JobChange(job, None)]
+
+    def _put(self, job: Job, at: datetime | None = None) -> list[Change]:
+        key = job.key
+        before = self._jobs.get(key)
+        if before == job:
+            return []
+        self._jobs[key] = job
+        state = job.state
+        if before is None or before.state is not state:
+            if before is not None:
+                del self._by_state[before.state][key]
+            self._by_state[state][key] = None
+            for name in job.experiments:
+                self._runs[name].counts = None
+        return [JobChange(before, job, at or when(job))]
+
+
+def when(job: Job) -> datetime | None:
+    """Give the time at which a job came into its state, as far as the job itself tells."""
+    if job.state.is_final:
+        return job.ended
+    return job.started if job.state is State.RUNNING else None
+
+
+def _differs(key: str, info: JobInfoRecord, run: Run, old: Run) -> bool:
+    return run.words.get(key) != old.words.get(key) or old.infos.get(key) != info

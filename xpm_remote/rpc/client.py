@@ -1,0 +1,151 @@
+"""The asyncio shell around the protocol: one reader, pending calls, deadlines; the end of the stream wakes all."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from xpm_remote.errors import (
+    LinkLostError,
+    RemoteEndedError,
+    RemoteTimeoutError,
+    RequestError,
+    XpmRemoteError,
+)
+from xpm_remote.link.startup import start_failure
+from xpm_remote.link.transport import Transport
+from xpm_remote.rpc.protocol import ErrorResponse, JsonRpc, Message, Notification, Response
+
+log = logging.getLogger(__name__)
+
+REQUEST_TIMEOUT = 60.0
+"""Seconds without a single byte from the server after which a request has failed; it may well be busy longer."""
+
+Listener = Callable[[Notification], None]
+
+
+class RpcClient:
+    """Calls to a server at the other end of a transport.
+
+    Args:
+        transport: The server's stdio.
+        command: What was run there, for error messages.
+        listener: Is given each notification, in order, from the reader's task.
+        timeout: Seconds of silence after which a pending call fails.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        *,
+        command: str,
+        listener: Listener,
+        timeout: float = REQUEST_TIMEOUT,
+    ) -> None:
+        self._transport = transport
+        self._command = command
+        self._listener = listener
+        self._timeout = timeout
+        self._rpc = JsonRpc()
+        self._pending: dict[int, asyncio.Future[msgspec.Raw]] = {}
+        self._methods: dict[int, str] = {}
+        self._heard = 0.0
+        self._answered = False
+        self._ended: asyncio.Future[XpmRemoteError] = asyncio.get_running_loop().create_future()
+        self._reader = asyncio.create_task(self._read(), name="rpc-reader")
+
+    async def call(self, method: str, params: dict[str, Any] | None = None) -> msgspec.Raw:
+        """Send a request and wait for its answer; requests that wait at once are answered in order.
+
+        Raises:
+            RequestError: The server answered with an error.
+            RemoteTimeoutError: It is alive and says nothing.
+            XpmRemoteError: The process or the connection ended: the same error for every pending and later call.
+        """
+        if self._ended.done():
+            raise self._ended.result()
+        loop = asyncio.get_running_loop()
+        request_id, data = self._rpc.request(method, params)
+        answer: asyncio.Future[msgspec.Raw] = loop.create_future()
+        self._pending[request_id] = answer
+        self._methods[request_id] = method
+        sent = loop.time()
+        self._transport.send(data)
+        try:
+            while True:
+                deadline = max(sent, self._heard) + self._timeout
+                done, _ = await asyncio.wait({answer}, timeout=deadline - loop.time())
+                if done:
+                    return answer.result()
+                if max(sent, self._heard) + self._timeout <= loop.time():
+                    raise RemoteTimeoutError(
+                        f"the remote server has been silent for {self._timeout:g} s"
+                        f" while it was asked {method}",
+                        "raise --request-timeout, or look at the load of the host",
+                    )
+        finally:
+            del self._pending[request_id]
+            del self._methods[request_id]
+
+    async def wait_ended(self) -> XpmRemoteError:
+        """Wait until the server or the connection has ended; give the error that says how."""
+        return await asyncio.shield(self._ended)
+
+    async def aclose(self) -> None:
+        """End the conversation, the server and the connection."""
+        await self._transport.aclose()
+        self._reader.cancel()
+        await asyncio.wait({self._reader})
+
+    async def _read(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            while data := await self._transport.receive():
+                self._heard = loop.time()
+                for message in self._rpc.receive(data):
+                    self._take(message)
+        finally:
+            self._finish(self._end_error())
+
+    def _take(self, message: Message) -> None:
+        if isinstance(message, Notification):
+            try:
+                self._listener(message)
+            except Exception:  # the one place: a listener's failure must not stop the reader
+                log.exception("a listener failed on %s", message.method)
+            return
+        self._answered = True
+        answer = self._pending.get(message.request_id)
+        if answer is None or answer.done():
+            return
+        if isinstance(message, Response):
+            answer.set_result(message.result)
+        elif isinstance(message, ErrorResponse):
+            method = self._methods[message.request_id]
+            answer.set_exception(RequestError(method, message.code, message.message))
+
+    def _finish(self, error: XpmRemoteError) -> None:
+        if not self._ended.done():
+            self._ended.set_result(error)
+        for answer in self._pending.values():
+            if not answer.done():
+                answer.set_exception(error)
+
+    def _end_error(self) -> XpmRemoteError:
+        ended = self._transport.exit
+        if ended.lost is not None:
+            return LinkLostError(
+                f"the connection to the host broke: {ended.lost}", "start again when it is back"
+            )
+        if not self._answered:
+            return start_failure(ended.status, ended.stderr, self._rpc.noise.head, self._command)
+        how = "by a signal" if ended.status is None else f"with exit status {ended.status}"
+        said = " | ".join(ended.stderr.strip().splitlines()[-3:])
+        return RemoteEndedError(
+            f"the remote server ended {how}{': ' + said if said else ''}",
+            "look at the host's log of it",
+        )

@@ -1,0 +1,217 @@
+"""Keeping a store true to what a server knows: snapshot, then announcements, then asking again.
+
+Announcements are hints: they are applied at once, and what they are about is asked for again; a slow
+reconciliation runs even in silence. An answer may have been overtaken by announcements that came
+while it was made, so those are applied once more after it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any
+
+from xpm_remote.model.changes import Change, net
+from xpm_remote.model.entities import Experiment
+from xpm_remote.model.events import (
+    Event,
+    JobProgressEvent,
+    JobStateEvent,
+    OtherEvent,
+    SchedulerEvent,
+)
+from xpm_remote.model.store import Store
+from xpm_remote.rpc.server_api import MonitorServer
+from xpm_remote.session.state import Update
+
+SETTLE_TIME = 0.1
+"""Seconds to wait after an announcement before asking again: a burst is one question."""
+
+MAX_LOAD = 0.2
+"""The share of its time for which our questions may keep the server busy; large workspaces are asked less often."""
+
+FEW_JOBS = 16
+"""Jobs that are asked for one by one; beyond that, their experiments are asked for."""
+
+REST_ROUNDS = 30
+"""Reconciliations between two in which experiments where nothing goes on are asked for, too."""
+
+_NOTICES = ("WarningEvent", "ErrorEvent")
+
+
+class Sync:
+    """Keeps a store in step with a server.
+
+    Args:
+        server: The server, after its handshake.
+        store: What is kept.
+        publish: Is told of everything that changed.
+    """
+
+    def __init__(
+        self, server: MonitorServer, store: Store, publish: Callable[[Update], None]
+    ) -> None:
+        self._server = server
+        self._store = store
+        self._publish = publish
+        self._loaded = False
+        self._events: list[Event] = []
+        self._queries = 0
+        self._dirty_jobs: dict[str, None] = {}
+        self._dirty_experiments = False
+        self._woken = asyncio.Event()
+        self._round = 0
+
+    def hear(self, event: Event) -> None:
+        """Take an announcement of the server."""
+        if self._queries or not self._loaded:
+            self._events.append(event)
+        self._note(event)
+        if not self._loaded:
+            return
+        changes = self._store.apply_event(event)
+        if changes:
+            self._publish(Update(tuple(changes)))
+        if isinstance(event, OtherEvent) and event.kind in _NOTICES and event.message:
+            self._publish(Update(notice=event.message))
+
+    async def snapshot(self) -> None:
+        """Ask for everything; publish the experiments as soon as they are there, then their jobs."""
+        await self._query(self._ask_experiments())
+        names = [each.experiment_id for each in _busiest_first(self._store.experiments)]
+        await self._query(self._ask_jobs_of(names))
+
+    def catch_up(self) -> None:
+        """Take what was announced while the snapshot was made; from now on announcements count at once."""
+        self._loaded = True
+        changes = self._replay()
+        self._events.clear()
+        if changes:
+            self._publish(Update(tuple(changes)))
+
+    async def follow(self, interval: float) -> None:
+        """Keep the store true until cancelled.
+
+        Args:
+            interval: Seconds between two reconciliations, at least.
+        """
+        loop = asyncio.get_running_loop()
+        due = loop.time() + interval
+        while True:
+            await self._wait_woken(due - loop.time())
+            began = loop.time()
+            if began >= due or self._dirty_experiments:
+                await self._query(self._reconcile())
+                due = loop.time() + interval
+            else:
+                await self._query(self._ask_dirty())
+            # What came meanwhile waits a little: we are not the only ones whom the server serves.
+            busy = loop.time() - began
+            due = max(due, loop.time() + busy / MAX_LOAD)
+            await asyncio.sleep(busy / MAX_LOAD)
+
+    async def _wait_woken(self, timeout: float) -> None:
+        try:
+            await asyncio.wait_for(self._woken.wait(), max(timeout, 0.0))
+        except (TimeoutError, asyncio.TimeoutError):
+            return
+        await asyncio.sleep(SETTLE_TIME)
+
+    def _note(self, event: Event) -> None:
+        """Remember what is to be asked for because of an announcement; progress says all by itself."""
+        if isinstance(event, (JobStateEvent, SchedulerEvent)) and event.task_id:
+            self._dirty_jobs[f"{event.task_id}/{event.job_id}"] = None
+        elif not isinstance(event, JobProgressEvent):
+            self._dirty_experiments = True
+        else:
+            return
+        self._woken.set()
+
+    async def _query(self, asking: Coroutine[Any, Any, None]) -> None:
+        self._queries += 1
+        try:
+            await asking
+        finally:
+            self._queries -= 1
+            if self._loaded and not self._queries:
+                self._events.clear()
+
+    async def _reconcile(self) -> None:
+        self._forget_wishes()
+        await self._ask_experiments()
+        rest = self._round % REST_ROUNDS == 0
+        self._round += 1
+        names = [
+            each.experiment_id
+            for each in self._store.experiments
+            if rest or self._is_busy(each.experiment_id)
+        ]
+        await self._ask_jobs_of(names)
+
+    async def _ask_dirty(self) -> None:
+        keys = list(self._dirty_jobs)
+        self._forget_wishes()
+        if len(keys) <= FEW_JOBS:
+            await _all(self._ask_job(key) for key in keys)
+            return
+        jobs = self._store.jobs
+        names = {name for key in keys if key in jobs for name in jobs[key].experiments}
+        # Only a list of experiments makes the server read the job folders again.
+        await self._ask_experiments()
+        await self._ask_jobs_of(names)
+
+    def _forget_wishes(self) -> None:
+        self._dirty_jobs.clear()
+        self._dirty_experiments = False
+        self._woken.clear()
+
+    def _is_busy(self, experiment_id: str) -> bool:
+        counts = self._store.counts(experiment_id)
+        return counts.done + counts.failed < counts.total or counts.total == 0
+
+    async def _ask_experiments(self) -> None:
+        records = await self._server.experiments()
+        self._absorb(self._store.apply_experiments(records))
+
+    async def _ask_jobs_of(self, names: Iterable[str]) -> None:
+        await _all(self._ask_jobs(name) for name in names)
+
+    async def _ask_jobs(self, experiment_id: str) -> None:
+        records = await self._server.jobs(experiment_id)
+        self._absorb(self._store.apply_jobs(experiment_id, records))
+
+    async def _ask_job(self, key: str) -> None:
+        task_id, _, job_id = key.rpartition("/")
+        record = await self._server.job(task_id, job_id)
+        if record is None:
+            self._absorb(self._store.apply_absence(key))
+        else:
+            self._absorb(self._store.apply_jobs(None, [record]))
+
+    def _absorb(self, changes: list[Change]) -> None:
+        """Publish what an answer changed, unless the announcements that overtook it undo it."""
+        if self._loaded:
+            changes = net([*changes, *self._replay()])
+            if changes:
+                self._publish(Update(tuple(changes), recovered=True))
+        else:
+            self._publish(Update(tuple(changes), recovered=True))
+
+    def _replay(self) -> list[Change]:
+        return [change for event in self._events for change in self._store.apply_event(event)]
+
+
+async def _all(questions: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Send questions at once, without waiting for the answer to one before the next; the first failure is raised."""
+    tasks = [asyncio.ensure_future(question) for question in questions]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+def _busiest_first(experiments: Iterable[Experiment]) -> list[Experiment]:
+    """Order experiments as a person wants to see them filled: running ones, then the newest."""
+    by_age = sorted(experiments, key=lambda each: each.run_id, reverse=True)
+    return sorted(by_age, key=lambda each: each.status != "running")

@@ -1,0 +1,132 @@
+"""What to connect to and what to run there: settings and flags made into one value. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from xpm_remote.errors import UsageError, WorkspaceError
+from xpm_remote.link.command import RemoteExperimaestro, monitor_command, remote_command
+from xpm_remote.link.ssh_options import ConnectOptions, parse_ssh_options
+from xpm_remote.settings.schema import Settings, SshSettings, Workspace
+
+
+@dataclass(frozen=True)
+class Target:
+    """A workspace on a remote host.
+
+    Attributes:
+        name: The host as the person named it.
+        workspace: The directory there, as the person wrote it.
+        options: Where to connect to, and how.
+        remote: How the remote experimaestro is found.
+        shell_init: Shell commands to run before it.
+    """
+
+    name: str
+    workspace: str
+    options: ConnectOptions
+    remote: RemoteExperimaestro
+    shell_init: str | None = None
+
+    @property
+    def has_init(self) -> bool:
+        """Whether anything is to be run before the server."""
+        return bool(self.shell_init and self.shell_init.strip())
+
+    @property
+    def server_command(self) -> str:
+        """The command that serves the workspace, alone: what a person would try by hand."""
+        return monitor_command(self.remote, self.workspace)
+
+    @property
+    def command(self) -> str:
+        """The whole remote command line."""
+        return remote_command(
+            self.server_command, workspace=self.workspace, shell_init=self.shell_init
+        )
+
+
+@dataclass(frozen=True)
+class Overrides:
+    """What the command line says; None (for ``options``: empty) leaves it to the settings.
+
+    Attributes:
+        host: The SSH host.
+        workdir: The remote directory.
+        shell_init: Shell commands to run before the server.
+        uv_offline: Whether uv may not ask the package index.
+        python: The interpreter that uv is to use.
+        xpm_path: The remote experimaestro.
+        options: SSH options; given at all, they replace those of the settings.
+        version: The exact version that uv is to run.
+    """
+
+    host: str | None = None
+    workdir: str | None = None
+    shell_init: str | None = None
+    uv_offline: bool | None = None
+    python: str | None = None
+    xpm_path: str | None = None
+    options: tuple[str, ...] = ()
+    version: str | None = None
+
+
+def remote_workspace(settings: Settings, workspace_id: str) -> Workspace:
+    """Find a remote workspace by its id.
+
+    Raises:
+        WorkspaceError: There is none of that id, or it is a local one.
+    """
+    for workspace in settings.workspaces:
+        if workspace.id == workspace_id:
+            if workspace.ssh is None:
+                raise WorkspaceError(
+                    f"the workspace {workspace_id} in {settings.path} has no ssh settings",
+                    "add `ssh: {host: …}` to it, or give HOST and REMOTE_WORKDIR",
+                )
+            return workspace
+    raise WorkspaceError(
+        f"there is no workspace {workspace_id} in {settings.path}",
+        f"remote workspaces there: {_names(settings.workspaces)}",
+    )
+
+
+def resolve_target(settings: Settings, workspace_id: str | None, overrides: Overrides) -> Target:
+    """Say what to connect to: the command line over the workspace's settings.
+
+    Raises:
+        UsageError: Neither says which host or directory.
+        WorkspaceError: The workspace is unknown or not remote.
+        OptionError: An SSH option is malformed or cannot be honoured.
+    """
+    ssh = SshSettings(host="")
+    workdir = overrides.workdir
+    if workspace_id is not None:
+        workspace = remote_workspace(settings, workspace_id)
+        ssh = workspace.ssh or ssh
+        workdir = workdir or str(workspace.path)
+    host = overrides.host or ssh.host
+    if not host or not workdir:
+        raise UsageError(
+            f"the {'REMOTE_WORKDIR' if host else 'HOST'} is missing",
+            "give HOST and REMOTE_WORKDIR, or --workspace ID"
+            f" (remote workspaces in {settings.path}: {_names(settings.workspaces)})",
+        )
+    uv_offline = ssh.uv_offline if overrides.uv_offline is None else overrides.uv_offline
+    return Target(
+        name=host,
+        workspace=workdir,
+        options=parse_ssh_options(host, overrides.options or ssh.options),
+        remote=RemoteExperimaestro(
+            xpm_path=overrides.xpm_path or ssh.xpm_path,
+            uv_offline=uv_offline,
+            python=overrides.python or ssh.python,
+            version=overrides.version,
+        ),
+        shell_init=overrides.shell_init if overrides.shell_init is not None else ssh.shell_init,
+    )
+
+
+def _names(workspaces: Iterable[Workspace]) -> str:
+    return ", ".join(each.id for each in workspaces if each.is_remote) or "none"

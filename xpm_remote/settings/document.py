@@ -1,0 +1,128 @@
+"""YAML text to nodes that know their place; what YAML allows and a settings file does not need is refused.
+
+Aliases share nodes here, so a text is never larger as nodes than as text; whoever walks the nodes pays for
+every visit (``reading.Reading.spend``). Tags beyond those of plain data, deep nesting and large files are refused.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from xpm_remote.settings.problems import InvalidSettingsError, Position, Problem, printable, quoted
+
+# Bytes, and so characters: fifty times a long settings file, still read within a few seconds.
+MAX_SIZE = 128 * 1024
+MAX_DEPTH = 32  # levels; the deepest setting lies at 6, and the parsers recurse
+
+TOO_LONG = f"longer than {MAX_SIZE} bytes, so hardly a settings file"
+
+# libyaml where it is built in: ten times faster, same nodes.
+LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+_STANDARD = "tag:yaml.org,2002:"
+_PLAIN_TAGS = frozenset(
+    _STANDARD + name for name in ("str", "int", "float", "bool", "null", "timestamp")
+)
+_ALLOWED_TAGS = _PLAIN_TAGS | {_STANDARD + "seq", _STANDARD + "map", "!"}
+
+# What YAML 1.1 calls not printable; checked here because the parsers disagree on how they say where.
+_UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def compose(text: str, file: Path) -> yaml.Node | None:
+    """Parse one YAML document into nodes; None when there is nothing in it.
+
+    Raises:
+        InvalidSettingsError: With the one problem at which parsing stopped.
+    """
+    try:
+        _check_text(text)
+        _check_events(yaml.parse(text, LOADER))
+        return yaml.compose(text, LOADER)
+    except _RefusedError as refusal:
+        problem = Problem(file=file, position=refusal.position, what=refusal.what)
+    except yaml.MarkedYAMLError as error:
+        problem = Problem(
+            file=file, position=_problem_position(error), what=printable(_describe(error))
+        )
+    except (yaml.YAMLError, ValueError, OverflowError) as error:
+        # The parser written in Python lets int() and chr() fail on absurd escapes and versions.
+        problem = Problem(file=file, what=printable(f"not valid YAML: {error}"))
+    raise InvalidSettingsError([problem])
+
+
+def position(node: yaml.Node) -> Position:
+    """Where a node starts."""
+    return _position(node.start_mark)
+
+
+def short_tag(node: yaml.Node) -> str:
+    """The tag as YAML writes it, without its prefix: ``int``, ``str``, ``merge``."""
+    return str(node.tag).removeprefix(_STANDARD)
+
+
+class _RefusedError(Exception):
+    """The text is YAML, but not of a kind that settings need."""
+
+    def __init__(self, position: Position | None, what: str) -> None:
+        super().__init__(what)
+        self.position = position
+        self.what = what
+
+
+def _check_text(text: str) -> None:
+    if len(text) > MAX_SIZE:
+        raise _RefusedError(None, TOO_LONG)
+    found = _UNPRINTABLE.search(text)
+    if found:
+        line = text.count("\n", 0, found.start()) + 1
+        column = found.start() - text.rfind("\n", 0, found.start())
+        what = f"not valid YAML: the character U+{ord(found[0]):04X} is not allowed"
+        raise _RefusedError(Position(line, column), what)
+
+
+def _check_events(events: Iterator[yaml.Event]) -> None:
+    open_anchors: list[str | None] = []
+    for event in events:
+        if isinstance(event, yaml.CollectionStartEvent):
+            open_anchors.append(event.anchor)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            open_anchors.pop()
+        refusal = _refusal(event, open_anchors)
+        if refusal:
+            raise _RefusedError(_position(event.start_mark), refusal)
+
+
+def _refusal(event: yaml.Event, open_anchors: list[str | None]) -> str:
+    """Why an event is refused, given the anchors of the collections around it; empty when it is not."""
+    if len(open_anchors) > MAX_DEPTH:
+        return f"nested deeper than {MAX_DEPTH} levels"
+    if isinstance(event, yaml.AliasEvent) and event.anchor in open_anchors:
+        return f"the alias {quoted(f'*{event.anchor}')} stands inside what it repeats"
+    tag = getattr(event, "tag", None)
+    if tag is not None and tag not in _ALLOWED_TAGS:
+        return (
+            f"the tag {quoted(tag)} is not allowed: settings are texts, numbers, lists and mappings"
+        )
+    return ""
+
+
+def _position(mark: Any) -> Position:  # noqa: ANN401 - each parser has a Mark class of its own
+    return Position(mark.line + 1, mark.column + 1)
+
+
+def _problem_position(error: yaml.MarkedYAMLError) -> Position | None:
+    mark = error.problem_mark or error.context_mark
+    return _position(mark) if mark else None
+
+
+def _describe(error: yaml.MarkedYAMLError) -> str:
+    if not error.context:
+        return f"not valid YAML: {error.problem}"
+    line = f" at line {error.context_mark.line + 1}" if error.context_mark else ""
+    return f"not valid YAML: {error.context}{line}: {error.problem}"

@@ -1,0 +1,76 @@
+"""What holds for one workspace when everything is put together, and where each value comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from msgspec import Struct
+
+from xpm_remote.settings.keys import HISTORY, SSH, WORKSPACE
+from xpm_remote.settings.problems import Position
+from xpm_remote.settings.schema import Settings, Workspace
+
+_Found = tuple[
+    str, object, tuple[str, ...]
+]  # the key, its value, and the keys that may have set it
+
+_COMPOSED = ("env", "folders", "alt_workspaces", "history", "ssh")
+
+
+class Effective(Struct, frozen=True, kw_only=True):
+    """One value.
+
+    Attributes:
+        key: Within the workspace, as in ``ssh.host``, ``env.JAVA_HOME`` or ``folders[0]``.
+        value: As it is in the workspace.
+        position: Where in the settings file it stands; None for a default.
+    """
+
+    key: str
+    value: object
+    position: Position | None
+
+
+def effective_values(settings: Settings, workspace: Workspace) -> tuple[Effective, ...]:
+    """Every value of a workspace of these settings, in the order of the reference."""
+    ids = [each.id for each in settings.workspaces]
+    at = f"workspaces[{ids.index(workspace.id)}]" if workspace.id in ids else ""
+    found = [*_own(workspace, at), *_env(settings, workspace, at), *_folders(workspace, at)]
+    found += [*_history(workspace, at), *_ssh(workspace, at)]
+    return tuple(
+        Effective(key=key, value=value, position=_first(settings, places))
+        for key, value, places in found
+    )
+
+
+def _first(settings: Settings, places: tuple[str, ...]) -> Position | None:
+    return next((settings.positions[key] for key in places if key in settings.positions), None)
+
+
+def _own(workspace: Workspace, at: str) -> Iterator[_Found]:
+    for key in WORKSPACE.keys:
+        if key.name not in _COMPOSED:
+            yield key.name, getattr(workspace, key.name), (f"{at}.{key.name}",)
+
+
+def _env(settings: Settings, workspace: Workspace, at: str) -> Iterator[_Found]:
+    for name, value in {**settings.env, **workspace.env}.items():
+        yield f"env.{name}", value, (f"{at}.env.{name}", f"env.{name}")
+
+
+def _folders(workspace: Workspace, at: str) -> Iterator[_Found]:
+    old = len(workspace.alt_workspaces)
+    for index, folder in enumerate(workspace.folders):
+        place = f"alt_workspaces[{index}]" if index < old else f"folders[{index - old}]"
+        yield f"folders[{index}]", folder, (f"{at}.{place}",)
+
+
+def _history(workspace: Workspace, at: str) -> Iterator[_Found]:
+    for key in HISTORY.keys:
+        places = (f"{at}.history.{key.name}", f"history.{key.name}")
+        yield f"history.{key.name}", getattr(workspace.history, key.name), places
+
+
+def _ssh(workspace: Workspace, at: str) -> Iterator[_Found]:
+    for key in SSH.keys if workspace.ssh else ():
+        yield f"ssh.{key.name}", getattr(workspace.ssh, key.name), (f"{at}.ssh.{key.name}",)

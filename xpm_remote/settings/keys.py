@@ -1,0 +1,362 @@
+"""The grammar of settings.yaml as a table: the one source of the reader, the reference and the editors' schema.
+
+Defaults are not here: they are those of the values in ``schema``.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from msgspec import Struct
+
+from xpm_remote.settings.schema import (
+    CarbonSettings,
+    Folder,
+    HistorySettings,
+    ServerSettings,
+    Settings,
+    SshSettings,
+    Workspace,
+)
+
+
+class Kind(Enum):
+    """What may stand as the value of a key; the text is the reference's word for it."""
+
+    TEXT = "text"
+    SCRIPT = "text, several lines perhaps"
+    FLAG = "true or false"
+    COUNT = "whole number, 0 or more"
+    PORT = "whole number from 0 to 65535"
+    SECONDS = "number above 0"
+    PATH = "path"
+    LOCK_MODE = 'inherit, umask, or an octal mode in quotes, such as "0664"'
+    FOLDER_MODE = "use, backup or move"
+    ENV = "mapping of names to values"
+    TEXTS = "list of texts"
+    OPTIONS = "list of texts, or one text"
+    SECTION = "mapping"
+    SECTIONS = "list of mappings"
+
+
+class Key(Struct, frozen=True, kw_only=True):
+    """One key.
+
+    Attributes:
+        name: As it stands in the file.
+        kind: What its value may be.
+        about: What it means, in Markdown; a sentence or two.
+        example: A value as YAML; several lines stand below the key. Empty for a section.
+        unit: The unit of a number.
+        default: What the reference calls the default where that is not the value's own.
+        required: Whether its section needs it.
+        section: What is inside, for a mapping or a list of them.
+    """
+
+    name: str
+    kind: Kind
+    about: str
+    example: str = ""
+    unit: str = ""
+    default: str = ""
+    required: bool = False
+    section: Section | None = None
+
+
+class Section(Struct, frozen=True, kw_only=True):
+    """A mapping with a fixed set of keys.
+
+    Attributes:
+        title: The reference's heading.
+        values: The class whose fields hold the defaults.
+        keys: In the order of the reference.
+    """
+
+    title: str
+    values: type[Struct]
+    keys: tuple[Key, ...]
+
+    def find(self, name: str) -> Key | None:
+        """The key of that name, if there is one."""
+        return next((key for key in self.keys if key.name == name), None)
+
+
+SERVER = Section(
+    title="server",
+    values=ServerSettings,
+    keys=(
+        Key(
+            name="port",
+            kind=Kind.PORT,
+            about="Port of experimaestro's web server.",
+            example="12345",
+            unit="TCP port",
+        ),
+        Key(
+            name="host",
+            kind=Kind.TEXT,
+            about="Name or address under which the web server is reached.",
+            example="192.168.1.1",
+        ),
+        Key(
+            name="autohost",
+            kind=Kind.TEXT,
+            about="Lets experimaestro find the host name: `fqdn` (the full one) or `name` (the short one).",
+            example="fqdn",
+        ),
+        Key(
+            name="token",
+            kind=Kind.TEXT,
+            about="Secret that opens the web server.",
+            example="2134inmd8132323",
+        ),
+    ),
+)
+
+HISTORY = Section(
+    title="history, workspaces[].history",
+    values=HistorySettings,
+    keys=(
+        Key(
+            name="max_done",
+            kind=Kind.COUNT,
+            about="How many successful runs of an experiment are kept.",
+            example="10",
+            unit="runs",
+        ),
+        Key(
+            name="max_failed",
+            kind=Kind.COUNT,
+            about="How many failed runs of an experiment are kept.",
+            example="2",
+            unit="runs",
+        ),
+    ),
+)
+
+CARBON = Section(
+    title="carbon",
+    values=CarbonSettings,
+    keys=(
+        Key(
+            name="enabled",
+            kind=Kind.FLAG,
+            about="Whether the emissions of jobs are tracked.",
+            example="false",
+        ),
+        Key(
+            name="provider",
+            kind=Kind.TEXT,
+            about="What measures them.",
+            example="codecarbon",
+        ),
+        Key(
+            name="country_iso_code",
+            kind=Kind.TEXT,
+            about="Country in place of the detected one, as an ISO 3166-1 alpha-3 code.",
+            example="FRA",
+        ),
+        Key(
+            name="region",
+            kind=Kind.TEXT,
+            about="Region in place of the detected one.",
+            example="ile-de-france",
+        ),
+        Key(
+            name="report_interval_s",
+            kind=Kind.SECONDS,
+            about="Time between two measurements of a running job.",
+            example="30",
+            unit="seconds",
+        ),
+        Key(
+            name="warn_if_unavailable",
+            kind=Kind.FLAG,
+            about="Whether experimaestro warns when the provider is not installed.",
+            example="false",
+        ),
+    ),
+)
+
+FOLDER = Section(
+    title="workspaces[].folders[]",
+    values=Folder,
+    keys=(
+        Key(
+            name="path",
+            kind=Kind.PATH,
+            about="Root of the folder: jobs lie at `<path>/jobs/<task_id>/<hash>`. Absolute or starting with `~`; a"
+            " path that ends in `/jobs` means the directory above. It may neither lie in its own workspace nor"
+            " contain it, and no other folder of the workspace may have the same one.",
+            example="/slow/backup/nlp",
+            required=True,
+        ),
+        Key(
+            name="mode",
+            kind=Kind.FOLDER_MODE,
+            about="`use`: jobs are looked up there, nothing is ever written. `backup`: a job that succeeded is copied"
+            " there. `move`: a job that succeeded is moved there and a symlink stays in the workspace.",
+            example="backup",
+        ),
+    ),
+)
+
+SSH = Section(
+    title="workspaces[].ssh",
+    values=SshSettings,
+    keys=(
+        Key(
+            name="host",
+            kind=Kind.TEXT,
+            about="Where to connect: `host`, `user@host`, `ssh://user@host:port`, or an alias of `~/.ssh/config`.",
+            example="user@cluster",
+            required=True,
+        ),
+        Key(
+            name="shell_init",
+            kind=Kind.SCRIPT,
+            about="Shell commands that run on the remote before experimaestro, in the same shell.",
+            example='"source /etc/profile; module load python/3.10"',
+        ),
+        Key(
+            name="uv_offline",
+            kind=Kind.FLAG,
+            about="Passes `--offline` to `uv tool run`: only what is in uv's cache, no network.",
+            example="true",
+        ),
+        Key(
+            name="python",
+            kind=Kind.TEXT,
+            about="Interpreter for `uv tool run --python`. Quote a version number.",
+            example='"3.10"',
+        ),
+        Key(
+            name="xpm_path",
+            kind=Kind.TEXT,
+            about="Command that starts experimaestro on the remote, in place of `uv tool run`; it may hold arguments"
+            " and start with `~`.",
+            example="~/venvs/xpm/bin/experimaestro",
+        ),
+        Key(
+            name="options",
+            kind=Kind.OPTIONS,
+            about="Command-line options of OpenSSH's `ssh`, in any of its spellings, in one text or several.",
+            example='[-p, 2222, "-o ProxyJump=gate"]',
+        ),
+    ),
+)
+
+WORKSPACE = Section(
+    title="workspaces[]",
+    values=Workspace,
+    keys=(
+        Key(
+            name="id",
+            kind=Kind.TEXT,
+            about="Name of the workspace, for `--workspace`; no two have the same.",
+            example="neuralir",
+            required=True,
+        ),
+        Key(
+            name="path",
+            kind=Kind.PATH,
+            about="Directory of the workspace. For a local workspace `~` expands here; for a remote one the text"
+            " reaches the remote as it is, and a relative path starts at the remote home.",
+            example="~/experiments/xpmir",
+            required=True,
+        ),
+        Key(
+            name="env",
+            kind=Kind.ENV,
+            about="Environment variables for this workspace, over those of the whole file. Values keep their"
+            " spelling: `true` is the text `true`.",
+            example="VARNAME: VALUE",
+        ),
+        Key(
+            name="folders",
+            kind=Kind.SECTIONS,
+            about="Further places for the jobs of the workspace, in the order in which they are searched.",
+            section=FOLDER,
+        ),
+        Key(
+            name="alt_workspaces",
+            kind=Kind.TEXTS,
+            about="Deprecated: ids or paths of workspaces whose jobs are looked up. Each is a folder of mode `use`"
+            " before the others; `workspaces migrate` rewrites them.",
+            example="[other_project]",
+        ),
+        Key(
+            name="max_retries",
+            kind=Kind.COUNT,
+            about="How often a resumable task is tried when it times out.",
+            example="5",
+            unit="attempts",
+        ),
+        Key(
+            name="lock_mode",
+            kind=Kind.LOCK_MODE,
+            about="Permissions of lock files: those of the workspace directory (`inherit`), those that the process's"
+            " umask leaves (`umask`), or an octal mode.",
+            example='"0664"',
+        ),
+        Key(
+            name="triggers",
+            kind=Kind.TEXTS,
+            about="Globs that select the workspace by experiment id: `*`, `?`, `[abc]`, `[!abc]`; case matters, and"
+            " the whole id has to match.",
+            example='["neuralir-*", my-awesome-experiment]',
+        ),
+        Key(
+            name="history",
+            kind=Kind.SECTION,
+            about="How many runs are kept in this workspace.",
+            section=HISTORY,
+            default="the file's `history`, key by key",
+        ),
+        Key(
+            name="ssh",
+            kind=Kind.SECTION,
+            about="Makes the workspace remote: it is reached over SSH and takes no part in trigger matching or as the"
+            " default workspace.",
+            section=SSH,
+        ),
+    ),
+)
+
+SETTINGS = Section(
+    title="(the file)",
+    values=Settings,
+    keys=(
+        Key(
+            name="server",
+            kind=Kind.SECTION,
+            about="experimaestro's web server.",
+            section=SERVER,
+        ),
+        Key(
+            name="env",
+            kind=Kind.ENV,
+            about="Environment variables for whatever is started here. Values keep their spelling: `true` is the"
+            " text `true`.",
+            example="JAVA_HOME: /path/to/java",
+        ),
+        Key(
+            name="history",
+            kind=Kind.SECTION,
+            about="How many runs are kept, for every workspace that does not say otherwise.",
+            section=HISTORY,
+        ),
+        Key(
+            name="carbon",
+            kind=Kind.SECTION,
+            about="Tracking of the emissions of jobs.",
+            section=CARBON,
+        ),
+        Key(
+            name="workspaces",
+            kind=Kind.SECTIONS,
+            about="The workspaces; the first one that is not remote is the default.",
+            section=WORKSPACE,
+        ),
+    ),
+)

@@ -1,0 +1,261 @@
+"""Rewrites the deprecated ``alt_workspaces`` to ``folders``, leaving every other character as it is; pure.
+
+Where a workspace has no folders yet, the list stays where it stands and changes in place. Otherwise its
+entries go before the folders, and comments inside what is removed stay behind as lines of their own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+from msgspec import Struct
+from msgspec.structs import replace
+
+from xpm_remote.settings import document
+from xpm_remote.settings.edits import (
+    Edit,
+    apply_edits,
+    comments_in,
+    line_end,
+    line_start,
+    newline_of,
+    unified_diff,
+)
+from xpm_remote.settings.paths import is_rooted
+from xpm_remote.settings.problems import InvalidSettingsError, Problem
+from xpm_remote.settings.reader import read_settings
+from xpm_remote.settings.reading import Reading
+from xpm_remote.settings.schema import Settings
+
+_OLD, _NEW = "alt_workspaces", "folders"
+_BYTE_ORDER_MARK = "\ufeff"
+
+_Entry = tuple[yaml.Node, Any]  # a key, and a value whose type the reader has checked
+
+
+class Migration(Struct, frozen=True, kw_only=True):
+    """What a settings file becomes.
+
+    Attributes:
+        text: The new text; the old one when there is nothing to do.
+        diff: The change as a unified diff; empty when there is none.
+        workspaces: The ids of the workspaces that change.
+    """
+
+    text: str
+    diff: str
+    workspaces: tuple[str, ...]
+
+
+def migrate(
+    text: str, *, path: Path, environ: Mapping[str, str], home: Path, cwd: Path | None = None
+) -> Migration:
+    """Rewrite the text of a settings file; the arguments are those of ``reader.read_settings``.
+
+    Raises:
+        InvalidSettingsError: The file has errors, or what would have to change is shared through an anchor.
+    """
+    settings = read_settings(text, path=path, environ=environ, home=home, cwd=cwd)
+    changing = [
+        index
+        for index in range(len(settings.workspaces))
+        if f"workspaces[{index}].{_OLD}" in settings.positions
+    ]
+    if not changing:
+        return Migration(text=text, diff="", workspaces=())
+    start = _BYTE_ORDER_MARK if text.startswith(_BYTE_ORDER_MARK) else ""
+    rewriting = _Rewriting(text.removeprefix(start), settings)
+    new = start + rewriting.run(changing)
+    try:
+        after = read_settings(new, path=path, environ=environ, home=home, cwd=cwd)
+    except InvalidSettingsError as error:
+        raise rewriting.refusal(changing[0], f"the result would be wrong: {error}") from error
+    if _meaning(after) != _meaning(settings):
+        raise rewriting.refusal(changing[0], "the result would mean something else")
+    names = tuple(settings.workspaces[index].id for index in changing)
+    return Migration(text=new, diff=unified_diff(text, new, str(path)), workspaces=names)
+
+
+def _meaning(settings: Settings) -> Settings:
+    """The settings without what a rewrite may change."""
+    workspaces = tuple(replace(each, alt_workspaces=()) for each in settings.workspaces)
+    return replace(settings, workspaces=workspaces, warnings=(), positions={})
+
+
+class _Rewriting:
+    """One rewrite of one text without byte order mark."""
+
+    def __init__(self, text: str, settings: Settings) -> None:
+        self._text = text
+        self._settings = settings
+        self._newline = newline_of(text)
+        # A mapping: the settings were read from the same text.
+        root = cast("yaml.MappingNode", document.compose(text, settings.path))
+        self._shared = _shared_nodes(root)
+        self._workspaces = _entries(root)["workspaces"][1].value
+        self._by_id = {each.id: index for index, each in enumerate(settings.workspaces)}
+
+    def run(self, changing: list[int]) -> str:
+        """The text with the ``alt_workspaces`` of the given workspaces rewritten."""
+        return apply_edits(
+            self._text, [edit for index in changing for edit in self._workspace_edits(index)]
+        )
+
+    def refusal(self, index: int, why: str) -> InvalidSettingsError:
+        """The error that says why a workspace is left alone."""
+        at = f"workspaces[{index}].{_OLD}"
+        problem = Problem(
+            file=self._settings.path,
+            position=self._settings.positions[at],
+            key=at,
+            what=f"cannot be rewritten: {why}",
+            allowed="a change by hand, to folders with mode: use",
+        )
+        return InvalidSettingsError([problem])
+
+    def _workspace_edits(self, index: int) -> list[Edit]:
+        workspace = self._workspaces[index]
+        own = {key.value: (key, value) for key, value in workspace.value}
+        if _OLD not in own or (_NEW not in own and self._has_folders(index)):
+            raise self.refusal(index, "it is merged in with <<")
+        old, new = own[_OLD][1], own[_NEW][1] if _NEW in own else None
+        touched = [workspace, old, *old.value, *([new] if new else [])]
+        if any(id(node) in self._shared for node in touched):
+            raise self.refusal(index, "an alias shares it")
+        paths = self._paths(index, old)
+        if new is None:
+            return self._renamed(own[_OLD], paths)
+        if not (isinstance(new, yaml.SequenceNode) and new.value):
+            return [*self._removed(workspace, own[_NEW]), *self._renamed(own[_OLD], paths)]
+        return [*self._removed(workspace, own[_OLD]), self._inserted(new, paths)]
+
+    def _has_folders(self, index: int) -> bool:
+        return f"workspaces[{index}].{_NEW}" in self._settings.positions
+
+    def _paths(self, index: int, old: yaml.SequenceNode) -> list[str]:
+        """The path of each entry as YAML, as far as possible in the file's own spelling."""
+        paths: list[str] = []
+        entries = self._settings.workspaces[index].alt_workspaces
+        for entry, item in zip(entries, old.value, strict=True):
+            spelled = item.value
+            if entry in self._by_id:
+                other = self._by_id[entry]
+                spelled = _entries(self._workspaces[other])["path"][1].value
+                if not is_rooted(spelled) and "$" not in spelled:
+                    spelled = str(self._settings.workspaces[other].path)
+            paths.append(_scalar(spelled))
+        return paths
+
+    def _renamed(self, entry: _Entry, paths: list[str]) -> list[Edit]:
+        """The list in its place: another key, and each entry a folder."""
+        key, value = entry
+        edits = [Edit(_start(key), _end(key), _NEW)]
+        for item, path in zip(value.value, paths, strict=True):
+            if value.flow_style:
+                edits.append(Edit(_start(item), _end(item), _flow_folder(path)))
+            else:
+                edits.append(Edit(_start(item), _end(item), f"path: {path}"))
+                line = line_end(self._text, _end(item))
+                indent = " " * item.start_mark.column
+                edits.append(Edit(line, line, f"{self._newline}{indent}mode: use"))
+        return edits
+
+    def _inserted(self, folders: yaml.SequenceNode, paths: list[str]) -> Edit:
+        """The entries before the first of the folders."""
+        start = _start(folders)
+        if folders.flow_style:
+            text = "".join(f"{_flow_folder(path)}, " for path in paths)
+            return Edit(start + 1, start + 1, text)
+        line = self._newline + " " * folders.start_mark.column
+        return Edit(
+            start, start, "".join(f"- path: {path}{line}  mode: use{line}" for path in paths)
+        )
+
+    def _removed(self, mapping: yaml.MappingNode, entry: _Entry) -> list[Edit]:
+        """A key of a mapping gone, with its value."""
+        key, value = entry
+        items = value.value if isinstance(value, yaml.SequenceNode) else []
+        # A list of lines is said to end where the next key starts, so its last item counts.
+        is_block = bool(items) and not value.flow_style
+        end = _end(items[-1] if is_block else value)
+        scalars = [(_start(node), _end(node)) for node in (key, *items)]
+        if mapping.flow_style:
+            return self._removed_from_flow(_start(key), end, scalars)
+        return self._removed_from_block(key, end, scalars)
+
+    def _removed_from_flow(
+        self, start: int, end: int, scalars: list[tuple[int, int]]
+    ) -> list[Edit]:
+        after = re.compile(r"\s*,[ \t]*").match(self._text, end)
+        before = re.search(r",\s*$", self._text[:start])
+        if after:
+            end = after.end()
+        elif before:
+            start = before.start()
+        comments = comments_in(self._text, start, end, scalars)
+        return [Edit(start, end, "".join(f" {comment}{self._newline}" for comment in comments))]
+
+    def _removed_from_block(
+        self, key: yaml.Node, end: int, scalars: list[tuple[int, int]]
+    ) -> list[Edit]:
+        start, end = _start(key), line_end(self._text, end)
+        comments = comments_in(self._text, start, end, scalars)
+        first = line_start(self._text, start)
+        indent = self._text[first:start]
+        if (
+            indent.strip()
+        ):  # the key stands behind the dash of its workspace: the next one moves there
+            indent = " " * key.start_mark.column
+            kept = "".join(f"{comment}{self._newline}{indent}" for comment in comments)
+            return [Edit(start, _skip_space(self._text, end), kept)]
+        kept = "".join(f"{indent}{comment}{self._newline}" for comment in comments)
+        return [Edit(first, end + len(self._newline), kept)]
+
+
+def _entries(mapping: yaml.MappingNode) -> dict[str, _Entry]:
+    """The keys and values of a mapping, those that it merges included."""
+    reading = Reading(file=Path(), environ={}, home=Path(), cwd=Path())
+    return {key.value: (key, value) for key, value in reading.entries("", mapping)}
+
+
+def _shared_nodes(root: yaml.Node) -> frozenset[int]:
+    """The nodes, by ``id()``, that stand in more than one place."""
+    places: Counter[int] = Counter()
+    todo = [root]
+    while todo:
+        node = todo.pop()
+        places[id(node)] += 1
+        if places[id(node)] > 1 or isinstance(node, yaml.ScalarNode):
+            continue
+        for child in node.value:
+            todo.extend(child if isinstance(child, tuple) else [child])
+    return frozenset(node for node, count in places.items() if count > 1)
+
+
+def _start(node: yaml.Node) -> int:
+    return int(node.start_mark.index)
+
+
+def _end(node: yaml.Node) -> int:
+    return int(node.end_mark.index)
+
+
+def _skip_space(text: str, index: int) -> int:
+    return len(text) - len(text[index:].lstrip())
+
+
+def _scalar(text: str) -> str:
+    """A text as YAML on one line, quoted where it has to be, also inside braces."""
+    dumped = yaml.safe_dump(
+        [text], default_flow_style=True, allow_unicode=True, width=len(text) + 9
+    )
+    return dumped.strip()[1:-1]
+
+
+def _flow_folder(path: str) -> str:
+    return f"{{path: {path}, mode: use}}"

@@ -1,0 +1,139 @@
+"""settings.yaml to Settings: the edge that reads the file, and the pure reading of its text."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+
+from xpm_remote.settings import document
+from xpm_remote.settings.keys import SETTINGS
+from xpm_remote.settings.problems import InvalidSettingsError, Position, Problem, in_file_order
+from xpm_remote.settings.reading import Reading, is_null
+from xpm_remote.settings.schema import CarbonSettings, HistorySettings, ServerSettings, Settings
+from xpm_remote.settings.sections import read_section
+from xpm_remote.settings.workspaces import build_workspaces
+
+PATH_VARIABLE = "XPM_REMOTE_SETTINGS"
+
+
+def default_settings_path(environ: Mapping[str, str], home: Path) -> Path:
+    """Where the settings are when the command line does not say: the variable's file, or the usual one."""
+    named = environ.get(PATH_VARIABLE)
+    if not named:
+        return _usual_path(home)
+    return home / named[2:] if named.startswith("~/") else Path(named)
+
+
+def load_settings(
+    path: Path, environ: Mapping[str, str], home: Path, *, cwd: Path | None = None
+) -> Settings:
+    """Read the settings file. The usual file may be absent; any other one was named by somebody.
+
+    Args:
+        path: The file.
+        environ: The variables that the file may refer to.
+        home: What ``~`` stands for in a local path.
+        cwd: What a relative local path starts from; the process's own when not given.
+
+    Raises:
+        InvalidSettingsError: With every problem that was found.
+    """
+    if path == _usual_path(home) and _is_absent(path):
+        return Settings(path=path)
+    text = read_text(path)
+    return read_settings(text, path=path, environ=environ, home=home, cwd=cwd or Path.cwd())
+
+
+def read_text(path: Path) -> str:
+    """The text of a settings file.
+
+    Raises:
+        InvalidSettingsError: It is absent, no regular file, unreadable, too long, or not UTF-8.
+    """
+    try:
+        what = _refusal(path.stat().st_mode)
+        data = b"" if what else _read_bytes(path)
+        what = what or ("" if len(data) <= document.MAX_SIZE else document.TOO_LONG)
+    except FileNotFoundError:
+        what, data = ("a link to nowhere" if path.is_symlink() else "no such file"), b""
+    except OSError as error:
+        what, data = f"cannot be read: {error.strerror}", b""
+    if what:
+        raise InvalidSettingsError([Problem(file=path, what=what)])
+    return _decode(data, path)
+
+
+def read_settings(
+    text: str, *, path: Path, environ: Mapping[str, str], home: Path, cwd: Path | None = None
+) -> Settings:
+    """Read the text of a settings file; pure.
+
+    Args:
+        text: The file's content.
+        path: The file, for messages and ``Settings.path``.
+        environ: The variables that the text may refer to.
+        home: What ``~`` stands for in a local path.
+        cwd: What a relative local path starts from; ``home`` when not given.
+
+    Raises:
+        InvalidSettingsError: With every problem that was found.
+    """
+    root = document.compose(text, path)
+    reading = Reading(file=path, environ=environ, home=home, cwd=cwd or home)
+    values = {}
+    if root is not None and not is_null(root):
+        reading.visit("", root)
+        values = read_section(reading, "", root, SETTINGS)
+    history = values.get("history", {})
+    workspaces = build_workspaces(reading, values.get("workspaces", ()), history)
+    if reading.errors:
+        raise InvalidSettingsError(reading.errors, reading.warnings)
+    return Settings(
+        path=path,
+        server=ServerSettings(**values.get("server", {})),
+        env=values.get("env", {}),
+        history=HistorySettings(**history),
+        carbon=CarbonSettings(**values.get("carbon", {})),
+        workspaces=workspaces,
+        warnings=in_file_order(reading.warnings),
+        positions=reading.positions,
+    )
+
+
+def _usual_path(home: Path) -> Path:
+    return home / ".config" / "experimaestro" / "settings.yaml"
+
+
+def _is_absent(path: Path) -> bool:
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _refusal(mode: int) -> str:
+    """Why a file of this type is not read: a pipe or a device might never end, or never begin."""
+    if stat.S_ISDIR(mode):
+        return "is a directory, not a settings file"
+    return "" if stat.S_ISREG(mode) else "is not a regular file"
+
+
+def _read_bytes(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(document.MAX_SIZE + 1)
+
+
+def _decode(data: bytes, path: Path) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = error.object[: error.start].decode("utf-8-sig")
+        line = before.count("\n") + 1
+        column = len(before) - before.rfind("\n")
+        what = f"not UTF-8 text: the byte 0x{error.object[error.start]:02x} does not belong there"
+        problem = Problem(file=path, position=Position(line, column), what=what)
+    raise InvalidSettingsError([problem])

@@ -1,0 +1,179 @@
+"""One run of the reader: what it may look at, what it found wrong, and the walk over mappings."""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+import yaml
+
+from xpm_remote.settings import document
+from xpm_remote.settings.interpolation import interpolate
+from xpm_remote.settings.problems import InvalidSettingsError, Position, Problem, cleaned, quoted
+
+# What the values may cost, in values plus characters, with aliases counted as often as they are met. A text
+# without aliases stays below twice its size, so only aliases that multiply each other reach this.
+MAX_EXPANSION = 4 * document.MAX_SIZE
+
+# A guess takes difflib up to a millisecond, more with the square of the length; nobody reads more of them.
+_MAX_GUESSES = 50
+_MAX_CANDIDATES = 50
+_LONGEST_GUESS = 64  # characters
+
+_KINDS = {"int": "number", "float": "number", "bool": "truth value", "timestamp": "date"}
+
+
+class Reading:
+    """Collects the problems, warnings and positions of one run.
+
+    Args:
+        file: The settings file, for messages.
+        environ: The variables that the texts may refer to.
+        home: What ``~`` stands for in a local path.
+        cwd: What a relative local path starts from.
+    """
+
+    def __init__(self, *, file: Path, environ: Mapping[str, str], home: Path, cwd: Path) -> None:
+        self.file = file
+        self.home = home
+        self.cwd = cwd
+        self.errors: list[Problem] = []
+        self.warnings: list[Problem] = []
+        self.positions: dict[str, Position] = {}
+        self._environ = environ
+        self._left = MAX_EXPANSION
+        self._guesses = _MAX_GUESSES
+
+    def visit(self, at: str, node: yaml.Node) -> None:
+        """Note where the value of a key stands, and pay for looking at it."""
+        self.positions[at] = document.position(node)
+        self.spend(node)
+
+    def spend(self, node: yaml.Node) -> None:
+        """Pay for a node's own content.
+
+        Raises:
+            InvalidSettingsError: When aliases multiply the text beyond measure.
+        """
+        self._pay(1 + len(node.value), node)
+
+    def _pay(self, cost: int, node: yaml.Node) -> None:
+        self._left -= cost
+        if self._left < 0:
+            what = "aliases or variables repeat the same text too often"
+            raise InvalidSettingsError(
+                [*self.errors, self._problem("", what, "", document.position(node))], self.warnings
+            )
+
+    def error(self, at: str, what: str, allowed: str = "", node: yaml.Node | None = None) -> None:
+        """Note what makes the settings unusable, at the node or else at the key's own place."""
+        place = document.position(node) if node else self.positions.get(at)
+        self.errors.append(self._problem(at, what, allowed, place))
+
+    def warn(self, at: str, what: str, node: yaml.Node | None = None) -> None:
+        """Note what looks wrong, at the node or else at the key's own place."""
+        place = document.position(node) if node else self.positions.get(at)
+        self.warnings.append(self._problem(at, what, "", place))
+
+    def wrong_type(self, at: str, node: yaml.Node, allowed: str, text: str | None = None) -> None:
+        """Note that a value is not what its key needs; ``text`` is what interpolation made of it."""
+        expanded = "" if text in (None, node.value) else f", which is {quoted(str(text))}"
+        self.error(at, f"found {describe(node)}{expanded}", allowed, node)
+
+    def expand(self, at: str, node: yaml.ScalarNode) -> str:
+        """The text of a scalar as it is spelled, with the environment's variables in place."""
+        text, unset = interpolate(node.value, self._environ)
+        self._pay(len(text), node)
+        for name in unset:
+            self.warn(
+                at, f"the environment variable {quoted(name)} is not set; kept as it stands", node
+            )
+        return text
+
+    def guess(self, word: str, known: Iterable[str]) -> str:
+        """What ``nearest`` says, but not for ever in a file that is nonsense."""
+        self._guesses -= 1
+        return nearest(word, known) if self._guesses >= 0 else ""
+
+    def entries(self, at: str, node: yaml.MappingNode) -> list[tuple[yaml.ScalarNode, yaml.Node]]:
+        """The keys and values of a mapping: its own first, then what ``<<`` merges into it.
+
+        A key that is not text or stands there twice is an error and left out.
+        """
+        found: dict[str, tuple[yaml.ScalarNode, yaml.Node]] = {}
+        for mapping in self._merged(at, node):
+            for key, value in self._own(at, mapping):
+                found.setdefault(key.value, (key, value))
+        return list(found.values())
+
+    def _own(
+        self, at: str, mapping: yaml.MappingNode
+    ) -> Iterator[tuple[yaml.ScalarNode, yaml.Node]]:
+        seen: set[str] = set()
+        for key, value in mapping.value:
+            self.spend(key)
+            if not isinstance(key, yaml.ScalarNode):
+                self.error(at, f"found {describe(key)} as a key", "text", key)
+                continue
+            if key.value in seen:
+                self.error(at, f"the key {quoted(key.value)} stands here twice", node=key)
+            seen.add(key.value)
+            if not _is_merge(key):
+                yield key, value
+
+    def _merged(self, at: str, node: yaml.MappingNode) -> list[yaml.MappingNode]:
+        """The mapping and those that it merges, directly or not, the stronger first, each once."""
+        order: dict[int, yaml.MappingNode] = {}
+        todo = [node]
+        while todo:
+            mapping = todo.pop()
+            if id(mapping) not in order:
+                order[id(mapping)] = mapping
+                todo.extend(reversed(self._bases(at, mapping)))
+        return list(order.values())
+
+    def _bases(self, at: str, mapping: yaml.MappingNode) -> list[yaml.MappingNode]:
+        """The mappings that one names under ``<<``."""
+        bases: list[yaml.MappingNode] = []
+        for value in (value for key, value in mapping.value if _is_merge(key)):
+            for base in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+                self.spend(base)
+                if isinstance(base, yaml.MappingNode):
+                    bases.append(base)
+                else:
+                    allowed = "a mapping, or a list of mappings"
+                    self.error(at, f"<< merges {describe(base)}", allowed, base)
+        return bases
+
+    def _problem(self, at: str, what: str, allowed: str, place: Position | None) -> Problem:
+        return Problem(file=self.file, position=place, key=at, what=what, allowed=allowed)
+
+
+def describe(node: yaml.Node) -> str:
+    """What a node is, in words for a message."""
+    if isinstance(node, yaml.MappingNode):
+        return "a mapping"
+    if isinstance(node, yaml.SequenceNode):
+        return "a list"
+    if is_null(node):
+        return "nothing"
+    kind = _KINDS.get(document.short_tag(node))
+    return f"the {kind} {cleaned(node.value)}" if kind else f"the text {quoted(node.value)}"
+
+
+def is_null(node: yaml.Node) -> bool:
+    """Whether nothing stands there, or ``null``."""
+    return document.short_tag(node) == "null"
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """A question that proposes the known word most like this one; empty when none is like it."""
+    candidates = [name[:_LONGEST_GUESS] for name in itertools.islice(known, _MAX_CANDIDATES)]
+    close = difflib.get_close_matches(word[:_LONGEST_GUESS], candidates, n=1)
+    return f"; did you mean {quoted(close[0])}?" if close else ""
+
+
+def _is_merge(key: yaml.Node) -> bool:
+    return document.short_tag(key) == "merge"

@@ -1,0 +1,142 @@
+"""Single values: what stands in the file to what the program uses, or a problem."""
+
+from __future__ import annotations
+
+import math
+import re
+import sys
+from collections.abc import Callable
+
+import yaml
+
+from xpm_remote.settings.document import short_tag
+from xpm_remote.settings.keys import Kind
+from xpm_remote.settings.problems import quoted
+from xpm_remote.settings.reading import Reading, is_null
+from xpm_remote.settings.schema import FolderMode
+
+_TEXT_TAGS = frozenset(["str", "merge", "value"])  # the last two: a lone << or =
+_LARGEST_PORT = 65535
+
+_CONTROL = re.compile("[\0-\x1f\x7f]")
+_OCTAL_MODE = re.compile("(?:0o?)?[0-7]{3}")
+_FLAGS = {
+    "true": True, "yes": True, "on": True, "1": True,
+    "false": False, "no": False, "off": False, "0": False,
+}  # fmt: skip
+_MODES = tuple(mode.value for mode in FolderMode)
+
+
+def read_scalar(reading: Reading, at: str, node: yaml.Node, kind: Kind) -> object | None:
+    """Read one value of a kind that is neither list nor mapping; None after noting a problem."""
+    if not isinstance(node, yaml.ScalarNode):
+        reading.wrong_type(at, node, kind.value)
+        return None
+    if kind in _READERS:
+        return _READERS[kind](reading, at, node)
+    text = reading.expand(at, node)
+    try:
+        return _PARSERS[kind](text)
+    except ValueError:
+        reading.wrong_type(at, node, kind.value, text)
+        return None
+
+
+def read_text(reading: Reading, at: str, node: yaml.Node) -> str | None:
+    """A line of text; None after noting a problem."""
+    text = _quotable(reading, at, node)
+    if text is not None and _CONTROL.search(text):
+        reading.error(at, "found a control character or a line break in the text", "one line", node)
+        return None
+    return text
+
+
+def read_spelling(reading: Reading, at: str, node: yaml.Node) -> str | None:
+    """Any single value as the text that stands in the file; None after noting a problem."""
+    if not isinstance(node, yaml.ScalarNode) or is_null(node):
+        reading.wrong_type(at, node, 'text, a number, true or false; "" for an empty text')
+        return None
+    return _without_nul(reading, at, node)
+
+
+def _quotable(reading: Reading, at: str, node: yaml.Node) -> str | None:
+    if isinstance(node, yaml.ScalarNode) and short_tag(node) in _TEXT_TAGS:
+        return _without_nul(reading, at, node)
+    is_value = isinstance(node, yaml.ScalarNode) and not is_null(node)
+    reading.wrong_type(at, node, f"text; quote it: {quoted(node.value)}" if is_value else "text")
+    return None
+
+
+def _without_nul(reading: Reading, at: str, node: yaml.ScalarNode) -> str | None:
+    text = reading.expand(at, node)
+    if "\0" in text:
+        reading.error(at, "found a NUL character", "any other character", node)
+        return None
+    return text
+
+
+def _flag(text: str) -> bool:
+    try:
+        return _FLAGS[text.lower()]
+    except KeyError as error:
+        raise ValueError from error
+
+
+def _count(text: str) -> int:
+    # Base 0: Python's spellings are YAML's, but for octal ones, which would be guesswork here.
+    return _between(0, int(text, 0), sys.maxsize)
+
+
+def _port(text: str) -> int:
+    return _between(0, int(text, 0), _LARGEST_PORT)
+
+
+def _between(least: int, number: int, largest: int) -> int:
+    if least <= number <= largest:
+        return number
+    raise ValueError
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if 0 < seconds < math.inf:
+        return seconds
+    raise ValueError
+
+
+def _read_lock_mode(reading: Reading, at: str, node: yaml.ScalarNode) -> str | None:
+    text = read_text(reading, at, node)
+    if text is None:
+        return None
+    mode = text.strip().lower()
+    if mode in ("inherit", "umask") or _OCTAL_MODE.fullmatch(mode):
+        return mode
+    reading.wrong_type(at, node, Kind.LOCK_MODE.value, text)
+    return None
+
+
+def _read_folder_mode(reading: Reading, at: str, node: yaml.ScalarNode) -> FolderMode | None:
+    text = read_text(reading, at, node)
+    if text is None:
+        return None
+    if text in _MODES:
+        return FolderMode(text)
+    reading.wrong_type(at, node, ", ".join(_MODES) + reading.guess(text, _MODES), text)
+    return None
+
+
+_READERS: dict[Kind, Callable[[Reading, str, yaml.ScalarNode], object | None]] = {
+    Kind.TEXT: read_text,
+    Kind.PATH: read_text,
+    Kind.SCRIPT: _quotable,
+    Kind.LOCK_MODE: _read_lock_mode,
+    Kind.FOLDER_MODE: _read_folder_mode,
+}
+
+# Each raises ValueError on what its kind does not allow.
+_PARSERS: dict[Kind, Callable[[str], object]] = {
+    Kind.FLAG: _flag,
+    Kind.COUNT: _count,
+    Kind.PORT: _port,
+    Kind.SECONDS: _seconds,
+}

@@ -1,0 +1,142 @@
+"""The settings as frozen values; what each key means to a person stands in ``keys``.
+
+``msgspec.Struct`` makes them, as it makes every other value of the project: cheap to define at start,
+frozen, compared by content, and encoded for ``--format json`` without further code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from pathlib import Path, PurePosixPath
+
+from msgspec import Struct
+
+from xpm_remote.settings.problems import Position, Problem
+
+
+class FolderMode(str, Enum):
+    """What an auxiliary folder is for."""
+
+    USE = "use"  # looked up, never written
+    BACKUP = "backup"  # finished jobs are copied there
+    MOVE = "move"  # finished jobs are moved there, a symlink stays
+
+
+class ServerSettings(Struct, frozen=True, kw_only=True):
+    """experimaestro's own web server."""
+
+    port: int | None = None
+    host: str | None = None
+    autohost: str | None = None
+    token: str | None = None
+
+
+class HistorySettings(Struct, frozen=True, kw_only=True):
+    """How many runs of an experiment are kept."""
+
+    max_done: int = 5
+    max_failed: int = 1
+
+
+class CarbonSettings(Struct, frozen=True, kw_only=True):
+    """Tracking of emissions; the interval is in seconds."""
+
+    enabled: bool = True
+    provider: str = "codecarbon"
+    country_iso_code: str | None = None
+    region: str | None = None
+    report_interval_s: float = 60.0
+    warn_if_unavailable: bool = True
+
+
+class SshSettings(Struct, frozen=True, kw_only=True):
+    """How a remote workspace is reached.
+
+    Attributes:
+        host: ``host``, ``user@host``, ``ssh://user@host:port`` or an alias of ``~/.ssh/config``; never blank.
+        shell_init: Shell commands as they stand in the file, several lines perhaps.
+        uv_offline: Whether ``uv tool run`` gets ``--offline``.
+        python: The interpreter for ``uv tool run --python``.
+        xpm_path: The command that starts experimaestro; may hold arguments and start with ``~``.
+        options: OpenSSH's command-line options as written: one string may hold several words
+            (``-p 2222``), and one option may be spread over two strings (``-p``, ``2222``).
+    """
+
+    host: str
+    shell_init: str | None = None
+    uv_offline: bool = False
+    python: str | None = None
+    xpm_path: str | None = None
+    options: tuple[str, ...] = ()
+
+
+class Folder(Struct, frozen=True, kw_only=True):
+    """A further place for the jobs of a workspace.
+
+    Attributes:
+        path: The root, absolute, above ``jobs``; on the remote for a remote workspace.
+        mode: What the folder is for.
+    """
+
+    path: Path | PurePosixPath
+    mode: FolderMode = FolderMode.USE
+
+
+class Workspace(Struct, frozen=True, kw_only=True):
+    """A workspace, here or on a remote host.
+
+    Attributes:
+        id: The name in the settings; empty for a directory given on the command line.
+        path: Here: a ``Path``, absolute, ``~`` expanded. Remote: a ``PurePosixPath`` whose text is the
+            file's, ``~`` included. A ``PurePosixPath`` drops repeated and trailing slashes and ``.`` parts,
+            which name the same directory; nothing else changes (spaces, quotes, ``$``, ``..`` stay).
+        env: The workspace's own variables; ``environment.environment`` merges them with the others.
+        folders: Where else its jobs may lie: ``alt_workspaces`` first (as ``use``), then ``folders``.
+        alt_workspaces: The deprecated entries as written; they are in ``folders`` already.
+        max_retries: How often a resumable task that timed out is tried.
+        lock_mode: ``inherit``, ``umask`` or an octal mode such as ``0664``.
+        triggers: Globs on the experiment id.
+        history: The workspace's, completed by the settings' and by the defaults, key by key.
+        ssh: Not None if and only if the workspace is remote.
+    """
+
+    id: str
+    path: Path | PurePosixPath
+    env: Mapping[str, str] = {}
+    folders: tuple[Folder, ...] = ()
+    alt_workspaces: tuple[str, ...] = ()
+    max_retries: int = 3
+    lock_mode: str = "inherit"
+    triggers: tuple[str, ...] = ()
+    history: HistorySettings = HistorySettings()
+    ssh: SshSettings | None = None
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether the workspace lies on another host."""
+        return self.ssh is not None
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """Everything a settings file says.
+
+    Attributes:
+        server: experimaestro's own web server.
+        env: Variables for whatever is started here, for all workspaces.
+        history: How many runs are kept, for all workspaces.
+        carbon: Tracking of emissions.
+        workspaces: In file order; ids are unique.
+        path: The settings file, whether it exists or not.
+        warnings: What looks wrong but does not hinder, in file order.
+        positions: Where each value stands, by key (``workspaces[0].ssh.host``); what is absent has its default.
+    """
+
+    path: Path
+    server: ServerSettings = ServerSettings()
+    env: Mapping[str, str] = {}
+    history: HistorySettings = HistorySettings()
+    carbon: CarbonSettings = CarbonSettings()
+    workspaces: tuple[Workspace, ...] = ()
+    warnings: tuple[Problem, ...] = ()
+    positions: Mapping[str, Position] = {}

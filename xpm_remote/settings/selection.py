@@ -1,0 +1,108 @@
+"""Which workspace an experiment goes to: the flags first, then the triggers, then the first local one."""
+
+from __future__ import annotations
+
+import fnmatch
+from enum import Enum
+from pathlib import Path, PurePath, PurePosixPath
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from xpm_remote.errors import WorkspaceError
+from xpm_remote.settings.problems import quoted
+from xpm_remote.settings.reading import nearest
+from xpm_remote.settings.schema import Settings, Workspace
+
+
+class Rule(str, Enum):
+    """What decided, the stronger first."""
+
+    WORKSPACE = "workspace"  # --workspace
+    WORKDIR = "workdir"  # --workdir
+    TRIGGER = "trigger"  # a trigger matches the experiment id
+    DEFAULT = "default"  # the first local workspace
+
+
+class Selection(Struct, frozen=True, kw_only=True):
+    """The workspace, and why it is this one.
+
+    Attributes:
+        workspace: The one to use.
+        rule: What decided.
+        reason: The same for a person, one clause.
+    """
+
+    workspace: Workspace
+    rule: Rule
+    reason: str
+
+
+def select_workspace(
+    settings: Settings,
+    *,
+    experiment_id: str | None = None,
+    workspace_id: str | None = None,
+    workdir: PurePath | None = None,
+) -> Selection:
+    """Choose the workspace; the settings stay as they are.
+
+    Args:
+        settings: What the file says.
+        experiment_id: Matched against the triggers of local workspaces.
+        workspace_id: ``--workspace``; also finds remote workspaces.
+        workdir: ``--workdir``, taken as it is: making it absolute is up to who knows the current directory. With
+            ``workspace_id`` it is that workspace's path, on the remote for a remote one.
+
+    Raises:
+        WorkspaceError: There is no workspace of that id, or nothing to choose from.
+    """
+    if workspace_id:
+        return _by_id(settings, workspace_id, workdir)
+    if workdir is not None:
+        workspace = Workspace(id="", path=Path(workdir), history=settings.history)
+        return Selection(
+            workspace=workspace, rule=Rule.WORKDIR, reason=f"--workdir {workdir} was given"
+        )
+    local = [workspace for workspace in settings.workspaces if not workspace.is_remote]
+    return _by_trigger(local, experiment_id) or _default(settings, local, experiment_id)
+
+
+def _by_id(settings: Settings, workspace_id: str, workdir: PurePath | None) -> Selection:
+    known = {workspace.id: workspace for workspace in settings.workspaces}
+    workspace = known.get(workspace_id)
+    if workspace is None:
+        what = (
+            f"no workspace {quoted(workspace_id)} in {settings.path}{nearest(workspace_id, known)}"
+        )
+        hint = f"there are {', '.join(known)}" if known else "there are no workspaces in it"
+        raise WorkspaceError(what, hint)
+    reason = f"--workspace {workspace_id} was given"
+    if workdir is not None:
+        path = PurePosixPath(workdir) if workspace.is_remote else Path(workdir)
+        workspace = replace(workspace, path=path)
+        reason = f"--workspace {workspace_id} and --workdir {workdir} were given"
+    return Selection(workspace=workspace, rule=Rule.WORKSPACE, reason=reason)
+
+
+def _by_trigger(local: list[Workspace], experiment_id: str | None) -> Selection | None:
+    if not experiment_id:
+        return None
+    for workspace in local:
+        for trigger in workspace.triggers:
+            if fnmatch.fnmatchcase(experiment_id, trigger):
+                reason = (
+                    f"the experiment {quoted(experiment_id)} matches its trigger {quoted(trigger)}"
+                )
+                return Selection(workspace=workspace, rule=Rule.TRIGGER, reason=reason)
+    return None
+
+
+def _default(settings: Settings, local: list[Workspace], experiment_id: str | None) -> Selection:
+    if not local:
+        some = "only remote workspaces" if settings.workspaces else "no workspaces"
+        hint = "name one with --workspace, or give a directory with --workdir"
+        raise WorkspaceError(f"there are {some} in {settings.path}", hint)
+    unmatched = f"no trigger matches {quoted(experiment_id)}; " if experiment_id else ""
+    reason = f"{unmatched}it is the first local workspace in {settings.path}"
+    return Selection(workspace=local[0], rule=Rule.DEFAULT, reason=reason)

@@ -1,0 +1,170 @@
+"""The picture and its changes as JSON documents, for scripts. The schema is described in docs/json.md. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from typing import Any
+
+import msgspec
+
+from xpm_remote.model.changes import ExperimentChange, JobChange
+from xpm_remote.model.entities import Experiment, Job
+from xpm_remote.model.store import Store
+from xpm_remote.session.state import Phase, Picture, Update
+
+PICTURE_SCHEMA = "xpm-remote/picture/1"
+EVENT_SCHEMA = "xpm-remote/event/1"
+
+
+def picture_document(picture: Picture, now: float) -> dict[str, Any]:
+    """Give the whole picture at a moment (local epoch seconds)."""
+    store = picture.store
+    return {
+        "schema": PICTURE_SCHEMA,
+        "host": picture.host,
+        "workspace": picture.workspace,
+        "generated": _local(now),
+        "link": link_document(picture),
+        "experiments": [experiment_document(each, store) for each in store.experiments],
+        "jobs": [job_document(job) for job in store.jobs.values()],
+    }
+
+
+def link_document(picture: Picture) -> dict[str, Any]:
+    """Give the state of the link, and so how true the rest is."""
+    return {
+        "phase": picture.link.phase.value,
+        "since": _local(picture.link.since),
+        "heard": None if picture.heard is None else _local(picture.heard),
+        "detail": picture.link.detail or None,
+    }
+
+
+def experiment_document(experiment: Experiment, store: Store) -> dict[str, Any]:
+    """Give an experiment with the counts of its jobs."""
+    return {
+        "id": experiment.experiment_id,
+        "run_id": experiment.run_id,
+        "status": experiment.status,
+        "hostname": experiment.hostname,
+        "started": _iso(experiment.started),
+        "ended": _iso(experiment.ended),
+        "runs": experiment.run_count,
+        "counts": msgspec.to_builtins(store.counts(experiment.experiment_id)),
+        "jobs": list(experiment.jobs),
+        "services": msgspec.to_builtins(experiment.services),
+    }
+
+
+def job_document(job: Job) -> dict[str, Any]:
+    """Give a job."""
+    return {
+        "id": job.key,
+        "task_id": job.task_id,
+        "job_id": job.job_id,
+        "state": job.state.value,
+        "execution": job.execution.value,
+        "scheduler": job.scheduler.value,
+        "reason": job.reason,
+        "experiments": list(job.experiments),
+        "tags": dict(job.tags),
+        "progress": msgspec.to_builtins(job.progress),
+        "submitted": _iso(job.submitted),
+        "started": _iso(job.started),
+        "ended": _iso(job.ended),
+        "retry_count": job.retry_count,
+        "exit_code": job.exit_code,
+        "path": job.path,
+    }
+
+
+def event_documents(
+    update: Update, store: Store, now: float, *, progress: bool = True
+) -> Iterator[dict[str, Any]]:
+    """Give one document for each change that a person may care about.
+
+    Args:
+        update: What happened.
+        store: The store after it.
+        now: The local time in epoch seconds, for what does not tell its own.
+        progress: Whether to give changes of progress alone.
+    """
+    for change in update.changes:
+        if isinstance(change, JobChange):
+            document = _job_event(change, now, progress=progress)
+        else:
+            document = _experiment_event(change, store, now)
+        if document is not None:
+            yield {**document, "recovered": update.recovered}
+    if update.notice:
+        yield {"event": "notice", "time": _local(now), "message": update.notice}
+
+
+def link_event(picture: Picture, now: float) -> dict[str, Any]:
+    """Give the document that says that the link's state changed; with the counts, once it is live."""
+    link = picture.link
+    document: dict[str, Any] = {
+        "event": "link",
+        "schema": EVENT_SCHEMA,
+        "time": _local(now),
+        "host": picture.host,
+        "workspace": picture.workspace,
+        "phase": link.phase.value,
+        "detail": link.detail or None,
+    }
+    if link.phase is Phase.LIVE:
+        document["experiments"] = len(picture.store.experiments)
+        document["jobs"] = len(picture.store.jobs)
+    return document
+
+
+def encode(document: dict[str, Any]) -> str:
+    """Write a document as one line of JSON."""
+    return msgspec.json.encode(document).decode()
+
+
+def _job_event(change: JobChange, now: float, *, progress: bool) -> dict[str, Any] | None:
+    before, after = change.before, change.after
+    if after is None:
+        return {"event": "job", "time": _local(now), "id": change.key, "state": None}
+    moved = before is None or before.state is not after.state or before.reason != after.reason
+    advanced = before is not None and before.progress != after.progress and bool(after.progress)
+    if not moved and not (advanced and progress):
+        return None
+    return {
+        "event": "job" if moved else "progress",
+        "time": _iso(change.at) or _local(now),
+        "id": after.key,
+        "experiments": list(after.experiments),
+        "previous": before.state.value if before is not None else None,
+        "state": after.state.value,
+        "reason": after.reason,
+        "progress": msgspec.to_builtins(after.progress),
+        "tags": dict(after.tags),
+    }
+
+
+def _experiment_event(change: ExperimentChange, store: Store, now: float) -> dict[str, Any] | None:
+    before, after = change.before, change.after
+    if after is None:
+        return {"event": "experiment", "time": _local(now), "id": change.key, "status": None}
+    if before is not None and (before.run_id, before.status) == (after.run_id, after.status):
+        return None
+    return {
+        "event": "experiment",
+        "time": _iso(after.ended or after.started) or _local(now),
+        "id": after.experiment_id,
+        "run_id": after.run_id,
+        "previous": before.status if before is not None else None,
+        "status": after.status,
+        "counts": msgspec.to_builtins(store.counts(after.experiment_id)),
+    }
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat()
+
+
+def _local(epoch: float) -> str:
+    return datetime.fromtimestamp(epoch, timezone.utc).astimezone().isoformat()

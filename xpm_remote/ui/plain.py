@@ -1,0 +1,116 @@
+"""Events as lines: text for people and grep, JSON for scripts. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import Enum
+from typing import Any
+
+from xpm_remote.session.state import Phase, Picture, Update
+from xpm_remote.ui.document import encode, event_documents, link_event
+from xpm_remote.ui.text import SHORT_ID, safe
+
+
+class Format(str, Enum):
+    """How events are written."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+class EventLines:
+    """Writes what a monitor publishes, one line for each change.
+
+    What the first snapshot brings is not news: a line counts it. Everything after it is.
+
+    Args:
+        form: How to write.
+        progress: Whether changes of progress alone get a line.
+    """
+
+    def __init__(self, form: Format, *, progress: bool = True) -> None:
+        self._write = encode if form is Format.JSON else text_line
+        self._progress = progress
+        self._phase: Phase | None = None
+
+    def lines(self, update: Update, picture: Picture, now: float) -> Iterator[str]:
+        """Give the lines for an update, and for a change of the link's state.
+
+        Args:
+            update: What happened.
+            picture: What there is to be seen after it.
+            now: The local time in epoch seconds.
+        """
+        if self._phase is not picture.link.phase:
+            self._phase = picture.link.phase
+            yield self._write(link_event(picture, now))
+        if self._phase is Phase.LIVE:
+            documents = event_documents(update, picture.store, now, progress=self._progress)
+            yield from map(self._write, documents)
+
+
+def text_line(document: dict[str, Any]) -> str:
+    """Write an event as text: time, what it is about, what became of it."""
+    words = _WORDS[document["event"]](document)
+    if document.get("recovered"):
+        words += "  (recovered)"
+    return f"{document['time'][:19]}  {safe(words)}"
+
+
+def _short(key: str) -> str:
+    task, _, job = key.rpartition("/")
+    return f"{task}/{job[:SHORT_ID]}"
+
+
+def _job_words(event: dict[str, Any]) -> str:
+    state = event["state"]
+    if state is None:
+        return f"{_short(event['id'])}  deleted"
+    previous = event["previous"] or "new"
+    words = f"{_short(event['id'])}  {previous} → {state}"
+    if event["reason"]:
+        words += f" ({event['reason']})"
+    return words + _where(event)
+
+
+def _progress_words(event: dict[str, Any]) -> str:
+    steps = " > ".join(
+        f"{step['fraction']:.0%} {step['description'] or ''}".strip() for step in event["progress"]
+    )
+    return f"{_short(event['id'])}  {steps}{_where(event)}"
+
+
+def _where(event: dict[str, Any]) -> str:
+    tags = " ".join(f"{name}={value}" for name, value in sorted(event["tags"].items()))
+    return f"  [{', '.join(event['experiments'])}]{' ' + tags if tags else ''}"
+
+
+def _experiment_words(event: dict[str, Any]) -> str:
+    if event["status"] is None:
+        return f"experiment {event['id']}  deleted"
+    counts = event["counts"]
+    previous = event["previous"] or "new"
+    return (
+        f"experiment {event['id']}  {previous} → {event['status']}"
+        f"  {counts['done']}/{counts['total']} done, {counts['failed']} failed"
+    )
+
+
+def _link_words(event: dict[str, Any]) -> str:
+    words = f"link to {event['host']}:{event['workspace']}  {event['phase']}"
+    if "jobs" in event:
+        words += f": {event['experiments']} experiments, {event['jobs']} jobs"
+    return words + (f": {event['detail']}" if event["detail"] else "")
+
+
+def _notice_words(event: dict[str, Any]) -> str:
+    return f"notice  {event['message']}"
+
+
+_WORDS = {
+    "job": _job_words,
+    "progress": _progress_words,
+    "experiment": _experiment_words,
+    "link": _link_words,
+    "notice": _notice_words,
+}

@@ -1,0 +1,73 @@
+"""Text fit for a terminal: what a remote sent cannot move the cursor, and times and sizes read easily."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from xpm_remote.model.entities import Job, Progress
+
+SHORT_ID = 8
+"""Characters of a job id that are shown: 1 in 4 billion that two are the same."""
+
+_MINUTE = 60
+_HOUR = 60 * _MINUTE
+_DAY = 24 * _HOUR
+
+
+def safe(text: str) -> str:
+    """Escape whatever is no plain printable character: control and format characters, lone surrogates."""
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode()
+        for char in text
+    )
+
+
+def span(seconds: float) -> str:
+    """Give a length of time in its two largest units: ``42 s``, ``3 min 5 s``, ``2 h 10 min``, ``5 d 3 h``."""
+    whole = max(0, math.floor(seconds))
+    parts = [
+        f"{value} {unit}"
+        for value, unit in (
+            (whole // _DAY, "d"),
+            (whole % _DAY // _HOUR, "h"),
+            (whole % _HOUR // _MINUTE, "min"),
+            (whole % _MINUTE, "s"),
+        )
+    ]
+    first = next((index for index, part in enumerate(parts) if part[0] != "0"), len(parts) - 1)
+    return " ".join(parts[first : first + 2])
+
+
+def elapsed(moment: datetime | None, now: float) -> str:
+    """Give the time from a moment to ``now`` (epoch seconds of the same clock); empty when it is unknown."""
+    return "" if moment is None else span(now - moment.timestamp())
+
+
+def ago(moment: datetime | None, now: float) -> str:
+    """Say roughly how long ago a moment was: ``3 min ago``; empty when it is unknown."""
+    return "" if moment is None else f"{' '.join(elapsed(moment, now).split()[:2])} ago"
+
+
+def short_key(job: Job) -> str:
+    """Name a job briefly: its task and the first characters of its id."""
+    return safe(f"{job.task_id}/{job.job_id[:SHORT_ID]}")
+
+
+def tags(values: Mapping[str, Any]) -> str:
+    """List tags as ``name=value``, in order of their names."""
+    return safe(" ".join(f"{name}={values[name]}" for name in sorted(values)))
+
+
+def percent(steps: Iterable[Progress]) -> str:
+    """Give the progress of each level: ``45 %``, or ``45 % > 50 %``; empty for none."""
+    return " > ".join(f"{step.fraction:.0%}".replace("%", " %") for step in steps)
+
+
+def activity(steps: Iterable[Progress]) -> str:
+    """Say what a job is at, from its outermost level inwards; empty when it says nothing."""
+    return safe(" > ".join(step.description for step in steps if step.description))

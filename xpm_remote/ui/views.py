@@ -1,0 +1,282 @@
+"""State, a moment and a size, made into a Rich picture. Pure."""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from rich.console import Group, RenderableType
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from xpm_remote.model.entities import Counts, Experiment, Job
+from xpm_remote.model.states import IDLE, PENDING, State
+from xpm_remote.session.state import LinkState, Phase, Picture
+from xpm_remote.ui.text import activity, ago, elapsed, percent, safe, short_key, span, tags
+
+BAR_WIDTH = 16
+NARROW = 70
+"""Columns below which the less important cells are left out."""
+WIDE = 100
+"""Columns from which a job's bar has its full width."""
+
+_HEADER_LINES = 2
+_TITLE_LINES = 2  # a blank one, and the title
+
+_PHASE_STYLE = {
+    Phase.CONNECTING: "yellow",
+    Phase.LOADING: "yellow",
+    Phase.LIVE: "green",
+    Phase.ENDED: "red",
+}
+
+
+@dataclass(frozen=True)
+class _Section:
+    """One part of the picture: its title, how many rows it would have, and those that may fit."""
+
+    title: str
+    style: str
+    total: int
+    rows: Sequence[Sequence[RenderableType]]
+    flexible: int  # the column that takes the room that is left
+
+
+def dashboard(picture: Picture, now: float, width: int, height: int) -> RenderableType:
+    """Draw the whole picture.
+
+    Args:
+        picture: What is to be seen.
+        now: The local time in epoch seconds.
+        width: Columns of the terminal.
+        height: Lines that may be used; what does not fit is left out and counted.
+    """
+    narrow = width < NARROW
+    remote_now = now + picture.skew
+    sections = [
+        section
+        for section in (
+            _experiments(picture, remote_now, height, narrow=narrow),
+            _running(
+                picture, remote_now, height, bar=BAR_WIDTH if width >= WIDE else BAR_WIDTH // 2
+            ),
+            _failed(picture, remote_now, height, narrow=narrow),
+            _waiting(picture, height),
+        )
+        if section.rows
+    ]
+    lines = max(0, height - _HEADER_LINES - _TITLE_LINES * len(sections))
+    shares = share(lines, [len(section.rows) for section in sections])
+    parts: list[RenderableType] = [header(picture, now, width), totals(picture)]
+    for section, rows in zip(sections, shares, strict=True):
+        parts += _drawn(section, rows)
+    return Group(*parts[: max(1, height)]) if lines == 0 else Group(*parts)
+
+
+def share(lines: int, wanted: Sequence[int]) -> list[int]:
+    """Divide lines fairly: who wants little gets it, the others split the rest; one more for the first of them."""
+    given = [0] * len(wanted)
+    hungry = [index for index, want in enumerate(wanted) if want > 0]
+    while lines > 0 and hungry:
+        each = max(1, lines // len(hungry))
+        for index in hungry:
+            portion = min(each, wanted[index] - given[index], lines)
+            given[index] += portion
+            lines -= portion
+        hungry = [index for index in hungry if given[index] < wanted[index]]
+    return given
+
+
+def header(picture: Picture, now: float, width: int) -> RenderableType:
+    """Draw the line that says what is looked at, and how true it is."""
+    line = Table.grid(expand=True, padding=(0, 1))
+    line.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
+    line.add_column(justify="right", no_wrap=True)
+    where = Text(f"{safe(picture.host)}:{safe(picture.workspace)}", style="bold")
+    line.add_row(where, link_text(picture.link, picture.heard, now))
+    return line
+
+
+def link_text(link: LinkState, heard: float | None, now: float) -> Text:
+    """Say in what state the link is, and how old what is shown."""
+    text = Text("● ", style=_PHASE_STYLE[link.phase])
+    text.append(link.phase.value)
+    if link.phase is not Phase.LIVE:
+        text.append(f" {span(now - link.since)}")
+    if heard is not None:
+        text.append(f" · heard {span(now - heard)} ago", style="dim")
+    return text
+
+
+def totals(picture: Picture) -> Text:
+    """Count everything in one line."""
+    store = picture.store
+    parts = [
+        (len(store.experiments), "experiments", ""),
+        (store.number_in_state(State.RUNNING), "running", "cyan"),
+        (store.number_in_state(*PENDING), "waiting", "yellow"),
+        (store.number_in_state(State.ERROR), "failed", "red"),
+        (store.number_in_state(State.DONE), "done", "green"),
+        (store.number_in_state(*IDLE), "idle", "dim"),
+    ]
+    text = Text(no_wrap=True, overflow="ellipsis")
+    for number, word, style in parts:
+        text.append(" · " if text else "", style="dim")
+        text.append(f"{number} {word}", style=style if number else "dim")
+    return text
+
+
+def experiment_status(experiment: Experiment, counts: Counts) -> tuple[str, str]:
+    """Give a word for an experiment and its style; the run's own word says nothing of the jobs' success."""
+    if experiment.status == "running":
+        return ("detached", "yellow") if experiment.ended else ("running", "cyan")
+    if experiment.status == "failed":
+        return "crashed", "red"
+    if counts.failed:
+        return "failed", "red"
+    if experiment.status == "done":
+        return "done", "green"
+    return safe(experiment.status) or "unknown", "dim"
+
+
+def _experiments(picture: Picture, now: float, limit: int, *, narrow: bool) -> _Section:
+    store = picture.store
+    experiments = store.experiments
+    newest = sorted(experiments, key=lambda each: each.run_id, reverse=True)
+    ordered = sorted(newest, key=lambda each: each.status != "running")
+    rows = []
+    for experiment in ordered[:limit]:
+        counts = store.counts(experiment.experiment_id)
+        word, style = experiment_status(experiment, counts)
+        row: list[RenderableType] = [
+            Text(word, style=style),
+            Text(safe(experiment.experiment_id)),
+            _bar(counts),
+            Text(f"{counts.done}/{counts.total}"),
+            _tally(counts),
+        ]
+        if not narrow:
+            row.append(Text(_age(experiment, now), style="dim"))
+        rows.append(row)
+    return _Section("Experiments", "bold", len(experiments), rows, flexible=1)
+
+
+def _age(experiment: Experiment, now: float) -> str:
+    if experiment.ended is not None:
+        return ago(experiment.ended, now)
+    return f"for {elapsed(experiment.started, now)}" if experiment.started else ""
+
+
+def _bar(counts: Counts) -> ProgressBar:
+    return ProgressBar(
+        total=max(1, counts.total),
+        completed=counts.done + counts.failed,
+        width=BAR_WIDTH,
+        complete_style="red" if counts.failed else "cyan",
+        finished_style="red" if counts.failed else "green",
+    )
+
+
+def _tally(counts: Counts) -> Text:
+    text = Text()
+    for number, word, style in (
+        (counts.running, "running", "cyan"),
+        (counts.waiting, "waiting", "yellow"),
+        (counts.failed, "failed", "red"),
+        (counts.idle, "idle", "dim"),
+    ):
+        if number:
+            text.append(" " if text else "")
+            text.append(f"{number} {word}", style=style)
+    return text
+
+
+def _running(picture: Picture, now: float, limit: int, *, bar: int) -> _Section:
+    store = picture.store
+    jobs = heapq.nsmallest(limit, store.in_state(State.RUNNING), key=_started)
+    rows: list[list[RenderableType]] = [
+        [
+            Text(short_key(job)),
+            _job_bar(job, bar),
+            Text(percent(job.progress[:1]).rjust(5)),
+            _doing(job),
+            Text(elapsed(job.started, now), style="dim"),
+        ]
+        for job in jobs
+    ]
+    total = store.number_in_state(State.RUNNING)
+    return _Section("Running", "bold cyan", total, rows, flexible=3)
+
+
+def _doing(job: Job) -> Text:
+    """Say what a job is at, and then its tags: where there is little room, they are what may go."""
+    text = Text(activity(job.progress))
+    text.append("  " if text else "")
+    text.append(tags(job.tags), style="dim")
+    return text
+
+
+def _started(job: Job) -> tuple[float, str]:
+    return (job.started.timestamp() if job.started else float("inf"), job.key)
+
+
+def _job_bar(job: Job, width: int) -> RenderableType:
+    if not job.progress:
+        return Text()
+    return ProgressBar(total=1.0, completed=job.progress[0].fraction, width=width)
+
+
+def _failed(picture: Picture, now: float, limit: int, *, narrow: bool) -> _Section:
+    store = picture.store
+    jobs = heapq.nlargest(limit, store.in_state(State.ERROR), key=_ended)
+    rows = []
+    for job in jobs:
+        row: list[RenderableType] = [
+            Text(short_key(job)),
+            Text(safe(job.reason or "FAILED"), style="red"),
+            Text(ago(job.ended, now), style="dim"),
+        ]
+        if not narrow:
+            row.insert(1, Text(tags(job.tags), style="dim"))
+            row.append(Text(safe(", ".join(job.experiments))))
+        rows.append(row)
+    total = store.number_in_state(State.ERROR)
+    return _Section("Failed", "bold red", total, rows, flexible=0 if narrow else 1)
+
+
+def _ended(job: Job) -> tuple[float, str]:
+    return (job.ended.timestamp() if job.ended else 0.0, job.key)
+
+
+def _waiting(picture: Picture, limit: int) -> _Section:
+    groups = Counter(
+        (job.task_id, job.state.value, ", ".join(job.experiments))
+        for job in picture.store.in_state(*PENDING)
+    )
+    rows: list[list[RenderableType]] = [
+        [Text(str(number).rjust(4)), Text(state), Text(safe(task)), Text(safe(names), style="dim")]
+        for (task, state, names), number in groups.most_common(limit)
+    ]
+    return _Section("Waiting", "bold yellow", len(groups), rows, flexible=2)
+
+
+def _drawn(section: _Section, lines: int) -> Iterable[RenderableType]:
+    """Draw a section in so many lines, under a title that says how much is left out."""
+    if lines == 0:
+        return
+    hidden = section.total - lines
+    title = Text(section.title, style=section.style)
+    if hidden > 0:
+        title.append(f"  {hidden} more", style="dim")
+    yield Text()
+    yield title
+    table = Table.grid(expand=True, padding=(0, 1))
+    for index in range(len(section.rows[0])):
+        flexible = index == section.flexible
+        table.add_column(no_wrap=True, overflow="ellipsis", ratio=1 if flexible else None)
+    for row in section.rows[:lines]:
+        table.add_row(*row)
+    yield table
