@@ -7,6 +7,7 @@ The tree::
     ├── SettingsError            3  settings.yaml cannot be used
     ├── WorkspaceError           4  no such workspace, or not one of the kind that is needed
     ├── OptionError              5  an SSH option is malformed or cannot be honoured
+    ├── MissingPeerError         6  experimaestro itself is needed here and is not installed
     ├── LinkError
     │   ├── ResolveError        10  the host's name has no address
     │   ├── UnreachableError    11  nobody answers at the address
@@ -42,6 +43,7 @@ class ExitCode(IntEnum):
     SETTINGS = 3
     WORKSPACE = 4
     OPTION = 5
+    MISSING_PEER = 6
     RESOLVE = 10
     UNREACHABLE = 11
     HOST_KEY = 12
@@ -99,6 +101,12 @@ class OptionError(XpmRemoteError):
     """An SSH option is malformed, or cannot be honoured."""
 
     exit_code = ExitCode.OPTION
+
+
+class MissingPeerError(XpmRemoteError):
+    """Experimaestro itself is needed on this machine, and is not installed beside us."""
+
+    exit_code = ExitCode.MISSING_PEER
 
 
 class LinkError(XpmRemoteError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import re
 import socket
@@ -217,6 +218,36 @@ class TestWays:
             alias = f"-o 'HostKeyAlias=[{server.host}]:{server.port}'"
             options = (known, alias, f"-p {proxy.port}", f"-i {server.login('alice').key}")
             assert await whoami(f"{account}@{proxy.host}", *options) == account
+
+
+class TestOptions:
+    """Options that are ours to honour."""
+
+    @pytest.mark.parametrize(
+        ("flag", "level"),
+        [("-q", logging.CRITICAL), ("-v", logging.DEBUG), ("LogLevel=ERROR", logging.ERROR)],
+    )
+    async def test_log_level(self, flag: str, level: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        """-v, -q and LogLevel say how much the library logs."""
+        logger = logging.getLogger("asyncssh")
+        monkeypatch.setattr(logger, "level", logging.NOTSET)
+        with pytest.raises(ResolveError):
+            await whoami("no-such-host.invalid", "-F none", flag)
+        assert logger.level == level
+
+    async def test_gssapi_needs_its_package(self) -> None:
+        """What the library would pass over without the package gssapi is an error."""
+        with pytest.raises(OptionError, match=r"GSSAPIAuthentication.*gssapi"):
+            await whoami("no-such-host.invalid", "-F none", "GSSAPIAuthentication=yes")
+
+    async def test_config_that_cannot_be_read(self, tmp_path: Path) -> None:
+        """A mistake in a config file is named with its line."""
+        config = tmp_path / "config"
+        config.write_text("Host *\n  Port many\n")
+        with pytest.raises(OptionError, match=r"config line 2.*many"):
+            await whoami("h", f"-F {config}")
+        with pytest.raises(OptionError, match="missing"):
+            await whoami("h", f"-F {tmp_path}/missing")
 
 
 class TestTcp:

@@ -86,7 +86,7 @@ def test_net_of_there_and_back() -> None:
 
 def test_net_tells_jobs_from_experiments() -> None:
     """A job and an experiment of one name are not taken for each other."""
-    both = [
+    both: list[Change] = [
         JobChange(None, Job(task_id="a", job_id="b")),
         ExperimentChange(None, Experiment(experiment_id="a/b")),
     ]

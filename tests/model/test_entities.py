@@ -45,7 +45,5 @@ def test_reason_of_a_failed_job(
 
 def test_no_reason_without_failure() -> None:
     """The reason of an earlier attempt is not shown while the job runs again."""
-    job = Job(
-        task_id=TASK, job_id="a", execution=State.RUNNING, scheduler_reason="TIMEOUT"
-    )
+    job = Job(task_id=TASK, job_id="a", execution=State.RUNNING, scheduler_reason="TIMEOUT")
     assert job.reason is None

@@ -81,7 +81,10 @@ def test_known_kinds(params: bytes, expected: Event) -> None:
     ("params", "expected"),
     [
         (announce("ExperimentUpdatedEvent", experiment_id="e"), ("e", "")),
-        (announce("WarningEvent", experiment_id="e", description="low on disk"), ("e", "low on disk")),
+        (
+            announce("WarningEvent", experiment_id="e", description="low on disk"),
+            ("e", "low on disk"),
+        ),
         (announce("ErrorEvent", error_message="no such key", description="d"), ("", "no such key")),
         (b'{"event_type": "ErrorEvent"}', ("", "")),
     ],

@@ -50,9 +50,7 @@ def test_end_without_any_time() -> None:
     assert again.state is State.RUNNING
 
 
-@pytest.mark.parametrize(
-    ("started", "retry_count"), [(21.0, 0), (21.0, 1), (15.0, 1), (None, 1)]
-)
+@pytest.mark.parametrize(("started", "retry_count"), [(21.0, 0), (21.0, 1), (15.0, 1), (None, 1)])
 def test_true_retry(started: float | None, retry_count: int) -> None:
     """An attempt that began after the end is believed, and one that counts as a further try."""
     record = job_record(state="running", started=started, retry_count=retry_count)
@@ -76,17 +74,18 @@ def test_echo_of_the_attempt_before() -> None:
     assert with_record(retried, job_record(state="running", started=10), ZONE) == retried
 
 
-@pytest.mark.parametrize("end", [{"ended": 20.0}, {"at": 20.0}])
-def test_end_of_the_attempt_before(end: dict[str, float]) -> None:
+@pytest.mark.parametrize(("ended", "at"), [(20.0, None), (None, 20.0)])
+def test_end_of_the_attempt_before(ended: float | None, at: float | None) -> None:
     """While a retry runs, the announcement that the earlier attempt failed changes nothing."""
     retried = known_job(State.RUNNING, started=30)
-    assert with_state_event(retried, state_event("error", **end), ZONE) == retried
+    assert with_state_event(retried, state_event("error", ended=ended, at=at), ZONE) == retried
 
 
-@pytest.mark.parametrize("end", [{"ended": 40.0}, {"at": 40.0}, {}])
-def test_end_of_this_attempt(end: dict[str, float]) -> None:
+@pytest.mark.parametrize(("ended", "at"), [(40.0, None), (None, 40.0), (None, None)])
+def test_end_of_this_attempt(ended: float | None, at: float | None) -> None:
     """An end after the start, or at an unknown time, is believed; the start is kept."""
-    job = with_state_event(known_job(State.RUNNING, started=30), state_event("done", **end), ZONE)
+    running = known_job(State.RUNNING, started=30)
+    job = with_state_event(running, state_event("done", ended=ended, at=at), ZONE)
     assert job.state is State.DONE
     assert job.started == moment(30)
 
@@ -179,6 +178,12 @@ def test_first_time_of_an_end_is_kept() -> None:
     assert with_state_event(DONE, state_event("done", at=25), ZONE).ended == moment(20)
 
 
+def test_number_of_retries_is_kept() -> None:
+    """An announcement, which the server makes without counting, does not take the number of retries back."""
+    retried = known_job(State.RUNNING, started=30, retry_count=2)
+    assert with_state_event(retried, state_event("done", ended=40), ZONE).retry_count == 2
+
+
 # Progress
 
 
@@ -186,7 +191,9 @@ def test_progress_of_a_level_drops_the_deeper_ones() -> None:
     """A report replaces its level, keeps the outer ones and ends the inner ones."""
     job = known_job(State.RUNNING)
     for level, fraction in ((0, 0.1), (1, 0.5), (2, 0.9), (1, 0.6)):
-        job = with_progress_event(job, progress_event(fraction, level=level, description=f"{level}"))
+        job = with_progress_event(
+            job, progress_event(fraction, level=level, description=f"{level}")
+        )
     assert job.progress == (Progress(0, 0.1, "0"), Progress(1, 0.6, "1"))
 
 

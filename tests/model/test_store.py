@@ -89,7 +89,10 @@ def test_end_of_a_run() -> None:
 def test_experiment_that_is_gone() -> None:
     """An experiment that is not listed any more is gone, and so are the jobs that only it had."""
     store = Store(ZONE)
-    both = [experiment_record({"a": "done", "b": "done"}), experiment_record({"b": "done"}, name="x")]
+    both = [
+        experiment_record({"a": "done", "b": "done"}),
+        experiment_record({"b": "done"}, name="x"),
+    ]
     store.apply_experiments(both)
     changes = store.apply_experiments(both[1:])
     assert ("experiment", EXPERIMENT) in {
@@ -240,7 +243,11 @@ def test_state_event() -> None:
     store = store_with({"a": "scheduled"})
     (change,) = store.apply_event(state_event("running", started=2, at=3))
     assert isinstance(change, JobChange)
-    assert (change.at, job(store).state, job(store).started) == (moment(3), State.RUNNING, moment(2))
+    assert (change.at, job(store).state, job(store).started) == (
+        moment(3),
+        State.RUNNING,
+        moment(2),
+    )
 
 
 def test_time_of_a_change_without_a_timestamp() -> None:

@@ -173,9 +173,7 @@ WORDS = st.sampled_from(
 SECONDS = st.none() | st.integers(0, 5).map(float)
 EVENTS = st.one_of(
     st.builds(scheduler_event, WORDS, job_id=NAMES, name=EXPERIMENTS, at=SECONDS),
-    st.builds(
-        state_event, WORDS, job_id=NAMES, at=SECONDS, started=SECONDS, ended=SECONDS
-    ),
+    st.builds(state_event, WORDS, job_id=NAMES, at=SECONDS, started=SECONDS, ended=SECONDS),
     st.builds(progress_event, st.floats(0, 1), job_id=NAMES, level=st.integers(0, 2)),
 )
 EXPERIMENT_RECORDS = st.builds(

@@ -59,6 +59,29 @@ def test_remote_workspace() -> None:
     assert found["ssh.options"] == ((), None)
 
 
+def test_variables() -> None:
+    """A value names the environment variables that it refers to, also in its items, each once."""
+    settings = read(
+        """\
+        env: {A: "${env:X}"}
+        workspaces:
+          - id: w
+            path: ${env:ROOT}/${env:ROOT}
+            folders: [{path: "/old/${env.X}"}]
+            triggers: ["${env:ROOT}-*", plain, "${oc.env:NOPE}"]
+        """,
+        X="1",
+        ROOT="/r",
+    )
+    found = effective_values(settings, settings.workspaces[0])
+    assert {each.key: each.variables for each in found if each.variables} == {
+        "path": ("ROOT",),
+        "env.A": ("X",),
+        "folders[0]": ("X",),
+        "triggers": ("ROOT", "NOPE"),
+    }
+
+
 def test_directory_of_the_command_line() -> None:
     """A directory given by ``--workdir`` has the values of the whole file and the defaults."""
     workspace = select_workspace(SETTINGS, workdir=Path("/here")).workspace

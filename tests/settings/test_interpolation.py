@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.settings.support import cautions, read
-from xpm_remote.settings.interpolation import interpolate
+from xpm_remote.settings.interpolation import interpolate, variables_in
 
 
 @pytest.mark.parametrize(
@@ -30,6 +30,11 @@ def test_interpolate(text: str, expected: str, unset: tuple[str, ...]) -> None:
     """All four spellings stand for the variable; unset ones stay, and values are not searched."""
     environ = {"X": "1", "Y": "${env:X}", "E": ""}
     assert interpolate(text, environ) == (expected, unset)
+
+
+def test_variables_in() -> None:
+    """The variables of a text are named in order, whether they are set or not."""
+    assert variables_in("${env:X}/${oc.env.NOPE} ${env.X} $Y") == ("X", "NOPE", "X")
 
 
 def test_any_value_may_come_from_the_environment() -> None:

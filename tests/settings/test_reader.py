@@ -73,6 +73,17 @@ def test_relative_path_starts_where_the_process_is(
     assert given.workspaces[0].path == Path("/given/x")
 
 
+def test_current_directory_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the current directory was deleted, the settings are read all the same."""
+    path = _usual(tmp_path)
+    path.write_text("workspaces: [{id: a, path: /a}, {id: b, path: b}]")
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    found = load_settings(path, {}, tmp_path).workspaces
+    assert [workspace.path for workspace in found] == [Path("/a"), tmp_path / "b"]
+
+
 def test_pure_reading_starts_at_home() -> None:
     """Without any directory given, the pure reading lets a relative path start at home."""
     settings = read_settings(

@@ -37,7 +37,7 @@ EXAMPLES = [
     for key in section.keys
     if key.example
 ]
-NOT_IN_THE_FILE = {"path", "warnings", "positions"}
+NOT_IN_THE_FILE = {"path", "warnings", "positions", "variables"}
 
 
 def _surrounded(section: Section, line: str) -> str:

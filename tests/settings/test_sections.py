@@ -102,6 +102,19 @@ def test_a_key_without_a_value_is_absent() -> None:
     assert (workspace.max_retries, workspace.folders, settings.warnings) == (3, (), ())
 
 
+def test_a_blank_text_is_absent() -> None:
+    """An optional text with nothing in it leaves the default."""
+    ssh = first(
+        """\
+        workspaces:
+          - id: a
+            path: /a
+            ssh: {host: h, shell_init: "", python: " ", xpm_path: '', uv_offline: }
+        """
+    ).ssh
+    assert ssh == SshSettings(host="h")
+
+
 def test_an_emptied_ssh_section_is_an_error() -> None:
     """An ``ssh:`` that lost its lines does not silently make the workspace local."""
     assert complaints("workspaces:\n- id: a\n  path: /a\n  ssh:\n  # host: h\n") == [

@@ -104,7 +104,7 @@ def test_default() -> None:
     [
         (
             SETTINGS,
-            f'no workspace "secnd" in {FILE}; did you mean "second"?; there are far, first, second',
+            f'no workspace "secnd" in {FILE}; did you mean "second"? there are far, first, second',
         ),
         (NOTHING, f'no workspace "secnd" in {FILE}; there are no workspaces in it'),
     ],

@@ -42,6 +42,7 @@ _CHECK = (
 _TILDE = re.compile(r"~[A-Za-z0-9_.-]*(?:/|\Z)")
 _ERREXIT = re.compile(r"\bset\s[^\n;&|#]*(?:-[A-Za-z]*e|\berrexit)")
 _UNLIKE = re.compile(r"[\\!]")
+_HALF = re.compile(r"[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -65,10 +66,8 @@ def quote_path(path: str) -> str:
     """Quote a word for the remote shell so that it arrives as it is, but for a leading ``~`` or ``~user``.
 
     Raises:
-        OptionError: It holds a character that cannot be in an argument.
+        OptionError: It holds a character that cannot be in an argument, or cannot be sent.
     """
-    if "\0" in path:
-        raise OptionError(f"{path!r} holds a NUL character", "no file can be named so")
     tilde = _TILDE.match(path)
     if tilde is None:
         return _quote(path)
@@ -80,7 +79,7 @@ def experimaestro_words(remote: RemoteExperimaestro) -> list[str]:
     """Give the words that start the remote experimaestro, each quoted for a shell.
 
     Raises:
-        OptionError: ``xpm_path`` cannot be split into words.
+        OptionError: ``xpm_path`` cannot be split into words, or one of them cannot be sent.
     """
     if remote.xpm_path is not None:
         return [quote_path(word) for word in _split(remote.xpm_path)]
@@ -90,7 +89,7 @@ def experimaestro_words(remote: RemoteExperimaestro) -> list[str]:
     if remote.python is not None:
         words += ["--python", quote_path(remote.python)]
     pinned = f"experimaestro=={remote.version}" if remote.version else SUPPORTED_EXPERIMAESTRO
-    return [*words, shlex.quote(pinned)]
+    return [*words, _quote(pinned)]
 
 
 def monitor_command(remote: RemoteExperimaestro, workspace: str) -> str:
@@ -128,7 +127,15 @@ def remote_command(command: str, *, workspace: str, shell_init: str | None = Non
 
 
 def _quote(word: str) -> str:
-    """Quote a word for any shell: within quotes, fish reads a backslash and csh an exclamation mark."""
+    """Quote a word for any shell: within quotes, fish reads a backslash and csh an exclamation mark.
+
+    Raises:
+        OptionError: It holds a character that cannot be in an argument, or cannot be sent.
+    """
+    if "\0" in word or _HALF.search(word):
+        raise OptionError(
+            f"{word!r} holds a NUL or is not UTF-8", "it cannot be a part of a command"
+        )
     return _UNLIKE.sub(r"'\\\g<0>'", shlex.quote(word))
 
 

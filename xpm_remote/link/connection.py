@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import tempfile
-from collections.abc import Iterator
+import logging
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, cast
 
 import asyncssh
+from asyncssh.gss import gss_available
 
-from xpm_remote.errors import (
-    AuthenticationError,
-    LinkError,
-    NegotiationError,
-    OptionError,
-    UnreachableError,
-)
+from xpm_remote.errors import OptionError
+from xpm_remote.link.config_files import config_files
 from xpm_remote.link.host_keys import DEFAULT_GLOBAL_FILES, DEFAULT_USER_FILES, HostKeyPolicy
+from xpm_remote.link.login import LoginClient, explain_failure, key_files
 from xpm_remote.link.proxy_command import ProxyCommand, fill_in, start_proxy_command
+from xpm_remote.link.ssh_keywords import NEEDS_GSSAPI
 from xpm_remote.link.ssh_options import ConnectOptions, parse_jumps
 from xpm_remote.link.tcp import CONNECT_TIMEOUT, open_tcp
 
@@ -34,16 +29,17 @@ CLOSE_TIMEOUT = 1.0
 MAX_JUMPS = 8
 """Jump hosts in a row: more than any site has, so what exceeds it is a circle in a config file."""
 
-_USER_CONFIG = Path("~/.ssh/config")
-_SYSTEM_CONFIG = Path("/etc/ssh/ssh_config")
-
-# Used where neither the options nor the config files say anything: the first value wins.
-_DEFAULTS = """\
-ServerAliveInterval 15
-ServerAliveCountMax 3
-"""
-
 _COMPRESSED = ("zlib@openssh.com", "zlib", "none")
+
+_LOG_LEVELS = {
+    "QUIET": logging.CRITICAL,
+    "FATAL": logging.CRITICAL,
+    "ERROR": logging.ERROR,
+    "VERBOSE": logging.INFO,
+    "DEBUG1": logging.DEBUG,
+    "DEBUG2": logging.DEBUG,
+    "DEBUG3": logging.DEBUG,
+}
 
 _CONFIG_ERRORS = (asyncssh.ConfigParseError, ValueError)
 
@@ -72,27 +68,6 @@ async def _close(ssh: asyncssh.SSHClientConnection) -> None:
         return  # it is closed, which is all that was asked for
 
 
-class _Client(asyncssh.SSHClient):
-    """Answers what the library asks while it connects."""
-
-    def __init__(self, policy: HostKeyPolicy) -> None:
-        self._policy = policy
-        self.asked_for: list[str] = []
-
-    def validate_host_public_key(
-        self, host: str, addr: str, port: int, key: asyncssh.SSHKey
-    ) -> bool:
-        return self._policy.accepts(addr, key)
-
-    def password_auth_requested(self) -> str | None:
-        self.asked_for.append("a password")
-        return None
-
-    def kbdint_auth_requested(self) -> str | None:
-        self.asked_for.append("an interactive login")
-        return None
-
-
 async def open_connection(options: ConnectOptions) -> Connection:
     """Connect and log in.
 
@@ -100,6 +75,8 @@ async def open_connection(options: ConnectOptions) -> Connection:
         OptionError: An option, or a config file, holds something that cannot be used.
         LinkError: One of its kinds, by the cause.
     """
+    _set_log_level(options.get("LogLevel"))
+    _check_gssapi(options)
     resources = contextlib.AsyncExitStack()
     try:
         ssh = await _open(options, resources)
@@ -109,13 +86,28 @@ async def open_connection(options: ConnectOptions) -> Connection:
     return Connection(ssh, resources)
 
 
+def _set_log_level(level: str | None) -> None:
+    """Have the library log as much as ``LogLevel``, ``-v`` or ``-q`` ask for."""
+    if level is not None and level in _LOG_LEVELS:
+        logging.getLogger("asyncssh").setLevel(_LOG_LEVELS[level])
+
+
+def _check_gssapi(options: ConnectOptions) -> None:
+    for keyword in NEEDS_GSSAPI:
+        if options.get(keyword) == "yes" and not gss_available:
+            raise OptionError(
+                f"{keyword}=yes cannot be honoured: the package gssapi is not installed here",
+                "pip install gssapi, or leave the option out",
+            )
+
+
 async def describe_connection(options: ConnectOptions) -> dict[str, str | int | list[str]]:
     """Say where a connection would lead, by the options and the config files; connects to nothing.
 
     Raises:
         OptionError: An option, or a config file, holds something that cannot be used.
     """
-    with _config_files(options) as files:
+    with config_files(options) as files:
         resolved = await _resolve_options(options, _arguments(options, files))
     policy = _policy(options, resolved)
     config = resolved.config
@@ -147,7 +139,7 @@ async def _open(
     """
     if depth > MAX_JUMPS:
         raise OptionError(f"more than {MAX_JUMPS} jump hosts on the way", "look for a circle")
-    with _config_files(options) as files:
+    with config_files(options) as files:
         arguments = _arguments(options, files)
         resolved = await _resolve_options(options, arguments)
         if through is None:
@@ -221,7 +213,7 @@ async def _find_way(
         resolved.port,
         family=resolved.family,
         local_address=cast("tuple[str, int] | None", resolved.local_addr),
-        timeout=seconds or CONNECT_TIMEOUT,
+        timeout=CONNECT_TIMEOUT if seconds is None else seconds or None,
         attempts=int(options.get("ConnectionAttempts") or 1),
     )
     resources.callback(tcp.sock.close)
@@ -255,8 +247,8 @@ async def _connect(
     way: _Way,
 ) -> asyncssh.SSHClientConnection:
     policy = _policy(options, resolved)
-    client = _Client(policy)
-    keys = _key_files(options, resolved)
+    client = LoginClient(policy)
+    keys = key_files(options, resolved)
     if keys:
         arguments["client_keys"] = keys
     try:
@@ -275,17 +267,7 @@ async def _connect(
         where = f"{resolved.host} port {resolved.port}"
         if way.proxy is not None and way.proxy.complaint:
             where += f" (by a ProxyCommand that says: {way.proxy.complaint})"
-        raise _explain(error, where, client, keys) from error
-
-
-def _key_files(options: ConnectOptions, resolved: asyncssh.SSHClientConnectionOptions) -> list[str]:
-    """Give the private keys to try; one that a config file names need not exist."""
-    named = cast("list[str]", resolved.config.get("IdentityFile", []))
-    paths = [Path(name).expanduser() for name in named]
-    for path in paths[: len(options.get_all("IdentityFile"))]:
-        if not path.exists():
-            raise AuthenticationError(f"the private key {path} does not exist", "check -i")
-    return [str(path) for path in paths if os.access(path, os.R_OK)]
+        raise explain_failure(error, where, client, keys) from error
 
 
 def _policy(
@@ -302,70 +284,3 @@ def _policy(
         global_files=cast("list[str]", global_files),
         hash_names=options.get("HashKnownHosts") == "yes",
     )
-
-
-def _explain(
-    error: Exception, where: str, client: _Client, keys: list[str]
-) -> LinkError | OptionError:
-    """Tell what an error of the library means for the person."""
-    reason = getattr(error, "reason", None) or str(error) or type(error).__name__
-    if isinstance(error, asyncssh.PermissionDenied):
-        return _refused(f"{where} refuses to log us in: {reason}", client, keys)
-    if isinstance(error, (asyncssh.KeyImportError, asyncssh.KeyEncryptionError)):
-        return AuthenticationError(
-            f"a private key for {where} cannot be used: {reason}",
-            "load it into an agent with ssh-add, or name another with -i",
-        )
-    if isinstance(error, asyncssh.ChannelOpenError):
-        return UnreachableError(f"the jump host cannot reach {where}: {reason}")
-    if isinstance(error, (asyncssh.ConnectionLost, OSError)):
-        return UnreachableError(
-            f"{where} dropped the connection: {reason}", "the host may be busy; try again"
-        )
-    if isinstance(error, asyncssh.DisconnectError):
-        return NegotiationError(f"{where} and we cannot agree: {reason}")
-    return OptionError(f"the SSH options for {where}: {reason}")
-
-
-def _refused(what: str, client: _Client, keys: list[str]) -> AuthenticationError:
-    """Say why we could not log in, and what would help, as far as we can see."""
-    if client.asked_for:
-        what += f"; the host would take {' or '.join(dict.fromkeys(client.asked_for))}"
-    locked = [key for key in keys if _is_locked(key)]
-    if locked:
-        what += f"; the private key {', '.join(locked)} needs a passphrase"
-        return AuthenticationError(what, "load it into an agent with ssh-add")
-    return AuthenticationError(
-        what, "check the user name and the keys: ssh -v to the same host tells more"
-    )
-
-
-def _is_locked(key: str) -> bool:
-    try:
-        asyncssh.read_private_key(key)
-    except asyncssh.KeyImportError as error:
-        return "assphrase" in str(error)
-    except OSError:
-        return False
-    return False
-
-
-@contextlib.contextmanager
-def _config_files(options: ConnectOptions) -> Iterator[list[str]]:
-    """Give the config files in the order in which they count: our options, the person's, the system's, defaults."""
-    with tempfile.TemporaryDirectory(prefix="xpm-remote-") as directory:
-        given = Path(directory) / "options"
-        given.write_text(options.config_text())
-        defaults = Path(directory) / "defaults"
-        defaults.write_text(_DEFAULTS)
-        yield [str(given), *_configured(options.config_file), str(defaults)]
-
-
-def _configured(config_file: str | None) -> list[str]:
-    if config_file is not None:
-        return [] if config_file.lower() == "none" else [str(Path(config_file).expanduser())]
-    return [
-        str(path)
-        for path in (_USER_CONFIG.expanduser(), _SYSTEM_CONFIG)
-        if os.access(path, os.R_OK)
-    ]

@@ -5,14 +5,19 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import itertools
+import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 import asyncssh
 
 from xpm_remote.errors import HostKeyError
+
+log = logging.getLogger(__name__)
 
 DEFAULT_USER_FILES = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2")
 DEFAULT_GLOBAL_FILES = ("/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2")
@@ -58,8 +63,12 @@ class HostKeyPolicy:
         files = self.files
         if not files:
             return ()
-        keys, *_ = asyncssh.match_known_hosts(files, self.host, address, self.port)
-        return keys
+        if self.port == SSH_PORT:
+            return asyncssh.match_known_hosts(files, self.host, address, None)[0]
+        # Given a port, the library would fall back on what it knows of port 22: often another machine's keys.
+        names = [f"[{name}]:{self.port}" for name in (self.host, address) if name]
+        keys = (asyncssh.match_known_hosts(files, name, "", None)[0] for name in names)
+        return list(dict.fromkeys(itertools.chain.from_iterable(keys)))
 
     def accepts(self, address: str, key: asyncssh.SSHKey) -> bool:
         """Decide about a key that is not among the known ones.
@@ -102,15 +111,27 @@ class HostKeyPolicy:
         if path == Path(os.devnull):
             return
         name = _hashed(self.name) if self.hash_names else self.name
-        line = f"{name} {key.export_public_key('openssh').decode().strip()}\n"
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with path.open("a") as file:
-            file.write(line)
+        entry = f"{name} {key.export_public_key('openssh').decode().strip()}\n"
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with path.open("a+b") as file:
+                file.write(_line_break(file) + entry.encode())
+        except OSError as error:
+            # As with ssh: the person chose to trust it, and will be asked no more often than now.
+            log.warning("the host key of %s cannot be recorded in %s: %s", self.name, path, error)
 
 
 def fingerprint(key: asyncssh.SSHKey) -> str:
     """Give the kind and the SHA256 fingerprint of a key, as ssh prints it."""
     return f"{key.get_algorithm()} {key.get_fingerprint()}"
+
+
+def _line_break(file: BinaryIO) -> bytes:
+    """Give what an entry must begin with, so that it does not continue an unfinished last line."""
+    if file.seek(0, os.SEEK_END) == 0:
+        return b""
+    file.seek(-1, os.SEEK_END)
+    return b"" if file.read(1) == b"\n" else b"\n"
 
 
 def _hashed(name: str) -> str:

@@ -26,10 +26,12 @@ async def open_tcp(
     *,
     family: int = socket.AF_UNSPEC,
     local_address: tuple[str, int] | None = None,
-    timeout: float = CONNECT_TIMEOUT,
+    timeout: float | None = CONNECT_TIMEOUT,
     attempts: int = 1,
 ) -> TcpConnection:
     """Connect, trying the addresses of the host in turn, all of them so many times.
+
+    Without a ``timeout`` (in seconds), the operating system's own limit counts.
 
     Raises:
         ResolveError: The host has no address.
@@ -60,7 +62,7 @@ async def _addresses(host: str, port: int, family: int) -> list[tuple[Any, ...]]
 
 
 async def _connect(
-    info: tuple[Any, ...], local_address: tuple[str, int] | None, timeout: float
+    info: tuple[Any, ...], local_address: tuple[str, int] | None, timeout: float | None
 ) -> TcpConnection:
     family, kind, protocol, _, address = info
     sock = socket.socket(family, kind, protocol)

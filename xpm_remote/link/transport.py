@@ -206,7 +206,7 @@ async def _start(connection: Connection, command: str) -> _Session:
     try:
         session = _Session()
         await connection.ssh.create_session(
-            lambda: session, command, encoding=None, request_pty=False
+            lambda: session, command, encoding=None, request_pty=False, x11_forwarding=False
         )
     except asyncssh.ChannelOpenError as error:
         raise StartError(f"the host refuses to run a command: {error.reason}") from error

@@ -9,6 +9,7 @@ from xpm_remote.errors import UsageError, WorkspaceError
 from xpm_remote.link.command import RemoteExperimaestro, monitor_command, remote_command
 from xpm_remote.link.ssh_options import ConnectOptions, parse_ssh_options
 from xpm_remote.settings.schema import Settings, SshSettings, Workspace
+from xpm_remote.settings.selection import select_workspace
 
 
 @dataclass(frozen=True)
@@ -78,18 +79,13 @@ def remote_workspace(settings: Settings, workspace_id: str) -> Workspace:
     Raises:
         WorkspaceError: There is none of that id, or it is a local one.
     """
-    for workspace in settings.workspaces:
-        if workspace.id == workspace_id:
-            if workspace.ssh is None:
-                raise WorkspaceError(
-                    f"the workspace {workspace_id} in {settings.path} has no ssh settings",
-                    "add `ssh: {host: …}` to it, or give HOST and REMOTE_WORKDIR",
-                )
-            return workspace
-    raise WorkspaceError(
-        f"there is no workspace {workspace_id} in {settings.path}",
-        f"remote workspaces there: {_names(settings.workspaces)}",
-    )
+    workspace = select_workspace(settings, workspace_id=workspace_id).workspace
+    if workspace.ssh is None:
+        raise WorkspaceError(
+            f"the workspace {workspace_id} in {settings.path} has no ssh settings",
+            "add `ssh: {host: …}` to it, or give HOST and REMOTE_WORKDIR",
+        )
+    return workspace
 
 
 def resolve_target(settings: Settings, workspace_id: str | None, overrides: Overrides) -> Target:

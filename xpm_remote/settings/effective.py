@@ -24,11 +24,13 @@ class Effective(Struct, frozen=True, kw_only=True):
         key: Within the workspace, as in ``ssh.host``, ``env.JAVA_HOME`` or ``folders[0]``.
         value: As it is in the workspace.
         position: Where in the settings file it stands; None for a default.
+        variables: The environment variables that it refers to there.
     """
 
     key: str
     value: object
     position: Position | None
+    variables: tuple[str, ...] = ()
 
 
 def effective_values(settings: Settings, workspace: Workspace) -> tuple[Effective, ...]:
@@ -37,14 +39,31 @@ def effective_values(settings: Settings, workspace: Workspace) -> tuple[Effectiv
     at = f"workspaces[{ids.index(workspace.id)}]" if workspace.id in ids else ""
     found = [*_own(workspace, at), *_env(settings, workspace, at), *_folders(workspace, at)]
     found += [*_history(workspace, at), *_ssh(workspace, at)]
-    return tuple(
-        Effective(key=key, value=value, position=_first(settings, places))
-        for key, value, places in found
+    return tuple(_effective(settings, *each) for each in found)
+
+
+def _effective(settings: Settings, key: str, value: object, places: tuple[str, ...]) -> Effective:
+    place = next((place for place in places if place in settings.positions), None)
+    if place is None:
+        return Effective(key=key, value=value, position=None)
+    return Effective(
+        key=key,
+        value=value,
+        position=settings.positions[place],
+        variables=_variables(settings, place),
     )
 
 
-def _first(settings: Settings, places: tuple[str, ...]) -> Position | None:
-    return next((settings.positions[key] for key in places if key in settings.positions), None)
+def _variables(settings: Settings, place: str) -> tuple[str, ...]:
+    """What a value refers to, be it in an item of a list or under a key of a mapping."""
+    inside = (f"{place}[", f"{place}.")
+    found = [
+        name
+        for key, names in settings.variables.items()
+        if key == place or key.startswith(inside)
+        for name in names
+    ]
+    return tuple(dict.fromkeys(found))
 
 
 def _own(workspace: Workspace, at: str) -> Iterator[_Found]:

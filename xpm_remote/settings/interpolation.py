@@ -10,6 +10,11 @@ from collections.abc import Mapping
 _REFERENCE = re.compile(r"\$\{(?:oc\.)?env[:.]([^{}]+)\}")
 
 
+def variables_in(text: str) -> tuple[str, ...]:
+    """The names of the variables that a text refers to, in order."""
+    return tuple(_REFERENCE.findall(text))
+
+
 def interpolate(text: str, environ: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
     """Put the values of the variables in; what they hold is not searched again.
 

@@ -84,7 +84,7 @@ def migrate(
 def _meaning(settings: Settings) -> Settings:
     """The settings without what a rewrite may change."""
     workspaces = tuple(replace(each, alt_workspaces=()) for each in settings.workspaces)
-    return replace(settings, workspaces=workspaces, warnings=(), positions={})
+    return replace(settings, workspaces=workspaces, warnings=(), positions={}, variables={})
 
 
 class _Rewriting:

@@ -42,7 +42,7 @@ def load_settings(
     if path == _usual_path(home) and _is_absent(path):
         return Settings(path=path)
     text = read_text(path)
-    return read_settings(text, path=path, environ=environ, home=home, cwd=cwd or Path.cwd())
+    return read_settings(text, path=path, environ=environ, home=home, cwd=cwd or _cwd(home))
 
 
 def read_text(path: Path) -> str:
@@ -98,11 +98,20 @@ def read_settings(
         workspaces=workspaces,
         warnings=in_file_order(reading.warnings),
         positions=reading.positions,
+        variables=reading.variables,
     )
 
 
 def _usual_path(home: Path) -> Path:
     return home / ".config" / "experimaestro" / "settings.yaml"
+
+
+def _cwd(home: Path) -> Path:
+    """The current directory; ``home`` when it was deleted, which matters to relative paths alone."""
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        return home
 
 
 def _is_absent(path: Path) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 
 from xpm_remote.settings import document
-from xpm_remote.settings.interpolation import interpolate
+from xpm_remote.settings.interpolation import interpolate, variables_in
 from xpm_remote.settings.problems import InvalidSettingsError, Position, Problem, cleaned, quoted
 
 # What the values may cost, in values plus characters, with aliases counted as often as they are met. A text
@@ -26,7 +26,7 @@ _KINDS = {"int": "number", "float": "number", "bool": "truth value", "timestamp"
 
 
 class Reading:
-    """Collects the problems, warnings and positions of one run.
+    """Collects the problems, warnings, positions and variables of one run.
 
     Args:
         file: The settings file, for messages.
@@ -42,6 +42,7 @@ class Reading:
         self.errors: list[Problem] = []
         self.warnings: list[Problem] = []
         self.positions: dict[str, Position] = {}
+        self.variables: dict[str, tuple[str, ...]] = {}
         self._environ = environ
         self._left = MAX_EXPANSION
         self._guesses = _MAX_GUESSES
@@ -86,6 +87,9 @@ class Reading:
         """The text of a scalar as it is spelled, with the environment's variables in place."""
         text, unset = interpolate(node.value, self._environ)
         self._pay(len(text), node)
+        names = variables_in(node.value)
+        if names:
+            self.variables[at] = names
         for name in unset:
             self.warn(
                 at, f"the environment variable {quoted(name)} is not set; kept as it stands", node
@@ -93,9 +97,10 @@ class Reading:
         return text
 
     def guess(self, word: str, known: Iterable[str]) -> str:
-        """What ``nearest`` says, but not for ever in a file that is nonsense."""
+        """What ``nearest`` says, to be appended; it ends in a file that is full of nonsense."""
         self._guesses -= 1
-        return nearest(word, known) if self._guesses >= 0 else ""
+        question = nearest(word, known) if self._guesses >= 0 else ""
+        return f"; {question}" if question else ""
 
     def entries(self, at: str, node: yaml.MappingNode) -> list[tuple[yaml.ScalarNode, yaml.Node]]:
         """The keys and values of a mapping: its own first, then what ``<<`` merges into it.
@@ -172,7 +177,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
     """A question that proposes the known word most like this one; empty when none is like it."""
     candidates = [name[:_LONGEST_GUESS] for name in itertools.islice(known, _MAX_CANDIDATES)]
     close = difflib.get_close_matches(word[:_LONGEST_GUESS], candidates, n=1)
-    return f"; did you mean {quoted(close[0])}?" if close else ""
+    return f"did you mean {quoted(close[0])}?" if close else ""
 
 
 def _is_merge(key: yaml.Node) -> bool:

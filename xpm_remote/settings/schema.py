@@ -55,7 +55,7 @@ class SshSettings(Struct, frozen=True, kw_only=True):
 
     Attributes:
         host: ``host``, ``user@host``, ``ssh://user@host:port`` or an alias of ``~/.ssh/config``; never blank.
-        shell_init: Shell commands as they stand in the file, several lines perhaps.
+        shell_init: Shell commands as they stand in the file, several lines perhaps; never blank.
         uv_offline: Whether ``uv tool run`` gets ``--offline``.
         python: The interpreter for ``uv tool run --python``.
         xpm_path: The command that starts experimaestro; may hold arguments and start with ``~``.
@@ -130,6 +130,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         path: The settings file, whether it exists or not.
         warnings: What looks wrong but does not hinder, in file order.
         positions: Where each value stands, by key (``workspaces[0].ssh.host``); what is absent has its default.
+        variables: Which environment variables each value refers to, set or not, by key; most refer to none.
     """
 
     path: Path
@@ -140,3 +141,4 @@ class Settings(Struct, frozen=True, kw_only=True):
     workspaces: tuple[Workspace, ...] = ()
     warnings: tuple[Problem, ...] = ()
     positions: Mapping[str, Position] = {}
+    variables: Mapping[str, tuple[str, ...]] = {}

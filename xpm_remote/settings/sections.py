@@ -11,9 +11,8 @@ from xpm_remote.settings.problems import quoted
 from xpm_remote.settings.reading import Reading, is_null
 from xpm_remote.settings.scalars import read_scalar, read_spelling, read_text
 
-Values = dict[
-    str, Any
-]  # by key; a key that is absent, or whose value is a problem, is not in there
+# By key; one that is absent, or whose value is a problem, is not in there.
+Values = dict[str, Any]
 
 
 def read_section(reading: Reading, at: str, node: yaml.Node, section: Section) -> Values:
@@ -76,10 +75,10 @@ def _read_value(reading: Reading, at: str, node: yaml.Node, key: Key) -> object 
     if key.kind is Kind.OPTIONS:
         return _read_options(reading, at, node)
     found = read_scalar(reading, at, node, key.kind)
-    if key.required and isinstance(found, str) and not found.strip():
+    is_blank = isinstance(found, str) and not found.strip()
+    if is_blank and key.required:
         reading.error(at, "is empty", node=node)
-        return None
-    return found
+    return None if is_blank else found
 
 
 def _items(reading: Reading, at: str, node: yaml.Node, allowed: str) -> list[tuple[str, yaml.Node]]:

@@ -72,11 +72,10 @@ def _by_id(settings: Settings, workspace_id: str, workdir: PurePath | None) -> S
     known = {workspace.id: workspace for workspace in settings.workspaces}
     workspace = known.get(workspace_id)
     if workspace is None:
-        what = (
-            f"no workspace {quoted(workspace_id)} in {settings.path}{nearest(workspace_id, known)}"
-        )
-        hint = f"there are {', '.join(known)}" if known else "there are no workspaces in it"
-        raise WorkspaceError(what, hint)
+        ids = f"there are {', '.join(known)}" if known else "there are no workspaces in it"
+        question = nearest(workspace_id, known)
+        hint = f"{question} {ids}" if question else ids
+        raise WorkspaceError(f"no workspace {quoted(workspace_id)} in {settings.path}", hint)
     reason = f"--workspace {workspace_id} was given"
     if workdir is not None:
         path = PurePosixPath(workdir) if workspace.is_remote else Path(workdir)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from typing import Any
@@ -121,7 +122,11 @@ def link_event(picture: Picture, now: float) -> dict[str, Any]:
 
 def encode(document: dict[str, Any]) -> str:
     """Write a document as one line of JSON."""
-    return msgspec.json.encode(document).decode()
+    try:
+        return msgspec.json.encode(document).decode()
+    except UnicodeEncodeError:
+        # Half a character, from a command line that is not UTF-8, is written as an escape.
+        return json.dumps(document)
 
 
 def _job_event(change: JobChange, now: float, *, progress: bool) -> dict[str, Any] | None:

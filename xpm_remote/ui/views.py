@@ -68,12 +68,15 @@ def dashboard(picture: Picture, now: float, width: int, height: int) -> Renderab
         )
         if section.rows
     ]
-    lines = max(0, height - _HEADER_LINES - _TITLE_LINES * len(sections))
+    room = max(0, height - _HEADER_LINES)
+    # Rather some of the sections than the titles of all.
+    sections = sections[: room // (_TITLE_LINES + 1)]
+    lines = room - _TITLE_LINES * len(sections)
     shares = share(lines, [len(section.rows) for section in sections])
-    parts: list[RenderableType] = [header(picture, now, width), totals(picture)]
+    parts = [header(picture, now, width), totals(picture)][: max(1, height)]
     for section, rows in zip(sections, shares, strict=True):
         parts += _drawn(section, rows)
-    return Group(*parts[: max(1, height)]) if lines == 0 else Group(*parts)
+    return Group(*parts)
 
 
 def share(lines: int, wanted: Sequence[int]) -> list[int]:
@@ -265,10 +268,8 @@ def _waiting(picture: Picture, limit: int) -> _Section:
 
 def _drawn(section: _Section, lines: int) -> Iterable[RenderableType]:
     """Draw a section in so many lines, under a title that says how much is left out."""
-    if lines == 0:
-        return
     hidden = section.total - lines
-    title = Text(section.title, style=section.style)
+    title = Text(section.title, style=section.style, no_wrap=True, overflow="ellipsis")
     if hidden > 0:
         title.append(f"  {hidden} more", style="dim")
     yield Text()

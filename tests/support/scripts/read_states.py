@@ -31,10 +31,10 @@ def execution(workspace: Path, task: str, job: str, fallback: str | None) -> str
             return state
     status = folder / ".experimaestro" / "status.json"
     state = json.loads(status.read_text())["state"] if status.exists() else "unscheduled"
-    if (folder / f"{name}.pid").exists():
-        state = "running" if state == "unscheduled" else state
-    else:
+    if not (folder / f"{name}.pid").exists():
         state = fallback or state
+    elif state == "unscheduled":
+        state = "running"
     group = hashlib.sha256(task.encode()).hexdigest()[:8]
     for event in lines(f"{group}-{job}-*.jsonl", workspace / ".events" / "jobs"):
         if event["event_type"] == "JobStateChangedEvent":

@@ -1,0 +1,171 @@
+"""Remote command lines, really run: by the shells of this machine, with a program that tells how it was called."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from xpm_remote.link.command import (
+    WORKSPACE_MARKER,
+    RemoteExperimaestro,
+    monitor_command,
+    remote_command,
+)
+from xpm_remote.link.startup import Stage, Startup
+
+RUN_TIMEOUT = 30.0
+"""Seconds for a command line: it takes a tenth of one, so what takes longer waits for something."""
+
+_FAMILIES = {
+    "sh": "posix",
+    "bash": "posix",
+    "dash": "posix",
+    "zsh": "posix",
+    "ksh": "posix",
+    "mksh": "posix",
+    "fish": "fish",
+    "tcsh": "csh",
+    "csh": "csh",
+}
+
+SHELLS = [name for name in _FAMILIES if shutil.which(name)]
+"""The shells of this machine; sh and bash must be among them, as a test says."""
+
+POSIX_SHELLS = [name for name in SHELLS if _FAMILIES[name] == "posix"]
+
+any_shell = pytest.mark.parametrize("shell", SHELLS)
+"""Runs a test with every shell."""
+
+posix_shell = pytest.mark.parametrize("shell", POSIX_SHELLS)
+"""Runs a test with every shell of the Bourne family."""
+
+MONITOR = ["--quiet", "experiments", "--workdir"]
+"""What the stub is given before the directory."""
+
+REQUEST = b'{"jsonrpc": "2.0", "id": 1}\n'
+"""What waits on stdin for the server."""
+
+_STUB = f"""#!{sys.executable}
+import json, os, sys
+print(json.dumps({{
+    "program": sys.argv[0], "arguments": sys.argv[1:], "stdin": sys.stdin.read(),
+    "directory": os.getcwd(), "variable": os.environ.get("VARIABLE"),
+}}))
+"""
+
+
+def idiom(shell: str, *, posix: str, fish: str | None = None, csh: str | None = None) -> str:
+    """Choose the spelling that a shell understands; where only one is given, all do."""
+    return {"fish": fish, "csh": csh}.get(_FAMILIES[shell]) or posix
+
+
+def is_csh(shell: str) -> bool:
+    """Tell whether it is a C shell: no text that it is given can hold a newline."""
+    return _FAMILIES[shell] == "csh"
+
+
+@dataclass(frozen=True)
+class Run:
+    """What came of a command line.
+
+    Attributes:
+        status: Its exit status.
+        startup: What was read of its output.
+        call: How the stub was called, or None if it was not.
+        stderr: What it wrote there.
+    """
+
+    status: int
+    startup: Startup
+    call: dict[str, Any] | None
+    stderr: str
+
+
+def started(run: Run) -> dict[str, Any]:
+    """Give the call of the stub, after checking that it began in order."""
+    assert run.call is not None, (run.startup.stage, run.startup.noise, run.stderr)
+    assert run.startup.stage is Stage.READY
+    assert run.call["stdin"] == REQUEST.decode()
+    return run.call
+
+
+class Host:
+    """A home directory with a stub in place of experimaestro, and a workspace.
+
+    Args:
+        home: An empty directory.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.stub = install_stub(home / "bin's $HOME" / "experimaestro")
+        self.workspace = make_workspace(home / "workspace")
+        self.environment = {
+            "HOME": str(home),
+            "PATH": os.environ["PATH"],
+            "LC_ALL": "C.UTF-8",
+            "TZ": "UTC",
+        }
+
+    def run(
+        self,
+        shell: str,
+        *,
+        workspace: str | None = None,
+        shell_init: str | None = None,
+        xpm_path: str | None = None,
+        remote: RemoteExperimaestro | None = None,
+        user: str | None = None,
+    ) -> Run:
+        """Run what would be run there, as sshd does: by the login shell, in the home directory."""
+        if remote is None:
+            remote = RemoteExperimaestro(xpm_path=xpm_path or shlex.quote(str(self.stub)))
+        workspace = str(self.workspace) if workspace is None else workspace
+        command = remote_command(
+            monitor_command(remote, workspace), workspace=workspace, shell_init=shell_init
+        )
+        done = self.shell(shell, command, user=user)
+        startup = Startup(has_init=bool(shell_init and shell_init.strip()))
+        output = startup.feed(done.stdout)
+        call = json.loads(output) if output else None
+        return Run(done.returncode, startup, call, done.stderr.decode())
+
+    def shell(
+        self, shell: str, command: str, *, user: str | None = None
+    ) -> subprocess.CompletedProcess[bytes]:
+        """Run any command line by a shell, as another user if one is given."""
+        return subprocess.run(
+            [shutil.which(shell) or shell, "-c", command],
+            input=REQUEST,
+            capture_output=True,
+            env=self.environment,
+            cwd=self.home,
+            timeout=RUN_TIMEOUT,
+            check=False,
+            user=user,
+            extra_groups=None if user is None else [],
+        )
+
+
+def install_stub(path: Path) -> Path:
+    """Write a program that tells how it was called."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(_STUB)
+    path.chmod(0o755)
+    return path
+
+
+def make_workspace(path: Path) -> Path:
+    """Make a directory with the marker of a workspace."""
+    path.mkdir(parents=True)
+    (path / WORKSPACE_MARKER).touch()
+    return path

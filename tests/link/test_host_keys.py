@@ -1,0 +1,180 @@
+"""Host keys: which are known, what becomes of others, and what a person is told."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import stat
+import subprocess
+from pathlib import Path
+
+import asyncssh
+import pytest
+
+from xpm_remote.link.host_keys import HostKeyPolicy, fingerprint
+
+KEY = asyncssh.generate_private_key("ssh-ed25519")
+OTHER = asyncssh.generate_private_key("ssh-ed25519")
+ADDRESS = "192.0.2.1"
+
+
+def public(key: asyncssh.SSHKey) -> str:
+    """Write a public key as known_hosts has it."""
+    return key.export_public_key("openssh").decode().strip()
+
+
+@pytest.fixture
+def known_hosts(tmp_path: Path) -> Path:
+    """The path of a person's known_hosts, which does not exist yet, nor its directory."""
+    return tmp_path / ".ssh" / "known_hosts"
+
+
+def policy(
+    known_hosts: Path, strict: str = "ask", *, port: int = 22, hash_names: bool = False
+) -> HostKeyPolicy:
+    """Make the policy for one host and one file."""
+    return HostKeyPolicy("example.org", port, strict, [str(known_hosts)], [], hash_names=hash_names)
+
+
+def record(known_hosts: Path, text: str) -> None:
+    """Write a known_hosts file."""
+    known_hosts.parent.mkdir(exist_ok=True)
+    known_hosts.write_text(text)
+
+
+# What is known
+
+
+def test_no_file(known_hosts: Path) -> None:
+    """Where there is no file nothing is known."""
+    assert policy(known_hosts).files == []
+    assert list(policy(known_hosts).known_keys(ADDRESS)) == []
+
+
+def test_readable_files(known_hosts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the person's files and the system's those that can be read count; ~ is the home."""
+    record(known_hosts, "")
+    monkeypatch.setenv("HOME", str(known_hosts.parent.parent))
+    rules = HostKeyPolicy(
+        "h", 22, user_files=["~/.ssh/known_hosts", "~/none"], global_files=[os.devnull]
+    )
+    assert rules.files == [str(known_hosts), os.devnull]
+
+
+@pytest.mark.parametrize("name", ["example.org", ADDRESS, f"other,{ADDRESS}", "*.org"])
+def test_known_key(known_hosts: Path, name: str) -> None:
+    """A key is known by the host's name, its address, or a pattern."""
+    record(known_hosts, f"{name} {public(KEY)}\n")
+    (known,) = policy(known_hosts).known_keys(ADDRESS)
+    assert fingerprint(known) == fingerprint(KEY)
+
+
+@pytest.mark.parametrize(
+    "name", ["[example.org]:2222", f"[{ADDRESS}]:2222", f"[example.org]:2222,[{ADDRESS}]:2222"]
+)
+def test_port_is_part_of_the_name(known_hosts: Path, name: str) -> None:
+    """A key of another port is another machine's: it may be that of a container."""
+    record(known_hosts, f"{name} {public(KEY)}\n")
+    assert len(policy(known_hosts, port=2222).known_keys(ADDRESS)) == 1
+    assert list(policy(known_hosts).known_keys(ADDRESS)) == []
+    record(known_hosts, f"example.org,{ADDRESS} {public(KEY)}\n")
+    assert list(policy(known_hosts, port=2222).known_keys(ADDRESS)) == []
+
+
+# An unknown key
+
+
+@pytest.mark.parametrize("strict", ["yes", "ask"])
+def test_unknown_key_is_refused(known_hosts: Path, strict: str) -> None:
+    """A key that nobody has vouched for is refused, remembered nowhere, and shown."""
+    rules = policy(known_hosts, strict, port=2222)
+    assert not rules.accepts(ADDRESS, KEY)
+    assert not known_hosts.exists()
+    error = rules.error("Host key is not trusted")
+    assert f"the host key of [example.org]:2222 is unknown: {fingerprint(KEY)}" in str(error)
+    assert "StrictHostKeyChecking=accept-new" in str(error)
+
+
+@pytest.mark.parametrize("strict", ["no", "accept-new"])
+@pytest.mark.parametrize("hash_names", [True, False])
+@pytest.mark.parametrize("port", [22, 2222])
+def test_new_key_is_recorded(
+    known_hosts: Path, strict: str, *, hash_names: bool, port: int
+) -> None:
+    """A new key that is to be accepted is, and is known from then on; its name may be hidden."""
+    rules = policy(known_hosts, strict, port=port, hash_names=hash_names)
+    assert rules.accepts(ADDRESS, KEY)
+    assert rules.refused is None
+    assert [fingerprint(key) for key in rules.known_keys(ADDRESS)] == [fingerprint(KEY)]
+    assert ("example.org" in known_hosts.read_text()) != hash_names
+    assert stat.S_IMODE(known_hosts.parent.stat().st_mode) == 0o700
+
+
+def test_record_is_read_by_openssh(known_hosts: Path) -> None:
+    """What is recorded is found by OpenSSH's own tool, hidden or not."""
+    policy(known_hosts, "no", hash_names=True).accepts(ADDRESS, KEY)
+    policy(known_hosts, "no", port=2222).accepts(ADDRESS, OTHER)
+    keygen = shutil.which("ssh-keygen")
+    assert keygen, "ssh-keygen is needed: install the OpenSSH client"
+    for name, key in (("example.org", KEY), ("[example.org]:2222", OTHER)):
+        found = subprocess.run(
+            [keygen, "-F", name, "-f", known_hosts], capture_output=True, text=True, check=True
+        )
+        assert public(key).split()[1] in found.stdout
+
+
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_record_begins_a_line(known_hosts: Path, end: str) -> None:
+    """A record does not continue a last line that was left unfinished."""
+    record(known_hosts, f"elsewhere {public(OTHER)}{end}")
+    policy(known_hosts, "no").accepts(ADDRESS, KEY)
+    assert known_hosts.read_text() == f"elsewhere {public(OTHER)}\nexample.org {public(KEY)}\n"
+
+
+@pytest.mark.parametrize("user_files", [[], [os.devnull]])
+def test_nowhere_to_record(user_files: list[str]) -> None:
+    """A key may be accepted without being recorded."""
+    rules = HostKeyPolicy("example.org", 22, "no", user_files, [])
+    assert rules.accepts(ADDRESS, KEY)
+    assert list(rules.known_keys(ADDRESS)) == []
+
+
+def test_record_that_fails(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A file that cannot be written is a warning; the key is accepted, as it was asked for."""
+    (tmp_path / "file").touch()
+    with caplog.at_level(logging.WARNING):
+        assert policy(tmp_path / "file" / "known_hosts", "no").accepts(ADDRESS, KEY)
+    assert "cannot be recorded" in caplog.text
+
+
+# Another key
+
+
+@pytest.mark.parametrize("strict", ["yes", "ask", "accept-new", "no"])
+def test_changed_key_is_refused(known_hosts: Path, strict: str) -> None:
+    """A host for which another key is known is never accepted; both keys are shown."""
+    record(known_hosts, f"example.org {public(OTHER)}\n")
+    rules = policy(known_hosts, strict)
+    assert not rules.accepts(ADDRESS, KEY)
+    text = str(rules.error("Host key is not trusted"))
+    assert "has changed" in text
+    assert fingerprint(OTHER) in text
+    assert fingerprint(KEY) in text
+    assert "ssh-keygen -R 'example.org'" in text
+
+
+def test_other_refusals() -> None:
+    """A refusal that is not about the key itself is told in the library's words."""
+    error = HostKeyPolicy("example.org", 22).error("Certificate has expired")
+    assert str(error) == "the host key of example.org is refused: Certificate has expired"
+
+
+def test_fingerprint_is_that_of_openssh(tmp_path: Path) -> None:
+    """A fingerprint is written as ssh prints it, to be compared by eye."""
+    (tmp_path / "key.pub").write_text(public(KEY))
+    shown = subprocess.run(
+        ["ssh-keygen", "-l", "-f", tmp_path / "key.pub"], capture_output=True, text=True, check=True
+    ).stdout
+    assert fingerprint(KEY).split()[1] in shown
+    assert fingerprint(KEY).split()[1].startswith("SHA256:")

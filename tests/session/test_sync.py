@@ -1,0 +1,266 @@
+"""Keeping the store in step with a server whose answers the test decides, and when they come."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from xpm_remote.errors import RequestError
+from xpm_remote.model.changes import JobChange
+from xpm_remote.model.events import JobProgressEvent, JobStateEvent, OtherEvent, SchedulerEvent
+from xpm_remote.model.records import ExperimentRecord, JobInfoRecord, JobRecord
+from xpm_remote.model.states import State
+from xpm_remote.model.store import Store
+from xpm_remote.session import sync as sync_module
+from xpm_remote.session.state import Update
+from xpm_remote.session.sync import FEW_JOBS, Sync
+
+TASK = "demo.task"
+PATIENCE = 5.0
+"""Seconds for what should happen at once; bounds a test that hangs."""
+POLL = 0.005
+"""Seconds between two looks at a condition to which no event belongs."""
+NEVER = 3600.0
+"""Seconds between reconciliations where a test wants none."""
+
+
+class ScriptedServer:
+    """A server with one experiment whose jobs' states the test sets.
+
+    ``pause`` holds all answers back, after they were made, until it is set.
+    """
+
+    def __init__(self, states: dict[str, str]) -> None:
+        self.states = states
+        self.asked: list[str] = []
+        self.pause = asyncio.Event()
+        self.pause.set()
+        self.failure: RequestError | None = None
+        self.missing: set[str] = set()
+
+    async def experiments(self) -> list[ExperimentRecord]:
+        """Answer get_experiments."""
+        infos = {job: JobInfoRecord(job, TASK) for job in self.states}
+        record = ExperimentRecord(
+            "e", "r", "running", job_states=dict(self.states), job_infos=infos
+        )
+        await self._answer("experiments")
+        return [record]
+
+    async def jobs(self, experiment_id: str) -> list[JobRecord]:
+        """Answer get_jobs."""
+        records = [JobRecord(job, TASK, state=state) for job, state in self.states.items()]
+        await self._answer(f"jobs {experiment_id}")
+        return records
+
+    async def job(self, task_id: str, job_id: str) -> JobRecord | None:
+        """Answer get_job."""
+        record = JobRecord(job_id, task_id, state=self.states[job_id])
+        await self._answer(f"job {job_id}")
+        return None if job_id in self.missing else record
+
+    async def _answer(self, question: str) -> None:
+        self.asked.append(question)
+        if self.failure is not None:
+            raise self.failure
+        await self.pause.wait()
+
+
+class Bench:
+    """A server, a store, the thing under test, and what it published."""
+
+    def __init__(self, states: dict[str, str]) -> None:
+        self.server = ScriptedServer(states)
+        self.store = Store()
+        self.updates: list[Update] = []
+        self.told: list[tuple[str, str]] = []
+        self.sync = Sync(self.server, self.store, self.publish)  # type: ignore[arg-type]
+
+    def publish(self, update: Update) -> None:
+        """Keep an update."""
+        self.updates.append(update)
+        for change in update.changes:
+            if isinstance(change, JobChange) and change.after is not None:
+                before = change.before.state if change.before else None
+                if before is not change.after.state:
+                    self.told.append((change.after.job_id, change.after.state.value))
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait for something that an answer or an update brings about."""
+        await asyncio.wait_for(self._poll(condition), PATIENCE)
+
+    async def _poll(self, condition: Callable[[], bool]) -> None:
+        while not condition():  # noqa: ASYNC110 - many things may bring it about
+            await asyncio.sleep(POLL)
+
+    async def load(self) -> None:
+        """Take the snapshot."""
+        await self.sync.snapshot()
+        self.sync.catch_up()
+        self.server.asked.clear()
+        self.updates.clear()
+        self.told.clear()
+
+    @asynccontextmanager
+    async def following(self, interval: float = NEVER) -> AsyncIterator[asyncio.Task[None]]:
+        """Follow while the context lasts."""
+        task = asyncio.create_task(self.sync.follow(interval))
+        try:
+            yield task
+        finally:
+            task.cancel()
+            await asyncio.wait({task})
+
+
+@pytest.fixture(autouse=True)
+def _no_settling(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let bursts end at once."""
+    monkeypatch.setattr(sync_module, "SETTLE_TIME", 0.01)
+
+
+def state_event(
+    job: str, state: str, at: float = 1.0, started: float | None = None
+) -> JobStateEvent:
+    """Make the announcement of a state."""
+    return JobStateEvent(job, TASK, timestamp=at, state=state, started_time=started)
+
+
+async def test_snapshot_publishes_as_it_comes() -> None:
+    """Experiments are published before their jobs are there."""
+    bench = Bench({"a": "done", "b": "running"})
+    await bench.sync.snapshot()
+    assert bench.server.asked == ["experiments", "jobs e"]
+    assert len(bench.updates) == 2
+    assert {job.state for job in bench.store.jobs.values()} == {State.DONE, State.RUNNING}
+
+
+async def test_announcements_before_the_snapshot_are_held() -> None:
+    """What is announced while the snapshot is made is applied after it, and told once."""
+    bench = Bench({"a": "running"})
+    bench.server.pause.clear()
+    loading = asyncio.create_task(bench.sync.snapshot())
+    await bench.until(lambda: bench.server.asked == ["experiments"])
+    bench.sync.hear(state_event("a", "done"))
+    assert bench.told == []
+    bench.server.pause.set()
+    await loading
+    assert ("a", "done") not in bench.told
+    bench.sync.catch_up()
+    assert bench.told[-1] == ("a", "done")
+    assert bench.told.count(("a", "done")) == 1
+
+
+async def test_announcements_count_at_once_and_are_asked_about() -> None:
+    """A state is told when it is announced; then its job alone is asked for."""
+    bench = Bench({"a": "running", "b": "running"})
+    await bench.load()
+    async with bench.following():
+        bench.server.states["a"] = "done"
+        bench.sync.hear(state_event("a", "done"))
+        assert bench.told == [("a", "done")]
+        await bench.until(lambda: bench.server.asked == ["job a"])
+    assert bench.told == [("a", "done")]
+
+
+async def test_progress_is_not_asked_about() -> None:
+    """Progress says all by itself."""
+    bench = Bench({"a": "running"})
+    await bench.load()
+    async with bench.following():
+        bench.sync.hear(JobProgressEvent("a", TASK, progress=0.5))
+        bench.sync.hear(state_event("a", "done"))
+        await bench.until(lambda: bool(bench.server.asked))
+    assert bench.store.jobs[f"{TASK}/a"].progress == ()
+    assert bench.server.asked == ["job a"]
+
+
+async def test_a_burst_is_one_question() -> None:
+    """Announcements about many jobs lead to a question about their experiment."""
+    names = [f"j{number}" for number in range(FEW_JOBS + 1)]
+    bench = Bench(dict.fromkeys(names, "running"))
+    await bench.load()
+    async with bench.following():
+        for name in names:
+            bench.server.states[name] = "done"
+            bench.sync.hear(state_event(name, "done"))
+        await bench.until(lambda: len(bench.server.asked) == 2)
+    assert bench.server.asked == ["experiments", "jobs e"]
+    assert bench.told == [(name, "done") for name in names]
+
+
+async def test_an_answer_that_was_overtaken_is_not_told() -> None:
+    """An answer that was made before an announcement does not undo it, and nothing is told twice."""
+    bench = Bench({"a": "waiting", "b": "waiting"})
+    await bench.load()
+    async with bench.following():
+        bench.server.pause.clear()
+        bench.sync.hear(SchedulerEvent("e", "b", TASK, scheduler_state="ready"))
+        await bench.until(lambda: bench.server.asked == ["job b"])
+        bench.sync.hear(
+            SchedulerEvent("e", "a", TASK, scheduler_state="error", failure_reason="DEPENDENCY")
+        )
+        bench.server.pause.set()
+        bench.server.states.update(a="error", b="ready")
+        await bench.until(lambda: "job a" in bench.server.asked)
+    assert bench.told == [("b", "ready"), ("a", "error")]
+    assert bench.store.jobs[f"{TASK}/a"].reason == "DEPENDENCY"
+
+
+async def test_silence_is_reconciled() -> None:
+    """What was never announced is found by the next reconciliation, and marked so."""
+    bench = Bench({"a": "running"})
+    await bench.load()
+    async with bench.following(interval=0.02):
+        bench.server.states["a"] = "done"
+        await bench.until(lambda: ("a", "done") in bench.told)
+    assert all(update.recovered for update in bench.updates)
+
+
+async def test_experiments_at_rest_are_asked_for_rarely() -> None:
+    """Where everything has ended, reconciling asks for the list only."""
+    bench = Bench({"a": "done"})
+    await bench.load()
+    async with bench.following(interval=0.01):
+        await bench.until(lambda: bench.server.asked.count("experiments") >= 3)
+    assert bench.server.asked.count("jobs e") == 1
+
+
+async def test_other_announcements_lead_to_a_look_at_everything() -> None:
+    """A kind that we do not know, or one about a run, means that something changed."""
+    bench = Bench({"a": "running"})
+    await bench.load()
+    async with bench.following():
+        bench.sync.hear(OtherEvent("RunCompletedEvent"))
+        await bench.until(lambda: bench.server.asked == ["experiments", "jobs e"])
+
+
+async def test_warnings_are_told() -> None:
+    """What an experiment warns of is passed on."""
+    bench = Bench({})
+    await bench.load()
+    bench.sync.hear(OtherEvent("WarningEvent", "e", "the disk is nearly full"))
+    assert [update.notice for update in bench.updates] == ["the disk is nearly full"]
+
+
+async def test_a_folder_that_is_gone() -> None:
+    """A job without a folder is what its experiment says of it."""
+    bench = Bench({"a": "waiting"})
+    await bench.load()
+    bench.server.missing.add("a")
+    async with bench.following():
+        bench.sync.hear(state_event("a", "running", started=5.0))
+        await bench.until(lambda: bench.told == [("a", "running"), ("a", "waiting")])
+
+
+async def test_a_question_that_fails_ends_it() -> None:
+    """A refusal is raised where it can be shown."""
+    bench = Bench({"a": "running"})
+    await bench.load()
+    bench.server.failure = RequestError("get_experiments", -32603, "no")
+    async with bench.following(interval=0.01) as following:
+        await asyncio.wait({following}, timeout=PATIENCE)
+        with pytest.raises(RequestError):
+            following.result()

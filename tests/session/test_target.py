@@ -1,0 +1,179 @@
+"""Settings and flags made into one target: which counts, and what is said when neither does."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from xpm_remote.errors import OptionError, UsageError, WorkspaceError
+from xpm_remote.link.command import RemoteExperimaestro, monitor_command, remote_command
+from xpm_remote.session.target import Overrides, Target, remote_workspace, resolve_target
+from xpm_remote.settings.schema import Settings, SshSettings, Workspace
+
+SSH = SshSettings(
+    host="alice@cluster",
+    shell_init="module load python",
+    uv_offline=True,
+    python="3.11",
+    xpm_path="/opt/xpm",
+    options=("-p 2222",),
+)
+SETTINGS = Settings(
+    path=Path("/home/me/settings.yaml"),
+    workspaces=(
+        Workspace(id="local", path=Path("/data/ws")),
+        Workspace(id="full", path=PurePosixPath("~/ws"), ssh=SSH),
+        Workspace(id="bare", path=PurePosixPath("/ws"), ssh=SshSettings(host="node")),
+    ),
+)
+NOTHING = Settings(path=Path("/home/me/settings.yaml"))
+
+
+def resolve(workspace_id: str | None = None, **overrides: object) -> Target:
+    """Resolve a target with the settings of this module."""
+    return resolve_target(SETTINGS, workspace_id, Overrides(**overrides))  # type: ignore[arg-type]
+
+
+# Workspaces
+
+
+def test_remote_workspace() -> None:
+    """A remote workspace is found by its id."""
+    assert remote_workspace(SETTINGS, "bare") is SETTINGS.workspaces[2]
+
+
+def test_local_workspace() -> None:
+    """A local workspace is no target; what it lacks is said."""
+    with pytest.raises(
+        WorkspaceError, match=r"local in /home/me/settings.yaml has no ssh settings"
+    ):
+        remote_workspace(SETTINGS, "local")
+
+
+def test_unknown_workspace() -> None:
+    """An unknown workspace is an error that lists those that would do."""
+    with pytest.raises(WorkspaceError, match=r"no workspace .*x.* in /home/me/.*full, bare"):
+        resolve("x")
+
+
+# Settings alone
+
+
+def test_settings_alone() -> None:
+    """Everything may come from the workspace's settings."""
+    target = resolve("full")
+    assert (target.name, target.workspace) == ("alice@cluster", "~/ws")
+    assert (target.options.host, target.options.user, target.options.port) == (
+        "cluster",
+        "alice",
+        2222,
+    )
+    assert target.remote == RemoteExperimaestro("/opt/xpm", uv_offline=True, python="3.11")
+    assert target.shell_init == "module load python"
+
+
+def test_bare_settings() -> None:
+    """What the settings do not say has its default."""
+    target = resolve("bare")
+    assert target.remote == RemoteExperimaestro()
+    assert target.shell_init is None
+    assert target.options.port is None
+
+
+# Flags
+
+
+def test_flags_alone() -> None:
+    """Everything may come from the command line, without any settings."""
+    target = resolve_target(
+        NOTHING, None, Overrides(host="bob@node", workdir="/ws", version="2.7.0")
+    )
+    assert (target.name, target.workspace, target.options.user) == ("bob@node", "/ws", "bob")
+    assert target.remote == RemoteExperimaestro(version="2.7.0")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "attribute", "expected"),
+    [
+        ({"host": "node"}, "name", "node"),
+        ({"workdir": "/other"}, "workspace", "/other"),
+        ({"shell_init": "true"}, "shell_init", "true"),
+        ({"shell_init": ""}, "shell_init", ""),
+    ],
+)
+def test_flags_win(overrides: dict[str, str], attribute: str, expected: str) -> None:
+    """What the command line says counts, and leaves the rest to the settings."""
+    target = resolve("full", **overrides)
+    assert getattr(target, attribute) == expected
+    assert target.remote == resolve("full").remote
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        ({"xpm_path": "/x"}, RemoteExperimaestro("/x", uv_offline=True, python="3.11")),
+        ({"python": "3.12"}, RemoteExperimaestro("/opt/xpm", uv_offline=True, python="3.12")),
+        ({"uv_offline": False}, RemoteExperimaestro("/opt/xpm", python="3.11")),
+        (
+            {"version": "2.7.0"},
+            RemoteExperimaestro("/opt/xpm", uv_offline=True, python="3.11", version="2.7.0"),
+        ),
+    ],
+)
+def test_flags_for_experimaestro(
+    overrides: dict[str, object], expected: RemoteExperimaestro
+) -> None:
+    """How experimaestro is found may be said by flags, one by one."""
+    assert resolve("full", **overrides).remote == expected
+
+
+def test_options_replace() -> None:
+    """SSH options of the command line replace those of the settings."""
+    target = resolve("full", options=("-o Compression=yes",))
+    assert target.options.port is None
+    assert target.options.get("Compression") == "yes"
+
+
+def test_bad_option() -> None:
+    """An option that cannot be honoured is an error."""
+    with pytest.raises(OptionError):
+        resolve("full", options=("--nonsense",))
+
+
+# What is missing
+
+
+@pytest.mark.parametrize(
+    ("overrides", "missing"),
+    [
+        ({}, "HOST"),
+        ({"workdir": "/ws"}, "HOST"),
+        ({"host": "node"}, "REMOTE_WORKDIR"),
+    ],
+)
+def test_missing(overrides: dict[str, str], missing: str) -> None:
+    """What neither the command line nor a workspace says is named, with the workspaces that would."""
+    with pytest.raises(UsageError, match=f"the {missing} is missing.*full, bare"):
+        resolve(**overrides)
+
+
+# What is run
+
+
+def test_commands() -> None:
+    """The command serves the workspace; the whole line prepares the shell and checks the directory before."""
+    target = resolve("full")
+    assert target.server_command == monitor_command(target.remote, "~/ws")
+    assert target.command == remote_command(
+        target.server_command, workspace="~/ws", shell_init="module load python"
+    )
+
+
+@pytest.mark.parametrize(
+    ("shell_init", "expected"), [(None, False), ("", False), (" \n", False), ("true", True)]
+)
+def test_has_init(shell_init: str | None, *, expected: bool) -> None:
+    """Blank commands are none."""
+    target = Target("h", "/ws", resolve("bare").options, RemoteExperimaestro(), shell_init)
+    assert target.has_init is expected

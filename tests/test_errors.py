@@ -1,0 +1,98 @@
+"""The errors: their tree, their exit codes, their one line; and that the documents agree with them."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from xpm_remote import errors
+from xpm_remote.errors import ExitCode, RequestError, XpmRemoteError
+
+DOCUMENT = Path(__file__).parent.parent / "docs" / "exit-codes.md"
+BASES = {"XpmRemoteError", "LinkError", "RemoteError"}
+"""The classes that only gather others: nobody raises them."""
+
+CLASSES = {
+    name: value
+    for name, value in inspect.getmembers(errors, inspect.isclass)
+    if issubclass(value, XpmRemoteError)
+}
+
+
+def drawn_tree() -> Iterator[tuple[int, str, int | None]]:
+    """Give the lines of the tree in the docstring: depth, class, exit code."""
+    lines = re.findall(
+        r"^    ([│├└─ ]*)(\w+Error)(?: +(\d+)  \S.*)?$", errors.__doc__ or "", re.MULTILINE
+    )
+    for indent, name, code in lines:
+        yield len(indent) // 4, name, int(code) if code else None
+
+
+def documented() -> list[list[str]]:
+    """Give the rows of the table in the document, cell by cell."""
+    rows = [line for line in DOCUMENT.read_text().splitlines() if re.match(r"\| \d", line)]
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
+
+
+def test_every_class_is_in_the_tree() -> None:
+    """The tree in the docstring names every class once."""
+    assert sorted(name for _, name, _ in drawn_tree()) == sorted(CLASSES)
+
+
+def test_tree_is_that_of_the_classes() -> None:
+    """Each class stands under its base, with its own exit code; the bases have none."""
+    above: list[str] = []
+    for depth, name, code in drawn_tree():
+        del above[depth:]
+        assert CLASSES[name].__base__ is (CLASSES[above[-1]] if above else Exception)
+        assert code == (None if name in BASES else CLASSES[name].exit_code)
+        above.append(name)
+
+
+def test_exit_codes_are_unique() -> None:
+    """No two errors that are raised share a code, and none has that of success or of surprise."""
+    codes = [kind.exit_code for name, kind in CLASSES.items() if name not in BASES]
+    assert len(codes) == len(set(codes))
+    assert not {ExitCode.OK, ExitCode.UNEXPECTED, ExitCode.INTERRUPTED} & set(codes)
+
+
+def test_every_exit_code_is_used() -> None:
+    """Each code belongs to an error, but for success, surprise and interruption."""
+    codes = {kind.exit_code for kind in CLASSES.values()}
+    assert set(ExitCode) - codes == {ExitCode.OK, ExitCode.INTERRUPTED}
+
+
+def test_document_lists_the_exit_codes() -> None:
+    """The document has a row for each code, in order, with a cause and a remedy."""
+    rows = documented()
+    assert [(int(row[0]), row[1]) for row in rows] == [
+        (code.value, f"`{code.name}`") for code in ExitCode
+    ]
+    assert all(len(row) == 4 and all(row) for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (XpmRemoteError("it broke"), "it broke"),
+        (XpmRemoteError("it broke", "mend it"), "it broke; mend it"),
+        (
+            RequestError("get_jobs", -32603, "no such run"),
+            "the remote server answered get_jobs with error -32603: no such run",
+        ),
+    ],
+)
+def test_one_line(error: XpmRemoteError, expected: str) -> None:
+    """An error says what happened and what to do next."""
+    assert str(error) == expected
+
+
+def test_parts() -> None:
+    """An error keeps its parts for whoever wants to act upon them."""
+    error = RequestError("get_jobs", -32603, "no such run")
+    assert (error.method, error.code, error.message) == ("get_jobs", -32603, "no such run")
+    assert (error.what, error.hint) == (str(error), "")

@@ -1,0 +1,371 @@
+"""Documents for scripts: what they hold, and that docs/json.md says so."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from tests.model.builders import (
+    EXPERIMENT,
+    ZONE,
+    experiment_record,
+    iso,
+    job_record,
+    key,
+    moment,
+    progress_event,
+    scheduler_event,
+    state_event,
+    store_with,
+)
+from tests.ui.pictures import (
+    LONG_JOB,
+    NOW,
+    busy_store,
+    example_experiment,
+    example_picture,
+    picture,
+    pictures,
+)
+from xpm_remote.model.changes import Change
+from xpm_remote.model.events import JobProgressEvent, JobStateEvent
+from xpm_remote.model.records import ExperimentRecord
+from xpm_remote.model.store import Store
+from xpm_remote.session.state import Phase, Picture, Update
+from xpm_remote.ui.document import (
+    EVENT_SCHEMA,
+    PICTURE_SCHEMA,
+    encode,
+    event_documents,
+    link_event,
+    picture_document,
+)
+
+GUIDE = (Path(__file__).parent.parent.parent / "docs" / "json.md").read_text()
+
+Document = dict[str, Any]
+
+
+@pytest.fixture(autouse=True)
+def local_zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Be in a zone that is neither UTC nor that of the remote."""
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "Asia/Kolkata")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+def documents(store: Store, changes: list[Change], **options: bool) -> list[Document]:
+    """Give the documents for some changes, as who reads them gets them."""
+    made = event_documents(Update(tuple(changes)), store, NOW, **options)
+    return [json.loads(encode(document)) for document in made]
+
+
+# The picture
+
+
+def test_picture() -> None:
+    """The picture holds the link, every experiment with its counts, and every job once."""
+    document = picture_document(picture(busy_store()), NOW)
+    assert document["schema"] == PICTURE_SCHEMA
+    assert (document["host"], document["workspace"]) == ("alice@cluster", "/data/ws")
+    finished, running = document["experiments"]
+    assert (finished["id"], running["id"]) == ("finished", EXPERIMENT)
+    assert running["counts"] == {
+        "total": 6,
+        "done": 1,
+        "failed": 1,
+        "running": 1,
+        "waiting": 2,
+        "idle": 1,
+    }
+    assert running["jobs"][0] == key("running-job")
+    ids = [job["id"] for job in document["jobs"]]
+    assert sorted(ids) == sorted(finished["jobs"] + running["jobs"])
+
+
+def test_job() -> None:
+    """A job has both witnesses' words and the state to believe, its tags, progress and times."""
+    jobs = {job["job_id"]: job for job in picture_document(picture(busy_store()), NOW)["jobs"]}
+    job = jobs["running-job"]
+    assert (job["state"], job["execution"], job["scheduler"]) == ("running",) * 3
+    assert job["tags"] == {"lr": 0.1, "model": "big"}
+    assert job["progress"][0] == {"level": 0, "fraction": 0.45, "description": "epoch 5"}
+    assert (job["started"], job["ended"]) == (moment(600).isoformat(), None)
+    assert jobs["failed-job"]["reason"] == "TIMEOUT"
+
+
+@pytest.mark.parametrize(
+    ("heard", "detail", "expected"),
+    [(None, "", (None, None)), (NOW, "it broke", ("2026-11-22T15:30:00+05:30", "it broke"))],
+)
+def test_link(heard: float | None, detail: str, expected: tuple[str | None, str | None]) -> None:
+    """The link says what it is at, since when, and when the remote was last heard, in local time."""
+    link = picture_document(picture(phase=Phase.ENDED, heard=heard, detail=detail), NOW)["link"]
+    assert (link["phase"], link["since"]) == ("ended", "2026-11-22T15:29:00+05:30")
+    assert (link["heard"], link["detail"]) == expected
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+@given(pictures())
+def test_any_picture_is_json(picture: Picture) -> None:
+    """Whatever the remote sent, the document is one line of JSON."""
+    line = encode(picture_document(picture, NOW))
+    assert line.encode()
+    assert "\n" not in line
+    assert json.loads(line)["schema"] == PICTURE_SCHEMA
+
+
+# Events
+
+
+def test_new_state() -> None:
+    """A job that comes into another state is told with both states and its time on the remote."""
+    store = store_with({"a": "scheduled"})
+    (document,) = documents(store, store.apply_event(state_event("running", started=2, at=2)))
+    assert document == {
+        "event": "job",
+        "time": moment(2).isoformat(),
+        "id": key("a"),
+        "experiments": [EXPERIMENT],
+        "previous": "scheduled",
+        "state": "running",
+        "reason": None,
+        "progress": [],
+        "tags": {},
+        "recovered": False,
+    }
+
+
+def test_time_that_the_remote_does_not_tell() -> None:
+    """A change without a time of its own has the time at which it was noticed."""
+    store = store_with({"a": "waiting"})
+    (document,) = documents(store, store.apply_event(scheduler_event("ready")))
+    assert document["time"] == "2026-11-22T15:30:00+05:30"
+
+
+def test_new_job() -> None:
+    """A new job had no state before, and its experiment is not told for it."""
+    store = store_with({})
+    (document,) = documents(store, store.apply_event(scheduler_event("submitted", tags={"x": 1})))
+    assert (document["previous"], document["state"], document["tags"]) == (
+        None,
+        "waiting",
+        {"x": 1},
+    )
+
+
+def test_better_reason() -> None:
+    """That the reason of a failure is learnt later is told."""
+    store = store_with({"a": "error"})
+    (document,) = documents(store, store.apply_event(scheduler_event("error", reason="TIMEOUT")))
+    assert (document["previous"], document["state"]) == ("error", "error")
+    assert document["reason"] == "TIMEOUT"
+
+
+@pytest.mark.parametrize(("progress", "expected"), [(True, ["progress"]), (False, [])])
+def test_progress(*, progress: bool, expected: list[str]) -> None:
+    """Progress alone is told unless it is not wanted."""
+    store = store_with({"a": "running"}, [job_record(state="running", started=1)])
+    changes = store.apply_event(progress_event(0.5))
+    assert [each["event"] for each in documents(store, changes, progress=progress)] == expected
+
+
+@pytest.mark.parametrize(
+    ("event", "expected"),
+    [
+        (state_event("running", started=1), []),
+        (progress_event(0.5), ["job"]),
+        (state_event("done", ended=5), ["job"]),
+    ],
+)
+def test_first_progress(event: JobStateEvent | JobProgressEvent, expected: list[str]) -> None:
+    """Progress that comes with a new state is told with it; that progress was reset is not told."""
+    ready = store_with({"a": "ready"})
+    running = store_with(
+        {"a": "ready"}, [job_record(state="running", started=1, progress=[(0, 0.1, None)])]
+    )
+    store = running if expected == [] else ready
+    assert [each["event"] for each in documents(store, store.apply_event(event))] == expected
+
+
+def test_what_nobody_needs_to_know() -> None:
+    """A change of neither state, reason nor progress is not told."""
+    store = store_with({"a": "running"}, [job_record(state="running", started=1)])
+    changes = store.apply_jobs(None, [job_record(state="running", started=2)])
+    assert len(changes) == 1
+    assert documents(store, changes) == []
+
+
+def test_deleted_job() -> None:
+    """A job that is gone is told without a state."""
+    store = Store(ZONE)
+    store.apply_jobs(None, [job_record(state="done")])
+    (document,) = documents(store, store.apply_absence(key("a")))
+    assert (document["id"], document["state"]) == (key("a"), None)
+
+
+def test_experiments() -> None:
+    """An experiment is told when it appears, gets another status or run, and when it is gone."""
+    store = Store(ZONE)
+    seen = []
+    for records in (
+        [experiment_record({"a": "done"})],
+        [experiment_record({"a": "done"}, status="done")],
+        [experiment_record({"a": "done"}, status="done", run_id="20261123_100000")],
+        [],
+    ):
+        changes = store.apply_experiments(records)
+        seen += [each for each in documents(store, changes) if each["event"] == "experiment"]
+    assert [(each.get("previous"), each["status"]) for each in seen] == [
+        (None, "running"),
+        ("running", "done"),
+        ("done", "done"),
+        (None, None),
+    ]
+    assert seen[0]["counts"]["done"] == 1
+    assert seen[0]["time"] == moment(0).isoformat()
+
+
+def test_experiment_that_only_grew() -> None:
+    """That an experiment has another job is told by the job alone."""
+    store = store_with({"a": "done"})
+    grown = store.apply_experiments([experiment_record({"a": "done", "b": "waiting"})])
+    assert [each["event"] for each in documents(store, grown)] == ["job"]
+
+
+@pytest.mark.parametrize(
+    ("ended", "started", "expected"),
+    [
+        (9.0, 0.0, moment(9).isoformat()),
+        (None, 0.0, moment(0).isoformat()),
+        (None, None, "2026-11-22T15:30:00+05:30"),
+    ],
+)
+def test_time_of_an_experiment(ended: float | None, started: float | None, expected: str) -> None:
+    """An experiment's event has the time of its end, else of its start, else of now."""
+    store = Store(ZONE)
+    record = ExperimentRecord("e", started_at=iso(started), ended_at=iso(ended))
+    (document,) = documents(store, store.apply_experiments([record]))
+    assert document["time"] == expected
+
+
+def test_recovered() -> None:
+    """What was found by asking is marked."""
+    store = Store(ZONE)
+    changes = store.apply_experiments([experiment_record({"a": "done"})])
+    update = Update(tuple(changes), recovered=True)
+    assert [each["recovered"] for each in event_documents(update, store, NOW)] == [True, True]
+
+
+def test_notice() -> None:
+    """A notice is told after the changes that came with it."""
+    (document,) = event_documents(Update(notice="low on disk"), Store(), NOW)
+    assert document == {
+        "event": "notice",
+        "time": "2026-11-22T15:30:00+05:30",
+        "message": "low on disk",
+    }
+
+
+@pytest.mark.parametrize("phase", list(Phase))
+def test_link_event(phase: Phase) -> None:
+    """A change of the link is told, once it is live with the numbers of what there is."""
+    document = link_event(picture(busy_store(), phase=phase, detail="so"), NOW)
+    assert (document["schema"], document["phase"]) == (EVENT_SCHEMA, phase.value)
+    assert document["detail"] == "so"
+    assert ("jobs" in document) == (phase is Phase.LIVE)
+    if phase is Phase.LIVE:
+        assert (document["experiments"], document["jobs"]) == (2, 7)
+
+
+# The guide
+
+
+def described(heading: str) -> list[str]:
+    """Give the keys that a table of the guide describes."""
+    section = GUIDE.split(f"\n### {heading}\n", 1)[1].split("\n#", 1)[0]
+    return re.findall(r"^\| `(\w+)` \| \S.*? \| \S.* \|$", section, re.MULTILINE)
+
+
+def example(name: str) -> str:
+    """Give an example of the guide."""
+    begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->"
+    return GUIDE.split(begin, 1)[1].split(end, 1)[0]
+
+
+def example_events() -> list[Document]:
+    """Give the events of an example: what becomes of the example picture."""
+    shown = example_picture()
+    store = shown.store
+    at = moment(3600).timestamp()
+    progress = JobProgressEvent(LONG_JOB, "demo.train", at, 0, 0.5, "epoch 2")
+    done = JobStateEvent(LONG_JOB, "demo.train", at + 90, "done", ended_time=iso(3690))
+    lines = [link_event(shown, NOW)]
+    for update in (
+        Update(tuple(store.apply_event(progress))),
+        Update(tuple(store.apply_event(done))),
+        Update(notice="the disk of node1 is nearly full"),
+        Update(tuple(store.apply_experiments([example_experiment("done", 3700)])), recovered=True),
+    ):
+        lines += event_documents(update, store, NOW + 100)
+    return lines
+
+
+def guide_examples() -> dict[str, str]:
+    """Give the examples as the guide has to show them."""
+    shown = json.dumps(picture_document(example_picture(), NOW), indent=2)
+    events = "\n".join(map(encode, example_events()))
+    return {
+        "picture": f"```json\n{shown}\n```\n",
+        "events": f"```json\n{events}\n```\n",
+    }
+
+
+@pytest.mark.parametrize("name", ["picture", "events"])
+def test_examples_of_the_guide(name: str) -> None:
+    """The examples of the guide are what the code writes."""
+    assert example(name) == guide_examples()[name]
+
+
+def test_guide_describes_the_picture() -> None:
+    """The guide describes every key of the picture, in order, and no other."""
+    document = picture_document(picture(busy_store()), NOW)
+    experiment, job = document["experiments"][1], document["jobs"][1]
+    parts = {
+        "picture": document,
+        "link": document["link"],
+        "experiment": experiment,
+        "counts": experiment["counts"],
+        "service": experiment["services"][0],
+        "job": job,
+        "progress": job["progress"][0],
+    }
+    for heading, part in parts.items():
+        assert described(heading) == list(part), heading
+
+
+def test_guide_describes_the_events() -> None:
+    """The guide describes every key of each kind of event, in order, and no other."""
+    kinds = {f"{line['event']} event": line for line in example_events()}
+    store = example_picture().store
+    for line in documents(store, store.apply_experiments([])):
+        kinds[f"deleted {line['event']}"] = line
+    assert len(kinds) == 7
+    assert list(kinds.pop("progress event")) == described("job event")
+    for heading, line in kinds.items():
+        assert described(heading) == list(line), heading
+
+
+def test_guide_names_the_schemas() -> None:
+    """The guide is about the schemas that the code writes."""
+    for schema in (PICTURE_SCHEMA, EVENT_SCHEMA):
+        assert f"\n## `{schema}`\n" in GUIDE

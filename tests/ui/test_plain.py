@@ -1,0 +1,191 @@
+"""Events as lines: text to read and grep, JSON for scripts."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+
+from tests.model.builders import (
+    ZONE,
+    epoch,
+    experiment_record,
+    job_record,
+    key,
+    progress_event,
+    scheduler_event,
+    state_event,
+    store_with,
+)
+from tests.ui.pictures import HOSTILE, LONG_JOB, NOW, busy_store, example_picture, picture
+from xpm_remote.model.events import JobProgressEvent, JobStateEvent
+from xpm_remote.model.store import Store
+from xpm_remote.session.state import Phase, Update
+from xpm_remote.ui.document import event_documents, link_event
+from xpm_remote.ui.plain import EventLines, Format, text_line
+
+
+@pytest.fixture(autouse=True)
+def local_zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Be in a zone that is neither UTC nor that of the remote."""
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "Asia/Kolkata")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+def texts(store: Store, update: Update) -> list[str]:
+    """Give the lines for an update."""
+    return [text_line(document) for document in event_documents(update, store, NOW)]
+
+
+# Text
+
+
+def test_job() -> None:
+    """A job's line has the time, its short name, both states, its experiments and its tags."""
+    store = Store(ZONE)
+    store.apply_experiments(
+        [experiment_record({"0123456789": "ready"}, tags={"lr": 0.1, "a": "b"})]
+    )
+    event = state_event("running", job_id="0123456789", started=2, at=2)
+    assert texts(store, Update(tuple(store.apply_event(event)))) == [
+        "2026-11-22T10:00:02  demo.task/01234567  ready → running  [exp] a=b lr=0.1"
+    ]
+
+
+def test_failed_job() -> None:
+    """A failure's line has its reason."""
+    store = store_with({"a": "running"})
+    changes = store.apply_event(scheduler_event("error", reason="TIMEOUT", at=3))
+    assert texts(store, Update(tuple(changes))) == [
+        "2026-11-22T10:00:03  demo.task/a  running → error (TIMEOUT)  [exp]"
+    ]
+
+
+def test_new_job() -> None:
+    """A new job's line says that it is new; what was found by asking is marked."""
+    store = store_with({})
+    update = Update(tuple(store.apply_event(scheduler_event("submitted", at=1))), recovered=True)
+    assert texts(store, update) == [
+        "2026-11-22T10:00:01  demo.task/a  new → waiting  [exp]  (recovered)"
+    ]
+
+
+def test_deleted_job() -> None:
+    """A job that is gone is deleted, by the local clock."""
+    store = Store(ZONE)
+    store.apply_jobs(None, [job_record(state="done")])
+    assert texts(store, Update(tuple(store.apply_absence(key("a"))))) == [
+        "2026-11-22T15:30:00  demo.task/a  deleted"
+    ]
+
+
+def test_progress() -> None:
+    """A line of progress has each level, and what it is at."""
+    store = store_with({"a": "running"}, [job_record(state="running", started=1)])
+    store.apply_event(progress_event(0.25, description="epoch 2"))
+    changes = store.apply_event(progress_event(0.5, level=1, at=4))
+    assert texts(store, Update(tuple(changes))) == [
+        "2026-11-22T10:00:04  demo.task/a  25% epoch 2 > 50%  [exp]"
+    ]
+
+
+def test_experiment() -> None:
+    """An experiment's line has its status and how many of its jobs are done and failed."""
+    store = Store(ZONE)
+    record = experiment_record({"a": "done", "b": "error"})
+    (line, *_) = texts(store, Update(tuple(store.apply_experiments([record]))))
+    assert line == "2026-11-22T10:00:00  experiment exp  new → running  1/2 done, 1 failed"
+    ended = experiment_record({"a": "done", "b": "error"}, status="done")
+    (line,) = texts(store, Update(tuple(store.apply_experiments([ended]))))
+    assert "experiment exp  running → done  1/2 done, 1 failed" in line
+    (line, *_) = texts(store, Update(tuple(store.apply_experiments([]))))
+    assert line == "2026-11-22T15:30:00  experiment exp  deleted"
+
+
+def test_notice() -> None:
+    """A notice is told in the remote's words."""
+    assert texts(Store(), Update(notice="low on disk")) == [
+        "2026-11-22T15:30:00  notice  low on disk"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("phase", "detail", "expected"),
+    [
+        (Phase.CONNECTING, "", "connecting"),
+        (Phase.LIVE, "", "live: 2 experiments, 7 jobs"),
+        (Phase.ENDED, "the connection broke", "ended: the connection broke"),
+    ],
+)
+def test_link(phase: Phase, detail: str, expected: str) -> None:
+    """The link's line says where to, what it is at, and how much there is or why it ended."""
+    event = link_event(picture(busy_store(), phase=phase, detail=detail), NOW)
+    assert text_line(event) == f"2026-11-22T15:30:00  link to alice@cluster:/data/ws  {expected}"
+
+
+def job_event(text: str) -> dict[str, Any]:
+    """Make an event with a text of the remote wherever one may stand."""
+    return {
+        "event": "progress",
+        "time": "2026-11-22T15:30:00+05:30",
+        "id": f"{text}/{text}",
+        "experiments": [text],
+        "progress": [{"level": 0, "fraction": 0.5, "description": text}],
+        "tags": {text: text},
+    }
+
+
+@given(HOSTILE)
+def test_remote_text_is_escaped(text: str) -> None:
+    """Whatever the remote sent, a line is one line, and moves no cursor."""
+    assert text_line(job_event(text)).isprintable()
+    notice = {"event": "notice", "time": "2026-11-22T15:30:00+05:30", "message": text}
+    assert text_line(notice).isprintable()
+
+
+# A stream of lines
+
+
+def stream(form: Format, *, progress: bool = True) -> list[str]:
+    """Give the lines of a link that comes up, brings changes, and ends."""
+    shown = example_picture()
+    store = shown.store
+    loading, ended = picture(store, phase=Phase.LOADING), picture(store, phase=Phase.ENDED)
+    snapshot = Update(tuple(Store(ZONE).apply_experiments([experiment_record({"a": "done"})])))
+    advanced = JobProgressEvent(LONG_JOB, "demo.train", epoch(3600), 0, 0.5)
+    done = JobStateEvent(LONG_JOB, "demo.train", epoch(3610), "done")
+    changes = Update((*store.apply_event(advanced), *store.apply_event(done)))
+    lines = EventLines(form, progress=progress)
+    return [
+        line
+        for update, seen in (
+            (Update(), loading),
+            (snapshot, loading),
+            (Update(), shown),
+            (changes, shown),
+            (Update(notice="note"), shown),
+            (Update(), ended),
+            (changes, ended),
+        )
+        for line in lines.lines(update, seen, NOW)
+    ]
+
+
+@pytest.mark.parametrize(("progress", "expected"), [(True, ["progress", "job"]), (False, ["job"])])
+def test_stream(*, progress: bool, expected: list[str]) -> None:
+    """The first snapshot is counted, not told; then every change has a line, until the link ends."""
+    kinds = [json.loads(line)["event"] for line in stream(Format.JSON, progress=progress)]
+    assert kinds == ["link", "link", *expected, "notice", "link"]
+
+
+def test_text_and_json_tell_the_same() -> None:
+    """Text is the same events, line by line."""
+    documents = [json.loads(line) for line in stream(Format.JSON)]
+    assert [text_line(document) for document in documents] == stream(Format.TEXT)

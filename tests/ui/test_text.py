@@ -1,0 +1,108 @@
+"""Text for a terminal: what is escaped, and how times and progress read."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.model.builders import TASK, epoch, moment
+from tests.ui.pictures import HOSTILE
+from xpm_remote.model.entities import Job, Progress
+from xpm_remote.ui.text import (
+    activity,
+    ago,
+    elapsed,
+    percent,
+    safe,
+    short_key,
+    span,
+    tags,
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("plain", "plain"),
+        ("été 漢字 😀", "été 漢字 😀"),
+        ("\x1b[2J", "\\x1b[2J"),
+        ("a\nb\tc\rd", "a\\nb\\tc\\rd"),
+        ("\x9b31m\x07\x7f\x00", "\\x9b31m\\x07\\x7f\\x00"),
+        ("\u202egnp.exe", "\\u202egnp.exe"),
+        ("\u200b\ufeff\u00ad", "\\u200b\\ufeff\\xad"),
+        ("\ud800", "\\ud800"),
+        ("", ""),
+    ],
+)
+def test_safe(text: str, expected: str) -> None:
+    """What prints stays; what moves the cursor, turns the line round or cannot be seen is spelled out."""
+    assert safe(text) == expected
+
+
+@given(HOSTILE)
+def test_safe_is_printable(text: str) -> None:
+    """Whatever it was, it prints, can be written as UTF-8, and is not changed by escaping it again."""
+    shown = safe(text)
+    assert shown.isprintable()
+    assert shown.encode().decode() == shown
+    assert safe(shown) == shown
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [
+        (-5, "0 s"),
+        (0, "0 s"),
+        (0.9, "0 s"),
+        (42, "42 s"),
+        (60, "1 min 0 s"),
+        (185, "3 min 5 s"),
+        (3599.9, "59 min 59 s"),
+        (7800, "2 h 10 min"),
+        (86399, "23 h 59 min"),
+        (5 * 86400 + 3 * 3600 + 59, "5 d 3 h"),
+        (86400, "1 d 0 h"),
+        (100 * 86400, "100 d 0 h"),
+    ],
+)
+def test_span(seconds: float, expected: str) -> None:
+    """A length of time is given in its two largest units."""
+    assert span(seconds) == expected
+
+
+@given(st.floats(0, 1e9))
+def test_span_is_short(seconds: float) -> None:
+    """Two units at most, of which the first is not zero unless all is."""
+    words = span(seconds).split()
+    assert len(words) in (2, 4)
+    assert words[0] != "0" or seconds < 1
+
+
+def test_elapsed_and_ago() -> None:
+    """The time since a moment is told exactly or roughly; of an unknown moment, nothing."""
+    assert elapsed(moment(0), epoch(185)) == "3 min 5 s"
+    assert ago(moment(0), epoch(185)) == "3 min ago"
+    assert ago(moment(0), epoch(7)) == "7 s ago"
+    assert (elapsed(None, 0), ago(None, 0)) == ("", "")
+
+
+def test_short_key() -> None:
+    """A job is named by its task and the beginning of its id."""
+    assert short_key(Job(task_id=TASK, job_id="0123456789abcdef")) == "demo.task/01234567"
+    assert short_key(Job(task_id="\x1b", job_id="a")) == "\\x1b/a"
+
+
+def test_tags() -> None:
+    """Tags are listed by name, with their values as they are."""
+    assert tags({"lr": 0.1, "a": "x y", "n": None}) == "a=x y lr=0.1 n=None"
+    assert tags({"a": "\n", "\x1b": 1}) == "\\x1b=1 a=\\n"
+    assert tags({}) == ""
+
+
+def test_progress() -> None:
+    """Each level has its share and, where it says so, what it is at, from the outermost inwards."""
+    steps = [Progress(0, 0.454, "epoch 5"), Progress(1, 1.0), Progress(2, 0.0, "bat\nch")]
+    assert percent(steps) == "45 % > 100 % > 0 %"
+    assert activity(steps) == "epoch 5 > bat\\nch"
+    assert (percent([]), activity([])) == ("", "")

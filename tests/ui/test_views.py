@@ -1,0 +1,345 @@
+"""Pictures on a terminal of any size: what is on them, and that they never break it."""
+
+from __future__ import annotations
+
+from io import StringIO
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from rich.cells import cell_len
+from rich.console import Console
+
+from tests.model.builders import (
+    EXPERIMENT,
+    ZONE,
+    experiment_record,
+    info,
+    iso,
+    job_record,
+    scheduler_event,
+    state_event,
+)
+from tests.ui.pictures import NOW, busy_store, picture, pictures
+from xpm_remote.model.entities import Counts, Experiment
+from xpm_remote.model.records import ExperimentRecord
+from xpm_remote.model.store import Store
+from xpm_remote.session.state import Phase, Picture
+from xpm_remote.ui.views import dashboard, experiment_status, share
+
+ESC = "\x1b"
+
+
+def drawn(picture: Picture, width: int = 120, height: int = 40) -> list[str]:
+    """Draw a picture as plain text; give its lines."""
+    console = Console(file=StringIO(), width=width, force_terminal=False, _environ={})
+    with console.capture() as capture:
+        console.print(dashboard(picture, NOW, width, height))
+    return capture.get().split("\n")[:-1]
+
+
+def line_with(lines: list[str], text: str) -> str:
+    """Give the one line that holds a text."""
+    (found,) = [line for line in lines if text in line]
+    return found
+
+
+# Any picture, any size
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@given(pictures(), st.integers(1, 200), st.integers(1, 60))
+def test_fits_any_terminal(picture: Picture, width: int, height: int) -> None:
+    """A picture is never higher nor wider than the terminal, and nothing in it moves the cursor."""
+    lines = drawn(picture, width, height)
+    assert len(lines) <= height
+    assert max(map(cell_len, lines)) <= width
+    assert all(line.isprintable() for line in lines)
+
+
+@pytest.mark.parametrize("width", range(1, 130, 3))
+@pytest.mark.parametrize("height", [1, 2, 3, 8, 12, 30])
+def test_fits_with_every_section(width: int, height: int) -> None:
+    """The picture with all its parts fits, too."""
+    lines = drawn(picture(busy_store()), width, height)
+    assert 1 <= len(lines) <= height
+    assert max(map(cell_len, lines)) <= width
+
+
+def test_no_lines_at_all() -> None:
+    """Where there is not even a line, the header is all."""
+    assert len(drawn(picture(busy_store()), height=0)) == 1
+
+
+# What is on it
+
+
+def test_empty_workspace() -> None:
+    """Where there is nothing yet, the header says where we look, and the counts are zero."""
+    lines = drawn(picture())
+    assert len(lines) == 2
+    assert lines[0].startswith("alice@cluster:/data/ws")
+    assert lines[1].startswith("0 experiments · 0 running · 0 waiting · 0 failed · 0 done · 0 idle")
+
+
+def test_header_of_a_live_link() -> None:
+    """A live link shows how old the last word of the remote is."""
+    header = drawn(picture(heard=NOW - 125))[0]
+    assert header.endswith("● live · heard 2 min 5 s ago")
+
+
+@pytest.mark.parametrize(
+    ("phase", "heard", "end"),
+    [
+        (Phase.CONNECTING, None, "● connecting 1 min 0 s"),
+        (Phase.LOADING, NOW - 2, "● loading 1 min 0 s · heard 2 s ago"),
+        (Phase.ENDED, NOW - 90, "● ended 1 min 0 s · heard 1 min 30 s ago"),
+    ],
+)
+def test_header_of_another_link(phase: Phase, heard: float | None, end: str) -> None:
+    """A link that is not live says since when, so that nobody takes an old picture for a new one."""
+    assert drawn(picture(phase=phase, heard=heard))[0].endswith(end)
+
+
+def test_totals() -> None:
+    """All jobs of all experiments are counted in one line."""
+    totals = drawn(picture(busy_store()))[1]
+    assert totals.startswith("2 experiments · 1 running · 2 waiting · 1 failed · 2 done · 1 idle")
+
+
+def test_sections_in_order() -> None:
+    """What needs attention comes in the order: experiments, running, failed, waiting."""
+    text = "\n".join(drawn(picture(busy_store())))
+    places = [text.index(f"\n{title}") for title in ("Experiments", "Running", "Failed", "Waiting")]
+    assert places == sorted(places)
+
+
+def test_experiments() -> None:
+    """Running experiments come first; each has its state, its counts and its age."""
+    lines = drawn(picture(busy_store()))
+    running, finished = line_with(lines, f" {EXPERIMENT} "), line_with(lines, "finished")
+    assert lines.index(running) < lines.index(finished)
+    assert running.startswith("running")
+    assert "1/6 1 running 2 waiting 1 failed 1 idle" in " ".join(running.split())
+    assert running.rstrip().endswith("for 1 h 0 min")
+    assert finished.startswith("done")
+    assert " 1/1 " in finished
+    assert finished.rstrip().endswith("2 h ago")
+
+
+def test_newest_experiment_first() -> None:
+    """Among experiments that run, or that do not, the newest is first."""
+    store = Store(ZONE)
+    store.apply_experiments(
+        [
+            experiment_record(name=f"{status}{run}", run_id=f"2026112{run}", status=status)
+            for status in ("done", "running")
+            for run in (1, 3, 2)
+        ]
+    )
+    names = [line.split()[1] for line in drawn(picture(store))[4:]]
+    assert names == ["running3", "running2", "running1", "done3", "done2", "done1"]
+
+
+def test_experiment_without_times() -> None:
+    """An experiment whose times are unknown has no age."""
+    store = Store(ZONE)
+    store.apply_experiments([ExperimentRecord("exp", status="running")])
+    assert line_with(drawn(picture(store)), " exp ").split() == ["running", "exp", "0/0"]
+
+
+def test_running_job() -> None:
+    """A running job shows its progress, what it is at, its tags and for how long it has run."""
+    line = line_with(drawn(picture(busy_store())), "demo.task/running-")
+    assert "lr=0.1 model=big" in line
+    assert "45 %" in line
+    assert "epoch 5 > batch 10" in line
+    assert line.rstrip().endswith("50 min 0 s")
+
+
+def test_longest_running_first() -> None:
+    """Of running jobs the one that started first comes first; one without a start comes last."""
+    store = Store(ZONE)
+    starts = {"b": 20.0, "a": 10.0, "c": None}
+    store.apply_jobs(
+        None, [job_record(name, "running", started=start) for name, start in starts.items()]
+    )
+    lines = [line.split()[0] for line in drawn(picture(store))[4:]]
+    assert lines == ["demo.task/a", "demo.task/b", "demo.task/c"]
+
+
+def test_failed_job() -> None:
+    """A failed job shows its reason, its experiments and how long ago it failed."""
+    line = line_with(drawn(picture(busy_store())), "demo.task/failed-j")
+    assert " ".join(line.split()).endswith(f"lr=0.1 model=big TIMEOUT 30 min ago {EXPERIMENT}")
+
+
+def test_latest_failure_first() -> None:
+    """Of failed jobs the one that failed last comes first; one without a time comes last."""
+    store = Store(ZONE)
+    ends = {"b": 10.0, "a": 20.0, "c": None}
+    store.apply_jobs(None, [job_record(name, "error", ended=end) for name, end in ends.items()])
+    lines = [line.split()[:2] for line in drawn(picture(store))[4:]]
+    assert lines == [
+        ["demo.task/a", "FAILED"],
+        ["demo.task/b", "FAILED"],
+        ["demo.task/c", "FAILED"],
+    ]
+
+
+def test_waiting_jobs_are_grouped() -> None:
+    """Jobs that wait are counted by state, task and experiment."""
+    assert line_with(drawn(picture(busy_store())), " waiting demo.task").split() == [
+        "2",
+        "waiting",
+        "demo.task",
+        EXPERIMENT,
+    ]
+
+
+def test_clock_of_the_remote() -> None:
+    """Times of the remote are measured by its own clock."""
+    lines = drawn(picture(busy_store(), skew=600))
+    assert line_with(lines, "demo.task/running-").rstrip().endswith("1 h 0 min")
+    assert lines[0].rstrip().endswith("heard 2 s ago")
+
+
+def test_narrow_terminal() -> None:
+    """A narrow terminal leaves out what matters less: tags and ages of experiments."""
+    text = "\n".join(drawn(picture(busy_store()), width=69))
+    assert "lr=0.1" not in text
+    assert "TIMEOUT" in text
+    assert "epoch 5" in text
+
+
+def test_what_is_left_out_is_counted() -> None:
+    """Rows that do not fit are counted in the title of their section."""
+    store = Store(ZONE)
+    store.apply_jobs(None, [job_record(f"{n:02}", "running", started=n) for n in range(50)])
+    lines = drawn(picture(store), height=14)
+    assert len(lines) == 14
+    assert lines[3].startswith("Running  40 more")
+    assert lines[4].startswith("demo.task/00")
+    assert "more" not in "\n".join(drawn(picture(store), height=54))
+
+
+def test_room_is_shared() -> None:
+    """A section with much to show leaves room for one with little."""
+    store = Store(ZONE)
+    store.apply_jobs(None, [job_record(f"{n:02}", "running", started=n) for n in range(50)])
+    store.apply_jobs(None, [job_record("failed", "error")])
+    lines = drawn(picture(store), height=14)
+    assert len(lines) == 14
+    assert line_with(lines, "demo.task/failed")
+    assert sum("demo.task/" in line for line in lines) == 8
+
+
+def test_low_terminal() -> None:
+    """Where there is no room for all sections, the first of them are shown, each with a row at least."""
+    lines = drawn(picture(busy_store()), height=8)
+    assert len(lines) == 8
+    assert [line.split()[0] for line in lines if line.strip()][2:] == [
+        "Experiments",
+        "running",
+        "Running",
+        "demo.task/running-",
+    ]
+    assert "Experiments  1 more" in lines[3]
+
+
+def test_changes_are_seen() -> None:
+    """The next picture shows what was announced since."""
+    store = busy_store()
+    store.apply_event(state_event("done", job_id="running-job", ended=3000))
+    store.apply_event(scheduler_event("running", job_id="waiting-1"))
+    assert drawn(picture(store))[1].startswith("2 experiments · 1 running · 1 waiting · 1 failed")
+
+
+def test_markup_is_text() -> None:
+    """What looks like Rich's markup or an emoji's name is shown as it is."""
+    store = Store(ZONE)
+    store.apply_experiments(
+        [ExperimentRecord("[red]x[/red] :smile:", status="[blink]", started_at=iso(0))]
+    )
+    line = line_with(drawn(picture(store)), ":smile:")
+    assert line.startswith("[blink] [red]x[/red] :smile:")
+
+
+@pytest.mark.parametrize("poison", [f"{ESC}[2J", "\u202e", "two\nlines", "\x9b", "bell\x07"])
+def test_remote_text_is_escaped(poison: str) -> None:
+    """Text of the remote is escaped wherever it stands."""
+    record = job_record("a", "running", started=1, progress=[(0, 0.5, poison)])
+    failed = job_record("b", "error", reason=poison)
+    store = Store(ZONE)
+    store.apply_experiments(
+        [
+            ExperimentRecord(
+                poison,
+                status=poison,
+                job_infos={n: info(n, tags={poison: poison}) for n in "abc"},
+                job_states={"c": "waiting"},
+            )
+        ]
+    )
+    store.apply_jobs(None, [record, failed])
+    lines = drawn(picture(store))
+    assert all(line.isprintable() for line in lines)
+    escaped = poison.encode("unicode_escape").decode()
+    assert sum(line.lower().count(escaped.lower()) for line in lines) >= 8
+
+
+# The words for experiments
+
+
+@pytest.mark.parametrize(
+    ("status", "ended", "failed", "word"),
+    [
+        ("running", False, 0, "running"),
+        ("running", False, 3, "running"),
+        ("running", True, 0, "detached"),
+        ("failed", True, 0, "crashed"),
+        ("done", True, 1, "failed"),
+        ("done", True, 0, "done"),
+        ("", False, 0, "unknown"),
+        ("odd\n", False, 0, "odd\\n"),
+    ],
+)
+def test_experiment_status(status: str, *, ended: bool, failed: int, word: str) -> None:
+    """A run that ended with failed jobs has failed, whatever it calls itself; one that was left is detached."""
+    times = Store(ZONE)
+    times.apply_experiments([ExperimentRecord("e", ended_at=iso(1) if ended else None)])
+    experiment = Experiment(experiment_id="e", status=status, ended=times.experiments[0].ended)
+    assert experiment_status(experiment, Counts(total=3, failed=failed))[0] == word
+
+
+# Sharing lines
+
+
+@pytest.mark.parametrize(
+    ("lines", "wanted", "expected"),
+    [
+        (10, [3, 4], [3, 4]),
+        (10, [20, 20], [5, 5]),
+        (11, [20, 20], [6, 5]),
+        (10, [1, 20, 20], [1, 5, 4]),
+        (2, [5, 5, 5], [1, 1, 0]),
+        (0, [5], [0]),
+        (-3, [5], [0]),
+        (5, [], []),
+        (5, [0, 9], [0, 5]),
+    ],
+)
+def test_share(lines: int, wanted: list[int], expected: list[int]) -> None:
+    """Who wants little gets it; the others split the rest, the first of them getting one more."""
+    assert share(lines, wanted) == expected
+
+
+@given(st.integers(0, 200), st.lists(st.integers(0, 100), max_size=6))
+def test_share_is_fair(lines: int, wanted: list[int]) -> None:
+    """Nobody gets more than he wants, nothing is wasted, and nobody gets less than another but by one."""
+    given_lines = share(lines, wanted)
+    assert all(0 <= got <= want for got, want in zip(given_lines, wanted, strict=True))
+    assert sum(given_lines) == min(lines, sum(wanted))
+    hungry = [got for got, want in zip(given_lines, wanted, strict=True) if got < want]
+    if hungry:
+        assert min(hungry) >= max(given_lines) - 1
