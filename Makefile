@@ -11,7 +11,7 @@ PEER_STAMP := $(PEER)/.installed-$(EXPERIMAESTRO_VERSION)
 
 # What decides and does no I/O: every branch of it is tested.
 PURE := xpm_remote/settings/*,xpm_remote/model/*,xpm_remote/rpc/protocol.py,xpm_remote/link/command.py,$\
-	xpm_remote/link/startup.py,xpm_remote/link/ssh_*.py,xpm_remote/session/state.py,$\
+	xpm_remote/link/startup.py,xpm_remote/link/ssh_*.py,xpm_remote/session/retry.py,xpm_remote/session/state.py,$\
 	xpm_remote/session/target.py,xpm_remote/ui/text.py,xpm_remote/ui/views.py,$\
 	xpm_remote/ui/document.py,xpm_remote/ui/plain.py
 

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -102,9 +103,13 @@ class Commands:
             stderr=subprocess.PIPE,
             text=True,
         )
+        # A test that waits for a line that does not come is ended with the process.
+        watchdog = threading.Timer(COMMAND_LIMIT, process.kill)
+        watchdog.start()
         try:
             yield Events(process)
         finally:
+            watchdog.cancel()
             process.kill()
             process.communicate()
 

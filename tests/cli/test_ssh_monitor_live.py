@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import sys
@@ -97,18 +98,14 @@ def test_real_jobs_end_as_their_files_say(server: Server, commands: Commands) ->
         experiment = server.start_experiment(
             "live", "burst", ok=6, fail=2, dep=2, depfail=1, resume=1, giveup=1
         )
-        for event in events:
-            if event["event"] == "experiment" and event["status"] == "done":
-                break
         experiment.wait()
-        # What is told after the end of the run: the scheduler forgets why a job was not started.
-        last = {key: states[-1] for key, states in histories(events.seen).items()}
+        on_disk = states_on_disk(server, RealWorkspace(path, "alice", experiment, experiment))
+        last: dict[str, str] = {}
         for event in events:
             if event["event"] == "job":
                 last[event["id"]] = event["state"]
-                if event["state"] == "unscheduled":
-                    break
-    on_disk = states_on_disk(server, RealWorkspace(path, "alice", experiment, experiment))
+            if last == on_disk["burst"]:
+                break
     assert last == on_disk["burst"]
 
 
@@ -172,27 +169,98 @@ class TestEnds:
             assert events.stop().status == 130
         server.kill_session_processes("alice")
 
+
+class TestReconnecting:
+    """A link that is cut, and comes back."""
+
+    def through(self, proxy: Proxy, server: Server, xpm_path: str) -> tuple[str, ...]:
+        """Give the flags that lead to alice through the proxy."""
+        login = server.login("alice")
+        flags = (
+            f"-F none -p {proxy.port} -l {login.user} -i {login.key}"
+            f" -o UserKnownHostsFile={server.known_hosts}"
+            f" -o 'HostKeyAlias=[{server.host}]:{server.port}'"
+        )
+        return ("-o", flags, "--remote-xpm", xpm_path)
+
     @pytest.mark.parametrize("reset", [True, False])
-    def test_lost_link(
+    def test_comes_back(
         self, server: Server, commands: Commands, real_workspace: RealWorkspace, reset: bool
     ) -> None:
-        """A cut ends the session with an error of its own, in the stream as on stderr."""
-        login = server.login("alice")
+        """A cut is told as such, with its cause; then the link is live again, and the stream goes on."""
         with Proxy(server.host, server.port) as proxy:
-            flags = (
-                f"-p {proxy.port} -l {login.user} -i {login.key}"
-                f" -o UserKnownHostsFile={server.known_hosts}"
-                f" -o 'HostKeyAlias=[{server.host}]:{server.port}'"
-            )
-            given = ("-o", flags, "--remote-xpm", server.experimaestro)
+            given = self.through(proxy, server, server.experimaestro)
             with commands.events(server.host, real_workspace.path, *given) as events:
                 events.wait_live()
                 proxy.cut(reset=reset)
+                waiting = next(event for event in events if event["event"] == "link")
+                assert waiting["phase"] == "waiting"
+                assert "broke" in waiting["detail"]
+                assert waiting["stale_since"]
+                assert waiting["retry_at"]
+                live = events.wait_live()
+                assert live["stale_since"] is None
+                assert live["digest"]["away"] > 0
+                next(event for event in events if event["event"] == "progress")
+                assert events.stop().status == 130
+
+    def test_nothing_is_lost_or_told_twice(self, server: Server, commands: Commands) -> None:
+        """What happened during the gap is told after it, each end once, as recovered, and is summed up."""
+        burst = {**BURST["burst"], "seconds": 3.0}
+        fake = install_fake_monitor(server, {**BURST, "burst": burst})
+        with Proxy(server.host, server.port) as proxy:
+            given = self.through(proxy, server, fake.xpm_path)
+            with commands.events(server.host, fake.workspace, *given) as events:
+                next(event for event in events if event["event"] == "job")
+                proxy.refuse()
+                proxy.cut()
+                next(event for event in events if event.get("phase") == "waiting")
+                # Another server stands in for what the first would have become: all jobs have ended.
+                ended = {"generate": {**BURST["generate"], "states": ["done", "error"]}}
+                scenario = json.dumps({"request_log": f"{fake.folder}/requests", **ended})
+                server.write("alice", f"{fake.folder}/scenario.json", scenario)
+                proxy.restore()
+                told = read_until_final(events, 200)
+                finished = events.stop()
+        assert finished.status == 130
+        assert len(told) == 200
+        for states in told.values():
+            assert sum(state in ("done", "error") for state in states) == 1
+            assert [ORDER.index(state) for state in states] == sorted(map(ORDER.index, states))
+        live = [event for event in events.seen if event.get("phase") == "live"][-1]
+        recovered = [event for event in events.seen if event.get("recovered")]
+        assert live["digest"]["done"] + live["digest"]["failed"] == len(recovered)
+        times = [event["time"] for event in recovered]
+        assert times == sorted(times)
+
+    def test_fatal_causes_end_it(self, server: Server, commands: Commands) -> None:
+        """When the workspace is gone after the gap, the monitor ends with the error that says so."""
+        path = server.write("alice", "vanishing/.__experimaestro__", "").rpartition("/")[0]
+        with Proxy(server.host, server.port) as proxy:
+            given = self.through(proxy, server, server.experimaestro)
+            with commands.events(server.host, path, *given) as events:
+                events.wait_live()
+                proxy.refuse()
+                proxy.cut()
+                next(event for event in events if event.get("phase") == "waiting")
+                server.run("alice", f"rm -r {path}")
+                proxy.restore()
                 last = list(events)[-1]
                 finished = events.finish()
-        assert finished.status == 14, finished.stderr
-        assert "broke" in finished.error
+        assert finished.status == 22
+        assert path in finished.error
         assert (last["event"], last["phase"]) == ("link", "ended")
+
+    def test_a_server_that_dies_is_started_again(self, server: Server, commands: Commands) -> None:
+        """When the remote server is killed, another is started, and its status is told."""
+        fake = install_fake_monitor(server, {"generate": {"experiments": 1, "jobs": 2}})
+        commands.add_login(server, "alice", fake.workspace, xpm_path=fake.xpm_path)
+        with commands.events("--workspace", "alice") as events:
+            events.wait_live()
+            server.run("alice", f"pkill -KILL -f {fake.folder}/fake.py")
+            waiting = next(event for event in events if event["event"] == "link")
+            assert "the remote server ended" in waiting["detail"]
+            assert events.wait_live()["jobs"] == 2
 
 
 class TestDashboard:

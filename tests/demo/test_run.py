@@ -48,7 +48,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 def processes(folder: Path) -> list[str]:
     """Return the command lines of the processes that have to do with a folder."""
-    done = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
+    done = subprocess.run(["ps", "-ewwo", "args"], capture_output=True, text=True, check=True)
     return [line for line in done.stdout.splitlines() if str(folder) in line]
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.model.builders import TASK, key, moment
-from xpm_remote.model.changes import Change, ExperimentChange, JobChange, net
+from xpm_remote.model.changes import Change, ExperimentChange, JobChange, in_time_order, net
 from xpm_remote.model.entities import Experiment, Job
 from xpm_remote.model.states import State
 
@@ -105,3 +105,15 @@ def test_a_change_of_nothing() -> None:
     """A change has something before it or after it."""
     with pytest.raises(ValueError, match="before or after"):
         _ = JobChange(None, None).key
+
+
+def test_in_time_order() -> None:
+    """Changes are put in the order in which they happened; those without a time, and those gone, come last."""
+    early = JobChange(None, Job(task_id="t", job_id="a"), moment(1))
+    late = JobChange(None, Job(task_id="t", job_id="b"), moment(9))
+    unknown = JobChange(None, Job(task_id="t", job_id="c"))
+    ended = ExperimentChange(
+        None, Experiment(experiment_id="e", started=moment(0), ended=moment(5))
+    )
+    gone = ExperimentChange(ended.after, None)
+    assert in_time_order([unknown, gone, late, ended, early]) == [early, ended, late, unknown, gone]

@@ -102,7 +102,7 @@ def test_run_from_an_event() -> None:
     ("before", "word", "kept"),
     [
         (TIMED_OUT, (State.ERROR, None), TIMED_OUT),
-        (DEPENDENCY, (State.UNSCHEDULED, None), DEPENDENCY),
+        (DEPENDENCY, (State.UNSCHEDULED, None), (State.UNSCHEDULED, None)),
         (TIMED_OUT, (State.UNSCHEDULED, None), (State.UNSCHEDULED, None)),
         (DEPENDENCY, (State.WAITING, None), (State.WAITING, None)),
         (TIMED_OUT, (State.WAITING, None), (State.WAITING, None)),

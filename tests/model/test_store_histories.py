@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from hypothesis import assume, given
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from tests.model.builders import (
@@ -25,6 +25,9 @@ from xpm_remote.model.records import ExperimentRecord, JobRecord
 from xpm_remote.model.runs import count_states
 from xpm_remote.model.states import State
 from xpm_remote.model.store import Store
+
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""A busy machine is no failure: what is tested here is what comes out, not how fast."""
 
 # What really happens to a job, step by step, as a real server (2.7.0) announces and reports it
 
@@ -114,6 +117,7 @@ def cuts(draw: st.DrawFn) -> tuple[list[Step], int, int, int]:
     return history, asked, answered, received
 
 
+@unhurried
 @given(histories())
 def test_events_alone(history: list[Step]) -> None:
     """Announcements tell the whole story, but for a last "running" that is only an echo."""
@@ -122,6 +126,7 @@ def test_events_alone(history: list[Step]) -> None:
     assert seen(store)[:2] == expected(history)
 
 
+@unhurried
 @given(cuts())
 def test_events_before_and_after_an_answer(cut: tuple[list[Step], int, int, int]) -> None:
     """An answer that announcements overtook does no harm: they are applied at once and again after it."""
@@ -138,6 +143,7 @@ def test_events_before_and_after_an_answer(cut: tuple[list[Step], int, int, int]
     assert seen(store)[:2] == expected(history)
 
 
+@unhurried
 @given(cuts())
 def test_answer_is_current_before_the_next_one(cut: tuple[list[Step], int, int, int]) -> None:
     """After the announcements were applied again, a job that started is where it was, without another question."""
@@ -153,6 +159,7 @@ def test_answer_is_current_before_the_next_one(cut: tuple[list[Step], int, int, 
     assert (job.started, job.ended) == (reference.started, reference.ended)
 
 
+@unhurried
 @given(histories(), st.data())
 def test_lost_and_repeated_events(history: list[Step], data: st.DataObject) -> None:
     """Whatever was lost, repeated or came in disorder, one answer of the server puts it right."""
@@ -246,6 +253,7 @@ def tell_all(news: Iterable[News]) -> Store:
     return store
 
 
+@unhurried
 @given(st.lists(NEWS, max_size=10))
 def test_changes_tell_all(news: list[News]) -> None:
     """Whoever follows the changes knows what the store knows, and each names an entity once."""
@@ -270,6 +278,7 @@ def test_changes_tell_all(news: list[News]) -> None:
     }
 
 
+@unhurried
 @given(st.lists(NEWS, max_size=10))
 def test_indices_agree_with_the_jobs(news: list[News]) -> None:
     """Counts and groups are those of the jobs, at every moment, though they are kept and not made anew."""
@@ -287,6 +296,7 @@ def test_indices_agree_with_the_jobs(news: list[News]) -> None:
             assert store.counts(name) == count_states(job.state for job in members)
 
 
+@unhurried
 @given(st.lists(NEWS, max_size=8), NEWS)
 def test_anything_twice(before: list[News], news: News) -> None:
     """News that comes again changes nothing more."""

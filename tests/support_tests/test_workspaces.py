@@ -44,7 +44,10 @@ def test_the_finished_experiment_has_every_ending(
         ]
         for file in files(server, real_workspace, "*.failed")
     ]
-    assert Counter(reasons) == {"failed": 2, "timeout": 1, "cancelled": 1}
+    # A monitor that another test has started there marks the killed one as failed.
+    marked = reasons.count("failed") - 2
+    assert marked in (0, 1)
+    assert Counter(reasons) - Counter(failed=marked) == {"failed": 2, "timeout": 1, "cancelled": 1}
 
 
 def test_the_finished_experiment_has_tags_and_a_service(

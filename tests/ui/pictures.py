@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import strategies as st
 
 from tests.model.builders import EXPERIMENT, RUN, ZONE, epoch, info, iso, job_record
@@ -13,7 +15,7 @@ from xpm_remote.model.records import (
     ServiceRecord,
 )
 from xpm_remote.model.store import Store
-from xpm_remote.session.state import LinkState, Phase, Picture
+from xpm_remote.session.state import Digest, LinkState, Phase, Picture
 
 NOW = epoch(3600)
 """An hour after the start of the experiments."""
@@ -26,12 +28,13 @@ def picture(
     heard: float | None = NOW - 2,
     detail: str = "",
     skew: float = 0.0,
+    **link: Any,
 ) -> Picture:
     """Make a picture of a link that has been so for a minute."""
     return Picture(
         host="alice@cluster",
         workspace="/data/ws",
-        link=LinkState(phase, NOW - 60, detail),
+        link=LinkState(phase, NOW - 60, detail, **link),
         heard=heard,
         skew=skew,
         store=Store(ZONE) if store is None else store,
@@ -151,7 +154,14 @@ def pictures(draw: st.DrawFn) -> Picture:
     return Picture(
         host=draw(HOSTILE),
         workspace=draw(HOSTILE),
-        link=LinkState(draw(st.sampled_from(Phase)), NOW - 60, draw(HOSTILE)),
+        link=LinkState(
+            draw(st.sampled_from(Phase)),
+            NOW - 60,
+            draw(HOSTILE),
+            stale_since=draw(st.none() | st.floats(0, NOW)),
+            retry_at=draw(st.none() | st.floats(0, 2 * NOW)),
+            digest=draw(st.none() | st.builds(Digest, away=st.floats(0, NOW))),
+        ),
         heard=draw(st.none() | st.floats(0, NOW)),
         skew=draw(st.floats(-1e6, 1e6)),
         store=store,

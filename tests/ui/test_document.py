@@ -114,7 +114,9 @@ def test_link(heard: float | None, detail: str, expected: tuple[str | None, str 
     assert (link["heard"], link["detail"]) == expected
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+@settings(
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture], deadline=None
+)
 @given(pictures())
 def test_any_picture_is_json(picture: Picture) -> None:
     """Whatever the remote sent, the document is one line of JSON."""

@@ -24,7 +24,7 @@ from tests.model.builders import (
 from tests.ui.pictures import HOSTILE, LONG_JOB, NOW, busy_store, example_picture, picture
 from xpm_remote.model.events import JobProgressEvent, JobStateEvent
 from xpm_remote.model.store import Store
-from xpm_remote.session.state import Phase, Update
+from xpm_remote.session.state import Digest, Phase, Update
 from xpm_remote.ui.document import event_documents, link_event
 from xpm_remote.ui.plain import EventLines, Format, text_line
 
@@ -189,3 +189,9 @@ def test_text_and_json_tell_the_same() -> None:
     """Text is the same events, line by line."""
     documents = [json.loads(line) for line in stream(Format.JSON)]
     assert [text_line(document) for document in documents] == stream(Format.TEXT)
+
+
+def test_return_is_summed_up() -> None:
+    """When the link is live again, its line says what had happened."""
+    back = picture(busy_store(), digest=Digest(away=125.0, done=3))
+    assert text_line(link_event(back, NOW)).endswith("; away 2 min 5 s: 3 done")

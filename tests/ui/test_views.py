@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from io import StringIO
 
 import pytest
@@ -24,7 +25,7 @@ from tests.ui.pictures import NOW, busy_store, picture, pictures
 from xpm_remote.model.entities import Counts, Experiment
 from xpm_remote.model.records import ExperimentRecord
 from xpm_remote.model.store import Store
-from xpm_remote.session.state import Phase, Picture
+from xpm_remote.session.state import Digest, Phase, Picture
 from xpm_remote.ui.views import dashboard, experiment_status, share
 
 ESC = "\x1b"
@@ -343,3 +344,26 @@ def test_share_is_fair(lines: int, wanted: list[int]) -> None:
     hungry = [got for got, want in zip(given_lines, wanted, strict=True) if got < want]
     if hungry:
         assert min(hungry) >= max(given_lines) - 1
+
+
+def test_lost_link_is_honest() -> None:
+    """A lost link says since when the picture is stale, when the next try is, and why it was lost."""
+    lost = picture(
+        phase=Phase.WAITING,
+        detail="the connection broke: reset",
+        stale_since=NOW - 125,
+        retry_at=NOW + 5,
+    )
+    text = "\n".join(drawn(lost))
+    assert "waiting, next try in 5 s · stale for 2 min 5 s" in text
+    assert "the connection broke: reset" in text
+
+
+def test_return_is_summed_up() -> None:
+    """After a return the picture says for a minute what had happened."""
+    back = picture(digest=Digest(away=7800.0, done=14, failed=2, started=1))
+    assert "away 2 h 10 min: 14 done, 2 failed, 1 started" not in "\n".join(drawn(back))
+    recent = replace(back, link=replace(back.link, since=NOW - 1))
+    assert "away 2 h 10 min: 14 done, 2 failed, 1 started" in "\n".join(drawn(recent))
+    nothing = replace(recent, link=replace(recent.link, digest=Digest(away=3.0)))
+    assert "away 3 s: nothing happened" in "\n".join(drawn(nothing))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from datetime import datetime
 from typing import TypeVar
@@ -55,6 +56,20 @@ def net(changes: Iterable[Change]) -> list[Change]:
         earlier = total.pop(name, None)
         total[name] = change if earlier is None else _joined(earlier, change)
     return [change for change in total.values() if change.before != change.after]
+
+
+def in_time_order(changes: Iterable[Change]) -> list[Change]:
+    """Order changes by when they happened on the remote; those of which that is unknown come last."""
+    return sorted(changes, key=_moment)
+
+
+def _moment(change: Change) -> float:
+    at = change.at if isinstance(change, JobChange) else _experiment_time(change.after)
+    return at.timestamp() if at is not None else math.inf
+
+
+def _experiment_time(experiment: Experiment | None) -> datetime | None:
+    return (experiment.ended or experiment.started) if experiment is not None else None
 
 
 def _joined(earlier: Change, later: Change) -> Change:

@@ -8,7 +8,7 @@ from datetime import tzinfo
 from xpm_remote.model.entities import Counts, Experiment, Service
 from xpm_remote.model.events import SchedulerEvent
 from xpm_remote.model.records import ExperimentRecord, JobInfoRecord, ServiceRecord, parse_time
-from xpm_remote.model.states import DEPENDENCY_REASON, PENDING, State, parse_state
+from xpm_remote.model.states import PENDING, State, parse_state
 
 Word = tuple[State, str | None]
 """A scheduler's word on a job: its state and, when it failed, why."""
@@ -91,14 +91,10 @@ def count_states(states: Iterable[State]) -> Counts:
 
 
 def _telling(before: Word | None, word: Word) -> Word:
-    """Prefer a failure with its reason: when a run ends, the reference server repeats it without.
-
-    Of a job that could not start since another failed, it then says that it is not scheduled.
-    """
-    if before is None or before[0] is not State.ERROR:
-        return word
-    could_not_start = before[1] == DEPENDENCY_REASON and word == (State.UNSCHEDULED, None)
-    return before if could_not_start or word == (State.ERROR, None) else word
+    """Prefer a failure with its reason: when a run ends, the reference server repeats it without."""
+    if word == (State.ERROR, None) and before is not None and before[0] is State.ERROR:
+        return before
+    return word
 
 
 def _words(record: ExperimentRecord) -> Iterable[tuple[str, Word]]:

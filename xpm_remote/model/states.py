@@ -55,9 +55,6 @@ IDLE = frozenset({State.UNSCHEDULED, State.TRANSIENT, State.UNKNOWN})
 GENERIC_REASON = "FAILED"
 """The reason that the reference server gives for every failure whose cause it has not read."""
 
-DEPENDENCY_REASON = "DEPENDENCY"
-"""The reason of a job that was never started, since one that it needs has failed."""
-
 
 def parse_state(word: str | None) -> tuple[State, str | None]:
     """Read a state as files and messages spell it: ``running``, ``error:TIMEOUT``; None is ``unscheduled``."""

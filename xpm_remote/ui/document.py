@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import datetime, timezone
 from typing import Any
 
@@ -12,7 +13,7 @@ import msgspec
 from xpm_remote.model.changes import ExperimentChange, JobChange
 from xpm_remote.model.entities import Experiment, Job
 from xpm_remote.model.store import Store
-from xpm_remote.session.state import Phase, Picture, Update
+from xpm_remote.session.state import LinkState, Phase, Picture, Update
 
 PICTURE_SCHEMA = "xpm-remote/picture/1"
 EVENT_SCHEMA = "xpm-remote/event/1"
@@ -38,7 +39,17 @@ def link_document(picture: Picture) -> dict[str, Any]:
         "phase": picture.link.phase.value,
         "since": _local(picture.link.since),
         "heard": None if picture.heard is None else _local(picture.heard),
-        "detail": picture.link.detail or None,
+        **_honesty(picture.link),
+    }
+
+
+def _honesty(link: LinkState) -> dict[str, Any]:
+    """Say since when what is shown may be untrue, why, and what happened meanwhile."""
+    return {
+        "detail": link.detail or None,
+        "stale_since": None if link.stale_since is None else _local(link.stale_since),
+        "retry_at": None if link.retry_at is None else _local(link.retry_at),
+        "digest": None if link.digest is None else asdict(link.digest),
     }
 
 
@@ -112,7 +123,7 @@ def link_event(picture: Picture, now: float) -> dict[str, Any]:
         "host": picture.host,
         "workspace": picture.workspace,
         "phase": link.phase.value,
-        "detail": link.detail or None,
+        **_honesty(link),
     }
     if link.phase is Phase.LIVE:
         document["experiments"] = len(picture.store.experiments)

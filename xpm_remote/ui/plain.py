@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import Any
 
-from xpm_remote.session.state import Phase, Picture, Update
+from xpm_remote.session.state import Digest, Phase, Picture, Update
 from xpm_remote.ui.document import encode, event_documents, link_event
-from xpm_remote.ui.text import SHORT_ID, safe
+from xpm_remote.ui.text import SHORT_ID, digest_words, safe
 
 
 class Format(str, Enum):
@@ -100,6 +100,8 @@ def _link_words(event: dict[str, Any]) -> str:
     words = f"link to {event['host']}:{event['workspace']}  {event['phase']}"
     if "jobs" in event:
         words += f": {event['experiments']} experiments, {event['jobs']} jobs"
+    if event["digest"]:
+        words += f"; {digest_words(Digest(**event['digest']))}"
     return words + (f": {event['detail']}" if event["detail"] else "")
 
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from xpm_remote.model.entities import Job, Progress
+from xpm_remote.session.state import Digest
 
 SHORT_ID = 8
 """Characters of a job id that are shown: 1 in 4 billion that two are the same."""
@@ -51,6 +52,13 @@ def elapsed(moment: datetime | None, now: float) -> str:
 def ago(moment: datetime | None, now: float) -> str:
     """Say roughly how long ago a moment was: ``3 min ago``; empty when it is unknown."""
     return "" if moment is None else f"{' '.join(elapsed(moment, now).split()[:2])} ago"
+
+
+def digest_words(digest: Digest) -> str:
+    """Say what happened while we were away: ``away 2 h 10 min: 14 done, 2 failed, 1 started``."""
+    counted = ((digest.done, "done"), (digest.failed, "failed"), (digest.started, "started"))
+    happened = ", ".join(f"{number} {word}" for number, word in counted if number)
+    return f"away {span(digest.away)}: {happened or 'nothing happened'}"
 
 
 def short_key(job: Job) -> str:

@@ -15,7 +15,17 @@ from rich.text import Text
 from xpm_remote.model.entities import Counts, Experiment, Job
 from xpm_remote.model.states import IDLE, PENDING, State
 from xpm_remote.session.state import LinkState, Phase, Picture
-from xpm_remote.ui.text import activity, ago, elapsed, percent, safe, short_key, span, tags
+from xpm_remote.ui.text import (
+    activity,
+    ago,
+    digest_words,
+    elapsed,
+    percent,
+    safe,
+    short_key,
+    span,
+    tags,
+)
 
 BAR_WIDTH = 16
 NARROW = 70
@@ -23,13 +33,16 @@ NARROW = 70
 WIDE = 100
 """Columns from which a job's bar has its full width."""
 
-_HEADER_LINES = 2
+DIGEST_SHOWN = 60.0
+"""Seconds for which the picture says what had happened while the link was lost."""
+
 _TITLE_LINES = 2  # a blank one, and the title
 
 _PHASE_STYLE = {
     Phase.CONNECTING: "yellow",
     Phase.LOADING: "yellow",
     Phase.LIVE: "green",
+    Phase.WAITING: "red",
     Phase.ENDED: "red",
 }
 
@@ -68,12 +81,17 @@ def dashboard(picture: Picture, now: float, width: int, height: int) -> Renderab
         )
         if section.rows
     ]
-    room = max(0, height - _HEADER_LINES)
+    parts: list[RenderableType] = [
+        header(picture, now, width),
+        totals(picture),
+        *link_notice(picture.link, now),
+    ]
+    parts = parts[: max(1, height)]
+    room = height - len(parts)
     # Rather some of the sections than the titles of all.
     sections = sections[: room // (_TITLE_LINES + 1)]
     lines = room - _TITLE_LINES * len(sections)
     shares = share(lines, [len(section.rows) for section in sections])
-    parts = [header(picture, now, width), totals(picture)][: max(1, height)]
     for section, rows in zip(sections, shares, strict=True):
         parts += _drawn(section, rows)
     return Group(*parts)
@@ -107,11 +125,26 @@ def link_text(link: LinkState, heard: float | None, now: float) -> Text:
     """Say in what state the link is, and how old what is shown."""
     text = Text("● ", style=_PHASE_STYLE[link.phase])
     text.append(link.phase.value)
-    if link.phase is not Phase.LIVE:
+    if link.retry_at is not None:
+        text.append(f", next try in {span(link.retry_at - now)}")
+    elif link.phase is not Phase.LIVE:
         text.append(f" {span(now - link.since)}")
+    if link.stale_since is not None:
+        text.append(f" · stale for {span(now - link.stale_since)}", style="bold yellow")
+        return text
     if heard is not None:
         text.append(f" · heard {span(now - heard)} ago", style="dim")
     return text
+
+
+def link_notice(link: LinkState, now: float) -> list[Text]:
+    """Say in a line why the link is lost, or what happened while it was; in none when all is well."""
+    if link.detail:
+        return [Text(safe(link.detail), style="red", no_wrap=True, overflow="ellipsis")]
+    if link.digest is not None and now - link.since < DIGEST_SHOWN:
+        words = digest_words(link.digest)
+        return [Text(words, style="bold", no_wrap=True, overflow="ellipsis")]
+    return []
 
 
 def totals(picture: Picture) -> Text:
