@@ -55,7 +55,7 @@ def test_job() -> None:
     )
     event = state_event("running", job_id="0123456789", started=2, at=2)
     assert texts(store, Update(tuple(store.apply_event(event)))) == [
-        "2026-11-22T10:00:02  demo.task/01234567  ready → running  [exp] a=b lr=0.1"
+        "2026-11-22T14:30:02  demo.task/01234567  ready → running  [exp] a=b lr=0.1"
     ]
 
 
@@ -64,7 +64,7 @@ def test_failed_job() -> None:
     store = store_with({"a": "running"})
     changes = store.apply_event(scheduler_event("error", reason="TIMEOUT", at=3))
     assert texts(store, Update(tuple(changes))) == [
-        "2026-11-22T10:00:03  demo.task/a  running → error (TIMEOUT)  [exp]"
+        "2026-11-22T14:30:03  demo.task/a  running → error (TIMEOUT)  [exp]"
     ]
 
 
@@ -73,7 +73,7 @@ def test_new_job() -> None:
     store = store_with({})
     update = Update(tuple(store.apply_event(scheduler_event("submitted", at=1))), recovered=True)
     assert texts(store, update) == [
-        "2026-11-22T10:00:01  demo.task/a  new → waiting  [exp]  (recovered)"
+        "2026-11-22T14:30:01  demo.task/a  new → waiting  [exp]  (recovered)"
     ]
 
 
@@ -92,7 +92,7 @@ def test_progress() -> None:
     store.apply_event(progress_event(0.25, description="epoch 2"))
     changes = store.apply_event(progress_event(0.5, level=1, at=4))
     assert texts(store, Update(tuple(changes))) == [
-        "2026-11-22T10:00:04  demo.task/a  25% epoch 2 > 50%  [exp]"
+        "2026-11-22T14:30:04  demo.task/a  25% epoch 2 > 50%  [exp]"
     ]
 
 
@@ -101,7 +101,7 @@ def test_experiment() -> None:
     store = Store(ZONE)
     record = experiment_record({"a": "done", "b": "error"})
     (line, *_) = texts(store, Update(tuple(store.apply_experiments([record]))))
-    assert line == "2026-11-22T10:00:00  experiment exp  new → running  1/2 done, 1 failed"
+    assert line == "2026-11-22T14:30:00  experiment exp  new → running  1/2 done, 1 failed"
     ended = experiment_record({"a": "done", "b": "error"}, status="done")
     (line,) = texts(store, Update(tuple(store.apply_experiments([ended]))))
     assert "experiment exp  running → done  1/2 done, 1 failed" in line

@@ -138,9 +138,7 @@ class RpcClient:
     def _end_error(self) -> XpmRemoteError:
         ended = self._transport.exit
         if ended.lost is not None:
-            return LinkLostError(
-                f"the connection to the host broke: {ended.lost}", "start again when it is back"
-            )
+            return LinkLostError(f"the connection to the host broke: {ended.lost}")
         if not self._answered:
             return start_failure(ended.status, ended.stderr, self._rpc.noise.head, self._command)
         how = "by a signal" if ended.status is None else f"with exit status {ended.status}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from enum import Enum
 from typing import Any
 
@@ -50,11 +51,13 @@ class EventLines:
 
 
 def text_line(document: dict[str, Any]) -> str:
-    """Write an event as text: time, what it is about, what became of it."""
+    """Write an event as text: the time here, what it is about, what became of it."""
     words = _WORDS[document["event"]](document)
     if document.get("recovered"):
         words += "  (recovered)"
-    return f"{document['time'][:19]}  {safe(words)}"
+    # Some times are the remote's and some ours; a person reads one clock.
+    moment = datetime.fromisoformat(document["time"]).astimezone().replace(tzinfo=None)
+    return f"{moment.isoformat(timespec='seconds')}  {safe(words)}"
 
 
 def _short(key: str) -> str:
