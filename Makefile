@@ -57,7 +57,7 @@ bench: $(STAMP) $(PEER_STAMP) ## Our time, CPU and memory as ratios to the peer'
 svg: $(STAMP) $(PEER_STAMP) ## The picture in the README, taken from the demo
 	$(BIN)/python demo/run.py --svg docs/dashboard.svg
 
-lock: ## Pin anew what development needs
+lock: ## Pin anew what development needs; run it with PYTHON=python3.10, the oldest that we support
 	rm -rf .venvs/lock
 	$(PYTHON) -m venv .venvs/lock
 	.venvs/lock/bin/pip install --quiet --requirement requirements/dev.in --editable .
