@@ -83,6 +83,7 @@ class Commands:
             text=True,
             timeout=limit,
             check=False,
+            start_new_session=True,  # without a terminal, also where the tests have one
         )
         assert "Traceback" not in done.stderr, done.stderr
         return Finished(done.returncode, done.stdout, done.stderr)
@@ -102,6 +103,7 @@ class Commands:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            start_new_session=True,
         )
         # A test that waits for a line that does not come is ended with the process.
         watchdog = threading.Timer(COMMAND_LIMIT, process.kill)

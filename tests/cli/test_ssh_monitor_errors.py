@@ -166,6 +166,7 @@ class TestLink:
         known = tmp_path / "known_hosts"
         login = server.login("alice")
         flags = f"-p {server.port} -l {login.user} -i {login.key} -o UserKnownHostsFile={known}"
+        flags += " -o HashKnownHosts=no"  # which the system's own config file may say otherwise
         rest = (server.host, workspace, "--remote-xpm", server.experimaestro, ONCE)
         first = commands.monitor("-o", f"{flags} -o StrictHostKeyChecking=accept-new", *rest)
         assert first.status == 0, first.stderr

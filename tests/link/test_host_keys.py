@@ -12,7 +12,9 @@ from pathlib import Path
 import asyncssh
 import pytest
 
+from xpm_remote.errors import HostKeyError
 from xpm_remote.link.host_keys import HostKeyPolicy, fingerprint
+from xpm_remote.link.prompts import RefusingPrompter
 
 KEY = asyncssh.generate_private_key("ssh-ed25519")
 OTHER = asyncssh.generate_private_key("ssh-ed25519")
@@ -178,3 +180,112 @@ def test_fingerprint_is_that_of_openssh(tmp_path: Path) -> None:
     ).stdout
     assert fingerprint(KEY).split()[1] in shown
     assert fingerprint(KEY).split()[1].startswith("SHA256:")
+
+
+@pytest.mark.parametrize("name", ["example.org", ADDRESS, "elsewhere,example.org"])
+def test_line_of_the_known_key(known_hosts: Path, name: str) -> None:
+    """Where another key is known, the file and the line that say so are shown."""
+    record(
+        known_hosts,
+        f"# mine\nelsewhere {public(KEY)}\nx ssh-unknown AAAA\n{name} {public(OTHER)}\n",
+    )
+    rules = policy(known_hosts)
+    assert not rules.accepts(ADDRESS, KEY)
+    assert f"{fingerprint(OTHER)} ({known_hosts}:4)" in str(rules.error("not trusted"))
+
+
+def test_line_of_a_hidden_name(known_hosts: Path) -> None:
+    """The line is found where it hides the name, and where the port is a part of it."""
+    policy(known_hosts, "no", port=2222, hash_names=True).accepts(ADDRESS, OTHER)
+    rules = policy(known_hosts, port=2222)
+    assert not rules.accepts(ADDRESS, KEY)
+    assert f"{known_hosts}:1" in str(rules.error("not trusted"))
+
+
+# A person who is asked
+
+
+def recorded(known_hosts: Path) -> tuple[str, int] | None:
+    """Give the text and the mode of a known_hosts file, if there is one."""
+    if not known_hosts.exists():
+        return None
+    return known_hosts.read_text(), stat.S_IMODE(known_hosts.stat().st_mode)
+
+
+class Answers:
+    """A person with prepared answers."""
+
+    obstacle = None
+
+    def __init__(self, *answers: str) -> None:
+        self._answers = list(answers)
+        self.questions: list[str] = []
+
+    def tell(self, text: str) -> None:
+        """Read."""
+
+    async def ask(self, question: str, *, echo: bool) -> str:
+        """Give the next answer."""
+        assert echo
+        self.questions.append(question)
+        return self._answers.pop(0)
+
+
+@pytest.mark.parametrize("answer", ["yes", " YES ", KEY.get_fingerprint()])
+async def test_confirmed_key_is_recorded(known_hosts: Path, answer: str) -> None:
+    """A key that a person has accepted is recorded, in a file that is theirs alone, and taken from then on."""
+    rules = policy(known_hosts)
+    assert not rules.accepts(ADDRESS, KEY)
+    assert rules.is_in_question
+    person = Answers("y", OTHER.get_fingerprint(), answer)
+    await rules.confirm(person)
+    assert fingerprint(KEY) in person.questions[0]
+    assert ADDRESS in person.questions[0]
+    assert len(person.questions) == 3
+    assert recorded(known_hosts) == (f"example.org {public(KEY)}\n", 0o600)
+    assert rules.accepts(ADDRESS, KEY)
+    assert not rules.accepts(ADDRESS, OTHER)
+    assert not rules.is_in_question
+
+
+async def test_confirmed_key_that_cannot_be_recorded() -> None:
+    """A key that a person has accepted is taken, also where nothing is recorded."""
+    rules = HostKeyPolicy("example.org", 22, "ask", [os.devnull], [])
+    assert not rules.accepts(ADDRESS, KEY)
+    await rules.confirm(Answers("yes"))
+    assert rules.accepts(ADDRESS, KEY)
+
+
+async def test_declined_key(known_hosts: Path) -> None:
+    """A key that a person declines is an error, and recorded nowhere."""
+    rules = policy(known_hosts)
+    rules.accepts(ADDRESS, KEY)
+    with pytest.raises(HostKeyError, match="was not accepted"):
+        await rules.confirm(Answers("no"))
+    assert recorded(known_hosts) is None
+
+
+async def test_nobody_to_confirm(known_hosts: Path) -> None:
+    """Where nobody can be asked, the error says what for and why not."""
+    rules = policy(known_hosts)
+    rules.accepts(ADDRESS, KEY)
+    with pytest.raises(HostKeyError) as caught:
+        await rules.confirm(RefusingPrompter("it is night"))
+    assert KEY.get_fingerprint() in str(caught.value)
+    assert "it is night" in str(caught.value)
+
+
+@pytest.mark.parametrize("strict", ["yes", "no", "accept-new"])
+def test_not_in_question(known_hosts: Path, strict: str) -> None:
+    """Nobody is asked where the options have decided."""
+    rules = policy(known_hosts, strict)
+    rules.accepts(ADDRESS, KEY)
+    assert not rules.is_in_question
+
+
+def test_changed_key_is_not_in_question(known_hosts: Path) -> None:
+    """Nobody is asked about a key other than the known one."""
+    record(known_hosts, f"{ADDRESS} {public(OTHER)}\n")
+    rules = policy(known_hosts)
+    assert not rules.accepts(ADDRESS, KEY)
+    assert not rules.is_in_question

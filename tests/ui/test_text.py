@@ -8,17 +8,9 @@ from hypothesis import strategies as st
 
 from tests.model.builders import TASK, epoch, moment
 from tests.ui.pictures import HOSTILE
+from xpm_remote.escaping import safe
 from xpm_remote.model.entities import Job, Progress
-from xpm_remote.ui.text import (
-    activity,
-    ago,
-    elapsed,
-    percent,
-    safe,
-    short_key,
-    span,
-    tags,
-)
+from xpm_remote.ui.text import activity, ago, elapsed, percent, short_key, span, tags
 
 
 @pytest.mark.parametrize(

@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Any, cast
 
 import asyncssh
 from asyncssh.gss import gss_available
 
-from xpm_remote.errors import OptionError
+from xpm_remote.errors import HostKeyError, OptionError, UnreachableError
 from xpm_remote.link.config_files import config_files
 from xpm_remote.link.host_keys import DEFAULT_GLOBAL_FILES, DEFAULT_USER_FILES, HostKeyPolicy
+from xpm_remote.link.locked_keys import default_keys, find_locked_keys
 from xpm_remote.link.login import LoginClient, explain_failure, key_files
+from xpm_remote.link.own_keywords import OwnKeywords, read_own_keywords
+from xpm_remote.link.prompts import BATCH_MODE, Prompter, RefusingPrompter, TerminalPrompter
 from xpm_remote.link.proxy_command import ProxyCommand, fill_in, start_proxy_command
 from xpm_remote.link.ssh_keywords import NEEDS_GSSAPI
 from xpm_remote.link.ssh_options import ConnectOptions, parse_jumps
@@ -25,6 +29,10 @@ NEAR = 0.002
 
 CLOSE_TIMEOUT = 1.0
 """Seconds for a connection to close politely; the process on the other side has ended before."""
+
+LOGIN_TIMEOUT = 120.0
+"""Seconds to agree on keys and log in, as sshd's own LoginGraceTime; none once a person takes part: a second factor
+may be a telephone in another room, and the host has its own patience."""
 
 MAX_JUMPS = 8
 """Jump hosts in a row: more than any site has, so what exceeds it is a circle in a config file."""
@@ -68,8 +76,13 @@ async def _close(ssh: asyncssh.SSHClientConnection) -> None:
         return  # it is closed, which is all that was asked for
 
 
-async def open_connection(options: ConnectOptions) -> Connection:
+async def open_connection(options: ConnectOptions, prompter: Prompter | None = None) -> Connection:
     """Connect and log in.
+
+    Args:
+        options: Where to connect to, and how.
+        prompter: Who is asked for what only a person knows; None: whoever is at the terminal.
+            With ``BatchMode=yes`` nobody is.
 
     Raises:
         OptionError: An option, or a config file, holds something that cannot be used.
@@ -79,7 +92,7 @@ async def open_connection(options: ConnectOptions) -> Connection:
     _check_gssapi(options)
     resources = contextlib.AsyncExitStack()
     try:
-        ssh = await _open(options, resources)
+        ssh = await _open(options, resources, prompter or TerminalPrompter())
     except BaseException:
         await resources.aclose()
         raise
@@ -109,7 +122,8 @@ async def describe_connection(options: ConnectOptions) -> dict[str, str | int | 
     """
     with config_files(options) as files:
         resolved = await _resolve_options(options, _arguments(options, files))
-    policy = _policy(options, resolved)
+        own = await _own_keywords(options, files)
+    policy = _policy(resolved, own)
     config = resolved.config
     return {
         "host": resolved.host,
@@ -126,6 +140,7 @@ async def describe_connection(options: ConnectOptions) -> dict[str, str | int | 
 async def _open(
     options: ConnectOptions,
     resources: contextlib.AsyncExitStack,
+    prompter: Prompter,
     through: asyncssh.SSHClientConnection | None = None,
     depth: int = 0,
 ) -> asyncssh.SSHClientConnection:
@@ -134,6 +149,7 @@ async def _open(
     Args:
         options: Where to connect to, and how.
         resources: Collects what is to be closed in the end.
+        prompter: Who is asked.
         through: The jump host before this one, which then needs no other way.
         depth: How many hosts have led to this one, each by its own configuration.
     """
@@ -142,17 +158,25 @@ async def _open(
     with config_files(options) as files:
         arguments = _arguments(options, files)
         resolved = await _resolve_options(options, arguments)
+        own = await _own_keywords(options, files)
+        if own.is_batch:
+            prompter = RefusingPrompter(BATCH_MODE)
         if through is None:
             for jump in parse_jumps(cast("str", resolved.tunnel or "none")):
                 # As with ssh -J: the options given for the target are not those of the hosts on the way.
                 hop = ConnectOptions(
                     host=jump.host, user=jump.user, port=jump.port, config_file=options.config_file
                 )
-                through = await _open(hop, resources, through, depth + 1)
-        way = await _find_way(options, resolved, through, resources)
-        ssh = await _connect(options, resolved, arguments, way)
-    resources.push_async_callback(_close, ssh)
-    return ssh
+                through = await _open(hop, resources, prompter, through, depth + 1)
+        attempt = _Attempt(options, resolved, arguments, own, prompter, through)
+        return await attempt.connect(resources)
+
+
+async def _own_keywords(options: ConnectOptions, files: list[str]) -> OwnKeywords:
+    try:
+        return await read_own_keywords(options, files)
+    except _CONFIG_ERRORS as error:
+        raise OptionError(f"the SSH options of {options.host}: {error}") from error
 
 
 def _arguments(options: ConnectOptions, files: list[str]) -> dict[str, Any]:
@@ -240,47 +264,101 @@ def _proxy_command(
     return None if given == "none" else fill_in(given, tokens)
 
 
-async def _connect(
-    options: ConnectOptions,
-    resolved: asyncssh.SSHClientConnectionOptions,
-    arguments: dict[str, Any],
-    way: _Way,
-) -> asyncssh.SSHClientConnection:
-    policy = _policy(options, resolved)
-    client = LoginClient(policy)
-    keys = key_files(options, resolved)
-    if keys:
-        arguments["client_keys"] = keys
-    try:
-        return await asyncssh.connect(
-            options.host,
+@dataclass(frozen=True)
+class _Attempt:
+    """All that one connection is made of, apart from what carries it."""
+
+    options: ConnectOptions
+    resolved: asyncssh.SSHClientConnectionOptions
+    arguments: dict[str, Any]
+    own: OwnKeywords
+    prompter: Prompter
+    through: asyncssh.SSHClientConnection | None
+
+    async def connect(self, resources: contextlib.AsyncExitStack) -> asyncssh.SSHClientConnection:
+        """Connect; once more after a person has accepted the host's key, which the library wants decided at once."""
+        policy = _policy(self.resolved, self.own)
+        try:
+            return await self._connect(policy, resources)
+        except HostKeyError:
+            if not policy.is_in_question:
+                raise
+        # No connection stands while the person compares: no patience of the host's ends.
+        await policy.confirm(self.prompter)
+        return await self._connect(policy, resources)
+
+    async def _connect(
+        self, policy: HostKeyPolicy, resources: contextlib.AsyncExitStack
+    ) -> asyncssh.SSHClientConnection:
+        async with contextlib.AsyncExitStack() as carrying:
+            way = await _find_way(self.options, self.resolved, self.through, carrying)
+            ssh = await self._log_in(policy, way)
+            carrying.push_async_callback(_close, ssh)
+            resources.push_async_callback(carrying.pop_all().aclose)
+        return ssh
+
+    async def _log_in(self, policy: HostKeyPolicy, way: _Way) -> asyncssh.SSHClientConnection:
+        resolved = self.resolved
+        where = f"{resolved.host} port {resolved.port}"
+        keys = key_files(self.options, resolved)
+        certificates = cast("list[str]", resolved.config.get("CertificateFile", []))
+        client = LoginClient(
+            policy,
+            f"{resolved.username}@{resolved.host}",
+            self.prompter,
+            locked=find_locked_keys(keys or default_keys(), certificates),
+            attempts=self.own.prompts,
+        )
+        connecting = asyncssh.connect(
+            self.options.host,
             known_hosts=policy.files or b"",
             client_factory=lambda: client,
             connect_timeout=None,
+            login_timeout=0,
             ignore_encrypted=True,  # the agent may hold what they lock
-            **arguments,
+            **(self.arguments | ({"client_keys": keys} if keys else {})),
             **way.arguments,
         )
-    except asyncssh.HostKeyNotVerifiable as error:
-        raise policy.error(error.reason) from error
-    except (asyncssh.Error, OSError, *_CONFIG_ERRORS) as error:
-        where = f"{resolved.host} port {resolved.port}"
-        if way.proxy is not None and way.proxy.complaint:
-            where += f" (by a ProxyCommand that says: {way.proxy.complaint})"
-        raise explain_failure(error, where, client, keys) from error
+        try:
+            return await _in_time(connecting, client.person, where)
+        except asyncssh.HostKeyNotVerifiable as error:
+            raise policy.error(error.reason) from error
+        except (asyncssh.Error, OSError, *_CONFIG_ERRORS) as error:
+            if way.proxy is not None and way.proxy.complaint:
+                where += f" (by a ProxyCommand that says: {way.proxy.complaint})"
+            raise explain_failure(error, where, client, keys) from error
 
 
-def _policy(
-    options: ConnectOptions, resolved: asyncssh.SSHClientConnectionOptions
-) -> HostKeyPolicy:
+async def _in_time(
+    connecting: Awaitable[asyncssh.SSHClientConnection],
+    person: asyncio.Event,
+    where: str,
+) -> asyncssh.SSHClientConnection:
+    """Wait for a connection, not too long unless a person takes part."""
+    login = asyncio.ensure_future(connecting)
+    waiting = asyncio.create_task(person.wait(), name="person")
+    try:
+        await asyncio.wait(
+            {login, waiting}, timeout=LOGIN_TIMEOUT, return_when=asyncio.FIRST_COMPLETED
+        )
+        if not login.done() and not waiting.done():
+            raise UnreachableError(f"{where} has not let us log in within {LOGIN_TIMEOUT:g} s")
+        return await login
+    finally:
+        login.cancel()
+        waiting.cancel()
+        await asyncio.wait({login, waiting})
+
+
+def _policy(resolved: asyncssh.SSHClientConnectionOptions, own: OwnKeywords) -> HostKeyPolicy:
     config = resolved.config
     user_files = config.get("UserKnownHostsFile", DEFAULT_USER_FILES)
     global_files = config.get("GlobalKnownHostsFile", DEFAULT_GLOBAL_FILES)
     return HostKeyPolicy(
         host=resolved.host_key_alias or resolved.host,
         port=resolved.port,
-        strict=options.get("StrictHostKeyChecking") or "ask",
+        strict=own.strict,
         user_files=cast("list[str]", user_files),
         global_files=cast("list[str]", global_files),
-        hash_names=options.get("HashKnownHosts") == "yes",
+        hash_names=own.hash_names,
     )

@@ -8,14 +8,15 @@ import hmac
 import itertools
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import asyncssh
 
 from xpm_remote.errors import HostKeyError
+from xpm_remote.link.prompts import Prompter, UnansweredError
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +24,13 @@ DEFAULT_USER_FILES = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2")
 DEFAULT_GLOBAL_FILES = ("/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2")
 SSH_PORT = 22
 _SALT_SIZE = 20  # as OpenSSH makes them: the size of a SHA-1 digest
+
+
+class KnownKey(NamedTuple):
+    """A key that is known for a host, and where that is written, as ``file:line``."""
+
+    key: asyncssh.SSHKey
+    place: str
 
 
 @dataclass
@@ -37,6 +45,7 @@ class HostKeyPolicy:
         global_files: The system's.
         hash_names: Whether a new entry hides the name, as ``HashKnownHosts`` asks.
         refused: The key that was not accepted, once there is one.
+        address: The address that sent it.
     """
 
     host: str
@@ -46,6 +55,8 @@ class HostKeyPolicy:
     global_files: Sequence[str] = DEFAULT_GLOBAL_FILES
     hash_names: bool = False
     refused: asyncssh.SSHKey | None = field(default=None, init=False)
+    address: str = field(default="", init=False)
+    _confirmed: list[asyncssh.SSHKey] = field(default_factory=list, init=False)
 
     @property
     def files(self) -> list[str]:
@@ -75,11 +86,47 @@ class HostKeyPolicy:
 
         A host for which another key is known is never accepted: that is what host keys are for.
         """
+        if key in self._confirmed:
+            return True
         if self.strict in ("no", "accept-new") and not self.known_keys(address):
             self._remember(key)
             return True
         self.refused = key
+        self.address = address
         return False
+
+    @property
+    def is_in_question(self) -> bool:
+        """Whether a person may yet accept the key that was refused."""
+        return (
+            self.strict == "ask"
+            and self.refused is not None
+            and not self._confirmed
+            and not self.known_keys(self.address)
+        )
+
+    async def confirm(self, prompter: Prompter) -> None:
+        """Ask whether the refused key is the host's, and record it if so.
+
+        Raises:
+            HostKeyError: It is not, or nobody answered.
+        """
+        if self.refused is None:
+            return
+        found = fingerprint(self.refused)
+        at = f" ({self.address})" if self.address not in ("", self.host) else ""
+        question = (
+            f"The host {self.name}{at} is not known yet.\nIt shows the key {found}.\n"
+            "Is that its key? It will be recorded. (yes / no / its fingerprint) "
+        )
+        try:
+            is_right = await _confirmed(prompter, question, self.refused.get_fingerprint())
+        except UnansweredError as error:
+            raise self._unknown(f", and {error}") from error
+        if not is_right:
+            raise HostKeyError(f"the host key of {self.name} was not accepted: {found}")
+        self._confirmed.append(self.refused)
+        self._remember(self.refused)
 
     def error(self, reason: str) -> HostKeyError:
         """Say why the host was not trusted.
@@ -90,19 +137,30 @@ class HostKeyPolicy:
         if self.refused is None:
             return HostKeyError(f"the host key of {self.name} is refused: {reason}")
         found = fingerprint(self.refused)
-        known = self.known_keys("")
+        known = self.known_keys(self.address)
         if not known:
-            return HostKeyError(
-                f"the host key of {self.name} is unknown: {found}",
-                "compare it with what the site publishes, then connect once by ssh to record it,"
-                " or pass -o StrictHostKeyChecking=accept-new",
-            )
-        expected = ", ".join(fingerprint(key) for key in known)
+            return self._unknown("")
+        places = {each.key: each.place for each in self._find(self.address)}
+        expected = ", ".join(f"{fingerprint(k)} ({places.get(k, 'recorded')})" for k in known)
         return HostKeyError(
             f"the host key of {self.name} has changed: known is {expected}, the host sent {found}",
             "somebody may be listening in: ask the site before you remove the old key with"
             f" ssh-keygen -R '{self.name}'",
         )
+
+    def _unknown(self, more: str) -> HostKeyError:
+        found = "" if self.refused is None else fingerprint(self.refused)
+        return HostKeyError(
+            f"the host key of {self.name} is unknown: {found}{more}",
+            "compare it with what the site publishes, then connect once by ssh to record it,"
+            " or pass -o StrictHostKeyChecking=accept-new",
+        )
+
+    def _find(self, address: str) -> list[KnownKey]:
+        """Give the keys that are known, with their places: what the library does not tell."""
+        default = self.port == SSH_PORT
+        names = [n if default else f"[{n}]:{self.port}" for n in (self.host, address) if n]
+        return [known for file in self.files for known in _entries(file, names)]
 
     def _remember(self, key: asyncssh.SSHKey) -> None:
         if not self.user_files:
@@ -114,11 +172,39 @@ class HostKeyPolicy:
         entry = f"{name} {key.export_public_key('openssh').decode().strip()}\n"
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with path.open("a+b") as file:
+            with open(path, "a+b", opener=_open_private) as file:
                 file.write(_line_break(file) + entry.encode())
         except OSError as error:
             # As with ssh: the person chose to trust it, and will be asked no more often than now.
             log.warning("the host key of %s cannot be recorded in %s: %s", self.name, path, error)
+
+
+async def _confirmed(prompter: Prompter, question: str, expected: str) -> bool:
+    """Ask until the answer is yes, no, or the fingerprint."""
+    while True:
+        answer = (await prompter.ask(question, echo=True)).strip()
+        if answer == expected or answer.lower() == "yes":
+            return True
+        if answer.lower() == "no":
+            return False
+        question = "Type 'yes', 'no', or the fingerprint as it should be: "
+
+
+def _entries(file: str, names: Sequence[str]) -> Iterator[KnownKey]:
+    """Give the keys that a file has for one of the names."""
+    lines = Path(file).read_text(encoding="utf-8", errors="replace").splitlines()
+    for number, line in enumerate(lines, 1):
+        try:
+            known = asyncssh.import_known_hosts(line)
+        except ValueError:
+            continue
+        for name in names:
+            for key in asyncssh.match_known_hosts(known, name, "", None)[0]:
+                yield KnownKey(key, f"{file}:{number}")
+
+
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def fingerprint(key: asyncssh.SSHKey) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
@@ -16,15 +18,49 @@ from xpm_remote.errors import (
     UnreachableError,
 )
 from xpm_remote.link.host_keys import HostKeyPolicy
+from xpm_remote.link.locked_keys import LockedKey, is_locked
+from xpm_remote.link.own_keywords import DEFAULT_PROMPTS
+from xpm_remote.link.prompts import Prompter, UnansweredError
 from xpm_remote.link.ssh_options import ConnectOptions
+
+PASSPHRASE_ATTEMPTS = 3
+"""Attempts at a key's passphrase, as with ssh."""
 
 
 class LoginClient(asyncssh.SSHClient):
-    """Answers what the library asks while it connects."""
+    """Answers what the library asks while it connects, by asking the person where it must.
 
-    def __init__(self, policy: HostKeyPolicy) -> None:
+    Args:
+        policy: Decides about host keys.
+        who: Whom we log in as and where, for the person: ``user@host``.
+        prompter: The person, or nobody.
+        locked: Private keys that a passphrase locks.
+        attempts: How often each way to log in is asked for.
+
+    Attributes:
+        person: Set once a person takes part: how long that takes is not ours to say.
+        unanswered: What the host asked for that nobody answered, and why.
+        is_answered: Whether anything was answered.
+    """
+
+    def __init__(
+        self,
+        policy: HostKeyPolicy,
+        who: str,
+        prompter: Prompter,
+        *,
+        locked: Sequence[LockedKey] = (),
+        attempts: int = DEFAULT_PROMPTS,
+    ) -> None:
         self._policy = policy
-        self.asked_for: list[str] = []
+        self._who = who
+        self._prompter = prompter
+        self._locked = list(locked)
+        self._passwords = attempts
+        self._interviews = attempts
+        self.person = asyncio.Event()
+        self.unanswered: dict[str, str] = {}
+        self.is_answered = False
 
     def validate_host_public_key(
         self, host: str, addr: str, port: int, key: asyncssh.SSHKey
@@ -32,15 +68,65 @@ class LoginClient(asyncssh.SSHClient):
         """Decide about a key that is not known."""
         return self._policy.accepts(addr, key)
 
-    def password_auth_requested(self) -> str | None:
-        """Take note that the host would take a password."""
-        self.asked_for.append("a password")
-        return None
+    def public_key_auth_requested(self) -> list[asyncssh.SSHKeyPair] | None:
+        """Give the locked keys, once those of the agent and the open ones are used up."""
+        locked, self._locked = self._locked, []
+        return [pair for key in locked for pair in key.pairs(self, PASSPHRASE_ATTEMPTS)] or None
+
+    async def ask_passphrase(self, key: str, attempt: int) -> str:
+        """Ask for a passphrase."""
+        if attempt:
+            self._prompter.tell("That is not its passphrase.")
+        return await self._ask(f"the passphrase of {key}", f"Passphrase of the key {key}: ")
+
+    async def password_auth_requested(self) -> str | None:
+        """Give the next password; None once there were enough of them."""
+        if not self._passwords:
+            return None
+        if self.is_answered:
+            self._prompter.tell("Permission denied, please try again.")
+        self._passwords -= 1
+        try:
+            return await self._ask("a password", f"Password of {self._who}: ")
+        except UnansweredError:
+            return None
 
     def kbdint_auth_requested(self) -> str | None:
-        """Take note that the host would ask questions."""
-        self.asked_for.append("an interactive login")
-        return None
+        """Begin an interview, unless nobody can answer: its beginning may send the person a message."""
+        obstacle = self._prompter.obstacle
+        if obstacle is not None:
+            self.unanswered["an interactive login"] = obstacle
+        if obstacle is not None or not self._interviews:
+            return None
+        self._interviews -= 1
+        self.person.set()  # who may have to confirm on a telephone before the host says anything
+        return ""
+
+    async def kbdint_challenge_received(
+        self, name: str, instructions: str, lang: str, prompts: Sequence[tuple[str, bool]]
+    ) -> Sequence[str] | None:
+        """Show what the host says and ask what it asks."""
+        for text in (name, instructions):
+            if text.strip():
+                self._prompter.tell(text)
+        try:
+            # With the name before it, a host cannot ask in the name of another.
+            return [
+                await self._ask(f"“{text.strip()}”", f"({self._who}) {text}", echo=echo)
+                for text, echo in prompts
+            ]
+        except UnansweredError:
+            return None
+
+    async def _ask(self, what: str, question: str, *, echo: bool = False) -> str:
+        self.person.set()
+        try:
+            answer = await self._prompter.ask(question, echo=echo)
+        except UnansweredError as error:
+            self.unanswered[what] = str(error)
+            raise
+        self.is_answered = True
+        return answer
 
 
 def key_files(options: ConnectOptions, resolved: asyncssh.SSHClientConnectionOptions) -> list[str]:
@@ -78,22 +164,15 @@ def explain_failure(
 
 def _refused(what: str, client: LoginClient, keys: list[str]) -> AuthenticationError:
     """Say why we could not log in, and what would help, as far as we can see."""
-    if client.asked_for:
-        what += f"; the host would take {' or '.join(dict.fromkeys(client.asked_for))}"
-    locked = [key for key in keys if _is_locked(key)]
+    if client.unanswered:
+        whys = dict.fromkeys(client.unanswered.values())
+        what += f"; the host would take {' or '.join(client.unanswered)}, but {', '.join(whys)}"
+    locked = [key for key in keys if is_locked(key)]
     if locked:
         what += f"; the private key {', '.join(locked)} needs a passphrase"
         return AuthenticationError(what, "load it into an agent with ssh-add")
+    if client.is_answered:
+        return AuthenticationError(what, "check the user name and what you typed")
     return AuthenticationError(
         what, "check the user name and the keys: ssh -v to the same host tells more"
     )
-
-
-def _is_locked(key: str) -> bool:
-    try:
-        asyncssh.read_private_key(key)
-    except asyncssh.KeyImportError as error:
-        return "assphrase" in str(error)
-    except OSError:
-        return False
-    return False

@@ -10,6 +10,7 @@ import asyncssh
 
 from xpm_remote.errors import LinkLostError, RemoteTimeoutError, StartError, XpmRemoteError
 from xpm_remote.link.connection import Connection, open_connection
+from xpm_remote.link.prompts import Prompter
 from xpm_remote.link.ssh_options import ConnectOptions
 from xpm_remote.link.startup import RemoteClock, Startup
 
@@ -171,7 +172,12 @@ class _Session(asyncssh.SSHClientSession[bytes]):
 
 
 async def open_transport(
-    options: ConnectOptions, command: str, *, workspace: str, has_init: bool
+    options: ConnectOptions,
+    command: str,
+    *,
+    workspace: str,
+    has_init: bool,
+    prompter: Prompter | None = None,
 ) -> Transport:
     """Connect to the host and start the server there.
 
@@ -180,6 +186,7 @@ async def open_transport(
         command: The whole remote command line, as ``link.command`` makes it.
         workspace: The remote directory, for messages.
         has_init: Whether the command begins with a person's ``shell_init``.
+        prompter: Who is asked for what only a person knows; None: whoever is at the terminal.
 
     Returns:
         A transport whose next byte is the server's first.
@@ -189,7 +196,7 @@ async def open_transport(
         LinkError: The connection failed.
         RemoteError: The remote shell, its ``shell_init`` or the directory failed.
     """
-    connection = await open_connection(options)
+    connection = await open_connection(options, prompter)
     try:
         session = await _start(connection, command)
         transport = Transport(connection, session)

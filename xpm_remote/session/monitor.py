@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 
 from xpm_remote.errors import XpmRemoteError
+from xpm_remote.link.prompts import Prompter, RefusingPrompter
 from xpm_remote.model.changes import Change, in_time_order, net
 from xpm_remote.model.store import Store
 from xpm_remote.rpc.client import REQUEST_TIMEOUT
@@ -16,6 +17,8 @@ from xpm_remote.session.retry import Schedule, is_transient
 from xpm_remote.session.session import RECONCILE_INTERVAL, Session
 from xpm_remote.session.state import Digest, LinkState, Phase, Picture, Update
 from xpm_remote.session.target import Target
+
+RECONNECTING = "nobody is asked while a lost link is restored; start again to answer"
 
 Listener = Callable[[Update], None]
 
@@ -42,7 +45,7 @@ class Monitor:
         self._interval = interval
         self._listeners: list[Listener] = []
         self._link = LinkState(Phase.CONNECTING, time.time())
-        self._session = self._new_session()
+        self._session = self._new_session(prompter=None)
         self._heard: float | None = None
         self._was_live = False
         self._gap: list[Change] = []
@@ -96,15 +99,17 @@ class Monitor:
                     raise
                 await self._wait_for_retry(error)
             self._heard = self._session.heard or self._heard
-            self._session = self._new_session()
+            # Whoever was at the terminal may have left it, and the picture is drawn on it.
+            self._session = self._new_session(RefusingPrompter(RECONNECTING))
 
-    def _new_session(self) -> Session:
+    def _new_session(self, prompter: Prompter | None) -> Session:
         return Session(
             self.target,
             self.store,
             publish=self._publish,
             enter=self._enter,
             timeout=self._timeout,
+            prompter=prompter,
         )
 
     async def _wait_for_retry(self, error: XpmRemoteError) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from xpm_remote.link.prompts import Prompter
 from xpm_remote.link.transport import Transport, open_transport
 from xpm_remote.model.events import OtherEvent, decode_event
 from xpm_remote.model.store import Store
@@ -34,6 +35,7 @@ class Session:
         publish: Is told of everything that changed.
         enter: Is told of each phase that is reached.
         timeout: Seconds of silence after which a request has failed.
+        prompter: Who answers what the host asks; None: the person at the terminal.
     """
 
     def __init__(
@@ -44,12 +46,14 @@ class Session:
         publish: Callable[[Update], None],
         enter: Callable[[Phase], None],
         timeout: float = REQUEST_TIMEOUT,
+        prompter: Prompter | None = None,
     ) -> None:
         self._target = target
         self._store = store
         self._publish = publish
         self._enter = enter
         self._timeout = timeout
+        self._prompter = prompter
         self._sync: Sync | None = None
         self.heard: float | None = None
         self.skew = 0.0
@@ -90,7 +94,11 @@ class Session:
         target = self._target
         self._enter(Phase.CONNECTING)
         transport = await open_transport(
-            target.options, target.command, workspace=target.workspace, has_init=target.has_init
+            target.options,
+            target.command,
+            workspace=target.workspace,
+            has_init=target.has_init,
+            prompter=self._prompter,
         )
         self._set_clock(transport)
         client = RpcClient(

@@ -7,9 +7,10 @@ from datetime import datetime
 from enum import Enum
 from typing import Any
 
+from xpm_remote.escaping import safe
 from xpm_remote.session.state import Digest, Phase, Picture, Update
 from xpm_remote.ui.document import encode, event_documents, link_event
-from xpm_remote.ui.text import SHORT_ID, digest_words, safe
+from xpm_remote.ui.text import SHORT_ID, digest_words
 
 
 class Format(str, Enum):

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+from xpm_remote.escaping import safe
 from xpm_remote.model.entities import Job, Progress
 from xpm_remote.session.state import Digest
 
@@ -16,16 +17,6 @@ SHORT_ID = 8
 _MINUTE = 60
 _HOUR = 60 * _MINUTE
 _DAY = 24 * _HOUR
-
-
-def safe(text: str) -> str:
-    """Escape whatever is no plain printable character: control and format characters, lone surrogates."""
-    if text.isprintable():
-        return text
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode()
-        for char in text
-    )
 
 
 def span(seconds: float) -> str:

@@ -12,20 +12,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from xpm_remote.escaping import safe
 from xpm_remote.model.entities import Counts, Experiment, Job
 from xpm_remote.model.states import IDLE, PENDING, State
 from xpm_remote.session.state import LinkState, Phase, Picture
-from xpm_remote.ui.text import (
-    activity,
-    ago,
-    digest_words,
-    elapsed,
-    percent,
-    safe,
-    short_key,
-    span,
-    tags,
-)
+from xpm_remote.ui.text import activity, ago, digest_words, elapsed, percent, short_key, span, tags
 
 BAR_WIDTH = 16
 NARROW = 70

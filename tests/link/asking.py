@@ -1,0 +1,135 @@
+"""A server that asks: what OpenSSH's would need PAM for."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import asyncssh
+
+START_LIMIT = 10.0
+"""Seconds for the asking server to listen, and to stop."""
+HOST = "127.0.0.1"
+PASSWORD = "correct horse"
+CODE = "271828"
+WELCOME = "the command ran"
+"""What its command writes to stderr before it fails: the login has succeeded."""
+
+
+class AskingServer(asyncssh.SSHServer):
+    """Lets in who answers.
+
+    Args:
+        methods: ``password``, ``interview``, or both.
+        begun: Collects the names of those who are asked questions.
+    """
+
+    def __init__(self, methods: Sequence[str], begun: list[str]) -> None:
+        self._methods = methods
+        self._begun = begun
+
+    def begin_auth(self, username: str) -> bool:
+        """Let nobody in unasked."""
+        return True
+
+    def password_auth_supported(self) -> bool:
+        """Take a password if that is what it asks for."""
+        return "password" in self._methods
+
+    def validate_password(self, username: str, password: str) -> bool:
+        """Know one password."""
+        return password == PASSWORD
+
+    def kbdint_auth_supported(self) -> bool:
+        """Ask questions if that is what it does."""
+        return "interview" in self._methods
+
+    def get_kbdint_challenge(self, username: str, lang: str, submethods: str) -> Any:
+        """Ask for a secret and for a code, with a text that tries to move the cursor."""
+        self._begun.append(username)
+        return (
+            "Two steps",
+            "Your card\x1b[2J shows a code.",
+            lang,
+            [("Secret: ", False), ("Code: ", True)],
+        )
+
+    def validate_kbdint_response(self, username: str, responses: Sequence[str]) -> bool:
+        """Know both answers."""
+        return list(responses) == [PASSWORD, CODE]
+
+
+class Asking:
+    """A server that asks, in a thread of its own: the test waits at the terminal meanwhile.
+
+    Args:
+        folder: Where the home of who connects is.
+        methods: As for ``AskingServer``.
+        patience: Seconds until it ends a login.
+
+    Attributes:
+        begun: Who was asked questions.
+    """
+
+    def __init__(self, folder: Path, *methods: str, patience: float = 60) -> None:
+        self.home = folder
+        self.known_hosts = folder / ".ssh" / "known_hosts"
+        self.key = asyncssh.generate_private_key("ssh-ed25519")
+        self.port = 0
+        self.begun: list[str] = []
+        self._methods = methods
+        self._patience = patience
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever)
+
+    def __enter__(self) -> Asking:
+        self._thread.start()
+        self._server = self._call(
+            asyncssh.listen(
+                "127.0.0.1",
+                0,
+                server_host_keys=[self.key],
+                server_factory=lambda: AskingServer(self._methods, self.begun),
+                process_factory=self._serve,
+                login_timeout=self._patience,
+            )
+        )
+        self.port = self._server.get_port()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.close()
+        self._call(self._server.wait_closed())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(START_LIMIT)
+        self._loop.close()
+
+    @property
+    def entry(self) -> str:
+        """The server's line for known_hosts."""
+        public = self.key.export_public_key("openssh").decode().strip()
+        return f"[127.0.0.1]:{self.port} {public}\n"
+
+    def know(self) -> None:
+        """Record its key."""
+        self.known_hosts.parent.mkdir(mode=0o700, exist_ok=True)
+        self.known_hosts.write_text(self.entry)
+
+    @property
+    def options(self) -> tuple[str, str]:
+        """The options that lead to it."""
+        return f"-F none -p {self.port}", f"UserKnownHostsFile={self.known_hosts}"
+
+    def _call(self, work: Any) -> Any:
+        async def run() -> Any:
+            return await work
+
+        return asyncio.run_coroutine_threadsafe(run(), self._loop).result(START_LIMIT)
+
+    @staticmethod
+    def _serve(process: asyncssh.SSHServerProcess[str]) -> None:
+        process.stderr.write(f"{WELCOME}\n")
+        process.exit(9)

@@ -1,0 +1,169 @@
+"""Asking at a terminal: what is shown, what is echoed, what is left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+import termios
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from xpm_remote.link.prompts import (
+    NO_TERMINAL,
+    RefusingPrompter,
+    TerminalPrompter,
+    UnansweredError,
+)
+
+LIMIT = 10.0
+"""Seconds for something to be shown."""
+
+
+class Person:
+    """Somebody at a terminal of their own."""
+
+    def __init__(self) -> None:
+        self._near, self._far = os.openpty()
+        self.path = os.ttyname(self._far)
+        self.prompter = TerminalPrompter(self.path)
+
+    def close(self) -> None:
+        """Leave."""
+        os.close(self._near)
+        os.close(self._far)
+
+    @property
+    def sees_typing(self) -> bool:
+        """Whether the terminal echoes."""
+        return bool(termios.tcgetattr(self._far)[3] & termios.ECHO)
+
+    def type(self, text: str) -> None:
+        """Type."""
+        os.write(self._near, text.encode())
+
+    async def read_until(self, end: str) -> str:
+        """Read what is shown until it ends so."""
+        return await asyncio.to_thread(self._read_until, end)
+
+    def _read_until(self, end: str) -> str:
+        shown = ""
+        while not shown.endswith(end):
+            assert select.select([self._near], [], [], LIMIT)[0], f"only this was shown: {shown!r}"
+            shown += os.read(self._near, 1024).decode()
+        return shown
+
+
+@pytest.fixture
+def person() -> Iterator[Person]:
+    """Somebody at a terminal."""
+    person = Person()
+    yield person
+    person.close()
+
+
+def ask(person: Person, question: str, *, echo: bool) -> asyncio.Task[str]:
+    """Begin to ask."""
+    return asyncio.create_task(person.prompter.ask(question, echo=echo))
+
+
+class TestTerminal:
+    """A person at a terminal."""
+
+    @pytest.mark.parametrize("echo", [True, False])
+    async def test_answer(self, person: Person, *, echo: bool) -> None:
+        """A line is the answer; it is echoed if it may be, and the terminal echoes again afterwards."""
+        asked = ask(person, "Who? ", echo=echo)
+        await person.read_until("Who? ")
+        assert person.sees_typing == echo
+        person.type("  müller \n")
+        assert await asyncio.wait_for(asked, LIMIT) == "  müller "
+        assert person.sees_typing
+        assert ("müller" in await person.read_until("\r\n")) == echo
+
+    async def test_remote_text(self, person: Person) -> None:
+        """A question cannot move the cursor, but may have several lines."""
+        asked = ask(person, "one\x1b[A\r\ntwo\x07: ", echo=True)
+        assert await person.read_until("two\\x07: ") == "one\\x1b[A\r\ntwo\\x07: "
+        person.type("\n")
+        assert await asyncio.wait_for(asked, LIMIT) == ""
+
+    async def test_tell(self, person: Person) -> None:
+        """What is told is escaped, and ends its line."""
+        person.prompter.tell("first\nsecond\x1b[2J\n\n")
+        assert await person.read_until("2J\r\n") == "first\r\nsecond\\x1b[2J\r\n"
+
+    async def test_typed_before_the_question(self, person: Person) -> None:
+        """What was typed before a secret was asked for is not the secret."""
+        person.type("ls -l\n")
+        await person.read_until("\n")
+        asked = ask(person, "Secret: ", echo=False)
+        await person.read_until("Secret: ")
+        person.type("real\n")
+        assert await asyncio.wait_for(asked, LIMIT) == "real"
+
+    @pytest.mark.parametrize("echo", [True, False])
+    async def test_end_of_input(self, person: Person, *, echo: bool) -> None:
+        """Ctrl-D is no answer."""
+        asked = ask(person, "Who? ", echo=echo)
+        await person.read_until("Who? ")
+        person.type("\x04")
+        with pytest.raises(UnansweredError, match="ended"):
+            await asyncio.wait_for(asked, LIMIT)
+        assert person.sees_typing
+
+    @pytest.mark.parametrize("echo", [True, False])
+    async def test_cancelled(self, person: Person, *, echo: bool) -> None:
+        """Who stops waiting stops at once, and leaves the terminal as it was and its input alone."""
+        asked = ask(person, "Who? ", echo=echo)
+        await person.read_until("Who? ")
+        asked.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(asked, LIMIT)
+        assert person.sees_typing
+        again = ask(person, "And? ", echo=True)
+        await person.read_until("And? ")
+        person.type("me\n")
+        assert await asyncio.wait_for(again, LIMIT) == "me"
+
+    async def test_loop_goes_on(self, person: Person) -> None:
+        """While a person thinks, everything else goes on."""
+        asked = ask(person, "Who? ", echo=True)
+        await person.read_until("Who? ")
+        await asyncio.wait_for(asyncio.to_thread(int), LIMIT)
+        assert not asked.done()
+        person.type("\n")
+        await asyncio.wait_for(asked, LIMIT)
+
+    def test_obstacle(self, person: Person) -> None:
+        """There is none."""
+        assert person.prompter.obstacle is None
+
+
+class TestNobody:
+    """No terminal, or nobody who may be asked."""
+
+    async def test_no_terminal(self, tmp_path: Path) -> None:
+        """Without a terminal asking fails at once, and telling does nothing."""
+        prompter = TerminalPrompter(str(tmp_path / "none"))
+        assert prompter.obstacle == NO_TERMINAL
+        prompter.tell("anything")
+        with pytest.raises(UnansweredError, match=NO_TERMINAL):
+            await prompter.ask("Who? ", echo=True)
+
+    async def test_not_a_terminal(self, tmp_path: Path) -> None:
+        """A secret is asked for only where its echo can be turned off."""
+        (tmp_path / "file").touch()
+        with pytest.raises(UnansweredError, match="terminal"):
+            await TerminalPrompter(str(tmp_path / "file")).ask("Secret: ", echo=False)
+        assert (tmp_path / "file").read_text() == ""
+
+    async def test_refusing(self) -> None:
+        """Whoever must not be asked is not."""
+        prompter = RefusingPrompter("it is night")
+        assert prompter.obstacle == "it is night"
+        prompter.tell("anything")
+        with pytest.raises(UnansweredError, match="it is night"):
+            await prompter.ask("Who? ", echo=True)

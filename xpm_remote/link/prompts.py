@@ -1,0 +1,178 @@
+"""Asking a person: on the terminal, or not at all.
+
+What is asked may be a remote's words, so it is escaped here. What is answered may be a secret: it is returned
+and kept nowhere, and no exception of this module holds any of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import select
+import termios
+from collections.abc import Iterator
+from typing import Protocol
+
+from xpm_remote.escaping import safe, safe_lines
+
+TERMINAL = "/dev/tty"
+BATCH_MODE = "BatchMode=yes forbids to ask"
+NO_TERMINAL = "there is no terminal to ask on"
+_MOST = 4096
+"""Bytes of a line that a terminal keeps in its line mode."""
+_ECHO = 3
+"""The place of the local flags in what ``tcgetattr`` gives."""
+
+
+class UnansweredError(Exception):
+    """Nobody can be asked, or nobody answered; its text says why. Whoever asked says what."""
+
+
+class Prompter(Protocol):
+    """Somebody who can be asked, or not."""
+
+    @property
+    def obstacle(self) -> str | None:
+        """Why nobody can be asked; None when somebody can."""
+
+    def tell(self, text: str) -> None:
+        """Show a text of one or more lines; without effect where there is nobody."""
+
+    async def ask(self, question: str, *, echo: bool) -> str:
+        """Show a question of one or more lines and wait for a line of answer, however long that takes.
+
+        Args:
+            question: The answer is typed right after it.
+            echo: Whether what is typed is seen.
+
+        Raises:
+            UnansweredError: Nobody can be asked, or the input ended.
+        """
+
+
+class RefusingPrompter:
+    """Nobody.
+
+    Args:
+        reason: Why nobody can be asked.
+    """
+
+    def __init__(self, reason: str) -> None:
+        self._reason = reason
+
+    @property
+    def obstacle(self) -> str | None:
+        """The reason."""
+        return self._reason
+
+    def tell(self, text: str) -> None:
+        """Show nothing."""
+
+    async def ask(self, question: str, *, echo: bool) -> str:
+        """Refuse at once."""
+        del question, echo
+        raise UnansweredError(self._reason)
+
+
+class TerminalPrompter:
+    """The person at the terminal that controls this process, wherever stdin and stdout lead.
+
+    Args:
+        path: The terminal.
+    """
+
+    def __init__(self, path: str = TERMINAL) -> None:
+        self._path = path
+
+    @property
+    def obstacle(self) -> str | None:
+        """That there is no terminal, where there is none."""
+        try:
+            with self._open():
+                return None
+        except UnansweredError as error:
+            return str(error)
+
+    def tell(self, text: str) -> None:
+        """Write to the terminal."""
+        with contextlib.suppress(UnansweredError), self._open() as terminal:
+            _write(terminal, f"{safe_lines(text)}\n")
+
+    async def ask(self, question: str, *, echo: bool) -> str:
+        """Ask on the terminal; what waits for an answer there ends with the task that asked."""
+        stopped, stop = os.pipe()
+        try:
+            with self._open() as terminal:
+                # A thread, so that the connection is kept alive meanwhile.
+                reading = asyncio.ensure_future(
+                    asyncio.to_thread(_converse, terminal, stopped, question, echo=echo)
+                )
+                try:
+                    return await asyncio.shield(reading)
+                finally:
+                    # The thread holds the terminal in its state: it is left only after that is restored.
+                    os.write(stop, b"\0")
+                    await asyncio.gather(reading, return_exceptions=True)
+        finally:
+            os.close(stop)
+            os.close(stopped)
+
+    @contextlib.contextmanager
+    def _open(self) -> Iterator[int]:
+        try:
+            terminal = os.open(self._path, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+        except OSError as error:
+            raise UnansweredError(NO_TERMINAL) from error
+        try:
+            yield terminal
+        finally:
+            os.close(terminal)
+
+
+def _converse(terminal: int, stopped: int, question: str, *, echo: bool) -> str:
+    """Ask and read a line, until something can be read from ``stopped``."""
+    *above, last = question.split("\n")
+    blank = " " if last.endswith(" ") else ""
+    lines = [*(safe(line.rstrip()) for line in above), safe(last.rstrip()) + blank]
+    try:
+        with contextlib.nullcontext() if echo else _silenced(terminal):
+            _write(terminal, "\n".join(lines))
+            try:
+                return _read_line(terminal, stopped)
+            finally:
+                if not echo:
+                    _write(terminal, "\n")  # the person's own was not seen
+    except (OSError, termios.error) as error:
+        raise UnansweredError("the terminal is gone") from error
+
+
+@contextlib.contextmanager
+def _silenced(terminal: int) -> Iterator[None]:
+    """Have nothing echoed, and forget what was typed before the question."""
+    before = termios.tcgetattr(terminal)
+    silent = termios.tcgetattr(terminal)
+    silent[_ECHO] &= ~(termios.ECHO | termios.ECHONL)
+    termios.tcsetattr(terminal, termios.TCSAFLUSH, silent)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(terminal, termios.TCSAFLUSH, before)
+
+
+def _read_line(terminal: int, stopped: int) -> str:
+    # Not poll(), which macOS lacks for terminals.
+    line = b""
+    while not line.endswith(b"\n"):
+        readable, _, _ = select.select([terminal, stopped], [], [])
+        if stopped in readable:
+            raise UnansweredError("the connection ended first")
+        part = os.read(terminal, _MOST)
+        if not part:
+            raise UnansweredError("the input ended")
+        line += part
+    return line.decode("utf-8", "surrogateescape").rstrip("\r\n")
+
+
+def _write(terminal: int, text: str) -> None:
+    os.write(terminal, text.encode("utf-8", "backslashreplace"))
