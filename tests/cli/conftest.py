@@ -7,9 +7,34 @@ from pathlib import Path
 import pytest
 
 from tests.cli.commands import Commands
+from tests.cli.people import Person, install
 
 
 @pytest.fixture
 def commands(tmp_path: Path) -> Commands:
     """Our command line with an empty home and empty settings."""
     return Commands(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def venv_alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A venv with xpm-remote and nothing of experimaestro."""
+    return install(tmp_path_factory.mktemp("alone") / "venv", with_peer=False)
+
+
+@pytest.fixture(scope="session")
+def venv_beside(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A venv with xpm-remote and the real experimaestro."""
+    return install(tmp_path_factory.mktemp("beside") / "venv", with_peer=True)
+
+
+@pytest.fixture
+def alone(venv_alone: Path, tmp_path: Path) -> Person:
+    """Somebody who has xpm-remote only, and no settings yet."""
+    return Person(venv_alone, tmp_path)
+
+
+@pytest.fixture
+def beside(venv_beside: Path, tmp_path: Path) -> Person:
+    """Somebody who has xpm-remote and the real experimaestro, and no settings yet."""
+    return Person(venv_beside, tmp_path)

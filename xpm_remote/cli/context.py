@@ -6,11 +6,12 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-import click
-
-from xpm_remote.settings.reader import default_settings_path, load_settings
+from xpm_remote.cli.terminal import say
+from xpm_remote.errors import UsageError
+from xpm_remote.escaping import safe
+from xpm_remote.settings.paths import local_path
+from xpm_remote.settings.reader import PATH_VARIABLE, default_settings_path, load_settings
 from xpm_remote.settings.schema import Settings
-from xpm_remote.ui.text import safe
 
 
 @dataclass
@@ -19,13 +20,55 @@ class Context:
 
     Attributes:
         settings_file: The settings file that was named, if one was.
+        is_quiet: Whether warnings are left out.
+        peer_flags: The options of our root that experimaestro's root has too, as words.
         workspace: The workspace id that was named at the group.
         workdir: The directory that was named at the group.
     """
 
     settings_file: Path | None = None
+    is_quiet: bool = False
+    peer_flags: tuple[str, ...] = ()
     workspace: str | None = None
     workdir: str | None = None
+
+    @property
+    def settings_path(self) -> Path:
+        """The settings file."""
+        return self.settings_file or default_settings_path(os.environ, Path.home())
+
+    @property
+    def shared_path(self) -> Path:
+        """The settings file that experimaestro reads, whatever we are told."""
+        return default_settings_path({}, Path.home())
+
+    @property
+    def has_settings(self) -> bool:
+        """Whether there is a settings file, as one that was named has to be."""
+        return self.settings_path != self.shared_path or os.path.lexists(self.shared_path)
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether experimaestro reads the same settings file."""
+        try:
+            return self.settings_path == self.shared_path or self.settings_path.samefile(
+                self.shared_path
+            )
+        except OSError:
+            return False
+
+    def directory(self, name: str | None) -> Path | None:
+        """Make a directory of the command line absolute; None when none was given, or an empty name.
+
+        Raises:
+            UsageError: It starts with ``~name``, and there is no user of that name.
+        """
+        if not name:
+            return None
+        try:
+            return local_path(name, home=Path.home(), cwd=Path.cwd())
+        except LookupError as error:
+            raise UsageError(f"the directory {name}: {error.args[0]}") from error
 
     def load_settings(self) -> Settings:
         """Read the settings; warnings about them go to stderr.
@@ -33,9 +76,33 @@ class Context:
         Raises:
             SettingsError: The file cannot be used.
         """
-        home = Path.home()
-        path = self.settings_file or default_settings_path(os.environ, home)
-        settings = load_settings(path, os.environ, home)
+        settings = self.read_settings()
         for problem in settings.warnings:
-            click.echo(f"warning: {safe(str(problem))}", err=True)
+            self.warn(str(problem))
         return settings
+
+    def read_settings(self) -> Settings:
+        """Read the settings, and keep the warnings about them.
+
+        Raises:
+            InvalidSettingsError: The file cannot be used.
+        """
+        return load_settings(self.settings_path, os.environ, Path.home())
+
+    def warn(self, warning: str) -> None:
+        """Say on stderr what looks wrong."""
+        if not self.is_quiet:
+            say(f"warning: {safe(warning)}", err=True)
+
+    def check_shared(self, command: str) -> None:
+        """Say that experimaestro does not read our settings file, where it is another one.
+
+        Raises:
+            UsageError: That file was named on this command line.
+        """
+        if self.is_shared:
+            return
+        what = f"{command} is run by experimaestro itself, which reads {self.shared_path} only"
+        if self.settings_file is not None:
+            raise UsageError(what, "leave --settings out")
+        self.warn(f"{what}, not the file of {PATH_VARIABLE}")

@@ -5,14 +5,32 @@ from __future__ import annotations
 import click
 
 from xpm_remote.cli.context import Context
-from xpm_remote.cli.lazy import LazyGroup
+from xpm_remote.cli.tree import CommandTree
 
 COMMANDS = {"ssh-monitor": "xpm_remote.cli.ssh_monitor:ssh_monitor"}
+ABOUTS = {"ssh-monitor": "Watch the experiments and jobs of a workspace on a remote host."}
+# Of 2.7.0; others are found by asking, when it is installed.
+PEER_COMMANDS = (
+    "actions",
+    "carbon",
+    "copy",
+    "history",
+    "history-prune",
+    "list",
+    "monitor",
+    "monitor-server",
+    "services",
+    "tag",
+    "tags",
+    "untag",
+)
 
 
 @click.group(
-    cls=LazyGroup,
+    cls=CommandTree,
     lazy_commands=COMMANDS,
+    abouts=ABOUTS,
+    peer_commands=PEER_COMMANDS,
     epilog="Example: experimaestro experiments ssh-monitor --workspace my-cluster",
 )
 @click.option("--workdir", metavar="DIR", help="The directory of the workspace.")

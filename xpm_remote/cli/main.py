@@ -11,20 +11,69 @@ import click
 
 from xpm_remote import __version__
 from xpm_remote.cli.context import Context
-from xpm_remote.cli.lazy import LazyGroup
+from xpm_remote.cli.handover import PEER, installed_version
+from xpm_remote.cli.terminal import say
+from xpm_remote.cli.tree import CommandTree
 from xpm_remote.errors import ExitCode, SettingsError, XpmRemoteError
-from xpm_remote.ui.text import safe
+from xpm_remote.escaping import safe
 
-COMMANDS = {"experiments": "xpm_remote.cli.experiments:experiments"}
+COMMANDS = {
+    "experiments": "xpm_remote.cli.experiments:experiments",
+    "run-experiment": "xpm_remote.cli.run_experiment:run_experiment",
+    "workspaces": "xpm_remote.cli.workspaces:workspaces",
+}
+ABOUTS = {
+    "experiments": "Look at experiments and their jobs.",
+    "run-experiment": "Run an experiment in the workspace that is meant for it.",
+    "workspaces": "Look at the workspaces of the settings.",
+}
+# Of 2.7.0; others are found by asking, when it is installed.
+PEER_COMMANDS = (
+    "check-documentation",
+    "cleanup",
+    "connectors",
+    "deprecated",
+    "find-launchers",
+    "install-skill",
+    "jobs",
+    "launchers",
+    "migrate",
+    "orphans",
+    "parameters-difference",
+    "refactor",
+    "rpyc-server",
+    "run",
+    "tokens",
+    "version",
+)
+
+
+def _show_version(ctx: click.Context, _: click.Parameter, is_asked: bool) -> None:
+    if not is_asked or ctx.resilient_parsing:
+        return
+    click.echo(f"xpm-remote {__version__}")
+    version = installed_version()
+    if version is not None:
+        click.echo(f"{PEER} {version}")
+    ctx.exit()
 
 
 @click.group(
-    cls=LazyGroup,
+    cls=CommandTree,
     lazy_commands=COMMANDS,
+    abouts=ABOUTS,
+    peer_commands=PEER_COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Example: experimaestro experiments ssh-monitor --workspace my-cluster",
 )
-@click.version_option(__version__, prog_name="xpm-remote")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show our version, and experimaestro's where it is installed.",
+)
 @click.option(
     "--settings",
     type=click.Path(path_type=Path),
@@ -33,14 +82,28 @@ COMMANDS = {"experiments": "xpm_remote.cli.experiments:experiments"}
     " (or of the file that XPM_REMOTE_SETTINGS names).",
 )
 @click.option("--debug", is_flag=True, help="Write a log to stderr.")
+@click.option("--quiet", is_flag=True, help="Leave warnings out.")
+@click.option("--logging", "levels", metavar="LEVELS", help="For experimaestro's own commands.")
+@click.option("--traceback", is_flag=True, help="For experimaestro's own commands.")
 @click.pass_context
-def root(ctx: click.Context, settings: Path | None, debug: bool) -> None:
+def root(
+    ctx: click.Context,
+    settings: Path | None,
+    debug: bool,
+    quiet: bool,
+    levels: str | None,
+    traceback: bool,
+) -> None:
     """Watch experimaestro jobs on a cluster from here, over SSH."""
     level = logging.DEBUG if debug else logging.ERROR
     logging.basicConfig(
         level=level, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s"
     )
-    ctx.obj = Context(settings_file=settings)
+    given = {"--quiet": quiet, "--debug": debug, "--traceback": traceback}
+    flags = [flag for flag, is_given in given.items() if is_given]
+    if levels is not None:
+        flags += ["--logging", levels]
+    ctx.obj = Context(settings_file=settings, is_quiet=quiet, peer_flags=tuple(flags))
 
 
 def run() -> None:
@@ -55,11 +118,13 @@ def main(arguments: list[str], program: str = "xpm-remote") -> int:
     """Run one command line; give its exit status."""
     try:
         result = root.main(arguments, prog_name=program, standalone_mode=False)
-    except XpmRemoteError as error:
+    except SettingsError as error:
         # Only our own file is described line by line; what a remote said stays in one.
-        lines = str(error).splitlines() if isinstance(error, SettingsError) else [str(error)]
-        for line in lines:
-            click.echo(f"{program}: {safe(line)}", err=True)
+        for line in str(error).splitlines():
+            say(f"{program}: {safe(line)}", err=True)
+        return error.exit_code
+    except XpmRemoteError as error:
+        click.echo(f"{program}: {safe(str(error))}", err=True)
         return error.exit_code
     except click.ClickException as error:
         error.show()

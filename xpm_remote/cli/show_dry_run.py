@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
+from xpm_remote.escaping import safe
 from xpm_remote.link.connection import describe_connection
 from xpm_remote.session.target import Target
 from xpm_remote.ui.document import encode
 from xpm_remote.ui.plain import Format
-from xpm_remote.ui.text import safe
 
 
 async def show_dry_run(target: Target, form: Format) -> None:

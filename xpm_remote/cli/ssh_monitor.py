@@ -6,7 +6,7 @@ import importlib.metadata
 import re
 import sys
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,19 +15,25 @@ from xpm_remote.cli.lazy import load
 from xpm_remote.cli.signals import run_until_signal
 from xpm_remote.errors import UsageError
 from xpm_remote.link.command import TESTED_VERSION
-from xpm_remote.rpc.client import REQUEST_TIMEOUT
-from xpm_remote.session.monitor import Monitor
-from xpm_remote.session.session import RECONCILE_INTERVAL
 from xpm_remote.session.target import Overrides, Target, resolve_target
 from xpm_remote.ui.plain import Format
+
+if TYPE_CHECKING:
+    from xpm_remote.session.monitor import Monitor
 
 WATCHERS = ("auto", "polling", "inotify", "fsevents", "kqueue", "windows")
 FORMATS = click.Choice([form.value for form in Format])
 SECONDS = click.FloatRange(min=0.1)
 
+# The monitor's own defaults, which the help shall not import the SSH library for.
+REQUEST_TIMEOUT = 60.0
+RECONCILE_INTERVAL = 10.0
+
 Work = Coroutine[Any, Any, None]
 
-# Only what is needed is imported: rich alone takes as long as connecting to a near host.
+# Only what is needed is imported: rich alone takes as long as connecting to a near host, and the help
+# needs no SSH library.
+MONITOR = "xpm_remote.session.monitor:Monitor"
 DASHBOARD = "xpm_remote.cli.show_dashboard:show_dashboard"
 ONCE = "xpm_remote.cli.show_once:show_once"
 DOCUMENT = "xpm_remote.cli.show_lines:show_document"
@@ -135,8 +141,12 @@ def ssh_monitor(
     target = _target(context, given)
     if given["dry_run"]:
         return run_until_signal(load(DRY_RUN)(target, Format(given["form"])))
-    monitor = Monitor(target, timeout=given["request_timeout"], interval=given["polling_interval"])
-    return run_until_signal(_show(monitor, given))
+    return run_until_signal(_show(_monitor(target, given), given))
+
+
+def _monitor(target: Target, given: dict[str, Any]) -> Monitor:
+    monitor: Callable[..., Monitor] = load(MONITOR)
+    return monitor(target, timeout=given["request_timeout"], interval=given["polling_interval"])
 
 
 def _target(context: Context, given: dict[str, Any]) -> Target:

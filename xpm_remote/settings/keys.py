@@ -241,7 +241,7 @@ SSH = Section(
             name="options",
             kind=Kind.OPTIONS,
             about="Command-line options of OpenSSH's `ssh`, in any of its spellings, in one text or several.",
-            example='[-p, 2222, "-o ProxyJump=gate"]',
+            example='["-p 2222", "-o ProxyJump=gate"]',
         ),
     ),
 )

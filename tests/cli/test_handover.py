@@ -1,0 +1,251 @@
+"""Commands that are not ours: the real experimaestro runs them, or one line says that it is missing."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.cli.commands import END_LIMIT
+from tests.cli.people import Person
+from tests.support.polling import wait_until
+from xpm_remote.cli import experiments, main
+from xpm_remote.cli.handover import parse_commands
+
+READY_LIMIT = 30.0
+"""Seconds for the real server to start on a loaded machine."""
+
+ASK = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "get_sync_info"}) + "\n"
+
+HELP = """\
+Usage: experimaestro [OPTIONS] COMMAND [ARGS]...
+
+  Commands: are listed below.
+
+Options:
+  --help  Show this message and exit.
+
+Commands:
+  jobs                   Job control
+  parameters-difference  Compute the difference
+                         between two configurations
+  a-name-that-leaves-no-room-for-what-it-is-for
+                         Says so below
+  silent
+
+  An epilog: that is not a command.
+"""
+
+
+def test_parse_commands() -> None:
+    """The commands are read out of a help, also where what they are for stands on further lines."""
+    assert parse_commands(HELP) == {
+        "jobs": "Job control",
+        "parameters-difference": "Compute the difference between two configurations",
+        "a-name-that-leaves-no-room-for-what-it-is-for": "Says so below",
+        "silent": "",
+    }
+    assert parse_commands("Traceback (most recent call last):\n") == {}
+
+
+@pytest.mark.parametrize(
+    ("way", "ours", "known"),
+    [
+        ((), main.COMMANDS, main.PEER_COMMANDS),
+        (("experiments",), experiments.COMMANDS, experiments.PEER_COMMANDS),
+    ],
+)
+def test_known_commands_are_those_of_the_real_one(
+    beside: Person, way: tuple[str, ...], ours: dict[str, str], known: tuple[str, ...]
+) -> None:
+    """The commands that we know experimaestro to have are those that it has."""
+    said = beside.run_python("-m", "experimaestro", *way, "--help")
+    assert set(parse_commands(said.stdout)) == {*known, *ours}
+
+
+class TestInstalled:
+    """With the real experimaestro beside us."""
+
+    def workspace(self, person: Person) -> Path:
+        """Make an empty workspace, and settings in which it is the default."""
+        marker = person.write("ws/.__experimaestro__", "")
+        person.settle(f"workspaces: [{{id: here, path: {marker.parent}}}]")
+        return marker.parent
+
+    def test_version(self, beside: Person) -> None:
+        """A command of the real one is run by it."""
+        done = beside.run("version")
+        assert (done.status, done.stdout) == (0, "2.7.0\n")
+
+    def test_jobs_list(self, beside: Person) -> None:
+        """A group of the real one, with the settings that both read."""
+        self.workspace(beside)
+        done = beside.run("jobs", "list")
+        assert (done.status, done.stdout) == (0, "No jobs found.\n")
+        assert "workspace here" in done.stderr
+
+    def test_workspaces_list_is_ours(self, beside: Person) -> None:
+        """A command that both have is ours."""
+        path = self.workspace(beside)
+        assert beside.run("workspaces", "list").stdout == f"here  default  {path}\n"
+
+    def test_command_of_a_group_that_both_have(self, beside: Person) -> None:
+        """Within a group of ours, a command of the real one gets the group's options too."""
+        path = self.workspace(beside)
+        assert beside.run("experiments", "list").status == 0
+        done = beside.run("experiments", "--workdir", str(path / "no"), "list")
+        assert done.status == 1
+        assert f"{path / 'no'} is not an experimaestro working directory" in done.stdout
+
+    def test_options_of_the_root(self, beside: Person) -> None:
+        """The options that both roots have reach the real one."""
+        self.workspace(beside)
+        assert beside.run("--quiet", "jobs", "list").stderr == ""
+        done = beside.run("--debug", "--logging", "xpm.none=LOUD", "--traceback", "jobs", "list")
+        assert done.status == 0
+        assert "Unknown log level 'LOUD'" in done.stderr
+
+    def test_words_arrive_as_they_are(self, beside: Person) -> None:
+        """Spaces, empty words, options of the command and ``--`` reach the real one."""
+        self.workspace(beside)
+        done = beside.run("jobs", "list", "--filter", 'a = "b c"', "--tags")
+        assert (done.status, done.stdout) == (0, "No jobs found.\n")
+        done = beside.run("jobs", "path", "--", "--x y/")
+        assert "--x y" in done.stdout + done.stderr
+
+    def test_exit_status(self, beside: Person) -> None:
+        """The exit status is the real one's, as is what it says about mistakes."""
+        done = beside.run("jobs", "--nonsense")
+        assert done.status == 2
+        assert "python -m experimaestro jobs" in done.stderr
+
+    def test_typo_of_ours(self, beside: Person) -> None:
+        """What looks like a command of ours is said before the real one is asked."""
+        done = beside.run("workspaces", "migrat")
+        assert done.status == 2
+        first = done.stderr.splitlines()[0]
+        assert first == (
+            'experimaestro: there is no command "workspaces migrat" of ours; did you mean "migrate"?'
+        )
+
+    def test_settings_that_the_real_one_does_not_read(self, beside: Person) -> None:
+        """Naming another settings file is an error, since the real one would not read it."""
+        other = beside.write("other.yaml", "workspaces: []")
+        done = beside.run("--settings", str(other), "version")
+        assert done.status == 2
+        assert str(beside.settings) in done.error
+        done = beside.run("version", XPM_REMOTE_SETTINGS=str(other))
+        assert (done.status, done.stdout) == (0, "2.7.0\n")
+        assert done.error.startswith('warning: "version" is run by experimaestro itself')
+
+    def test_settings_that_are_the_same(self, beside: Person) -> None:
+        """Another name of the same settings file is no other file."""
+        self.workspace(beside)
+        link = beside.home / "link.yaml"
+        link.symlink_to(beside.settings)
+        assert beside.run("--settings", str(link), "--quiet", "jobs", "list").status == 0
+
+    def test_current_directory_is_not_on_the_path(self, beside: Person) -> None:
+        """What lies around where one works is not taken for a module, as with the real one's own script."""
+        beside.write("yaml.py", "raise SystemExit('yaml.py was imported')")
+        done = beside.run("version")
+        assert (done.status, done.stdout, done.stderr) == (0, "2.7.0\n", "")
+
+    @contextmanager
+    def server(self, person: Person) -> Iterator[subprocess.Popen[str]]:
+        """Start the real server through us, as another machine does over SSH, until it has answered."""
+        path = self.workspace(person)
+        words = ("--quiet", "experiments", "--workdir", str(path), "monitor-server")
+        with person.start(*words) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            try:
+                process.stdin.write(ASK)
+                process.stdin.flush()
+                assert json.loads(process.stdout.readline())["result"]["workspace_path"]
+                yield process
+            finally:
+                process.kill()
+
+    def test_sigint(self, beside: Person) -> None:
+        """SIGINT reaches the real server, which says goodbye and ends with its own status."""
+        with self.server(beside) as process:
+            process.send_signal(signal.SIGINT)
+            said, _ = process.communicate(timeout=END_LIMIT)
+            assert "notification.shutdown" in said
+            assert process.returncode == 0
+
+    def test_sigterm(self, beside: Person) -> None:
+        """SIGTERM ends the real server, and whoever waits sees that it was the signal."""
+        with self.server(beside) as process:
+            process.terminate()
+            assert process.wait(END_LIMIT) == -signal.SIGTERM
+
+    def test_end_of_input(self, beside: Person) -> None:
+        """The end of stdin reaches the real server."""
+        with self.server(beside) as process:
+            assert process.stdin is not None
+            process.stdin.close()
+            assert process.wait(END_LIMIT) == 0
+
+    def test_one_process(self, beside: Person) -> None:
+        """We are gone once the real one runs: nothing of us stays in between."""
+        with self.server(beside) as process:
+            command = Path(f"/proc/{process.pid}/cmdline")
+            words = wait_until(command.read_bytes, READY_LIMIT, "its command line").split(b"\0")
+            assert b"monitor-server" in words
+            assert b"experimaestro" in words
+            assert str(beside.venv / "bin" / "experimaestro").encode() not in words
+
+
+class TestMissing:
+    """Without the real experimaestro."""
+
+    @pytest.mark.parametrize(
+        ("words", "name"),
+        [
+            (("jobs", "list"), "jobs"),
+            (("version",), "version"),
+            (("experiments", "list"), "experiments list"),
+            (("experiments", "--workdir", "/w", "monitor"), "experiments monitor"),
+            (("run-experiment", "x.yaml"), "run-experiment"),
+        ],
+    )
+    def test_real_commands(self, alone: Person, words: tuple[str, ...], name: str) -> None:
+        """One line says which command needs experimaestro, and how to install it."""
+        done = alone.run(*words)
+        assert (done.status, done.stdout) == (6, "")
+        assert f'"{name}" needs experimaestro itself, which is not installed here' in done.error
+        assert "pip install experimaestro" in done.error
+
+    def test_directory_of_that_name(self, alone: Person) -> None:
+        """A directory that is called experimaestro is not the package."""
+        alone.write("experimaestro/notes.txt", "")
+        done = alone.run_python("-m", "xpm_remote", "jobs", "list")
+        assert done.status == 6
+
+    @pytest.mark.parametrize(
+        ("words", "meant"),
+        [
+            (("workspace", "list"), "workspaces"),
+            (("workspaces", "lsit"), "list"),
+            (("experiments", "ssh-monitr"), "ssh-monitor"),
+        ],
+    )
+    def test_typo_of_ours(self, alone: Person, words: tuple[str, ...], meant: str) -> None:
+        """A mistyped command of ours is an error that proposes the right one."""
+        done = alone.run(*words)
+        assert done.status == 2
+        assert done.error.endswith(f'did you mean "{meant}"?')
+
+    def test_unknown_command(self, alone: Person) -> None:
+        """A command that nobody knows may be one of a newer experimaestro."""
+        done = alone.run("frobnicate")
+        assert done.status == 2
+        assert 'no command "frobnicate"' in done.error
+        assert "pip install experimaestro" in done.error

@@ -1,0 +1,146 @@
+"""The root of the command tree: help, version, and what is imported for them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import click
+import pytest
+
+from tests.cli.people import PROGRAMS, Person
+from xpm_remote import __version__
+from xpm_remote.cli import ssh_monitor
+from xpm_remote.cli.lazy import load
+from xpm_remote.cli.main import root
+from xpm_remote.cli.tree import CommandTree
+from xpm_remote.rpc.client import REQUEST_TIMEOUT
+from xpm_remote.session.session import RECONCILE_INTERVAL
+
+HEAVY = {"asyncssh", "rich", "textual", "experimaestro"}
+BROKEN = "workspaces: [{id: 1"
+
+
+def ways(group: CommandTree, *above: str) -> Iterator[tuple[str, ...]]:
+    """Give the words that lead to each group and command of ours, the root first."""
+    yield above
+    for name, place in group._lazy.items():
+        command = load(place)
+        if isinstance(command, CommandTree):
+            yield from ways(command, *above, name)
+        else:
+            yield (*above, name)
+
+
+def find(way: tuple[str, ...]) -> click.Command:
+    """Give the command at the end of a way."""
+    found: click.Command = root
+    for name in way:
+        assert isinstance(found, CommandTree)
+        found = load(found._lazy[name])
+    return found
+
+
+EVERY = list(ways(root))
+
+
+def imported(said: str) -> set[str]:
+    """Give the top-level packages that ``-X importtime`` lists."""
+    return {line.rpartition("|")[2].strip().partition(".")[0] for line in said.splitlines()}
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_version_alone(alone: Person, program: str) -> None:
+    """The version is ours where experimaestro is not installed."""
+    done = alone.run("--version", program=program)
+    assert (done.status, done.stdout, done.stderr) == (0, f"xpm-remote {__version__}\n", "")
+
+
+def test_version_beside(beside: Person) -> None:
+    """Where the real experimaestro is installed, its version follows."""
+    done = beside.run("--version")
+    assert done.stdout.splitlines() == [f"xpm-remote {__version__}", "experimaestro 2.7.0"]
+
+
+@pytest.mark.parametrize("way", EVERY, ids=" ".join)
+def test_help_needs_no_settings(alone: Person, way: tuple[str, ...]) -> None:
+    """Help is there without settings, imports neither the SSH library nor what draws, and shows an example."""
+    code = "from xpm_remote.cli.main import run; run()"
+    done = alone.run_python("-X", "importtime", "-c", code, *way, "--help")
+    assert done.status == 0
+    assert not imported(done.stderr) & HEAVY
+    assert "click" in imported(done.stderr)
+    assert re.search(r"^  Examples?: experimaestro ", done.stdout, re.MULTILINE)
+
+
+def test_help_with_broken_settings(beside: Person) -> None:
+    """Help is there when the settings are broken, and when the real experimaestro is asked for its commands."""
+    beside.settle(BROKEN)
+    for way in ((), ("experiments",), ("workspaces",)):
+        done = beside.run(*way, "--help")
+        assert (done.status, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("way", EVERY[1:], ids=" ".join)
+def test_lists_say_what_the_commands_say(way: tuple[str, ...]) -> None:
+    """What a list says of a command, without importing it, is the first line of its own help."""
+    group = find(way[:-1])
+    assert isinstance(group, CommandTree)
+    assert group._abouts[way[-1]] == (find(way).help or "").partition("\n")[0]
+
+
+def test_help_lists_both_kinds(beside: Person) -> None:
+    """With the real experimaestro there, its commands stand under a heading of their own, each once."""
+    text = beside.run("--help").stdout
+    ours, theirs = text.split("\nCommands of experimaestro 2.7.0, which runs them:\n")
+    assert re.search(r"^  workspaces +Look at", ours, re.MULTILINE)
+    assert re.search(r"^  run-experiment +Run an", ours, re.MULTILINE)
+    assert re.search(r"^  jobs +\w", theirs, re.MULTILINE)
+    assert not re.search(r"^  (workspaces|run-experiment|experiments) ", theirs, re.MULTILINE)
+
+
+def test_help_of_a_group_lists_both_kinds(beside: Person) -> None:
+    """A group lists the commands that experimaestro has in it, too."""
+    text = beside.run("experiments", "--help").stdout
+    ours, theirs = text.split("\nCommands of experimaestro 2.7.0, which runs them:\n")
+    assert re.search(r"^  ssh-monitor ", ours, re.MULTILINE)
+    assert re.search(r"^  history-prune ", theirs, re.MULTILINE)
+    assert not re.search(r"^  ssh-monitor ", theirs, re.MULTILINE)
+
+
+def test_help_alone_says_what_is_missing(alone: Person) -> None:
+    """Without the real experimaestro, the help says which commands it would bring, and how."""
+    text = " ".join(alone.run("--help").stdout.split())
+    assert "With experimaestro installed here (pip install experimaestro), also:" in text
+    assert "jobs" in text
+
+
+def test_real_one_that_does_not_answer(beside: Person) -> None:
+    """When the real experimaestro cannot even show its help, the commands that it is known to have are listed."""
+    # A module that python reads at its start keeps the real one from starting, and not us.
+    stop = "import sys\nif 'experimaestro' in sys.orig_argv: raise SystemExit(1)\n"
+    beside.write("stop/sitecustomize.py", stop)
+    done = beside.run("experiments", "--help", PYTHONPATH=str(beside.home / "stop"))
+    assert done.status == 0
+    assert re.search(r"^  history-prune$", done.stdout.replace(" \n", "\n"), re.MULTILINE)
+
+
+def test_python_m(alone: Person) -> None:
+    """``python -m xpm_remote`` is the same command."""
+    done = alone.run_python("-m", "xpm_remote", "workspaces", "show", "x")
+    assert done.status == 4
+    assert done.error.startswith("xpm-remote: no workspace")
+
+
+def test_quiet(alone: Person) -> None:
+    """``--quiet`` leaves out warnings, and never errors."""
+    alone.settle("workspaces: [{id: w, path: /w, colour: red}]")
+    assert 'unknown key "colour"' in alone.run("workspaces", "list").error
+    assert alone.run("--quiet", "workspaces", "list").stderr == ""
+    assert alone.run("--quiet", "workspaces", "show", "x").error.startswith("experimaestro: no ")
+
+
+def test_defaults_are_those_of_the_monitor() -> None:
+    """The defaults that the help shows without importing the monitor are the monitor's own."""
+    assert ssh_monitor.REQUEST_TIMEOUT == REQUEST_TIMEOUT
+    assert ssh_monitor.RECONCILE_INTERVAL == RECONCILE_INTERVAL

@@ -1,0 +1,260 @@
+"""``workspaces list``, ``show`` and ``which``: what the settings mean, before anything is done by them."""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+import pexpect
+import pytest
+
+from tests.cli.people import Person
+
+SETTINGS = """\
+env: {JAVA_HOME: "${env:ROOT}/java", LEVEL: all}
+history: {max_done: 9}
+workspaces:
+  - id: cluster
+    path: /remote/experiments
+    ssh:
+      host: user@cluster
+      shell_init: "module load python"
+      options: -p 2222
+  - id: neuralir
+    path: ~/experiments/xpmir
+    env: {LEVEL: own}
+    triggers: ["neuralir-*", "ir-?"]
+    folders: [{path: /slow/backup, mode: backup}]
+  - id: other
+    path: ${env:ROOT}/other
+    triggers: ["*-other"]
+    max_retries: 5
+"""
+SCREEN_LIMIT = 30
+"""Seconds for a command to end on a loaded machine."""
+
+
+@pytest.fixture
+def person(alone: Person) -> Person:
+    """Somebody with these settings; ROOT is to be given."""
+    alone.settle(SETTINGS)
+    return alone
+
+
+class TestList:
+    """``workspaces list``."""
+
+    def test_text(self, person: Person) -> None:
+        """Each workspace is a line, in file order; the default is the first local one."""
+        done = person.run("workspaces", "list", ROOT="/r")
+        assert (done.status, done.stderr) == (0, "")
+        assert [line.split() for line in done.stdout.splitlines()] == [
+            ["cluster", "remote", "user@cluster:/remote/experiments"],
+            ["neuralir", "default", f"{person.home}/experiments/xpmir"],
+            ["other", "local", "/r/other"],
+        ]
+
+    def test_verbose(self, person: Person) -> None:
+        """A verbose list has what stands in the file for each workspace, and no defaults."""
+        lines = person.run("workspaces", "list", "-v", ROOT="/r").stdout.splitlines()
+        start = next(index for index, line in enumerate(lines) if line.startswith("other"))
+        assert [line.split() for line in lines[start + 1 :]] == [
+            ["max_retries", "5"],
+            ["triggers", "*-other"],
+            ["env.JAVA_HOME", "/r/java"],
+            ["env.LEVEL", "all"],
+            ["history.max_done", "9"],
+        ]
+        assert any(line.split() == ["folders[0]", "backup", "/slow/backup"] for line in lines)
+
+    def test_json(self, person: Person) -> None:
+        """The document has each workspace with all its values."""
+        document = person.run("workspaces", "list", "--format", "json", ROOT="/r").document
+        assert document["schema"] == "xpm-remote/workspaces/1"
+        assert document["settings"] == str(person.settings)
+        cluster, neuralir, other = document["workspaces"]
+        assert (cluster["remote"], cluster["default"]) == (True, False)
+        assert cluster["ssh"]["options"] == ["-p 2222"]
+        assert (neuralir["remote"], neuralir["default"], neuralir["ssh"]) == (False, True, None)
+        assert neuralir["folders"] == [{"path": "/slow/backup", "mode": "backup"}]
+        assert (other["path"], other["max_retries"]) == ("/r/other", 5)
+        assert other["history"] == {"max_done": 9, "max_failed": 1}
+
+    def test_no_settings(self, alone: Person) -> None:
+        """Without settings there is nothing to list, which is no error."""
+        done = alone.run("workspaces", "list")
+        assert (done.status, done.stdout) == (0, "")
+        assert done.error == f"there are no workspaces in {alone.settings}"
+        assert alone.run("workspaces", "list", "--format", "json").document["workspaces"] == []
+
+    def test_broken_settings(self, alone: Person) -> None:
+        """Every error of the settings is a line with its place."""
+        file = alone.settle("workspaces:\n  - id: a\n  - path: /b\n")
+        done = alone.run("workspaces", "list")
+        assert (done.status, done.stdout) == (3, "")
+        assert done.stderr.splitlines() == [
+            f"experimaestro: {file}:2:5: workspaces[0].path: is missing",
+            f"experimaestro: {file}:3:5: workspaces[1].id: is missing",
+        ]
+
+    def test_hostile_text(self, alone: Person) -> None:
+        """What a terminal would obey is shown and not sent to it."""
+        alone.settle('workspaces: [{id: w, path: "/\\e[2J", env: {A: "a\\nb"}}]'.replace("\\e", ""))
+        done = alone.run("workspaces", "list", "-v")
+        assert "\x1b" not in done.stdout
+        assert r"a\nb" in done.stdout
+
+
+class TestShow:
+    """``workspaces show``."""
+
+    def rows(self, text: str) -> dict[str, tuple[str, str]]:
+        """Give source and value of each key."""
+        cells = [re.split(r"  +", line, maxsplit=2) for line in text.splitlines()[2:]]
+        return {row[0]: (row[1], row[2]) for row in cells if len(row) == 3}
+
+    def test_local(self, person: Person) -> None:
+        """Each value has its line in the file, with the variables in it, or is a default."""
+        done = person.run("workspaces", "show", "neuralir", ROOT="/r")
+        assert (done.status, done.stderr) == (0, "")
+        head = done.stdout.splitlines()[0]
+        assert head == f"workspace neuralir (local, the default) in {person.settings}"
+        assert self.rows(done.stdout) == {
+            "id": ("settings.yaml:10", "neuralir"),
+            "path": ("settings.yaml:11", f"{person.home}/experiments/xpmir"),
+            "max_retries": ("default", "3"),
+            "lock_mode": ("default", "inherit"),
+            "triggers": ("settings.yaml:13", "neuralir-*, ir-?"),
+            "env.JAVA_HOME": ("settings.yaml:1 $ROOT", "/r/java"),
+            "env.LEVEL": ("settings.yaml:12", "own"),
+            "folders[0]": ("settings.yaml:14", "backup /slow/backup"),
+            "history.max_done": ("settings.yaml:2", "9"),
+            "history.max_failed": ("default", "1"),
+        }
+
+    def test_remote(self, person: Person) -> None:
+        """A remote workspace also has the connection and the remote command; nothing is connected to."""
+        done = person.run("workspaces", "show", "cluster", ROOT="/r")
+        assert (done.status, done.stderr) == (0, "")
+        assert self.rows(done.stdout)["ssh.options"] == ("settings.yaml:9", "-p 2222")
+        facts = dict(re.findall(r"^(\w[\w ]*?)  +(.*)$", done.stdout, re.MULTILINE))
+        assert (facts["host"], facts["port"], facts["user"]) == ("cluster", "2222", "user")
+        server = shlex.split(facts["server"])
+        assert server[-2:] == ["/remote/experiments", "monitor-server"]
+        assert "module load python" in facts["command"]
+
+    def test_json_is_the_same(self, person: Person) -> None:
+        """The document has values, places, connection and command."""
+        show = ("workspaces", "show", "cluster", "--format", "json")
+        document = person.run(*show, ROOT="/r").document
+        assert document["schema"] == "xpm-remote/workspace/1"
+        assert (document["id"], document["remote"], document["default"]) == ("cluster", True, False)
+        values = {value.pop("key"): value for value in document["values"]}
+        assert values["env.JAVA_HOME"] == {
+            "value": "/r/java",
+            "position": {"line": 1, "column": 18},
+            "variables": ["ROOT"],
+        }
+        assert values["ssh.uv_offline"] == {"value": False, "position": None, "variables": []}
+        assert document["connection"]["port"] == 2222
+        assert document["connection"]["command"].endswith("monitor-server'")
+
+    def test_json_of_a_local_one(self, person: Person) -> None:
+        """A local workspace has no connection."""
+        show = ("workspaces", "show", "other", "--format", "json")
+        assert person.run(*show, ROOT="/r").document["connection"] is None
+
+    def test_unknown(self, person: Person) -> None:
+        """An id that is not there is an error that proposes one."""
+        done = person.run("workspaces", "show", "nerualir", ROOT="/r")
+        assert (done.status, done.stdout) == (4, "")
+        assert 'did you mean "neuralir"?' in done.error
+
+    def test_ssh_option_that_cannot_be_used(self, alone: Person) -> None:
+        """What the settings say is shown although no connection can be made of it."""
+        alone.settle("workspaces: [{id: w, path: /w, ssh: {host: h, options: -L 1:h:2}}]")
+        done = alone.run("workspaces", "show", "w")
+        assert done.status == 5
+        assert self.rows(done.stdout)["ssh.host"][1] == "h"
+        assert "-L" in done.error
+
+    def test_terminal(self, person: Person) -> None:
+        """On a terminal a long value goes on below its column, and no word is torn."""
+        person.settle(f"workspaces: [{{id: w, path: /w, triggers: {['word' * 5] * 5}}}]")
+        child = pexpect.spawn(
+            str(person.venv / "bin" / "experimaestro"),
+            ["workspaces", "show", "w"],
+            cwd=str(person.home),
+            env={**person.environment(), "TERM": "xterm"},
+            dimensions=(24, 80),
+            encoding="utf-8",
+            timeout=SCREEN_LIMIT,
+        )
+        child.expect(pexpect.EOF)
+        child.close()
+        lines = (child.before or "").splitlines()[2:]  # a path is never torn, however long
+        assert max(map(len, lines)) <= 80
+        assert sum(line.count("word" * 5) for line in lines) == 5
+        assert any(line.startswith(" " * 26 + "word") for line in lines)
+
+
+class TestWhich:
+    """``workspaces which``."""
+
+    @pytest.mark.parametrize(
+        ("words", "chosen", "rule"),
+        [
+            (("neuralir-1",), "neuralir", "trigger"),
+            (("neuralir-other",), "neuralir", "trigger"),
+            (("an-other",), "other", "trigger"),
+            (("nothing",), "neuralir", "default"),
+            (("NEURALIR-1",), "neuralir", "default"),
+            (("an-other", "--workspace", "cluster"), "cluster", "workspace"),
+            (("an-other", "--workdir", "/there"), "", "workdir"),
+            (("an-other", "--workspace", "neuralir", "--workdir", "/d"), "neuralir", "workspace"),
+            (("an-other", "--workspace", "", "--workdir", ""), "other", "trigger"),
+        ],
+    )
+    def test_rules(self, person: Person, words: tuple[str, ...], chosen: str, rule: str) -> None:
+        """The document names the workspace and the rule that chose it."""
+        which = ("workspaces", "which", *words, "--format", "json")
+        document = person.run(*which, ROOT="/r").document
+        assert document["schema"] == "xpm-remote/selection/1"
+        assert document["experiment"] == words[0]
+        assert (document["workspace"]["id"], document["rule"]) == (chosen, rule)
+
+    def test_text(self, person: Person) -> None:
+        """The text says which, where, and why."""
+        done = person.run("workspaces", "which", "ir-7", ROOT="/r")
+        assert (done.status, done.stderr) == (0, "")
+        assert done.stdout.splitlines() == [
+            "workspace  neuralir",
+            f"path       {person.home}/experiments/xpmir",
+            'because    the experiment "ir-7" matches its trigger "ir-?"',
+        ]
+
+    @pytest.mark.parametrize(
+        ("words", "path"),
+        [
+            (("--workdir", "here"), "{home}/here"),
+            (("--workdir=~/there",), "{home}/there"),
+            (("--workspace", "cluster", "--workdir", "~/there"), "user@cluster:~/there"),
+        ],
+    )
+    def test_directory(self, person: Person, words: tuple[str, ...], path: str) -> None:
+        """A directory starts at the current one, and at the remote home for a remote workspace."""
+        done = person.run("workspaces", "which", "x", *words, ROOT="/r")
+        assert f"path       {path.format(home=person.home)}\n" in done.stdout
+
+    def test_directory_of_nobody(self, person: Person) -> None:
+        """A home directory of a user who does not exist is an error."""
+        done = person.run("workspaces", "which", "x", "--workdir=~nobody-here/x", ROOT="/r")
+        assert done.status == 2
+        assert "nobody-here" in done.error
+
+    def test_nothing_to_choose_from(self, alone: Person) -> None:
+        """Without a local workspace there is no default."""
+        alone.settle("workspaces: [{id: far, path: /far, ssh: {host: h}}]")
+        done = alone.run("workspaces", "which", "x")
+        assert (done.status, done.stdout) == (4, "")
+        assert "only remote workspaces" in done.error

@@ -1,0 +1,107 @@
+"""The real experimaestro, installed beside us: run as a program of its own, never imported.
+
+Our script ``experimaestro`` may shadow its script; ``python -m experimaestro`` is always the real one.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from typing import NoReturn
+
+from xpm_remote.errors import MissingPeerError
+from xpm_remote.settings.problems import quoted
+
+PEER = "experimaestro"
+INSTALL = f"pip install {PEER}"
+
+HELP_LIMIT = 10.0
+"""Seconds for its help: it imports for half a second, and for several from a network disk that nobody read yet."""
+
+# A script does not have the current directory on its path either, where any experiment.py or yaml.py may lie.
+_SAFE_PATH = ("-P",) if sys.version_info >= (3, 11) else ()
+
+_COMMAND = re.compile(r" {2}(\S+)(?: +(\S.*))?")
+_CONTINUED = re.compile(r" {3,}(\S.*)")
+
+
+def is_installed() -> bool:
+    """Whether the real experimaestro is installed where we are."""
+    spec = importlib.util.find_spec(PEER)
+    # A directory that merely has the name counts as a package too, but one without a file.
+    return spec is not None and spec.origin is not None
+
+
+def installed_version() -> str | None:
+    """Give the version of the experimaestro that is installed where we are; None when there is none."""
+    try:
+        return importlib.metadata.version(PEER) if is_installed() else None
+    except importlib.metadata.PackageNotFoundError:
+        return "of unknown version"
+
+
+def require_installed(command: str) -> None:
+    """Check that a command of experimaestro's own can be run.
+
+    Raises:
+        MissingPeerError: It is not installed here.
+    """
+    if not is_installed():
+        what = f"{quoted(command)} needs experimaestro itself, which is not installed here"
+        raise MissingPeerError(what, f"{INSTALL} (into {sys.prefix})")
+
+
+def peer_command(arguments: Sequence[str]) -> list[str]:
+    """Give the command line that runs the real experimaestro."""
+    return [sys.executable, *_SAFE_PATH, "-m", PEER, *arguments]
+
+
+def hand_over(arguments: Sequence[str], environ: Mapping[str, str]) -> NoReturn:
+    """Become the real experimaestro: its exit status is ours, and so are the signals that we get."""
+    command = peer_command(arguments)
+    os.execve(command[0], command, environ)  # noqa: S606 - without a shell is what is wanted
+
+
+def ask_commands(groups: Sequence[str]) -> dict[str, str]:
+    """Ask the real experimaestro which commands a group of it has; empty when it does not say.
+
+    Args:
+        groups: The way to the group; empty for the root.
+
+    Returns:
+        What each command is for, by name.
+    """
+    try:
+        done = subprocess.run(  # noqa: S603 - our own interpreter, and words of ours
+            peer_command([*groups, "--help"]),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=HELP_LIMIT,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return {}
+    return parse_commands(done.stdout)
+
+
+def parse_commands(text: str) -> dict[str, str]:
+    """Read the commands, and what each is for, out of the text of a ``--help``."""
+    found: dict[str, str] = {}
+    name = ""
+    _, _, listing = text.partition("\nCommands:\n")
+    for line in listing.splitlines():
+        if command := _COMMAND.fullmatch(line):
+            name = command[1]
+            found[name] = command[2] or ""
+        elif name and (more := _CONTINUED.fullmatch(line)):
+            found[name] = f"{found[name]} {more[1]}".strip()
+        else:
+            break
+    return found
