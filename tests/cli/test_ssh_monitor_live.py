@@ -233,6 +233,24 @@ class TestReconnecting:
         times = [event["time"] for event in recovered]
         assert times == sorted(times)
 
+    @pytest.mark.parametrize("direction", ["to_server", "to_client", "both"])
+    def test_a_silent_link_is_noticed(
+        self, server: Server, commands: Commands, real_workspace: RealWorkspace, direction: str
+    ) -> None:
+        """A link that stays open and carries nothing, in one direction or both, is given up."""
+        with Proxy(server.host, server.port) as proxy:
+            flag, options, *rest = self.through(proxy, server, server.experimaestro)
+            keepalive = " -o ServerAliveInterval=1 -o ServerAliveCountMax=2"
+            limits = ("--request-timeout", "2", "--polling-interval", "1")
+            given = (flag, options + keepalive, *rest, *limits)
+            with commands.events(server.host, real_workspace.path, *given) as events:
+                events.wait_live()
+                proxy.stall(to_server=direction != "to_client", to_client=direction != "to_server")
+                waiting = next(event for event in events if event["event"] == "link")
+                assert waiting["phase"] == "waiting"
+                proxy.restore()
+                assert events.wait_live()["digest"]["away"] > 0
+
     def test_fatal_causes_end_it(self, server: Server, commands: Commands) -> None:
         """When the workspace is gone after the gap, the monitor ends with the error that says so."""
         path = server.write("alice", "vanishing/.__experimaestro__", "").rpartition("/")[0]

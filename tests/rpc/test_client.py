@@ -51,6 +51,10 @@ class HandTransport:
         lines = (json.dumps({"jsonrpc": "2.0", **message}) for message in messages)
         self._arrived.put_nowait("".join(f"{line}\n" for line in lines).encode())
 
+    def put(self, data: bytes) -> None:
+        """Let bytes arrive."""
+        self._arrived.put_nowait(data)
+
     def end(self, status: int | None = None, stderr: str = "", lost: str | None = None) -> None:
         """Let the process end."""
         self.exit = RemoteExit(status, stderr, lost)
@@ -176,20 +180,40 @@ async def test_an_end_before_any_answer_is_a_failed_start(
 
 
 async def test_silence_is_bounded(transport: HandTransport) -> None:
-    """A call fails after so many seconds of silence; a server that still says something is waited for."""
+    """A call fails after so many seconds without any part of an answer, though announcements come."""
     client = RpcClient(
         transport,  # type: ignore[arg-type]
         command="xpm",
-        listener=lambda _: transport.answer({"id": 1, "result": 5}),
+        listener=lambda _: None,
         timeout=0.2,
     )
-    (task,) = await start(client, "slow")
-    await asyncio.sleep(0.15)  # the time that passes is what is tested
-    transport.answer({"method": "still here"})
-    assert bytes(await task) == b"5"
-    with pytest.raises(RemoteTimeoutError, match=r"silent for 0.2 s.*never"):
-        await client.call("never")
+    announcing = asyncio.create_task(_announce(transport))
+    with pytest.raises(RemoteTimeoutError, match=r"not answered for 0.2 s.*never"):
+        await asyncio.wait_for(client.call("never"), PATIENCE)
+    announcing.cancel()
     await client.aclose()
+
+
+async def test_a_long_answer_is_waited_for(transport: HandTransport) -> None:
+    """While parts of an answer come, however slowly, the call goes on."""
+    client = RpcClient(
+        transport,  # type: ignore[arg-type]
+        command="xpm",
+        listener=lambda _: None,
+        timeout=0.2,
+    )
+    (task,) = await start(client, "long")
+    for part in (b'{"jsonrpc":', b'"2.0","id":1,', b'"result":[1,', b"2]}\n"):
+        await asyncio.sleep(0.12)  # the time that passes is what is tested
+        transport.put(part)
+    assert bytes(await task) == b"[1,2]"
+    await client.aclose()
+
+
+async def _announce(transport: HandTransport) -> None:
+    while True:
+        transport.answer({"method": "something happened"})
+        await asyncio.sleep(0.02)
 
 
 async def test_a_failing_listener_is_survived(

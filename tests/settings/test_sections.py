@@ -42,7 +42,7 @@ def test_everything() -> None:
               options: [-p, 2222, -4, "-o ProxyJump=gate"]
         """
     )
-    assert [each.key for each in settings.warnings] == ["workspaces[0].ssh.options"]
+    assert settings.warnings == ()
     assert settings.server == ServerSettings(
         port=12345, host="192.168.1.1", autohost="fqdn", token="2134inmd8132323"
     )
@@ -227,20 +227,6 @@ def test_ssh_options(options: str, expected: tuple[str, ...]) -> None:
     ).ssh
     assert ssh is not None
     assert ssh.options == expected
-
-
-@pytest.mark.parametrize(
-    ("options", "warned"),
-    [("-p 2222", True), ("[-p, 2222]", True), ('["-p 2222"]', False), ("[]", False), ("", False)],
-)
-def test_ssh_options_that_experimaestro_refuses(options: str, warned: bool) -> None:
-    """The file is shared with experimaestro, so a spelling that only we understand gets a warning."""
-    settings = read(
-        f"workspaces:\n- id: a\n  path: /a\n  ssh:\n    host: h\n    options: {options}\n"
-    )
-    found = [problem for problem in settings.warnings if problem.key.endswith("options")]
-    assert bool(found) is warned
-    assert all("only a list of texts: [" in problem.what for problem in found)
 
 
 @pytest.mark.parametrize(

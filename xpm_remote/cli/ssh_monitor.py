@@ -99,7 +99,7 @@ DRY_RUN = "xpm_remote.cli.show_dry_run:show_dry_run"
     default=REQUEST_TIMEOUT,
     show_default=True,
     metavar="S",
-    help="Seconds of silence of the remote server after which a request has failed.",
+    help="Seconds without an answer of the remote server after which a request has failed.",
 )
 @click.option(
     "--polling-interval",

@@ -23,7 +23,7 @@ from xpm_remote.rpc.protocol import ErrorResponse, JsonRpc, Message, Notificatio
 log = logging.getLogger(__name__)
 
 REQUEST_TIMEOUT = 60.0
-"""Seconds without a single byte from the server after which a request has failed; it may well be busy longer."""
+"""Seconds without any part of an answer after which a request has failed; all answers may well take longer."""
 
 Listener = Callable[[Notification], None]
 
@@ -35,7 +35,7 @@ class RpcClient:
         transport: The server's stdio.
         command: What was run there, for error messages.
         listener: Is given each notification, in order, from the reader's task.
-        timeout: Seconds of silence after which a pending call fails.
+        timeout: Seconds without any part of an answer after which a pending call fails.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class RpcClient:
                     return answer.result()
                 if max(sent, self._heard) + self._timeout <= loop.time():
                     raise RemoteTimeoutError(
-                        f"the remote server has been silent for {self._timeout:g} s"
+                        f"the remote server has not answered for {self._timeout:g} s"
                         f" while it was asked {method}",
                         "raise --request-timeout, or look at the load of the host",
                     )
@@ -105,8 +105,11 @@ class RpcClient:
         loop = asyncio.get_running_loop()
         try:
             while data := await self._transport.receive():
-                self._heard = loop.time()
-                for message in self._rpc.receive(data):
+                messages = self._rpc.receive(data)
+                # Announcements go on where our questions do not arrive any more: only answers count, or parts of one.
+                if self._rpc.is_within_message or not all(map(_is_announcement, messages)):
+                    self._heard = loop.time()
+                for message in messages:
                     self._take(message)
         finally:
             self._finish(self._end_error())
@@ -147,3 +150,7 @@ class RpcClient:
             f"the remote server ended {how}{': ' + said if said else ''}",
             "look at the host's log of it",
         )
+
+
+def _is_announcement(message: Message) -> bool:
+    return isinstance(message, Notification)

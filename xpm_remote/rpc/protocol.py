@@ -90,6 +90,11 @@ class JsonRpc:
         self._encoder = msgspec.json.Encoder()
         self._decoder = msgspec.json.Decoder(_Envelope)
 
+    @property
+    def is_within_message(self) -> bool:
+        """Whether a line has begun to arrive and has not ended."""
+        return bool(self._partial)
+
     def request(self, method: str, params: dict[str, Any] | None = None) -> tuple[int, bytes]:
         """Make a request; give its id and its bytes."""
         request_id = self._next_id

@@ -28,7 +28,7 @@ class Monitor:
 
     Args:
         target: The workspace.
-        timeout: Seconds of silence after which a request has failed.
+        timeout: Seconds without an answer after which a request has failed.
         interval: Seconds between two reconciliations.
     """
 

@@ -34,7 +34,7 @@ class Session:
         store: What is kept true.
         publish: Is told of everything that changed.
         enter: Is told of each phase that is reached.
-        timeout: Seconds of silence after which a request has failed.
+        timeout: Seconds without an answer after which a request has failed.
         prompter: Who answers what the host asks; None: the person at the terminal.
     """
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import yaml
 
-from xpm_remote.settings.document import short_tag
 from xpm_remote.settings.keys import SSH, Key, Kind, Section
 from xpm_remote.settings.problems import quoted
 from xpm_remote.settings.reading import Reading, is_null
@@ -113,16 +112,10 @@ def _read_options(reading: Reading, at: str, node: yaml.Node) -> tuple[str, ...]
     """SSH options as people write them: a list with numbers in it, one text, or one text a line."""
     if isinstance(node, yaml.ScalarNode):
         options = (read_spelling(reading, at, node) or "").splitlines()
-        as_peer_wants = False
     else:
         items = _items(reading, at, node, Kind.OPTIONS.value)
         options = [read_spelling(reading, item_at, item) or "" for item_at, item in items]
-        as_peer_wants = all(short_tag(item) == "str" for _, item in items)
-    given = tuple(option.strip() for option in options if option.strip())
-    if given and not as_peer_wants:
-        listed = ", ".join(map(quoted, given))
-        reading.warn(at, f"experimaestro itself takes only a list of texts: [{listed}]", node)
-    return given
+    return tuple(option.strip() for option in options if option.strip())
 
 
 def _read_env(reading: Reading, at: str, node: yaml.Node) -> dict[str, str]:
