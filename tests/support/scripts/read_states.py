@@ -2,7 +2,7 @@
 """Say what the files of a workspace say of its jobs: an independent reading, for comparison.
 
 Usage: ``read_states.py WORKSPACE``; prints ``{EXPERIMENT: {"task/job": STATE}}`` for the current runs. The rules are
-those of FACTS.md, 1.10: markers over status.json, live events over both, and the further of what the job
+as experimaestro writes them: markers over status.json, live events over both, and the further of what the job
 and what the scheduler says. Standard library only; shares no code with what it is compared with.
 """
 
