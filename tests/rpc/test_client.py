@@ -230,3 +230,14 @@ async def test_a_failing_listener_is_survived(
     assert bytes(await task) == b"1"
     assert "a listener failed on bad news" in caplog.text
     await client.aclose()
+
+
+async def test_whatever_comes_is_a_sign_of_life(
+    client: RpcClient, transport: HandTransport
+) -> None:
+    """An answer says when the server was last heard, as an announcement does."""
+    client.last_heard = 0.0
+    (task,) = await start(client, "a")
+    transport.answer({"id": transport.sent[0]["id"], "result": 1})
+    await task
+    assert client.last_heard > 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -54,6 +55,8 @@ class RpcClient:
         self._pending: dict[int, asyncio.Future[msgspec.Raw]] = {}
         self._methods: dict[int, str] = {}
         self._heard = 0.0
+        self.last_heard = time.time()
+        """When anything last came from the server, in local epoch seconds."""
         self._answered = False
         self._ended: asyncio.Future[XpmRemoteError] = asyncio.get_running_loop().create_future()
         self._reader = asyncio.create_task(self._read(), name="rpc-reader")
@@ -105,6 +108,7 @@ class RpcClient:
         loop = asyncio.get_running_loop()
         try:
             while data := await self._transport.receive():
+                self.last_heard = time.time()
                 messages = self._rpc.receive(data)
                 # Announcements go on where our questions do not arrive any more: only answers count, or parts of one.
                 if self._rpc.is_within_message or not all(map(_is_announcement, messages)):

@@ -55,8 +55,13 @@ class Session:
         self._timeout = timeout
         self._prompter = prompter
         self._sync: Sync | None = None
-        self.heard: float | None = None
+        self._client: RpcClient | None = None
         self.skew = 0.0
+
+    @property
+    def heard(self) -> float | None:
+        """When the remote side was last heard, in local epoch seconds; None before it was."""
+        return None if self._client is None else self._client.last_heard
 
     async def snapshot(self) -> None:
         """Connect, learn everything once, and end.
@@ -101,7 +106,7 @@ class Session:
             prompter=self._prompter,
         )
         self._set_clock(transport)
-        client = RpcClient(
+        client = self._client = RpcClient(
             transport,
             command=target.server_command,
             listener=self._hear,
@@ -118,13 +123,11 @@ class Session:
         return client, sync
 
     def _set_clock(self, transport: Transport) -> None:
-        self.heard = time.time()
         if transport.clock is not None:
             self._store.zone = transport.clock.zone
-            self.skew = transport.clock.epoch - self.heard
+            self.skew = transport.clock.epoch - time.time()
 
     def _hear(self, notification: Notification) -> None:
-        self.heard = time.time()
         if self._sync is None or notification.method != "notification.state_event":
             return
         try:
