@@ -23,6 +23,8 @@ PATIENCE = 5.0
 """Seconds for what should happen at once; bounds a test that hangs."""
 POLL = 0.005
 """Seconds between two looks at a condition to which no event belongs."""
+SOON = 3
+"""Reconciliations within which a change is to be found; one may have been on its way when it came."""
 NEVER = 3600.0
 """Seconds between reconciliations where a test wants none."""
 
@@ -226,6 +228,19 @@ async def test_experiments_at_rest_are_asked_for_rarely() -> None:
     async with bench.following(interval=0.01):
         await bench.until(lambda: bench.server.asked.count("experiments") >= 3)
     assert bench.server.asked.count("jobs e") == 1
+
+
+async def test_an_experiment_that_came_to_rest_is_asked_for() -> None:
+    """When a run ends, its jobs are asked for once more, though all of them seemed to have ended."""
+    bench = Bench({"a": "error"})
+    await bench.load()
+    async with bench.following(interval=0.01):
+        await bench.until(lambda: bench.server.asked.count("experiments") >= 2)
+        bench.server.asked.clear()
+        bench.server.states["a"] = "unscheduled"
+        await bench.until(lambda: ("a", "unscheduled") in bench.told)
+    assert "jobs e" in bench.server.asked
+    assert bench.server.asked.count("experiments") <= SOON
 
 
 async def test_other_announcements_lead_to_a_look_at_everything() -> None:

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
-from xpm_remote.model.changes import Change, net
+from xpm_remote.model.changes import Change, ExperimentChange, net
 from xpm_remote.model.entities import Experiment
 from xpm_remote.model.events import (
     Event,
@@ -77,7 +77,7 @@ class Sync:
 
     async def snapshot(self) -> None:
         """Ask for everything; publish the experiments as soon as they are there, then their jobs."""
-        await self._query(self._ask_experiments())
+        await self._query(self._ask_list())
         names = [each.experiment_id for each in _busiest_first(self._store.experiments)]
         await self._query(self._ask_jobs_of(names))
 
@@ -138,13 +138,13 @@ class Sync:
 
     async def _reconcile(self) -> None:
         self._forget_wishes()
-        await self._ask_experiments()
+        changed = await self._ask_experiments()
         rest = self._round % REST_ROUNDS == 0
         self._round += 1
         names = [
             each.experiment_id
             for each in self._store.experiments
-            if rest or self._is_busy(each.experiment_id)
+            if rest or each.experiment_id in changed or self._is_busy(each.experiment_id)
         ]
         await self._ask_jobs_of(names)
 
@@ -169,9 +169,15 @@ class Sync:
         counts = self._store.counts(experiment_id)
         return counts.done + counts.failed < counts.total or counts.total == 0
 
-    async def _ask_experiments(self) -> None:
+    async def _ask_experiments(self) -> set[str]:
+        """Ask for the list of experiments; give the names of those in which something differs."""
         records = await self._server.experiments()
-        self._absorb(self._store.apply_experiments(records))
+        changes = self._store.apply_experiments(records)
+        self._absorb(changes)
+        return set(_experiments_of(changes))
+
+    async def _ask_list(self) -> None:
+        await self._ask_experiments()
 
     async def _ask_jobs_of(self, names: Iterable[str]) -> None:
         await _all(self._ask_jobs(name) for name in names)
@@ -199,6 +205,14 @@ class Sync:
 
     def _replay(self) -> list[Change]:
         return [change for event in self._events for change in self._store.apply_event(event)]
+
+
+def _experiments_of(changes: Iterable[Change]) -> Iterable[str]:
+    for change in changes:
+        if isinstance(change, ExperimentChange):
+            yield change.key
+        elif change.after is not None:
+            yield from change.after.experiments
 
 
 async def _all(questions: Iterable[Coroutine[Any, Any, None]]) -> None:
