@@ -38,6 +38,7 @@ check: $(STAMP) ## Format, lint, types, layers
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/vermin --quiet --no-tips --target=3.8- --violations xpm_remote/workspace
 
 format: $(STAMP) ## Format the code, and mend what can be mended by itself
 	$(BIN)/ruff format .

@@ -13,7 +13,7 @@ from xpm_remote import errors
 from xpm_remote.errors import ExitCode, RequestError, XpmRemoteError
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "exit-codes.md"
-BASES = {"XpmRemoteError", "LinkError", "RemoteError"}
+BASES = {"XpmRemoteError", "LinkError", "RemoteError", "JobsError"}
 """The classes that only gather others: nobody raises them."""
 
 CLASSES = {

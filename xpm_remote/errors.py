@@ -15,14 +15,20 @@ The tree::
     │   ├── AuthenticationError 13  the host refuses us
     │   ├── LinkLostError       14  the connection broke
     │   └── NegotiationError    15  the host and we agree on no way to talk
-    └── RemoteError
-        ├── ShellInitError      20  ``shell_init`` failed
-        ├── StartError          21  the remote experimaestro could not be started
-        ├── RemotePathError     22  the remote directory is not a workspace
-        ├── ProtocolError       23  the remote side speaks another protocol
-        ├── RemoteEndedError    24  the remote side ended while we needed it
-        ├── RequestError        25  the remote side answered a request with an error
-        └── RemoteTimeoutError  26  the remote side is alive but does not answer
+    ├── RemoteError
+    │   ├── ShellInitError      20  ``shell_init`` failed
+    │   ├── StartError          21  the remote experimaestro could not be started
+    │   ├── RemotePathError     22  the remote directory is not a workspace
+    │   ├── ProtocolError       23  the remote side speaks another protocol
+    │   ├── RemoteEndedError    24  the remote side ended while we needed it
+    │   ├── RequestError        25  the remote side answered a request with an error
+    │   └── RemoteTimeoutError  26  the remote side is alive but does not answer
+    └── JobsError
+        ├── SomeMissingError    30  some of the jobs that were asked for are there, others are not
+        ├── NoJobFoundError     31  none of the jobs that were asked for was found
+        ├── BadJobIdError       32  a text is not the id of a job
+        ├── FolderError         33  a folder of the workspace cannot be read or written
+        └── BusyError           34  somebody else works on the same job, or an experiment runs
 
 An error carries its parts as attributes and makes its one line of them in ``__str__``: what happened, where, and what
 to do next. Text that came from a remote is in there as it came; whoever prints it escapes it.
@@ -57,6 +63,11 @@ class ExitCode(IntEnum):
     REMOTE_ENDED = 24
     REQUEST = 25
     REMOTE_TIMEOUT = 26
+    SOME_MISSING = 30
+    NO_JOB_FOUND = 31
+    BAD_JOB_ID = 32
+    FOLDER = 33
+    BUSY = 34
     INTERRUPTED = 130
 
 
@@ -205,3 +216,37 @@ class RemoteTimeoutError(RemoteError):
     """The remote side is alive but does not answer."""
 
     exit_code = ExitCode.REMOTE_TIMEOUT
+
+
+class JobsError(XpmRemoteError):
+    """Something about the jobs of a workspace, or the folders that hold copies of them."""
+
+
+class SomeMissingError(JobsError):
+    """Some of the jobs that were asked for are there, others are not."""
+
+    exit_code = ExitCode.SOME_MISSING
+
+
+class NoJobFoundError(JobsError):
+    """None of the jobs that were asked for was found."""
+
+    exit_code = ExitCode.NO_JOB_FOUND
+
+
+class BadJobIdError(JobsError):
+    """A text is not the id of a job, and cannot become one."""
+
+    exit_code = ExitCode.BAD_JOB_ID
+
+
+class FolderError(JobsError):
+    """A folder of the workspace cannot be read or written."""
+
+    exit_code = ExitCode.FOLDER
+
+
+class BusyError(JobsError):
+    """Somebody else works on the same job, or an experiment runs."""
+
+    exit_code = ExitCode.BUSY

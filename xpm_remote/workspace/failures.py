@@ -1,0 +1,62 @@
+"""What goes wrong in a workspace, as values that a person or a program can act upon.
+
+A failure crosses to other programs as its ``kind``, so the kinds keep their meaning. Text that stands in a failure may
+come from file names: whoever prints it escapes it.
+"""
+
+from __future__ import annotations
+
+
+class WorkspaceFailure(Exception):
+    """Something in a workspace, or in one of its folders, that a person can act upon.
+
+    Args:
+        what: What happened and where, without a final full stop.
+        hint: What to do next; empty when ``what`` says it all.
+    """
+
+    kind = "workspace"
+
+    def __init__(self, what: str, hint: str = "") -> None:
+        super().__init__(what, hint)
+        self.what = what
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.what}; {self.hint}" if self.hint else self.what
+
+
+class NotAWorkspaceFailure(WorkspaceFailure):
+    """The directory is not a workspace, or cannot be entered."""
+
+    kind = "not-a-workspace"
+
+
+class BadIdFailure(WorkspaceFailure):
+    """A text is not the id of a job, and cannot become one."""
+
+    kind = "bad-id"
+
+
+class NoJobFailure(WorkspaceFailure):
+    """No job has that id, or more than one could be meant."""
+
+    kind = "no-job"
+
+
+class FolderFailure(WorkspaceFailure):
+    """A folder of the workspace is missing, not mounted, full or read-only."""
+
+    kind = "folder"
+
+
+class BusyFailure(WorkspaceFailure):
+    """Somebody else works on the same job, or an experiment runs."""
+
+    kind = "busy"
+
+
+class DamagedFailure(WorkspaceFailure):
+    """A copy is not what it was copied from, or is not whole."""
+
+    kind = "damaged"

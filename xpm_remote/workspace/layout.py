@@ -1,0 +1,115 @@
+"""Names and paths in a workspace; ids are checked before they become paths.
+
+Source of the names: workspaces that experimaestro 2.0 to 2.7 wrote.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from xpm_remote.workspace.failures import BadIdFailure
+
+MARKER = ".__experimaestro__"
+"""The empty file that makes a directory a workspace."""
+
+STAGING_PREFIX = ".tmp."
+"""Begins the name of a directory that is being filled beside its final place, as experimaestro names it."""
+
+NAME_MAX = 255
+"""Bytes of a file name that every file system in use takes."""
+
+_FORBIDDEN = re.compile(r"[/\x00-\x1f\x7f]")
+
+
+class JobId(NamedTuple):
+    """The two names of a job: of its task, lower-cased and with dots, and the hash of its parameters."""
+
+    task: str
+    hash: str
+
+    def __str__(self) -> str:
+        return f"{self.task}/{self.hash}"
+
+    @property
+    def script_name(self) -> str:
+        """The stem of the job's own files: what follows the last dot of the task."""
+        return self.task.rpartition(".")[2]
+
+
+def is_name(text: str) -> bool:
+    """Tell whether a text can be a part of a job's id: a file name, not hidden, without control characters."""
+    if not text or text.startswith(".") or _FORBIDDEN.search(text):
+        return False
+    return len(text.encode("utf-8", "surrogateescape")) <= NAME_MAX
+
+
+def parse_job_id(text: str) -> JobId:
+    """Read ``task/hash``; a task is lower-cased, as experimaestro does, only on disk and not here.
+
+    Raises:
+        BadIdFailure: It is not two names with one slash between them.
+    """
+    task, slash, job_hash = text.partition("/")
+    if not slash or not is_name(task) or not is_name(job_hash):
+        raise BadIdFailure(
+            f"{text!r} is not the id of a job", "give task/hash, as `jobs list` prints it"
+        )
+    return JobId(task, job_hash)
+
+
+class Layout:
+    """The paths of a workspace, or of a folder, which has jobs only.
+
+    Args:
+        root: Its directory, absolute.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.marker = root / MARKER
+        self.jobs = root / "jobs"
+        self.experiments = root / "experiments"
+        self.first_experiments = root / "xp"  # version 1 of the layout, which is still read
+        self.live_job_events = root / ".events" / "jobs"
+        self.live_experiment_events = root / ".events" / "experiments"
+
+    def job(self, job_id: JobId) -> Path:
+        """Give the directory of a job."""
+        return self.jobs / job_id.task / job_id.hash
+
+    def job_files(self, job_id: JobId) -> JobFiles:
+        """Give the files of a job."""
+        return JobFiles(self.job(job_id), job_id.script_name)
+
+    def experiment(self, experiment_id: str) -> Path:
+        """Give the directory of an experiment."""
+        return self.experiments / experiment_id
+
+    def scheduler_lock(self, experiment_id: str) -> Path:
+        """Give the file that is locked while a scheduler runs the experiment."""
+        return self.experiment(experiment_id) / "lock"
+
+
+class JobFiles:
+    """The files that experimaestro keeps in the directory of a job; the rest is the user's.
+
+    Args:
+        directory: The job's directory, in a workspace, in a folder, or staged.
+        name: The job's script name.
+    """
+
+    def __init__(self, directory: Path, name: str) -> None:
+        self.directory = directory
+        self.name = name
+        self.done = directory / f"{name}.done"
+        self.failed = directory / f"{name}.failed"
+        self.pid = directory / f"{name}.pid"
+        self.lock = directory / f"{name}.lock"
+        self.stdout = directory / f"{name}.out"
+        self.stderr = directory / f"{name}.err"
+        self.params = directory / "params.json"
+        self.own = directory / ".experimaestro"
+        self.status = directory / ".experimaestro" / "status.json"
+        self.archived_events = directory / ".experimaestro" / "events"
