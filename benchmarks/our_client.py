@@ -19,7 +19,7 @@ START = time.perf_counter()
 from xpm_remote.session.monitor import Monitor  # noqa: E402 - imports are a part of what is timed
 from xpm_remote.session.state import Update  # noqa: E402
 from xpm_remote.session.target import Overrides, resolve_target  # noqa: E402
-from xpm_remote.settings.schema import Settings  # noqa: E402
+from xpm_remote.settings.schema import Backend, Settings  # noqa: E402
 
 
 async def run(arguments: argparse.Namespace) -> dict[str, float]:
@@ -29,6 +29,7 @@ async def run(arguments: argparse.Namespace) -> dict[str, float]:
         workdir=arguments.workspace,
         xpm_path=arguments.xpm,
         options=tuple(arguments.options),
+        backend=Backend(arguments.backend),
     )
     target = resolve_target(Settings(path=Path("none")), None, overrides)
     monitor = Monitor(target)
@@ -57,6 +58,7 @@ def main() -> None:
     parser.add_argument("--host", required=True)
     parser.add_argument("--workspace", required=True)
     parser.add_argument("--xpm", required=True)
+    parser.add_argument("--backend", default=Backend.EXPERIMAESTRO.value)
     parser.add_argument("options", nargs="*")
     arguments = parser.parse_args()
     print(json.dumps(asyncio.run(run(arguments))))

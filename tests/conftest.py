@@ -11,6 +11,7 @@ from tests.support.errors import ServerUnavailableError
 from tests.support.launch import start_server
 from tests.support.server import Server
 from tests.support.workspaces import RealWorkspace, make_real_workspace
+from xpm_remote.settings.schema import SshEngine
 
 
 @pytest.fixture(scope="session")
@@ -29,6 +30,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def real_workspace(server: Server) -> RealWorkspace:
     """A workspace of alice with a finished experiment, and one that runs as long as the session."""
     return make_real_workspace(server)
+
+
+@pytest.fixture(params=[SshEngine.ASYNCSSH, SshEngine.OPENSSH], ids=lambda engine: engine.value)
+def engine(request: pytest.FixtureRequest) -> SshEngine:
+    """Each SSH engine: whoever asks for it is run once for each."""
+    chosen: SshEngine = request.param
+    return chosen
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -121,7 +121,18 @@ class MissingPeerError(XpmRemoteError):
 
 
 class LinkError(XpmRemoteError):
-    """The connection to the host failed."""
+    """The connection to the host failed.
+
+    Args:
+        what: What happened and where, without a final full stop.
+        hint: What to do next; empty when ``what`` says it all.
+        needs_person: What only a person can answer, such as "a password", where that alone is missing
+            and nobody was there to be asked; else empty.
+    """
+
+    def __init__(self, what: str, hint: str = "", *, needs_person: str = "") -> None:
+        super().__init__(what, hint)
+        self.needs_person = needs_person
 
 
 class ResolveError(LinkError):

@@ -50,12 +50,16 @@ class Commands:
 
     Args:
         folder: Where its files are.
+
+    Attributes:
+        engine: What ``--ssh-engine`` gets; None leaves the flag out.
     """
 
     def __init__(self, folder: Path) -> None:
         self.home = folder / "home"
         self.home.mkdir()
         self.settings = folder / "settings.yaml"
+        self.engine: str | None = None
         self._workspaces: list[dict[str, Any]] = []
         self._write()
 
@@ -69,8 +73,12 @@ class Commands:
         return workspace_id
 
     def add_login(self, server: Server, login: str, path: str, **ssh: object) -> str:
-        """Add a workspace of a user of the test server; give its id, which is the user's name."""
-        given = {"host": server.host, "options": server.ssh_args(login), **ssh}
+        """Add a workspace of a user of the test server; give its id, which is the user's name.
+
+        It is served by experimaestro, unless ``ssh`` says another backend.
+        """
+        given: dict[str, object] = {"host": server.host, "options": server.ssh_args(login)}
+        given |= {"backend": "experimaestro", **ssh}
         return self.add(str(ssh.pop("id", login)), path, **given)
 
     def run(self, *arguments: str, limit: float = COMMAND_LIMIT) -> Finished:
@@ -90,14 +98,18 @@ class Commands:
 
     def monitor(self, *arguments: str, limit: float = COMMAND_LIMIT) -> Finished:
         """Run ``experiments ssh-monitor``."""
-        return self.run("experiments", "ssh-monitor", *arguments, limit=limit)
+        return self.run(*self.words(*arguments), limit=limit)
+
+    def words(self, *arguments: str) -> tuple[str, ...]:
+        """Give the words of ``experiments ssh-monitor``, with the engine that is to be used, if one is said."""
+        chosen = ("--ssh-engine", self.engine) if self.engine else ()
+        return ("experiments", "ssh-monitor", *chosen, *arguments)
 
     @contextmanager
-    def events(self, *arguments: str) -> Iterator[Events]:
-        """Run the events viewer with JSON, until the context ends."""
-        words = ("experiments", "ssh-monitor", "--events-viewer", "--events-format", "json")
+    def started(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+        """Run a command with pipes for what it prints, until the context ends."""
         process = subprocess.Popen(
-            self._argv((*words, *arguments)),
+            self._argv(arguments),
             env=self._environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -109,11 +121,18 @@ class Commands:
         watchdog = threading.Timer(COMMAND_LIMIT, process.kill)
         watchdog.start()
         try:
-            yield Events(process)
+            yield process
         finally:
             watchdog.cancel()
             process.kill()
             process.communicate()
+
+    @contextmanager
+    def events(self, *arguments: str) -> Iterator[Events]:
+        """Run the events viewer with JSON, until the context ends."""
+        words = self.words("--events-viewer", "--events-format", "json", *arguments)
+        with self.started(*words) as process:
+            yield Events(process)
 
     def _argv(self, arguments: tuple[str, ...]) -> list[str]:
         return [sys.executable, "-m", "xpm_remote", *arguments]

@@ -8,12 +8,20 @@ import pytest
 
 from tests.cli.commands import Commands
 from tests.cli.people import Person, install
+from xpm_remote.settings.schema import SshEngine
 
 
 @pytest.fixture
 def commands(tmp_path: Path) -> Commands:
     """Our command line with an empty home and empty settings."""
     return Commands(tmp_path)
+
+
+@pytest.fixture
+def by_engine(commands: Commands, engine: SshEngine) -> Commands:
+    """The command line with each SSH engine; ``usefixtures`` has a test of ``commands`` run once for each."""
+    commands.engine = engine.value
+    return commands
 
 
 @pytest.fixture(scope="session")

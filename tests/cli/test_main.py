@@ -10,7 +10,7 @@ import pytest
 
 from tests.cli.people import PROGRAMS, Person
 from xpm_remote import __version__
-from xpm_remote.cli import ssh_monitor
+from xpm_remote.cli import connecting, monitoring
 from xpm_remote.cli.lazy import load
 from xpm_remote.cli.main import root
 from xpm_remote.cli.tree import CommandTree
@@ -95,7 +95,7 @@ def test_help_lists_both_kinds(beside: Person) -> None:
     ours, theirs = text.split("\nCommands of experimaestro 2.7.0, which runs them:\n")
     assert re.search(r"^  workspaces +Look at", ours, re.MULTILINE)
     assert re.search(r"^  run-experiment +Run an", ours, re.MULTILINE)
-    assert re.search(r"^  jobs +\w", theirs, re.MULTILINE)
+    assert re.search(r"^  cleanup +\w", theirs, re.MULTILINE)
     assert not re.search(r"^  (workspaces|run-experiment|experiments) ", theirs, re.MULTILINE)
 
 
@@ -112,7 +112,7 @@ def test_help_alone_says_what_is_missing(alone: Person) -> None:
     """Without the real experimaestro, the help says which commands it would bring, and how."""
     text = " ".join(alone.run("--help").stdout.split())
     assert "With experimaestro installed here (pip install experimaestro), also:" in text
-    assert "jobs" in text
+    assert "cleanup" in text
 
 
 def test_real_one_that_does_not_answer(beside: Person) -> None:
@@ -142,5 +142,5 @@ def test_quiet(alone: Person) -> None:
 
 def test_defaults_are_those_of_the_monitor() -> None:
     """The defaults that the help shows without importing the monitor are the monitor's own."""
-    assert ssh_monitor.REQUEST_TIMEOUT == REQUEST_TIMEOUT
-    assert ssh_monitor.RECONCILE_INTERVAL == RECONCILE_INTERVAL
+    assert connecting.REQUEST_TIMEOUT == REQUEST_TIMEOUT
+    assert monitoring.RECONCILE_INTERVAL == RECONCILE_INTERVAL

@@ -87,6 +87,7 @@ class TestSettings:
         assert "--nonsense" in finished.stderr
 
 
+@pytest.mark.usefixtures("by_engine")
 class TestLink:
     """What keeps us from logging in."""
 
@@ -147,7 +148,7 @@ class TestLink:
     def test_host_key_has_changed(
         self, server: Server, commands: Commands, workspace: str, tmp_path: Path
     ) -> None:
-        """A host with another key than the known one is refused, whatever StrictHostKeyChecking says."""
+        """A host with another key than the known one is refused, also where new hosts are accepted."""
         subprocess.run(
             ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / "other"], check=True
         )
@@ -156,7 +157,7 @@ class TestLink:
         known.write_text(f"[{server.host}]:{server.port} {other}")
         key = server.login("alice").key
         flags = f"-p {server.port} -l {server.account('alice')} -i {key}"
-        given = ("-o", f"{flags} -o UserKnownHostsFile={known} -o StrictHostKeyChecking=no")
+        given = ("-o", f"{flags} -o UserKnownHostsFile={known} -o StrictHostKeyChecking=accept-new")
         expect(commands.monitor(server.host, workspace, *given, ONCE), 12, "has changed", "SHA256:")
 
     def test_new_host_is_accepted_and_recorded(
@@ -215,6 +216,7 @@ class TestRemote:
         commands.add_login(server, "alice", path, **{"xpm_path": server.experimaestro, **ssh})
         return commands.monitor("--workspace", "alice", ONCE)
 
+    @pytest.mark.usefixtures("by_engine")
     def test_experimaestro_is_missing(
         self, server: Server, commands: Commands, workspace: str
     ) -> None:
@@ -258,6 +260,7 @@ class TestRemote:
             ("exit", ("exit status 0",)),
         ],
     )
+    @pytest.mark.usefixtures("by_engine")
     def test_shell_init_fails(
         self,
         server: Server,
@@ -276,6 +279,7 @@ class TestRemote:
         finished = self.monitor(commands, server, fake.workspace, xpm_path=fake.xpm_path)
         expect(finished, 23, "9.9", "1.0 and 2.0")
 
+    @pytest.mark.usefixtures("by_engine")
     def test_server_dies_at_start(self, server: Server, commands: Commands) -> None:
         """A server that ends before it answers is shown with its status and the end of its stderr."""
         scenario = {"exit": {"requests": 0, "status": 3, "stderr": "no licence\n\x1b[2Jboom\n"}}
@@ -294,6 +298,7 @@ class TestRemote:
         finished = self.monitor(commands, server, fake.workspace, xpm_path=fake.xpm_path)
         expect(finished, 24, "exit status 4", "out of memory")
 
+    @pytest.mark.usefixtures("by_engine")
     def test_server_is_killed(self, server: Server, commands: Commands) -> None:
         """A server that a signal ends is said to have ended so."""
         fake = install_fake_monitor(
@@ -324,6 +329,7 @@ class TestRemote:
         expect(finished, 23, "get_experiments")
 
     @pytest.mark.parametrize("cause", ["shell_init", "server"])
+    @pytest.mark.usefixtures("by_engine")
     def test_errors_are_prompt(
         self, server: Server, commands: Commands, workspace: str, cause: str
     ) -> None:

@@ -25,11 +25,22 @@ class AskingServer(asyncssh.SSHServer):
     Args:
         methods: ``password``, ``interview``, or both.
         begun: Collects the names of those who are asked questions.
+        connections: Collects the connections.
     """
 
-    def __init__(self, methods: Sequence[str], begun: list[str]) -> None:
+    def __init__(
+        self,
+        methods: Sequence[str],
+        begun: list[str],
+        connections: list[asyncssh.SSHServerConnection],
+    ) -> None:
         self._methods = methods
         self._begun = begun
+        self._connections = connections
+
+    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        """Keep the connection."""
+        self._connections.append(conn)
 
     def begin_auth(self, username: str) -> bool:
         """Let nobody in unasked."""
@@ -80,6 +91,7 @@ class Asking:
         self.key = asyncssh.generate_private_key("ssh-ed25519")
         self.port = 0
         self.begun: list[str] = []
+        self._connections: list[asyncssh.SSHServerConnection] = []
         self._methods = methods
         self._patience = patience
         self._loop = asyncio.new_event_loop()
@@ -92,7 +104,7 @@ class Asking:
                 "127.0.0.1",
                 0,
                 server_host_keys=[self.key],
-                server_factory=lambda: AskingServer(self._methods, self.begun),
+                server_factory=lambda: AskingServer(self._methods, self.begun, self._connections),
                 process_factory=self._serve,
                 login_timeout=self._patience,
             )
@@ -103,6 +115,7 @@ class Asking:
     def __exit__(self, *_: object) -> None:
         self._server.close()
         self._call(self._server.wait_closed())
+        self._call(self._close_connections())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(START_LIMIT)
         self._loop.close()
@@ -122,6 +135,14 @@ class Asking:
     def options(self) -> tuple[str, str]:
         """The options that lead to it."""
         return f"-F none -p {self.port}", f"UserKnownHostsFile={self.known_hosts}"
+
+    async def _close_connections(self) -> None:
+        """Close what a client may have left a moment ago: the listener's end is not that of its connections."""
+        for connection in self._connections:
+            connection.abort()
+            await connection.wait_closed()
+        # A transport closes its socket in the turn of the loop after it has said that it is closed.
+        await asyncio.sleep(0)
 
     def _call(self, work: Any) -> Any:
         async def run() -> Any:

@@ -8,19 +8,20 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from xpm_remote.link.command import (
+from xpm_remote.link.remote.command import (
     WORKSPACE_MARKER,
     RemoteExperimaestro,
     monitor_command,
     remote_command,
 )
-from xpm_remote.link.startup import Stage, Startup
+from xpm_remote.link.remote.startup import Stage, Startup
 
 RUN_TIMEOUT = 30.0
 """Seconds for a command line: it takes a tenth of one, so what takes longer waits for something."""
@@ -143,17 +144,25 @@ class Host:
         self, shell: str, command: str, *, user: str | None = None
     ) -> subprocess.CompletedProcess[bytes]:
         """Run any command line by a shell, as another user if one is given."""
-        return subprocess.run(
-            [shutil.which(shell) or shell, "-c", command],
-            input=REQUEST,
-            capture_output=True,
-            env=self.environment,
-            cwd=self.home,
-            timeout=RUN_TIMEOUT,
-            check=False,
-            user=user,
-            extra_groups=None if user is None else [],
-        )
+        # Files, not pipes: as sshd does, we take note of the shell's end whoever else holds its output.
+        with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+            done = subprocess.run(
+                [shutil.which(shell) or shell, "-c", command],
+                input=REQUEST,
+                stdout=output,
+                stderr=errors,
+                env=self.environment,
+                cwd=self.home,
+                timeout=RUN_TIMEOUT,
+                check=False,
+                user=user,
+                extra_groups=None if user is None else [],
+            )
+            output.seek(0)
+            errors.seek(0)
+            return subprocess.CompletedProcess(
+                done.args, done.returncode, output.read(), errors.read()
+            )
 
 
 def install_stub(path: Path) -> Path:

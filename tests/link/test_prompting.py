@@ -17,6 +17,7 @@ import pytest
 
 from tests.link.asking import CODE, HOST, PASSWORD, WELCOME, Asking
 from tests.support.fakes import install_fake_monitor
+from tests.support.proxy import Proxy
 from tests.support.server import Server
 
 SCREEN_LIMIT = 30
@@ -25,7 +26,16 @@ SCREEN_LIMIT = 30
 
 def spawn(home: Path, host: str, *options: str, path: str = "/d", xpm: str = "xpm") -> Any:
     """Start our command in a terminal, with a home of its own and no agent."""
-    words = ["-m", "xpm_remote", "experiments", "ssh-monitor", host, path]
+    words = [
+        "-m",
+        "xpm_remote",
+        "experiments",
+        "ssh-monitor",
+        "--backend",
+        "experimaestro",
+        host,
+        path,
+    ]
     words += ["--remote-xpm", xpm]
     words += [word for option in options for word in ("-o", option)]
     environment = {**os.environ, "HOME": str(home), "PYTHONWARNINGS": "error", "TERM": "xterm"}
@@ -122,8 +132,8 @@ class TestPassword:
         with asking("password") as server:
             script = tmp_path / "run.sh"
             command = (
-                f"{sys.executable} -m xpm_remote experiments ssh-monitor me@127.0.0.1 /d"
-                f" -o '-F none -p {server.port}'"
+                f"{sys.executable} -m xpm_remote experiments ssh-monitor --backend experimaestro me@127.0.0.1 /d"
+                f" -o '-F none -p {server.port} -o UserKnownHostsFile={server.known_hosts}'"
             )
             script.write_text(f"trap : INT\n{command}\necho status $?\nstty -a\n")
             environment = {**os.environ, "HOME": str(tmp_path)}
@@ -238,7 +248,9 @@ class TestHostKey:
     def test_hashed_as_a_config_file_says(self, stranger: Asking, tmp_path: Path) -> None:
         """HashKnownHosts of a config file hides the name; OpenSSH's own tool finds it."""
         config = tmp_path / "config"
-        config.write_text("Host 127.0.0.1\n  HashKnownHosts yes\n")
+        config.write_text(
+            f"Host 127.0.0.1\n  HashKnownHosts yes\n  UserKnownHostsFile {stranger.known_hosts}\n"
+        )
         child = spawn(tmp_path, "me@127.0.0.1", f"-F {config} -p {stranger.port}")
         child.expect("yes / no / its fingerprint")
         child.sendline("yes")
@@ -305,11 +317,33 @@ class TestContainer:
         options = f"-F none -p {server.port} -o UserKnownHostsFile={server.known_hosts} -i {locked}"
         child = spawn(tmp_path, host, options, path=fake.workspace, xpm=fake.xpm_path)
         child.expect("Passphrase of the key")
-        assert child.before == ""
+        assert child.before.count("\n") == 1
+        assert "connecting to" in child.before
         child.sendline(PASSWORD)
         child.expect("live")
         child.sendintr()
         assert finish(child)[0] == 130
+
+    def test_reconnect_asks_nobody(self, server: Server, tmp_path: Path, locked: Path) -> None:
+        """A key that was opened at the start opens the link again after a cut, without a question."""
+        fake = install_fake_monitor(server, {"generate": {"experiments": 1, "jobs": 2}})
+        with Proxy(server.host, server.port) as proxy:
+            host = f"{server.account('alice')}@{proxy.host}"
+            options = (
+                f"-F none -p {proxy.port} -o UserKnownHostsFile={server.known_hosts} -i {locked}"
+                f" -o HostKeyAlias=[{server.host}]:{server.port}"
+            )
+            child = spawn(tmp_path, host, options, path=fake.workspace, xpm=fake.xpm_path)
+            child.expect("Passphrase of the key")
+            child.sendline(PASSWORD)
+            child.expect("● live")
+            proxy.cut()
+            # What is told when it is back, or else that somebody is needed.
+            assert child.expect([r"away \d", "passphrase"]) == 0
+            child.sendintr()
+            status, shown = finish(child)
+        assert status == 130
+        assert "Passphrase" not in shown
 
     def test_three_wrong_passphrases(self, server: Server, tmp_path: Path, locked: Path) -> None:
         """After three wrong ones the key is given up."""
@@ -334,10 +368,11 @@ class TestContainer:
 
     def test_unknown_host(self, server: Server, tmp_path: Path) -> None:
         """Its key is asked about, recorded, and known to OpenSSH from then on."""
-        child = self.connect(server, tmp_path, f"-i {server.login('alice').key}")
+        known = tmp_path / ".ssh" / "known_hosts"
+        options = (f"-i {server.login('alice').key}", f"UserKnownHostsFile={known}")
+        child = self.connect(server, tmp_path, *options)
         child.expect("yes / no / its fingerprint")
         child.sendline("yes")
         assert finish(child)[0] == 22
-        known = tmp_path / ".ssh" / "known_hosts"
         entry = " ".join(known.read_text().split()[:3])
         assert entry in server.known_hosts.read_text()

@@ -167,3 +167,6 @@ class TestNobody:
         prompter.tell("anything")
         with pytest.raises(UnansweredError, match="it is night"):
             await prompter.ask("Who? ", echo=True)
+        with pytest.raises(UnansweredError):
+            await prompter.ask("Password of me@host: \nmore", echo=False)
+        assert prompter.missed == ["Who?", "Password of me@host"]

@@ -42,8 +42,9 @@ class HandTransport:
         """Keep a request."""
         self.sent.append(json.loads(data))
 
-    async def aclose(self) -> None:
+    async def aclose(self, *, finish: float = 0.0) -> None:
         """End."""
+        del finish
         self.end(status=0)
 
     def answer(self, *messages: dict[str, Any]) -> None:
@@ -77,7 +78,7 @@ def heard() -> list[Notification]:
 async def client(transport: HandTransport, heard: list[Notification]) -> AsyncIterator[RpcClient]:
     """A client over it."""
     made = RpcClient(
-        transport,  # type: ignore[arg-type]
+        transport,
         command="xpm monitor-server",
         listener=heard.append,
         timeout=PATIENCE,
@@ -182,7 +183,7 @@ async def test_an_end_before_any_answer_is_a_failed_start(
 async def test_silence_is_bounded(transport: HandTransport) -> None:
     """A call fails after so many seconds without any part of an answer, though announcements come."""
     client = RpcClient(
-        transport,  # type: ignore[arg-type]
+        transport,
         command="xpm",
         listener=lambda _: None,
         timeout=0.2,
@@ -197,7 +198,7 @@ async def test_silence_is_bounded(transport: HandTransport) -> None:
 async def test_a_long_answer_is_waited_for(transport: HandTransport) -> None:
     """While parts of an answer come, however slowly, the call goes on."""
     client = RpcClient(
-        transport,  # type: ignore[arg-type]
+        transport,
         command="xpm",
         listener=lambda _: None,
         timeout=0.2,
@@ -224,7 +225,7 @@ async def test_a_failing_listener_is_survived(
     def fail(notification: Notification) -> None:
         raise ValueError(notification.method)
 
-    client = RpcClient(transport, command="xpm", listener=fail)  # type: ignore[arg-type]
+    client = RpcClient(transport, command="xpm", listener=fail)
     (task,) = await start(client, "a")
     transport.answer({"method": "bad news"}, {"id": transport.sent[0]["id"], "result": 1})
     assert bytes(await task) == b"1"

@@ -189,15 +189,38 @@ def test_noise_cut_within_a_character() -> None:
 
 
 def test_line_without_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What never ends is given up as noise, so that it cannot fill the memory; the next line counts."""
+    """What looks like a message and never ends is given up as noise; the next line counts."""
     monkeypatch.setattr(protocol, "MAX_LINE", 100)
     rpc = JsonRpc()
     for _ in range(10):
-        assert rpc.receive(b"y" * 60) == []
-    assert rpc._partial_size <= 100
-    assert rpc.noise.lines == 5
+        assert rpc.receive(b'{"jsonrpc"' + b"y" * 50) == []
+        assert rpc._partial_size <= 100
     messages = [plain(message) for message in rpc.receive(b"\n" + ANSWER)]
     assert messages == [ANSWERED]
+    assert rpc.noise.lines == 1
+    assert rpc.noise.head.startswith('{"jsonrpc"yyy')
+
+
+@pytest.mark.parametrize("noise", [b"y", b" ", b"[1, ", b'"{', b"\xff"])
+def test_noise_without_an_end(noise: bytes) -> None:
+    """Of a line that cannot become a message only the head is kept; a message at its end is found, however cut."""
+    rpc = JsonRpc()
+    for _ in range(100):
+        assert rpc.receive(noise * 10_000) == []
+        assert rpc._partial_size < 10
+        assert len(rpc._dropped) <= NOISE_KEPT
+        assert not rpc.is_within_message
+    messages = [rpc.receive(bytes([byte])) for byte in ANSWER]
+    assert [plain(message) for message in messages[-1]] == [ANSWERED]
+    assert rpc.noise.lines == (1 if noise.strip() else 0)
+    head = (noise * NOISE_KEPT)[:NOISE_KEPT].decode("utf-8", "backslashreplace")
+    assert rpc.noise.head == (head if noise.strip() else "")
+
+
+def test_message_with_a_message_inside_after_noise() -> None:
+    """The outermost message after text without a newline is the one."""
+    inside = line(id=1, result={"jsonrpc": "2.0"})
+    assert receive(b"noise " + inside)[0] == [("response", 1, b'{"jsonrpc": "2.0"}')]
 
 
 def test_line_as_long_as_may_be(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from xpm_remote.model.changes import Change, ExperimentChange, JobChange
 from xpm_remote.model.entities import Experiment, Job
 from xpm_remote.model.states import State
-from xpm_remote.session.state import Digest, Phase, Update
+from xpm_remote.session.state import Digest, LinkState, Phase, Update
 
 
 def test_phases() -> None:
     """The phases are named as the documents for scripts name them, in the order in which they come."""
-    names = ["connecting", "loading", "live", "waiting", "ended"]
+    names = ["connecting", "loading", "live", "waiting", "needs-person", "ended"]
     assert [phase.value for phase in Phase] == names
 
 
@@ -36,3 +36,27 @@ def test_update_of_nothing() -> None:
     """An update that brings nothing is that of the link alone: no change, no notice."""
     update = Update()
     assert (update.changes, update.recovered, update.notice) == ((), False, "")
+
+
+def test_staleness_begins_when_the_remote_was_last_heard() -> None:
+    """What is shown was true when the remote was last heard, and stays as stale until the link is live again."""
+    live = LinkState(Phase.LIVE, 100.0)
+    waiting = live.lost(145.0, "silent", heard=101.0, retry_at=146.0)
+    assert (waiting.phase, waiting.since, waiting.detail) == (Phase.WAITING, 145.0, "silent")
+    assert (waiting.stale_since, waiting.retry_at) == (101.0, 146.0)
+    connecting = waiting.reached(Phase.CONNECTING, 146.0, is_asking=False)
+    assert (connecting.detail, connecting.stale_since) == ("silent", 101.0)
+    assert connecting.lost(147.0, "refused", heard=None, retry_at=148.0).stale_since == 101.0
+    assert connecting.ended(147.0, "changed").stale_since == 101.0
+    assert live.lost(145.0, "silent", heard=None, retry_at=146.0).stale_since == 145.0
+
+
+def test_what_is_asked_is_known_while_it_is_asked() -> None:
+    """A person is needed for something, which stays known while they are asked, and no longer."""
+    lost = LinkState(Phase.LIVE, 1.0).lost(2.0, "cut", heard=1.5, retry_at=3.0)
+    stuck = lost.stuck(3.0, "refused", "a password")
+    assert (stuck.phase, stuck.asked, stuck.stale_since) == (Phase.NEEDS_PERSON, "a password", 1.5)
+    asking = stuck.reached(Phase.CONNECTING, 4.0, is_asking=True)
+    assert (asking.asked, asking.is_asking) == ("a password", True)
+    loading = asking.reached(Phase.LOADING, 5.0, is_asking=False)
+    assert (loading.asked, loading.is_asking) == ("", False)

@@ -7,9 +7,11 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from xpm_remote.errors import OptionError, UsageError, WorkspaceError
-from xpm_remote.link.command import RemoteExperimaestro, monitor_command, remote_command
+from xpm_remote.link.remote.agent_command import agent_command
+from xpm_remote.link.remote.bootstrap import pack
+from xpm_remote.link.remote.command import RemoteExperimaestro, monitor_command, remote_command
 from xpm_remote.session.target import Overrides, Target, remote_workspace, resolve_target
-from xpm_remote.settings.schema import Settings, SshSettings, Workspace
+from xpm_remote.settings.schema import Backend, Settings, SshEngine, SshSettings, Workspace
 
 SSH = SshSettings(
     host="alice@cluster",
@@ -128,6 +130,19 @@ def test_flags_for_experimaestro(
     assert resolve("full", **overrides).remote == expected
 
 
+def test_engine() -> None:
+    """The engine of the flag counts, else that of the settings; options are read for it."""
+    ssh = SshSettings(host="h", engine=SshEngine.OPENSSH, options=("-L 1:a:2",))
+    workspace = Workspace(id="w", path=PurePosixPath("/w"), ssh=ssh)
+    settings = Settings(path=Path("/settings"), workspaces=(workspace,))
+    target = resolve_target(settings, "w", Overrides())
+    assert target.engine is SshEngine.OPENSSH
+    assert target.options.beyond == ("-L (LocalForward)",)
+    with pytest.raises(OptionError):
+        resolve_target(settings, "w", Overrides(engine=SshEngine.ASYNCSSH))
+    assert resolve("full").engine is SshEngine.ASYNCSSH
+
+
 def test_options_replace() -> None:
     """SSH options of the command line replace those of the settings."""
     target = resolve("full", options=("-o Compression=yes",))
@@ -177,3 +192,27 @@ def test_has_init(shell_init: str | None, *, expected: bool) -> None:
     """Blank commands are none."""
     target = Target("h", "/ws", resolve("bare").options, RemoteExperimaestro(), shell_init)
     assert target.has_init is expected
+
+
+# What serves
+
+
+def test_backend() -> None:
+    """The command line says what serves, else the settings, else it is found out."""
+    assert resolve("bare").backend is Backend.AUTO
+    assert resolve("bare", backend=Backend.AGENT).backend is Backend.AGENT
+    ssh = SshSettings(host="node", backend=Backend.EXPERIMAESTRO)
+    settings = Settings(
+        path=Path("s"), workspaces=(Workspace(id="w", path=PurePosixPath("/ws"), ssh=ssh),)
+    )
+    assert resolve_target(settings, "w", Overrides()).backend is Backend.EXPERIMAESTRO
+
+
+def test_agent_command() -> None:
+    """The agent is started behind shell_init and the look at the workspace, by the interpreter of the settings."""
+    bundle = pack({"m": ""})
+    target = resolve("full", python="~/py/bin/python3")
+    alone = agent_command(bundle, "~/ws", python="~/py/bin/python3", compress=True)
+    assert target.agent_command(bundle) == remote_command(
+        alone, workspace="~/ws", shell_init="module load python"
+    )

@@ -69,6 +69,8 @@ FITTING: dict[Kind, st.SearchStrategy[Any]] = {
     Kind.PATH: st.sampled_from(PATHS),
     Kind.LOCK_MODE: st.sampled_from(["inherit", "umask", "0664"]),
     Kind.FOLDER_MODE: st.sampled_from(["use", "backup", "move"]),
+    Kind.ENGINE: st.sampled_from(["asyncssh", "openssh", "auto"]),
+    Kind.BACKEND: st.sampled_from(["auto", "experimaestro", "agent"]),
     Kind.ENV: st.dictionaries(st.sampled_from(["A", "B"]), st.booleans() | st.text("ab ")),
     Kind.TEXTS: st.lists(st.sampled_from(["a", "b", *PATHS]), unique=True, max_size=2),
     Kind.OPTIONS: st.lists(st.sampled_from(["-p", 22, "-o A=b"]), max_size=3) | st.just("-p 22"),

@@ -10,7 +10,7 @@ import asyncio
 import socket
 import struct
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, TypeVar
@@ -75,6 +75,8 @@ class Proxy:
 
     def __init__(self, host: str, port: int) -> None:
         self.connections = 0
+        self._progress = threading.Condition()
+        self._drops = False
         self._upstream = (host, port)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy")
@@ -113,6 +115,11 @@ class Proxy:
         """How many bytes were passed on to clients."""
         return self._to_client.bytes
 
+    def wait_for(self, condition: Callable[[], bool], limit: float) -> bool:
+        """Wait until a condition on what was carried so far holds; say whether it came to hold within the limit."""
+        with self._progress:
+            return self._progress.wait_for(condition, limit)
+
     def delay(self, to_server_ms: float = 0, to_client_ms: float = 0) -> None:
         """Hold back what arrives from now on for so long, in each direction; throughput stays."""
         self._to_server.delay = to_server_ms / 1000
@@ -130,8 +137,13 @@ class Proxy:
         """Refuse new connections; open ones go on."""
         self._call(self._refuse())
 
+    def drop(self) -> None:
+        """Accept new connections and end them at once; open ones go on."""
+        self._drops = True
+
     def restore(self) -> None:
         """Accept connections again, pass everything on, and at once."""
+        self._drops = False
         self.delay()
         self._call(self._gates(True, True))
         self._call(self._listen(self.port))
@@ -173,9 +185,13 @@ class Proxy:
         task = asyncio.current_task()
         assert task is not None
         self.connections += 1
+        self._note_progress()
         link = _Link(task, writer)
         self._links.add(link)
         try:
+            if self._drops:
+                link.close(reset=False)
+                return
             connecting = asyncio.open_connection(*self._upstream)
             far_reader, far_writer = await asyncio.wait_for(connecting, CONNECT_LIMIT)
             link.writers = (writer, far_writer)
@@ -193,6 +209,10 @@ class Proxy:
         finally:
             self._links.discard(link)
 
+    def _note_progress(self) -> None:
+        with self._progress:
+            self._progress.notify_all()
+
     async def _pump(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, way: _Way
     ) -> None:
@@ -209,6 +229,7 @@ class Proxy:
             if not data:
                 break
             way.bytes += len(data)
+            self._note_progress()
             writer.write(data)
             await writer.drain()
         writer.write_eof()

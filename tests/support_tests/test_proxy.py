@@ -157,6 +157,28 @@ def test_refuses_and_restores(proxy: Proxy, client: socket.socket) -> None:
         assert receive(second, 5) == b"again"
 
 
+def test_drops_and_restores(proxy: Proxy, client: socket.socket) -> None:
+    """While it drops, new connections end at once, and an open one goes on."""
+    wait_until(lambda: proxy.open_connections == 1, LIMIT, "the connection")
+    proxy.drop()
+    with socket.create_connection((proxy.host, proxy.port), LIMIT) as dropped:
+        dropped.settimeout(LIMIT)
+        assert dropped.recv(1) == b""
+    client.sendall(b"still")
+    assert receive(client, 5) == b"still"
+    proxy.restore()
+    with socket.create_connection((proxy.host, proxy.port), LIMIT) as restored:
+        restored.sendall(b"again")
+        assert receive(restored, 5) == b"again"
+
+
+def test_tells_when_something_has_come_through(proxy: Proxy, client: socket.socket) -> None:
+    """One can wait for a connection or for bytes; what does not come is not waited for longer than the limit."""
+    client.sendall(b"12345")
+    assert proxy.wait_for(lambda: proxy.bytes_to_client >= 5, LIMIT)
+    assert not proxy.wait_for(lambda: proxy.connections > 1, 0.01)
+
+
 def test_a_dead_server_behind_it_resets_the_client() -> None:
     """When nobody listens behind the proxy, the connection is accepted and then reset."""
     with socket.socket() as unused:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -51,16 +49,6 @@ from xpm_remote.ui.document import (
 GUIDE = (Path(__file__).parent.parent.parent / "docs" / "json.md").read_text()
 
 Document = dict[str, Any]
-
-
-@pytest.fixture(autouse=True)
-def local_zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Be in a zone that is neither UTC nor that of the remote."""
-    with monkeypatch.context() as patch:
-        patch.setenv("TZ", "Asia/Kolkata")
-        time.tzset()
-        yield
-    time.tzset()
 
 
 def documents(store: Store, changes: list[Change], **options: bool) -> list[Document]:
@@ -344,6 +332,7 @@ def test_guide_describes_the_picture() -> None:
     experiment, job = document["experiments"][1], document["jobs"][1]
     parts = {
         "picture": document,
+        "backend": document["backend"],
         "link": document["link"],
         "experiment": experiment,
         "counts": experiment["counts"],

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -27,16 +25,6 @@ from xpm_remote.model.store import Store
 from xpm_remote.session.state import Digest, Phase, Update
 from xpm_remote.ui.document import event_documents, link_event
 from xpm_remote.ui.plain import EventLines, Format, text_line
-
-
-@pytest.fixture(autouse=True)
-def local_zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Be in a zone that is neither UTC nor that of the remote."""
-    with monkeypatch.context() as patch:
-        patch.setenv("TZ", "Asia/Kolkata")
-        time.tzset()
-        yield
-    time.tzset()
 
 
 def texts(store: Store, update: Update) -> list[str]:

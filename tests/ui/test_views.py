@@ -25,17 +25,20 @@ from tests.ui.pictures import NOW, busy_store, picture, pictures
 from xpm_remote.model.entities import Counts, Experiment
 from xpm_remote.model.records import ExperimentRecord
 from xpm_remote.model.store import Store
-from xpm_remote.session.state import Digest, Phase, Picture
+from xpm_remote.session.state import BackendChoice, Digest, Phase, Picture
+from xpm_remote.settings.schema import Backend
 from xpm_remote.ui.views import dashboard, experiment_status, share
 
 ESC = "\x1b"
 
 
-def drawn(picture: Picture, width: int = 120, height: int = 40) -> list[str]:
+def drawn(
+    picture: Picture, width: int = 120, height: int = 40, *, has_keys: bool = False
+) -> list[str]:
     """Draw a picture as plain text; give its lines."""
     console = Console(file=StringIO(), width=width, force_terminal=False, _environ={})
     with console.capture() as capture:
-        console.print(dashboard(picture, NOW, width, height))
+        console.print(dashboard(picture, NOW, width, height, has_keys=has_keys))
     return capture.get().split("\n")[:-1]
 
 
@@ -49,10 +52,10 @@ def line_with(lines: list[str], text: str) -> str:
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
-@given(pictures(), st.integers(1, 200), st.integers(1, 60))
-def test_fits_any_terminal(picture: Picture, width: int, height: int) -> None:
+@given(pictures(), st.integers(1, 200), st.integers(1, 60), st.booleans())
+def test_fits_any_terminal(picture: Picture, width: int, height: int, has_keys: bool) -> None:
     """A picture is never higher nor wider than the terminal, and nothing in it moves the cursor."""
-    lines = drawn(picture, width, height)
+    lines = drawn(picture, width, height, has_keys=has_keys)
     assert len(lines) <= height
     assert max(map(cell_len, lines)) <= width
     assert all(line.isprintable() for line in lines)
@@ -367,3 +370,44 @@ def test_return_is_summed_up() -> None:
     assert "away 2 h 10 min: 14 done, 2 failed, 1 started" in "\n".join(drawn(recent))
     nothing = replace(recent, link=replace(recent.link, digest=Digest(away=3.0)))
     assert "away 3 s: nothing happened" in "\n".join(drawn(nothing))
+
+
+# Keys
+
+
+@pytest.mark.parametrize(
+    ("phase", "footer"),
+    [
+        (Phase.LIVE, "q quit"),
+        (Phase.WAITING, "q quit · r try now"),
+        (Phase.NEEDS_PERSON, "q quit · r log in"),
+    ],
+)
+def test_keys(phase: Phase, footer: str) -> None:
+    """Where keys can be pressed, the last line says which mean something."""
+    shown = picture(busy_store(), phase=phase, asked="x", detail="cut")
+    lines = drawn(shown, height=40, has_keys=True)
+    assert lines[-1].rstrip() == footer
+    assert footer not in "\n".join(drawn(shown))
+    assert footer not in "\n".join(drawn(shown, height=3, has_keys=True))
+
+
+def test_a_person_is_needed() -> None:
+    """When only a person can go on, the picture says for what, with the remote's words escaped."""
+    shown = picture(phase=Phase.NEEDS_PERSON, asked=f"code{ESC}[2J", stale_since=NOW - 90)
+    lines = drawn(shown)
+    assert "needs-person 1 min 0 s · stale for 1 min 30 s" in lines[0]
+    assert lines[2].rstrip() == "only a person can answer: code\\x1b[2J"
+
+
+def test_served_by_the_agent() -> None:
+    """The head says when the agent serves; a line says why, where that was the second choice."""
+    fallback = BackendChoice(Backend.AGENT, "no \x1b[31muv", is_fallback=True)
+    shown = replace(picture(busy_store()), served_by=fallback)
+    text = "\n".join(drawn(shown))
+    assert "· agent" in text
+    assert "by our agent: no \\x1b[31muv" in text
+    asked = replace(shown, served_by=BackendChoice(Backend.AGENT, "it is asked for"))
+    assert "· agent" in "\n".join(drawn(asked))
+    assert "by our agent" not in "\n".join(drawn(asked))
+    assert "agent" not in "\n".join(drawn(picture(busy_store())))

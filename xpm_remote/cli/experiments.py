@@ -7,8 +7,14 @@ import click
 from xpm_remote.cli.context import Context
 from xpm_remote.cli.tree import CommandTree
 
-COMMANDS = {"ssh-monitor": "xpm_remote.cli.ssh_monitor:ssh_monitor"}
-ABOUTS = {"ssh-monitor": "Watch the experiments and jobs of a workspace on a remote host."}
+COMMANDS = {
+    "monitor": "xpm_remote.cli.monitor:monitor",
+    "ssh-monitor": "xpm_remote.cli.ssh_monitor:ssh_monitor",
+}
+ABOUTS = {
+    "monitor": "Watch the experiments and jobs of a workspace of this machine.",
+    "ssh-monitor": "Watch the experiments and jobs of a workspace on a remote host.",
+}
 # Of 2.7.0; others are found by asking, when it is installed.
 PEER_COMMANDS = (
     "actions",
@@ -17,7 +23,6 @@ PEER_COMMANDS = (
     "history",
     "history-prune",
     "list",
-    "monitor",
     "monitor-server",
     "services",
     "tag",

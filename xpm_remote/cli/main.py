@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from pathlib import Path
@@ -12,18 +11,25 @@ import click
 from xpm_remote import __version__
 from xpm_remote.cli.context import Context
 from xpm_remote.cli.handover import PEER, installed_version
+from xpm_remote.cli.logs import set_up_logs
 from xpm_remote.cli.terminal import say
 from xpm_remote.cli.tree import CommandTree
 from xpm_remote.errors import ExitCode, SettingsError, XpmRemoteError
 from xpm_remote.escaping import safe
 
 COMMANDS = {
+    "doctor": "xpm_remote.cli.doctor:doctor",
     "experiments": "xpm_remote.cli.experiments:experiments",
+    "jobs": "xpm_remote.cli.jobs:jobs",
+    "orphans": "xpm_remote.cli.orphans:orphans",
     "run-experiment": "xpm_remote.cli.run_experiment:run_experiment",
     "workspaces": "xpm_remote.cli.workspaces:workspaces",
 }
 ABOUTS = {
+    "doctor": "Find out why a remote workspace cannot be watched, or what is slow about it.",
     "experiments": "Look at experiments and their jobs.",
+    "jobs": "Look at jobs, archive them, and bring them back.",
+    "orphans": "List the jobs that no run of any experiment refers to.",
     "run-experiment": "Run an experiment in the workspace that is meant for it.",
     "workspaces": "Look at the workspaces of the settings.",
 }
@@ -35,10 +41,8 @@ PEER_COMMANDS = (
     "deprecated",
     "find-launchers",
     "install-skill",
-    "jobs",
     "launchers",
     "migrate",
-    "orphans",
     "parameters-difference",
     "refactor",
     "rpyc-server",
@@ -95,10 +99,7 @@ def root(
     traceback: bool,
 ) -> None:
     """Watch experimaestro jobs on a cluster from here, over SSH."""
-    level = logging.DEBUG if debug else logging.ERROR
-    logging.basicConfig(
-        level=level, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s"
-    )
+    set_up_logs(debug=debug, quiet=quiet)
     given = {"--quiet": quiet, "--debug": debug, "--traceback": traceback}
     flags = [flag for flag, is_given in given.items() if is_given]
     if levels is not None:

@@ -14,6 +14,7 @@ import click
 from xpm_remote.cli.context import Context
 from xpm_remote.cli.experiment_file import experiment_id, find_file
 from xpm_remote.cli.handover import hand_over, peer_command, require_installed
+from xpm_remote.cli.lazy import load
 from xpm_remote.cli.passing import PassingCommand, words_without
 from xpm_remote.cli.peer_settings import peer_words
 from xpm_remote.cli.terminal import say
@@ -25,6 +26,7 @@ from xpm_remote.settings.schema import Settings, Workspace
 from xpm_remote.settings.selection import Selection, select_workspace
 
 NAME = "run-experiment"
+RECOVER = "xpm_remote.cli.recover_before:recover_before"
 
 _OURS = ("--workspace", "--workdir", "--dry-run")
 
@@ -104,6 +106,9 @@ def run_experiment(
         return
     if not context.is_quiet:
         say(f"{ctx.find_root().info_name}: {safe(_choice(selection))}", err=True)
+    # Its imports take as long as reading the settings, and most workspaces have no folders.
+    if selection.workspace.folders:
+        load(RECOVER)(context, selection.workspace, lambda: _id(names, conf))
     hand_over(arguments, environ)
 
 
@@ -125,13 +130,18 @@ def _select(
     files = [find_file(name) for name in names]
     if workspace or workdir:
         return select_workspace(settings, workspace_id=workspace, workdir=workdir)
-    found = experiment_id(files, conf, datetime.now().astimezone())
+    found = _id(names, conf)
     if found is None and any(each.triggers for each in settings.workspaces if not each.is_remote):
         raise UsageError(
             f"{files[-1]} has no id, so no trigger of a workspace can match it",
             "add id: to it, or name the workspace with --workspace",
         )
     return select_workspace(settings, experiment_id=found)
+
+
+def _id(names: Iterable[str], conf: Sequence[str]) -> str | None:
+    """Find the id of the experiment, as far as its files tell."""
+    return experiment_id(map(find_file, names), conf, datetime.now().astimezone())
 
 
 def _require_local(settings: Settings, workspace: Workspace) -> None:

@@ -7,29 +7,21 @@ import asyncio
 from rich.console import Console
 
 from xpm_remote.session.monitor import Monitor
-from xpm_remote.session.state import Phase, Update
 from xpm_remote.ui.inline import InlineDashboard
 
 
 async def show_dashboard(monitor: Monitor) -> None:
-    """Draw from when we are connected until the link ends or we are told to stop.
-
-    Before that the terminal is free for what the host asks.
-    """
-    connected = asyncio.Event()
-
-    def note(_: Update) -> None:
-        if monitor.picture.link.phase is not Phase.CONNECTING:
-            connected.set()
-
-    async def draw() -> None:
-        await connected.wait()
-        await InlineDashboard(monitor, Console()).run()
-
-    monitor.subscribe(note)
-    drawing = asyncio.create_task(draw(), name="dashboard")
+    """Draw until the link ends for good, the person quits, or we are told to stop."""
+    board = InlineDashboard(monitor, Console())
+    drawing = asyncio.create_task(board.run(), name="dashboard")
+    observing = asyncio.create_task(monitor.run(board.call_person), name="monitor")
+    tasks = (drawing, observing)
     try:
-        await monitor.run()
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        drawing.cancel()
-        await asyncio.wait({drawing})
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+    for task in tasks:
+        if not task.cancelled():
+            task.result()

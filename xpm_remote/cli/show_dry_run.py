@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from xpm_remote.escaping import safe
-from xpm_remote.link.connection import describe_connection
+from xpm_remote.link.engines import describe_link
 from xpm_remote.session.target import Target
 from xpm_remote.ui.document import encode
 from xpm_remote.ui.plain import Format
@@ -13,7 +13,7 @@ from xpm_remote.ui.plain import Format
 
 async def show_dry_run(target: Target, form: Format) -> None:
     """Print the resolved connection and the remote command line."""
-    facts = {**await describe_connection(target.options), "workspace": target.workspace}
+    facts = {**await describe_link(target.options, target.engine), "workspace": target.workspace}
     if form is Format.JSON:
         click.echo(encode({**facts, "server": target.server_command, "command": target.command}))
         return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from xpm_remote.link.connection import describe_connection
+from xpm_remote.link.engines import describe_link
 from xpm_remote.session.target import Target
 
 
@@ -14,5 +14,5 @@ async def remote_facts(target: Target) -> dict[str, Any]:
     Raises:
         OptionError: An SSH option, or a config file, holds something that cannot be used.
     """
-    facts = await describe_connection(target.options)
+    facts = await describe_link(target.options, target.engine)
     return {**facts, "server": target.server_command, "command": target.command}

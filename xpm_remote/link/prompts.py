@@ -56,10 +56,14 @@ class RefusingPrompter:
 
     Args:
         reason: Why nobody can be asked.
+
+    Attributes:
+        missed: What was asked, each as its first line.
     """
 
     def __init__(self, reason: str) -> None:
         self._reason = reason
+        self.missed: list[str] = []
 
     @property
     def obstacle(self) -> str | None:
@@ -71,7 +75,8 @@ class RefusingPrompter:
 
     async def ask(self, question: str, *, echo: bool) -> str:
         """Refuse at once."""
-        del question, echo
+        del echo
+        self.missed.append(question.partition("\n")[0].rstrip(" .:"))
         raise UnansweredError(self._reason)
 
 

@@ -20,10 +20,17 @@ from xpm_remote.model.states import GENERIC_REASON, State, parse_state
 
 def with_record(job: Job, record: JobRecord, zone: tzinfo) -> Job:
     """Give the job after the remote was asked for it."""
-    execution, reason = parse_state(record.state)
+    execution, _ = parse_state(record.state)
     started = parse_time(record.started_time, zone)
     if execution is State.RUNNING and _is_echo(job, started, record.retry_count):
         return job
+    return with_judgement(job, record, zone)
+
+
+def with_judgement(job: Job, record: JobRecord, zone: tzinfo) -> Job:
+    """Give the job after somebody said of it what is to be believed as it is."""
+    execution, reason = parse_state(record.state)
+    started = parse_time(record.started_time, zone)
     same_attempt = execution is State.ERROR and started == job.started
     return msgspec.structs.replace(
         job,

@@ -11,7 +11,12 @@ import msgspec
 from xpm_remote.model.changes import Change, ExperimentChange, JobChange
 from xpm_remote.model.entities import NO_TAGS, Counts, Experiment, Job
 from xpm_remote.model.events import Event, JobProgressEvent, JobStateEvent, SchedulerEvent
-from xpm_remote.model.merge import with_progress_event, with_record, with_state_event
+from xpm_remote.model.merge import (
+    with_judgement,
+    with_progress_event,
+    with_record,
+    with_state_event,
+)
 from xpm_remote.model.records import ExperimentRecord, JobInfoRecord, JobRecord, parse_time
 from xpm_remote.model.runs import Run, Word, count_states, job_key, submission
 from xpm_remote.model.states import State, parse_state
@@ -91,6 +96,18 @@ class Store:
                 run.hear(key, (state, reason or record.scheduler_failure_reason))
             job = self._jobs.get(key) or Job(task_id=record.task_id, job_id=record.job_id)
             changes.extend(self._put(self._with_runs(with_record(job, record, self.zone))))
+        return changes
+
+    def apply_judged(self, records: Iterable[JobRecord]) -> list[Change]:
+        """Take what an agent says of jobs: its judgement of all files, for every experiment that has the job."""
+        changes: list[Change] = []
+        for record in records:
+            key = f"{record.task_id}/{record.job_id}"
+            state, reason = parse_state(record.scheduler_state)
+            for name in self._members.get(key, ()):
+                self._runs[name].hear(key, (state, reason or record.scheduler_failure_reason))
+            job = self._jobs.get(key) or Job(task_id=record.task_id, job_id=record.job_id)
+            changes.extend(self._put(self._with_runs(with_judgement(job, record, self.zone))))
         return changes
 
     def apply_event(self, event: Event) -> list[Change]:

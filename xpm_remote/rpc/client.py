@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -14,11 +14,11 @@ from xpm_remote.errors import (
     LinkLostError,
     RemoteEndedError,
     RemoteTimeoutError,
-    RequestError,
     XpmRemoteError,
 )
-from xpm_remote.link.startup import start_failure
-from xpm_remote.link.transport import Transport
+from xpm_remote.link.remote.startup import start_failure
+from xpm_remote.link.remote_exit import RemoteExit
+from xpm_remote.rpc.failures import refusal
 from xpm_remote.rpc.protocol import ErrorResponse, JsonRpc, Message, Notification, Response
 
 log = logging.getLogger(__name__)
@@ -29,21 +29,38 @@ REQUEST_TIMEOUT = 60.0
 Listener = Callable[[Notification], None]
 
 
+class Stdio(Protocol):
+    """What a client needs of a server's stdio."""
+
+    @property
+    def exit(self) -> RemoteExit:
+        """How the process ended; meaningful once ``receive`` gave no more bytes."""
+
+    async def receive(self) -> bytes:
+        """Give what has arrived, waiting for at least one byte; ``b""`` once the process has ended."""
+
+    def send(self, data: bytes) -> None:
+        """Send bytes to the process; without effect once it has ended."""
+
+    async def aclose(self, *, finish: float = 0.0) -> None:
+        """End the process and the connection, giving it so many seconds more to finish what it does."""
+
+
 class RpcClient:
     """Calls to a server at the other end of a transport.
 
     Args:
         transport: The server's stdio.
-        command: What was run there, for error messages.
+        command: What was run there, for a person to try by hand; None where nobody could.
         listener: Is given each notification, in order, from the reader's task.
         timeout: Seconds without any part of an answer after which a pending call fails.
     """
 
     def __init__(
         self,
-        transport: Transport,
+        transport: Stdio,
         *,
-        command: str,
+        command: str | None,
         listener: Listener,
         timeout: float = REQUEST_TIMEOUT,
     ) -> None:
@@ -98,9 +115,13 @@ class RpcClient:
         """Wait until the server or the connection has ended; give the error that says how."""
         return await asyncio.shield(self._ended)
 
-    async def aclose(self) -> None:
-        """End the conversation, the server and the connection."""
-        await self._transport.aclose()
+    async def aclose(self, *, finish: float = 0.0) -> None:
+        """End the conversation, the server and the connection.
+
+        Args:
+            finish: Seconds that the server is given, besides the usual ones, to finish what it does.
+        """
+        await self._transport.aclose(finish=finish)
         self._reader.cancel()
         await asyncio.wait({self._reader})
 
@@ -133,7 +154,7 @@ class RpcClient:
             answer.set_result(message.result)
         elif isinstance(message, ErrorResponse):
             method = self._methods[message.request_id]
-            answer.set_exception(RequestError(method, message.code, message.message))
+            answer.set_exception(refusal(method, message))
 
     def _finish(self, error: XpmRemoteError) -> None:
         if not self._ended.done():
@@ -146,7 +167,7 @@ class RpcClient:
         ended = self._transport.exit
         if ended.lost is not None:
             return LinkLostError(f"the connection to the host broke: {ended.lost}")
-        if not self._answered:
+        if not self._answered and self._command is not None:
             return start_failure(ended.status, ended.stderr, self._rpc.noise.head, self._command)
         how = "by a signal" if ended.status is None else f"with exit status {ended.status}"
         said = " | ".join(ended.stderr.strip().splitlines()[-3:])

@@ -1,7 +1,7 @@
 """JSON-RPC 2.0 over lines, without I/O: bytes in, messages out, and the reverse.
 
 A line that is no message of the protocol is noise (a login file, a library that prints): kept for the error message,
-bounded, never fatal.
+bounded, never fatal. What cannot become a message is dropped as it comes, so only a message may grow.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import Any
 
 import msgspec
 
-MAX_LINE = 512 * 1024 * 1024
-"""Bytes in one message: 100,000 jobs in one answer are about 60 MB, so what exceeds this is not from our server."""
+MAX_LINE = 128 * 1024 * 1024
+"""Bytes in one message: 100,000 jobs in one answer, each record with its tags and times up to a kilobyte."""
 NOISE_KEPT = 4096
 """Bytes of noise kept for the error message: a screenful."""
 
@@ -27,11 +27,12 @@ class Response(msgspec.Struct, frozen=True):
 
 
 class ErrorResponse(msgspec.Struct, frozen=True):
-    """The refusal of a request."""
+    """The refusal of a request; ``data`` is what JSON-RPC lets a server add."""
 
     request_id: int
     code: int
     message: str
+    data: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class Notification(msgspec.Struct, frozen=True):
@@ -47,6 +48,7 @@ Message = Response | ErrorResponse | Notification
 class _Error(msgspec.Struct):
     code: int = 0
     message: str = ""
+    data: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class _Envelope(msgspec.Struct):
@@ -85,15 +87,18 @@ class JsonRpc:
     def __init__(self) -> None:
         self.noise = Noise()
         self._next_id = 1
+        # Of the line that has not ended: what may be a message, and the head of what was dropped before that.
         self._partial: list[bytes] = []
         self._partial_size = 0
+        self._is_message = False
+        self._dropped = bytearray()
         self._encoder = msgspec.json.Encoder()
         self._decoder = msgspec.json.Decoder(_Envelope)
 
     @property
     def is_within_message(self) -> bool:
-        """Whether a line has begun to arrive and has not ended."""
-        return bool(self._partial)
+        """Whether something that looks like a message has begun to arrive and has not ended."""
+        return self._is_message
 
     def request(self, method: str, params: dict[str, Any] | None = None) -> tuple[int, bytes]:
         """Make a request; give its id and its bytes."""
@@ -107,36 +112,60 @@ class JsonRpc:
         *lines, rest = data.split(b"\n")
         messages = []
         for line in lines:
-            self._partial.append(line)
-            message = self._message(b"".join(self._partial))
-            self._partial.clear()
-            self._partial_size = 0
+            self._keep(line)
+            message = self._message(bytes(self._dropped), b"".join(self._partial))
+            self._forget()
             if message is not None:
                 messages.append(message)
         self._keep(rest)
+        if not self._is_message:
+            self._drop_noise()
         return messages
 
-    def _keep(self, rest: bytes) -> None:
-        if not rest:
+    def _keep(self, part: bytes) -> None:
+        if not part:
             return
-        self._partial.append(rest)
-        self._partial_size += len(rest)
+        self._partial.append(part)
+        self._partial_size += len(part)
         if self._partial_size > MAX_LINE:
-            self.noise.add(self._partial[0])
-            self._partial.clear()
-            self._partial_size = 0
+            self._drop(b"".join(self._partial))
 
-    def _message(self, line: bytes) -> Message | None:
-        if not line.strip():
-            return None
-        message = self._decode(line)
-        if message is not None:
-            return message
-        start = line.rfind(_START)
-        if start > 0:
+    def _drop_noise(self) -> None:
+        """Drop what an unfinished line has before a message, or what may be the first bytes of one."""
+        text = b"".join(self._partial)
+        start = text.find(_START)
+        if not self._dropped and text.lstrip().startswith(b"{"):
+            start = 0
+        end = start if start >= 0 else max(0, len(text) - len(_START) + 1)
+        self._drop(text[:end])
+        self._keep(text[end:])
+        self._is_message = start >= 0
+
+    def _drop(self, noise: bytes) -> None:
+        """Drop the line so far, but for its head."""
+        self._dropped += noise[: NOISE_KEPT - len(self._dropped)]
+        self._partial.clear()
+        self._partial_size = 0
+        self._is_message = False
+
+    def _forget(self) -> None:
+        self._dropped.clear()
+        self._partial.clear()
+        self._partial_size = 0
+        self._is_message = False
+
+    def _message(self, dropped: bytes, line: bytes) -> Message | None:
+        """Read a line that has ended, of which something may have been dropped before."""
+        message = self._decode(line) if line.strip() else None
+        noise = dropped if message is not None else dropped + line
+        if message is None:
             # Text without a newline was printed just before the message.
-            message = self._decode(line[start:])
-        self.noise.add(line if message is None else line[:start])
+            for start in (line.find(_START), line.rfind(_START)):
+                if start > 0 and message is None:
+                    message = self._decode(line[start:])
+                    noise = dropped + (line if message is None else line[:start])
+        if noise.strip():
+            self.noise.add(noise)
         return message
 
     def _envelope(self, line: bytes) -> _Envelope | None:
@@ -161,7 +190,8 @@ class JsonRpc:
         if not isinstance(envelope.id, int):
             return None
         if envelope.error is not None:
-            return ErrorResponse(envelope.id, envelope.error.code, envelope.error.message)
+            error = envelope.error
+            return ErrorResponse(envelope.id, error.code, error.message, error.data)
         return Response(envelope.id, envelope.result)
 
 

@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 
 PROTOCOLS = ("1.0", "2.0")
 METHOD_NOT_FOUND = -32601
+CURRENT_PROTOCOL = "2.0"
+"""Spoken by the oldest release that we support, and by some before it."""
 
 _Record = TypeVar("_Record")
 
@@ -69,10 +71,15 @@ class MonitorServer:
     """A remote monitor server.
 
     Every call may raise what ``RpcClient.call`` raises, and ProtocolError when an answer is of another shape.
+
+    Args:
+        client: The conversation with it.
+        needs_current: Whether a server that is older than 2.7 is refused by a ProtocolError as soon as that shows.
     """
 
-    def __init__(self, client: RpcClient) -> None:
+    def __init__(self, client: RpcClient, *, needs_current: bool = False) -> None:
         self._client = client
+        self._needs_current = needs_current
         self.protocol = ""
 
     async def handshake(self) -> SyncInfo:
@@ -88,12 +95,17 @@ class MonitorServer:
                 f"the remote server speaks protocol {found}, we speak {' and '.join(PROTOCOLS)}",
                 "install a matching experimaestro there, or a newer xpm-remote here",
             )
+        if self._needs_current and info.protocol_version != CURRENT_PROTOCOL:
+            raise _outdated(f"it speaks protocol {info.protocol_version}")
         self.protocol = info.protocol_version
         return info
 
     async def experiments(self) -> list[ExperimentRecord]:
         """Give the current run of every experiment. The server drops all that it has cached."""
-        return await self._list("get_experiments", ExperimentRecord, refresh=True)
+        records = await self._list("get_experiments", ExperimentRecord, refresh=True)
+        if self._needs_current and records and all(each.runs_count is None for each in records):
+            raise _outdated("it counts no runs")
+        return records
 
     async def experiment(self, experiment_id: str) -> ExperimentRecord | None:
         """Give the current run of an experiment, or None."""
@@ -224,6 +236,13 @@ class MonitorServer:
             return decode(raw, kind)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise _unreadable(method, error) from error
+
+
+def _outdated(sign: str) -> ProtocolError:
+    return ProtocolError(
+        f"the remote experimaestro is older than 2.7 ({sign}), and would change the workspace by looking",
+        "install a newer one there, or take --backend agent",
+    )
 
 
 def _unreadable(method: str, error: Exception) -> ProtocolError:

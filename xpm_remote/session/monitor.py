@@ -6,21 +6,33 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
-from xpm_remote.errors import XpmRemoteError
-from xpm_remote.link.prompts import Prompter, RefusingPrompter
+from xpm_remote.errors import AuthenticationError, LinkError, XpmRemoteError
+from xpm_remote.link.library.locked_keys import OpenedKeys
+from xpm_remote.link.prompts import RefusingPrompter
+from xpm_remote.model.agent_rows import AgentRows
 from xpm_remote.model.changes import Change, in_time_order, net
 from xpm_remote.model.store import Store
 from xpm_remote.rpc.client import REQUEST_TIMEOUT
+from xpm_remote.session.choosing import Chooser
 from xpm_remote.session.retry import Schedule, is_transient
+from xpm_remote.session.serving import Needs
 from xpm_remote.session.session import RECONCILE_INTERVAL, Session
 from xpm_remote.session.state import Digest, LinkState, Phase, Picture, Update
-from xpm_remote.session.target import Target
+from xpm_remote.session.target import LocalTarget, Target
+from xpm_remote.waiting import wait_within
 
-RECONNECTING = "nobody is asked while a lost link is restored; start again to answer"
+RECONNECTING = "nobody is asked while a lost link is restored"
 
 Listener = Callable[[Update], None]
+CallPerson = Callable[[], Awaitable[bool]]
+"""Waits, for as long as it takes, until somebody is ready to be asked; gives False if nobody will be."""
+
+
+async def nobody_comes() -> bool:
+    """Say that there is no person to wait for."""
+    return False
 
 
 class Monitor:
@@ -30,26 +42,34 @@ class Monitor:
         target: The workspace.
         timeout: Seconds without an answer after which a request has failed.
         interval: Seconds between two reconciliations.
+        schedule: When to try again; None: with a growing delay and a limit of attempts.
     """
 
     def __init__(
         self,
-        target: Target,
+        target: Target | LocalTarget,
         *,
         timeout: float = REQUEST_TIMEOUT,
         interval: float = RECONCILE_INTERVAL,
+        schedule: Schedule | None = None,
     ) -> None:
         self.target = target
         self.store = Store()
         self._timeout = timeout
         self._interval = interval
         self._listeners: list[Listener] = []
-        self._link = LinkState(Phase.CONNECTING, time.time())
-        self._session = self._new_session(prompter=None)
+        self._link = LinkState(Phase.CONNECTING, time.time(), is_asking=True)
+        # Before anything was seen, whoever started us is at the terminal, if there is one.
+        self._absent: RefusingPrompter | None = None
+        # A passphrase is asked for once: the link comes back without anybody. Passwords and codes are not ours to keep.
+        self._opened = OpenedKeys()
+        self._chooser = Chooser(target)
+        self._rows = AgentRows()
+        self._session = self._new_session()
         self._heard: float | None = None
         self._was_live = False
         self._gap: list[Change] = []
-        self._schedule = Schedule(random.random)
+        self._schedule = schedule or Schedule(random.random)
         self._retry_wanted = asyncio.Event()
 
     @property
@@ -62,6 +82,7 @@ class Monitor:
             heard=self._session.heard or self._heard,
             skew=self._session.skew,
             store=self.store,
+            served_by=self._chooser.choice,
         )
 
     def subscribe(self, listener: Listener) -> None:
@@ -84,8 +105,12 @@ class Monitor:
             self._end(error)
             raise
 
-    async def run(self) -> None:
+    async def run(self, call_person: CallPerson = nobody_comes) -> None:
         """Observe until told to stop: once seen, a workspace is come back to whenever the link is lost.
+
+        Args:
+            call_person: Is awaited when the link can be restored only by somebody who answers what the host asks;
+                no attempt is made meanwhile.
 
         Raises:
             XpmRemoteError: The first attempt failed, or a later one for a cause that does not pass.
@@ -94,47 +119,66 @@ class Monitor:
             try:
                 await self._session.run(self._interval)
             except XpmRemoteError as error:
-                if not (self._was_live and is_transient(error)):
+                if not await self._can_go_on(error, call_person):
                     self._end(error)
                     raise
-                await self._wait_for_retry(error)
             self._heard = self._session.heard or self._heard
-            # Whoever was at the terminal may have left it, and the picture is drawn on it.
-            self._session = self._new_session(RefusingPrompter(RECONNECTING))
+            self._session = self._new_session()
 
-    def _new_session(self, prompter: Prompter | None) -> Session:
-        return Session(
-            self.target,
-            self.store,
+    async def _can_go_on(self, error: XpmRemoteError, call_person: CallPerson) -> bool:
+        """Wait until it makes sense to connect again; tell whether it ever does."""
+        if not self._was_live:
+            return False
+        asked = self._unanswered(error)
+        if asked:
+            self._set_link(self._link.stuck(time.time(), str(error), asked))
+            if not await call_person():
+                return False
+            self._absent = None
+            return True
+        if not is_transient(error):
+            return False
+        await self._wait_for_retry(error)
+        # Whoever was at the terminal may have left it, and the picture is drawn on it.
+        self._absent = RefusingPrompter(RECONNECTING)
+        return True
+
+    def _unanswered(self, error: XpmRemoteError) -> str:
+        """Say what only a person can answer, if that alone is missing; a wrong answer may be given anew."""
+        if self._absent is None:
+            has_tried = self._link.is_asking and isinstance(error, AuthenticationError)
+            return self._link.asked if has_tried else ""
+        # Our reason comes back in the error of whoever would have asked; with BatchMode=yes it is another one.
+        if not isinstance(error, LinkError) or RECONNECTING not in error.what:
+            return ""
+        missed = ", ".join(dict.fromkeys(self._absent.missed))
+        return error.needs_person or missed or "an interactive login"
+
+    def _new_session(self) -> Session:
+        needs = Needs(
+            store=self.store,
             publish=self._publish,
-            enter=self._enter,
             timeout=self._timeout,
-            prompter=prompter,
+            prompter=self._absent,
+            opened=self._opened,
+            rows=self._rows,
         )
+        return Session(self._chooser, needs, self._enter)
 
     async def _wait_for_retry(self, error: XpmRemoteError) -> None:
         delay = self._schedule.next_delay(asyncio.get_running_loop().time())
         now = time.time()
         self._retry_wanted.clear()
-        self._set_link(
-            LinkState(
-                Phase.WAITING,
-                now,
-                detail=str(error),
-                stale_since=self._link.stale_since or now,
-                retry_at=now + delay,
-            )
-        )
+        self._set_link(self._link.lost(now, str(error), self.picture.heard, now + delay))
         with contextlib.suppress(TimeoutError, asyncio.TimeoutError):
-            await asyncio.wait_for(self._retry_wanted.wait(), delay)
+            await wait_within(self._retry_wanted.wait(), delay)
 
     def _enter(self, phase: Phase) -> None:
         """Take note of a phase that the session has reached."""
         now = time.time()
         if phase is not Phase.LIVE:
-            self._set_link(
-                LinkState(phase, now, detail=self._link.detail, stale_since=self._link.stale_since)
-            )
+            is_asking = phase is Phase.CONNECTING and self._absent is None
+            self._set_link(self._link.reached(phase, now, is_asking=is_asking))
             return
         away = now - (self._link.stale_since or now)
         changes = in_time_order(net(self._gap))
@@ -147,11 +191,7 @@ class Monitor:
             self._tell(Update(tuple(changes), recovered=True))
 
     def _end(self, error: XpmRemoteError) -> None:
-        self._set_link(
-            LinkState(
-                Phase.ENDED, time.time(), detail=str(error), stale_since=self._link.stale_since
-            )
-        )
+        self._set_link(self._link.ended(time.time(), str(error)))
 
     def _set_link(self, link: LinkState) -> None:
         self._link = link

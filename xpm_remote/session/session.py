@@ -2,60 +2,34 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import time
 from collections.abc import Callable
 
-import msgspec
-
-from xpm_remote.link.prompts import Prompter
-from xpm_remote.link.transport import Transport, open_transport
-from xpm_remote.model.events import OtherEvent, decode_event
-from xpm_remote.model.store import Store
-from xpm_remote.rpc.client import REQUEST_TIMEOUT, RpcClient
-from xpm_remote.rpc.protocol import Notification
-from xpm_remote.rpc.server_api import MonitorServer
-from xpm_remote.session.state import Phase, Update
-from xpm_remote.session.sync import Sync
-from xpm_remote.session.target import Target
-
-log = logging.getLogger(__name__)
+from xpm_remote.errors import XpmRemoteError
+from xpm_remote.link.remote.startup import RemoteClock
+from xpm_remote.session.choosing import Chooser
+from xpm_remote.session.racing import race
+from xpm_remote.session.serving import Client, Needs, RemoteSide
+from xpm_remote.session.state import Phase
 
 RECONCILE_INTERVAL = 10.0
 """Seconds between two reconciliations: what an announcement did not tell is seen this much later."""
 
 
 class Session:
-    """One connection to a target, feeding a store.
+    """One connection to a workspace, feeding a store.
 
     Args:
-        target: What to connect to.
-        store: What is kept true.
-        publish: Is told of everything that changed.
+        chooser: Opens the remote side.
+        needs: The store, and what else that needs.
         enter: Is told of each phase that is reached.
-        timeout: Seconds without an answer after which a request has failed.
-        prompter: Who answers what the host asks; None: the person at the terminal.
     """
 
-    def __init__(
-        self,
-        target: Target,
-        store: Store,
-        *,
-        publish: Callable[[Update], None],
-        enter: Callable[[Phase], None],
-        timeout: float = REQUEST_TIMEOUT,
-        prompter: Prompter | None = None,
-    ) -> None:
-        self._target = target
-        self._store = store
-        self._publish = publish
+    def __init__(self, chooser: Chooser, needs: Needs, enter: Callable[[Phase], None]) -> None:
+        self._chooser = chooser
+        self._needs = needs
         self._enter = enter
-        self._timeout = timeout
-        self._prompter = prompter
-        self._sync: Sync | None = None
-        self._client: RpcClient | None = None
+        self._client: Client | None = None
         self.skew = 0.0
 
     @property
@@ -69,13 +43,12 @@ class Session:
         Raises:
             XpmRemoteError: Any of its kinds: this did not succeed.
         """
-        client, sync = await self._open()
+        side = await self._start()
         try:
-            await sync.snapshot()
-            sync.catch_up()
+            side.feed.catch_up()
             self._enter(Phase.LIVE)
         finally:
-            await client.aclose()
+            await side.client.aclose()
 
     async def run(self, interval: float = RECONCILE_INTERVAL) -> None:
         """Connect and keep the store true until the link ends, which it always does by an error.
@@ -86,68 +59,43 @@ class Session:
         Raises:
             XpmRemoteError: Any of its kinds: why the link ended.
         """
-        client, sync = await self._open()
+        side = await self._start()
         try:
-            await sync.snapshot()
             self._enter(Phase.LIVE)
-            sync.catch_up()
-            await _first_failure(client, sync, interval)
+            side.feed.catch_up()
+            await race(_end(side.client), side.feed.follow(interval))
         finally:
-            await client.aclose()
+            await side.client.aclose()
 
-    async def _open(self) -> tuple[RpcClient, Sync]:
-        target = self._target
+    async def _start(self) -> RemoteSide:
+        """Connect and learn everything; from the other side, where that is the way out."""
+        try:
+            return await self._try()
+        except XpmRemoteError as error:
+            if not self._chooser.has_other(error):
+                raise
+        return await self._try()
+
+    async def _try(self) -> RemoteSide:
         self._enter(Phase.CONNECTING)
-        transport = await open_transport(
-            target.options,
-            target.command,
-            workspace=target.workspace,
-            has_init=target.has_init,
-            prompter=self._prompter,
-        )
-        self._set_clock(transport)
-        client = self._client = RpcClient(
-            transport,
-            command=target.server_command,
-            listener=self._hear,
-            timeout=self._timeout,
-        )
+        side = await self._chooser.open(self._needs)
         try:
-            server = MonitorServer(client)
-            sync = self._sync = Sync(server, self._store, self._publish)
-            await server.handshake()
+            self._client = side.client
+            self._set_clock(side.clock)
+            self._enter(Phase.LOADING)
+            await race(side.feed.snapshot(), _end(side.client))
         except BaseException:
-            await client.aclose()
+            await side.client.aclose()
             raise
-        self._enter(Phase.LOADING)
-        return client, sync
+        self._chooser.settle()
+        return side
 
-    def _set_clock(self, transport: Transport) -> None:
-        if transport.clock is not None:
-            self._store.zone = transport.clock.zone
-            self.skew = transport.clock.epoch - time.time()
-
-    def _hear(self, notification: Notification) -> None:
-        if self._sync is None or notification.method != "notification.state_event":
-            return
-        try:
-            event = decode_event(notification.params)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            log.warning("an announcement cannot be read: %s", error)
-            event = OtherEvent("unreadable")
-        self._sync.hear(event)
+    def _set_clock(self, clock: RemoteClock | None) -> None:
+        if clock is not None:
+            self._needs.store.zone = clock.zone
+            self.skew = clock.epoch - time.time()
 
 
-async def _first_failure(client: RpcClient, sync: Sync, interval: float) -> None:
-    """Follow until the link or the server ends, or a question fails."""
-    following = asyncio.create_task(sync.follow(interval), name="follow")
-    ended = asyncio.create_task(client.wait_ended(), name="wait-ended")
-    try:
-        await asyncio.wait({following, ended}, return_when=asyncio.FIRST_COMPLETED)
-        if ended.done():
-            raise ended.result()
-        await following
-    finally:
-        following.cancel()
-        ended.cancel()
-        await asyncio.wait({following, ended})
+async def _end(client: Client) -> None:
+    """Wait for the end of the link, and raise why it came."""
+    raise await client.wait_ended()

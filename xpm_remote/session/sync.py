@@ -23,6 +23,7 @@ from xpm_remote.model.events import (
 from xpm_remote.model.store import Store
 from xpm_remote.rpc.server_api import MonitorServer
 from xpm_remote.session.state import Update
+from xpm_remote.waiting import wait_within
 
 SETTLE_TIME = 0.1
 """Seconds to wait after an announcement before asking again: a burst is one question."""
@@ -112,7 +113,7 @@ class Sync:
 
     async def _wait_woken(self, timeout: float) -> None:
         try:
-            await asyncio.wait_for(self._woken.wait(), max(timeout, 0.0))
+            await wait_within(self._woken.wait(), max(timeout, 0.0))
         except (TimeoutError, asyncio.TimeoutError):
             return
         await asyncio.sleep(SETTLE_TIME)

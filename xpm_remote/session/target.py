@@ -6,9 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from xpm_remote.errors import UsageError, WorkspaceError
-from xpm_remote.link.command import RemoteExperimaestro, monitor_command, remote_command
-from xpm_remote.link.ssh_options import ConnectOptions, parse_ssh_options
-from xpm_remote.settings.schema import Settings, SshSettings, Workspace
+from xpm_remote.link.options.connect_options import ConnectOptions, parse_ssh_options
+from xpm_remote.link.remote.agent_command import agent_command
+from xpm_remote.link.remote.bootstrap import Bundle
+from xpm_remote.link.remote.command import RemoteExperimaestro, monitor_command, remote_command
+from xpm_remote.settings.schema import Backend, Settings, SshEngine, SshSettings, Workspace
 from xpm_remote.settings.selection import select_workspace
 
 
@@ -22,6 +24,8 @@ class Target:
         options: Where to connect to, and how.
         remote: How the remote experimaestro is found.
         shell_init: Shell commands to run before it.
+        engine: What makes the connection.
+        backend: What serves the workspace there.
     """
 
     name: str
@@ -29,6 +33,8 @@ class Target:
     options: ConnectOptions
     remote: RemoteExperimaestro
     shell_init: str | None = None
+    engine: SshEngine = SshEngine.ASYNCSSH
+    backend: Backend = Backend.EXPERIMAESTRO
 
     @property
     def has_init(self) -> bool:
@@ -47,6 +53,29 @@ class Target:
             self.server_command, workspace=self.workspace, shell_init=self.shell_init
         )
 
+    def agent_command(self, bundle: Bundle) -> str:
+        """Give the whole remote command line that starts our agent, which is sent on its stdin.
+
+        Raises:
+            OptionError: A word cannot be part of a command.
+        """
+        python = self.remote.python
+        command = agent_command(bundle, self.workspace, python=python, compress=True)
+        return remote_command(command, workspace=self.workspace, shell_init=self.shell_init)
+
+
+@dataclass(frozen=True)
+class LocalTarget:
+    """A workspace of this machine.
+
+    Attributes:
+        name: This machine's name.
+        workspace: The directory.
+    """
+
+    name: str
+    workspace: str
+
 
 @dataclass(frozen=True)
 class Overrides:
@@ -61,6 +90,8 @@ class Overrides:
         xpm_path: The remote experimaestro.
         options: SSH options; given at all, they replace those of the settings.
         version: The exact version that uv is to run.
+        engine: What makes the connection.
+        backend: What serves the workspace there.
     """
 
     host: str | None = None
@@ -71,6 +102,8 @@ class Overrides:
     xpm_path: str | None = None
     options: tuple[str, ...] = ()
     version: str | None = None
+    engine: SshEngine | None = None
+    backend: Backend | None = None
 
 
 def remote_workspace(settings: Settings, workspace_id: str) -> Workspace:
@@ -109,11 +142,12 @@ def resolve_target(settings: Settings, workspace_id: str | None, overrides: Over
             "give HOST and REMOTE_WORKDIR, or --workspace ID"
             f" (remote workspaces in {settings.path}: {_names(settings.workspaces)})",
         )
+    engine = overrides.engine or ssh.engine
     uv_offline = ssh.uv_offline if overrides.uv_offline is None else overrides.uv_offline
     return Target(
         name=host,
         workspace=workdir,
-        options=parse_ssh_options(host, overrides.options or ssh.options),
+        options=parse_ssh_options(host, overrides.options or ssh.options, engine),
         remote=RemoteExperimaestro(
             xpm_path=overrides.xpm_path or ssh.xpm_path,
             uv_offline=uv_offline,
@@ -121,6 +155,8 @@ def resolve_target(settings: Settings, workspace_id: str | None, overrides: Over
             version=overrides.version,
         ),
         shell_init=overrides.shell_init if overrides.shell_init is not None else ssh.shell_init,
+        engine=engine,
+        backend=overrides.backend or ssh.backend,
     )
 
 

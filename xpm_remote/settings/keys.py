@@ -32,6 +32,8 @@ class Kind(Enum):
     PATH = "path"
     LOCK_MODE = 'inherit, umask, or an octal mode in quotes, such as "0664"'
     FOLDER_MODE = "use, backup or move"
+    ENGINE = "asyncssh, openssh or auto"
+    BACKEND = "auto, experimaestro or agent"
     ENV = "mapping of names to values"
     TEXTS = "list of texts"
     OPTIONS = "list of texts, or one text"
@@ -227,7 +229,8 @@ SSH = Section(
         Key(
             name="python",
             kind=Kind.TEXT,
-            about="Interpreter for `uv tool run --python`. Quote a version number.",
+            about="Interpreter for `uv tool run --python`. Quote a version number."
+            " Where it is no mere version, the agent runs on it, too.",
             example='"3.10"',
         ),
         Key(
@@ -242,6 +245,21 @@ SSH = Section(
             kind=Kind.OPTIONS,
             about="Command-line options of OpenSSH's `ssh`, in any of its spellings, in one text or several.",
             example='["-p 2222", "-o ProxyJump=gate"]',
+        ),
+        Key(
+            name="engine",
+            kind=Kind.ENGINE,
+            about="What makes the connection: our SSH library (`asyncssh`), the program `ssh` of this machine"
+            " (`openssh`), or that program only where a live ControlMaster leads to the host or where the library"
+            " cannot do what options or `~/.ssh/config` ask for (`auto`).",
+            example="auto",
+        ),
+        Key(
+            name="backend",
+            kind=Kind.BACKEND,
+            about="What serves the workspace there: `experimaestro`, our `agent`, which needs `python3` and nothing"
+            " installed, or the agent only where experimaestro cannot be started or is older than 2.7 (`auto`).",
+            example="agent",
         ),
     ),
 )

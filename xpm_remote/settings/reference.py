@@ -26,7 +26,7 @@ from xpm_remote.settings.keys import (
     Kind,
     Section,
 )
-from xpm_remote.settings.schema import FolderMode
+from xpm_remote.settings.schema import Backend, FolderMode, SshEngine
 
 PAGE = "settings.md"
 SCHEMA = "settings.schema.json"
@@ -51,6 +51,8 @@ _SCHEMAS: dict[Kind, dict[str, Any]] = {
     Kind.SECONDS: {"anyOf": [{"type": "number", "exclusiveMinimum": 0}, _VARIABLE]},
     Kind.LOCK_MODE: {"type": "string", "pattern": "^(inherit|umask|(0o?)?[0-7]{3})$"},
     Kind.FOLDER_MODE: {"enum": [mode.value for mode in FolderMode]},
+    Kind.ENGINE: {"enum": [engine.value for engine in SshEngine]},
+    Kind.BACKEND: {"enum": [backend.value for backend in Backend]},
     Kind.ENV: {"type": "object", "additionalProperties": _SPELLED},
     Kind.TEXTS: {"type": "array", "items": _TEXT},
     Kind.OPTIONS: {"anyOf": [_SPELLED, {"type": "array", "items": _SPELLED}]},

@@ -6,6 +6,7 @@ import math
 import re
 import sys
 from collections.abc import Callable
+from enum import Enum
 
 import yaml
 
@@ -13,7 +14,7 @@ from xpm_remote.settings.document import short_tag
 from xpm_remote.settings.keys import Kind
 from xpm_remote.settings.problems import quoted
 from xpm_remote.settings.reading import Reading, is_null
-from xpm_remote.settings.schema import FolderMode
+from xpm_remote.settings.schema import Backend, FolderMode, SshEngine
 
 _TEXT_TAGS = frozenset(["str", "merge", "value"])  # the last two: a lone << or =
 _LARGEST_PORT = 65535
@@ -24,7 +25,6 @@ _FLAGS = {
     "true": True, "yes": True, "on": True, "1": True,
     "false": False, "no": False, "off": False, "0": False,
 }  # fmt: skip
-_MODES = tuple(mode.value for mode in FolderMode)
 
 
 def read_scalar(reading: Reading, at: str, node: yaml.Node, kind: Kind) -> object | None:
@@ -115,14 +115,20 @@ def _read_lock_mode(reading: Reading, at: str, node: yaml.ScalarNode) -> str | N
     return None
 
 
-def _read_folder_mode(reading: Reading, at: str, node: yaml.ScalarNode) -> FolderMode | None:
-    text = read_text(reading, at, node)
-    if text is None:
+def _one_of(words: type[Enum]) -> Callable[[Reading, str, yaml.ScalarNode], object | None]:
+    """Make the reader of a value that is one of these words."""
+    known = tuple(str(word.value) for word in words)
+
+    def read(reading: Reading, at: str, node: yaml.ScalarNode) -> Enum | None:
+        text = read_text(reading, at, node)
+        if text is None:
+            return None
+        if text in known:
+            return words(text)
+        reading.wrong_type(at, node, ", ".join(known) + reading.guess(text, known), text)
         return None
-    if text in _MODES:
-        return FolderMode(text)
-    reading.wrong_type(at, node, ", ".join(_MODES) + reading.guess(text, _MODES), text)
-    return None
+
+    return read
 
 
 _READERS: dict[Kind, Callable[[Reading, str, yaml.ScalarNode], object | None]] = {
@@ -130,7 +136,9 @@ _READERS: dict[Kind, Callable[[Reading, str, yaml.ScalarNode], object | None]] =
     Kind.PATH: read_text,
     Kind.SCRIPT: _quotable,
     Kind.LOCK_MODE: _read_lock_mode,
-    Kind.FOLDER_MODE: _read_folder_mode,
+    Kind.FOLDER_MODE: _one_of(FolderMode),
+    Kind.ENGINE: _one_of(SshEngine),
+    Kind.BACKEND: _one_of(Backend),
 }
 
 # Each raises ValueError on what its kind does not allow.

@@ -23,6 +23,22 @@ class FolderMode(str, Enum):
     MOVE = "move"  # finished jobs are moved there, a symlink stays
 
 
+class SshEngine(str, Enum):
+    """What makes SSH connections."""
+
+    ASYNCSSH = "asyncssh"  # the library
+    OPENSSH = "openssh"  # the program ssh of this machine
+    AUTO = "auto"  # the program where it can do what the library cannot
+
+
+class Backend(str, Enum):
+    """What serves a workspace on its host."""
+
+    AUTO = "auto"  # experimaestro, or the agent where that cannot
+    EXPERIMAESTRO = "experimaestro"  # the one that is installed there, or that uv brings
+    AGENT = "agent"  # ours, which is sent
+
+
 class ServerSettings(Struct, frozen=True, kw_only=True):
     """experimaestro's own web server."""
 
@@ -61,6 +77,8 @@ class SshSettings(Struct, frozen=True, kw_only=True):
         xpm_path: The command that starts experimaestro; may hold arguments and start with ``~``.
         options: OpenSSH's command-line options as written: one string may hold several words
             (``-p 2222``), and one option may be spread over two strings (``-p``, ``2222``).
+        engine: What makes the connection.
+        backend: What serves the workspace there.
     """
 
     host: str
@@ -69,6 +87,8 @@ class SshSettings(Struct, frozen=True, kw_only=True):
     python: str | None = None
     xpm_path: str | None = None
     options: tuple[str, ...] = ()
+    engine: SshEngine = SshEngine.ASYNCSSH
+    backend: Backend = Backend.AUTO
 
 
 class Folder(Struct, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ import msgspec
 from xpm_remote.model.changes import ExperimentChange, JobChange
 from xpm_remote.model.entities import Experiment, Job
 from xpm_remote.model.store import Store
-from xpm_remote.session.state import LinkState, Phase, Picture, Update
+from xpm_remote.session.state import BackendChoice, LinkState, Phase, Picture, Update
 
 PICTURE_SCHEMA = "xpm-remote/picture/1"
 EVENT_SCHEMA = "xpm-remote/event/1"
@@ -27,10 +27,16 @@ def picture_document(picture: Picture, now: float) -> dict[str, Any]:
         "host": picture.host,
         "workspace": picture.workspace,
         "generated": _local(now),
+        "backend": backend_document(picture.served_by),
         "link": link_document(picture),
         "experiments": [experiment_document(each, store) for each in store.experiments],
         "jobs": [job_document(job) for job in store.jobs.values()],
     }
+
+
+def backend_document(choice: BackendChoice) -> dict[str, Any]:
+    """Give which remote side serves the workspace, and why."""
+    return {"name": choice.backend.value, "why": choice.why}
 
 
 def link_document(picture: Picture) -> dict[str, Any]:
@@ -49,6 +55,7 @@ def _honesty(link: LinkState) -> dict[str, Any]:
         "detail": link.detail or None,
         "stale_since": None if link.stale_since is None else _local(link.stale_since),
         "retry_at": None if link.retry_at is None else _local(link.retry_at),
+        "asked": link.asked or None,
         "digest": None if link.digest is None else asdict(link.digest),
     }
 
@@ -126,6 +133,7 @@ def link_event(picture: Picture, now: float) -> dict[str, Any]:
         **_honesty(link),
     }
     if link.phase is Phase.LIVE:
+        document["backend"] = backend_document(picture.served_by)
         document["experiments"] = len(picture.store.experiments)
         document["jobs"] = len(picture.store.jobs)
     return document

@@ -16,6 +16,7 @@ from xpm_remote.escaping import safe
 from xpm_remote.model.entities import Counts, Experiment, Job
 from xpm_remote.model.states import IDLE, PENDING, State
 from xpm_remote.session.state import LinkState, Phase, Picture
+from xpm_remote.settings.schema import Backend
 from xpm_remote.ui.text import activity, ago, digest_words, elapsed, percent, short_key, span, tags
 
 BAR_WIDTH = 16
@@ -28,14 +29,18 @@ DIGEST_SHOWN = 60.0
 """Seconds for which the picture says what had happened while the link was lost."""
 
 _TITLE_LINES = 2  # a blank one, and the title
+_HEAD_LINES = 3  # where we look, the counts, and what is wrong
 
 _PHASE_STYLE = {
     Phase.CONNECTING: "yellow",
     Phase.LOADING: "yellow",
     Phase.LIVE: "green",
     Phase.WAITING: "red",
+    Phase.NEEDS_PERSON: "bold red",
     Phase.ENDED: "red",
 }
+
+_RETRY_KEY = {Phase.WAITING: "try now", Phase.NEEDS_PERSON: "log in"}
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,9 @@ class _Section:
     flexible: int  # the column that takes the room that is left
 
 
-def dashboard(picture: Picture, now: float, width: int, height: int) -> RenderableType:
+def dashboard(
+    picture: Picture, now: float, width: int, height: int, *, has_keys: bool = False
+) -> RenderableType:
     """Draw the whole picture.
 
     Args:
@@ -57,7 +64,10 @@ def dashboard(picture: Picture, now: float, width: int, height: int) -> Renderab
         now: The local time in epoch seconds.
         width: Columns of the terminal.
         height: Lines that may be used; what does not fit is left out and counted.
+        has_keys: Whether somebody can press keys, and so wants to know which.
     """
+    below = [footer(picture.link)] if has_keys and height > _HEAD_LINES else []
+    height -= len(below)
     narrow = width < NARROW
     remote_now = now + picture.skew
     sections = [
@@ -75,7 +85,7 @@ def dashboard(picture: Picture, now: float, width: int, height: int) -> Renderab
     parts: list[RenderableType] = [
         header(picture, now, width),
         totals(picture),
-        *link_notice(picture.link, now),
+        *link_notice(picture, now),
     ]
     parts = parts[: max(1, height)]
     room = height - len(parts)
@@ -85,7 +95,7 @@ def dashboard(picture: Picture, now: float, width: int, height: int) -> Renderab
     shares = share(lines, [len(section.rows) for section in sections])
     for section, rows in zip(sections, shares, strict=True):
         parts += _drawn(section, rows)
-    return Group(*parts)
+    return Group(*parts, *below)
 
 
 def share(lines: int, wanted: Sequence[int]) -> list[int]:
@@ -108,6 +118,8 @@ def header(picture: Picture, now: float, width: int) -> RenderableType:
     line.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
     line.add_column(justify="right", no_wrap=True)
     where = Text(f"{safe(picture.host)}:{safe(picture.workspace)}", style="bold")
+    if picture.served_by.backend is Backend.AGENT:
+        where.append(" · agent", style="dim not bold")
     line.add_row(where, link_text(picture.link, picture.heard, now))
     return line
 
@@ -128,14 +140,37 @@ def link_text(link: LinkState, heard: float | None, now: float) -> Text:
     return text
 
 
-def link_notice(link: LinkState, now: float) -> list[Text]:
-    """Say in a line why the link is lost, or what happened while it was; in none when all is well."""
+def link_notice(picture: Picture, now: float) -> list[Text]:
+    """Say in a line why the link is lost, what happened while it was, or why not experimaestro serves us.
+
+    In none when all is well.
+    """
+    link = picture.link
+    if link.phase is Phase.NEEDS_PERSON:
+        words = f"only a person can answer: {safe(link.asked)}"
+        return [Text(words, style="bold red", no_wrap=True, overflow="ellipsis")]
     if link.detail:
         return [Text(safe(link.detail), style="red", no_wrap=True, overflow="ellipsis")]
     if link.digest is not None and now - link.since < DIGEST_SHOWN:
         words = digest_words(link.digest)
         return [Text(words, style="bold", no_wrap=True, overflow="ellipsis")]
+    if picture.served_by.is_fallback:
+        words = f"by our agent: {safe(picture.served_by.why)}"
+        return [Text(words, style="dim", no_wrap=True, overflow="ellipsis")]
     return []
+
+
+def footer(link: LinkState) -> Text:
+    """Say which keys mean something now."""
+    keys = {"q": "quit"}
+    if link.phase in _RETRY_KEY:
+        keys["r"] = _RETRY_KEY[link.phase]
+    text = Text(no_wrap=True, overflow="ellipsis", style="dim")
+    for key, meaning in keys.items():
+        text.append(" · " if text else "")
+        text.append(key, style="bold not dim")
+        text.append(f" {meaning}")
+    return text
 
 
 def totals(picture: Picture) -> Text:

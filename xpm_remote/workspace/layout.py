@@ -6,6 +6,7 @@ Source of the names: workspaces that experimaestro 2.0 to 2.7 wrote.
 from __future__ import annotations
 
 import re
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -77,7 +78,7 @@ class Layout:
 
     def job(self, job_id: JobId) -> Path:
         """Give the directory of a job."""
-        return self.jobs / job_id.task / job_id.hash
+        return self.jobs.joinpath(job_id.task, job_id.hash)
 
     def job_files(self, job_id: JobId) -> JobFiles:
         """Give the files of a job."""
@@ -95,6 +96,8 @@ class Layout:
 class JobFiles:
     """The files that experimaestro keeps in the directory of a job; the rest is the user's.
 
+    Each path is made when it is asked for: of many jobs only one or two are.
+
     Args:
         directory: The job's directory, in a workspace, in a folder, or staged.
         name: The job's script name.
@@ -103,13 +106,53 @@ class JobFiles:
     def __init__(self, directory: Path, name: str) -> None:
         self.directory = directory
         self.name = name
-        self.done = directory / f"{name}.done"
-        self.failed = directory / f"{name}.failed"
-        self.pid = directory / f"{name}.pid"
-        self.lock = directory / f"{name}.lock"
-        self.stdout = directory / f"{name}.out"
-        self.stderr = directory / f"{name}.err"
-        self.params = directory / "params.json"
-        self.own = directory / ".experimaestro"
-        self.status = directory / ".experimaestro" / "status.json"
-        self.archived_events = directory / ".experimaestro" / "events"
+
+    @cached_property
+    def done(self) -> Path:
+        """The success marker."""
+        return self.directory / f"{self.name}.done"
+
+    @cached_property
+    def failed(self) -> Path:
+        """The marker of a failure, which says why."""
+        return self.directory / f"{self.name}.failed"
+
+    @cached_property
+    def pid(self) -> Path:
+        """What says which process runs the job."""
+        return self.directory / f"{self.name}.pid"
+
+    @cached_property
+    def lock(self) -> Path:
+        """What is locked while the job runs."""
+        return self.directory / f"{self.name}.lock"
+
+    @cached_property
+    def stdout(self) -> Path:
+        """What the job printed."""
+        return self.directory / f"{self.name}.out"
+
+    @cached_property
+    def stderr(self) -> Path:
+        """What the job printed to its stderr."""
+        return self.directory / f"{self.name}.err"
+
+    @cached_property
+    def params(self) -> Path:
+        """The parameters of the job."""
+        return self.directory / "params.json"
+
+    @cached_property
+    def own(self) -> Path:
+        """The directory of what experimaestro notes about the job."""
+        return self.directory / ".experimaestro"
+
+    @cached_property
+    def status(self) -> Path:
+        """The state, as last noted."""
+        return self.own / "status.json"
+
+    @cached_property
+    def archived_events(self) -> Path:
+        """The events of the job, after its end."""
+        return self.own / "events"

@@ -1,0 +1,227 @@
+"""How long archiving and recovering take beside ``cp -a`` of the same tree on the same disk, and how much memory.
+
+    python benchmarks/folders.py [--jobs 2000] [--files 20] [--rounds 5] [--directory /somewhere/on/the/disk]
+
+Our times hold everything: locks, reading back and comparing, durability. ``cp -a`` alone checks nothing and leaves the
+data in memory; for information it is also followed by ``sync``, as the disk would have it. Each of our works follows a
+``cp -a`` of its own, on fresh trees and with the disk settled before each, so that both meet the same noise; each is
+compared with that one. A move also removes what was copied, so it is compared with ``cp -a``, ``sync`` and ``rm -rf``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from xpm_remote.workspace.folders.archiving import archive
+from xpm_remote.workspace.folders.folder import Folder, Mode
+from xpm_remote.workspace.folders.recovery import recover
+from xpm_remote.workspace.layout import JobId, Layout
+
+SEED = 5
+FILE_SIZE = 2000
+WARM = 500
+"""Jobs of the first run, whose memory is not counted: more than are worked at together."""
+
+TARGET = 2.0
+"""Times as long as ``cp -a``, at most."""
+
+MEMORY_TARGET = 1024
+"""Bytes a job, and KiB for a big file, at most."""
+
+BIG = 1 << 30
+"""Bytes of the file that shows that memory does not grow with the size of a file."""
+
+
+def make_jobs(root: Path, jobs: int, files: int) -> list[JobId]:
+    """Make jobs of small files."""
+    draw = random.Random(SEED)  # noqa: S311
+    layout = Layout(root)
+    made = []
+    for _ in range(jobs):
+        job = JobId("bench.train", f"{draw.getrandbits(256):064x}")
+        path = layout.job(job)
+        (path / ".experimaestro").mkdir(parents=True)
+        (path / ".experimaestro" / "status.json").write_text('{"state": "done"}')
+        (path / "train.done").touch()
+        for number in range(files - 2):
+            (path / f"file-{number}").write_bytes(draw.randbytes(FILE_SIZE))
+        made.append(job)
+    return made
+
+
+def make_file(path: Path, size: int) -> None:
+    """Write a file that cannot be compressed."""
+    block = random.Random(SEED).randbytes(1 << 20)  # noqa: S311
+    with path.open("wb") as file:
+        for _ in range(size // len(block)):
+            file.write(block)
+
+
+class Round:
+    """The works of one round, each with a ``cp -a`` before it.
+
+    Args:
+        base: An empty directory.
+        source: A workspace.
+        jobs: Its jobs.
+    """
+
+    def __init__(self, base: Path, source: Path, jobs: list[JobId]) -> None:
+        self._base = base
+        self._source = Layout(source)
+        self._jobs = jobs
+        self._copy = base / "copy"
+        self._backup = Folder(base / "archive", Mode.BACKUP)
+        self._moved = Folder(base / "moved", Mode.MOVE)
+        for each in (self._backup.path, self._moved.path, base / "back"):
+            each.mkdir()
+
+    def run(self) -> dict[str, tuple[float, float]]:
+        """Do everything once; give the seconds of ours, and of what it is compared with."""
+        archived = (self._cp(), timed(self._archive))
+        synced = timed(self._cp_and_sync)
+        shutil.rmtree(self._copy)
+        recovered = (self._cp(), timed(self._recover))
+        plain = timed(self._cp_sync_rm)
+        self._cp_only()
+        moved = timed(self._move)
+        return {
+            "archive": (archived[1], archived[0]),
+            "recover": (recovered[1], recovered[0]),
+            "archive, to cp -a + sync": (archived[1], synced),
+            "recover, to cp -a + sync": (recovered[1], synced),
+            "move, to cp -a + sync + rm": (moved, plain),
+        }
+
+    def _cp(self) -> float:
+        seconds = timed(self._cp_only)
+        shutil.rmtree(self._copy)
+        return seconds
+
+    def _cp_only(self) -> None:
+        subprocess.run(["cp", "-a", self._source.root, self._copy], check=True)
+
+    def _cp_and_sync(self) -> None:
+        self._cp_only()
+        os.sync()
+
+    def _cp_sync_rm(self) -> None:
+        self._cp_and_sync()
+        subprocess.run(["rm", "-rf", self._copy], check=True)
+
+    def _archive(self) -> None:
+        assert all(each.is_archived for each in archive(self._source, [self._backup], self._jobs))
+
+    def _recover(self) -> None:
+        there = Layout(self._base / "back")
+        assert all(each.is_there for each in recover(there, [self._backup], self._jobs))
+
+    def _move(self) -> None:
+        outcomes = archive(Layout(self._copy), [self._moved], self._jobs)
+        assert all(each.is_archived for each in outcomes)
+
+
+def timed(work: Callable[[], object]) -> float:
+    """Give the seconds that something takes when the disk has nothing else to do."""
+    os.sync()
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def resident() -> int:
+    """Give the most memory that this process had so far, bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def traced(base: Path, source: Path, jobs: list[JobId]) -> int:
+    """Archive jobs; give the most memory that Python held for it at once, bytes."""
+    folder = Folder(Path(tempfile.mkdtemp(dir=base)), Mode.BACKUP)
+    tracemalloc.start()
+    assert all(each.is_archived for each in archive(Layout(source), [folder], jobs))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak
+
+
+def show_memory(base: Path, source: Path, jobs: list[JobId]) -> bool:
+    """Print by how much memory grows with the number of jobs and with the size of a file; tell whether that is fine."""
+    half = len(jobs) // 2
+    traced(base, source, jobs[:WARM])  # what any number of jobs takes does not count
+    few = traced(base, source, jobs[:half])
+    more = resident()
+    many = traced(base, source, jobs)
+    by_python = (many - few) / (len(jobs) - half)
+    by_system = (resident() - more) / (len(jobs) - half)
+    job = JobId("bench.train", "00")
+    path = Layout(base / "big").job(job)
+    path.mkdir(parents=True)
+    (path / "train.done").touch()
+    make_file(path / "data", BIG)
+    before = resident()
+    folder = Folder(Path(tempfile.mkdtemp(dir=base)), Mode.BACKUP)
+    assert all(each.is_archived for each in archive(Layout(base / "big"), [folder], [job]))
+    by_size = (resident() - before) // 1024
+    print(
+        f"memory of {len(jobs)} jobs beside {half}: {by_python:.0f} bytes a job by tracemalloc, "
+        f"{by_system:.0f} resident"
+    )
+    print(f"memory of a file of {BIG >> 20} MiB: {by_size} KiB resident")
+    return max(by_python, by_system, by_size) <= MEMORY_TARGET
+
+
+def show_times(rounds: list[dict[str, tuple[float, float]]]) -> bool:
+    """Print the times; tell whether archiving and recovering are within the target."""
+    print("ours holds locks, verification and durability; cp -a alone has neither of them")
+    print(f"{'':28} {'ours':>8} {'theirs':>8} {'median':>7} {'best':>6}   times theirs")
+    fine = True
+    for name in rounds[0]:
+        pairs = [each[name] for each in rounds]
+        ours, theirs = zip(*pairs, strict=True)
+        median = statistics.median(one / other for one, other in pairs)
+        best = min(ours) / min(theirs)
+        middle = [f"{statistics.median(each):6.2f} s" for each in (ours, theirs)]
+        print(f"{name:28} {middle[0]} {middle[1]} {median:7.2f} {best:6.2f}")
+        fine = fine and ("," in name or median <= TARGET)
+    return fine
+
+
+def main() -> int:
+    """Measure, print, and say by the exit status whether the targets are met."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--jobs", type=int, default=2000)
+    parser.add_argument("--files", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--directory", type=Path)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=options.directory) as temporary:
+        base = Path(temporary)
+        jobs = make_jobs(base / "source", options.jobs, options.files)
+        rounds = []
+        for number in range(options.rounds):
+            place = base / f"round-{number}"
+            place.mkdir()
+            rounds.append(Round(place, base / "source", jobs).run())
+            shutil.rmtree(place)
+        fine = show_times(rounds)
+        return int(not (show_memory(base, base / "source", jobs) and fine))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,54 @@
+"""Our command line with workspaces of this machine and their folders."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.cli.commands import Commands, Finished
+from tests.workspace.small import SmallWorkspace
+
+
+class Local:
+    """A workspace ``w`` with a backup folder, and the command line that knows it.
+
+    Args:
+        commands: The command line.
+        folder: Where everything is.
+    """
+
+    def __init__(self, commands: Commands, folder: Path) -> None:
+        self.commands = commands
+        self.made = SmallWorkspace(folder / "ws")
+        self.backup = SmallWorkspace(folder / "backup")
+        self.settle([(self.backup, "backup")])
+
+    def settle(self, folders: list[tuple[SmallWorkspace, str]], *others: dict[str, Any]) -> None:
+        """Write the settings: the workspace with these folders, then others."""
+        listed = [{"path": str(each.root), "mode": mode} for each, mode in folders]
+        own = {"id": "w", "path": str(self.made.root), "folders": listed}
+        # JSON is YAML.
+        self.commands.settings.write_text(json.dumps({"workspaces": [own, *others]}))
+
+    def run(self, *words: str) -> Finished:
+        """Run a command to its end."""
+        return self.commands.run(*words)
+
+    def objects(self, *words: str) -> list[dict[str, Any]]:
+        """Run a command that succeeds, with JSON; give the objects of its lines."""
+        done = self.run(*words, "--format", "json")
+        assert done.status == 0, done.stderr
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a lock, as another process does."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

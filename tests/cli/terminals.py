@@ -1,0 +1,78 @@
+"""Somebody who runs our command in a real terminal."""
+
+from __future__ import annotations
+
+import re
+import sys
+import termios
+from typing import Any
+
+import pexpect
+
+from tests.cli.commands import Commands
+
+SCREEN_LIMIT = 30
+"""Seconds for something to appear on the screen."""
+_LOCAL_FLAGS = 3
+
+
+class Terminal:
+    """A terminal in which ``ssh-monitor`` runs.
+
+    Args:
+        commands: The home and the settings.
+        arguments: The command's.
+        shell: Words of a program that is given the command line and runs it.
+        size: Lines and columns.
+    """
+
+    def __init__(
+        self,
+        commands: Commands,
+        *arguments: str,
+        shell: tuple[str, ...] = (),
+        size: tuple[int, int] = (24, 120),
+    ) -> None:
+        words = [sys.executable, "-m", "xpm_remote", *commands.words(*arguments)]
+        words = [*shell, *words]
+        self.child: Any = pexpect.spawn(
+            words[0],
+            words[1:],
+            env={**commands._environment(), "TERM": "xterm-256color"},
+            dimensions=size,
+            encoding="utf-8",
+            timeout=SCREEN_LIMIT,
+        )
+
+    def __enter__(self) -> Terminal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.child.close(force=True)
+
+    @property
+    def is_as_usual(self) -> bool:
+        """Whether the terminal collects lines and echoes them."""
+        flags = termios.tcgetattr(self.child.child_fd)[_LOCAL_FLAGS]
+        return bool(flags & termios.ICANON) and bool(flags & termios.ECHO)
+
+    def see(self, text: str) -> str:
+        """Wait for a text on the screen; give what was shown since the last one."""
+        self.child.expect(re.escape(text))
+        return str(self.child.before)
+
+    def type(self, text: str) -> None:
+        """Type a line."""
+        self.child.sendline(text)
+
+    def press(self, key: str) -> None:
+        """Press a key."""
+        self.child.send(key)
+
+    def finish(self) -> tuple[int | None, str]:
+        """Wait for the end; give the exit status, and what was shown since the last text, without control codes."""
+        self.child.expect(pexpect.EOF)
+        shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self.child.before)
+        self.child.wait()
+        status: int | None = self.child.exitstatus
+        return status, shown

@@ -1,0 +1,487 @@
+"""``doctor``: the whole way to real workspaces, and every stage's failure, each provoked for real."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pexpect
+import pytest
+
+from tests.cli.commands import Commands, Finished
+from tests.link.asking import HOST, PASSWORD, Asking
+from tests.support.fakes import install_fake_monitor
+from tests.support.polling import wait_until
+from tests.support.server import Server
+from tests.support.workspaces import RealWorkspace
+from xpm_remote.cli import doctor
+from xpm_remote.session.doctor import LISTEN_TIME
+from xpm_remote.session.findings import Stage
+
+STAGES = [stage.value for stage in Stage]
+REMOTE_END = 10.0
+"""Seconds for the remote side to end after us."""
+SCREEN_LIMIT = 30
+"""Seconds for something to appear on the screen."""
+
+Document = dict[str, Any]
+
+
+def examine(commands: Commands, *arguments: str) -> tuple[Finished, Document]:
+    """Run the command with JSON, by the engine of the test; give the document, too."""
+    engine = ("--ssh-engine", commands.engine) if commands.engine else ()
+    finished = commands.run("doctor", *engine, "--format", "json", "--listen", "0", *arguments)
+    return finished, finished.document
+
+
+def stage_of(document: Document, name: str) -> Document:
+    """Give the one stage of that name."""
+    (found,) = [each for each in document["stages"] if each["stage"] == name]
+    stage: Document = found
+    return stage
+
+
+def expect_failure(
+    examined: tuple[Finished, Document], stage: str, code: int, *words: str
+) -> Document:
+    """Check that a stage failed, with which code and words, and that those after it were skipped."""
+    finished, document = examined
+    failed = stage_of(document, stage)
+    assert (finished.status, document["exit_code"]) == (code, code), finished.stderr
+    assert (failed["verdict"], failed["error"]["code"]) == ("failed", code)
+    for word in words:
+        assert word in f"{failed['error']['what']}; {failed['error']['hint']}"
+    after = document["stages"][document["stages"].index(failed) + 1 :]
+    assert [each["stage"] for each in after] == STAGES[STAGES.index(stage) + 1 :]
+    assert {each["verdict"] for each in after} <= {"skipped"}
+    assert failed["error"]["what"] in finished.stderr
+    return failed
+
+
+@pytest.fixture
+def real(server: Server, real_workspace: RealWorkspace, by_engine: Commands) -> Commands:
+    """The commands by each engine, and the real workspace as ``alice`` in the settings."""
+    by_engine.add_login(server, "alice", real_workspace.path, xpm_path=server.experimaestro)
+    return by_engine
+
+
+@pytest.fixture
+def workspace(server: Server) -> str:
+    """An empty workspace of alice; its path."""
+    marker = server.write("alice", "empty/.__experimaestro__", "")
+    return marker.rpartition("/")[0]
+
+
+@contextmanager
+def answering(answer: bytes) -> Iterator[int]:
+    """Answer one connection with some bytes, and wait for its end; give the port."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            # Who speaks SSH may be gone before it has read all of it.
+            with connection, suppress(ConnectionError):
+                connection.sendall(answer)
+                while connection.recv(4096):
+                    pass
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield listener.getsockname()[1]
+        thread.join()
+
+
+class TestWell:
+    """The real experimaestro, with jobs that run."""
+
+    def test_every_stage(self, real: Commands, server: Server) -> None:
+        """Each stage is made, is told with its time and facts, and leaves nothing behind."""
+        finished, document = examine(real, "--workspace", "alice", "--listen", "15")
+        assert (finished.status, finished.stderr) == (0, "")
+        assert (document["verdict"], document["exit_code"]) == ("ok", 0)
+        assert [each["stage"] for each in document["stages"]] == STAGES
+        for each in document["stages"]:
+            assert each["verdict"] == ("skipped" if each["stage"] == "shell_init" else "ok")
+            assert (each["seconds"] is None) == (each["verdict"] == "skipped")
+        facts = {each["stage"]: each["facts"] for each in document["stages"]}
+        assert facts["configuration"]["settings"].startswith(f"{real.settings}:")
+        assert facts["configuration"]["engine"] == real.engine
+        assert facts["resolve"]["addresses"] == [server.host]
+        assert "OpenSSH" in facts["tcp"]["greeting"]
+        assert facts["host key"]["key"].startswith("ssh-ed25519 SHA256:")
+        assert facts["host key"]["known"].startswith(f"{server.known_hosts}:")
+        assert facts["authentication"]["methods"] == ["publickey"]
+        attempt = facts["authentication"]["attempts"][-1]
+        assert (attempt["method"], attempt["outcome"]) == ("publickey", "accepted")
+        versions = {each["name"]: each["version"] for each in facts["tools"]["programs"]}
+        assert versions["experimaestro"] == "2.7.0"
+        assert versions["python3"]
+        assert facts["workspace"]["experiments"] == 2
+        assert facts["workspace"]["free"] > 0
+        assert abs(facts["clock"]["ahead"]["seconds"]) <= 60
+        assert facts["server"]["protocol"] == "2.0"
+        assert facts["snapshot"]["experiments"] == 2
+        assert facts["snapshot"]["jobs"] > 10
+        assert facts["snapshot"]["received"] > 1000
+        assert facts["events"]["delay"]["number"] > 0
+        assert facts["events"]["delay"]["median"] < LISTEN_TIME
+        wait_until(lambda: not _ours(server), REMOTE_END, "the remote side to end")
+
+    def test_noise(self, server: Server, by_engine: Commands) -> None:
+        """What login files and shell_init print is shown as it came, by stage and stream, and warned of."""
+        server.write("noisy", "empty/.__experimaestro__", "")
+        init = "echo 'two words'; printf '\\033[2Jred' >&2"
+        path = f"{server.home('noisy')}/empty"
+        by_engine.add_login(server, "noisy", path, xpm_path=server.experimaestro, shell_init=init)
+        finished, document = examine(by_engine, "--workspace", "noisy")
+        assert finished.status == 0, finished.stderr
+        assert document["verdict"] == "warning"
+        login, shell_init = stage_of(document, "shell"), stage_of(document, "shell_init")
+        told = {each["stream"]: each["text"] for each in login["facts"]["noise"]}
+        assert "*** Welcome to the noisy cluster ***\n42\n" in told["stdout"]
+        assert "caf\\xe9" in told["stdout"]
+        assert told["stdout"].endswith("last login: yesterday ")
+        assert told["stderr"].startswith("quota: 93%")
+        assert "login files" in login["warnings"][0]
+        assert [each["text"] for each in shell_init["facts"]["noise"]] == [
+            "two words\n",
+            "\x1b[2Jred",
+        ]
+        assert "shell_init prints 10 bytes on stdout" in shell_init["warnings"][0]
+
+    def test_modules(self, server: Server, by_engine: Commands, workspace: str) -> None:
+        """What shell_init puts into the PATH is found, and is what the server is started with."""
+        server.write("modules", "empty/.__experimaestro__", "")
+        path = f"{server.home('modules')}/empty"
+        by_engine.add_login(
+            server, "modules", path, xpm_path="experimaestro", shell_init=server.shell_init
+        )
+        finished, document = examine(by_engine, "--workspace", "modules")
+        assert finished.status == 0, finished.stderr
+        (found,) = [
+            each
+            for each in stage_of(document, "tools")["facts"]["programs"]
+            if each["name"] == "experimaestro"
+        ]
+        assert found["version"] == "2.7.0"
+
+    def test_uv(self, server: Server, commands: Commands, workspace: str) -> None:
+        """Without an xpm_path, uv runs experimaestro from its cache."""
+        commands.add_login(server, "alice", workspace, uv_offline=True)
+        finished, document = examine(commands, "--workspace", "alice")
+        assert finished.status == 0, finished.stderr
+        assert stage_of(document, "tools")["verdict"] == "ok"
+
+    def test_jump_host(self, server: Server, commands: Commands, workspace: str) -> None:
+        """Each host on the way has its stages; there is no TCP connection of ours to the second."""
+        login = server.login("alice")
+        config = commands.home / "config"
+        common = f"  User {login.user}\n  IdentityFile {login.key}\n  UserKnownHostsFile {server.known_hosts}\n"
+        config.write_text(
+            f"Host gate\n  HostName {server.host}\n  Port {server.port}\n{common}"
+            f"Host inner\n  HostName {server.inner[0]}\n  Port {server.inner[1]}\n{common}  ProxyJump gate\n"
+        )
+        finished, document = examine(
+            commands, "inner", workspace, "--remote-xpm", server.experimaestro, "-o", f"-F {config}"
+        )
+        assert finished.status == 0, finished.stderr
+        stages = [(each["stage"], each["verdict"]) for each in document["stages"][1:9]]
+        steps = STAGES[1:5]
+        verdicts = ["ok"] * 4 + ["skipped"] * 2 + ["ok"] * 2
+        assert stages == list(zip(steps * 2, verdicts, strict=True))
+        assert "jump host" in document["stages"][5]["why"]
+
+    def test_nothing_happens(self, server: Server, commands: Commands, workspace: str) -> None:
+        """Where nothing happens, the delay of events is not known, and nothing is made to happen."""
+        commands.add_login(server, "alice", workspace, xpm_path=server.experimaestro)
+        finished, document = examine(commands, "--workspace", "alice", "--listen", "0.5")
+        events = stage_of(document, "events")
+        assert finished.status == 0
+        assert (events["verdict"], events["why"]) == ("skipped", "nothing happened within 0.5 s")
+
+    def test_text(self, server: Server, commands: Commands, workspace: str) -> None:
+        """As text, each stage has a line of its own, and what it brought below it."""
+        commands.add_login(server, "alice", workspace, xpm_path=server.experimaestro)
+        finished = commands.run("doctor", "--workspace", "alice", "--listen", "0")
+        heads = [line.split() for line in finished.stdout.splitlines() if line[0] != " "]
+        assert [words[1] for words in heads[:3]] == ["configuration", "resolve", "tcp"]
+        assert finished.stdout.splitlines()[-1] == "everything works"
+        assert "\x1b" not in finished.stdout
+
+
+class TestConfiguration:
+    """What is wrong before anything is connected to."""
+
+    def test_unknown_workspace(self, commands: Commands) -> None:
+        """An unknown id is a failure of the configuration."""
+        commands.add("cluster", "/data", host="cluster")
+        expect_failure(examine(commands, "--workspace", "nope"), "configuration", 4, "nope")
+
+    def test_broken_settings(self, commands: Commands) -> None:
+        """Settings that cannot be read are, too."""
+        commands.settings.write_text("workspaces: [{id: 1")
+        finished = commands.run("doctor", "--workspace", "x", "--format", "json")
+        assert finished.status == 3
+        assert stage_of(finished.document, "configuration")["error"]["name"] == "SETTINGS"
+
+    def test_option(self, commands: Commands) -> None:
+        """So is an option that cannot be honoured."""
+        expect_failure(examine(commands, "h", "/d", "-o", "Nonsense=1"), "configuration", 5)
+
+    def test_no_host(self, commands: Commands) -> None:
+        """A command line that does not fit together is no finding."""
+        finished = commands.run("doctor")
+        assert (finished.status, finished.stdout) == (2, "")
+        assert "HOST is missing" in finished.error
+
+
+class TestWay:
+    """What is wrong on the way to the host."""
+
+    def test_unknown_name(self, by_engine: Commands) -> None:
+        """A name without an address."""
+        examined = examine(by_engine, "no-such-host.invalid", "/d", "-o", "-F none")
+        expect_failure(examined, "resolve", 10, "no-such-host.invalid")
+
+    def test_closed_port(self, by_engine: Commands) -> None:
+        """A port where nobody listens."""
+        with socket.socket() as sock:
+            sock.bind(("127.0.0.1", 0))
+            port = sock.getsockname()[1]
+            examined = examine(by_engine, "127.0.0.1", "/d", "-o", f"-F none -p {port}")
+        failed = expect_failure(examined, "tcp", 11, str(port), "refused")
+        assert failed["facts"]["address"] == "127.0.0.1"
+
+    def test_no_ssh_server(self, by_engine: Commands) -> None:
+        """A port that is no SSH server."""
+        with answering(b"HTTP/1.1 400 Bad Request\r\n" * 2000) as port:
+            finished, document = examine(by_engine, "127.0.0.1", "/d", "-o", f"-F none -p {port}")
+        failed = next(each for each in document["stages"] if each["verdict"] == "failed")
+        assert failed["stage"] in ("tcp", "host key")
+        assert finished.status in (11, 15)
+        assert str(port) in failed["error"]["what"]
+
+    def test_unknown_host_key(self, server: Server, by_engine: Commands, tmp_path: Path) -> None:
+        """A host that is not known."""
+        flags = f"-F none -p {server.port} -o UserKnownHostsFile={tmp_path}/none"
+        examined = examine(by_engine, server.host, "/d", "-o", flags)
+        expect_failure(examined, "host key", 12, "unknown", "SHA256:")
+
+    def test_changed_host_key(self, server: Server, by_engine: Commands, tmp_path: Path) -> None:
+        """A host whose key is another than the known one."""
+        other = tmp_path / "other"
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", other], check=True)
+        known = tmp_path / "known_hosts"
+        public = other.with_suffix(".pub").read_text()
+        known.write_text(f"[{server.host}]:{server.port} {public}")
+        flags = f"-F none -p {server.port} -o UserKnownHostsFile={known}"
+        examined = examine(by_engine, server.host, "/d", "-o", flags)
+        expect_failure(examined, "host key", 12, "changed", "SHA256:")
+
+    def test_refused_key(self, server: Server, by_engine: Commands) -> None:
+        """A key that the host does not want: what was tried is told."""
+        key = server.login("bare").key
+        flags = (
+            f"-F none -p {server.port} -l nobody-there -i {key} -o IdentitiesOnly=yes"
+            f" -o UserKnownHostsFile={server.known_hosts}"
+        )
+        examined = examine(by_engine, server.host, "/d", "-o", flags)
+        failed = expect_failure(examined, "authentication", 13)
+        assert failed["facts"]["methods"] == ["publickey"]
+        (attempt,) = failed["facts"]["attempts"]
+        assert (attempt["method"], attempt["outcome"]) == ("publickey", "refused")
+        assert "SHA256:" in attempt["identity"]
+
+
+class TestHost:
+    """What is wrong on the host."""
+
+    def examine(
+        self, commands: Commands, server: Server, path: str, login: str = "alice", **ssh: object
+    ) -> tuple[Finished, Document]:
+        """Examine a directory of a user."""
+        given = {"xpm_path": server.experimaestro, **ssh}
+        commands.add_login(server, login, path, **{k: v for k, v in given.items() if v})
+        return examine(commands, "--workspace", login)
+
+    def test_init_fails(self, server: Server, by_engine: Commands, workspace: str) -> None:
+        """A shell_init that fails, with its status and its last words."""
+        init = "echo broken >&2; exit 7"
+        examined = self.examine(by_engine, server, workspace, shell_init=init)
+        failed = expect_failure(examined, "shell_init", 20, "exit status 7: broken")
+        assert "@xpm-remote" not in failed["error"]["what"]
+
+    def test_init_ends_the_shell(self, server: Server, by_engine: Commands, workspace: str) -> None:
+        """A shell_init that leaves the shell."""
+        examined = self.examine(by_engine, server, workspace, shell_init="exit")
+        expect_failure(examined, "shell_init", 20, "exit status 0")
+
+    def test_tools_cannot_run(self, server: Server, commands: Commands, workspace: str) -> None:
+        """A shell_init after which nothing of ours can be run."""
+        init = "ulimit -v 1000"
+        examined = self.examine(commands, server, workspace, shell_init=init)
+        failed = next(each for each in examined[1]["stages"] if each["verdict"] == "failed")
+        assert failed["stage"] in ("shell_init", "tools")
+        assert examined[0].status in (20, 21)
+
+    def test_no_uv(self, server: Server, by_engine: Commands) -> None:
+        """A host that has nothing but python: the tools are warned of, the server cannot be started."""
+        server.write("bare", "empty/.__experimaestro__", "")
+        path = f"{server.home('bare')}/empty"
+        examined = self.examine(by_engine, server, path, "bare", xpm_path="")
+        expect_failure(examined, "server", 21, "uv", "ssh.xpm_path")
+        assert "no uv" in stage_of(examined[1], "tools")["warnings"][0]
+
+    def test_wrong_xpm_path(self, server: Server, commands: Commands, workspace: str) -> None:
+        """An xpm_path that does not exist is warned of before the server fails."""
+        examined = self.examine(commands, server, workspace, xpm_path="/no/such/xpm")
+        expect_failure(examined, "server", 21, "/no/such/xpm")
+        assert "/no/such/xpm" in stage_of(examined[1], "tools")["warnings"][0]
+
+    def test_missing_directory(self, server: Server, by_engine: Commands) -> None:
+        """A directory that does not exist."""
+        examined = self.examine(by_engine, server, "/no/such/place")
+        expect_failure(examined, "workspace", 22, "/no/such/place", "not exist")
+
+    def test_no_workspace(self, server: Server, commands: Commands) -> None:
+        """A directory that is none, in which nothing is made."""
+        server.run("alice", "mkdir -p 'plain $HOME'")
+        path = f"{server.home('alice')}/plain $HOME"
+        examined = self.examine(commands, server, path)
+        expect_failure(examined, "workspace", 22, ".__experimaestro__")
+        assert server.run("alice", f"ls -A {shlex.quote(path)}") == ""
+
+    def test_old_experimaestro(self, server: Server, commands: Commands) -> None:
+        """A server before 2.7 is warned of before it is started, and again for what it answers."""
+        fake = install_fake_monitor(
+            server, {"protocol_version": "1.0", "generate": {"experiments": 1, "jobs": 2}}
+        )
+        stub = server.write(
+            "alice",
+            f"{fake.folder}/old",
+            f'#!/bin/sh\nif [ "$1" = version ]; then echo 2.6.1; exit; fi\nexec {fake.xpm_path} "$@"\n',
+        )
+        server.run("alice", f"chmod +x {shlex.quote(stub)}")
+        finished, document = self.examine(commands, server, fake.workspace, xpm_path=stub)
+        assert finished.status == 0, finished.stderr
+        assert "2.6.1" in stage_of(document, "tools")["warnings"][0]
+
+    def test_other_protocol(self, server: Server, by_engine: Commands) -> None:
+        """A server that answers another protocol."""
+        fake = install_fake_monitor(server, {"protocol_version": "9.9"})
+        examined = self.examine(by_engine, server, fake.workspace, xpm_path=fake.xpm_path)
+        expect_failure(examined, "server", 23, "9.9")
+
+    def test_server_dies(self, server: Server, by_engine: Commands) -> None:
+        """A server that ends before it answers, with its last words and none of ours."""
+        scenario = {"exit": {"requests": 0, "status": 3, "stderr": "no licence\n"}}
+        fake = install_fake_monitor(server, scenario)
+        examined = self.examine(by_engine, server, fake.workspace, xpm_path=fake.xpm_path)
+        failed = expect_failure(examined, "server", 21, "exit status 3", "no licence")
+        assert "@xpm-remote" not in failed["error"]["what"]
+
+    def test_snapshot_fails(self, server: Server, commands: Commands) -> None:
+        """A question that the server refuses."""
+        scenario = {"errors": {"get_experiments": {"code": -32603, "message": "disk on fire"}}}
+        fake = install_fake_monitor(server, scenario)
+        examined = self.examine(commands, server, fake.workspace, xpm_path=fake.xpm_path)
+        expect_failure(examined, "snapshot", 25, "disk on fire")
+
+    def test_server_dies_while_listened_to(self, server: Server, commands: Commands) -> None:
+        """A server that ends while we wait for events."""
+        fake = install_fake_monitor(server, {"generate": {"experiments": 1, "jobs": 1}})
+        commands.add_login(server, "alice", fake.workspace, xpm_path=fake.xpm_path)
+        killer = threading.Thread(target=_kill_when_asked, args=(server, fake))
+        killer.start()
+        finished = commands.run("doctor", "--workspace", "alice", "--format", "json")
+        killer.join()
+        expect_failure((finished, finished.document), "events", 24)
+
+
+class TestTerminal:
+    """A person looks on."""
+
+    def test_password(self, tmp_path: Path) -> None:
+        """A password is asked for between the lines of the report, and is not shown."""
+        with Asking(tmp_path, "password") as asking:
+            asking.know()
+            options = [word for option in asking.options for word in ("-o", option)]
+            child = pexpect.spawn(
+                sys.executable,
+                ["-m", "xpm_remote", "doctor", f"me@{HOST}", "/d", *options],
+                env=_environment(tmp_path),
+                dimensions=(60, 200),
+                encoding="utf-8",
+                timeout=SCREEN_LIMIT,
+            )
+            child.expect("host key")
+            child.expect("Password of me@127.0.0.1: ")
+            child.sendline(PASSWORD)
+            child.expect("password: .*accepted")
+            child.expect("shell failed: exit status 21")
+            child.expect(pexpect.EOF)
+            child.close()
+        assert child.exitstatus == 21
+        assert PASSWORD not in str(child.before)
+
+    def test_interrupted(
+        self, server: Server, commands: Commands, real_workspace: RealWorkspace
+    ) -> None:
+        """Ctrl-C ends it with 130, without an error, and nothing stays on the host."""
+        commands.add_login(server, "alice", real_workspace.path, xpm_path=server.experimaestro)
+        argv = ["-m", "xpm_remote", "--settings", str(commands.settings)]
+        child = pexpect.spawn(
+            sys.executable,
+            [*argv, "doctor", "--workspace", "alice", "--listen", "600"],
+            env=_environment(commands.home),
+            encoding="utf-8",
+            timeout=SCREEN_LIMIT,
+        )
+        child.expect("running .*events")
+        child.kill(signal.SIGINT)
+        child.expect(pexpect.EOF)
+        child.close()
+        # Ten events may have been heard before the signal came.
+        assert child.exitstatus in (0, 130)
+        assert "Traceback" not in str(child.before)
+        wait_until(lambda: not _ours(server), REMOTE_END, "the remote side to end")
+
+
+def test_defaults_are_those_of_the_doctor() -> None:
+    """The default that the help shows without importing the SSH library is the doctor's own."""
+    assert doctor.LISTEN_TIME == LISTEN_TIME
+
+
+def _ours(server: Server) -> list[str]:
+    """Give what runs for alice through SSH and is of ours."""
+    processes = server.processes("alice")
+    return [
+        each.arguments
+        for each in processes
+        if "monitor-server" in each.arguments or "xpm-remote" in each.arguments
+    ]
+
+
+def _environment(home: Path) -> dict[str, str]:
+    environment = {**os.environ, "HOME": str(home), "PYTHONWARNINGS": "error", "TERM": "xterm"}
+    environment.pop("SSH_AUTH_SOCK", None)
+    return environment
+
+
+def _kill_when_asked(server: Server, fake: Any) -> None:
+    """Kill a fake server once it was asked for the jobs."""
+    wait_until(
+        lambda: any(each["method"] == "get_jobs" for each in fake.requests()),
+        SCREEN_LIMIT,
+        "the snapshot",
+    )
+    server.run("alice", f"pkill -KILL -f {shlex.quote(fake.folder + '/fake.py')}", check=False)

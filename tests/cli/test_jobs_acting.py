@@ -1,0 +1,113 @@
+"""``jobs kill`` and ``jobs clean`` of a workspace of this machine."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.commands import Commands
+from tests.cli.local import Local
+
+LIMIT = 30.0
+"""Seconds for a process to be there, or gone."""
+
+
+@pytest.fixture
+def local(commands: Commands, tmp_path: Path) -> Local:
+    """A workspace with a job that is done, one that failed, one that runs nowhere, and one of no run."""
+    local = Local(commands, tmp_path)
+    local.made.job("t.x/done1")
+    local.made.job("t.x/fail1", "failed")
+    local.made.job("u/none1", None)
+    local.made.job("u/lost1")
+    local.made.run(["t.x/done1", "t.x/fail1", "u/none1", "u/gone1"])
+    return local
+
+
+@pytest.fixture
+def running(local: Local) -> Iterator[subprocess.Popen[str]]:
+    """The process of a job that holds its lock."""
+    directory = local.made.job("u/runs1", None)
+    with subprocess.Popen(
+        ["flock", str(directory / "u.lock"), "sh", "-c", "echo up; sleep 600"],
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "up\n"
+        (directory / "u.pid").write_text(json.dumps({"type": "local", "pid": process.pid}))
+        yield process
+        process.kill()
+
+
+def test_clean_shows_and_does(local: Local) -> None:
+    """The jobs of current runs that have ended are shown, those of a filter removed; others stay."""
+    done = local.run("jobs", "clean")
+    assert (done.status, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert sorted(line.split()[1] for line in lines[:2]) == ["t.x/done1", "t.x/fail1"]
+    assert lines[2:] == ["2 jobs to clean (--perform does it)."]
+    assert local.made.layout.jobs.joinpath("t.x/fail1").exists()
+    done = local.run("jobs", "clean", "--filter", '@state = "error"', "--perform")
+    assert (done.status, done.stdout.splitlines()[1]) == (0, "1 job to clean.")
+    assert not local.made.layout.jobs.joinpath("t.x/fail1").exists()
+    assert local.made.layout.jobs.joinpath("t.x/done1").exists()
+    done = local.run("jobs", "clean", "--experiment", "e", "--filter", '@state = "error"')
+    assert (done.status, done.stdout) == (0, "Nothing is to be cleaned.\n")
+
+
+def test_named_jobs_that_cannot_be(local: Local, running: subprocess.Popen[str]) -> None:
+    """A job that is named and runs is not removed, which is an error; nor is one that is not there."""
+    done = local.run("jobs", "clean", "runs1", "lost1", "--perform")
+    assert (done.status, "1 job of 2 cannot be cleaned" in done.error) == (34, True)
+    assert "lock is held" in done.stdout
+    assert not local.made.layout.jobs.joinpath("u/lost1").exists()
+    assert running.poll() is None
+    assert local.run("jobs", "clean", "lost1", "--perform").status == 31
+
+
+def test_kill(local: Local, running: subprocess.Popen[str]) -> None:
+    """The process of a job is ended with what it started; of others nothing is said unless they are named."""
+    local.made.run(["u/runs1", "t.x/done1"], "two")
+    done = local.run("jobs", "kill", "--experiment", "two")
+    assert (done.status, len(done.stdout.splitlines())) == (0, 2)
+    assert running.poll() is None
+    (killed,) = local.objects("jobs", "kill", "--experiment", "two", "--perform")
+    assert (killed["schema"], killed["id"], killed["status"]) == (
+        "xpm-remote/action/1",
+        "u/runs1",
+        "killed",
+    )
+    assert running.wait(LIMIT) != 0
+    done = local.run("jobs", "kill", "runs1", "--perform")
+    assert (done.status, "has ended" in done.stdout) == (34, True)
+
+
+def test_documents(local: Local) -> None:
+    """The plan is a document a job."""
+    (plan,) = local.objects("jobs", "clean", "lost1")
+    assert (plan["schema"], plan["status"]) == ("xpm-remote/action-plan/1", "clean")
+
+
+def test_several_logs(local: Local) -> None:
+    """Logs of several jobs come with their jobs before each line, all of them or followed to their end."""
+    for name in ("t.x/done1", "t.x/fail1"):
+        job = local.made.layout.jobs / name
+        (job / "x.err").write_text(f"first\nlast of {job.name}")
+    done = local.run("jobs", "log", "t.x/*", "-n", "1")
+    assert (done.status, done.stdout) == (0, "x/done1: last of done1\nx/fail1: last of fail1\n")
+    done = local.run("jobs", "log", "-f", "t.x/*")
+    assert done.status == 0
+    assert sorted(done.stdout.splitlines()) == [
+        "x/done1: first",
+        "x/done1: last of done1",
+        "x/fail1: first",
+        "x/fail1: last of fail1",
+    ]
+    done = local.run("jobs", "log", "t.x/done1", "u/lost1")
+    assert (done.status, "has no log" in done.error) == (30, True)

@@ -1,0 +1,215 @@
+"""``jobs recover`` as a person runs it."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.cli.commands import Commands
+from tests.cli.local import Local, locked
+
+
+@pytest.fixture
+def local(commands: Commands, tmp_path: Path) -> Local:
+    """A workspace that has lost three jobs which its backup has, and that has one."""
+    local = Local(commands, tmp_path)
+    names = ["t.x/aaaa1", "t.x/aaaa2", "u/bbbb1"]
+    for name in names:
+        local.backup.job(name)
+    local.made.job("u/here1")
+    local.made.run([*names, "u/here1", "u/gone1"])
+    return local
+
+
+def there(local: Local) -> list[str]:
+    """Give the jobs whose result the workspace has."""
+    found = local.made.layout.jobs.glob("*/*/result.txt")
+    return sorted(f"{each.parent.parent.name}/{each.parent.name}" for each in found)
+
+
+def test_several(local: Local) -> None:
+    """Ids, beginnings and patterns; the plan comes first, then what came of each."""
+    done = local.run("jobs", "recover", "t.x/aaaa1", "bbbb", "u/here*")
+    assert (done.status, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert lines[0].split()[:4] == ["recover", "t.x/aaaa1", "from", str(local.backup.root)]
+    assert lines[0].endswith("complete")
+    assert lines[3].startswith("2 jobs to recover, ")
+    assert lines[4].startswith("recovered t.x/aaaa1 from ")
+    assert there(local) == ["t.x/aaaa1", "u/bbbb1", "u/here1"]
+
+
+def test_dry_run(local: Local) -> None:
+    """A dry run shows the plan, and does nothing."""
+    (plan,) = local.objects("jobs", "recover", "t.x/aaaa1", "--dry-run")
+    assert (plan["schema"], plan["id"]) == ("xpm-remote/recovery-plan/1", "t.x/aaaa1")
+    assert (plan["status"], plan["complete"]) == ("recover", True)
+    assert plan["source"] == {"path": str(local.backup.root), "mode": "backup"}
+    assert plan["size"] > 0
+    assert there(local) == ["u/here1"]
+
+
+def test_missing(local: Local) -> None:
+    """All that runs refer to is brought back; what nobody has is told of, by the exit status too."""
+    done = local.run("jobs", "recover", "--missing")
+    assert done.status == 30
+    assert done.error == ("xpm-remote: 1 job of 4 cannot be recovered; the lines above say why")
+    assert there(local) == ["t.x/aaaa1", "t.x/aaaa2", "u/bbbb1", "u/here1"]
+    again = local.run("jobs", "recover", "--missing")
+    assert again.status == 31
+    local.backup.job("u/gone1")
+    assert local.run("jobs", "recover", "--missing").status == 0
+    done = local.run("jobs", "recover", "--missing")
+    assert (done.status, done.stdout) == (0, "Nothing is to be recovered.\n")
+
+
+def test_from_file(local: Local, tmp_path: Path) -> None:
+    """Ids come from a file, too; comments and empty lines do not count."""
+    (tmp_path / "ids").write_text("# mine\n\nt.x/aaaa1  # the first\nt.x/aaaa2\n")
+    found = local.objects("jobs", "recover", "--from-file", str(tmp_path / "ids"))
+    assert {each["id"]: each["status"] for each in found} == {
+        "t.x/aaaa1": "recovered",
+        "t.x/aaaa2": "recovered",
+    }
+    done = local.run("jobs", "recover", "--from-file", str(tmp_path / "no"))
+    assert done.status == 2
+    assert "No such file" in done.error
+
+
+def test_not_found(local: Local) -> None:
+    """Some, or all, are not found."""
+    done = local.run("jobs", "recover", "t.x/aaaa1", "u/nope1", "nope*")
+    assert done.status == 30
+    assert "not-found  nope*" in done.stdout
+    assert "u/nope1" in done.stdout
+    assert local.run("jobs", "recover", "u/nope1").status == 31
+    assert local.run("jobs", "recover", "nope").status == 31
+    done = local.run("jobs", "recover", "nope", "t.x/aaaa2", "--format", "json")
+    assert '"id":"nope","status":"not-found"' in done.stdout
+
+
+@pytest.mark.parametrize(
+    "text", ["../../x", "t.x/..", "t.x/../../..", "/etc", "t.x/", "a/b/c", ".."]
+)
+def test_bad_id(local: Local, text: str) -> None:
+    """What could leave ``jobs/`` is refused before anything is done."""
+    done = local.run("jobs", "recover", "t.x/aaaa1", text)
+    assert (done.status, done.stdout) == (32, "")
+    assert "is not the id of a job" in done.error
+    assert there(local) == ["u/here1"]
+
+
+def test_ambiguous(local: Local) -> None:
+    """A beginning of several ids is refused, and they are named."""
+    done = local.run("jobs", "recover", "t.x/aaaa")
+    assert done.status == 31
+    assert "t.x/aaaa1, t.x/aaaa2" in done.error
+
+
+def test_incomplete(local: Local) -> None:
+    """A copy without its success marker is taken only when that is said."""
+    local.backup.job("t.x/half1", None)
+    done = local.run("jobs", "recover", "t.x/half1")
+    assert done.status == 31
+    assert "has no success marker; --incomplete takes it" in done.stdout
+    assert there(local) == ["u/here1"]
+    assert local.run("jobs", "recover", "t.x/half1", "--incomplete").status == 0
+    assert there(local) == ["t.x/half1", "u/here1"]
+
+
+@pytest.mark.parametrize("obstacle", ["file", "loop"])
+def test_obstacle(local: Local, obstacle: str) -> None:
+    """A file in the job's place is left alone; a loop of links, which is nothing, gives way or is told of."""
+    place = local.made.layout.jobs / "t.x" / "aaaa1"
+    place.parent.mkdir()
+    if obstacle == "file":
+        place.write_text("mine")
+        done = local.run("jobs", "recover", "t.x/aaaa1")
+        assert done.status == 31
+        assert "in its place" in done.stdout
+        assert place.read_text() == "mine"
+        return
+    place.symlink_to(place.name)
+    done = local.run("jobs", "recover", "t.x/aaaa1")
+    assert done.status in (0, 31)
+    assert (done.status == 0) is (place / "result.txt").exists()
+    assert done.stdout
+
+
+@pytest.mark.parametrize("leftover", ["dangling", "empty"])
+def test_leftover(local: Local, leftover: str) -> None:
+    """A link that leads nowhere and an empty directory give way."""
+    place = local.made.layout.jobs / "t.x" / "aaaa1"
+    if leftover == "dangling":
+        local.made.link("t.x/aaaa1", Path("/nowhere"))
+    else:
+        place.mkdir(parents=True)
+    assert local.run("jobs", "recover", "t.x/aaaa1").status == 0
+    assert (place / "result.txt").read_text() == "result"
+
+
+def test_busy(local: Local) -> None:
+    """A job that another process recovers right now is left to it."""
+    with locked(local.made.layout.jobs / "t.x" / ".tmp.aaaa1.lock"):
+        done = local.run("jobs", "recover", "t.x/aaaa1", "t.x/aaaa2")
+    assert done.status == 34
+    assert there(local) == ["t.x/aaaa2", "u/here1"]
+    assert local.run("jobs", "recover", "t.x/aaaa1").status == 0
+
+
+def test_folder_that_is_not_there(local: Local, tmp_path: Path) -> None:
+    """When a folder cannot be looked into, what is missing may be there: that is another exit status."""
+    local.backup.root.rename(tmp_path / "elsewhere")
+    done = local.run("jobs", "recover", "t.x/aaaa1")
+    assert done.status == 33
+    assert f"{local.backup.root} does not exist" in done.stdout
+
+
+def test_workdir_brings_its_folders(local: Local, tmp_path: Path) -> None:
+    """A directory that is a workspace of the settings has that one's folders, by whatever path."""
+    (tmp_path / "alias").symlink_to(local.made.root)
+    done = local.run("jobs", "--workdir", str(tmp_path / "alias"), "recover", "t.x/aaaa1")
+    assert done.status == 0
+    done = local.run("jobs", "recover", "--workdir", str(tmp_path / "alias"), "u/bbbb1")
+    assert done.status == 0
+    assert there(local) == ["t.x/aaaa1", "u/bbbb1", "u/here1"]
+
+
+def test_other_workspaces(local: Local, tmp_path: Path) -> None:
+    """No such workspace and a directory that is none are errors of a line each."""
+    local.settle([], {"id": "far", "path": "/far", "ssh": {"host": "cluster"}})
+    done = local.run("jobs", "--workspace", "no", "recover", "t.x/aaaa1")
+    assert (done.status, 'no workspace "no"' in done.error) == (4, True)
+    done = local.run("jobs", "--workspace", "no", "recover", "t.x/aaaa1")
+    assert done.status == 4
+    done = local.run("jobs", "--workdir", str(tmp_path), "recover", "t.x/aaaa1")
+    assert (done.status, "is no experimaestro workspace" in done.error) == (4, True)
+
+
+def test_nothing_named(local: Local) -> None:
+    """Without any job there is nothing to do, which is a mistake."""
+    done = local.run("jobs", "recover")
+    assert (done.status, done.error) == (
+        2,
+        "xpm-remote: no job is named; give ids, --from-file or --missing",
+    )
+
+
+def test_killed(local: Local) -> None:
+    """A command that is killed leaves no half job, and the next one finishes the work."""
+    for number in range(40):
+        local.backup.job(f"big/job{number:02}", text="x" * 200_000)
+    words = local.commands._argv(("jobs", "recover", "big/*"))
+    with subprocess.Popen(
+        words, env=local.commands._environment(), stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.kill()
+    assert local.run("jobs", "recover", "big/*").status == 0
+    found = sorted(each.parent.name for each in local.made.layout.jobs.glob("big/*/result.txt"))
+    assert found == [f"job{number:02}" for number in range(40)]
+    left = [each.name for each in (local.made.layout.jobs / "big").iterdir()]
+    assert not [name for name in left if name.startswith(".tmp.")]

@@ -1,0 +1,211 @@
+"""The command that starts the agent: which interpreter, through which shell, and what is said when there is none."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.link.agent_host import Talk
+from tests.link.remote_shells import any_shell, make_workspace
+from xpm_remote.link.remote.agent_command import (
+    INTERPRETERS,
+    LINE_KEPT,
+    NOISE_KEPT,
+    Greeting,
+    agent_command,
+    names_interpreter,
+)
+from xpm_remote.link.remote.agent_source import agent_bundle
+from xpm_remote.link.remote.command import remote_command
+from xpm_remote.link.remote.startup import MARK, Startup
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    """An empty workspace, with a path that must be quoted."""
+    return make_workspace(tmp_path / "it's $HOME \\ a workspace!")
+
+
+def environ(folder: Path, **programs: str) -> dict[str, str]:
+    """Give an environment whose PATH has these programs only; each is a shell script, or ``real``."""
+    folder.mkdir(exist_ok=True)
+    for name, text in programs.items():
+        path = folder / name.replace("_", ".")
+        if text == "real":
+            path.symlink_to(sys.executable)
+        else:
+            path.write_text(f"#!/bin/sh\n{text}\n")
+            path.chmod(0o755)
+    return {"PATH": str(folder), "HOME": str(folder)}
+
+
+OLD = 'case "$*" in *ctypes*) exit 3;; *) printf 3.6.8;; esac'
+"""An interpreter that is too old."""
+
+
+@any_shell
+def test_every_login_shell(shell: str, workspace: Path) -> None:
+    """Whatever the login shell is, the agent is started behind shell_init, and requests reach it."""
+    bundle = agent_bundle()
+    command = agent_command(bundle, str(workspace), python=sys.executable, compress=True)
+    whole = remote_command(command, workspace=str(workspace), shell_init="cd /")
+    with Talk(workspace, command=whole, shell=shell, compress=True) as talk:
+        startup = Startup(has_init=True)
+        while (rest := startup.feed(os.read(talk.stdout.fileno(), 65536))) is None:
+            pass
+        rest = talk.greeting.feed(rest)
+        while rest is None:
+            rest = talk.greeting.feed(os.read(talk.stdout.fileno(), 65536))
+        talk._take(rest)
+        assert talk.greeting.compressed
+        assert talk.result("get_sync_info")["workspace_path"] == str(workspace)
+
+
+def test_requests_may_follow_at_once(workspace: Path) -> None:
+    """What is sent right behind the bundle, before anything was answered, is answered."""
+    more = b'{"jsonrpc":"2.0","id":1,"method":"ping"}\n{"jsonrpc":"2.0","id":2,"method":"ping"'
+    with Talk(workspace, more=more + b"}") as talk:
+        talk.greet()
+        out, err, status = talk.end()
+        assert b'"id":1' in out + talk._buffer
+        assert b'"id":2' in out + talk._buffer
+        assert (err, status) == ("", 0)
+
+
+@pytest.mark.parametrize(
+    ("programs", "version"),
+    [
+        ({"python3": "real"}, sys.version_info),
+        ({"python3": OLD, "python3_12": "real"}, sys.version_info),
+        ({"python3": "exit 1", "python3_13": OLD, "python3_8": "real"}, sys.version_info),
+    ],
+)
+def test_first_that_works(
+    programs: dict[str, str], version: tuple[int, ...], workspace: Path, tmp_path: Path
+) -> None:
+    """The first interpreter of the list that is new enough and works is taken."""
+    with Talk(workspace, python=None, environ=environ(tmp_path / "bin", **programs)) as talk:
+        talk.greet()
+        agent = talk.result("get_sync_info")["agent"]
+        assert agent["python"] == ".".join(map(str, version[:3]))
+
+
+@pytest.mark.parametrize(
+    ("python", "programs", "said"),
+    [
+        (None, {}, ", ".join(f"{name} (not found)" for name in INTERPRETERS)),
+        (None, {"python3": OLD, "python3_9": "exit 1"}, "tried python3 (3.6.8), python3.13 (not"),
+        (None, {"python3_9": "exit 1"}, "python3.9 (does not work), python3.8 (not found)"),
+        ("python3.11", {"python3": "real"}, "tried python3.11 (not found);"),
+        ("~/my python", {"my python": OLD}, "my python (3.6.8);"),
+        ("3.7", {}, "tried python3 (not found), python3.13"),
+    ],
+)
+def test_no_interpreter(
+    python: str | None, programs: dict[str, str], said: str, workspace: Path, tmp_path: Path
+) -> None:
+    """Where none will do, the error lists what was tried; an interpreter that the settings name is tried alone."""
+    with Talk(workspace, python=python, environ=environ(tmp_path / "bin", **programs)) as talk:
+        out, err, status = talk.end()
+        assert talk.greeting.feed(out) is None
+        error = talk.greeting.failure(status, err)
+    assert status == 69
+    assert said in str(error)
+    assert "no python 3.8 or newer that works" in str(error)
+    assert "ssh.python" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("python", "is_program"),
+    [
+        ("python3.11", True),
+        ("python", True),
+        ("pypy3.10", True),
+        ("/usr/bin/python3", True),
+        ("bin/py", True),
+        ("~/conda/bin/python", True),
+        ("3.11", False),
+        (">=3.10", False),
+        ("cpython-3.12", False),
+        ("cpython@3.12", False),
+        ("", False),
+    ],
+)
+def test_names_interpreter(python: str, is_program: bool) -> None:
+    """A name or a path is an interpreter; a version or a request is for uv only."""
+    assert names_interpreter(python) is is_program
+
+
+def test_noise_before_the_greeting(workspace: Path) -> None:
+    """What is printed before the greeting, with or without an end of line, is noise."""
+    greeting = Greeting()
+    data = b"motd\n{not json\xff" + f"\n{MARK} agent deflate\n".encode() + b"\x78\n\x9c"
+    assert greeting.feed(data) == b"\x78\n\x9c"
+    assert greeting.compressed
+    assert greeting.noise == "motd\n{not json\\xff\n"
+
+
+@given(st.lists(st.integers(0, 60), max_size=8))
+def test_greeting_in_pieces(cuts: list[int]) -> None:
+    """However the bytes arrive, the greeting is found, and what follows is given back unchanged."""
+    data = f"login\n\n{MARK} agent plain\n".encode() + b"{}\n\nrest"
+    edges = sorted({0, len(data), *(min(cut, len(data)) for cut in cuts)})
+    greeting, given_back = Greeting(), None
+    for start, end in itertools.pairwise(edges):
+        if given_back is None:
+            given_back = greeting.feed(data[start:end])
+        else:
+            given_back += data[start:end]
+    assert given_back == b"{}\n\nrest"
+    assert not greeting.compressed
+
+
+def test_noise_is_bounded() -> None:
+    """Endless noise, in one line or many, takes no more than a screenful."""
+    greeting = Greeting()
+    assert greeting.feed(b"x" * (LINE_KEPT + 1)) is None
+    for _ in range(100):
+        greeting.feed(b"y" * 200 + b"\n")
+    assert len(greeting.noise) == NOISE_KEPT
+
+
+@pytest.mark.parametrize(
+    ("status", "stderr", "said"),
+    [
+        (
+            1,
+            "Traceback\n  one\nValueError: x\n",
+            "with exit status 1 before it answered: Traceback | one | ValueError: x",
+        ),
+        (None, "", "by a signal before it answered;"),
+        (
+            66,
+            "/ws is no directory\n",
+            "with exit status 66 before it answered: /ws is no directory",
+        ),
+    ],
+)
+def test_failure(status: int | None, stderr: str, said: str) -> None:
+    """An agent that ends before its greeting is an error with its status and its last words."""
+    assert said in str(Greeting().failure(status, stderr))
+
+
+def test_noise_is_told_when_stderr_is_empty() -> None:
+    """What was printed on stdout is quoted where stderr says nothing."""
+    greeting = Greeting()
+    greeting.feed(b"module: command not found\n")
+    assert "module: command not found" in str(greeting.failure(1, " \n"))
+
+
+def test_command_is_one_line() -> None:
+    """The command has no newline, and its words are those that were meant."""
+    command = agent_command(agent_bundle(), "~/w s", python=None, compress=False)
+    assert "\n" not in command
+    assert shlex.split(command)[-len(INTERPRETERS) - 2 :] == ["~/w s", "plain", *INTERPRETERS]

@@ -1,0 +1,390 @@
+"""The probe: run by real shells, and its answers read."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.link.remote_shells import (
+    RUN_TIMEOUT,
+    any_shell,
+    idiom,
+    install_stub,
+    is_csh,
+    make_workspace,
+    posix_shell,
+)
+from xpm_remote.link.remote.agent_command import INTERPRETERS
+from xpm_remote.link.remote.command import RemoteExperimaestro
+from xpm_remote.link.remote.marks import Mark, MarkedStream, Section
+from xpm_remote.link.remote.probe import (
+    EXPERIMAESTRO,
+    GO,
+    UV,
+    Answers,
+    FileSystem,
+    Offset,
+    Program,
+    Round,
+    candidates,
+    clock_offset,
+    probe_command,
+    read_df,
+    stderr_noise,
+    without_marks,
+)
+from xpm_remote.link.remote.startup import MARK
+
+STUB = """\
+#!/bin/sh
+case $1 in
+  --version) echo "a line before"; echo "uv 0.9.1 (abc 2025-01-01)";;
+  version) echo "INFO: loading" >&2; echo "2.7.3";;
+  tool) shift 3; [ "$1" = --python ] && shift 2; shift; [ "$1" = version ] && echo "2.8.0";;
+  *) echo "serving: $*"; cat;;
+esac
+"""
+WORDS = ("shell", "going", "init", "going", "tools", "ready", "looked", "now", "now")
+
+
+class Probed:
+    """A probe that was run to its end."""
+
+    def __init__(self, status: int, stdout: bytes, stderr: bytes) -> None:
+        self.status = status
+        self.stream = MarkedStream()
+        self.marks = self.stream.feed(stdout)
+        self.stream.end()
+        self.stderr = stderr.decode()
+        self.answers = Answers()
+        for mark in self.marks:
+            self.answers.take(mark)
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The marks that divide what is told."""
+        return tuple(m.word for m in self.marks if m.word not in ("found", "version", "fact"))
+
+
+class Host:
+    """A home directory with a workspace and stubs of experimaestro and uv.
+
+    Args:
+        home: An empty directory.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.workspace = make_workspace(home / "it's a $HOME")
+        (self.workspace / "experiments" / "one").mkdir(parents=True)
+        (self.workspace / "experiments" / "two").mkdir()
+        (self.workspace / "experiments" / "a file").touch()
+        self.stub = self.install("bin dir/experimaestro")
+
+    def install(self, name: str) -> Path:
+        """Write a stub."""
+        path = install_stub(self.home / name)
+        path.write_text(STUB)
+        return path
+
+    def run(
+        self,
+        shell: str,
+        *,
+        remote: RemoteExperimaestro | None = None,
+        shell_init: str | None = None,
+        workspace: str | None = None,
+        answers: str = f"\n\n1\n2\n{GO}\nrequest\n",
+        path: str = "",
+    ) -> Probed:
+        """Run a probe as sshd does; ``answers`` is all that it is sent."""
+        remote = remote or RemoteExperimaestro(xpm_path=shlex.quote(str(self.stub)))
+        server = f"{shlex.quote(str(self.stub))} monitor"
+        where = str(self.workspace) if workspace is None else workspace
+        command = probe_command(remote, where, shell_init, server)
+        done = subprocess.run(
+            [shutil.which(shell) or shell, "-c", command],
+            input=answers.encode(),
+            capture_output=True,
+            env={"HOME": str(self.home), "PATH": path + os.environ["PATH"], "TZ": "UTC"},
+            cwd=self.home,
+            timeout=RUN_TIMEOUT,
+            check=False,
+        )
+        return Probed(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    """A home directory with a workspace."""
+    return Host(tmp_path)
+
+
+class TestShells:
+    """Every login shell runs it alike."""
+
+    @any_shell
+    def test_whole_way(self, host: Host, shell: str) -> None:
+        """It goes through its steps, tells the time when asked, and becomes the server, which gets the rest."""
+        began = time.time()
+        probed = host.run(shell)
+        assert (probed.status, probed.words) == (0, WORDS)
+        assert probed.answers.experiments == 2
+        assert probed.answers.problems == []
+        assert probed.answers.pythons(INTERPRETERS)[0].path
+        assert probed.answers.program(EXPERIMAESTRO).version == "2.7.3"
+        assert set(probed.answers.times) == {"1", "2"}
+        assert all(began - 1 < told < time.time() + 1 for told in probed.answers.times.values())
+        assert probed.stream.noise[Section.REST].text == "serving: monitor\nrequest\n"
+
+    @any_shell
+    def test_noise_of_init(self, host: Host, shell: str) -> None:
+        """What shell_init prints is known as its own, on both streams, and its variables reach the server."""
+        said = "printf 'half a line'; sh -c 'printf \"oops\" >&2'; "
+        set_path = idiom(
+            shell,
+            posix=f"export PATH='{host.home}/bin dir':\"$PATH\"",
+            fish=f"set -x PATH '{host.home}/bin dir' $PATH",
+            csh=f"setenv PATH '{host.home}/bin dir':\"$PATH\"",
+        )
+        remote = RemoteExperimaestro(xpm_path="experimaestro")
+        probed = host.run(shell, shell_init=said + set_path, remote=remote)
+        assert (probed.status, probed.words) == (0, WORDS)
+        assert probed.stream.noise[Section.SHELL_INIT].text == "half a line"
+        assert stderr_noise(probed.stderr, Section.SHELL_INIT).text == "oops"
+        assert stderr_noise(probed.stderr, Section.LOGIN).size == 0
+        assert probed.answers.program(EXPERIMAESTRO).version == "2.7.3"
+
+    @any_shell
+    def test_init_fails(self, host: Host, shell: str) -> None:
+        """When shell_init fails, nothing follows it, and the status is its own."""
+        probed = host.run(shell, shell_init="sh -c 'echo broken >&2; exit 7'")
+        assert (probed.status, probed.words) == (7, ("shell", "going"))
+        assert without_marks(probed.stderr) == "broken\n"
+
+    @posix_shell
+    def test_init_with_errexit(self, host: Host, shell: str) -> None:
+        """A ``set -e`` among the commands counts."""
+        probed = host.run(shell, shell_init="set -e; false; true")
+        assert probed.words == ("shell", "going")
+        assert probed.status == 1
+
+    @any_shell
+    def test_no_workspace(self, host: Host, shell: str) -> None:
+        """A directory that is none ends it, after the tools were told."""
+        probed = host.run(shell, workspace="/no/such place")
+        assert probed.status == 66
+        assert probed.words == ("shell", "going", "init", "going", "tools", "path")
+        assert Mark("path", "missing") in probed.marks
+
+    @any_shell
+    def test_end_of_input(self, host: Host, shell: str) -> None:
+        """It ends with its stdin, and starts no server then."""
+        probed = host.run(shell, answers="\n\n1\n")
+        assert probed.status == 1
+        assert "serving" not in probed.stream.noise[Section.REST].text
+
+    def test_no_newline_for_csh(self, host: Host) -> None:
+        """The command line is one line, whatever a C shell would make of more."""
+        assert is_csh("csh")
+        command = probe_command(RemoteExperimaestro(), str(host.workspace), None, "server")
+        assert "\n" not in command
+
+
+class TestTools:
+    """Which programs it finds."""
+
+    def test_uv(self, host: Host) -> None:
+        """Without an xpm_path, uv is asked for what it has cached."""
+        host.install("tools/uv")
+        probed = host.run(
+            "sh", remote=RemoteExperimaestro(python="3.12"), path=f"{host.home}/tools:"
+        )
+        assert probed.answers.program(UV).path == f"{host.home}/tools/uv"
+        assert probed.answers.program(UV).version == "0.9.1"
+        assert probed.answers.program(EXPERIMAESTRO).version == "2.8.0"
+
+    def test_named_python(self, host: Host) -> None:
+        """An interpreter that the settings name is the only candidate, ``~`` being the home."""
+        (host.home / "my python").symlink_to(sys.executable)
+        remote = RemoteExperimaestro(xpm_path=shlex.quote(str(host.stub)), python="~/my python")
+        answers = host.run("sh", remote=remote).answers
+        (found,) = answers.pythons(["~/my python"])
+        assert found.name == "~/my python"
+        assert found.path == f"{host.home}/my python"
+        assert found.version == ".".join(map(str, sys.version_info[:3]))
+        assert set(answers.programs) <= {"0", UV, EXPERIMAESTRO}
+
+    def test_missing(self, host: Host) -> None:
+        """An xpm_path that does not exist is told with the shell's status and words."""
+        answers = host.run("sh", remote=RemoteExperimaestro(xpm_path="/no/such/xpm")).answers
+        found = answers.program(EXPERIMAESTRO)
+        assert (found.status, found.version) == (127, "")
+        assert "/no/such/xpm" in found.said
+
+    def test_variables_before_it(self, host: Host) -> None:
+        """Assignments before the program are taken as such."""
+        xpm_path = f"FOO=1 {shlex.quote(str(host.stub))}"
+        answers = host.run("sh", remote=RemoteExperimaestro(xpm_path=xpm_path)).answers
+        assert answers.program(EXPERIMAESTRO).version == "2.7.3"
+
+    def test_clock_without_fractions(self, host: Host) -> None:
+        """Where ``date`` knows no fractions, python tells the time."""
+        date = host.home / "tools" / "date"
+        install_stub(date).write_text(
+            '#!/bin/sh\ncase $1 in +%s.%N) echo 1700000000.N;; *) exec /bin/date "$@";; esac\n'
+        )
+        probed = host.run("sh", path=f"{host.home}/tools:")
+        assert abs(probed.answers.times["1"] - time.time()) < RUN_TIMEOUT
+
+    @pytest.mark.parametrize(
+        ("python", "expected"),
+        [
+            (None, INTERPRETERS),
+            ("3.12", INTERPRETERS),
+            ("~/venv/bin/python", ("~/venv/bin/python",)),
+            ("python3.9", ("python3.9",)),
+        ],
+    )
+    def test_candidates(self, python: str | None, expected: tuple[str, ...]) -> None:
+        """A version for uv is not a program."""
+        assert candidates(python) == expected
+
+
+class TestProgram:
+    """What an answer means."""
+
+    @pytest.mark.parametrize(
+        ("said", "version"),
+        [
+            ("2.7.0", "2.7.0"),
+            ("uv 0.13.9 (abc)", "0.13.9"),
+            ("experimaestro, version 2.8.0.dev3+g1", "2.8.0.dev3+g1"),
+            ("nothing", ""),
+        ],
+    )
+    def test_version(self, said: str, version: str) -> None:
+        """The version is found in its words."""
+        assert Program("x", status=0, said=said).version == version
+
+    def test_failed(self) -> None:
+        """A program that failed has no version, whatever it said."""
+        assert Program("x", status=1, said="2.7.0").version == ""
+
+    @pytest.mark.parametrize(
+        ("said", "is_old"),
+        [("2.6.1", True), ("2.7.0", False), ("2.10", False), ("10.0", False), ("none", False)],
+    )
+    def test_is_before(self, said: str, is_old: bool) -> None:
+        """Versions compare by number; an unknown one is not called old."""
+        assert Program("x", status=0, said=said).is_before(2, 7) is is_old
+
+
+class TestAnswers:
+    """Marks that are told wrongly change nothing."""
+
+    @pytest.mark.parametrize(
+        ("word", "rest"),
+        [
+            ("nonsense", "1"),
+            ("fact", "nonsense 1"),
+            ("fact", "experiments many"),
+            ("fact", "experiments " + "9" * 5000),
+            ("fact", "df typed nonsense"),
+            ("now", "1 nan"),
+            ("now", "1 1e400"),
+            ("now", ""),
+        ],
+    )
+    def test_nonsense(self, word: str, rest: str) -> None:
+        """What cannot be read is not known."""
+        answers = Answers()
+        answers.take(Mark(word, rest))
+        assert answers == Answers()
+
+    def test_version_without_status(self) -> None:
+        """A version whose status cannot be read does not count."""
+        answers = Answers()
+        answers.take(Mark("version", "uv soon 1.0"))
+        assert answers.program("uv") == Program("uv", status=None, said="1.0")
+
+    def test_problems(self) -> None:
+        """What may not be read or written is said with its path."""
+        answers = Answers()
+        answers.take(Mark("fact", "unreadable /ws/jobs"))
+        answers.take(Mark("fact", "unwritable /ws"))
+        assert answers.problems[0] == "/ws/jobs may not be read"
+        assert answers.problems[1].startswith("/ws may not be written")
+
+
+class TestFileSystem:
+    """Lines of ``df``."""
+
+    @pytest.mark.parametrize(
+        ("told", "expected"),
+        [
+            ("typed /dev/vda ext4 100 50 40 56% /", FileSystem("/dev/vda", "ext4", 40 * 1024)),
+            ("typed nas:/a b nfs4 100 50 40 56% /my home", FileSystem("nas:/a b", "nfs4", 40960)),
+            ("plain /dev/disk1 100 50 40 56% /", FileSystem("/dev/disk1", "", 40960)),
+            ("typed full ext4 100 110 -10 110% /", FileSystem("full", "ext4", 0)),
+            ("typed none tmpfs 0 0 0 - /run", FileSystem("none", "tmpfs", 0)),
+            ("plain", None),
+        ],
+    )
+    def test_read(self, told: str, expected: FileSystem | None) -> None:
+        """Device, kind and free bytes are found."""
+        assert read_df(told) == expected
+
+    @pytest.mark.parametrize(
+        ("device", "kind", "is_network"),
+        [
+            ("/dev/vda", "ext4", False),
+            ("overlay", "overlay", False),
+            ("10.0.0.1@tcp:/scratch", "lustre", True),
+            ("nas:/export", "", True),
+            ("//nas/share", "", True),
+            ("beegfs_nodev", "beegfs", True),
+            ("me@host:/x", "fuse.sshfs", True),
+        ],
+    )
+    def test_network(self, device: str, kind: str, is_network: bool) -> None:
+        """The kind tells a network file system, or else the device."""
+        assert FileSystem(device, kind, 0).is_network is is_network
+
+
+class TestClock:
+    """Two clocks compared."""
+
+    def test_quickest_round_counts(self) -> None:
+        """The host's clock is compared with the middle of the quickest round."""
+        rounds = [Round(10.0, 100.0, 14.0), Round(20.0, 110.5, 20.5)]
+        assert clock_offset(rounds) == Offset(90.25, 0.25)
+
+    def test_no_round(self) -> None:
+        """Without a round nothing is known."""
+        assert clock_offset([]) is None
+
+
+class TestStderr:
+    """What stands on stderr, section by section."""
+
+    TEXT = f"quota\n\n{MARK} shell\nloading\n{MARK} init\nwarning\n"
+
+    def test_sections(self) -> None:
+        """Each section has its own words; what the marks lost of their newlines is no matter."""
+        assert stderr_noise(self.TEXT, Section.LOGIN).text == "quota\n"
+        assert stderr_noise(self.TEXT, Section.SHELL_INIT).text == "loading"
+        assert without_marks(self.TEXT) == "warning\n"
+
+    def test_beginning_is_lost(self) -> None:
+        """When the beginning is not kept, what is left belongs to the later section."""
+        assert stderr_noise("ing\n", Section.SHELL_INIT).text == "ing\n"
+        assert stderr_noise("ing\n", Section.LOGIN).text == ""
+        assert without_marks("ing\n") == "ing\n"

@@ -1,0 +1,292 @@
+"""What the remote command says before the server speaks: marks, noise, the clock, and why it ended."""
+
+from __future__ import annotations
+
+import itertools
+from datetime import datetime, timedelta, timezone, tzinfo
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from xpm_remote.errors import RemotePathError, ShellInitError, StartError
+from xpm_remote.link.remote.startup import (
+    LINE_KEPT,
+    MARK,
+    NOISE_KEPT,
+    RemoteClock,
+    Stage,
+    Startup,
+    path_error,
+    start_failure,
+)
+
+WINTER = 1795335047
+READY = f"ready {WINTER} +0100 Europe/Paris"
+SERVER = b'{"jsonrpc": "2.0"}\nand more'
+
+
+def mark(words: str) -> bytes:
+    """Write a mark as the remote command does: on a line of its own, even after text without a newline."""
+    return f"\n{MARK} {words}\n".encode()
+
+
+def fed(data: bytes, *, has_init: bool = True) -> tuple[Startup, bytes | None]:
+    """Feed bytes to a new reader."""
+    startup = Startup(has_init=has_init)
+    return startup, startup.feed(data)
+
+
+# How far it came
+
+
+@pytest.mark.parametrize(
+    ("marks", "stage"),
+    [
+        ([], Stage.LOGIN),
+        (["shell"], Stage.SHELL_INIT),
+        (["shell", "init"], Stage.WORKSPACE),
+        (["shell", "init", "path missing"], Stage.WORKSPACE),
+        (["shell", "init", READY], Stage.READY),
+        (["levitating"], Stage.LOGIN),
+    ],
+)
+def test_stages(marks: list[str], stage: Stage) -> None:
+    """Each mark says how far the command came; one that is not known says nothing."""
+    startup, rest = fed(b"".join(map(mark, marks)))
+    assert startup.stage is stage
+    assert (rest is not None) == (stage is Stage.READY)
+    assert startup.noise == ""
+
+
+def test_nothing_to_prepare() -> None:
+    """Without shell_init the first thing of ours is the check of the workspace."""
+    startup, _ = fed(b"Welcome\n", has_init=False)
+    assert startup.stage is Stage.WORKSPACE
+
+
+@pytest.mark.parametrize("rest", [b"", b"{", SERVER, b"\n\n", mark("path missing")])
+def test_what_follows_is_the_servers(rest: bytes) -> None:
+    """Every byte after the last mark belongs to the server, even one that looks like a mark."""
+    startup, given_back = fed(mark(READY) + rest)
+    assert given_back == rest
+    assert startup.stage is Stage.READY
+
+
+STREAM = b"motd" + mark("shell") + b"noise\xff\nmore" + mark("init") + mark(READY)
+
+
+@given(st.lists(st.integers(0, len(STREAM + SERVER)), max_size=10))
+def test_any_cut_gives_the_same(cuts: list[int]) -> None:
+    """The marks are found in whatever pieces they come."""
+    stream = STREAM + SERVER
+    startup = Startup(has_init=True)
+    bounds = sorted({0, *cuts, len(stream)})
+    for begin, end in itertools.pairwise(bounds):
+        rest = startup.feed(stream[begin:end])
+        if rest is not None:
+            break
+    else:
+        pytest.fail("the server was never about to start")
+    assert rest + stream[end:] == SERVER
+    assert startup.noise == "motd\nnoise\\xff\nmore\n"
+
+
+def test_byte_by_byte() -> None:
+    """The marks are found when every byte comes alone, and not before the last of them."""
+    startup = Startup(has_init=True)
+    answers = [startup.feed(bytes([byte])) for byte in STREAM]
+    assert answers == [None] * (len(STREAM) - 1) + [b""]
+
+
+# Noise
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"Welcome!", b"42", b'{"jsonrpc": "2.0"}', MARK.encode(), f"{MARK}ready 1".encode(), b"\xe9"],
+)
+def test_noise(line: bytes) -> None:
+    """What is no mark is kept as noise, whatever it looks like; odd bytes are escaped."""
+    startup, rest = fed(line + b"\n" + f" {MARK} {READY}\n".encode())
+    assert rest is None
+    assert startup.noise.startswith(line.decode("utf-8", "backslashreplace"))
+    assert startup.stage is Stage.LOGIN
+
+
+def test_noise_is_bounded() -> None:
+    """Of endless noise the beginning is kept, and the mark after it is found."""
+    startup, rest = fed(b"first\n" + b"x" * 100 * NOISE_KEPT + b"\nlast" + mark(READY) + SERVER)
+    assert rest == SERVER
+    assert startup.noise.startswith("first\nxxx")
+    assert len(startup.noise) == NOISE_KEPT
+
+
+def test_line_without_an_end() -> None:
+    """A line that never ends is not collected, and the mark after it is found."""
+    startup = Startup(has_init=False)
+    for _ in range(10):
+        assert startup.feed(b"x" * LINE_KEPT) is None
+        assert len(startup._partial) <= LINE_KEPT
+    assert startup.feed(mark(READY)) == b""
+    assert len(startup.noise) == NOISE_KEPT
+
+
+# The clock
+
+
+def clock(words: str) -> RemoteClock | None:
+    """Give the clock that a mark tells."""
+    startup, rest = fed(mark(f"ready {words}"))
+    assert rest == b""
+    return startup.clock
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Europe/Paris",
+        ":Europe/Paris",
+        "/usr/share/zoneinfo/Europe/Paris",
+        ":/usr/share/zoneinfo/Europe/Paris",
+        "../usr/share/zoneinfo/posix/Europe/Paris",
+        "/var/db/timezone/zoneinfo/right/Europe/Paris",
+    ],
+)
+def test_zone_by_name(name: str) -> None:
+    """A zone that is known here by its name has its rules, however the name is found there."""
+    assert clock(f"{WINTER} +0100 {name}") == RemoteClock(WINTER, ZoneInfo("Europe/Paris"))
+
+
+@pytest.mark.parametrize(
+    ("words", "minutes"),
+    [
+        ("+0530", 330),
+        ("-0330 ", -210),
+        ("+0000 ", 0),
+        ("+0100 Middle/Earth", 60),
+        ("+0100 Europe", 60),
+        ("+0100 /etc/localtime", 60),
+        ("+0100 ../../etc/passwd", 60),
+        ("+0100 CET-1CEST,M3.5.0,M10.5.0/3", 60),
+        ("+0100 Europe/Par\\xe9s", 60),
+        ("+0200 Europe/Paris", 120),
+        ("-0500 Etc/UTC", -300),
+    ],
+)
+def test_zone_by_offset(words: str, minutes: int) -> None:
+    """Without a name that is known here and agrees with the offset, the offset alone is the zone."""
+    zone: tzinfo = timezone(timedelta(minutes=minutes))
+    assert clock(f"{WINTER} {words}") == RemoteClock(WINTER, zone)
+
+
+def test_rules_of_a_zone() -> None:
+    """A time of the other half of the year has the other offset."""
+    told = clock(f"{WINTER} +0100 Europe/Paris")
+    assert told is not None
+    assert datetime(2026, 7, 1, tzinfo=told.zone).utcoffset() == timedelta(hours=2)
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["", "%s +0100", "1795335047", "1795335047 CET", "1 +9900", "1 +0099", f"{10**40} +0000"],
+)
+def test_no_clock(words: str) -> None:
+    """A remote whose date speaks another way is ready all the same, without a clock."""
+    assert clock(words) is None
+
+
+def test_time_beyond_the_calendar() -> None:
+    """A clock that is far off keeps its offset."""
+    assert clock(f"{10**12 - 1} +0100 Europe/Paris") == RemoteClock(
+        10**12 - 1, timezone(timedelta(hours=1))
+    )
+
+
+# Why it ended
+
+
+@pytest.mark.parametrize(
+    ("problem", "expected"),
+    [
+        ("missing", "/ws does not exist, or may not be seen; check the path"),
+        ("file", "/ws is not a directory; check the path"),
+        ("forbidden", "/ws may not be entered; check its permissions"),
+        ("unmarked", "/ws is not an experimaestro workspace"),
+        (
+            "inside /data/my ws",
+            "/ws is a folder inside the workspace /data/my ws; give /data/my ws as",
+        ),
+        ("strange in some way", "/ws cannot be used (strange in some way); check the path"),
+    ],
+)
+def test_path_problems(problem: str, expected: str) -> None:
+    """What is wrong with the directory is said, and what to do."""
+    startup, _ = fed(mark("shell") + mark("init") + mark(f"path {problem}"))
+    error = startup.failure(66, "", "/ws")
+    assert isinstance(error, RemotePathError)
+    assert str(error).startswith(f"the remote directory {expected}")
+    assert str(error) == str(path_error(problem, "/ws"))
+
+
+@pytest.mark.parametrize(
+    ("status", "stderr", "expected"),
+    [
+        (3, "", "with exit status 3: motd"),
+        (None, "", "by a signal: motd"),
+        (1, "a\nb\n\n c \nd\n", "with exit status 1: b | c | d"),
+    ],
+)
+def test_shell_init_failed(status: int | None, stderr: str, expected: str) -> None:
+    """The failure of shell_init is told with its status and the last lines of its stderr, on one line."""
+    startup, _ = fed(b"motd\n" + mark("shell"))
+    error = startup.failure(status, stderr, "/ws")
+    assert isinstance(error, ShellInitError)
+    assert str(error) == f"shell_init failed {expected}; correct ssh.shell_init"
+
+
+@pytest.mark.parametrize("has_init", [True, False])
+@pytest.mark.parametrize("output", [b"", b"This account is currently not available.\n"])
+def test_shell_ended(*, has_init: bool, output: bytes) -> None:
+    """A shell that ends before anything of ours is told from a failed shell_init, with what it printed."""
+    startup, _ = fed(output, has_init=has_init)
+    error = startup.failure(1, "", "/ws")
+    assert isinstance(error, StartError)
+    assert "the remote shell ended with exit status 1 before" in str(error)
+    assert (output.decode().strip() in str(error)) or not output
+
+
+@pytest.mark.parametrize("status", [126, 127])
+@pytest.mark.parametrize(
+    ("command", "program"),
+    [
+        ("uv tool run 'experimaestro>=2.7,<3'", "uv"),
+        ("~/'my dir'/xpm --flag", "~/my dir/xpm"),
+        ("A=1 B_2='x y' /opt/xpm", "/opt/xpm"),
+        ("A=1", "A=1"),
+    ],
+)
+def test_program_not_found(status: int, command: str, program: str) -> None:
+    """A program that cannot be run is named, with the settings that help."""
+    error = start_failure(status, "sh: 1: not found\n", "", command)
+    assert str(error).startswith(f"the remote shell cannot run {program}: sh: 1: not found; ")
+    assert "ssh.xpm_path" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("status", "how"), [(1, "with exit status 1"), (None, "by a signal"), (0, "with exit status 0")]
+)
+def test_server_ended(status: int | None, how: str) -> None:
+    """A server that ends before it answers is told with its last words and the command to try."""
+    error = start_failure(status, "Traceback:\nValueError\n", "noise", "xpm serve")
+    assert str(error) == (
+        f"the remote server ended {how} before it answered: Traceback: | ValueError;"
+        " try it by hand on the host: xpm serve"
+    )
+
+
+def test_server_that_complains_on_stdout() -> None:
+    """When stderr is silent, what was printed on stdout is told."""
+    error = start_failure(1, " \n", "x is not an experimaestro working directory\n", "xpm")
+    assert "answered: x is not an experimaestro working directory; " in str(error)

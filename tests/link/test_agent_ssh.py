@@ -1,0 +1,77 @@
+"""The agent over SSH: on an account with python3 and nothing else, and behind login files that print."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from tests.support.server import Server
+from xpm_remote.errors import StartError
+from xpm_remote.link.agent_transport import AgentTransport, greet_agent
+from xpm_remote.link.options.connect_options import ConnectOptions, parse_ssh_options
+from xpm_remote.link.remote.agent_command import agent_command
+from xpm_remote.link.remote.agent_source import agent_bundle
+from xpm_remote.link.remote.command import WORKSPACE_MARKER, remote_command
+from xpm_remote.link.transport import Transport, open_transport
+
+LIMIT = 60.0
+"""Seconds for an answer, on a machine that runs other tests, too."""
+
+
+def options_for(server: Server, name: str) -> ConnectOptions:
+    """Give the options that log in as a user."""
+    login = server.login(name)
+    flags = f"-F none -p {server.port} -l {login.user} -i {login.key}"
+    flags += f" -o UserKnownHostsFile={server.known_hosts}"
+    return parse_ssh_options(server.host, [flags])
+
+
+async def connect(
+    server: Server, name: str, *, shell_init: str | None = None, python: str | None = None
+) -> Transport:
+    """Start an agent for a new workspace in the home of a user; its bundle is still to be sent."""
+    path = server.write(name, f"agent/{WORKSPACE_MARKER}", "").rpartition("/")[0]
+    command = agent_command(agent_bundle(), path, python=python, compress=True)
+    return await open_transport(
+        options_for(server, name),
+        remote_command(command, workspace=path, shell_init=shell_init),
+        workspace=path,
+        has_init=shell_init is not None,
+    )
+
+
+async def handshake(transport: AgentTransport) -> Any:
+    """Ask who is there."""
+    params: dict[str, list[str]] = {"extensions": []}
+    request = {"jsonrpc": "2.0", "id": 1, "method": "get_sync_info", "params": params}
+    transport.send(json.dumps(request).encode() + b"\n")
+    data = b""
+    while not data.endswith(b"\n"):
+        data += await asyncio.wait_for(transport.receive(), LIMIT)
+    return json.loads(data)["result"]
+
+
+@pytest.mark.parametrize("name", ["bare", "noisy"])
+async def test_agent_over_ssh(name: str, server: Server) -> None:
+    """With nothing installed there, and whatever the login files print, the agent serves; then it ends."""
+    transport = await greet_agent(
+        await connect(server, name, shell_init="echo loading modules"), agent_bundle()
+    )
+    try:
+        info = await handshake(transport)
+        assert info["protocol_version"] == "2.0"
+        assert info["workspace_path"].endswith("/agent")
+    finally:
+        await transport.aclose()
+    assert transport.exit.status == 0
+
+
+async def test_no_such_interpreter(server: Server) -> None:
+    """An interpreter that the settings name and that is not there is told."""
+    transport = await connect(server, "bare", python="python3.99")
+    with pytest.raises(StartError, match=r"tried python3\.99 \(not found\)"):
+        await greet_agent(transport, agent_bundle())
+    await transport.aclose()

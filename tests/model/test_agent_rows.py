@@ -1,0 +1,210 @@
+"""The agent's pages made into records: numbers resolved, runs kept apart, and kept over a lost link."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+
+from xpm_remote.model.agent_rows import (
+    AgentRows,
+    GonePage,
+    JobsPage,
+    ListedPage,
+    Position,
+    RunsPage,
+    decode_page,
+)
+from xpm_remote.model.records import ExperimentRecord, JobRecord
+from xpm_remote.model.states import State
+from xpm_remote.model.store import Store
+
+
+def page(name: str, **params: Any) -> Any:
+    """Decode a notification as it comes."""
+    where = {"sequence": 1, "mark": 5.0}
+    return decode_page(f"notification.{name}", json.dumps({**where, **params}).encode())
+
+
+def runs(*experiments: tuple[str, str], **others: Any) -> RunsPage:
+    """Make a page of runs."""
+    heads = [{"experiment_id": name, "run_id": run, "jobs_count": 1} for name, run in experiments]
+    found = page("runs", experiments=heads, **others)
+    assert isinstance(found, RunsPage)
+    return found
+
+
+def listed(name: str, *rows: list[Any]) -> ListedPage:
+    """Make a page of listed jobs of one task."""
+    found = page("listed", experiment_id=name, run_id="1", tasks=["t.a", "t.b"], rows=rows)
+    assert isinstance(found, ListedPage)
+    return found
+
+
+@pytest.fixture
+def rows() -> AgentRows:
+    """What is known after two experiments with a job each."""
+    rows = AgentRows()
+    rows.take_runs(runs(("one", "1"), ("two", "1"), names=["one", "two"]))
+    rows.take_listed(listed("one", [0, 0, "a" * 8, 1.5, {"x": 1}, "running"]))
+    rows.take_listed(listed("two", [1, 1, "b" * 8, 2.5, {}, None]))
+    return rows
+
+
+def known(rows: AgentRows) -> dict[str, list[str]]:
+    """Give the jobs of each experiment."""
+    return {each.experiment_id: list(each.job_infos or {}) for each in rows.experiments()}
+
+
+def test_kinds() -> None:
+    """Each notification of the agent has its shape; others are none."""
+    assert isinstance(page("gone", numbers=[1]), GonePage)
+    assert page("loaded") == Position(1, 5.0)
+    assert page("log", text="x") is None
+    with pytest.raises(msgspec.DecodeError):
+        page("jobs", rows=[["x"]])
+
+
+def test_experiments(rows: AgentRows) -> None:
+    """Experiments come with their jobs and words, as from a server of the protocol."""
+    one, two = rows.experiments()
+    assert (one.experiment_id, one.job_states) == ("one", {"a" * 8: "running"})
+    assert one.job_infos is not None
+    info = one.job_infos["a" * 8]
+    assert (info.task_id, info.tags, info.timestamp) == ("t.a", {"x": 1}, 1.5)
+    assert two.job_states == {}
+
+
+def test_jobs(rows: AgentRows) -> None:
+    """Rows are records of the jobs that their numbers mean; what was left out says nothing."""
+    short, long = (
+        [0, "done"],
+        [1, "error", "TIMEOUT", 1.0, 2.0, 3, 4, [[0, 0.5, "half"]], {"message": "m"}],
+    )
+    found = page("jobs", rows=[short, long, [99, "done"]])
+    assert isinstance(found, JobsPage)
+    first, second = rows.jobs(found)
+    assert first == JobRecord("a" * 8, "t.a", state="done", scheduler_state="done", progress=[])
+    assert (second.task_id, second.failure_reason, second.retry_count, second.exit_code) == (
+        "t.b",
+        "TIMEOUT",
+        3,
+        4,
+    )
+    assert second.progress is not None
+    assert second.progress[0].desc == "half"
+
+
+def test_into_the_store(rows: AgentRows) -> None:
+    """The records are those that the store takes."""
+    store = Store()
+    store.apply_experiments(rows.experiments())
+    found = page("jobs", rows=[[0, "done", None, 1.0, 2.0]])
+    assert isinstance(found, JobsPage)
+    store.apply_jobs(None, rows.jobs(found))
+    job = store.jobs["t.a/" + "a" * 8]
+    assert (job.state, job.tags, job.experiments) == (State.DONE, {"x": 1}, ("one",))
+
+
+def jobs(*rows: list[Any]) -> JobsPage:
+    """Make a page of jobs."""
+    found = page("jobs", rows=list(rows))
+    assert isinstance(found, JobsPage)
+    return found
+
+
+def state_of_a(store: Store) -> str:
+    """Give the state of the first job."""
+    return store.jobs["t.a/" + "a" * 8].state.value
+
+
+def test_judgement_over_word(rows: AgentRows) -> None:
+    """What all files say of a job counts for every run that lists it, whatever a scheduler said or repeats."""
+    rows.take_listed(listed("two", [0, 0, "a" * 8, 1.5, {}, "waiting"]))
+    store = Store()
+    store.apply_experiments(rows.experiments())
+    assert state_of_a(store) == "running"
+    store.apply_judged(
+        rows.jobs(jobs([0, "unscheduled", *[None] * 6, {"scheduler_state": "waiting"}]))
+    )
+    assert state_of_a(store) == "unscheduled"
+    rows.take_listed(listed("one", [0, 0, "a" * 8, 1.5, {"x": 1}, "running"]))
+    store.apply_experiments(rows.experiments())
+    assert state_of_a(store) == "unscheduled"
+
+
+def test_a_judgement_is_no_echo(rows: AgentRows) -> None:
+    """A job that counted as dead and is found alive runs, though it was not started again."""
+    store = Store()
+    store.apply_experiments(rows.experiments())
+    for state in ("error", "running"):
+        store.apply_judged(rows.jobs(jobs([0, state, None, 1.0])))
+    assert state_of_a(store) == "running"
+
+
+def test_a_scheduler_behind(rows: AgentRows) -> None:
+    """A scheduler that says less than the files of a job keeps its word."""
+    (record,) = rows.jobs(jobs([0, "done", *[None] * 6, {"scheduler_state": "running"}]))
+    assert (record.state, record.scheduler_state) == ("done", "running")
+
+
+def test_gone(rows: AgentRows) -> None:
+    """Jobs that no run lists any more are in none; numbers that nobody knows mean nothing."""
+    rows.jobs(jobs([0, "done"]))
+    gone = page("gone", numbers=[0, 99])
+    assert isinstance(gone, GonePage)
+    rows.take_gone(gone)
+    assert known(rows) == {"one": [], "two": ["b" * 8]}
+    assert rows.jobs(jobs([0, "done"])) == []
+
+
+def test_gone_and_back(rows: AgentRows) -> None:
+    """A job that was gone is taken anew, with the scheduler's word first."""
+    rows.jobs(jobs([0, "done"]))
+    gone = page("gone", numbers=[0])
+    assert isinstance(gone, GonePage)
+    rows.take_gone(gone)
+    rows.take_listed(listed("one", [0, 0, "a" * 8, 1.5, {}, "waiting"]))
+    assert rows.experiments()[0].job_states == {"a" * 8: "waiting"}
+
+
+def test_a_judged_job_that_left_a_run(rows: AgentRows) -> None:
+    """A job that is no longer in the run that listed it leaves no word there."""
+    rows.take_listed(listed("two", [0, 0, "a" * 8, 1.5, {}, None]))
+    rows.take_runs(runs(("one", "2"), ("two", "1")))
+    rows.jobs(jobs([0, "done"]))
+    one, two = rows.experiments()
+    assert one.job_states == {}
+    assert two.job_states == {"a" * 8: "done"}
+
+
+def test_next_run(rows: AgentRows) -> None:
+    """Another run of an experiment begins without jobs; the same run keeps them."""
+    rows.take_runs(runs(("one", "2"), ("two", "1")))
+    assert known(rows) == {"one": [], "two": ["b" * 8]}
+
+
+def test_removed(rows: AgentRows) -> None:
+    """What is not among the names any more, or is said to be removed, is gone; what is new comes last."""
+    rows.take_runs(runs(("three", "1"), removed=["one"]))
+    assert known(rows) == {"two": ["b" * 8], "three": []}
+    rows.take_runs(runs(names=["three", "never told"]))
+    assert known(rows) == {"three": []}
+
+
+def test_another_agent(rows: AgentRows) -> None:
+    """Another agent counts anew, and what it does not tell is as it was."""
+    rows.begin()
+    rows.take_runs(runs(("one", "1"), ("two", "1"), names=["one", "two"]))
+    rows.take_listed(listed("two", [0, 1, "b" * 8, 2.5, {}, "done"]))
+    assert known(rows) == {"one": ["a" * 8], "two": ["b" * 8]}
+    found = page("jobs", rows=[[0, "done"], [1, "done"]])
+    assert isinstance(found, JobsPage)
+    assert [record.job_id for record in rows.jobs(found)] == ["b" * 8]
+
+
+def test_heads_are_records() -> None:
+    """A head is the protocol's experiment without its jobs."""
+    assert runs(("one", "1")).experiments == [ExperimentRecord("one", run_id="1")]

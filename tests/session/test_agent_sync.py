@@ -1,0 +1,245 @@
+"""The store kept true to an agent: in what order things show, and what is told when another agent comes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import platform
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.workspace.disk import HOST, Disk, write
+from xpm_remote.errors import LinkLostError, RemoteTimeoutError, XpmRemoteError
+from xpm_remote.model.agent_rows import AgentRows
+from xpm_remote.model.changes import ExperimentChange, JobChange
+from xpm_remote.model.states import State
+from xpm_remote.model.store import Store
+from xpm_remote.rpc.protocol import Notification
+from xpm_remote.session.agent_client import open_local_agent
+from xpm_remote.session.agent_sync import AgentSync
+from xpm_remote.session.monitor import Monitor
+from xpm_remote.session.state import Phase, Update
+from xpm_remote.session.target import LocalTarget
+from xpm_remote.workspace.layout import JobId
+
+PATIENCE = 30.0
+"""Seconds for what should happen at once, on a machine that runs other tests, too."""
+TASK = "demo.task"
+KEY = f"{TASK}/" + "a" * 8
+
+
+class Rpc:
+    """An agent that says what a test lets it say."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, Any]] = []
+        self.failure: XpmRemoteError | None = None
+        self.answer: Callable[[], None] = lambda: None
+        self.rpc = self
+
+    async def call(self, method: str, params: Any = None) -> None:
+        """Take a question."""
+        self.asked.append((method, params))
+        if self.failure is not None:
+            raise self.failure
+        self.answer()
+
+
+class Bench:
+    """An agent, the thing under test, and what it published."""
+
+    def __init__(self, rows: AgentRows | None = None, store: Store | None = None) -> None:
+        self.rows = rows or AgentRows()
+        self.store = store or Store()
+        self.updates: list[Update] = []
+        self.published = asyncio.Event()
+        self.agent = Rpc()
+        self.sync = AgentSync(self.rows, self.store, self._publish)
+        self.sync.serve(self.agent)  # type: ignore[arg-type]
+
+    def say(self, kind: str, mark: int = 100, **params: Any) -> None:
+        """Let a notification come."""
+        raw = json.dumps({"sequence": 1, "mark": mark, **params}).encode()
+        self.sync.hear(Notification(f"notification.{kind}", msgspec.Raw(raw)))
+
+    def say_all(self) -> None:
+        """Tell of an experiment with a job that runs."""
+        head = {"experiment_id": "e", "run_id": "1", "status": "running"}
+        self.say("runs", experiments=[head], names=["e"])
+        row = [0, 0, "a" * 8, 1.5, {}, "waiting"]
+        self.say("listed", experiment_id="e", run_id="1", tasks=[TASK], rows=[row])
+        self.say("jobs", rows=[[0, "running", None, 2.0]])
+        self.say("loaded")
+
+    def _publish(self, update: Update) -> None:
+        self.updates.append(update)
+        self.published.set()
+
+    async def load(self) -> None:
+        """Take the snapshot."""
+        self.agent.answer = self.say_all
+        await asyncio.wait_for(self.sync.snapshot(), PATIENCE)
+        self.agent.answer = lambda: None
+        self.sync.catch_up()
+        self.updates.clear()
+
+    async def follow(self, until: Callable[[], bool]) -> None:
+        """Follow until something is so."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + PATIENCE
+        task = asyncio.ensure_future(self.sync.follow(3600.0))
+        while not until():
+            assert not task.done(), task.exception()
+            assert loop.time() < deadline
+            await asyncio.sleep(0.001)
+        task.cancel()
+        await asyncio.wait({task})
+
+
+async def test_everything_once() -> None:
+    """A snapshot asks for everything, shows it as found by asking, and is over when all is told."""
+    bench = Bench()
+    bench.agent.answer = bench.say_all
+    await asyncio.wait_for(bench.sync.snapshot(), PATIENCE)
+    assert bench.agent.asked == [("subscribe", {"since": None})]
+    assert bench.store.jobs[KEY].state is State.RUNNING
+    assert all(update.recovered for update in bench.updates)
+    changes = [change for update in bench.updates for change in update.changes]
+    assert isinstance(changes[0], ExperimentChange)
+
+
+async def test_changes_have_just_happened() -> None:
+    """What is told after the snapshot is news, and the mark of it is kept for another agent."""
+    bench = Bench()
+    await bench.load()
+    bench.say("jobs", mark=200, rows=[[0, "done", None, 2.0, 3.0]])
+    await bench.follow(lambda: bool(bench.updates))
+    (update,) = bench.updates
+    (change,) = update.changes
+    assert isinstance(change, JobChange)
+    assert (update.recovered, bench.store.jobs[KEY].state) == (False, State.DONE)
+    assert bench.rows.mark == 200
+
+
+async def test_another_agent() -> None:
+    """Another agent is asked for what changed since the mark of the last one, and what it does not tell stays."""
+    first = Bench()
+    await first.load()
+    second = Bench(first.rows, first.store)
+
+    def answer() -> None:
+        head = {"experiment_id": "e", "run_id": "1", "status": "running"}
+        second.say("runs", experiments=[head], names=["e"])
+        second.say("loaded", mark=300)
+
+    second.agent.answer = answer
+    await asyncio.wait_for(second.sync.snapshot(), PATIENCE)
+    assert second.agent.asked == [("subscribe", {"since": 100.0})]
+    assert second.store.jobs[KEY].state is State.RUNNING
+    assert second.updates == []
+    assert second.rows.mark == 300
+
+
+async def test_cut_in_the_middle() -> None:
+    """An agent that was lost before it had told all leaves the mark as it was."""
+    bench = Bench()
+    bench.say("runs", experiments=[{"experiment_id": "e"}], names=["e"])
+    task = asyncio.ensure_future(bench.sync.snapshot())
+    await asyncio.wait_for(bench.published.wait(), PATIENCE)
+    assert bench.store.experiments
+    task.cancel()
+    await asyncio.wait({task})
+    assert bench.rows.mark is None
+
+
+async def test_gone() -> None:
+    """A job that no run lists any more is gone from the store."""
+    bench = Bench()
+    await bench.load()
+    bench.say("gone", numbers=[0])
+    await bench.follow(lambda: KEY not in bench.store.jobs)
+
+
+async def test_what_cannot_be_read(caplog: pytest.LogCaptureFixture) -> None:
+    """A notification that cannot be read is left out and logged; others, and kinds that we do not know, go on."""
+    bench = Bench()
+    await bench.load()
+    bench.say("jobs", rows="nonsense")
+    bench.say("weather", sun=True)
+    bench.say("jobs", rows=[[0, "done"]])
+    await bench.follow(lambda: bench.store.jobs[KEY].state is State.DONE)
+    assert "notification.jobs cannot be read" in caplog.text
+
+
+async def test_silence() -> None:
+    """An agent that has nothing to tell is asked for a sign of life; its failure is ours."""
+    bench = Bench()
+    await bench.load()
+    bench.agent.failure = RemoteTimeoutError("silent")
+    with pytest.raises(RemoteTimeoutError):
+        await asyncio.wait_for(bench.sync.follow(0.01), PATIENCE)
+    assert bench.agent.asked[-1][0] == "ping"
+
+
+async def test_lost_while_it_is_asked() -> None:
+    """The end of the link while everything is asked for is raised."""
+    bench = Bench()
+    bench.agent.failure = LinkLostError("cut")
+    with pytest.raises(LinkLostError):
+        await asyncio.wait_for(bench.sync.snapshot(), PATIENCE)
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Disk:
+    """A workspace with a run that has crashed: a job that is done, one that died, one that waited."""
+    disk = Disk(tmp_path / "ws")
+    done, died, waited = (JobId(TASK, letter * 8) for letter in "abc")
+    states = {done.hash: "done", died.hash: "running", waited.hash: "waiting"}
+    disk.run("e", (done, died, waited), job_states=states, hostname=platform.node())
+    disk.job(done, {"state": "done"}, done="")
+    pid = {"type": "local", "pid": 2**22 + 1, "host": platform.node()}
+    disk.job(died, {"state": "running", "started_time": "2026-11-01T12:00:00"}, pid=pid)
+    return disk
+
+
+async def test_a_real_workspace(disk: Disk) -> None:
+    """Dead schedulers and jobs are shown as what they are; a change on disk arrives by itself."""
+    monitor = Monitor(LocalTarget(HOST, str(disk.root)))
+    live, changed = asyncio.Event(), asyncio.Event()
+
+    def note(update: Update) -> None:
+        if monitor.picture.link.phase is Phase.LIVE:
+            live.set()
+            if update.changes:
+                changed.set()
+
+    monitor.subscribe(note)
+    task = asyncio.ensure_future(monitor.run())
+    try:
+        await asyncio.wait_for(live.wait(), PATIENCE)
+        states = {key[-1]: job.state.value for key, job in monitor.store.jobs.items()}
+        assert states == {"a": "done", "b": "error", "c": "unscheduled"}
+        (experiment,) = monitor.store.experiments
+        assert experiment.status == "crashed"
+        directory = disk.root / "jobs" / TASK / ("c" * 8)
+        write(directory / ".experimaestro" / "status.json", {"state": "done"})
+        write(directory / "task.done", "")
+        await asyncio.wait_for(changed.wait(), PATIENCE)
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+
+
+async def test_client_of_this_machine(disk: Disk) -> None:
+    """A client knows its agent, calls it, and ends it."""
+    client = await open_local_agent(str(disk.root))
+    assert "subscribe" in client.about.capabilities
+    assert client.workspace == str(disk.root)
+    assert client.clock is not None
+    assert b"time" in bytes(await client.call("ping"))
+    await client.aclose()
+    assert isinstance(await client.wait_ended(), XpmRemoteError)

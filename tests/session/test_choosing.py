@@ -1,0 +1,136 @@
+"""Which remote side is taken, when the other one is tried, and that the choice is kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from xpm_remote.errors import (
+    AuthenticationError,
+    LinkLostError,
+    ProtocolError,
+    RemoteTimeoutError,
+    ShellInitError,
+    StartError,
+    XpmRemoteError,
+)
+from xpm_remote.link.options.connect_options import parse_ssh_options
+from xpm_remote.link.remote.command import RemoteExperimaestro
+from xpm_remote.model.agent_rows import AgentRows
+from xpm_remote.model.store import Store
+from xpm_remote.session import choosing as module
+from xpm_remote.session.choosing import Chooser
+from xpm_remote.session.serving import Needs
+from xpm_remote.session.target import LocalTarget, Target
+from xpm_remote.settings.schema import Backend
+
+NEEDS = Needs(Store(), lambda _: None, 1.0, None, None, AgentRows())
+
+
+def target(backend: Backend) -> Target:
+    """Make a target."""
+    remote = RemoteExperimaestro(xpm_path="x")
+    return Target("host", "/d", parse_ssh_options("host", []), remote, backend=backend)
+
+
+class Sides:
+    """Notes which sides are opened; what ``failures`` names fails."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.opened: list[str] = []
+        self.failures: dict[str, XpmRemoteError] = {}
+        monkeypatch.setattr(module, "open_experimaestro", self.experimaestro)
+        monkeypatch.setattr(module, "open_by_agent", self.agent)
+
+    async def experimaestro(self, target: Target, needs: Needs, *, needs_current: bool) -> Any:
+        """Stand in for experimaestro."""
+        del target, needs
+        return self._open("current experimaestro" if needs_current else "experimaestro")
+
+    async def agent(self, target: Target, needs: Needs) -> Any:
+        """Stand in for the agent."""
+        del target, needs
+        return self._open("agent")
+
+    def _open(self, name: str) -> str:
+        self.opened.append(name)
+        if name in self.failures:
+            raise self.failures[name]
+        return name
+
+
+@pytest.fixture
+def sides(monkeypatch: pytest.MonkeyPatch) -> Sides:
+    """Both sides, scripted."""
+    return Sides(monkeypatch)
+
+
+@pytest.mark.parametrize("backend", [Backend.EXPERIMAESTRO, Backend.AGENT])
+async def test_asked_for(backend: Backend, sides: Sides) -> None:
+    """A side that is asked for is taken, of any age, and there is no other."""
+    chooser = Chooser(target(backend))
+    await chooser.open(NEEDS)
+    assert sides.opened == [backend.value]
+    assert not chooser.has_other(StartError("not found"))
+    assert (chooser.choice.backend, chooser.choice.is_fallback) == (backend, False)
+
+
+async def test_local(sides: Sides) -> None:
+    """A workspace of this machine is served by the agent."""
+    chooser = Chooser(LocalTarget("me", "/d"))
+    await chooser.open(NEEDS)
+    assert sides.opened == ["agent"]
+    assert not chooser.has_other(StartError("no"))
+
+
+@pytest.mark.parametrize(
+    "error", [StartError("no uv"), ProtocolError("older than 2.7"), RemoteTimeoutError("silent")]
+)
+async def test_fallback(error: XpmRemoteError, sides: Sides) -> None:
+    """With auto, an experimaestro that will not do is given up for the agent, for good, and the choice says why."""
+    chooser = Chooser(target(Backend.AUTO))
+    await chooser.open(NEEDS)
+    assert chooser.has_other(error)
+    assert (chooser.choice.backend, chooser.choice.why) == (Backend.AGENT, error.what)
+    assert chooser.choice.is_fallback
+    await chooser.open(NEEDS)
+    assert not chooser.has_other(error)
+    chooser.settle()
+    await chooser.open(NEEDS)
+    assert sides.opened == ["current experimaestro", "agent", "agent"]
+
+
+@pytest.mark.parametrize(
+    "error", [AuthenticationError("no"), LinkLostError("cut"), ShellInitError("false")]
+)
+def test_failures_of_both(error: XpmRemoteError) -> None:
+    """What the agent would meet, too, is no reason to take it."""
+    assert not Chooser(target(Backend.AUTO)).has_other(error)
+
+
+async def test_settled(sides: Sides) -> None:
+    """An experimaestro that has served once is kept, whatever becomes of it later."""
+    chooser = Chooser(target(Backend.AUTO))
+    await chooser.open(NEEDS)
+    chooser.settle()
+    assert not chooser.has_other(StartError("the disk is full"))
+    await chooser.open(NEEDS)
+    assert sides.opened == ["current experimaestro", "experimaestro"]
+
+
+async def test_neither(sides: Sides) -> None:
+    """Where neither can be started, the error names both."""
+    sides.failures["agent"] = StartError("no python")
+    chooser = Chooser(target(Backend.AUTO))
+    assert chooser.has_other(StartError("no uv", "install it"))
+    with pytest.raises(StartError) as caught:
+        await chooser.open(NEEDS)
+    assert str(caught.value) == "no uv; and by the agent: no python; install it"
+
+
+async def test_agent_alone_fails(sides: Sides) -> None:
+    """Where the agent was asked for, its failure is told as it is."""
+    sides.failures["agent"] = StartError("no python")
+    with pytest.raises(StartError, match=r"^no python$"):
+        await Chooser(target(Backend.AGENT)).open(NEEDS)

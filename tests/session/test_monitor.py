@@ -1,0 +1,223 @@
+"""What a monitor does when a link is lost: tries again, waits for a person, or ends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from xpm_remote.errors import (
+    AuthenticationError,
+    HostKeyError,
+    LinkLostError,
+    UnreachableError,
+    XpmRemoteError,
+)
+from xpm_remote.link.options.connect_options import parse_ssh_options
+from xpm_remote.link.prompts import BATCH_MODE, Prompter, UnansweredError
+from xpm_remote.link.remote.command import RemoteExperimaestro
+from xpm_remote.session import monitor as module
+from xpm_remote.session.monitor import RECONNECTING, Monitor
+from xpm_remote.session.retry import Schedule
+from xpm_remote.session.serving import Needs
+from xpm_remote.session.state import LinkState, Phase
+from xpm_remote.session.target import Target
+
+CUT = LinkLostError("cut")
+LIMIT = 5.0
+"""Seconds for a scripted monitor to come to the end of its script."""
+
+Step = Callable[[Prompter | None], Awaitable[None]]
+
+
+async def be_live(prompter: Prompter | None) -> None:
+    """Be live, and lose the link."""
+    del prompter
+    raise CUT
+
+
+def fail(error: XpmRemoteError) -> Step:
+    """Make an attempt that fails before it is live."""
+
+    async def step(prompter: Prompter | None) -> None:
+        del prompter
+        raise error
+
+    return step
+
+
+async def ask_password(prompter: Prompter | None) -> None:
+    """Make an attempt of which the host asks a password, as the library's engine sees it."""
+    assert prompter is not None
+    try:
+        await prompter.ask("Password of me@host: ", echo=False)
+    except UnansweredError as error:
+        raise AuthenticationError(f"refused; it would take a password, but {error}") from error
+
+
+class Script:
+    """What the sessions of a monitor do, one after the other.
+
+    Args:
+        steps: For each session, how it ends; ``be_live`` has been live before.
+    """
+
+    def __init__(self, *steps: Step) -> None:
+        self.steps = list(steps)
+        self.prompters: list[Prompter | None] = []
+
+    def session(self, _: Any, needs: Needs, enter: Callable[[Phase], None]) -> Any:
+        """Stand in for the class of sessions."""
+        script = self
+
+        class Session:
+            heard = None
+            skew = 0.0
+
+            async def run(self, interval: float) -> None:
+                del interval
+                script.prompters.append(needs.prompter)
+                enter(Phase.CONNECTING)
+                step = script.steps.pop(0)
+                if step is be_live:
+                    enter(Phase.LOADING)
+                    enter(Phase.LIVE)
+                await step(needs.prompter)
+
+        return Session()
+
+
+class Never(Schedule):
+    """Tries again in an hour."""
+
+    def next_delay(self, now: float) -> float:
+        """Give an hour."""
+        del now
+        return 3600.0
+
+
+class Calls:
+    """A person who comes when called, or does not.
+
+    Args:
+        comes: Whether they come, each time.
+    """
+
+    def __init__(self, *comes: bool) -> None:
+        self._comes = list(comes)
+
+    async def __call__(self) -> bool:
+        """Come, or not."""
+        return self._comes.pop(0)
+
+
+async def run(
+    monkeypatch: pytest.MonkeyPatch, script: Script, *comes: bool, schedule: Schedule | None = None
+) -> tuple[XpmRemoteError, list[LinkState]]:
+    """Run a monitor to its end; give why it ended, and all states of its link."""
+    monkeypatch.setattr(module, "Session", script.session)
+    options = parse_ssh_options("host", [])
+    target = Target("host", "/d", options, RemoteExperimaestro(xpm_path="x"))
+    monitor = Monitor(target, schedule=schedule or Schedule(lambda: 0.0))
+    states: list[LinkState] = []
+
+    def note(_: object) -> None:
+        states.append(monitor.picture.link)
+        if isinstance(schedule, Never) and states[-1].phase is Phase.WAITING:
+            asyncio.get_running_loop().call_soon(monitor.retry_now)
+
+    monitor.subscribe(note)
+    with pytest.raises(XpmRemoteError) as caught:
+        await asyncio.wait_for(monitor.run(Calls(*comes)), LIMIT)
+    return caught.value, states
+
+
+def phases(states: list[LinkState]) -> list[str]:
+    """Give the phases, without those on the way."""
+    return [state.phase.value for state in states if state.phase not in (Phase.LOADING,)]
+
+
+async def test_first_attempt_must_succeed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What would pass ends it, as long as nothing was ever seen; the person may be asked."""
+    script = Script(fail(UnreachableError("down")))
+    error, states = await run(monkeypatch, script)
+    assert isinstance(error, UnreachableError)
+    assert phases(states) == ["connecting", "ended"]
+    assert states[0].is_asking
+    assert script.prompters == [None]
+
+
+async def test_needs_a_person(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A question that nobody heard is waited for, then asked, and the link is live again."""
+    script = Script(be_live, ask_password, be_live, fail(HostKeyError("changed")))
+    _, states = await run(monkeypatch, script, True)
+    assert phases(states) == [
+        *("connecting", "live", "waiting"),
+        *("connecting", "needs-person", "connecting", "live", "waiting"),
+        *("connecting", "ended"),
+    ]
+    (needed,) = [state for state in states if state.phase is Phase.NEEDS_PERSON]
+    assert needed.asked == "Password of me@host"
+    assert needed.stale_since is not None
+    assert [each is None for each in script.prompters] == [True, False, True, False]
+    assert [state.is_asking for state in states if state.phase is Phase.CONNECTING] == [
+        *(True, False, True, False)
+    ]
+
+
+async def test_nobody_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When nobody comes it ends with what the host asked for."""
+    error, states = await run(monkeypatch, Script(be_live, ask_password), False)
+    assert isinstance(error, AuthenticationError)
+    assert RECONNECTING in error.what
+    assert phases(states)[-2:] == ["needs-person", "ended"]
+
+
+async def test_wrong_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who answered wrongly may try again; what is asked is still known."""
+    wrong = fail(AuthenticationError("wrong"))
+    script = Script(be_live, ask_password, wrong, wrong)
+    _, states = await run(monkeypatch, script, True, True, False)
+    needed = [state for state in states if state.phase is Phase.NEEDS_PERSON]
+    assert [state.asked for state in needed] == ["Password of me@host"] * 3
+
+
+async def test_network_fails_while_a_person_logs_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What passes is retried, then without asking anybody unasked."""
+    script = Script(be_live, ask_password, fail(UnreachableError("down")), ask_password)
+    _, states = await run(monkeypatch, script, True, False)
+    assert phases(states)[-4:] == ["waiting", "connecting", "needs-person", "ended"]
+    assert [each is None for each in script.prompters] == [True, False, True, False]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        AuthenticationError("the key is refused"),
+        AuthenticationError(f"it would take a password, but {BATCH_MODE}", needs_person="it"),
+        HostKeyError("the host key has changed"),
+    ],
+)
+async def test_fatal(monkeypatch: pytest.MonkeyPatch, error: XpmRemoteError) -> None:
+    """What nobody can answer, or may, ends it."""
+    raised, states = await run(monkeypatch, Script(be_live, fail(error)))
+    assert raised is error
+    assert "needs-person" not in phases(states)
+
+
+async def test_words_of_the_other_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an engine says of itself that is asked counts more than our own guess."""
+    said = AuthenticationError(f"refused, but {RECONNECTING}", needs_person="a code")
+    silent = HostKeyError(f"unknown, and {RECONNECTING}")
+    for error, asked in ((said, "a code"), (silent, "an interactive login")):
+        _, states = await run(monkeypatch, Script(be_live, fail(error)), False)
+        assert states[-2].asked == asked
+
+
+async def test_retry_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The wait for the next attempt can be cut short."""
+    script = Script(be_live, be_live, fail(HostKeyError("changed")))
+    _, states = await run(monkeypatch, script, schedule=Never(lambda: 0.0))
+    assert phases(states).count("live") == 2

@@ -1,0 +1,185 @@
+"""A link that is cut and stalled again and again while the workspace changes: what is told stays complete and true.
+
+The seed is printed; ``XPM_TEST_SEED`` sets it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import pytest
+
+from tests.session.observing import Observed, target_through
+from tests.support.busy import BusyWorkspace
+from tests.support.proxy import Proxy
+from tests.support.server import Server
+from xpm_remote.session.monitor import Monitor
+from xpm_remote.session.retry import Schedule
+from xpm_remote.session.state import Phase
+from xpm_remote.settings.schema import Backend, SshEngine
+
+FAULTS = 50
+JOBS = 125
+"""Four changes each: 500 in all."""
+STEPS = 10
+"""Changes that are made around each fault."""
+ORDER = ["waiting", "ready", "scheduled", "running", "done", "error"]
+STAGE_LIMIT = 20.0
+"""Seconds for an attempt to come so far that it can be disturbed; if it has not, it is disturbed where it is."""
+KEY_EXCHANGE = 500
+"""Bytes from the server with which it has begun to exchange keys: after its greeting, before the login."""
+
+
+class Hurry(Schedule):
+    """Tries again almost at once, and as often as it likes: the server is ours."""
+
+    def __init__(self) -> None:
+        super().__init__(random.random)
+
+    def next_delay(self, now: float) -> float:
+        """Give a moment in which the proxy may still refuse."""
+        return 0.05
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something that happens to the link.
+
+    Attributes:
+        stage: When: while it is being made (``connect``, ``handshake``, ``snapshot``), or in the stream.
+        kind: What: ``reset`` or ``close`` it, ``pause`` it for a moment, ``pause`` and then cut, ``stall`` it until
+            that is noticed, ``refuse`` it for a moment.
+        ways: The directions that a stall or pause is about.
+        delay: Seconds from reaching the stage to the fault.
+        seconds: Seconds that a pause or a refusal takes.
+    """
+
+    stage: str
+    kind: str
+    ways: tuple[bool, bool]
+    delay: float
+    seconds: float
+
+    @classmethod
+    def draw(cls, dice: random.Random) -> Fault:
+        """Make one up."""
+        stage = dice.choice(["connect", "handshake", "snapshot", "stream", "stream"])
+        kinds = ["reset", "close", "pause", "pause and cut", "refuse"]
+        # Before the login nothing keeps the link alive, and patience is long by intention.
+        if stage in ("snapshot", "stream"):
+            kinds.append("stall")
+        return cls(
+            stage=stage,
+            kind=dice.choice(kinds),
+            ways=dice.choice([(True, True), (True, False), (False, True)]),
+            delay=dice.uniform(0, 0.05 if stage != "stream" else 0.2),
+            seconds=dice.uniform(0.1, 0.6),
+        )
+
+
+class Trouble:
+    """Makes faults.
+
+    Args:
+        proxy: What carries the link.
+        observed: The monitor at the end of it.
+    """
+
+    def __init__(self, proxy: Proxy, observed: Observed) -> None:
+        self._proxy = proxy
+        self._observed = observed
+
+    async def make(self, fault: Fault, meanwhile: Callable[[], Awaitable[None]]) -> None:
+        """Make a fault at its stage, and let something happen before it is over."""
+        await self._reach(fault.stage)
+        await asyncio.sleep(fault.delay)
+        proxy = self._proxy
+        if fault.kind in ("reset", "close"):
+            proxy.cut(reset=fault.kind == "reset")
+            await meanwhile()
+        elif fault.kind == "refuse":
+            proxy.refuse()
+            proxy.cut()
+            await meanwhile()
+            await asyncio.sleep(fault.seconds)
+        else:
+            proxy.stall(*fault.ways)
+            await meanwhile()
+            await self._endure(fault)
+        proxy.restore()
+
+    async def _endure(self, fault: Fault) -> None:
+        """Let a stall be."""
+        if fault.kind == "stall":
+            busy = (Phase.LIVE, Phase.LOADING)
+            await self._observed.wait_for(
+                lambda: self._observed.phase not in busy, "the stall to be noticed"
+            )
+        else:
+            await asyncio.sleep(fault.seconds)
+            if fault.kind == "pause and cut":
+                self._proxy.cut()
+
+    async def _reach(self, stage: str) -> None:
+        """Wait until the link is at a stage; one that is past it is made anew."""
+        observed, proxy = self._observed, self._proxy
+        if stage == "stream":
+            await observed.wait_for(lambda: observed.phase is Phase.LIVE, "the link to be live")
+            return
+        connections, carried = proxy.connections, proxy.bytes_to_client
+        if stage != "snapshot" or observed.phase is Phase.LIVE:
+            proxy.cut()
+        if stage == "snapshot":
+            await observed.wait_for(lambda: observed.phase is Phase.LOADING, "a snapshot")
+            return
+        enough = carried + (KEY_EXCHANGE if stage == "handshake" else 0)
+        await asyncio.to_thread(
+            proxy.wait_for,
+            lambda: proxy.connections > connections and proxy.bytes_to_client >= enough,
+            STAGE_LIMIT,
+        )
+
+
+WAYS = [
+    pytest.param(SshEngine.ASYNCSSH, Backend.EXPERIMAESTRO, id="asyncssh"),
+    pytest.param(SshEngine.OPENSSH, Backend.EXPERIMAESTRO, id="openssh"),
+    pytest.param(SshEngine.ASYNCSSH, Backend.AGENT, id="agent"),
+]
+
+
+@pytest.mark.parametrize(("engine", "backend"), WAYS)
+async def test_nothing_is_lost_and_nothing_is_told_twice(
+    server: Server, engine: SshEngine, backend: Backend
+) -> None:
+    """Through 50 cuts and stalls and 500 changes, each job's states are told in order, once, to the end."""
+    seed = os.environ.get("XPM_TEST_SEED") or secrets.token_hex(4)
+    print(f"XPM_TEST_SEED={seed}")  # noqa: T201 - with it, whoever sees a failure repeats it
+    dice = random.Random(f"{seed} {engine.value} {backend.value}")
+    name = f"soak-{engine.value}-{secrets.token_hex(4)}"
+    busy = BusyWorkspace(server, name, jobs=JOBS, seed=seed)
+    with Proxy(server.host, server.port) as proxy:
+        target = target_through(proxy, server, busy.path, engine, server.experimaestro, backend)
+        observed = Observed(Monitor(target, timeout=3, interval=1, schedule=Hurry()))
+        trouble = Trouble(proxy, observed)
+        async with busy, observed.running():
+            for _ in range(FAULTS):
+                await busy.advance(STEPS // 2)
+                await trouble.make(Fault.draw(dice), lambda: busy.advance(STEPS // 2))
+            assert busy.left == 0
+            await busy.end()
+            on_disk = await busy.states()
+            await observed.wait_for(
+                lambda: observed.phase is Phase.LIVE and observed.states == on_disk,
+                "the final states",
+            )
+    assert set(on_disk.values()) == {"done", "error"}
+    assert {job: states[-1] for job, states in observed.told.items()} == on_disk
+    for job, states in observed.told.items():
+        ranks = [ORDER.index(state) for state in states]
+        assert ranks == sorted(set(ranks)), (job, states)
+        assert sum(state in ("done", "error") for state in states) == 1, (job, states)

@@ -1,0 +1,84 @@
+"""Asking the real experimaestro, in a venv of its own, by a script that runs in it: many questions, one process."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.settings.peer import DEFAULT_PYTHON, PYTHON_VARIABLE
+
+SCRIPTS = Path(__file__).parent / "scripts"
+LIMIT = 300.0
+"""Seconds for hundreds of questions: ten times what they take."""
+END_LIMIT = 10.0
+"""Seconds for a script to end when there are no more questions."""
+
+
+def peer_python() -> Path:
+    """The python of the real experimaestro; the test fails where there is none."""
+    python = Path(os.environ.get(PYTHON_VARIABLE) or DEFAULT_PYTHON)
+    if not python.exists():
+        pytest.fail(
+            f"no real experimaestro to compare with: {python} does not exist;"
+            f" `make test` makes it, or {PYTHON_VARIABLE} names the python of another",
+            pytrace=False,
+        )
+    return python
+
+
+def run_peer(script: str, lines: Sequence[str]) -> list[Any]:
+    """Give the answers of a script of ours to lines of JSON."""
+    done = subprocess.run(
+        [peer_python(), SCRIPTS / script],
+        input="".join(f"{line}\n" for line in lines),
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(answers) == len(lines)
+    return answers
+
+
+class Peer:
+    """A running script that answers each line at once."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+
+    def ask(self, question: object) -> Any:
+        """Give its answer to a question."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(question) + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        assert line, "the script of the real experimaestro has ended"
+        return json.loads(line)
+
+
+@contextmanager
+def running_peer(script: str, *arguments: str) -> Iterator[Peer]:
+    """Run a script of ours until the context ends."""
+    process = subprocess.Popen(
+        [peer_python(), SCRIPTS / script, *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        yield Peer(process)
+        process.communicate(timeout=END_LIMIT)
+    finally:
+        process.kill()
+        process.communicate()

@@ -1,0 +1,40 @@
+#!/usr/bin/env python3
+"""Print what our reader says of a workspace, as JSON: ``dump_workspace.py WORKSPACE``.
+
+``xpm_remote.workspace`` must be on PYTHONPATH; nothing else of ours is needed. Prints ``{"experiments": [...],
+"jobs": {EXPERIMENT: [...]}, "problems": [...]}``, each as it goes over the wire, and ``"changed"``: names that are new
+or gone in the workspace after it, or of another mode.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from xpm_remote.workspace.reading.reader import WorkspaceReader
+
+
+def snapshot(root: Path) -> set[tuple[str, int]]:
+    """Give what would show that something was made, removed or opened up, but for what jobs write while they run."""
+    found = [path for path in root.rglob("*") if path.suffix != ".jsonl"]
+    return {(str(path), path.lstat().st_mode) for path in found if "status.json" not in path.name}
+
+
+def main() -> None:
+    """Read the workspace that the command line names."""
+    workspace = Path(sys.argv[1])
+    before = snapshot(workspace)
+    reader = WorkspaceReader(workspace)
+    runs = reader.experiments()
+    document = {
+        "experiments": [run.to_wire() for run in runs],
+        "jobs": {run.experiment_id: [job.to_wire() for job in reader.jobs(run)] for run in runs},
+        "problems": list(reader.problems),
+        "changed": sorted(before ^ snapshot(workspace)),
+    }
+    json.dump(document, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,231 @@
+"""Archive, move or recover a job, with a fault at each file-system call in turn, and look what is left.
+
+    python inject.py ROOT archive|complete|move|recover|replace kill|ENOSPC|EIO plain|portable
+
+Each time the work is done by a child process, on a fresh workspace; then either the job is asked for, or the work is
+done again. The disk is never waited for: a process that is killed loses nothing that it has written. Prints one JSON
+object: how many calls there are, and what was found to be wrong.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import multiprocessing
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
+
+from tests.workspace import jobs_on_disk
+from tests.workspace.jobs_on_disk import (
+    JOB,
+    leftovers,
+    make_folder,
+    make_job,
+    make_workspace,
+    tree,
+)
+from xpm_remote.workspace import filesystem, mounts
+from xpm_remote.workspace.folders import contents
+from xpm_remote.workspace.folders.archiving import archive
+from xpm_remote.workspace.folders.folder import Mode
+from xpm_remote.workspace.folders.recovery import ensure, recover
+
+NAMES = (
+    "chmod",
+    "chmod_open",
+    "chown_open",
+    "clone",
+    "close",
+    "copy_attribute",
+    "copy_range",
+    "exchange",
+    "fsync",
+    "link",
+    "list_attributes",
+    "lock",
+    "lseek",
+    "lstat",
+    "mkdir",
+    "open_file",
+    "read",
+    "read_at",
+    "readlink",
+    "rename",
+    "rmdir",
+    "scan",
+    "stat",
+    "stat_open",
+    "symlink",
+    "sync_file_system",
+    "truncate",
+    "unlink",
+    "utime",
+    "write",
+    "write_at",
+)
+SILENT = ("fsync", "sync_file_system")
+SMALL = 4 << 10
+"""Bytes up to which a file is copied at once here, so that the one that is larger is quickly made and compared."""
+NEVER = 1 << 30
+
+
+class Counter:
+    """Counts the calls, and lets one of them fail."""
+
+    def __init__(self, fault: str, at: int) -> None:
+        self.calls = 0
+        self._fault = fault
+        self._at = at
+
+    def wrap(self, name: str, portable: bool) -> Callable[..., Any]:
+        """Give a function that counts and then does what the one of that name does."""
+        real = getattr(filesystem, name)
+
+        def call(*args: Any, **options: Any) -> Any:
+            self.calls += 1
+            if self.calls == self._at:
+                self._fail(lambda: real(*args, **options) if name == "close" else None)
+            if name == "exchange" and portable:
+                raise OSError(errno.ENOSYS, "not here")
+            return real(*args, **options)
+
+        return call
+
+    def _fail(self, do_first: Callable[[], object]) -> None:
+        if self._fault == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        do_first()  # what fails to be closed is closed nevertheless
+        number = getattr(errno, self._fault)
+        raise OSError(number, os.strerror(number))
+
+
+class Trial:
+    """One workspace with one folder, and the work to be done."""
+
+    def __init__(self, root: Path, action: str, portable: bool) -> None:
+        shutil.rmtree(root, ignore_errors=True)
+        self.action = action
+        self.portable = portable
+        self.workspace = make_workspace(root / "ws")
+        mode = Mode.MOVE if action == "move" else Mode.BACKUP
+        self.folder = make_folder(root / "folder", mode)
+        self.path = make_job(self.workspace)
+        self.wanted = tree(self.path)
+        self.copy = self.folder.job(JOB)
+        self.partial: Path | None = None
+        if action in ("complete", "recover", "replace"):
+            list(archive(self.workspace, [self.folder], [JOB]))
+        if action == "recover":
+            shutil.rmtree(self.path)
+            self.path.symlink_to("nowhere")
+        elif action in ("complete", "replace"):
+            self.partial = self.copy if action == "complete" else self.path
+            (self.partial / "out" / "again.bin").unlink()
+            (self.partial / "train.done").unlink()
+
+    def work(self) -> list[str]:
+        """Do the work; give the words for what came of it."""
+        if self.action in ("recover", "replace"):
+            return [each.status.value for each in recover(self.workspace, [self.folder], [JOB])]
+        outcomes = list(archive(self.workspace, [self.folder], [JOB]))
+        return [each.status.value for outcome in outcomes for each in outcome.folders] or [
+            outcomes[0].verdict.value
+        ]
+
+    def work_with(self, fault: str, at: int) -> tuple[list[str], int]:
+        """Do the work with a fault; give the words for what came of it, and how many calls there were."""
+        counter = Counter(fault, at)
+        real = {name: getattr(filesystem, name) for name in NAMES}
+        for name in NAMES:
+            setattr(filesystem, name, counter.wrap(name, self.portable))
+        try:
+            return self.work(), counter.calls
+        finally:
+            for name in NAMES:
+                setattr(filesystem, name, real[name])
+
+    def work_and_die(self, at: int) -> bool:
+        """Do the work in a child that is killed; False when it was done before that call."""
+        child = os.fork()
+        if child == 0:
+            self.work_with("kill", at)
+            os._exit(0)
+        return os.WIFSIGNALED(os.waitpid(child, 0)[1])
+
+    def is_whole(self, path: Path) -> bool:
+        """Tell whether all of the job is there."""
+        return (path / "train.done").exists() and tree(path) == self.wanted
+
+    def check_once(self) -> list[str]:
+        """Say what is wrong after the fault: the job must be whole somewhere."""
+        places = (self.path, self.copy, self.path.with_name(f".tmp.{JOB.hash}.aside"))
+        if not any(map(self.is_whole, places)):
+            return ["no whole job"]
+        if self.copy.exists() and self.partial != self.copy and not self.is_whole(self.copy):
+            return ["the copy is there, but is not whole"]
+        return []
+
+    def check_ensure(self) -> list[str]:
+        """Say what is wrong with asking for the job."""
+        ensure(self.workspace, [self.folder], JOB)
+        return [] if self.is_whole(self.path.resolve()) else ["asked for, it is not whole"]
+
+    def check_again(self) -> list[str]:
+        """Say what is wrong with doing the work again."""
+        said = self.work()
+        wrong = [f"again: {each}" for each in said if each in ("failed", "busy", "unavailable")]
+        if not (self.is_whole(self.path.resolve()) and self.is_whole(self.copy)):
+            wrong.append("again: not whole")
+        if self.action == "move" and not self.path.is_symlink():
+            wrong.append("again: not moved")
+        return wrong + leftovers(self.workspace.root, self.folder.path)
+
+    def let_time_pass(self) -> None:
+        """Make the locks that are left look as old as those of a dead process on another host."""
+        for each in leftovers(self.workspace.root, self.folder.path):
+            if each.endswith(".lock"):
+                os.utime(each, (0, 0))
+
+
+def trials(root: Path, action: str, fault: str, portable: bool, at: int) -> list[str]:
+    """Let the call of that number fail, once for each way to go on; say what is wrong then."""
+    wrong = []
+    for check in (Trial.check_ensure, Trial.check_again):
+        trial = Trial(root / str(os.getpid()), action, portable)
+        said: list[str] = []
+        if fault != "kill":
+            said, _ = trial.work_with(fault, at)
+        elif not trial.work_and_die(at):
+            continue  # a call that is not made every time
+        found = trial.check_once()
+        trial.let_time_pass()
+        found += check(trial)
+        wrong += [f"{at}: {each} (said {said})" for each in found]
+    return wrong
+
+
+def main() -> None:
+    """Run all trials, as many at once as there are processors."""
+    root, action, fault, kind = Path(sys.argv[1]), *sys.argv[2:5]
+    portable = kind == "portable"
+    if portable:
+        mounts.belongs_to_one_host = lambda path: False
+    contents.SMALL = jobs_on_disk.SMALL = SMALL
+    for name in SILENT:
+        setattr(filesystem, name, lambda descriptor: None)
+    _, calls = Trial(root / "counted", action, portable).work_with("kill", NEVER)
+    with multiprocessing.get_context("fork").Pool() as pool:
+        found = pool.map(partial(trials, root, action, fault, portable), range(1, calls + 1), 1)
+    print(json.dumps({"calls": calls, "wrong": [each for wrong in found for each in wrong]}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,158 @@
+"""What archiving, recovering and cleaning plan and do, as lines and documents."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from xpm_remote.ui import archive_report, job_list, orphan_report, recovery_report
+from xpm_remote.workspace.folders.folder import Folder, Mode
+from xpm_remote.workspace.folders.outcomes import (
+    ArchiveOutcome,
+    ArchivePlan,
+    ArchiveStatus,
+    ArchiveStep,
+    ArchiveVerdict,
+    FolderOutcome,
+    RecoveryOutcome,
+    RecoveryPlan,
+    RecoveryStatus,
+)
+from xpm_remote.workspace.layout import JobId
+from xpm_remote.workspace.orphans.cleaning import CleanAction, CleanOutcome, CleanStatus, CleanStep
+from xpm_remote.workspace.orphans.listing import Orphan, OrphanReport
+from xpm_remote.workspace.reading.jobs import JobFacts, Progress
+
+JOB = JobId("t.x", "aaaa")
+FOLDER = Folder(Path("/slow/\x1bbackup"), Mode.BACKUP)
+
+
+def test_recovery_plan() -> None:
+    """A plan says what, from where, how much and how complete; and sums up."""
+    plans = [
+        RecoveryPlan(JOB, RecoveryStatus.RECOVERED, FOLDER, True, 1500, 3),
+        RecoveryPlan(JOB, RecoveryStatus.INCOMPLETE, FOLDER, False, 10, 1, "no marker"),
+        RecoveryPlan(JOB, RecoveryStatus.NOT_FOUND, unavailable=("/x is away",)),
+    ]
+    assert [" ".join(line.split()) for line in recovery_report.plan_lines(plans)] == [
+        "recover t.x/aaaa from /slow/\\x1bbackup 1.5 kB 3 files complete",
+        "incomplete t.x/aaaa from /slow/\\x1bbackup 10 B 1 file without success marker"
+        " no marker; --incomplete takes it",
+        "not-found t.x/aaaa /x is away",
+    ]
+    assert recovery_report.plan_total(plans) == "1 job to recover, 3 files, 1.5 kB."
+    assert recovery_report.plan_total(plans[1:]) == "Nothing is to be recovered."
+    document = recovery_report.plan_document(plans[0])
+    assert (document["id"], document["status"]) == ("t.x/aaaa", "recover")
+    assert recovery_report.plan_document(plans[2])["status"] == "not-found"
+
+
+def test_recovery_outcome() -> None:
+    """An outcome says what came of a job, and what a person should know of it."""
+    done = RecoveryOutcome(JOB, RecoveryStatus.RECOVERED, Path("/ws/a"), FOLDER)
+    assert recovery_report.outcome_line(done) == (
+        "recovered t.x/aaaa from /slow/\\x1bbackup into /ws/a"
+    )
+    failed = RecoveryOutcome(JOB, RecoveryStatus.FAILED, Path("/ws/a"), message="disk full")
+    assert recovery_report.outcome_line(failed) == "failed t.x/aaaa: disk full"
+    assert recovery_report.outcome_document(failed)["message"] == "disk full"
+    for is_plan, schema in ((True, "recovery-plan"), (False, "recovery")):
+        document = recovery_report.unknown_document("zz", is_plan=is_plan)
+        assert document == {
+            "schema": f"xpm-remote/{schema}/1",
+            "id": "zz",
+            "status": "not-found",
+        }
+
+
+def test_archive() -> None:
+    """A plan has a row for each folder, and so have outcomes; what is not archived says why."""
+    plans = [
+        ArchivePlan(
+            JOB, ArchiveVerdict.ARCHIVE, "", 5, 1, (ArchiveStep(FOLDER, "unavailable", "away"),)
+        ),
+        ArchivePlan(JOB, ArchiveVerdict.UNFINISHED, "it runs"),
+    ]
+    assert [" ".join(line.split()) for line in archive_report.plan_lines(plans)] == [
+        "unavailable t.x/aaaa to /slow/\\x1bbackup 5 B 1 file away",
+        "unfinished t.x/aaaa it runs",
+    ]
+    assert archive_report.plan_document(plans[1])["verdict"] == "unfinished"
+    outcomes = [
+        ArchiveOutcome(
+            JOB,
+            ArchiveVerdict.ARCHIVE,
+            "",
+            (
+                FolderOutcome(FOLDER, ArchiveStatus.COPIED),
+                FolderOutcome(FOLDER, ArchiveStatus.FAILED, "full"),
+            ),
+        ),
+        ArchiveOutcome(JOB, ArchiveVerdict.OPTED_OUT, "it is marked"),
+    ]
+    assert [line for each in outcomes for line in archive_report.outcome_lines(each)] == [
+        "copied t.x/aaaa in /slow/\\x1bbackup",
+        "failed t.x/aaaa in /slow/\\x1bbackup: full",
+        "opted-out t.x/aaaa: it is marked",
+    ]
+    assert archive_report.outcome_document(outcomes[1])["id"] == "t.x/aaaa"
+
+
+@pytest.mark.parametrize(
+    ("actions", "question"),
+    [
+        ([], ""),
+        ([CleanAction.KEEP], ""),
+        ([CleanAction.REMOVE] * 2, "Delete 2 jobs for good?"),
+        ([CleanAction.UNLINK], "Remove 1 link of moved jobs?"),
+        (
+            [CleanAction.REMOVE, CleanAction.UNLINK, CleanAction.KEEP],
+            "Delete 1 job for good and remove 1 link of moved jobs?",
+        ),
+    ],
+)
+def test_question(actions: list[CleanAction], question: str) -> None:
+    """A person is asked about what goes, if anything does."""
+    steps = [CleanStep(Orphan(JOB, Path("/ws/a")), action) for action in actions]
+    assert orphan_report.question(steps) == question
+
+
+def test_orphans() -> None:
+    """Orphans are listed with sizes if known, and those that a folder has by themselves."""
+    report = OrphanReport(
+        (Orphan(JOB, Path("/ws/a"), size=5),), (Orphan(JOB, Path("/ws/a"), True, FOLDER),)
+    )
+    assert list(orphan_report.orphan_lines(report)) == [
+        "Found 1 orphan job (5 B):",
+        " t.x/aaaa  5 B",
+        "Found 1 recoverable job, which a folder has too:",
+        " t.x/aaaa  backup /slow/\\x1bbackup",
+    ]
+    assert list(orphan_report.orphan_lines(OrphanReport())) == ["No orphan jobs found."]
+    kinds = [each["kind"] for each in orphan_report.orphan_documents(report)]
+    assert kinds == ["orphan", "recoverable"]
+    step = CleanStep(report.orphans[0], CleanAction.KEEP, "it runs")
+    assert list(orphan_report.clean_lines([step])) == ["keep  t.x/aaaa  5 B  it runs"]
+    outcome = CleanOutcome(JOB, CleanStatus.FAILED, "no")
+    assert orphan_report.cleaned_line(outcome) == "failed t.x/aaaa: no"
+    assert orphan_report.is_bad(outcome)
+    assert orphan_report.cleaned_document(outcome)["message"] == "no"
+
+
+def test_jobs() -> None:
+    """A job is a line with its state as experimaestro's list has it, and a document with aware times."""
+    facts = JobFacts("t.x", "aaaa", "/ws/jobs", "running", submitted=1e9, ended=1e300)
+    facts = facts._replace(progress=(Progress(0, 0.5, "epoch"),))
+    job = job_list.ListedJob(facts=facts, tags={"lr": 0.1, "b": "\x1b"}, experiments=("e",))
+    assert list(job_list.job_lines([job], with_tags=True, with_paths=False)) == [
+        "running t.x/aaaa lr=0.1 b=\\x1b"
+    ]
+    assert list(job_list.job_lines([job], with_tags=False, with_paths=True)) == [
+        "running /ws/jobs/t.x/aaaa"
+    ]
+    assert (job.task_id, job.state) == ("t.x", "running")
+    document = job_list.job_document(job)
+    assert document["progress"] == [{"level": 0, "fraction": 0.5, "description": "epoch"}]
+    assert (document["started"], document["ended"]) == (None, None)
+    assert document["submitted"][-6] in "+-"

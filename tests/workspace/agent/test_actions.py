@@ -1,0 +1,355 @@
+"""Killing and cleaning: real processes, the job's with all that it started, and no other; no symlink followed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.workspace.disk import Disk, snapshot, write
+from xpm_remote.workspace.agent import processes
+from xpm_remote.workspace.agent.actions import (
+    CLEAN,
+    KILL,
+    ActionOutcome,
+    ActionPlan,
+    Actions,
+    run_program,
+)
+from xpm_remote.workspace.failures import NoJobFailure, WorkspaceFailure
+from xpm_remote.workspace.layout import JobId
+from xpm_remote.workspace.reading.liveness import Host
+from xpm_remote.workspace.reading.reader import WorkspaceReader
+
+JOB = JobId("pkg.learn", "a" * 64)
+LIMIT = 30.0
+"""Seconds for a process to do what it does at once."""
+
+# Holds the job's lock, starts a child and a grandchild that leaves the group, says so, and waits.
+JOB_PROGRAM = """
+import fcntl, os, signal, subprocess, sys, time
+lock = open("learn.lock", "w"); fcntl.flock(lock, fcntl.LOCK_EX)
+child = [sys.executable, "-c", "import time; time.sleep(600)"]
+pids = [subprocess.Popen(child).pid, subprocess.Popen(child, start_new_session=True).pid]
+if "stubborn" in sys.argv: signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print(*pids, flush=True); time.sleep(600)
+"""
+
+
+class Started:
+    """A process that does as a job does, in the job's directory."""
+
+    def __init__(self, directory: Path, *words: str, leader: bool = True) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", JOB_PROGRAM, *words],
+            cwd=directory,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=leader,
+        )
+        assert self.process.stdout is not None
+        self.children = [int(word) for word in self.process.stdout.readline().split()]
+        self.pid = self.process.pid
+
+    @property
+    def alive(self) -> list[int]:
+        """Give the pids of those that live."""
+        return [pid for pid in (self.pid, *self.children) if processes.find_process(pid)]
+
+    def end(self) -> None:
+        """End them all."""
+        for pid in self.alive:
+            os.kill(pid, signal.SIGKILL)
+        self.process.wait(LIMIT)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Disk:
+    """A workspace with a running experiment and a job that has just been started."""
+    disk = Disk(tmp_path / "ws")
+    disk.job(JOB, {"state": "running"})
+    disk.run("exp", [JOB])
+    return disk
+
+
+@pytest.fixture
+def directory(disk: Disk) -> Path:
+    """The job's directory."""
+    return disk.root / "jobs" / JOB.task / JOB.hash
+
+
+@pytest.fixture
+def started(directory: Path) -> Iterator[Started]:
+    """The job's process, with its pid file."""
+    started = Started(directory)
+    write_pid(directory, started.pid)
+    yield started
+    started.end()
+
+
+def write_pid(directory: Path, pid: object, **others: object) -> None:
+    """Write the pid file of a job."""
+    values = {"type": "local", "pid": pid, "host": socket.gethostname(), **others}
+    write(directory / "learn.pid", {key: value for key, value in values.items() if value})
+
+
+def make(
+    disk: Disk, *, host: Host | None = None, grace: float = LIMIT, ran: list[str] | None = None
+) -> Actions:
+    """Give the actions of a workspace; programs are not run but noted."""
+
+    def run(words: Sequence[str]) -> None:
+        if ran is None:
+            raise AssertionError(words)
+        ran.extend(words)
+
+    host = host or Host()
+    return Actions(WorkspaceReader(disk.root, host), host, run, grace)
+
+
+# Killing
+
+
+def test_kill(disk: Disk, started: Started) -> None:
+    """The plan names all processes and changes nothing; performed, all are gone, also those that left the group."""
+    actions = make(disk)
+    plan = actions.plan_kill(JOB)
+    assert plan.refusal == ""
+    assert all(str(pid) in plan.what for pid in (started.pid, *started.children))
+    assert len(started.alive) == 3
+    outcome = actions.perform(plan)
+    assert (outcome.success, started.alive) == (True, []), outcome
+    assert started.process.wait(LIMIT) == -signal.SIGTERM
+
+
+def test_kill_what_does_not_listen(disk: Disk, directory: Path) -> None:
+    """A process that ignores SIGTERM is killed after the grace."""
+    started = Started(directory, "stubborn")
+    write_pid(directory, started.pid)
+    outcome = make(disk, grace=0.2).perform(make(disk).plan_kill(JOB))
+    assert (outcome.success, started.alive) == (True, []), outcome
+    started.end()
+
+
+def test_kill_in_a_group_of_others(disk: Disk, directory: Path) -> None:
+    """A process that leads no group takes its descendants with it, and nobody else: not this test."""
+    started = Started(directory, leader=False)
+    write_pid(directory, started.pid)
+    assert make(disk).perform(make(disk).plan_kill(JOB)).success
+    assert started.alive == []
+    started.end()
+
+
+def test_pid_of_another_process(disk: Disk, directory: Path) -> None:
+    """A pid that somebody else has now is not killed: the lock is free, and it is not at work in the job."""
+    other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], cwd="/")
+    write_pid(directory, other.pid)
+    outcome = make(disk).perform(make(disk).plan_kill(JOB))
+    assert not outcome.success
+    assert "is not the job's" in outcome.message
+    assert other.poll() is None
+    other.kill()
+    other.wait(LIMIT)
+
+
+def test_process_younger_than_its_pid_file(disk: Disk, directory: Path, started: Started) -> None:
+    """A process that was started long after the pid file was written is another one."""
+    os.utime(directory / "learn.pid", (1_000_000, 1_000_000))
+    assert "younger" in make(disk).plan_kill(JOB).refusal
+    assert len(started.alive) == 3
+
+
+def test_another_process_than_planned(disk: Disk, directory: Path, started: Started) -> None:
+    """When the job's process is another one than that of the plan, nothing is done."""
+    plan = make(disk).plan_kill(JOB)
+    outcome = make(disk).perform(plan._replace(pid=started.pid + 1))
+    assert not outcome.success
+    assert "another one" in outcome.message
+    assert len(started.alive) == 3
+
+
+@pytest.mark.parametrize(
+    ("pid", "others", "said"),
+    [
+        (123, {"host": "elsewhere"}, "on the host elsewhere"),
+        (2**22 + 1, {}, "has ended"),
+        (1, {}, "another kind"),
+        (-5, {}, "another kind"),
+        ("nonsense", {}, "another kind"),
+        (123, {"type": "docker"}, "another kind: docker 123"),
+        ("12; rm -rf /", {"type": "slurm"}, "names no job of SLURM"),
+        ("-1", {"type": "slurm"}, "names no job of SLURM"),
+        (None, {}, "has no process"),
+    ],
+)
+def test_refused(
+    pid: object, others: dict[str, str], said: str, disk: Disk, directory: Path
+) -> None:
+    """What is on another host, is over, or is no process of a job, is refused with the reason."""
+    write_pid(directory, pid, **others)
+    plan = make(disk).plan_kill(JOB)
+    assert said in plan.refusal
+    assert make(disk).perform(plan).success is False
+
+
+def test_slurm(disk: Disk, directory: Path) -> None:
+    """A job of SLURM is cancelled by SLURM, whichever host it is on."""
+    write_pid(directory, "4711_3", type="slurm", host="login")
+    ran: list[str] = []
+    actions = make(disk, ran=ran)
+    plan = actions.plan_kill(JOB)
+    assert (plan.what, ran) == ("scancel 4711_3", [])
+    assert actions.perform(plan).success
+    assert ran == ["scancel", "4711_3"]
+
+
+def test_scancel_fails(disk: Disk, directory: Path) -> None:
+    """What SLURM says against it is told."""
+    write_pid(directory, "4711", type="slurm")
+    host = Host()
+
+    def run(_: Sequence[str]) -> None:
+        run_program(["sh", "-c", "echo Invalid job id specified; exit 1"])
+
+    actions = Actions(WorkspaceReader(disk.root, host), host, run)
+    outcome = actions.perform(actions.plan_kill(JOB))
+    assert not outcome.success
+    assert "exit status 1: Invalid job id specified" in outcome.message
+
+
+def test_program_that_is_not_there() -> None:
+    """A host without SLURM says so."""
+    with pytest.raises(WorkspaceFailure, match="there is no xpm-no-such-program here"):
+        run_program(["xpm-no-such-program"])
+
+
+@pytest.mark.parametrize("action", [KILL, CLEAN])
+def test_no_such_job(action: str, disk: Disk) -> None:
+    """A job that is not there is a failure, and no plan."""
+    actions = make(disk)
+    plan = actions.plan_kill if action == KILL else actions.plan_clean
+    with pytest.raises(NoJobFailure):
+        plan(JobId("pkg.learn", "b" * 64))
+
+
+def test_process_that_ended_is_not_its_successor() -> None:
+    """A process is told from a later one of the same pid by when it started."""
+    entry = processes.find_process(os.getpid())
+    assert entry is not None
+    assert processes.is_alive(entry.name)
+    assert not processes.is_alive(entry.name._replace(started=entry.name.started + 1))
+    assert abs(processes.start_time(entry.name) - time.time()) < 24 * 3600
+
+
+# Cleaning
+
+
+def test_clean(disk: Disk, directory: Path) -> None:
+    """The directory of a job that has ended is removed, and nothing else; the plan removes nothing."""
+    disk.job(JOB, {"state": "done"}, done="")
+    other = disk.job(JobId("pkg.learn", "b" * 64), {"state": "done"}, done="")
+    before = snapshot(disk.root)
+    plan = make(disk).plan_clean(JOB)
+    assert snapshot(disk.root) == before
+    assert plan.what == f"remove {directory}"
+    assert make(disk).perform(plan).success
+    assert not directory.exists()
+    assert [path.name for path in directory.parent.iterdir()] == [other.name]
+
+
+def test_clean_leaves_what_links_lead_to(disk: Disk, directory: Path, tmp_path: Path) -> None:
+    """A link in the job is removed, and not what it leads to."""
+    disk.job(JOB, {"state": "done"}, done="")
+    write(tmp_path / "data" / "precious", "x")
+    (directory / "data").symlink_to(tmp_path / "data")
+    assert make(disk).perform(make(disk).plan_clean(JOB)).success
+    assert (tmp_path / "data" / "precious").exists()
+
+
+@pytest.mark.parametrize("which", ["job", "task"])
+def test_clean_never_through_a_link(
+    which: str, disk: Disk, directory: Path, tmp_path: Path
+) -> None:
+    """A job that is a link, or lies behind one, is refused, and what is there stays."""
+    disk.job(JOB, {"state": "done"}, done="")
+    moved = directory if which == "job" else directory.parent
+    moved.rename(tmp_path / "archive")
+    moved.symlink_to(tmp_path / "archive")
+    before = snapshot(tmp_path)
+    plan = make(disk).plan_clean(JOB)
+    assert "link" in plan.refusal
+    assert not make(disk).perform(ActionPlan(JOB, CLEAN, "remove it")).success
+    assert snapshot(tmp_path) == before
+
+
+def test_clean_refuses_what_runs(disk: Disk, started: Started) -> None:
+    """A job whose lock is held is not removed, whatever its files say."""
+    disk.job(JOB, {"state": "done"}, done="")
+    assert "lock is held" in make(disk).plan_clean(JOB).refusal
+    assert not make(disk).perform(ActionPlan(JOB, CLEAN)).success
+    assert len(started.alive) == 3
+
+
+@pytest.mark.parametrize("state", ["running", "waiting", "unscheduled"])
+def test_clean_refuses_what_has_not_ended(state: str, disk: Disk, directory: Path) -> None:
+    """Only a job that has ended is removed."""
+    disk.job(JOB, {"state": state})
+    write_pid(directory, 123, host="elsewhere")
+    assert make(disk).plan_clean(JOB).refusal
+    assert not make(disk).perform(ActionPlan(JOB, CLEAN)).success
+    assert directory.exists()
+
+
+def test_clean_what_died(disk: Disk, directory: Path) -> None:
+    """A job whose process was killed has ended, and may be removed."""
+    write_pid(directory, 2**22 + 1)
+    assert make(disk).perform(make(disk).plan_clean(JOB)).success
+    assert not directory.exists()
+
+
+def test_plans_and_outcomes_travel(disk: Disk) -> None:
+    """Both are plain JSON, with the job's id as a text."""
+    disk.job(JOB, {"state": "done"}, done="")
+    plan = make(disk).plan_clean(JOB)
+    assert plan.to_wire()["job"] == str(JOB)
+    assert make(disk).perform(plan).to_wire() == {
+        "job": str(JOB),
+        "action": "clean",
+        "success": True,
+        "message": f"removed {disk.root}/jobs/{JOB}",
+    }
+
+
+@pytest.mark.parametrize("which", ["ended", "cleaned", "gone"])
+def test_done_before(which: str, disk: Disk, directory: Path) -> None:
+    """What another agent has done already, whose client was lost, counts as done when it is asked for again."""
+    write_pid(directory, 2**22 + 1)
+    plan = ActionPlan(JOB, KILL, "end it", pid=2**22 + 1)
+    if which == "ended":
+        assert not make(disk).perform(plan).success
+        assert make(disk).repeat(plan).success
+        assert make(disk).plan(KILL, JOB).is_over
+        assert not make(disk).repeat(plan._replace(pid=2**22 + 2)).success
+        return
+    shutil.rmtree(directory)
+    plan = ActionPlan(JOB, CLEAN if which == "cleaned" else KILL)
+    assert make(disk).repeat(plan).success == (which == "cleaned")
+    assert ActionPlan.from_wire(plan.to_wire()) == plan
+
+
+def test_not_done_before(disk: Disk, directory: Path) -> None:
+    """What is asked for again and was not done is done."""
+    disk.job(JOB, {"state": "done"}, done="")
+    outcome = make(disk).repeat(make(disk).plan(CLEAN, JOB))
+    assert (outcome.success, directory.exists()) == (True, False)
+    assert ActionOutcome.from_wire(outcome.to_wire()) == outcome

@@ -1,0 +1,400 @@
+"""The agent as a process: greeting, order, lanes, pages, changes, logs, and its end; with hostile workspaces."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import shlex
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.link.agent_host import Talk
+from tests.support.polling import wait_until
+from tests.workspace.agent.test_actions import Started, write_pid
+from tests.workspace.disk import Disk, snapshot, write, write_lines
+from xpm_remote.link.remote.agent_command import agent_command
+from xpm_remote.link.remote.agent_source import agent_bundle
+from xpm_remote.workspace.agent.ordering import PAGE
+from xpm_remote.workspace.agent.program import END_GRACE, NOT_A_WORKSPACE
+from xpm_remote.workspace.layout import JobId
+
+ONE, TWO = (JobId("pkg.learn", letter * 64) for letter in "ab")
+SOON = 10.0
+"""Seconds within which what is done at once has been done, on a machine that does other things, too."""
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Disk:
+    """A workspace with a job that has ended and one that waits."""
+    disk = Disk(tmp_path / "ws")
+    (disk.root / ".events" / "jobs").mkdir(parents=True)
+    disk.run("exp", [ONE, TWO], job_states={ONE.hash: "done", TWO.hash: "waiting"}, hostname="far")
+    disk.job(ONE, {"state": "done", "started_time": "2026-11-01T12:00:01.5"}, done="")
+    disk.job(TWO, {"state": "waiting"})
+    return disk
+
+
+@pytest.fixture
+def talk(disk: Disk) -> Iterator[Talk]:
+    """An agent that serves it."""
+    with Talk(disk.root) as talk:
+        talk.greet()
+        yield talk
+
+
+def many(disk: Disk, count: int) -> list[JobId]:
+    """Add an experiment of many jobs."""
+    jobs = [JobId("pkg.eval", f"{number:064d}") for number in range(count)]
+    disk.run("many", jobs, status="done", job_states={job.hash: "done" for job in jobs})
+    for job in jobs:
+        disk.job(job, {"state": "done"}, done="")
+    return jobs
+
+
+def rows(notices: list[dict[str, Any]], method: str) -> list[Any]:
+    """Give the rows of notifications."""
+    return [
+        row for each in notices if each.get("method") == method for row in each["params"]["rows"]
+    ]
+
+
+# Requests
+
+
+def test_handshake(talk: Talk, disk: Disk) -> None:
+    """The protocol is that of the reference server; besides, the agent says who it is and what it can do."""
+    info = talk.result("get_sync_info", extensions=["pages"])
+    assert info["protocol_version"] == "2.0"
+    assert info["workspace_path"] == str(disk.root)
+    assert info["agent"]["host"] == socket.gethostname()
+    assert {"pages", "since", "logs", "actions", "ping"} <= set(info["agent"]["capabilities"])
+
+
+def test_answers_in_order(talk: Talk) -> None:
+    """Requests that come at once are answered one after the other."""
+    ids = [talk.ask("get_experiment", experiment_id=str(number)) for number in range(50)]
+    assert [talk.read()["id"] for _ in ids] == ids
+
+
+def test_errors(talk: Talk) -> None:
+    """Refusals have the codes of the reference server; a failure of ours has its parts, too."""
+    assert talk.call("nonsense")["error"]["code"] == -32601
+    assert talk.call("get_job", task_id="x")["error"]["code"] == -32602
+    error = talk.call("get_job", task_id="../..", job_id="x")["error"]
+    assert (error["code"], error["data"]["kind"]) == (-32603, "bad-id")
+    talk.write(b"nonsense\n")
+    assert talk.read()["error"]["code"] == -32700
+    assert talk.result("get_experiments")
+
+
+def test_quick_requests_overtake_long_ones(talk: Talk, disk: Disk) -> None:
+    """Logs and pings are answered while a long question is in work."""
+    many(disk, 3000)
+    write(disk.root / "jobs" / ONE.task / ONE.hash / "learn.err", "one\ntwo\n")
+    long = talk.ask("get_all_jobs")
+    names = {"task_id": ONE.task, "job_id": ONE.hash}
+    quick = [talk.ask("ping"), talk.ask("read_log", lines=1, **names)]
+    answers = [talk.read() for _ in range(3)]
+    assert [each["id"] for each in answers] == [*quick, long]
+    assert answers[1]["result"]["text"] == "two\n"
+
+
+def test_compression_saves(disk: Disk) -> None:
+    """Compressed, the same comes in a tenth of the bytes."""
+    many(disk, 500)
+    with Talk(disk.root, compress=True) as talk:
+        talk.greet()
+        jobs = talk.result("get_all_jobs")
+        assert len(jobs) == 502
+        assert talk.greeting.compressed
+
+
+# Pages and changes
+
+
+def test_pages(talk: Talk, disk: Disk) -> None:
+    """All is told in pages of rows: runs, what they list, jobs; each job once, those that go on first."""
+    jobs = many(disk, PAGE + 10)
+    talk.result("subscribe")
+    talk.notice("notification.loaded")
+    heads = talk.notice("notification.runs")
+    assert (
+        [head["experiment_id"] for head in heads["experiments"]]
+        == heads["names"]
+        == ["exp", "many"]
+    )
+    assert [head["jobs_count"] for head in heads["experiments"]] == [2, PAGE + 10]
+    listed = rows(talk.notices, "notification.listed")
+    numbers = {row[2]: row[0] for row in listed}
+    assert set(numbers) == {job.hash for job in (ONE, TWO, *jobs)}
+    told = rows(talk.notices, "notification.jobs")
+    assert len(told) == len({row[0] for row in told}) == PAGE + 12
+    assert told[0][0] == numbers[TWO.hash]
+    assert [row[1] for row in told if row[0] == numbers[ONE.hash]] == ["done"]
+    sequence = [each["params"]["sequence"] for each in talk.notices]
+    assert sequence == sorted(sequence)
+
+
+def test_changes_follow(talk: Talk, disk: Disk) -> None:
+    """After the pages, a change on disk is told as a row of the job's number."""
+    talk.result("subscribe")
+    talk.notice("notification.loaded")
+    numbers = {row[2]: row[0] for row in rows(talk.notices, "notification.listed")}
+    talk.notices.clear()
+    disk.job(TWO, {"state": "running"}, pid={"type": "local", "pid": 5, "host": "far"})
+    event = {"event_type": "JobProgressEvent", "level": 0, "progress": 0.5, "desc": "half"}
+    disk.events(TWO, event)
+    row: list[Any] = []
+    while len(row) < 8:
+        row = talk.notice("notification.jobs")["rows"][0]
+    assert row[:2] == [numbers[TWO.hash], "running"]
+    assert row[7] == [[0, 0.5, "half"]]
+
+
+def test_second_subscription(talk: Talk) -> None:
+    """All is told once: who subscribes again is told so."""
+    assert talk.result("subscribe") == {"subscribed": True}
+    assert talk.result("subscribe") == {"subscribed": False}
+    assert talk.call("subscribe", since="yesterday")["error"]["code"] == -32602
+
+
+def test_continues_after_a_gap(disk: Disk) -> None:
+    """A new agent that is given the mark of an old one tells what goes on, and of the rest only what changed."""
+    jobs = many(disk, 20)
+    mark = time.time() + 10_000
+    with Talk(disk.root) as talk:
+        talk.greet()
+        talk.result("subscribe", since=mark)
+        assert talk.notice("notification.loaded")["mark"] >= mark - 10_001
+        told = {row[2] for row in rows(talk.notices, "notification.listed")}
+        assert told == {ONE.hash, TWO.hash}
+        assert not told & {job.hash for job in jobs}
+
+
+def test_announcements_of_the_protocol(talk: Talk, disk: Disk) -> None:
+    """A client that names no extensions hears of changes as from the reference server."""
+    talk.result("get_sync_info")
+    steps = itertools.count()
+
+    def is_announced() -> bool:
+        # Until the agent watches, changes are not announced: so there is a new one each time.
+        step = {"level": 0, "progress": 0.001 * next(steps), "desc": None}
+        disk.events(TWO, {"event_type": "JobProgressEvent", **step})
+        talk.result("ping")
+        events = [each["params"] for each in talk.notices]
+        return any(
+            event["event_type"] == "JobStateChangedEvent"
+            and event["data"]["job_id"] == TWO.hash
+            and event["data"]["state"] == "running"
+            for event in events
+        )
+
+    wait_until(is_announced, SOON, "the announcement")
+
+
+# Logs
+
+
+def test_follow_logs(talk: Talk, disk: Disk) -> None:
+    """A log is read from its end and then followed from that place, as an agent after this one would do, too."""
+    path = disk.root / "jobs" / TWO.task / TWO.hash / "learn.out"
+    path.write_text("one\ntwo\n")
+    names = {"task_id": TWO.task, "job_id": TWO.hash, "stream": "out"}
+    piece = talk.result("read_log", lines=1, **names)
+    assert piece["text"] == "two\n"
+    talk.result("follow_log", name="a", position=piece["position"], **names)
+    with path.open("a") as file:
+        file.write("three\n")
+    assert talk.notice("notification.log")["text"] == "three\n"
+    talk.result("unfollow_log", name="a")
+    assert talk.result("read_log", position=piece["position"], **names)["text"] == "three\n"
+    assert talk.call("read_log", **{**names, "stream": "x"})["error"]["code"] == -32602
+    assert talk.call("read_log", **{**names, "lines": "x"})["error"]["code"] == -32602
+
+
+# Actions
+
+
+def test_actions(talk: Talk, disk: Disk) -> None:
+    """Jobs are killed and cleaned by a plan, which is told first."""
+    directory = disk.root / "jobs" / TWO.task / TWO.hash
+    started = Started(directory)
+    write_pid(directory, started.pid)
+    jobs = [{"task_id": job.task, "job_id": job.hash} for job in (ONE, TWO)]
+    plans = talk.result("plan_action", action="kill", jobs=jobs)
+    assert [bool(plan["refusal"]) for plan in plans] == [True, False]
+    outcomes = talk.result("perform_action", action="kill", jobs=jobs)
+    assert [each["success"] for each in outcomes] == [False, True]
+    assert started.alive == []
+    started.end()
+    assert talk.result("clean_job", **jobs[0])["success"]
+    assert not (disk.root / "jobs" / ONE.task / ONE.hash).exists()
+    assert talk.call("plan_action", action="burn", jobs=jobs)["error"]["code"] == -32602
+
+
+def test_action_is_finished_when_the_client_is_lost(disk: Disk) -> None:
+    """An action in hand goes to its end after the end of stdin; then the agent ends."""
+    directory = disk.root / "jobs" / TWO.task / TWO.hash
+    started = Started(directory, "stubborn")
+    write_pid(directory, started.pid)
+    with Talk(disk.root) as talk:
+        talk.greet()
+        talk.ask("perform_action", action="kill", jobs=[{"task_id": TWO.task, "job_id": TWO.hash}])
+        wait_until(lambda: started.alive == [started.pid], SOON, "the first signal")
+        _, err, status = talk.end()
+    assert (started.alive, err, status) == ([], "", 0)
+    started.end()
+
+
+# The end
+
+
+def test_end(talk: Talk) -> None:
+    """At the end of stdin what was asked is answered, the end is told, and the status is 0."""
+    ids = [talk.ask("get_experiments") for _ in range(20)]
+    out, err, status = talk.end()
+    messages = [json.loads(line) for line in (talk._buffer + out).splitlines()]
+    assert [each["id"] for each in messages[:-1]] == ids
+    assert messages[-1]["method"] == "notification.shutdown"
+    assert (err, status) == ("", 0)
+
+
+def test_end_while_busy(talk: Talk, disk: Disk) -> None:
+    """The agent ends with its stdin, also when it is at work and nobody reads what it says."""
+    many(disk, 2000)
+    talk.result("subscribe")
+    for _ in range(200):
+        talk.ask("get_all_jobs")
+    assert talk.process.stdin is not None
+    began = time.monotonic()
+    talk.process.stdin.close()
+    talk.process.wait(SOON + END_GRACE)
+    assert time.monotonic() - began < SOON + END_GRACE
+    talk.process.stdin = open(os.devnull, "wb")  # noqa: PTH123, SIM115  (so that it can be closed)
+
+
+def test_hangup_is_no_end(talk: Talk) -> None:
+    """A hangup alone does not end the agent, so that an action is not cut short; the end of stdin does."""
+    pid = talk.result("get_sync_info", extensions=[])["agent"]["pid"]
+    os.kill(pid, signal.SIGHUP)
+    assert talk.result("ping")
+
+
+def test_no_workspace(tmp_path: Path) -> None:
+    """A directory that is no workspace is told on stderr, with a status of its own."""
+    with Talk(tmp_path) as talk:
+        out, err, status = talk.end()
+    assert (out, status) == (b"", NOT_A_WORKSPACE)
+    assert "is no experimaestro workspace" in err
+
+
+# Nothing is written; nothing hostile gets through
+
+
+def test_reading_writes_nothing(disk: Disk) -> None:
+    """After every question that there is, no file of the workspace has changed."""
+    before = snapshot(disk.root)
+    names = {"task_id": ONE.task, "job_id": ONE.hash}
+    with Talk(disk.root) as talk:
+        talk.greet()
+        talk.result("get_sync_info")
+        talk.result("subscribe")
+        for method in (
+            "get_experiments",
+            "get_all_jobs",
+            "get_services",
+            "get_orphan_jobs",
+            "get_stray_jobs",
+        ):
+            talk.result(method, refresh=True)
+        for method in ("get_experiment_runs", "get_jobs", "get_tags_map", "get_dependencies_map"):
+            talk.result(method, experiment_id="exp")
+        for method in ("get_job", "get_process_info", "read_log"):
+            talk.result(method, **names)
+        talk.result("follow_log", name="x", **names)
+        talk.result("plan_action", action="clean", jobs=[names])
+        talk.end()
+    assert snapshot(disk.root) == before
+
+
+def hostile(disk: Disk) -> None:
+    """Fill a workspace with what a reader may stumble over."""
+    jobs, run = disk.root / "jobs", disk.root / "experiments" / "exp" / "20261101_120000"
+    (jobs / "loop").symlink_to(jobs)
+    (jobs / "pkg.learn" / "self").symlink_to("self")
+    (disk.root / "experiments" / "loop").symlink_to(disk.root / "experiments")
+    os.mkfifo(disk.root / ".events" / "jobs" / f"00000000-{ONE.hash}-0.jsonl")
+    evil = disk.root / "experiments" / "e\n\x1b[2Jvil"
+    evil.mkdir()
+    os.mkdir(os.fsencode(disk.root / "experiments") + b"/\xff\xfe")  # noqa: PTH102
+    names = [JobId("pkg.evil", name * 64) for name in "cdefg"]
+    with (run / "jobs.jsonl").open("a") as lines:
+        for job in names:
+            lines.write(
+                json.dumps({"job_id": job.hash, "task_id": job.task, "tags": {"\x1b": "\n"}}) + "\n"
+            )
+        lines.write('{"job_id": "../../x", "task_id": "/etc"}\n[[[\n"x"\n' + "[" * 50_000 + "\n")
+    os.mkfifo(write(disk.job(names[0]) / "x", "").with_name("params.json"))
+    status = disk.job(names[1]) / ".experimaestro" / "status.json"
+    os.mkfifo(status)
+    write(disk.job(names[2]) / ".experimaestro" / "status.json", b"[" * 1_000_000)
+    with (disk.job(names[3]) / ".experimaestro" / "status.json").open("wb") as file:
+        file.truncate(1 << 30)
+    with (disk.job(names[4]) / "evil.err").open("wb") as file:
+        file.truncate(1 << 30)
+    write_lines(
+        disk.root / ".events" / "experiments" / "exp-0.jsonl", [{"event_type": 5}, [], {"a": "b"}]
+    )
+
+
+def test_hostile_workspace(disk: Disk) -> None:
+    """Loops, FIFOs, huge, deep and nameless things neither stop nor slow the rest."""
+    hostile(disk)
+    began = time.monotonic()
+    with Talk(disk.root) as talk:
+        talk.greet()
+        talk.result("subscribe")
+        talk.notice("notification.loaded")
+        states = {row[0]: row[1] for row in rows(talk.notices, "notification.jobs")}
+        numbers = {row[2]: row[0] for row in rows(talk.notices, "notification.listed")}
+        assert states[numbers[ONE.hash]] == "done"
+        assert len(numbers) == 7
+        assert talk.result("get_dependencies_map", experiment_id="exp")[ONE.hash] == []
+        assert len(talk.result("get_jobs", experiment_id="exp")) == 7
+        piece = talk.result("read_log", task_id="pkg.evil", job_id="g" * 64)
+        assert piece["note"] == "cut"
+        talk.result("get_orphan_jobs")
+        talk.result("get_stray_jobs")
+        _, err, status = talk.end()
+    assert (err, status) == ("", 0)
+    assert time.monotonic() - began < 2 * SOON
+
+
+def as_anybody(command: str) -> str:
+    """Give a command that may read no more than its user's permissions say, also for root."""
+    if os.geteuid() != 0:
+        return command
+    rights = "-dac_override,-dac_read_search"
+    return f"setpriv --bounding-set {rights} --inh-caps {rights} sh -c {shlex.quote(command)}"
+
+
+def test_unreadable_directories(disk: Disk) -> None:
+    """What may not be read is left out, and the rest is served."""
+    secret = disk.root / "experiments" / "secret"
+    secret.mkdir(mode=0)
+    (disk.root / "jobs" / TWO.task / TWO.hash).chmod(0)
+    plain = agent_command(agent_bundle(), str(disk.root), python=sys.executable, compress=False)
+    command = as_anybody(plain)
+    with Talk(disk.root, command=command) as talk:
+        talk.greet()
+        assert {job["job_id"] for job in talk.result("get_all_jobs")} == {ONE.hash, TWO.hash}
+    secret.chmod(0o755)
+    (disk.root / "jobs" / TWO.task / TWO.hash).chmod(0o755)

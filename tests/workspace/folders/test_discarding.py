@@ -1,0 +1,88 @@
+"""A job is taken away whole or not at all, and nothing but that job."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.workspace.jobs_on_disk import JOB, leftovers, make_job, make_workspace, tree
+from xpm_remote.workspace import filesystem
+from xpm_remote.workspace.failures import BusyFailure, DamagedFailure
+from xpm_remote.workspace.folders.discarding import discard_job
+from xpm_remote.workspace.folders.sweeping import Sweeper
+from xpm_remote.workspace.layout import Layout
+from xpm_remote.workspace.locks import StagingLock
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Layout:
+    """A workspace with one job."""
+    layout = make_workspace(tmp_path / "ws")
+    make_job(layout)
+    return layout
+
+
+def test_removed_without_trace(workspace: Layout, tmp_path: Path) -> None:
+    """Nothing is left of the job, and what its links lead to stays."""
+    (tmp_path / "precious").write_text("x")
+    (workspace.job(JOB) / "data").symlink_to(tmp_path / "precious")
+    discard_job(workspace, JOB)
+    assert list(workspace.job(JOB).parent.iterdir()) == []
+    assert (tmp_path / "precious").exists()
+
+
+def test_job_that_runs(workspace: Layout) -> None:
+    """A job whose lock is held stays as it is."""
+    path = workspace.job(JOB)
+    before = tree(path)
+    descriptor = os.open(path / "train.lock", os.O_RDWR)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    with pytest.raises(BusyFailure, match="runs"):
+        discard_job(workspace, JOB)
+    os.close(descriptor)
+    assert tree(path) == before
+    assert leftovers(workspace.root) == []
+
+
+def test_job_that_somebody_writes(workspace: Layout) -> None:
+    """A job that somebody archives or recovers right now stays."""
+    path = workspace.job(JOB)
+    lock = StagingLock(path.with_name(f".tmp.{JOB.hash}.lock"), shared=False)
+    with lock, pytest.raises(BusyFailure, match="somebody else"):
+        discard_job(workspace, JOB)
+    assert path.is_dir()
+
+
+@pytest.mark.parametrize("level", ["job", "task"])
+def test_never_through_a_link(workspace: Layout, tmp_path: Path, level: str) -> None:
+    """A link in the place of the job, or of its task, is refused; where it leads to, nothing is touched."""
+    link = workspace.job(JOB) if level == "job" else workspace.job(JOB).parent
+    elsewhere = tmp_path / "elsewhere"
+    link.rename(elsewhere)
+    before = tree(elsewhere)
+    link.symlink_to(elsewhere)
+    with pytest.raises((BusyFailure, OSError)):
+        discard_job(workspace, JOB)
+    assert tree(elsewhere) == before
+    assert link.is_symlink()
+
+
+def test_what_cannot_be_removed_is_named(
+    workspace: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a failure leaves has no job's name, is named, lets go of the lock, and is swept later."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(filesystem, "rmdir", refuse)
+        with pytest.raises(DamagedFailure, match=r"what is left is in .*\.tmp\."):
+            discard_job(workspace, JOB)
+    assert [each.name for each in workspace.job(JOB).parent.iterdir()] == [f".tmp.{JOB.hash}"]
+    Sweeper(workspace).sweep([JOB.task])
+    assert leftovers(workspace.root) == []

@@ -1,0 +1,260 @@
+"""Orphans removed: nothing that is needed, nothing that runs, nothing that lies elsewhere."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.workspace.disk import TextHost
+from tests.workspace.small import SmallWorkspace
+from xpm_remote.workspace.failures import BusyFailure, DamagedFailure, FolderFailure
+from xpm_remote.workspace.folders.folder import Folder, Mode
+from xpm_remote.workspace.orphans.cleaning import (
+    CleanAction,
+    Cleaner,
+    CleanOutcome,
+    CleanStatus,
+    CleanStep,
+)
+from xpm_remote.workspace.orphans.listing import find_orphans
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> SmallWorkspace:
+    """A workspace with a job that a run refers to, and an orphan."""
+    made = SmallWorkspace(tmp_path / "ws")
+    made.job("t/known")
+    made.run(["t/known"])
+    made.job("t/lone")
+    return made
+
+
+def clean(
+    cleaner: Cleaner,
+    made: SmallWorkspace,
+    folders: Sequence[Folder] = (),
+    *,
+    with_folders: bool = True,
+) -> dict[str, CleanStatus]:
+    """Plan, and carry it out; give what came of each job."""
+    report = find_orphans(made.layout, folders, with_folders=with_folders)
+    return {str(each.job): each.status for each in cleaner.apply(cleaner.plan(report))}
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a lock, as another process does."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def names(made: SmallWorkspace, task: str = "t") -> list[str]:
+    """Give all that lies in the directory of a task."""
+    return sorted(each.name for each in (made.layout.jobs / task).iterdir())
+
+
+def test_removed(made: SmallWorkspace, tmp_path: Path) -> None:
+    """An orphan goes with all in it; what its links lead to stays, and so does everything else."""
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "file").touch()
+    lone = made.layout.jobs / "t" / "lone"
+    (lone / "away").symlink_to(precious)
+    (lone / "closed").mkdir()
+    (lone / "closed" / "file").touch()
+    (lone / "closed").chmod(0o500)
+    assert clean(Cleaner(made.layout), made) == {"t/lone": CleanStatus.REMOVED}
+    assert names(made) == ["known"]
+    assert (precious / "file").exists()
+
+
+def test_recoverable_is_kept(made: SmallWorkspace, tmp_path: Path) -> None:
+    """What a folder has too is not removed, unless folders do not count; the folder keeps it in any case."""
+    folder = SmallWorkspace(tmp_path / "backup")
+    copy = folder.job("t/lone")
+    folders = [folder.as_folder("backup")]
+    assert clean(Cleaner(made.layout, folders), made, folders=folders) == {}
+    cleaner = Cleaner(made.layout, folders, with_folders=False)
+    done = clean(cleaner, made, folders=folders, with_folders=False)
+    assert done == {"t/lone": CleanStatus.REMOVED}
+    assert (copy / "result.txt").exists()
+
+
+def test_moved_job(made: SmallWorkspace, tmp_path: Path) -> None:
+    """Of a moved job the link goes, and the data stays: where experimaestro deletes the data."""
+    folder = SmallWorkspace(tmp_path / "move")
+    made.link("t/moved", folder.job("t/moved"))
+    made.link("t/half", folder.job("t/half", None))
+    made.link("t/own", tmp_path)
+    folders = [folder.as_folder("move")]
+    done = clean(
+        Cleaner(made.layout, folders, with_folders=False), made, folders=folders, with_folders=False
+    )
+    assert done == {
+        "t/half": CleanStatus.KEPT,
+        "t/lone": CleanStatus.REMOVED,
+        "t/moved": CleanStatus.UNLINKED,
+        "t/own": CleanStatus.KEPT,
+    }
+    assert names(made) == ["half", "known", "own"]
+    assert (folder.layout.jobs / "t" / "moved" / "result.txt").exists()
+
+
+@pytest.mark.parametrize("level", ["jobs", "task"])
+def test_behind_a_link(made: SmallWorkspace, tmp_path: Path, level: str) -> None:
+    """Nothing is removed through a link, whichever directory it stands for."""
+    place = made.layout.jobs if level == "jobs" else made.layout.jobs / "t"
+    place.rename(tmp_path / "elsewhere")
+    place.symlink_to(tmp_path / "elsewhere")
+    assert clean(Cleaner(made.layout), made) == {"t/lone": CleanStatus.KEPT}
+    assert names(made) == ["known", "lone"]
+
+
+def test_running(made: SmallWorkspace) -> None:
+    """A job whose lock is held is kept, whatever is forced."""
+    cleaner = Cleaner(made.layout, is_forced=True)
+    with locked(made.layout.jobs / "t" / "lone" / "t.lock"):
+        (step,) = cleaner.plan(find_orphans(made.layout))
+        assert (step.action, step.reason) == (CleanAction.KEEP, "it runs: its lock is held")
+    # Planned while it rested, carried out while it runs.
+    steps = cleaner.plan(find_orphans(made.layout))
+    with locked(made.layout.jobs / "t" / "lone" / "t.lock"):
+        assert [each.status for each in cleaner.apply(steps)] == [CleanStatus.KEPT]
+    assert [each.status for each in cleaner.apply(steps)] == [CleanStatus.REMOVED]
+
+
+@pytest.mark.parametrize(
+    ("pid", "action"),
+    [
+        ({"type": "local", "pid": 77, "host": "node01"}, CleanAction.KEEP),
+        ({"type": "local", "pid": 78, "host": "node01"}, CleanAction.REMOVE),
+        ({"type": "local", "pid": 78, "host": "node02"}, CleanAction.KEEP),
+        ({"type": "local", "pid": 78}, CleanAction.KEEP),
+        ({"type": "slurm", "pid": "78"}, CleanAction.KEEP),
+        ("nonsense", CleanAction.KEEP),
+    ],
+)
+def test_process(made: SmallWorkspace, pid: object, action: CleanAction) -> None:
+    """A job that has not ended is removed only when its process has certainly died."""
+    directory = made.job("t/stray", None)
+    (directory / "t.pid").write_text(json.dumps(pid))
+    cleaner = Cleaner(made.layout, host=TextHost("node01", pids=[77]))
+    steps = cleaner.plan(find_orphans(made.layout))
+    assert {str(each.orphan.job): each.action for each in steps}["t/stray"] is action
+    (directory / "t.done").touch()
+    assert all(
+        each.action is CleanAction.REMOVE for each in cleaner.plan(find_orphans(made.layout))
+    )
+
+
+def test_real_process(made: SmallWorkspace) -> None:
+    """A process of this host that lives keeps its job, though no lock is held."""
+    directory = made.job("t/stray", None)
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        pid = {"type": "local", "pid": process.pid, "host": socket.gethostname()}
+        (directory / "t.pid").write_text(json.dumps(pid))
+        assert clean(Cleaner(made.layout), made)["t/stray"] is CleanStatus.KEPT
+        process.send_signal(signal.SIGKILL)
+    made.job("t/lone")
+    assert clean(Cleaner(made.layout), made)["t/stray"] is CleanStatus.REMOVED
+
+
+def test_experiment_runs(made: SmallWorkspace) -> None:
+    """While an experiment runs nothing is removed, unless that is forced."""
+    report = find_orphans(made.layout)
+    with locked(made.layout.scheduler_lock("e")):
+        with pytest.raises(BusyFailure, match="the experiment e runs"):
+            Cleaner(made.layout).plan(report)
+        steps = Cleaner(made.layout, is_forced=True).plan(report)
+        assert [each.action for each in steps] == [CleanAction.REMOVE]
+
+
+def test_experiment_starts_meanwhile(made: SmallWorkspace) -> None:
+    """An experiment that starts between two jobs stops the cleaning."""
+    made.job("t/lone2")
+    now = [0.0]
+    cleaner = Cleaner(made.layout, clock=lambda: now[0])
+    outcomes = cleaner.apply(cleaner.plan(find_orphans(made.layout)))
+    assert next(outcomes).status is CleanStatus.REMOVED
+    now[0] = 10.0
+    with locked(made.layout.scheduler_lock("e")), pytest.raises(BusyFailure):
+        next(outcomes)
+    assert names(made) == ["known", "lone2"]
+
+
+def test_referred_to_meanwhile(made: SmallWorkspace) -> None:
+    """A job to which a run refers since the plan was made is kept."""
+    cleaner = Cleaner(made.layout)
+    steps = cleaner.plan(find_orphans(made.layout))
+    made.run(["t/lone"], "f")
+    (outcome,) = cleaner.apply(steps)
+    assert (outcome.status, outcome.message) == (CleanStatus.KEPT, "it is no orphan any more")
+
+
+def test_unknown_references(made: SmallWorkspace, tmp_path: Path) -> None:
+    """Nothing is removed while it is not known what a run refers to, or what a folder has."""
+    missing = Folder(tmp_path / "no", Mode.BACKUP)
+    report = find_orphans(made.layout, [missing])
+    with pytest.raises(FolderFailure, match="does not exist"):
+        Cleaner(made.layout, [missing]).plan(report)
+    with (made.layout.experiment("e") / "current" / "jobs.jsonl").open("a") as file:
+        file.write("{broken\n")
+    with pytest.raises(DamagedFailure, match=r"jobs.jsonl has a line that is no JSON, so"):
+        Cleaner(made.layout, is_forced=True).plan(find_orphans(made.layout))
+
+
+def test_somebody_else_writes_it(made: SmallWorkspace) -> None:
+    """A job that somebody recovers or archives there right now is kept."""
+    with locked(made.layout.jobs / "t" / ".tmp.lone.lock"):
+        assert clean(Cleaner(made.layout), made) == {"t/lone": CleanStatus.KEPT}
+    assert names(made) == [".tmp.lone.lock", "known", "lone"]
+
+
+def test_interrupted(made: SmallWorkspace) -> None:
+    """What a process left that was ended in the middle is no job, and is swept by the next one."""
+    (made.layout.jobs / "t" / "lone").rename(made.layout.jobs / "t" / ".tmp.lone")
+    assert find_orphans(made.layout).orphans == ()
+    made.job("t/lone")
+    assert clean(Cleaner(made.layout), made) == {"t/lone": CleanStatus.REMOVED}
+    assert names(made) == ["known"]
+
+
+def test_cannot_be_renamed(made: SmallWorkspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job that cannot be taken away stays as it was; one that cannot be emptied is told of, with what is left."""
+    cleaner = Cleaner(made.layout)
+    steps = cleaner.plan(find_orphans(made.layout))
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(5, "Input/output error", "somewhere")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("xpm_remote.workspace.filesystem.rename", refuse)
+        (outcome,) = cleaner.apply(steps)
+    assert outcome.status is CleanStatus.FAILED
+    assert "Input/output error" in outcome.message
+    assert names(made) == ["known", "lone"]
+    with monkeypatch.context() as patched:
+        patched.setattr("xpm_remote.workspace.filesystem.rmdir", refuse)
+        (outcome,) = cleaner.apply(steps)
+    assert outcome.status is CleanStatus.FAILED
+    assert outcome.message.endswith(f"what is left is in {made.layout.jobs / 't' / '.tmp.lone'}")
+
+
+def test_wire(made: SmallWorkspace) -> None:
+    """Plans and outcomes survive their way over a wire."""
+    cleaner = Cleaner(made.layout)
+    (step,) = cleaner.plan(find_orphans(made.layout))
+    assert CleanStep.from_wire(json.loads(json.dumps(step.to_wire()))) == step
+    (outcome,) = cleaner.apply([step])
+    assert CleanOutcome.from_wire(json.loads(json.dumps(outcome.to_wire()))) == outcome

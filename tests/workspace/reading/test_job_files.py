@@ -1,0 +1,386 @@
+"""What the files of a job say, rule by rule."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.workspace.disk import Disk, TextHost, write
+from xpm_remote.model.records import JobRecord
+from xpm_remote.workspace.layout import JobId
+from xpm_remote.workspace.reading import job_files, json_files
+from xpm_remote.workspace.reading.job_files import JobReader
+from xpm_remote.workspace.reading.jobs import DIED, JobFacts, Progress
+from xpm_remote.workspace.reading.json_files import Problems
+from xpm_remote.workspace.reading.live_events import LiveEvents
+from xpm_remote.workspace.reading.liveness import Process
+
+JOB = JobId("demo.ok", "aa")
+PID = {"type": "local", "pid": 5, "host": "node01"}
+RUNNING = {"state": "running", "started_time": "2026-11-01T12:00:00", "events_count": 0}
+MARKED_AT = 1795371022.25
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Disk:
+    """An empty workspace."""
+    return Disk(tmp_path / "ws")
+
+
+def read(
+    disk: Disk,
+    word: str | None = None,
+    host: TextHost | None = None,
+    run_host: str | None = None,
+    problems: Problems | None = None,
+) -> JobFacts:
+    """Read the job."""
+    problems = Problems() if problems is None else problems
+    events = LiveEvents(str(disk.root), problems)
+    reader = JobReader(str(disk.root / "jobs"), events, host or TextHost(pids=[5]), problems)
+    facts = reader.read(JOB.task, JOB.hash, word, run_host)
+    listed = JobReader(str(disk.root / "jobs"), events.listed(), reader._host, problems)
+    assert listed.read(JOB.task, JOB.hash, word, run_host) == facts
+    return facts
+
+
+def mark(disk: Disk, ending: str, content: object = "") -> None:
+    """Leave a marker."""
+    path = write(disk.root / "jobs" / JOB.task / JOB.hash / f"ok.{ending}", content)
+    os.utime(path, (MARKED_AT, MARKED_AT))
+
+
+@pytest.mark.parametrize("state", ["running", "error", "unscheduled", "nonsense", None])
+def test_done_marker_wins(disk: Disk, state: str | None) -> None:
+    """A job that left its marker of success is done, whatever else is there; it ended when the marker was written."""
+    disk.job(JOB, {"state": state, "process": PID}, pid=PID)
+    mark(disk, "done")
+    mark(disk, "failed", {"reason": "timeout"})
+    disk.events(JOB, {"event_type": "JobStateChangedEvent", "state": "running"})
+    facts = read(disk, "running", TextHost())
+    assert (facts.state, facts.failure_reason, facts.process) == ("done", None, None)
+    assert (facts.ended, facts.has_done_marker, facts.has_died) == (MARKED_AT, True, False)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason", "code", "message"),
+    [
+        ({"code": 1, "reason": "failed"}, "FAILED", 1, None),
+        ({"code": 1, "reason": "timeout", "message": "late"}, "TIMEOUT", 1, "late"),
+        ({"code": 15, "reason": "cancelled"}, "CANCELLED", 15, None),
+        ({"failure_status": "memory"}, "MEMORY", None, None),
+        ("137", "FAILED", 137, None),
+        ("", "FAILED", None, None),
+        ("{", "FAILED", None, None),
+        ([1], "FAILED", None, None),
+    ],
+)
+def test_failure_marker(
+    disk: Disk, content: object, reason: str, code: int | None, message: str | None
+) -> None:
+    """The reason of a failure is read from its marker, also when status.json says that the job failed."""
+    disk.job(JOB, {"state": "error", "failure_reason": "FAILED"})
+    mark(disk, "failed", content)
+    facts = read(disk)
+    assert (facts.state, facts.failure_reason) == ("error", reason)
+    assert (facts.exit_code, facts.message, facts.ended) == (code, message, MARKED_AT)
+
+
+def test_status_knows_the_reason(disk: Disk) -> None:
+    """A marker without a telling reason leaves the one of status.json."""
+    disk.job(JOB, {"state": "error", "failure_reason": "MEMORY"})
+    mark(disk, "failed", {"code": 1, "reason": "failed"})
+    assert read(disk).failure_reason == "MEMORY"
+
+
+def test_failure_marker_of_a_success(disk: Disk) -> None:
+    """A marker that holds the bare number 0, as the first releases wrote it, is one of success."""
+    disk.job(JOB)
+    mark(disk, "failed", "0")
+    assert read(disk).state == "done"
+
+
+def test_pid_file_means_running(disk: Disk) -> None:
+    """A job with a pid file runs, even when its status.json is not written yet."""
+    disk.job(JOB, pid=PID)
+    facts = read(disk)
+    assert (facts.state, facts.process) == ("running", Process(5, "local", "node01"))
+
+
+def test_pid_file_keeps_the_status(disk: Disk) -> None:
+    """A job with a pid file is in the state that its status.json has."""
+    disk.job(JOB, {"state": "scheduled"}, pid={"type": "slurm", "pid": "77", "options": []})
+    facts = read(disk, host=TextHost(), run_host="node01")
+    assert (facts.state, facts.process) == ("scheduled", Process("77", "slurm", None))
+
+
+def test_no_trace_but_the_run(disk: Disk) -> None:
+    """A job without marker and pid file is what its run says of it; without a run, what status.json says."""
+    disk.job(JOB, {"state": "running"})
+    assert read(disk, "waiting").state == "waiting"
+    assert read(disk, "error:DEPENDENCY").failure_reason == "DEPENDENCY"
+    assert read(disk, "nonsense").state == "running"
+    assert read(disk).state == "running"
+
+
+def test_no_directory(disk: Disk) -> None:
+    """A job that has no directory is what its run says of it, and says that it has none."""
+    facts = read(disk, "waiting")
+    assert (facts.state, facts.has_directory) == ("waiting", False)
+
+
+def test_link_to_moved_job(disk: Disk, tmp_path: Path) -> None:
+    """A job that was moved to a folder is read through its link."""
+    directory = disk.job(JOB, RUNNING)
+    mark(disk, "done")
+    directory.rename(tmp_path / "moved")
+    directory.symlink_to(tmp_path / "moved")
+    facts = read(disk)
+    assert (facts.state, facts.is_link, facts.has_directory) == ("done", True, True)
+    directory.unlink()
+    directory.symlink_to(tmp_path / "gone")
+    facts = read(disk)
+    assert (facts.state, facts.is_link, facts.has_directory) == ("unscheduled", True, False)
+
+
+def test_failure_marker_taken_away(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A marker that is removed for the next attempt while it is read is none."""
+    disk.job(JOB, RUNNING, pid=PID)
+    mark(disk, "failed", {"reason": "timeout"})
+    whole = json_files.read_value
+
+    def remove(path: str, limit: int, problems: Problems) -> object:
+        Path(path).unlink(missing_ok=True)
+        return whole(path, limit, problems)
+
+    monkeypatch.setattr(job_files, "read_value", remove)
+    assert read(disk).state == "running"
+
+
+@pytest.mark.parametrize(
+    ("content", "process"),
+    [
+        ({"pid": "5"}, Process(5, "local", None)),
+        ({"pid": True}, None),
+        ({"pid": "9" * 5000}, None),
+        ({"type": "slurm"}, None),
+        ("[]", None),
+    ],
+)
+def test_pid_files(disk: Disk, content: object, process: Process | None) -> None:
+    """A pid file names a process, or none if it is broken; the job runs anyway."""
+    disk.job(JOB, pid=content)
+    facts = read(disk)
+    assert facts.process == process
+    assert facts.state == "running"
+    assert (facts.to_wire()["process"] is None) is (process is None)
+
+
+def test_dead_process(disk: Disk) -> None:
+    """A job whose process is gone without a marker has failed, and is not shown as running."""
+    disk.job(JOB, RUNNING, pid=PID)
+    facts = read(disk, "running", TextHost())
+    assert (facts.state, facts.failure_reason, facts.message) == ("error", "FAILED", DIED)
+    assert (facts.has_died, facts.process) == (True, None)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        TextHost(pids=[5]),
+        TextHost(locked=["demo.ok/aa/ok.lock"]),
+        TextHost(name="elsewhere"),
+    ],
+    ids=["process", "lock", "host"],
+)
+def test_living_process(disk: Disk, host: TextHost) -> None:
+    """A job runs while its process lives, its lock is held, or its host is another."""
+    disk.job(JOB, RUNNING, pid=PID)
+    assert read(disk, host=host).state == "running"
+
+
+def test_pid_file_without_host(disk: Disk) -> None:
+    """A pid file that names no host, as before 2.7, is of the run's host; without a run nobody knows."""
+    disk.job(JOB, RUNNING, pid={"type": "local", "pid": 5})
+    assert read(disk, host=TextHost(), run_host="node01").has_died
+    assert not read(disk, host=TextHost(), run_host="node02").has_died
+    assert not read(disk, host=TextHost()).has_died
+
+
+@pytest.mark.parametrize(("ending", "state"), [("done", "done"), ("failed", "error")])
+def test_end_while_it_is_read(disk: Disk, ending: str, state: str) -> None:
+    """A job that ends between the look for its marker and the look for its process has not died."""
+    disk.job(JOB, RUNNING, pid=PID)
+    host = TextHost()
+
+    def end(pid: int, at: float | None) -> bool:
+        mark(disk, ending, {"reason": "timeout"})
+        return False
+
+    host.is_running = end
+    events = LiveEvents(str(disk.root), Problems())
+    facts = JobReader(str(disk.root / "jobs"), events, host, Problems()).read(*JOB)
+    assert (facts.state, facts.has_died) == (state, False)
+
+
+def state_event(state: str, **fields: object) -> dict[str, Any]:
+    """Make an event of a job's state."""
+    return {"event_type": "JobStateChangedEvent", "state": state, **fields}
+
+
+def progress_event(level: int, progress: object, desc: object = None) -> dict[str, Any]:
+    """Make an event of a job's progress."""
+    return {
+        "event_type": "JobProgressEvent",
+        "level": level,
+        "progress": progress,
+        "desc": desc,
+    }
+
+
+def test_live_events(disk: Disk) -> None:
+    """Live events come on top of status.json: states, times, and progress, in which a level replaces deeper ones."""
+    disk.job(JOB, {"state": "scheduled", "events_count": 0, "retry_count": 1}, pid=PID)
+    disk.events(
+        JOB,
+        state_event("running", started_time="2026-11-01T12:00:00", retry_count=0, progress=[]),
+        progress_event(0, 0.1, "epoch 1"),
+        progress_event(1, 0.5, "batch"),
+        progress_event(0, 0.2, "epoch 2"),
+        progress_event(1, 0.25),
+        {"event_type": "SomethingNew"},
+        state_event("dancing"),
+    )
+    facts = read(disk)
+    assert (facts.state, facts.retry_count) == ("running", 1)
+    assert facts.to_wire()["started_time"] == "2026-11-01T12:00:00"
+    assert facts.progress == (Progress(0, 0.2, "epoch 2"), Progress(1, 0.25, None))
+
+
+def test_progress_means_running(disk: Disk) -> None:
+    """A job that reports progress runs."""
+    disk.job(JOB, {"state": "scheduled"}, pid=PID)
+    disk.events(JOB, progress_event(0, 0.1))
+    assert read(disk).state == "running"
+
+
+def test_events_from_the_right_file_on(disk: Disk) -> None:
+    """Files of events that status.json has folded in are not read again, also when the first is gone already."""
+    disk.job(JOB, {**RUNNING, "events_count": 1}, pid=PID)
+    disk.events(JOB, progress_event(0, 0.9), progress_event(1, 0.9))
+    assert read(disk).progress == ()
+    disk.events(JOB, progress_event(0, 0.2), number=2)
+    disk.events(JOB, progress_event(0, 0.3), number=3)
+    assert read(disk).progress == (Progress(0, 0.3),)
+
+
+def test_older_layout_of_events(disk: Disk) -> None:
+    """Live events are found where releases before 2.0.6 put them."""
+    disk.job(JOB, RUNNING, pid=PID)
+    path = disk.events(JOB, progress_event(0, 0.5))
+    target = path.parent / JOB.task / f"event-{JOB.hash}-0.jsonl"
+    target.parent.mkdir()
+    path.rename(target)
+    assert read(disk).progress == (Progress(0, 0.5),)
+
+
+def test_end_told_by_an_event(disk: Disk) -> None:
+    """An event of the end counts before the marker is there, and a job that has ended so has not died."""
+    disk.job(JOB, RUNNING, pid=PID)
+    disk.events(JOB, state_event("error", failure_reason="TIMEOUT", timestamp=MARKED_AT))
+    facts = read(disk, host=TextHost())
+    assert (facts.state, facts.failure_reason, facts.ended) == ("error", "TIMEOUT", MARKED_AT)
+    assert not facts.has_died
+
+
+def test_left_over_events(disk: Disk) -> None:
+    """The events that a killed job left behind do not undo the end that its scheduler saw."""
+    disk.job(JOB, {"state": "error", "ended_time": "2026-11-01T12:00:01"}, pid=PID)
+    started = "2026-11-01T12:00:00"
+    disk.events(
+        JOB, state_event("running", started_time=started, timestamp=1.0), progress_event(0, 0.5)
+    )
+    assert read(disk).state == "error"
+    disk.events(JOB, state_event("running", timestamp=1e10), number=1)
+    assert read(disk).state == "running"
+
+
+def test_broken_status_is_noted(disk: Disk) -> None:
+    """A status.json that cannot be read is noted, and the markers still count."""
+    disk.job(JOB, "{")
+    mark(disk, "done")
+    problems = Problems()
+    assert read(disk, problems=problems).state == "done"
+    assert [each.why for each in problems] == ["is no JSON"]
+
+
+def test_unreadable_directory(disk: Disk, tmp_path: Path) -> None:
+    """A job whose directory is a loop of links is noted, and is what its run says."""
+    directory = disk.root / "jobs" / JOB.task / JOB.hash
+    directory.parent.mkdir(parents=True)
+    directory.symlink_to(directory.name)
+    problems = Problems()
+    facts = read(disk, "waiting", problems=problems)
+    assert (facts.state, facts.is_link, facts.has_directory) == ("waiting", True, False)
+    assert len(problems) > 0
+
+
+def decoded(facts: JobFacts) -> JobRecord:
+    """Send a job as JSON, and read it as the laptop does."""
+    return msgspec.json.decode(msgspec.json.encode(facts.to_wire()), type=JobRecord)
+
+
+def test_wire(disk: Disk) -> None:
+    """On the wire a job has the keys and the form that the reference server gives, and ours."""
+    status = {
+        **RUNNING,
+        "state": "error",
+        "ended_time": "2026-11-01T13:00:00.000001",
+        "scheduler_state": "error",
+        "scheduler_failure_reason": "TIMEOUT",
+        "retry_count": 2,
+        "resumable": True,
+        "progress": [{"level": 0, "progress": 0.5, "desc": "x"}],
+        "run_group_id": "g",
+        "carbon_metrics": {"co2_kg": 1.5},
+    }
+    disk.job(JOB, status)
+    wire = read(disk).to_wire()
+    assert wire == {
+        "job_id": "aa",
+        "task_id": "demo.ok",
+        "path": str(disk.root / "jobs" / "demo.ok" / "aa"),
+        "state": "error",
+        "failure_reason": None,
+        "scheduler_state": "error",
+        "scheduler_failure_reason": "TIMEOUT",
+        "submitted_time": None,
+        "started_time": "2026-11-01T12:00:00",
+        "ended_time": "2026-11-01T13:00:00.000001",
+        "exit_code": None,
+        "retry_count": 2,
+        "resumable": True,
+        "progress": [{"level": 0, "progress": 0.5, "desc": "x"}],
+        "process": None,
+        "run_group_id": "g",
+        "carbon_metrics": {"co2_kg": 1.5},
+    }
+    record = decoded(read(disk))
+    assert (record.state, record.retry_count, record.ended_time) == (
+        "error",
+        2,
+        "2026-11-01T13:00:00.000001",
+    )
+
+
+def test_wire_has_our_keys_where_they_say_something(disk: Disk) -> None:
+    """What only we know is on the wire where it is not as usual."""
+    assert read(disk).to_wire()["has_directory"] is False
+    disk.job(JOB, RUNNING, pid=PID)
+    wire = read(disk, host=TextHost()).to_wire()
+    assert (wire["has_died"], wire["message"]) == (True, DIED)
+    assert read(disk).to_wire()["process"] == PID

@@ -1,0 +1,63 @@
+"""A job and the word of its scheduler."""
+
+from __future__ import annotations
+
+import tracemalloc
+from typing import Any
+
+import pytest
+
+from xpm_remote.workspace.reading.jobs import JobFacts, with_word
+
+
+def job(**fields: Any) -> JobFacts:
+    """Make a job."""
+    return JobFacts("demo.ok", "aa", "/ws/jobs")._replace(**fields)
+
+
+@pytest.mark.parametrize(
+    ("state", "word", "shown"),
+    [
+        ("running", "done", "done"),
+        ("done", "running", "done"),
+        ("error", "done", "error"),
+        ("done", "error", "done"),
+        ("scheduled", "waiting", "scheduled"),
+        ("unscheduled", "submitted", "waiting"),
+    ],
+)
+@pytest.mark.parametrize("is_live", [True, False])
+def test_further_state_counts(state: str, word: str, shown: str, is_live: bool) -> None:
+    """The further of both states is shown; where they tie, what the job's own files say."""
+    assert with_word(job(state=state), word, None, is_live=is_live).state == shown
+
+
+def test_reason_of_the_scheduler() -> None:
+    """A failure has the most telling reason; what did not fail has none."""
+    facts = with_word(job(), "error:DEPENDENCY", 5.0, is_live=True)
+    assert (facts.failure_reason, facts.scheduler_failure_reason) == ("DEPENDENCY", "DEPENDENCY")
+    assert facts.submitted == 5.0
+    failed = job(state="error", failure_reason="TIMEOUT")
+    assert with_word(failed, "error:FAILED", None, is_live=True).failure_reason == "TIMEOUT"
+    assert with_word(job(state="error"), None, None, is_live=True).failure_reason == "FAILED"
+    assert (
+        with_word(job(failure_reason="TIMEOUT"), "done", None, is_live=True).failure_reason is None
+    )
+
+
+def test_word_at_the_end_of_a_run() -> None:
+    """When a run ends it lists less than the job's own file has; while it goes on, its word is the last."""
+    facts = job(scheduler_state="error", scheduler_failure_reason="DEPENDENCY")
+    ended = with_word(facts, "unscheduled", None, is_live=False)
+    assert (ended.state, ended.failure_reason) == ("error", "DEPENDENCY")
+    again = with_word(facts, "waiting", None, is_live=True)
+    assert (again.state, again.scheduler_failure_reason) == ("waiting", None)
+
+
+def test_size() -> None:
+    """A hundred thousand jobs fit into a tenth of what the agent may take, their ids aside."""
+    tracemalloc.start()
+    jobs = [job(started=float(k), ended=k + 0.5) for k in range(1000)]
+    size = tracemalloc.get_traced_memory()[0] / len(jobs)
+    tracemalloc.stop()
+    assert size < 400

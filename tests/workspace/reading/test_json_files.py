@@ -1,0 +1,207 @@
+"""Reading JSON files that may be anything."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from xpm_remote.workspace.reading import json_files
+from xpm_remote.workspace.reading.json_files import (
+    SMALL_LIMIT,
+    Problems,
+    bounded,
+    number_of,
+    read_lines,
+    read_object,
+    read_value,
+    text_of,
+    whole_of,
+)
+
+LIMIT = 1000
+
+
+@pytest.fixture
+def problems() -> Problems:
+    """What could not be read."""
+    return Problems()
+
+
+def test_reads_an_object(tmp_path: Path, problems: Problems) -> None:
+    """A file that holds an object is read, and no problem is noted."""
+    path = tmp_path / "a.json"
+    path.write_text('{"a": [1, "é"]}')
+    assert read_object(str(path), LIMIT, problems) == {"a": [1, "é"]}
+    assert not problems
+
+
+def test_missing_file_is_no_problem(tmp_path: Path, problems: Problems) -> None:
+    """A file that is not there, also since its directory is a file, is nothing to note."""
+    (tmp_path / "file").touch()
+    assert read_object(str(tmp_path / "none.json"), LIMIT, problems) is None
+    assert read_object(str(tmp_path / "file" / "a.json"), LIMIT, problems) is None
+    assert list(read_lines(str(tmp_path / "none.jsonl"), problems)) == []
+    assert not problems
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"", "is no JSON"),
+        (b"{", "is no JSON"),
+        (b"[1]", "holds no JSON object"),
+        (b"[" * 500_000, "is nested too deeply"),
+        (b"x" * (SMALL_LIMIT + 1), f"has {SMALL_LIMIT + 1} bytes; at most {SMALL_LIMIT} are read"),
+    ],
+)
+def test_broken_file_is_noted(tmp_path: Path, problems: Problems, content: bytes, why: str) -> None:
+    """A file that holds something else is noted with the cause."""
+    path = tmp_path / "a.json"
+    path.write_bytes(content)
+    assert read_object(str(path), SMALL_LIMIT, problems) is None
+    assert [tuple(each) for each in problems] == [(str(path), why)]
+
+
+def test_fifo_is_not_waited_for(tmp_path: Path, problems: Problems) -> None:
+    """A FIFO and a directory in the place of a file are noted, at once."""
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "directory").mkdir()
+    for name in ("fifo", "directory"):
+        assert read_object(str(tmp_path / name), LIMIT, problems) is None
+        assert list(read_lines(str(tmp_path / name), problems)) == []
+    assert {each.why for each in problems} == {"is no regular file"}
+
+
+def test_link_loop_is_noted(tmp_path: Path, problems: Problems) -> None:
+    """A link that leads to itself is noted."""
+    (tmp_path / "loop").symlink_to("loop")
+    assert read_object(str(tmp_path / "loop"), LIMIT, problems) is None
+    assert list(read_lines(str(tmp_path / "loop"), problems)) == []
+    assert len(problems) == 1
+
+
+def test_gigabyte_is_refused_unread(tmp_path: Path, problems: Problems) -> None:
+    """A file of a gigabyte is refused by its size; of a file of lines a bounded part is read."""
+    path = tmp_path / "big"
+    with path.open("wb") as file:
+        file.truncate(1 << 30)
+    assert read_object(str(path), LIMIT, problems) is None
+    assert list(read_lines(str(path), problems)) == []
+    assert [each.why for each in problems] == ["has a line of more than 1048576 bytes"]
+
+
+def test_file_is_whole_again(tmp_path: Path, problems: Problems) -> None:
+    """A problem is taken off when the file can be read."""
+    path = tmp_path / "a.json"
+    path.write_text("{")
+    assert read_object(str(path), LIMIT, problems) is None
+    path.write_text("{}")
+    assert read_object(str(path), LIMIT, problems) == {}
+    assert not problems
+
+
+def test_half_written_file_is_read_again(
+    tmp_path: Path, problems: Problems, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that was caught while somebody wrote it is read once more."""
+    path = tmp_path / "a.json"
+    path.write_text('{"a": 1}')
+    whole = json_files.read_bytes
+    parts = iter([b'{"a"', None])
+    monkeypatch.setattr(
+        json_files, "read_bytes", lambda name, limit: next(parts) or whole(name, limit)
+    )
+    assert read_object(str(path), LIMIT, problems) == {"a": 1}
+    assert not problems
+
+
+def test_problems_are_bounded(tmp_path: Path, problems: Problems) -> None:
+    """Only so many problems are kept by name; the others are counted."""
+    for k in range(json_files.PROBLEM_LIMIT + 5):
+        problems.note(f"/a/{k}", "is no JSON")
+        problems.note("/a/0", "is no JSON")
+    assert len(list(problems)) == json_files.PROBLEM_LIMIT
+    assert len(problems) == json_files.PROBLEM_LIMIT + 5
+
+
+def test_problem_paths_can_be_sent(problems: Problems) -> None:
+    """A path that is no UTF-8 becomes text that is."""
+    problems.note(os.fsdecode(b"/a/\xff"), "is no JSON")
+    assert [each.path for each in problems] == ["/a/\\xff"]
+    problems.clear(os.fsdecode(b"/a/\xff"))
+    assert not problems
+
+
+def test_lines(tmp_path: Path, problems: Problems) -> None:
+    """Lines that are no objects are left out and noted; a last line that is being written is only left out."""
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"a": 1}\n\n{"a": 2}\n{"a"')
+    assert list(read_lines(str(path), problems)) == [{"a": 1}, {"a": 2}]
+    assert not problems
+    path.write_text('{"a": 1}\n{"a"\n[]\n{"a": 3}')
+    assert list(read_lines(str(path), problems)) == [{"a": 1}, {"a": 3}]
+    assert len(problems) == 1
+
+
+def test_lines_beyond_the_limit_are_left_out(tmp_path: Path, problems: Problems) -> None:
+    """Of a file of lines, so many bytes are read, to the end of a line."""
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"a": 1}\n' * 10)
+    assert len(list(read_lines(str(path), problems, limit=20))) == 3
+    assert [each.why for each in problems] == ["has more than 20 bytes"]
+
+
+def test_values_can_be_sent_on(tmp_path: Path, problems: Problems) -> None:
+    """What JSON readers differ about is replaced: NaN, infinities, numbers past 64 bits, lone surrogates, no UTF-8."""
+    path = tmp_path / "a.json"
+    path.write_bytes(
+        b'{"a": [NaN, Infinity, -Infinity, 1e999], "b": '
+        + b"9" * 400
+        + b', "c": 123456789012345678901, "d": "\\ud800x", "e": "\xff", "\\udfff": "\\ud83d\\ude00"}'
+    )
+    value = read_object(str(path), LIMIT, problems)
+    assert value == {
+        "a": [None, None, None, None],
+        "b": None,
+        "c": 1.2345678901234568e20,
+        "d": "\ufffdx",
+        "e": "\ufffd",
+        "\ufffd": "\U0001f600",
+    }
+    assert msgspec.json.decode(json.dumps(value)) == value
+
+
+def test_fields() -> None:
+    """Fields of another type are none; texts are cut."""
+    assert (text_of(1), text_of("a" * 5000)) == (None, "a" * 4096)
+    assert [number_of(each) for each in (1, 1.5, True, "1", None, 1e300)] == [1, 1.5, *[None] * 4]
+    assert [whole_of(each) for each in (1, 1.5, True, "1", 2**60)] == [1, None, None, None, None]
+
+
+def test_deep_values_are_not_passed_on() -> None:
+    """A value of many levels is none."""
+    value: object = 1
+    for _ in range(40):
+        value = [value]
+    assert bounded(value) is None
+    assert bounded({"a": value}) is None
+    assert bounded({"a": [1, {"b": 2}]}) == {"a": [1, {"b": 2}]}
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    data=st.binary(max_size=200) | st.text(max_size=100).map(lambda text: json.dumps(text).encode())
+)
+def test_any_bytes(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
+    """Whatever a file holds, reading it gives a value that can be sent on, or none."""
+    path = tmp_path_factory.getbasetemp() / "any.json"
+    path.write_bytes(data)
+    value = read_value(str(path), LIMIT, Problems())
+    lines = list(read_lines(str(path), Problems()))
+    assert msgspec.json.decode(json.dumps([value, lines])) == [value, lines]

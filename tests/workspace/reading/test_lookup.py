@@ -1,0 +1,109 @@
+"""Which jobs a text means."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.workspace.small import SmallWorkspace
+from xpm_remote.workspace.failures import BadIdFailure, NoJobFailure
+from xpm_remote.workspace.layout import JobId
+from xpm_remote.workspace.reading.lookup import Lookup
+
+JOBS = ["demo.ok/aaaa1", "demo.ok/aaaa2", "demo.okay/bbbb1", "demo.bad/cccc1"]
+
+
+@pytest.fixture
+def lookup(tmp_path: Path) -> Lookup:
+    """A workspace, a folder with one more job, and one that a run refers to."""
+    made, folder = SmallWorkspace(tmp_path / "ws"), SmallWorkspace(tmp_path / "folder")
+    for name in JOBS:
+        made.job(name)
+    made.link("demo.ok/dead1", tmp_path / "nowhere")
+    (made.layout.jobs / "demo.ok" / ".tmp.aaaa1").mkdir()
+    folder.job("demo.away/eeee1")
+    folder.job(JOBS[0])
+    return Lookup([made.layout, folder.layout], [JobId("demo.lost", "ffff1")])
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("demo.ok/aaaa1", ["demo.ok/aaaa1"]),
+        ("Demo.OK/aaaa1", ["demo.ok/aaaa1"]),
+        ("demo.ok/dead1", ["demo.ok/dead1"]),
+        ("demo.ok/d", ["demo.ok/dead1"]),
+        ("demo.okay/b", ["demo.okay/bbbb1"]),
+        ("demo.b/c", ["demo.bad/cccc1"]),
+        ("Demo.B/c", ["demo.bad/cccc1"]),
+        ("cccc", ["demo.bad/cccc1"]),
+        ("demo.away/e", ["demo.away/eeee1"]),
+        ("demo.lost/ffff1", ["demo.lost/ffff1"]),
+        ("ffff", ["demo.lost/ffff1"]),
+        ("demo.ok/*", ["demo.ok/aaaa1", "demo.ok/aaaa2", "demo.ok/dead1"]),
+        ("demo.ok*/????1", ["demo.ok/aaaa1", "demo.ok/dead1", "demo.okay/bbbb1"]),
+        ("[be]*", ["demo.away/eeee1", "demo.okay/bbbb1"]),
+        ("demo.ok/zzzz", []),
+        ("demo.no/*", []),
+        ("zzzz", []),
+    ],
+)
+def test_found(lookup: Lookup, text: str, expected: list[str]) -> None:
+    """Ids in full, beginnings of them and patterns are found wherever jobs lie."""
+    assert [str(job) for job in lookup.find(text).jobs] == expected
+
+
+def test_all(lookup: Lookup) -> None:
+    """All jobs are given in order, each once."""
+    away = ["demo.away/eeee1", "demo.lost/ffff1", "demo.ok/dead1"]
+    assert [str(job) for job in lookup.all()] == sorted([*JOBS, *away])
+
+
+@pytest.mark.parametrize("text", ["demo.ok/aaaa", "aaaa", "demo/a"])
+def test_ambiguous(lookup: Lookup, text: str) -> None:
+    """A beginning that several jobs have is refused, and they are named."""
+    with pytest.raises(NoJobFailure, match=r"could be 2 jobs: demo.ok/aaaa1, demo.ok/aaaa2"):
+        lookup.find(text)
+
+
+def test_very_ambiguous(tmp_path: Path) -> None:
+    """Of many jobs, some are named and the others counted."""
+    made = SmallWorkspace(tmp_path / "ws")
+    for number in range(8):
+        made.job(f"t/aaaa{number}")
+    with pytest.raises(NoJobFailure, match=r"could be 8 jobs: .*aaaa4 and 3 more; give more"):
+        Lookup([made.layout]).find("aaaa")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "abc",
+        "/",
+        "a/",
+        "/a",
+        "..",
+        "../..",
+        "demo.ok/..",
+        "demo.ok/../x",
+        "../jobs/x",
+        "demo.ok/.tmp.aaaa1",
+        ".hidden/aaaa",
+        "a/b/c",
+        "/data/ws/jobs/demo.ok/aaaa1",
+        "demo.ok/aaaa1/",
+        "demo.ok/aaaa\n",
+        "demo.ok/a\0b",
+        "../*",
+        "*/..",
+        "*/*/*",
+        "a" * 300,
+        "demo.ok/" + "*" * 300,
+    ],
+)
+def test_no_ids(lookup: Lookup, text: str) -> None:
+    """What could leave ``jobs/``, or cannot be a name, is no id."""
+    with pytest.raises(BadIdFailure, match="is not the id of a job"):
+        lookup.find(text)

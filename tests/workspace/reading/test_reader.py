@@ -1,0 +1,319 @@
+"""A workspace as a whole."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.workspace.disk import RUN_ID, Disk, TextHost, snapshot, write
+from xpm_remote.workspace.failures import NotAWorkspaceFailure
+from xpm_remote.workspace.layout import JobId
+from xpm_remote.workspace.reading.liveness import Host
+from xpm_remote.workspace.reading.reader import WorkspaceReader
+
+JOB = JobId("demo.ok", "aa")
+OTHER = JobId("demo.dep", "bb")
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Disk:
+    """An empty workspace."""
+    return Disk(tmp_path / "ws")
+
+
+def reader(disk: Disk, host: Host | None = None) -> WorkspaceReader:
+    """Read the workspace, by default on another host than its runs'."""
+    return WorkspaceReader(disk.root, host or TextHost("elsewhere"))
+
+
+@pytest.mark.parametrize("name", ["missing", "file", "plain", "loop", "\0"])
+def test_no_workspace(tmp_path: Path, name: str) -> None:
+    """What is no workspace is refused with the reason."""
+    (tmp_path / "file").touch()
+    (tmp_path / "plain").mkdir()
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(NotAWorkspaceFailure, match="give the directory that holds"):
+        WorkspaceReader(tmp_path / name)
+
+
+def test_empty_workspace(disk: Disk) -> None:
+    """A workspace in which nothing has run yet has nothing, and that is no problem."""
+    found = reader(disk)
+    assert (found.experiments(), list(found.all_job_ids()), found.services()) == ([], [], [])
+    assert (found.runs("demo"), found.run("demo", RUN_ID)) == ([], None)
+    assert found.job(JOB) is None
+    assert not found.problems
+
+
+def test_relative_root(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A relative path is one of the directory in which we are."""
+    disk.job(JOB)
+    monkeypatch.chdir(disk.root.parent)
+    found = WorkspaceReader(Path("ws"))
+    monkeypatch.chdir("/")
+    assert found.root == disk.root
+    assert list(found.all_job_ids()) == [JOB]
+
+
+def test_jobs_of_a_run(disk: Disk) -> None:
+    """The jobs of a run come in the order of submission, with their states, tags and time of submission."""
+    disk.job(JOB, {"state": "running"}, done="")
+    run = disk.run("demo", [OTHER, JOB], job_states={"bb": "waiting", "aa": "running"})
+    assert run.is_dir()
+    found = reader(disk)
+    (facts,) = found.experiments()
+    first, second = found.jobs(facts)
+    assert (first.id, first.state, first.has_directory, first.submitted) == (
+        OTHER,
+        "waiting",
+        False,
+        1.5,
+    )
+    assert (second.id, second.state, second.scheduler_state) == (JOB, "done", "running")
+    assert facts.job_infos["aa"].tags == {"x": 1}
+    assert found.job_in(facts, "aa") == second
+    assert found.job_in(facts, "cc") is None
+
+
+def test_runs(disk: Disk) -> None:
+    """Runs are ordered by time and number; the current one is where the link leads, else the latest."""
+    names = ["20261101_120000", "20261101_120000.2", "20261101_120000.10", "20251101_120000"]
+    for name in names:
+        disk.run("demo", run_id=name, current=False)
+    found = reader(disk)
+    assert [run.run_id for run in found.runs("demo")] == [names[2], names[1], names[0], names[3]]
+    (run,) = found.experiments()
+    assert (run.run_id, run.runs_count, run.is_current) == (names[2], 4, True)
+    (disk.root / "experiments" / "demo" / "current").symlink_to(names[1])
+    assert [run.run_id for run in found.runs("demo") if run.is_current] == [names[1]]
+    old = found.run("demo", names[3])
+    assert old is not None
+    assert not old.is_current
+    assert old.status == "crashed"
+
+
+@pytest.mark.parametrize("target", ["gone", "../..", "/etc", "current"])
+def test_current_leads_nowhere(disk: Disk, target: str) -> None:
+    """A link to the current run that leads to no run counts as missing."""
+    disk.run("demo", current=False)
+    (disk.root / "experiments" / "demo" / "current").symlink_to(target)
+    (run,) = reader(disk).experiments()
+    assert run.run_id == RUN_ID
+
+
+@pytest.mark.parametrize(
+    "link", [".events/experiments/demo/current", ".experimaestro/experiments/demo"]
+)
+def test_older_links_to_the_current_run(disk: Disk, link: str) -> None:
+    """The current run is found by the links of older releases."""
+    disk.run("demo", current=False)
+    disk.run("demo", run_id="20261201_120000", current=False)
+    path = disk.root / link
+    path.parent.mkdir(parents=True)
+    path.symlink_to(disk.root / "experiments" / "demo" / RUN_ID)
+    (run,) = reader(disk).experiments()
+    assert run.run_id == RUN_ID
+
+
+def test_scheduler_alive(disk: Disk) -> None:
+    """A run goes on while its scheduler holds the lock of its experiment."""
+    disk.run("demo", hostname=Host().name)
+    lock = write(disk.root / "experiments" / "demo" / "lock", "")
+    found = WorkspaceReader(disk.root)
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        (run,) = found.experiments()
+        assert (run.status, run.scheduler_alive) == ("running", True)
+    (run,) = found.experiments()
+    assert (run.status, run.scheduler_alive) == ("crashed", False)
+
+
+def test_scheduler_elsewhere(disk: Disk) -> None:
+    """A run of another host goes on as far as this one can know, also without the lock."""
+    disk.run("demo")
+    (run,) = reader(disk).experiments()
+    assert (run.status, run.scheduler_alive) == ("running", None)
+
+
+def test_jobs_without_a_scheduler(disk: Disk) -> None:
+    """What only waited in a scheduler that is gone is not going to run; what runs by itself goes on."""
+    pid = {"type": "slurm", "pid": "7"}
+    running, queued = JobId("t", "running"), JobId("t", "queued")
+    disk.job(running, {"state": "running"}, pid=pid)
+    disk.job(queued, {"state": "scheduled"}, pid=pid)
+    words = {"running": "running", "queued": "scheduled", "aa": "waiting", "bb": "scheduled"}
+    words["gone"] = "running"  # and has no directory to run in
+    disk.run("demo", [running, queued, JOB, OTHER, JobId("t", "gone")], job_states=words)
+    found = reader(disk, TextHost())
+    (run,) = found.experiments()
+    assert run.status == "crashed"
+    states = [job.state for job in found.jobs(run)]
+    assert states == ["running", "scheduled", *["unscheduled"] * 3]
+
+
+def test_lines_that_name_no_job(disk: Disk) -> None:
+    """A line of jobs.jsonl that names no job is noted, and the others count."""
+    path = disk.run("demo", [JOB]) / "jobs.jsonl"
+    path.write_text('{"job_id": "../.."}\n' + path.read_text())
+    found = reader(disk)
+    (run,) = found.experiments()
+    assert list(run.job_infos) == ["aa"]
+    assert [tuple(each) for each in found.problems] == [(str(path), "has a line that names no job")]
+
+
+def test_live_events_of_the_current_run_only(disk: Disk) -> None:
+    """Live events of an experiment change its current run, from the right file on, and no other."""
+    disk.run("demo", [JOB], run_id="20261001_120000")
+    disk.run("demo", [JOB], events_count=1)
+    event = {"event_type": "ExperimentJobStateEvent", "job_id": "aa", "task_id": "demo.ok"}
+    disk.experiment_events("demo", {**event, "scheduler_state": "done"}, number=0)
+    disk.experiment_events("demo", {**event, "scheduler_state": "running"}, number=1)
+    newest, oldest = reader(disk).runs("demo")
+    assert (newest.job_states, oldest.job_states) == ({"aa": "running"}, {})
+
+
+def test_first_layout(disk: Disk) -> None:
+    """Experiments of version 1 of the layout have one run, of whose jobs only links tell."""
+    disk.job(JOB, done="")
+    link = disk.root / "xp" / "old" / "jobs" / JOB.task / JOB.hash
+    link.parent.mkdir(parents=True)
+    link.symlink_to(disk.root / "jobs" / JOB.task / JOB.hash)
+    (link.parent / "gone").symlink_to("nowhere")
+    found = reader(disk)
+    (run,) = found.experiments()
+    assert (run.experiment_id, run.run_id, run.status) == ("old", "v1", "unknown")
+    assert {job.job_id: job.state for job in found.jobs(run)} == {
+        "aa": "done",
+        "gone": "unscheduled",
+    }
+
+
+def test_first_layout_after_migration(disk: Disk) -> None:
+    """After migration the directory of version 1 is a link that leads nowhere, on purpose."""
+    (disk.root / "xp").symlink_to("/nowhere")
+    disk.run("demo")
+    found = reader(disk)
+    assert [run.experiment_id for run in found.experiments()] == ["demo"]
+    assert not found.problems
+
+
+def test_all_job_ids(disk: Disk, tmp_path: Path) -> None:
+    """All jobs are those with a directory or a link; staging directories, files and strange names are none."""
+    disk.job(JOB)
+    jobs = disk.root / "jobs"
+    (jobs / JOB.task / ".tmp.cc").mkdir()
+    (jobs / JOB.task / "file").touch()
+    (jobs / "file").touch()
+    (jobs / "a\nb").mkdir()
+    (jobs / JOB.task / os.fsdecode(b"\xff")).mkdir()
+    (jobs / JOB.task / "dd").symlink_to("nowhere")
+    found = reader(disk)
+    assert set(found.all_job_ids()) == {JOB, JobId(JOB.task, "dd")}
+    assert {each.why for each in found.problems} == {"has a name that cannot be part of an id"}
+    json.dumps([list(each) for each in found.problems]).encode()
+
+
+def test_one_job(disk: Disk) -> None:
+    """A job by itself is what its own files say, its scheduler's word there included."""
+    disk.job(JOB, {"state": "unscheduled", "scheduler_state": "error"})
+    facts = reader(disk).job(JOB)
+    assert facts is not None
+    assert (facts.state, facts.failure_reason) == ("error", "FAILED")
+
+
+def test_services(disk: Disk) -> None:
+    """Services are those of the current runs; fields of a wrong type are none."""
+    disk.run("demo", services={"web": {"service_id": "web", "state": 5}})
+    disk.run("other", services={"api": {"description": "API"}, "bad": 3})
+    found = reader(disk)
+    assert [service["service_id"] for service in found.services()] == ["web", "api"]
+    assert [service["state"] for service in found.services("demo")] == [None]
+    assert found.services("none") == []
+
+
+@pytest.mark.parametrize("name", ["..", "../demo", "", ".", "a/b", "\0"])
+def test_hostile_experiment_ids(disk: Disk, name: str) -> None:
+    """An id that could leave the directory of experiments names none."""
+    disk.run("demo")
+    found = reader(disk)
+    assert (found.experiment(name), found.runs(name)) == (None, [])
+
+
+def make_hostile(disk: Disk) -> None:
+    """Fill a workspace with what nobody should make."""
+    root = disk.root
+    experiments, jobs = root / "experiments", root / "jobs"
+    for name in ("fifo", "deep", "huge", "links", "binary", "array"):
+        disk.run(name, [JOB])
+    run = f"{RUN_ID}/status.json"
+    (experiments / "fifo" / run).unlink()
+    os.mkfifo(experiments / "fifo" / run)
+    write(experiments / "deep" / run, '{"services": ' + "[" * 300_000)
+    with (experiments / "huge" / RUN_ID / "jobs.jsonl").open("wb") as file:
+        file.truncate(1 << 30)
+    (experiments / "links" / RUN_ID / "jobs.jsonl").unlink()
+    (experiments / "links" / RUN_ID / "jobs.jsonl").symlink_to("jobs.jsonl")
+    write(experiments / "binary" / run, bytes(range(256)) * 100)
+    write(experiments / "array" / run, "[1, 2, 3]")
+    (experiments / "loop").symlink_to("loop")
+    (experiments / "up").symlink_to("..")
+    (experiments / "new\nline").mkdir()
+    (experiments / "\x1b[2J").mkdir()
+    jobs.mkdir()
+    (jobs / "loop").symlink_to("loop")
+    for number, content in enumerate(
+        [b"\xff\xfe", b"[" * 100_000, b"null", b"{}" * 10, b"1" * 5000]
+    ):
+        disk.job(JobId("t", f"job{number}"), content, pid=content, failed=content)
+    fifo = disk.job(JobId("t", "fifo"))
+    for name in ("t.pid", "t.failed", ".experimaestro/status.json"):
+        os.mkfifo(fifo / name)
+    os.mkfifo(root / ".events")
+    disk.run("good", [JobId("t", f"job{k}") for k in range(5)] + [JobId("t", "fifo"), OTHER])
+    disk.job(OTHER, {"state": "running"}, done="")
+
+
+def test_hostile_workspace(disk: Disk) -> None:
+    """A hostile workspace neither stops nor hides the rest, and is not touched; what is broken is told."""
+    make_hostile(disk)
+    before = snapshot(disk.root)
+    found = reader(disk, TextHost())
+    runs = {run.experiment_id: run for run in found.experiments()}
+    assert set(runs) == {"fifo", "deep", "huge", "links", "binary", "array", "good"}
+    assert runs["fifo"].status == "unknown"
+    assert list(runs["fifo"].job_infos) == ["aa"]
+    jobs = {job.job_id: job for run in runs.values() for job in found.jobs(run)}
+    assert jobs["bb"].state == "done"
+    assert jobs["job0"].state == "error"
+    assert {JobId("t", "fifo"), OTHER} <= set(found.all_job_ids())
+    for job_id in found.all_job_ids():
+        assert found.job(job_id) is not None
+        found.dependencies(job_id)
+    assert snapshot(disk.root) == before
+    broken = {each.path for each in found.problems}
+    assert str(disk.root / "experiments" / "deep" / RUN_ID / "status.json") in broken
+    assert len(broken) == len(list(found.problems))
+
+
+def test_unreadable_directories(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Directories that may not be read are told, and the rest is read."""
+    disk.job(JOB, done="")
+    disk.job(OTHER, done="")
+    scandir = os.scandir
+
+    def refuse(path: str) -> Any:
+        if path.endswith(JOB.task):
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    found = reader(disk)
+    assert list(found.all_job_ids()) == [OTHER]
+    assert [tuple(each) for each in found.problems] == [
+        (str(disk.root / "jobs" / JOB.task), "Permission denied")
+    ]

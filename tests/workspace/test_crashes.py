@@ -1,0 +1,49 @@
+"""Whatever call is the last one, or fails, the job is whole somewhere, and a second run finishes the work."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[1] / "support" / "scripts" / "inject.py"
+MEMORY = Path("/dev/shm")
+"""A file system in memory, where there is one: a killed process leaves there what it leaves on a disk, but sooner."""
+
+LIMIT = 300.0
+"""Seconds for some six hundred trials: a hundred times what they take."""
+
+FEWEST_CALLS = 100
+"""Fewer than that mean that the calls are not counted."""
+
+
+@pytest.fixture
+def scratch(tmp_path: Path) -> Iterator[Path]:
+    """A directory for thousands of trees that nobody keeps."""
+    root = MEMORY / f"xpm-{os.getpid()}-{tmp_path.name}" if MEMORY.is_dir() else tmp_path / "trials"
+    yield root
+    shutil.rmtree(root)
+
+
+@pytest.mark.parametrize("system", ["plain", "portable"])
+@pytest.mark.parametrize("fault", ["kill", "ENOSPC", "EIO"])
+@pytest.mark.parametrize("action", ["archive", "complete", "move", "recover", "replace"])
+def test_no_fault_costs_a_job(scratch: Path, action: str, fault: str, system: str) -> None:
+    """A process killed, a full disk or a bad one at any call costs nothing, however names are exchanged."""
+    done = subprocess.run(
+        [sys.executable, SCRIPT, scratch, action, fault, system],
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert said["wrong"] == []
+    assert said["calls"] > FEWEST_CALLS

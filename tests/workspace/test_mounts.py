@@ -1,0 +1,64 @@
+"""Which file systems are mounted, read from the tables of the kernel and of the host."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.workspace.jobs_on_disk import JOB, make_job, make_workspace
+from xpm_remote.workspace import mounts
+from xpm_remote.workspace.failures import FolderFailure
+from xpm_remote.workspace.folders.archiving import archive
+from xpm_remote.workspace.folders.folder import Folder, Mode, check_folder
+from xpm_remote.workspace.folders.outcomes import ArchiveStatus
+
+
+@pytest.fixture
+def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A mount point, with a space in its name, that the host's table names."""
+    point = tmp_path / "slow disk"
+    point.mkdir()
+    table = tmp_path / "fstab"
+    table.write_text(
+        f"# a comment\n/dev/sdz1 {str(point).replace(' ', chr(92) + '040')}/ ext4 defaults 0 2\n"
+    )
+    monkeypatch.setattr(mounts, "_TABLE", table)
+    return point
+
+
+@pytest.mark.parametrize("name", ["nlp", ""])
+def test_unmounted_disk(disk: Path, tmp_path: Path, name: str) -> None:
+    """A folder on a disk that should be mounted and is not is refused, also when the directory is there."""
+    folder = Folder(disk / name, Mode.MOVE)
+    folder.path.mkdir(exist_ok=True)
+    with pytest.raises(FolderFailure, match="is not mounted"):
+        check_folder(folder, make_workspace(tmp_path / "ws"))
+
+
+def test_empty_mount_point_stays_empty(disk: Path, tmp_path: Path) -> None:
+    """Nothing is archived into the empty directory of a disk that is not mounted, and the workspace keeps the job."""
+    workspace = make_workspace(tmp_path / "ws")
+    path = make_job(workspace)
+    (outcome,) = archive(workspace, [Folder(disk, Mode.MOVE)], [JOB])
+    assert [each.status for each in outcome.folders] == [ArchiveStatus.UNAVAILABLE]
+    assert list(disk.iterdir()) == []
+    assert (path / "train.done").is_file()
+    assert not path.is_symlink()
+
+
+def test_mounted_disk(disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same folder is fine when something is mounted there, and its type is known."""
+    mounted = tmp_path / "mountinfo"
+    device = disk.stat().st_dev
+    number = f"{os.major(device)}:{os.minor(device)}"
+    escaped = str(disk).replace(" ", chr(92) + "040")
+    mounted.write_text(
+        f"1 0 0:1 / / rw - ext4 /dev/sda rw\n2 1 {number} / {escaped} rw shared:1 - nfs4 server:/x rw\n"
+    )
+    monkeypatch.setattr(mounts, "_MOUNTS", mounted)
+    check_folder(Folder(disk, Mode.MOVE), make_workspace(tmp_path / "ws"))
+    assert mounts.type_at(disk) == "nfs4"
+    assert not mounts.belongs_to_one_host(disk)
+    assert mounts.belongs_to_one_host(tmp_path)

@@ -1,0 +1,185 @@
+"""Folders that the real experimaestro and we work on, one after the other and at once."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import stat
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.settings.peer import DEFAULT_PYTHON, PYTHON_VARIABLE
+from tests.workspace.jobs_on_disk import (
+    JOB,
+    leftovers,
+    make_folder,
+    make_job,
+    make_workspace,
+    tree,
+)
+from xpm_remote.workspace.folders.archiving import archive
+from xpm_remote.workspace.folders.folder import Folder, Mode
+from xpm_remote.workspace.folders.outcomes import ArchiveStatus, RecoveryStatus
+from xpm_remote.workspace.folders.recovery import recover
+from xpm_remote.workspace.layout import JobId, Layout
+
+SCRIPT = Path(__file__).parents[1] / "support" / "scripts" / "peer_folders.py"
+LIMIT = 120.0
+"""Seconds for some dozen small jobs, the imports of experimaestro included: ten times what they take."""
+
+MANY = [JobId("demo.train", f"{number:064x}") for number in range(40)]
+
+
+def start_peer(
+    action: str, workspace: Layout, folder: Folder, jobs: Sequence[JobId], home: Path
+) -> subprocess.Popen[str]:
+    """Start experimaestro on these jobs, with an empty home."""
+    python = Path(os.environ.get(PYTHON_VARIABLE) or DEFAULT_PYTHON)
+    if not python.exists():
+        pytest.fail(
+            f"no real experimaestro to compare with: {python} does not exist", pytrace=False
+        )
+    home.mkdir(exist_ok=True)
+    command = [
+        *(python, SCRIPT, action, workspace.root, folder.path, folder.mode.value),
+        *map(str, jobs),
+    ]
+    return subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "HOME": str(home)},
+    )
+
+
+def end_peer(peer: subprocess.Popen[str]) -> dict[str, str | None]:
+    """Wait for experimaestro; give what it said of each job."""
+    out, errors = peer.communicate(timeout=LIMIT)
+    assert peer.returncode == 0, errors
+    said: dict[str, str | None] = json.loads(out)
+    return said
+
+
+def kept_by_both(path: Path) -> dict[str, tuple[object, ...]]:
+    """Give what the two keep alike: not the user's locks at the top, times of links and directories, hard links."""
+    found: dict[str, tuple[object, ...]] = {}
+    for name, (first, *rest) in tree(path).items():
+        if name == "uv.lock":
+            continue
+        if first == "link":
+            found[name] = (first, rest[0])
+        elif isinstance(first, int) and stat.S_ISDIR(first):
+            found[name] = (first,)
+        else:
+            found[name] = (first, *rest[:2])
+    return found
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Layout:
+    """A workspace with a job."""
+    workspace = make_workspace(tmp_path / "ws")
+    make_job(workspace)
+    return workspace
+
+
+@pytest.mark.parametrize("mode", [Mode.BACKUP, Mode.MOVE])
+def test_same_tree(tmp_path: Path, mode: Mode) -> None:
+    """The tree that we make, and the link, equal experimaestro's for the same job, its own faults aside."""
+    ours, theirs = make_workspace(tmp_path / "ours"), make_workspace(tmp_path / "theirs")
+    shutil.copytree(make_job(ours), theirs.job(JOB), symlinks=True)
+    wanted = kept_by_both(ours.job(JOB))
+    our_folder = make_folder(tmp_path / "our-folder", mode)
+    their_folder = make_folder(tmp_path / "their-folder", mode)
+    end_peer(start_peer("archive", theirs, their_folder, [JOB], tmp_path / "home"))
+    list(archive(ours, [our_folder], [JOB]))
+    assert kept_by_both(our_folder.job(JOB)) == kept_by_both(their_folder.job(JOB)) == wanted
+    assert ours.job(JOB).is_symlink() is theirs.job(JOB).is_symlink() is (mode is Mode.MOVE)
+
+
+@pytest.mark.parametrize("mode", [Mode.BACKUP, Mode.MOVE])
+def test_experimaestro_recovers_ours(workspace: Layout, tmp_path: Path, mode: Mode) -> None:
+    """Experimaestro restores a job that we archived."""
+    wanted = kept_by_both(workspace.job(JOB))
+    folder = make_folder(tmp_path / "folder", mode)
+    list(archive(workspace, [folder], [JOB]))
+    shutil.rmtree(workspace.jobs)
+    workspace.jobs.mkdir()
+    said = end_peer(start_peer("recover", workspace, folder, [JOB], tmp_path / "home"))
+    assert said[str(JOB)] is not None
+    assert kept_by_both(workspace.job(JOB)) == wanted
+
+
+def test_we_recover_theirs(workspace: Layout, tmp_path: Path) -> None:
+    """We restore a job that experimaestro archived."""
+    wanted = kept_by_both(workspace.job(JOB))
+    folder = make_folder(tmp_path / "folder", Mode.BACKUP)
+    end_peer(start_peer("archive", workspace, folder, [JOB], tmp_path / "home"))
+    shutil.rmtree(workspace.jobs)
+    (outcome,) = recover(workspace, [folder], [JOB])
+    assert outcome.status is RecoveryStatus.RECOVERED
+    assert kept_by_both(workspace.job(JOB)) == wanted
+
+
+def test_what_their_copy_lacks_is_completed(workspace: Layout, tmp_path: Path) -> None:
+    """The user's *.lock files, which experimaestro does not copy, are added to its copies before a job is moved."""
+    wanted = tree(workspace.job(JOB))
+    folder = make_folder(tmp_path / "folder", Mode.BACKUP)
+    end_peer(start_peer("archive", workspace, folder, [JOB], tmp_path / "home"))
+    assert not (folder.job(JOB) / "uv.lock").exists()
+    (outcome,) = archive(workspace, [Folder(folder.path, Mode.MOVE)], [JOB])
+    assert outcome.folders[0].status is ArchiveStatus.MOVED
+    assert tree(workspace.job(JOB).resolve()) == wanted
+
+
+def make_many(workspace: Layout) -> dict[JobId, dict[str, tuple[object, ...]]]:
+    """Make the jobs of the tests in which two work at once, without what experimaestro loses."""
+    for job in MANY:
+        (make_job(workspace, job) / "uv.lock").unlink()
+    return {job: kept_by_both(workspace.job(job)) for job in MANY}
+
+
+@pytest.mark.parametrize("mode", [Mode.BACKUP, Mode.MOVE])
+def test_both_archive_at_once(tmp_path: Path, mode: Mode) -> None:
+    """Two that archive the same jobs to the same folder at once lose nothing, and a second run has nothing to mend."""
+    workspace = make_workspace(tmp_path / "ws")
+    wanted = make_many(workspace)
+    folder = make_folder(tmp_path / "folder", mode)
+    peer = start_peer("archive", workspace, folder, MANY, tmp_path / "home")
+    while peer.poll() is None:
+        list(archive(workspace, [folder], reversed(MANY)))
+        if mode is Mode.BACKUP:
+            for job in MANY[::2]:
+                shutil.rmtree(folder.job(job), ignore_errors=True)
+    end_peer(peer)
+    outcomes = list(archive(workspace, [folder], MANY))
+    assert all(outcome.is_archived for outcome in outcomes)
+    for job in MANY:
+        assert kept_by_both(workspace.job(job).resolve()) == wanted[job]
+        assert kept_by_both(folder.job(job)) == wanted[job]
+    assert leftovers(workspace.root, folder.path) == []
+
+
+def test_both_recover_at_once(tmp_path: Path) -> None:
+    """Two that restore the same jobs at once give whole jobs."""
+    workspace = make_workspace(tmp_path / "ws")
+    wanted = make_many(workspace)
+    folder = make_folder(tmp_path / "folder", Mode.BACKUP)
+    list(archive(workspace, [folder], MANY))
+    shutil.rmtree(workspace.jobs)
+    workspace.jobs.mkdir()
+    peer = start_peer("recover", workspace, folder, MANY, tmp_path / "home")
+    while peer.poll() is None:
+        list(recover(workspace, [folder], reversed(MANY)))
+        for job in MANY[::2]:
+            shutil.rmtree(workspace.job(job), ignore_errors=True)
+    end_peer(peer)
+    assert all(outcome.is_there for outcome in recover(workspace, [folder], MANY))
+    for job in MANY:
+        assert kept_by_both(workspace.job(job)) == wanted[job]
+    assert leftovers(workspace.root) == []

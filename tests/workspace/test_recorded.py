@@ -1,0 +1,126 @@
+"""Workspaces that experimaestro 2.0 to 2.7 wrote; see tests/support/scripts/recording."""
+
+from __future__ import annotations
+
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from tests.workspace.disk import TextHost, snapshot
+from xpm_remote.workspace.reading.jobs import DIED, JobFacts, Progress
+from xpm_remote.workspace.reading.reader import WorkspaceReader
+from xpm_remote.workspace.reading.runs import RunFacts
+
+RECORDED = Path(__file__).parent / "recorded"
+VERSIONS = ("2.0.2", "2.0.7", "2.2.1", "2.4.0", "2.6.1", "2.7.0")
+
+DEMO = {
+    "plain_tasks.bad": [("error", "FAILED")],
+    "plain_tasks.dep": [("done", None)],
+    "plain_tasks.depbad": [("error", "DEPENDENCY")],
+    "plain_tasks.ok": [("done", None), ("done", None)],
+    "plain_tasks.resume": [("done", None), ("error", "TIMEOUT")],
+    "plain_tasks.selfsignal": [("error", "CANCELLED"), ("error", "FAILED")],
+}
+"""The states of the experiment that is over, by task: they are the same whatever release ran it."""
+
+
+@pytest.fixture(params=VERSIONS)
+def version(request: pytest.FixtureRequest) -> str:
+    """Each release of which there is a recording."""
+    return str(request.param)
+
+
+@pytest.fixture
+def root(version: str, tmp_path: Path) -> Path:
+    """The workspace, recorded while the job of the second experiment ran."""
+    with tarfile.open(RECORDED / f"{version}.tar.gz") as archive:
+        archive.extractall(tmp_path, filter="tar")
+    return tmp_path / "ws"
+
+
+def current(reader: WorkspaceReader, name: str) -> tuple[RunFacts, list[JobFacts]]:
+    """Read the current run of an experiment, and its jobs."""
+    run = reader.experiment(name)
+    assert run is not None
+    return run, list(reader.jobs(run))
+
+
+def test_every_recording_is_tested() -> None:
+    """There is no recording that the tests leave out."""
+    assert {path.name for path in RECORDED.iterdir()} == {f"{each}.tar.gz" for each in VERSIONS}
+
+
+@pytest.mark.parametrize("host", [TextHost("elsewhere"), TextHost()], ids=["elsewhere", "there"])
+def test_ended_experiment(root: Path, host: TextHost) -> None:
+    """Jobs that ended in every way are told with their reasons, from the same host and from another."""
+    before = snapshot(root)
+    reader = WorkspaceReader(root, host)
+    run, jobs = current(reader, "demo")
+    states: dict[str, list[tuple[str, str | None]]] = {}
+    for job in jobs:
+        states.setdefault(job.task_id, []).append((job.state, job.failure_reason))
+    assert {task: sorted(found, key=str) for task, found in states.items()} == DEMO
+    assert run.runs_count == len(reader.runs("demo")) == 2
+    assert run.run_id == max(each.run_id for each in reader.runs("demo"))
+    assert not reader.problems
+    assert snapshot(root) == before
+
+
+def test_times(root: Path) -> None:
+    """What ran has times in the order in which things happened."""
+    _, jobs = current(WorkspaceReader(root, TextHost("elsewhere")), "demo")
+    for job in jobs:
+        if job.has_done_marker:
+            assert job.submitted is not None
+            assert job.started is not None
+            assert job.ended is not None
+            assert job.started < job.ended < job.started + 60
+
+
+def test_running_experiment(root: Path) -> None:
+    """A running job is told with its process and its progress on all levels, one that waits as waiting."""
+    reader = WorkspaceReader(root, TextHost(pids=_pids(root), locked=["live/lock"]))
+    run, jobs = current(reader, "live")
+    assert (run.status, run.scheduler_alive, run.hostname) == ("running", True, "node01")
+    long, waiting = jobs
+    assert (long.state, waiting.state) == ("running", "waiting")
+    assert long.progress == (Progress(0, 0.25, "epoch 1"), Progress(1, 0.5, "batch 7"))
+    assert long.process is not None
+    assert long.process.host == "node01"
+    assert run.job_infos[long.job_id].tags == {"x": 1}
+    assert reader.dependencies(waiting.id) == ()  # its parameters are written when it starts
+
+
+def test_everything_died(root: Path) -> None:
+    """When scheduler and job are gone, the run has crashed, its job has died, and nobody waits any more."""
+    run, jobs = current(WorkspaceReader(root, TextHost()), "live")
+    assert (run.status, run.scheduler_alive) == ("crashed", False)
+    assert [(job.state, job.failure_reason, job.message) for job in jobs] == [
+        ("error", "FAILED", DIED),
+        ("unscheduled", None, None),
+    ]
+
+
+def test_dependencies(root: Path) -> None:
+    """The parameters name the job that another needs."""
+    reader = WorkspaceReader(root, TextHost())
+    _, jobs = current(reader, "demo")
+    (dep,) = (job for job in jobs if job.task_id == "plain_tasks.dep")
+    (source,) = reader.dependencies(dep.id)
+    first = next(job for job in jobs if job.task_id == "plain_tasks.ok")
+    assert source == first.id
+
+
+def test_service(root: Path, version: str) -> None:
+    """The service of the experiment is told."""
+    (service,) = WorkspaceReader(root, TextHost()).services()
+    assert (service["service_id"], service["description"]) == ("demo-service", "Demo service")
+
+
+def _pids(root: Path) -> list[int]:
+    """Give the processes of the running experiment."""
+    _, jobs = current(WorkspaceReader(root, TextHost("elsewhere")), "live")
+    pids = [job.process.pid for job in jobs if job.process is not None]
+    return [pid for pid in pids if isinstance(pid, int)]

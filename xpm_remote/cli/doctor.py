@@ -1,0 +1,167 @@
+"""``doctor``: the whole way to a remote workspace, stage by stage."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import click
+
+from xpm_remote.cli.connecting import connection_options, find_target
+from xpm_remote.cli.context import Context
+from xpm_remote.cli.lazy import load
+from xpm_remote.cli.options import format_option
+from xpm_remote.cli.signals import run_until_signal
+from xpm_remote.cli.terminal import Line, say
+from xpm_remote.errors import UsageError, XpmRemoteError
+from xpm_remote.session.findings import Examination, Finding, Stage, Verdict
+from xpm_remote.session.target import Target
+from xpm_remote.settings.schema import Settings
+from xpm_remote.ui.document import encode
+from xpm_remote.ui.findings import (
+    VALUES,
+    examination_document,
+    finding_lines,
+    head_line,
+    summary_line,
+)
+from xpm_remote.ui.plain import Format
+
+LISTEN_TIME = 15.0
+"""The doctor's own default, which the help shall not import the SSH library for."""
+
+# Not imported for the help.
+EXAMINE = "xpm_remote.session.doctor:examine"
+
+_COLOURS = {
+    Verdict.OK: "green",
+    Verdict.WARNING: "yellow",
+    Verdict.FAILED: "red",
+    Verdict.SKIPPED: "bright_black",
+}
+_QUIET = (Stage.CONFIGURATION, Stage.HOST_KEY, Stage.AUTHENTICATION)
+"""Stages in which a person may be asked, or an error be printed: nothing may stand where that goes."""
+_ERASE_LINE = "\r\x1b[2K"
+
+
+@click.command(
+    name="doctor",
+    epilog="Examples: experimaestro doctor --workspace my-cluster"
+    " · … doctor user@cluster /data/experiments -o '-p 2222' --format json",
+)
+@connection_options
+@click.option(
+    "--listen",
+    type=click.FloatRange(min=0),
+    default=LISTEN_TIME,
+    show_default=True,
+    metavar="S",
+    help="Seconds to listen for events of running jobs, to measure how late they come; 0 for not at all.",
+)
+@format_option
+@click.pass_obj
+def doctor(context: Context, /, *, form: str, listen: float, **given: Any) -> int:  # noqa: ANN401 - as declared above
+    """Find out why a remote workspace cannot be watched, or what is slow about it.
+
+    Goes the whole way once, and says of each stage how long it took and what it brought: configuration,
+    name, TCP, host key, login, shell, shell_init, tools, workspace, clock, server, snapshot, events. The
+    first stage that fails says what to do, and its exit status is the command's.
+
+    HOST and REMOTE_WORKDIR are those of experiments ssh-monitor.
+    """
+    is_json = form == Format.JSON.value
+    report = _Report(is_live=sys.stdout.isatty())
+    book = Examination(time.monotonic, (lambda _: None) if is_json else report.show)
+    target = _begin(context, given, book)
+    if target is not None:
+        examine: Callable[..., Coroutine[Any, Any, None]] = load(EXAMINE)
+        work = examine(target, book, timeout=given["request_timeout"], listen=listen)
+        status = run_until_signal(work)
+        if status:
+            report.interrupt()
+            return status
+    if is_json:
+        _print_document(book, target, given)
+    else:
+        click.echo(summary_line(book))
+    if book.failure is not None and (is_json or not report.is_live):
+        raise book.failure
+    return book.exit_code
+
+
+def _begin(context: Context, given: dict[str, Any], book: Examination) -> Target | None:
+    """Begin with the configuration; None when that fails.
+
+    Raises:
+        UsageError: The command line does not fit together: nothing is examined.
+    """
+    book.begin(Stage.CONFIGURATION)
+    try:
+        settings = context.read_settings()
+        for problem in settings.warnings:
+            book.warn(str(problem))
+        target = find_target(context, settings, given)
+    except UsageError:
+        raise
+    except XpmRemoteError as error:
+        book.fail(error)
+        return None
+    book.fact("settings", _place(settings, given["workspace"] or context.workspace))
+    book.fact("workspace", target.workspace)
+    return target
+
+
+def _place(settings: Settings, workspace_id: str | None) -> str | None:
+    """Give file and line of a workspace in the settings."""
+    ids = [each.id for each in settings.workspaces]
+    if workspace_id is None:
+        return None
+    position = settings.positions.get(f"workspaces[{ids.index(workspace_id)}]")
+    return f"{settings.path}:{position.line}" if position else str(settings.path)
+
+
+def _print_document(book: Examination, target: Target | None, given: dict[str, Any]) -> None:
+    host = target.name if target is not None else given["host"] or ""
+    directory = target.workspace if target is not None else given["remote_workdir"] or ""
+    click.echo(encode(examination_document(book, host, directory, time.time())))
+
+
+class _Report:
+    """The report on stdout, as it is made.
+
+    Args:
+        is_live: Whether somebody watches, so that the stage in progress is shown, too.
+    """
+
+    def __init__(self, *, is_live: bool) -> None:
+        self.is_live = is_live
+        self._is_open = False
+
+    def show(self, finding: Finding) -> None:
+        """Show a stage that begins or has ended."""
+        self._erase()
+        if finding.verdict is Verdict.RUNNING:
+            if self.is_live and finding.stage not in _QUIET:
+                width = shutil.get_terminal_size().columns
+                click.echo(f"{head_line(finding)} …"[: width - 1], nl=False)
+                self._is_open = True
+            return
+        for line in finding_lines(finding):
+            if line.verdict is None:
+                say(Line(line.text, VALUES))
+            else:
+                word = line.verdict.value
+                click.echo(click.style(word, fg=_COLOURS[line.verdict]) + line.text[len(word) :])
+
+    def interrupt(self) -> None:
+        """Leave the stage in progress as it is."""
+        if self._is_open:
+            click.echo()
+
+    def _erase(self) -> None:
+        if self._is_open:
+            click.echo(_ERASE_LINE, nl=False)
+            self._is_open = False

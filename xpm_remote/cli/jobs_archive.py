@@ -1,0 +1,193 @@
+"""``jobs archive``: jobs that succeeded, copied or moved to the folders of the workspace."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
+
+import click
+
+from xpm_remote.cli.context import Context
+from xpm_remote.cli.jobs_place import JobsPlace, Where, open_place, place_options
+from xpm_remote.cli.lazy import load
+from xpm_remote.cli.local_jobs import read_texts, some_of
+from xpm_remote.cli.options import format_option
+from xpm_remote.cli.show_progress import copy_progress
+from xpm_remote.errors import (
+    BusyError,
+    FolderError,
+    JobsError,
+    NoJobFoundError,
+    SomeMissingError,
+    UsageError,
+)
+from xpm_remote.ui.archive_report import (
+    outcome_document,
+    outcome_lines,
+    plan_document,
+    plan_lines,
+)
+from xpm_remote.ui.document import encode
+from xpm_remote.ui.plain import Format
+from xpm_remote.ui.tables import count_text
+from xpm_remote.workspace.folders.folder import archives
+from xpm_remote.workspace.folders.outcomes import (
+    ArchiveOutcome,
+    ArchivePlan,
+    ArchiveStatus,
+    ArchiveVerdict,
+)
+from xpm_remote.workspace.layout import JobId
+
+# Threads and signals are for those who watch.
+WATCH = "xpm_remote.cli.show_archiver:watch"
+
+
+@click.command(
+    name="archive",
+    epilog="Examples: experimaestro jobs archive xpmir.learn.learner/0a1b · … jobs archive --all"
+    " · … jobs archive --watch",
+)
+@click.argument("ids", nargs=-1, metavar="[ID]...")
+@click.option("--all", "is_all", is_flag=True, help="Every job that succeeded.")
+@click.option(
+    "--from-file", metavar="FILE", help="Also the ids in this file, one a line; - is stdin."
+)
+@click.option(
+    "--watch",
+    "is_watching",
+    is_flag=True,
+    help="Go on with each job that succeeds, until Ctrl-C; alone, or with --all.",
+)
+@click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
+@format_option
+@place_options
+@click.pass_obj
+def archive(
+    context: Context,
+    /,
+    *,
+    ids: tuple[str, ...],
+    is_all: bool,
+    from_file: str | None,
+    is_watching: bool,
+    dry_run: bool,
+    form: str,
+    where: Where,
+) -> int | None:
+    """Copy or move jobs that succeeded to the backup and move folders of the workspace.
+
+    ID is task/hash, the beginning of one, or a pattern with * and ?. Copies are checked before anything is
+    removed; one that is there already is verified. With --format json, an object a job.
+    """
+    has_ids = bool(ids) or from_file is not None
+    if not (has_ids or is_all or is_watching):
+        raise UsageError("no job is named", "give ids, --from-file, --all or --watch")
+    if (has_ids and (is_all or is_watching)) or (is_watching and dry_run):
+        raise UsageError("these options exclude each other", "see jobs archive --help")
+    is_json = form == Format.JSON.value
+    texts = ["*/*"] if is_all else list(read_texts(ids, from_file))
+    with open_place(context, where) as place:
+        if not archives(place.folders):
+            raise FolderError(
+                f"the workspace at {place.layout.root} has no folder of the mode backup or move",
+                f"add one under folders in {context.settings_path}",
+            )
+        if is_watching:
+            return _watch(place, with_all=is_all, is_json=is_json)
+        plans = place.plan_archive(_find(place, texts, is_all=is_all))
+        _archive(place, _wanted(plans, is_all=is_all), is_dry=dry_run, is_json=is_json)
+    return None
+
+
+def _watch(place: JobsPlace, *, with_all: bool, is_json: bool) -> int:
+    if not place.is_local:
+        raise UsageError(
+            "--watch is for workspaces of this machine",
+            "run `jobs archive --all` from time to time; what is archived already is verified only",
+        )
+    status: int = load(WATCH)(place, with_all=with_all, is_json=is_json)
+    return status
+
+
+def _find(place: JobsPlace, texts: Sequence[str], *, is_all: bool) -> list[JobId]:
+    """Find the jobs that texts mean.
+
+    Raises:
+        BadIdFailure: One cannot be an id.
+        NoJobFailure: One means no job (but for all, of which there may be none), or could be several.
+    """
+    found = place.find(texts)
+    return list(
+        dict.fromkeys(job for each in found for job in (each.jobs if is_all else some_of(each)))
+    )
+
+
+def _wanted(plans: Iterable[ArchivePlan], *, is_all: bool) -> Iterator[ArchivePlan]:
+    """Leave out, of all jobs, those that are not to be archived anyway."""
+    return (each for each in plans if not is_all or each.verdict is ArchiveVerdict.ARCHIVE)
+
+
+def _archive(
+    place: JobsPlace, plans: Iterable[ArchivePlan], *, is_dry: bool, is_json: bool
+) -> None:
+    found = list(plans)
+    lines = map(encode, map(plan_document, found)) if is_json else plan_lines(found)
+    for line in lines if is_dry or not is_json else ():
+        click.echo(line)
+    if not is_dry:
+        _judge(_carry_out(place, found, is_json=is_json))
+
+
+def _carry_out(
+    place: JobsPlace, plans: Sequence[ArchivePlan], *, is_json: bool
+) -> list[ArchiveOutcome]:
+    copies = [(plan, len(plan.steps)) for plan in plans]
+    size = sum(plan.size * count for plan, count in copies)
+    files = sum(plan.files * count for plan, count in copies)
+    outcomes = []
+    jobs = [plan.job for plan in plans]
+    with (
+        copy_progress("archiving", size, files) as progress,
+        # Ended in the middle, it puts down what it copies.
+        closing(place.archive(jobs, progress=progress)) as work,
+    ):
+        for outcome in work:
+            outcomes.append(outcome)
+            print_outcome(outcome, is_json=is_json)
+    return outcomes
+
+
+def print_outcome(outcome: ArchiveOutcome, *, is_json: bool) -> None:
+    """Print what came of a job."""
+    lines = [encode(outcome_document(outcome))] if is_json else outcome_lines(outcome)
+    for line in lines:
+        click.echo(line)
+
+
+def _judge(outcomes: Sequence[ArchiveOutcome]) -> None:
+    """Say by an error that not all jobs are archived; a job that is marked so need not be.
+
+    Raises:
+        FolderError: A folder failed.
+        BusyError: Somebody else writes a job.
+        SomeMissingError: Some of the jobs have not succeeded, or are not there.
+        NoJobFoundError: None of them has.
+    """
+    left = [
+        each
+        for each in outcomes
+        if not each.is_archived and each.verdict is not ArchiveVerdict.OPTED_OUT
+    ]
+    if left:
+        what = f"{count_text(len(left), 'job')} of {len(outcomes)} cannot be archived"
+        raise _error(left, has_some=len(left) < len(outcomes))(what, "the lines above say why")
+
+
+def _error(left: Sequence[ArchiveOutcome], *, has_some: bool) -> type[JobsError]:
+    statuses = {folder.status for each in left for folder in each.folders}
+    if statuses & {ArchiveStatus.UNAVAILABLE, ArchiveStatus.FAILED, ArchiveStatus.DIFFERS}:
+        return FolderError
+    if ArchiveStatus.BUSY in statuses:
+        return BusyError
+    return SomeMissingError if has_some else NoJobFoundError

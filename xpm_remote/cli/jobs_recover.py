@@ -1,0 +1,219 @@
+"""``jobs recover``: jobs brought back from the folders of the workspace."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from typing import NamedTuple
+
+import click
+
+from xpm_remote.cli.context import Context
+from xpm_remote.cli.jobs_place import JobsPlace, Where, open_place, place_options
+from xpm_remote.cli.local_jobs import read_texts
+from xpm_remote.cli.options import format_option
+from xpm_remote.cli.show_progress import copy_progress
+from xpm_remote.errors import (
+    BusyError,
+    FolderError,
+    JobsError,
+    NoJobFoundError,
+    SomeMissingError,
+    UsageError,
+)
+from xpm_remote.escaping import safe
+from xpm_remote.ui.document import encode
+from xpm_remote.ui.plain import Format
+from xpm_remote.ui.recovery_report import (
+    outcome_document,
+    outcome_line,
+    plan_document,
+    plan_lines,
+    plan_total,
+    unknown_document,
+)
+from xpm_remote.ui.tables import count_text
+from xpm_remote.workspace.failures import BadIdFailure
+from xpm_remote.workspace.folders.outcomes import RecoveryOutcome, RecoveryPlan, RecoveryStatus
+from xpm_remote.workspace.layout import JobId, parse_job_id
+
+_TO_DO = (RecoveryStatus.RECOVERED, RecoveryStatus.BUSY)  # who is busy now may be done by then
+
+
+class _Wanted(NamedTuple):
+    """What is to be recovered: jobs, and texts that mean none."""
+
+    jobs: tuple[JobId, ...]
+    unknown: tuple[str, ...]
+
+
+@click.command(
+    name="recover",
+    epilog="Examples: experimaestro jobs recover xpmir.learn.learner/0a1b"
+    " · … jobs recover 'xpmir.learn.*/*' --dry-run · … jobs recover --missing",
+)
+@click.argument("ids", nargs=-1, metavar="[ID]...")
+@click.option(
+    "--missing", is_flag=True, help="Also every job that a run refers to and that is missing."
+)
+@click.option(
+    "--from-file", metavar="FILE", help="Also the ids in this file, one a line; - is stdin."
+)
+@click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
+@click.option("--incomplete", is_flag=True, help="Take copies that have no success marker, too.")
+@format_option
+@place_options
+@click.pass_obj
+def recover(
+    context: Context,
+    /,
+    *,
+    ids: tuple[str, ...],
+    missing: bool,
+    from_file: str | None,
+    dry_run: bool,
+    incomplete: bool,
+    form: str,
+    where: Where,
+) -> None:
+    """Bring jobs back from the folders of the workspace.
+
+    ID is task/hash, the beginning of one, or a pattern with * and ?. Each job comes from the first folder
+    that has it whole, appears at once, and is never put over anything that could be lost. What was done
+    already is kept when the command is interrupted. With --format json, an object a job.
+    """
+    if not ids and not missing and from_file is None:
+        raise UsageError("no job is named", "give ids, --from-file or --missing")
+    is_json = form == Format.JSON.value
+    texts = list(read_texts(ids, from_file))
+    with open_place(context, where) as place:
+        wanted = _find(place, texts)
+        plans = place.plan_recovery(wanted.jobs, incomplete=incomplete)
+        if missing:
+            plans += _missing(context, place, wanted.jobs, incomplete=incomplete)
+        if is_json:
+            _print_documents(wanted.unknown, plans if dry_run else (), is_plan=dry_run)
+        else:
+            _print_plan(wanted.unknown, plans)
+        if dry_run:
+            _judge([(plan.status, plan.unavailable) for plan in plans], wanted.unknown)
+            return
+        outcomes = _recover(place, plans, incomplete=incomplete, is_json=is_json)
+    _judge([(each.status, each.unavailable) for each in outcomes], wanted.unknown)
+
+
+def _find(place: JobsPlace, texts: Sequence[str]) -> _Wanted:
+    """Find what texts mean.
+
+    Raises:
+        BadIdFailure: One cannot be an id.
+        NoJobFailure: One could be several jobs.
+    """
+    jobs: dict[JobId, None] = {}
+    unknown = []
+    for text, found in place.find(texts, everywhere=True) if texts else ():
+        jobs.update(dict.fromkeys(found or _in_full(text)))
+        if not found and not _in_full(text):
+            unknown.append(text)
+    return _Wanted(tuple(jobs), tuple(unknown))
+
+
+def _in_full(text: str) -> tuple[JobId, ...]:
+    """Read an id that is nowhere: whoever recovers says so, and which folders could not be looked into."""
+    try:
+        return () if any(each in text for each in "*?[") else (parse_job_id(text),)
+    except BadIdFailure:
+        return ()
+
+
+def _missing(
+    context: Context, place: JobsPlace, planned: Iterable[JobId], *, incomplete: bool
+) -> list[RecoveryPlan]:
+    """Plan for all jobs that runs refer to and that are not there."""
+    references, problems = place.references()
+    for problem in problems:
+        context.warn(f"{problem.path} {problem.why}")
+    known = set(planned)
+    jobs = [job for job in references if job not in known]
+    plans = place.plan_recovery(jobs, incomplete=incomplete)
+    return [plan for plan in plans if plan.status is not RecoveryStatus.THERE]
+
+
+def _print_plan(unknown: Iterable[str], plans: Sequence[RecoveryPlan]) -> None:
+    for text in unknown:
+        click.echo(f"{RecoveryStatus.NOT_FOUND.value}  {safe(text)}")
+    for line in (*plan_lines(plans), plan_total(plans)):
+        click.echo(line)
+
+
+def _print_documents(
+    unknown: Iterable[str], plans: Iterable[RecoveryPlan], *, is_plan: bool
+) -> None:
+    for text in unknown:
+        click.echo(encode(unknown_document(text, is_plan=is_plan)))
+    for plan in plans:
+        click.echo(encode(plan_document(plan)))
+
+
+def _recover(
+    place: JobsPlace, plans: Sequence[RecoveryPlan], *, incomplete: bool, is_json: bool
+) -> list[RecoveryOutcome]:
+    """Carry out a plan; give what came of each job."""
+    outcomes = [_settled(place, plan) for plan in plans if plan.status not in _TO_DO]
+    for outcome in outcomes if is_json else ():
+        click.echo(_json_line(outcome))
+    to_do = [plan for plan in plans if plan.status in _TO_DO]
+    size, files = sum(plan.size for plan in to_do), sum(plan.files for plan in to_do)
+    with copy_progress("recovering", size, files) as progress:
+        jobs = [plan.job for plan in to_do]
+        # Ended in the middle, it puts down what it copies.
+        with closing(place.recover(jobs, incomplete=incomplete, progress=progress)) as work:
+            for outcome in work:
+                outcomes.append(outcome)
+                click.echo(_json_line(outcome) if is_json else outcome_line(outcome))
+    return outcomes
+
+
+def _settled(place: JobsPlace, plan: RecoveryPlan) -> RecoveryOutcome:
+    """Give what came of a job about which there is nothing to do."""
+    return RecoveryOutcome(
+        plan.job,
+        plan.status,
+        place.layout.job(plan.job),
+        message=plan.reason,
+        unavailable=plan.unavailable,
+    )
+
+
+def _json_line(outcome: RecoveryOutcome) -> str:
+    return encode(outcome_document(outcome))
+
+
+def _judge(found: Sequence[tuple[RecoveryStatus, tuple[str, ...]]], unknown: Sequence[str]) -> None:
+    """Say by an error that not all jobs are there, or will be.
+
+    Raises:
+        FolderError: A folder failed, or could not be looked into where a missing job may be.
+        BusyError: Somebody else works on one.
+        SomeMissingError: Some are missing.
+        NoJobFoundError: All are missing.
+    """
+    there = (RecoveryStatus.THERE, RecoveryStatus.RECOVERED)
+    missing = [each for each in found if each[0] not in there]
+    count = len(missing) + len(unknown)
+    if not count:
+        return
+    what = f"{count_text(count, 'job')} of {len(found) + len(unknown)} cannot be recovered"
+    raise _error(missing, len(found) > len(missing))(what, "the lines above say why")
+
+
+def _error(
+    missing: Sequence[tuple[RecoveryStatus, tuple[str, ...]]], has_some: bool
+) -> type[JobsError]:
+    statuses = {status for status, _ in missing}
+    is_hidden = any(unavailable for _, unavailable in missing)
+    if RecoveryStatus.FAILED in statuses or is_hidden:
+        return FolderError
+    if RecoveryStatus.BUSY in statuses:
+        return BusyError
+    return SomeMissingError if has_some else NoJobFoundError

@@ -1,0 +1,151 @@
+"""``orphans``: jobs that no run refers to, and their removal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from typing import NamedTuple
+
+import click
+
+from xpm_remote.cli.asking import confirm, yes_option
+from xpm_remote.cli.context import Context
+from xpm_remote.cli.jobs_place import JobsPlace, Where, open_place, place_options
+from xpm_remote.cli.options import format_option
+from xpm_remote.errors import FolderError, UsageError, WorkspaceError
+from xpm_remote.ui.document import encode
+from xpm_remote.ui.orphan_report import (
+    clean_lines,
+    cleaned_document,
+    cleaned_line,
+    is_bad,
+    orphan_documents,
+    orphan_lines,
+    question,
+)
+from xpm_remote.ui.plain import Format
+from xpm_remote.ui.tables import count_text
+from xpm_remote.workspace.orphans.cleaning import CleanAction, CleanOutcome, CleanStep
+from xpm_remote.workspace.orphans.listing import OrphanReport
+
+
+@click.command(
+    name="orphans",
+    epilog="Examples: experimaestro orphans --workspace neuralir --size"
+    " · … orphans /data/experiments --no-folders · … orphans --clean",
+)
+@click.argument("path", required=False)
+@click.option(
+    "--include-folders/--no-folders",
+    "with_folders",
+    default=True,
+    help="Whether a job that a backup or move folder has is recoverable, and no orphan.",
+)
+@click.option("--size", "with_sizes", is_flag=True, help="Show what each takes on the disk.")
+@click.option("--clean", "is_cleaning", is_flag=True, help="Delete the orphans, after a question.")
+@yes_option
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Clean while an experiment runs, or what is a folder of another workspace."
+    " A job that runs is kept in any case.",
+)
+@format_option
+@place_options
+@click.pass_obj
+def orphans(
+    context: Context,
+    /,
+    *,
+    path: str | None,
+    with_folders: bool,
+    with_sizes: bool,
+    is_cleaning: bool,
+    is_sure: bool,
+    force: bool,
+    form: str,
+    where: Where,
+) -> None:
+    """List the jobs that no run of any experiment refers to.
+
+    PATH is the directory of the workspace; without it and --workspace, it is the first local one of the
+    settings. Nothing is changed without --clean. With --format json, an object a line.
+    """
+    if not is_cleaning and (is_sure or force):
+        raise UsageError("--yes and --force are about cleaning", "add --clean, or leave them out")
+    if path and where.workdir:
+        raise UsageError("PATH and --workdir say the same", "leave one out")
+    is_json = form == Format.JSON.value
+    with open_place(context, where._replace(workdir=path or where.workdir)) as place:
+        report = place.find_orphans(with_folders=with_folders, with_sizes=with_sizes)
+        _warn(context, report)
+        if not is_cleaning or not is_json:
+            _print_report(report, is_json=is_json)
+        if is_cleaning:
+            how = _How(with_folders=with_folders, is_sure=is_sure, is_forced=force, is_json=is_json)
+            _clean(place, report, how)
+
+
+class _How(NamedTuple):
+    """How to clean."""
+
+    with_folders: bool
+    is_sure: bool
+    is_forced: bool
+    is_json: bool
+
+
+def _warn(context: Context, report: OrphanReport) -> None:
+    for problem in (*report.unread, *report.unlisted):
+        context.warn(f"{problem.path} {problem.why}")
+    for folder in report.unavailable:
+        context.warn(folder)
+
+
+def _print_report(report: OrphanReport, *, is_json: bool) -> None:
+    lines = map(encode, orphan_documents(report)) if is_json else orphan_lines(report)
+    for line in lines:
+        click.echo(line)
+
+
+def _clean(place: JobsPlace, report: OrphanReport, how: _How) -> None:
+    """Delete the orphans.
+
+    Raises:
+        WorkspaceError: It is a folder of another workspace.
+        UsageError: Nobody said that it is to be done.
+        FolderError: Some could not be deleted, or not everything that must be known could be read.
+        BusyError: An experiment runs.
+    """
+    if place.keepers and not how.is_forced:
+        names = ", ".join(place.keepers)
+        raise WorkspaceError(
+            f"{place.layout.root} is a folder of the workspace {names}, whose runs may refer to any job in it",
+            "give --force if none does",
+        )
+    steps = place.plan_orphans(report, with_folders=how.with_folders, force=how.is_forced)
+    for line in () if how.is_json else clean_lines(_kept(steps)):
+        click.echo(line)
+    asked = question(steps)
+    if not asked:
+        return
+    confirm(asked, is_sure=how.is_sure)
+    write: Callable[[CleanOutcome], str] = _json_line if how.is_json else cleaned_line
+    failed = 0
+    work = place.clean_orphans(steps, with_folders=how.with_folders, force=how.is_forced)
+    with closing(work):
+        for outcome in work:
+            click.echo(write(outcome))
+            failed += is_bad(outcome)
+    if failed:
+        raise FolderError(
+            f"{count_text(failed, 'job')} could not be deleted", "see the lines above"
+        )
+
+
+def _kept(steps: Sequence[CleanStep]) -> list[CleanStep]:
+    return [step for step in steps if step.action is CleanAction.KEEP]
+
+
+def _json_line(outcome: CleanOutcome) -> str:
+    return encode(cleaned_document(outcome))

@@ -1,0 +1,338 @@
+"""OpenSSH's client keywords, and what becomes of each here. Pure.
+
+The keywords are those of ssh_config(5) of OpenSSH 9.2 to 10.5, with the names that it takes as aliases and
+those that distributions patch in. Whether asyncssh honours one was read in its connection code, not in its
+parser alone: it parses some (``CASignatureAlgorithms``, ``ForwardX11Trusted``) and does something else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+from enum import Enum
+from typing import NamedTuple
+
+from xpm_remote.link.options import values as v
+
+
+class Honoured(Enum):
+    """Who makes a keyword come true."""
+
+    BY_LIBRARY = "asyncssh, from its configuration"
+    BY_US = "our transport"
+    WHEN = "nobody: only values that ask for what we do anyway are taken"
+    NEVER = "nobody"
+
+
+class Reason(NamedTuple):
+    """Why something cannot be honoured, and what to do instead.
+
+    Attributes:
+        is_ours: Whether it is so whatever makes the connection; else the program ``ssh`` can do it.
+    """
+
+    why: str
+    advice: str
+    is_ours: bool = False
+
+
+_NO_REASON = Reason("", "")
+
+
+@dataclass(frozen=True)
+class Keyword:
+    """One of OpenSSH's keywords.
+
+    Attributes:
+        name: In the spelling of ssh_config(5).
+        accepted: The canonical values that are taken; None: any.
+        reason: What to say of the others.
+    """
+
+    name: str
+    honoured: Honoured
+    value: v.Value
+    accepted: frozenset[str] | None = None
+    reason: Reason = _NO_REASON
+
+    def accepts(self, value: str) -> bool:
+        """Tell whether a canonical value is honoured."""
+        return self.accepted is None or value.lower() in self.accepted
+
+
+_REMOVE = "remove it"
+NO_FORWARDING = Reason("xpm-remote runs one command and forwards nothing", "forward with plain ssh")
+NO_SHARING = Reason(
+    "xpm-remote opens a connection of its own and cannot share OpenSSH's",
+    "remove it; ControlMaster=no and ControlPath=none are taken",
+)
+NO_TTY = Reason(
+    "the remote command speaks a protocol that a terminal would spoil", _REMOVE, is_ours=True
+)
+OWN_COMMAND = Reason(
+    "xpm-remote chooses the remote command itself and talks to it",
+    "use --remote-shell-init or --remote-xpm to change the command",
+    is_ours=True,
+)
+NEEDS_STDIN = Reason("xpm-remote talks to the remote command on its stdin", _REMOVE, is_ours=True)
+NO_LOCAL_COMMAND = Reason("xpm-remote runs no local commands", "run it yourself before connecting")
+FINGERPRINTS = Reason("xpm-remote tells fingerprints by SHA256 only", _REMOVE, is_ours=True)
+NO_SUPPORT = Reason("the SSH library (asyncssh) has nothing like it", _REMOVE)
+HOST_KEYS = Reason(
+    "host keys are looked up in known_hosts files only",
+    "put the key into a file and name it with UserKnownHostsFile",
+)
+KNOWN_HOSTS_AS_THEY_ARE = Reason(
+    "xpm-remote adds no keys to known_hosts but that of a new host", "say UpdateHostKeys=no"
+)
+LOCALHOST = Reason(
+    "xpm-remote checks the keys of all hosts",
+    "use StrictHostKeyChecking=accept-new and HostKeyAlias",
+)
+OBSOLETE = Reason("OpenSSH itself no longer has it", _REMOVE, is_ours=True)
+FILE_ONLY = Reason(
+    "it belongs in a configuration file", "write the file and name it with -F", is_ours=True
+)
+OPTIONS_AS_TYPED = Reason(
+    "unknown keywords in files are passed over anyway, and on the command line they are mistakes",
+    _REMOVE,
+    is_ours=True,
+)
+LOGGING = Reason(
+    "xpm-remote writes its log to stderr", "use -v or LogLevel, and redirect stderr", is_ours=True
+)
+BIND = Reason("the SSH library binds to addresses only", "use -b ADDRESS (BindAddress)")
+AGENT_UNTOUCHED = Reason("xpm-remote adds no keys to the agent", "use ssh-add before connecting")
+CA_ALGORITHMS = Reason(
+    "the SSH library cannot restrict how certificates of hosts are signed",
+    "restrict HostKeyAlgorithms instead",
+)
+REFUSED_BY_OPTION = Reason("it asks not to connect", "remove it to connect", is_ours=True)
+
+_LIBRARY = {
+    "AddressFamily": v.choice("any", "inet", "inet6"),
+    "BindAddress": v.NAME,
+    "CanonicalDomains": v.WORDS,
+    "CanonicalizeFallbackLocal": v.FLAG,
+    "CanonicalizeHostname": v.choice("yes", "no", "always", true="yes", false="no"),
+    "CanonicalizeMaxDots": v.number(0),
+    "CanonicalizePermittedCNAMEs": v.CNAME_RULES,
+    "CertificateFile": v.KEY_FILE,
+    "Ciphers": v.NAMES,
+    "Compression": v.FLAG,
+    "ConnectTimeout": v.SECONDS,
+    "EnableSSHKeysign": v.FLAG,
+    "ForwardAgent": v.FORWARDED_AGENT,
+    "GSSAPIAuthentication": v.FLAG,
+    "GSSAPIDelegateCredentials": v.FLAG,
+    "GSSAPIKeyExchange": v.FLAG,
+    "HostKeyAlgorithms": v.NAMES,
+    "HostKeyAlias": v.NAME,
+    "HostbasedAuthentication": v.FLAG,
+    "Hostname": v.HOST,
+    "IdentitiesOnly": v.FLAG,
+    "IdentityAgent": v.AGENT,
+    "IdentityFile": v.KEY_FILE,
+    "KbdInteractiveAuthentication": v.FLAG,
+    "KexAlgorithms": v.NAMES,
+    "MACs": v.NAMES,
+    "PKCS11Provider": v.TEXT,
+    "PasswordAuthentication": v.FLAG,
+    "Port": v.PORT,
+    "PreferredAuthentications": v.NAMES,
+    "ProxyJump": v.JUMP,
+    # asyncssh knows no host-bound extension, so 'unbound' is what 'yes' means to it.
+    "PubkeyAuthentication": v.choice("yes", "no", true="yes", false="no", unbound="yes"),
+    "RekeyLimit": v.REKEY,
+    "SendEnv": v.ENVIRONMENT_NAMES,
+    # asyncssh refuses to count to zero; ServerAliveInterval=0 is how to have no such messages.
+    "ServerAliveCountMax": v.number(1),
+    "ServerAliveInterval": v.SECONDS,
+    "SetEnv": v.ENVIRONMENT,
+    "TCPKeepAlive": v.FLAG,
+    "Tag": v.NAME,
+    "User": v.USER,
+}
+_OURS = {
+    "BatchMode": v.FLAG,
+    "ConnectionAttempts": v.number(1),
+    # asyncssh reads these two, but not the defaults beside them, and fails when a file is missing.
+    "GlobalKnownHostsFile": v.FILES,
+    "HashKnownHosts": v.FLAG,
+    "LogLevel": v.LOG_LEVEL,
+    "NumberOfPasswordPrompts": v.number(0),
+    # asyncssh runs it without a shell, and fills in its tokens before it has read the files.
+    "ProxyCommand": v.COMMAND,
+    "StrictHostKeyChecking": v.choice(
+        "yes", "no", "accept-new", "ask", true="yes", false="no", off="no"
+    ),
+    "UserKnownHostsFile": v.FILES,
+}
+_NO = {"no"}
+_NONE = {"none"}
+_WHEN: dict[str, tuple[v.Value, set[str], Reason]] = {
+    "AddKeysToAgent": (v.STATE, _NO, AGENT_UNTOUCHED),
+    "ChannelTimeout": (v.WORDS, _NONE, NO_SUPPORT),
+    "CheckHostIP": (v.STATE, _NO, NO_SUPPORT),
+    "ControlMaster": (v.STATE, _NO, NO_SHARING),
+    "ControlPath": (v.TEXT, _NONE, NO_SHARING),
+    "ControlPersist": (v.STATE, _NO, NO_SHARING),
+    "FingerprintHash": (v.TEXT, {"sha256"}, FINGERPRINTS),
+    "ForkAfterAuthentication": (v.STATE, _NO, NEEDS_STDIN),
+    "ForwardX11": (v.STATE, _NO, NO_FORWARDING),
+    "GSSAPIRenewalForcesRekey": (v.STATE, _NO, NO_SUPPORT),
+    "GSSAPITrustDns": (v.STATE, _NO, NO_SUPPORT),
+    "GatewayPorts": (v.STATE, _NO, NO_FORWARDING),
+    "IPQoS": (v.QUALITY_OF_SERVICE, _NONE, NO_SUPPORT),
+    "KnownHostsCommand": (v.LINE, _NONE, HOST_KEYS),
+    "LocalCommand": (v.LINE, _NONE, NO_LOCAL_COMMAND),
+    "LogVerbose": (v.WORDS, _NONE, LOGGING),
+    "NoHostAuthenticationForLocalhost": (v.STATE, _NO, LOCALHOST),
+    "PermitLocalCommand": (v.STATE, _NO, NO_LOCAL_COMMAND),
+    "Protocol": (v.TEXT, {"2"}, OBSOLETE),
+    "ProxyUseFdpass": (v.STATE, _NO, NO_SUPPORT),
+    "PubkeyAcceptedAlgorithms": (v.PUBLIC_KEY_ALGORITHMS, {"+ssh-rsa"}, NO_SUPPORT),
+    "RemoteCommand": (v.LINE, _NONE, OWN_COMMAND),
+    "RequestTTY": (v.STATE, {"no", "auto"}, NO_TTY),
+    "RevokedHostKeys": (v.TEXT, _NONE, HOST_KEYS),
+    "SecurityKeyProvider": (v.TEXT, {"internal"}, NO_SUPPORT),
+    "SessionType": (v.STATE, {"default"}, OWN_COMMAND),
+    "StdinNull": (v.STATE, _NO, NEEDS_STDIN),
+    "Tunnel": (v.STATE, _NO, NO_FORWARDING),
+    "UpdateHostKeys": (v.STATE, _NO, KNOWN_HOSTS_AS_THEY_ARE),
+    "UseRoaming": (v.STATE, _NO, OBSOLETE),
+    "VerifyHostKeyDNS": (v.STATE, _NO, HOST_KEYS),
+    "VersionAddendum": (v.WORDS, _NONE, NO_SUPPORT),
+    "VisualHostKey": (v.STATE, _NO, NO_SUPPORT),
+    "WarnWeakCrypto": (v.WORDS, {"no", "false", "no-pq-kex"}, NO_SUPPORT),
+}
+# They shape what we never do (forwardings, terminals, syslog), so every value comes true.
+_IDLE = (
+    "ClearAllForwardings",
+    "EnableEscapeCommandline",
+    "EscapeChar",
+    "ExitOnForwardFailure",
+    "ForwardX11Timeout",
+    "ForwardX11Trusted",
+    "ObscureKeystrokeTiming",
+    "PermitRemoteOpen",
+    "StreamLocalBindMask",
+    "StreamLocalBindUnlink",
+    "SyslogFacility",
+    "TunnelDevice",
+    "XAuthLocation",
+)
+_NEVER = {
+    "AFSTokenPassing": OBSOLETE,
+    "BindInterface": BIND,
+    "CASignatureAlgorithms": CA_ALGORITHMS,
+    "Cipher": OBSOLETE,
+    "CompressionLevel": OBSOLETE,
+    "DynamicForward": NO_FORWARDING,
+    "FallBackToRsh": OBSOLETE,
+    "GSSAPIClientIdentity": NO_SUPPORT,
+    "GSSAPIKexAlgorithms": NO_SUPPORT,
+    "GSSAPIServerIdentity": NO_SUPPORT,
+    "GlobalKnownHostsFile2": OBSOLETE,
+    "Host": FILE_ONLY,
+    "HostbasedAcceptedAlgorithms": NO_SUPPORT,
+    "IgnoreUnknown": OPTIONS_AS_TYPED,
+    "Include": FILE_ONLY,
+    "KbdInteractiveDevices": NO_SUPPORT,
+    "KerberosAuthentication": OBSOLETE,
+    "KerberosTGTPassing": OBSOLETE,
+    "LocalForward": NO_FORWARDING,
+    "Match": FILE_ONLY,
+    "RSAAuthentication": OBSOLETE,
+    "RefuseConnection": REFUSED_BY_OPTION,
+    "RemoteForward": NO_FORWARDING,
+    "RequiredRSASize": NO_SUPPORT,
+    "RhostsAuthentication": OBSOLETE,
+    "RhostsRSAAuthentication": OBSOLETE,
+    "UsePrivilegedPort": OBSOLETE,
+    "UseRsh": OBSOLETE,
+    "UserKnownHostsFile2": OBSOLETE,
+}
+ALIASES = {
+    "challengeresponseauthentication": "KbdInteractiveAuthentication",
+    "dsaauthentication": "PubkeyAuthentication",
+    "hostbasedkeytypes": "HostbasedAcceptedAlgorithms",
+    "identityfile2": "IdentityFile",
+    "keepalive": "TCPKeepAlive",
+    "protocolkeepalives": "ServerAliveInterval",
+    "pubkeyacceptedkeytypes": "PubkeyAcceptedAlgorithms",
+    "setuptimeout": "ServerAliveInterval",
+    "skeyauthentication": "KbdInteractiveAuthentication",
+    "smartcarddevice": "PKCS11Provider",
+    "tisauthentication": "KbdInteractiveAuthentication",
+}
+"""Other names that OpenSSH (the 2 of Debian included) takes for a keyword, in lower case."""
+
+KEYWORDS: tuple[Keyword, ...] = (
+    *(Keyword(name, Honoured.BY_LIBRARY, value) for name, value in _LIBRARY.items()),
+    *(Keyword(name, Honoured.BY_US, value) for name, value in _OURS.items()),
+    *(
+        Keyword(name, Honoured.WHEN, value, frozenset(accepted), reason)
+        for name, (value, accepted, reason) in _WHEN.items()
+    ),
+    *(Keyword(name, Honoured.WHEN, v.WORDS) for name in _IDLE),
+    *(
+        Keyword(name, Honoured.NEVER, v.LINE, frozenset(), reason)
+        for name, reason in _NEVER.items()
+    ),
+)
+OURS = frozenset(_OURS)
+"""What the transport must honour itself; asyncssh does not, or not as OpenSSH does."""
+
+READ_BY_LIBRARY = frozenset(_LIBRARY) - {"Port", "User"} | {
+    "GlobalKnownHostsFile",
+    "ProxyCommand",
+    "UserKnownHostsFile",
+}
+"""What asyncssh is to read from a configuration file; the last three win over files there, and are ``OURS``."""
+
+NEEDS_GSSAPI = frozenset(name for name in _LIBRARY if name.startswith("GSSAPI"))
+"""With ``yes``, honoured only where asyncssh found the package gssapi; else asyncssh passes over them."""
+
+FORWARDS = frozenset({"DynamicForward", "LocalForward", "RemoteForward"})
+
+ACCUMULATING = frozenset({"CertificateFile", "IdentityFile", "SendEnv"}) | FORWARDS
+"""Every occurrence counts; of the others the first wins."""
+
+NEEDS_OPENSSH = (
+    "BindInterface",
+    "CASignatureAlgorithms",
+    "GSSAPIClientIdentity",
+    "GSSAPIServerIdentity",
+    "GSSAPITrustDns",
+    "HostbasedAcceptedAlgorithms",
+    "KnownHostsCommand",
+    "NoHostAuthenticationForLocalhost",
+    "ProxyUseFdpass",
+    "PubkeyAcceptedAlgorithms",
+    "RequiredRSASize",
+    "RevokedHostKeys",
+    "SecurityKeyProvider",
+    "VerifyHostKeyDNS",
+)
+"""What asyncssh lacks and a config file may need to reach a host, or to trust it. The other keywords that it lacks
+change nothing about that: they share connections, forward, run local commands, or tell more."""
+
+BY_NAME = {keyword.name.lower(): keyword for keyword in KEYWORDS}
+"""All keywords by their names and aliases in lower case."""
+
+BY_NAME |= {alias: BY_NAME[name.lower()] for alias, name in ALIASES.items()}
+
+
+_NEAR = 0.75  # of the letters in common: a slip of the fingers, not another word
+
+
+def find_keyword(name: str) -> Keyword | None:
+    """Return the keyword of that name or alias, in any case."""
+    return BY_NAME.get(name.lower())
+
+
+def nearest_keyword(name: str) -> str | None:
+    """Return the keyword that was perhaps meant."""
+    near = get_close_matches(name.lower(), BY_NAME, n=1, cutoff=_NEAR)
+    return BY_NAME[near[0]].name if near else None

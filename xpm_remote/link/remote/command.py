@@ -1,0 +1,181 @@
+"""The one remote command line: prepare the shell, check the workspace, start the server. Pure.
+
+It is run by the person's own login shell there, whatever that is, so it keeps to what sh, bash, zsh,
+ksh, fish and csh read alike. Between its steps it prints marks (see ``startup``), each on a line of
+its own even after text without a newline: so we know how far it came, and where noise ends.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass
+
+from xpm_remote.errors import OptionError
+from xpm_remote.link.remote.startup import MARK
+
+SUPPORTED_EXPERIMAESTRO = "experimaestro>=2.7,<3"
+"""What we are tested with. Older servers may mark other hosts' jobs as failed when they start."""
+
+TESTED_VERSION = "2.7.0"
+"""The release against which every change of ours is tested."""
+
+WORKSPACE_MARKER = ".__experimaestro__"
+
+# Started in a sub-folder of a workspace, the server asks questions on its stdin and takes our requests
+# for the answers: so the directory is looked at before. POSIX sh; no exclamation mark and no newline,
+# which csh would not leave alone. A relative directory gets a "./", so that `cd` does not go by CDPATH
+# or take "-" for the one before.
+_CHECK = (
+    f"kill -URG 0; say() {{ printf '\\n{MARK} %s\\n' \"$*\"; }}; "
+    'd=$1; m=$2; case $d in /*|"") ;; *) d=./$d;; esac; '
+    "z=${TZ:-$(cat /etc/timezone 2>/dev/null || readlink /etc/localtime)}; "
+    '[ -e "$d" ] || { say path missing; exit 66; }; '
+    '[ -d "$d" ] || { say path file; exit 66; }; '
+    'p=$(cd -- "$d" 2>/dev/null && pwd -P) || { say path forbidden; exit 66; }; '
+    'if [ -f "$d/$m" ]; then say ready "$(date \'+%s %z\')" "$z"; exit 0; fi; '
+    'until [ "$p" = / ]; do p=$(dirname -- "$p"); '
+    'if [ -f "$p/$m" ]; then say path inside "$p"; exit 66; fi; done; '
+    "say path unmarked; exit 66"
+)
+
+_LOOKS = 50
+"""Looks of the watch, each a fifth of a second, between two of its words."""
+
+# When we are killed, or the link is, while shell_init runs, nobody there hears of it: it has no stdin of ours, and sshd
+# ends nothing. So somebody speaks now and then, and when nobody listens ends the shell's process group, which sshd
+# has made for it. It goes when the shell goes, or at SIGURG, which nobody else heeds: that is before the server's
+# first word. Only when it is set up for that does its parent go on.
+_WATCH = (
+    "s=$PPID; exec 3>&1; "
+    'w=$({ trap "exit 0" URG; trap "" PIPE TERM; exec >&3 3>&- 2>/dev/null; n=0; '
+    "while kill -0 $s; do n=$((n+1)); "
+    f'if [ $n -ge {_LOOKS} ]; then n=0; printf "\\n{MARK} wait\\n" || '
+    "{ kill -TERM -$s || kill -TERM $s; sleep 2; kill -KILL -$s || kill -KILL $s; exit; }; fi; "
+    "sleep 0.2 || sleep 1; done; } & )"
+)
+_TILDE = re.compile(r"~[A-Za-z0-9_.-]*(?:/|\Z)")
+_ERREXIT = re.compile(r"\bset\s[^\n;&|#]*(?:-[A-Za-z]*e|\berrexit)")
+_UNLIKE = re.compile(r"[\\!]")
+_HALF = re.compile(r"[\ud800-\udfff]")
+
+
+@dataclass(frozen=True)
+class RemoteExperimaestro:
+    """How the remote experimaestro is found.
+
+    Attributes:
+        xpm_path: The executable, perhaps with arguments in front of ours; None: by ``uv tool run``.
+        uv_offline: Let uv use what it has cached, without asking the package index.
+        python: The interpreter that uv is to use.
+        version: The exact version that uv is to run; None: any that we support.
+    """
+
+    xpm_path: str | None = None
+    uv_offline: bool = False
+    python: str | None = None
+    version: str | None = None
+
+
+def quote_path(path: str) -> str:
+    """Quote a word for the remote shell so that it arrives as it is, but for a leading ``~`` or ``~user``.
+
+    Raises:
+        OptionError: It holds a character that cannot be in an argument, or cannot be sent.
+    """
+    tilde = _TILDE.match(path)
+    if tilde is None:
+        return quote_word(path)
+    rest = path[tilde.end() :]
+    return tilde.group() + (quote_word(rest) if rest else "")
+
+
+def experimaestro_words(remote: RemoteExperimaestro) -> list[str]:
+    """Give the words that start the remote experimaestro, each quoted for a shell.
+
+    Raises:
+        OptionError: ``xpm_path`` cannot be split into words, or one of them cannot be sent.
+    """
+    if remote.xpm_path is not None:
+        return [quote_path(word) for word in _split(remote.xpm_path)]
+    words = ["uv", "tool", "run"]
+    if remote.uv_offline:
+        words.append("--offline")
+    if remote.python is not None:
+        words += ["--python", quote_path(remote.python)]
+    pinned = f"experimaestro=={remote.version}" if remote.version else SUPPORTED_EXPERIMAESTRO
+    return [*words, quote_word(pinned)]
+
+
+def monitor_command(remote: RemoteExperimaestro, workspace: str) -> str:
+    """Give the command that serves a workspace on its stdin and stdout, without any preparation.
+
+    Args:
+        remote: How experimaestro is found there.
+        workspace: The directory of the workspace there; ``~`` is the remote home.
+    """
+    words = [*experimaestro_words(remote), "--quiet", "experiments"]
+    return " ".join([*words, "--workdir", quote_path(workspace), "monitor-server"])
+
+
+def remote_command(command: str, *, workspace: str, shell_init: str | None = None) -> str:
+    """Give the whole command line for the remote shell.
+
+    Args:
+        command: What is to run in the end, as ``monitor_command`` gives it.
+        workspace: The directory that must be a workspace.
+        shell_init: Shell commands to run before, in the same shell; they do not see our stdin, and
+            nothing else is started when the last of them fails.
+    """
+    checked = workspace_check(workspace)
+    prepare = init_command(shell_init)
+    if not prepare:
+        return f"{checked} && {command}"
+    return (
+        f"printf '\\n{MARK} shell\\n'; {_watch()}; {prepare} printf '\\n{MARK} init\\n' && {checked}"
+        # Read only now, so that it may be an alias that was defined just before.
+        f" && eval {quote_word(command)}"
+    )
+
+
+def _watch() -> str:
+    """Give the command that starts the watch over ``shell_init``."""
+    return f"/bin/sh -c {shlex.quote(_WATCH)} </dev/null"
+
+
+def init_command(shell_init: str | None) -> str:
+    """Give the command that runs a person's ``shell_init``, with what joins ours to it; empty where there is none."""
+    if shell_init is None or not shell_init.strip():
+        return ""
+    # `&&` would disarm a `set -e` among the commands; with that, the shell ends by itself.
+    then = ";" if _ERREXIT.search(shell_init) else " &&"
+    return f"eval {quote_word(shell_init)} </dev/null{then}"
+
+
+def workspace_check(workspace: str) -> str:
+    """Give the command that tells by a mark whether a directory is a workspace, and fails where it is not."""
+    check = ["/bin/sh", "-c", shlex.quote(_CHECK), "sh", quote_path(workspace), WORKSPACE_MARKER]
+    return " ".join([*check, "</dev/null"])
+
+
+def quote_word(word: str) -> str:
+    """Quote a word for any shell: within quotes, fish reads a backslash and csh an exclamation mark.
+
+    Raises:
+        OptionError: It holds a character that cannot be in an argument, or cannot be sent.
+    """
+    if "\0" in word or _HALF.search(word):
+        raise OptionError(
+            f"{word!r} holds a NUL or is not UTF-8", "it cannot be a part of a command"
+        )
+    return _UNLIKE.sub(r"'\\\g<0>'", shlex.quote(word))
+
+
+def _split(xpm_path: str) -> list[str]:
+    try:
+        words = shlex.split(xpm_path)
+    except ValueError as error:
+        raise OptionError(f"xpm_path {xpm_path!r}: {error}", "check its quotes") from error
+    if not words:
+        raise OptionError("xpm_path is empty", "give the path of experimaestro, or leave it out")
+    return words

@@ -1,0 +1,224 @@
+"""What the agent tells in pages, decoded: rows in which a job has a number (docs/agent.md). Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from xpm_remote.model.records import ExperimentRecord, JobInfoRecord, JobRecord, ProgressRecord
+from xpm_remote.model.states import State, parse_state
+
+
+class _Others(msgspec.Struct):
+    """What few jobs have."""
+
+    scheduler_state: str | None = None
+    scheduler_failure_reason: str | None = None
+    message: str | None = None
+    has_directory: bool = True
+
+
+_NO_OTHERS = _Others()
+
+
+class _ListedRow(msgspec.Struct, array_like=True):
+    number: int
+    task: int
+    job_id: str
+    submitted: float | None = None
+    tags: dict[str, Any] | None = None
+    word: str | None = None
+
+
+class _JobRow(msgspec.Struct, array_like=True):
+    number: int
+    state: str
+    reason: str | None = None
+    started: float | None = None
+    ended: float | None = None
+    retry_count: int | None = None
+    exit_code: int | None = None
+    progress: list[tuple[int, float | None, str | None]] | None = None
+    others: _Others | None = None
+
+
+class Position(msgspec.Struct):
+    """Where a notification stands: counted, and the time up to which all has been told."""
+
+    sequence: int = 0
+    mark: float = 0.0
+
+
+class RunsPage(Position):
+    """``notification.runs``: heads of experiments, without jobs."""
+
+    experiments: list[ExperimentRecord] = []
+    removed: list[str] = []
+    names: list[str] | None = None
+
+
+class ListedPage(Position, kw_only=True):
+    """``notification.listed``: jobs of a run, and what its scheduler says of them."""
+
+    experiment_id: str
+    run_id: str = ""
+    tasks: list[str] = []
+    rows: list[_ListedRow] = []
+
+
+class JobsPage(Position):
+    """``notification.jobs``: what jobs are like."""
+
+    rows: list[_JobRow] = []
+
+
+class GonePage(Position):
+    """``notification.gone``: jobs that no run lists any more."""
+
+    numbers: list[int] = []
+
+
+Page = RunsPage | ListedPage | JobsPage | GonePage | Position
+
+_KINDS: dict[str, type[Page]] = {
+    "notification.runs": RunsPage,
+    "notification.listed": ListedPage,
+    "notification.jobs": JobsPage,
+    "notification.gone": GonePage,
+    "notification.loaded": Position,
+}
+
+
+def decode_page(method: str, params: bytes | msgspec.Raw) -> Page | None:
+    """Decode a notification of the agent; None for one of another kind.
+
+    Raises:
+        msgspec.DecodeError: It is not of the shape of its kind.
+    """
+    kind = _KINDS.get(method)
+    return None if kind is None else msgspec.json.decode(params, type=kind)
+
+
+class AgentRows:
+    """Rows of pages made into the records of the protocol; knows which job has which number.
+
+    It outlives the agent: a new one is told of by ``begin``, and tells only what changed.
+
+    Attributes:
+        mark: Up to when everything has been told; None before anything was.
+    """
+
+    def __init__(self) -> None:
+        self.mark: float | None = None
+        self._heads: dict[str, ExperimentRecord] = {}
+        self._names: list[str] = []
+        self._infos: dict[str, dict[str, JobInfoRecord]] = {}
+        self._words: dict[str, dict[str, str]] = {}
+        self._jobs: dict[int, tuple[str, str]] = {}
+        self._judged: dict[str, str] = {}
+        self._listing: dict[str, tuple[str, ...]] = {}
+
+    def begin(self) -> None:
+        """Take note that another agent speaks from now on: it counts jobs anew."""
+        self._jobs.clear()
+
+    def take_runs(self, page: RunsPage) -> None:
+        """Take heads of experiments. Of another run than before, the jobs are still to come."""
+        for head in page.experiments:
+            name = head.experiment_id
+            before = self._heads.get(name)
+            if before is None or before.run_id != head.run_id:
+                self._infos[name], self._words[name] = {}, {}
+            self._heads[name] = head
+            if name not in self._names:
+                self._names.append(name)
+        if page.names is not None:
+            self._names = [name for name in page.names if name in self._heads]
+        for name in [
+            name for name in self._heads if name not in set(self._names) - set(page.removed)
+        ]:
+            for known in (self._heads, self._infos, self._words):
+                known.pop(name, None)
+
+    def take_gone(self, page: GonePage) -> None:
+        """Take that jobs are in no run any more."""
+        for number in page.numbers:
+            _, job_id = self._jobs.pop(number, ("", ""))
+            self._judged.pop(job_id, None)
+            for name in self._listing.pop(job_id, ()):
+                for known in (self._infos, self._words):
+                    known.get(name, {}).pop(job_id, None)
+
+    def take_listed(self, page: ListedPage) -> list[JobInfoRecord]:
+        """Take jobs of a run; give them."""
+        infos = self._infos.setdefault(page.experiment_id, {})
+        words = self._words.setdefault(page.experiment_id, {})
+        found = []
+        alone = (page.experiment_id,)
+        for row in page.rows:
+            task = page.tasks[row.task]
+            self._jobs[row.number] = (task, row.job_id)
+            info = infos[row.job_id] = JobInfoRecord(row.job_id, task, row.tags, row.submitted)
+            # The scheduler's own word counts until the job is judged by all of its files.
+            word = self._judged.get(row.job_id, row.word)
+            if word is not None:
+                words[row.job_id] = word
+            found.append(info)
+            names = self._listing.setdefault(row.job_id, alone)
+            if page.experiment_id not in names:
+                self._listing[row.job_id] = (*names, page.experiment_id)
+        return found
+
+    def experiments(self) -> list[ExperimentRecord]:
+        """Give all experiments with their jobs, as the protocol's server does."""
+        return [
+            msgspec.structs.replace(
+                self._heads[name], job_infos=self._infos[name], job_states=self._words[name]
+            )
+            for name in self._names
+            if name in self._heads
+        ]
+
+    def jobs(self, page: JobsPage) -> list[JobRecord]:
+        """Give the jobs of a page, as the protocol's server does; those never listed are left out.
+
+        Their scheduler's state is never further than their own, which is what all files together say.
+        """
+        records = []
+        for row in page.rows:
+            if row.number in self._jobs:
+                record = _record(self._jobs[row.number], row)
+                records.append(record)
+                self._judge(record)
+        return records
+
+    def _judge(self, record: JobRecord) -> None:
+        word = self._judged[record.job_id] = record.scheduler_state or State.UNSCHEDULED.value
+        for name in self._listing.get(record.job_id, ()):
+            if record.job_id in self._infos.get(name, ()):
+                self._words[name][record.job_id] = word
+
+
+def _record(job: tuple[str, str], row: _JobRow) -> JobRecord:
+    others = row.others or _NO_OTHERS
+    return JobRecord(
+        job_id=job[1],
+        task_id=job[0],
+        state=row.state,
+        failure_reason=row.reason,
+        scheduler_state=_lesser(others.scheduler_state, row.state),
+        scheduler_failure_reason=others.scheduler_failure_reason,
+        started_time=row.started,
+        ended_time=row.ended,
+        exit_code=row.exit_code,
+        retry_count=row.retry_count or 0,
+        progress=[ProgressRecord(*each) for each in row.progress or ()],
+    )
+
+
+def _lesser(scheduler: str | None, state: str) -> str:
+    """Give the scheduler's state, or the job's where that is less far: its scheduler may be dead."""
+    if scheduler is None:
+        return state
+    return scheduler if parse_state(scheduler)[0].rank <= parse_state(state)[0].rank else state

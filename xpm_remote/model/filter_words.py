@@ -1,0 +1,123 @@
+"""The words of a job filter: text in, tokens out, or an error that points at the place. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from enum import Enum
+from typing import NamedTuple
+
+from xpm_remote.errors import UsageError
+
+MAX_LENGTH = 4096
+"""Characters of a filter: more than anybody types, and a bound for what a regular expression may hold."""
+
+MAX_DEPTH = 100
+"""Parentheses within each other: far below what the interpreter's stack takes."""
+
+NUMBER = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?", re.ASCII)
+"""How a number is written, in a filter and in a tag that holds text."""
+
+_TOKEN = re.compile(
+    rf"""\s*(?:
+        (?P<string>"[^"]*"|'[^']*')
+      | (?P<number>{NUMBER.pattern})(?![\w.])
+      | (?P<variable>@[A-Za-z]*)
+      | (?P<word>[A-Za-z][A-Za-z0-9_-]*)
+      | (?P<symbol>!=|[=~()\[\],])
+    )""",
+    re.VERBOSE | re.ASCII,
+)
+_SPACE = re.compile(r"\s*")
+_MISTAKES = (
+    (re.compile(r"[\"']"), "the quote that ends the text"),
+    (re.compile(r"[-+.]?\d"), "a number; a text stands in quotes"),
+    (re.compile(r"!"), "!=, or the word not"),
+    (re.compile(r"&"), "the word and"),
+    (re.compile(r"\|"), "the word or"),
+)
+_ESCAPES = {r"\n": "\n", r"\t": "\t", r"\r": "\r", r"\f": "\f"}
+_ESCAPE = re.compile(r"\\[ntrf]")
+
+
+class FilterError(UsageError):
+    """A filter that cannot be understood.
+
+    Args:
+        text: The filter.
+        column: Where the mistake is, from 0; the length of the text for its end.
+        expected: What may stand there instead.
+    """
+
+    def __init__(self, text: str, column: int, expected: str) -> None:
+        super().__init__(f"the filter cannot be understood at column {column + 1}", expected)
+        self.text = text
+        self.column = column
+        self.expected = expected
+
+
+class Kind(Enum):
+    """What a token is."""
+
+    STRING = "string"
+    NUMBER = "number"
+    VARIABLE = "variable"  # @state, @name
+    WORD = "word"  # a tag, or one of: and, or, not, in
+    SYMBOL = "symbol"
+    END = "end"
+
+
+class Token(NamedTuple):
+    """A word of a filter: what it is, as it stands there, and at which column from 0."""
+
+    kind: Kind
+    text: str
+    column: int
+
+    @property
+    def raw(self) -> str:
+        """What stands between the quotes of a string."""
+        return self.text[1:-1]
+
+    @property
+    def value(self) -> str | int | float:
+        """What a string or a number stands for."""
+        if self.kind is Kind.NUMBER:
+            return as_number(self.text)
+        return _ESCAPE.sub(lambda found: _ESCAPES[found[0]], self.raw)
+
+
+def as_number(text: str) -> int | float:
+    """Read what ``NUMBER`` matches: a whole number exactly, unless it is beyond what anybody counts."""
+    digits = text.lstrip("+-")
+    if digits.isdigit() and len(digits) <= MAX_LENGTH:
+        return int(text)
+    return float(text)
+
+
+def tokenize(text: str) -> Iterator[Token]:
+    """Give the tokens of a filter; the last one is its end.
+
+    Raises:
+        FilterError: There is a character that begins no token, or the filter is too long.
+    """
+    if len(text) > MAX_LENGTH:
+        raise FilterError(text, MAX_LENGTH, f"at most {MAX_LENGTH} characters")
+    position, end = 0, len(text.rstrip())
+    while position < end:
+        found = _TOKEN.match(text, position)
+        if found is None:
+            raise _mistake(text, position)
+        kind = Kind(found.lastgroup)
+        yield Token(kind, found[kind.value], found.start(kind.value))
+        position = found.end()
+    yield Token(Kind.END, "", end)
+
+
+def _mistake(text: str, position: int) -> FilterError:
+    space = _SPACE.match(text, position)
+    column = space.end() if space else position
+    for start, expected in _MISTAKES:
+        if start.match(text, column):
+            return FilterError(text, column, f"expected {expected}")
+    return FilterError(text, column, "expected a tag, @state, @name, a text in quotes, or a number")

@@ -1,0 +1,231 @@
+"""The job filter language: ``model = "bm25" and lr in [0.1, 0.01] and not @state = "error"``. Pure.
+
+The language is described in docs/filters.md. What experimaestro's own filters can say, they say here too; but ``and``
+binds more strongly than ``or``.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from xpm_remote.model.filter_values import are_equal, as_text
+from xpm_remote.model.filter_words import MAX_DEPTH, FilterError, Kind, Token, tokenize
+from xpm_remote.model.states import State
+
+
+class Filterable(Protocol):
+    """What a filter looks at in a job."""
+
+    @property
+    def state(self) -> str:
+        """The state to show: a word such as ``running``."""
+
+    @property
+    def task_id(self) -> str:
+        """The task."""
+
+    @property
+    def tags(self) -> Mapping[str, Any]:
+        """The tags, whose values are those of JSON."""
+
+
+Filter = Callable[[Filterable], bool]
+"""Tells whether a job is meant."""
+_Operand = Callable[[Filterable], object]
+
+_STATES = {state.value for state in State} | {"submitted"}
+# As lists of jobs print them.
+_ALIASES = {"fail": "error", "failed": "error", "unsched": "unscheduled", "submitted": "waiting"}
+_COMPARISONS = "=, !=, ~, in or not in"
+_OPERAND = "a tag, @state or @name"
+
+
+def parse_filter(text: str) -> Filter:
+    """Read a filter.
+
+    Raises:
+        FilterError: It cannot be understood; says where, and what may stand there.
+    """
+    return _Parser(text).parse()
+
+
+class _Parser:
+    """One reading of a filter, by recursive descent: ``or``, then ``and``, then ``not``, then conditions."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._tokens = list(tokenize(text))
+        self._index = 0
+        self._depth = 0
+
+    def parse(self) -> Filter:
+        """Read all of it."""
+        found = self._any()
+        self._check(self._here.kind is Kind.END, "and, or, or the end")
+        return found
+
+    @property
+    def _here(self) -> Token:
+        return self._tokens[self._index]
+
+    def _is(self, *texts: str) -> bool:
+        """Whether these words and symbols come next."""
+        kinds = (Kind.WORD, Kind.SYMBOL)
+        coming = self._tokens[self._index : self._index + len(texts)]
+        return [each.text for each in coming if each.kind in kinds] == list(texts)
+
+    def _take(self, *texts: str) -> bool:
+        """Go on behind these words and symbols, if they come next."""
+        is_next = self._is(*texts)
+        self._index += len(texts) * is_next
+        return is_next
+
+    def _next(self) -> Token:
+        token = self._here
+        self._index += 1
+        return token
+
+    def _check(self, is_right: bool, expected: str, at: Token | None = None) -> None:
+        if not is_right:
+            raise FilterError(self._text, (at or self._here).column, f"expected {expected}")
+
+    def _any(self) -> Filter:
+        parts = [self._all()]
+        while self._take("or"):
+            parts.append(self._all())
+        return parts[0] if len(parts) == 1 else lambda job: any(part(job) for part in parts)
+
+    def _all(self) -> Filter:
+        parts = [self._negated()]
+        while self._take("and"):
+            parts.append(self._negated())
+        return parts[0] if len(parts) == 1 else lambda job: all(part(job) for part in parts)
+
+    def _negated(self) -> Filter:
+        is_negated = False
+        while self._is("not") and not self._is_tag():
+            self._next()
+            is_negated = not is_negated
+        inner = self._group() if self._is("(") else self._condition()
+        return _negation(inner) if is_negated else inner
+
+    def _is_tag(self) -> bool:
+        """Whether a ``not`` is the name of a tag: what compares follows it."""
+        follows = self._tokens[self._index + 1]
+        if follows.kind is Kind.SYMBOL:
+            return follows.text in ("=", "!=", "~")
+        return self._is("not", "in", "[")
+
+    def _group(self) -> Filter:
+        start = self._next()
+        self._depth += 1
+        self._check(self._depth <= MAX_DEPTH, f"at most {MAX_DEPTH} parentheses", start)
+        inner = self._any()
+        self._check(self._take(")"), "and, or, or )")
+        self._depth -= 1
+        return inner
+
+    def _condition(self) -> Filter:
+        subject = self._here
+        left = self._variable(_OPERAND)
+        if self._take("~"):
+            return self._search(left, subject)
+        if self._take("not", "in"):
+            return _negation(self._membership(left, subject))
+        if self._take("in"):
+            return self._membership(left, subject)
+        is_negated = self._is("!=")
+        self._check(is_negated or self._is("="), _COMPARISONS)
+        self._next()
+        found = self._equality(left, subject)
+        return _negation(found) if is_negated else found
+
+    def _variable(self, expected: str) -> _Operand:
+        token = self._here
+        self._check(token.kind in (Kind.WORD, Kind.VARIABLE), expected)
+        self._next()
+        if token.kind is Kind.WORD:
+            return lambda job: job.tags.get(token.text)
+        self._check(token.text in _VARIABLES, _OPERAND, token)
+        return _VARIABLES[token.text]
+
+    def _equality(self, left: _Operand, subject: Token) -> Filter:
+        other = self._here
+        self._check(not self._is("="), "one = only")
+        if other.kind in (Kind.STRING, Kind.NUMBER):
+            value = self._value(subject)
+            return lambda job: are_equal(left(job), value)
+        is_bare = subject.text == "@state" and _state(other.text) is not None
+        self._check(not is_bare, f'quotes around a state: "{other.text}"')
+        right = self._variable("a text in quotes, a number, or another tag")
+        return lambda job: are_equal(left(job), right(job))
+
+    def _membership(self, left: _Operand, subject: Token) -> Filter:
+        self._check(self._take("["), "[ and values")
+        values = [self._value(subject)]
+        while self._take(","):
+            values.append(self._value(subject))
+        self._check(self._take("]"), ", or ]")
+        return lambda job: any(are_equal(left(job), value) for value in values)
+
+    def _value(self, subject: Token) -> str | int | float:
+        """Read a value to compare with; that of ``@state`` has to be a state."""
+        token = self._here
+        self._check(token.kind in (Kind.STRING, Kind.NUMBER), "a text in quotes, or a number")
+        self._next()
+        if subject.text != "@state":
+            return token.value
+        state = _state(str(token.value))
+        if state is None:
+            raise FilterError(
+                self._text, token.column, f"expected a state: {', '.join(sorted(_STATES))}"
+            )
+        return state
+
+    def _search(self, left: _Operand, subject: Token) -> Filter:
+        token = self._here
+        self._check(token.kind is Kind.STRING, "a regular expression in quotes")
+        self._next()
+        flags = re.IGNORECASE if subject.text == "@state" else re.RegexFlag(0)
+        pattern = self._compile(token, flags)
+        return lambda job: _is_found(pattern, left(job))
+
+    def _compile(self, token: Token, flags: re.RegexFlag) -> re.Pattern[str]:
+        """Compile a regular expression; backslashes in it are its own."""
+        try:
+            with warnings.catch_warnings():
+                # Of what may mean something else in a later Python: not the business of who filters.
+                warnings.simplefilter("ignore")
+                return re.compile(token.raw, flags)
+        except re.error as error:
+            column = token.column + 1 + (error.pos or 0)
+            what = f"expected a regular expression: {error.msg}"
+            raise FilterError(self._text, column, what) from error
+        except (OverflowError, RecursionError) as error:
+            what = "expected a regular expression that is less large"
+            raise FilterError(self._text, token.column, what) from error
+
+
+_VARIABLES: dict[str, _Operand] = {
+    "@state": lambda job: job.state.lower(),
+    "@name": lambda job: job.task_id,
+}
+
+
+def _state(text: str) -> str | None:
+    """Give the state that a word stands for, in any case; None when it is none."""
+    word = text.lower()
+    found = _ALIASES.get(word, word)
+    return found if found in _STATES else None
+
+
+def _negation(inner: Filter) -> Filter:
+    return lambda job: not inner(job)
+
+
+def _is_found(pattern: re.Pattern[str], value: object) -> bool:
+    """Whether a pattern is found anywhere in a value; never in an absent one."""
+    return value is not None and pattern.search(as_text(value)) is not None

@@ -1,0 +1,144 @@
+"""Keeping a store true to what an agent tells: runs first, then jobs in pages, then changes.
+
+What the agent says of a job is its judgement of all the files, so it counts as it is. Pages are taken in their order by
+one task, which lets others have their turn after each.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from xpm_remote.model.agent_rows import (
+    AgentRows,
+    GonePage,
+    JobsPage,
+    ListedPage,
+    Page,
+    RunsPage,
+    decode_page,
+)
+from xpm_remote.model.changes import Change
+from xpm_remote.model.store import Store
+from xpm_remote.rpc.protocol import Notification
+from xpm_remote.session.agent_client import AgentClient
+from xpm_remote.session.racing import race
+from xpm_remote.session.state import Update
+
+log = logging.getLogger(__name__)
+
+LIST_LOAD = 0.2
+"""The share of its time for which taking lists of jobs may keep us busy while more of them arrive."""
+
+PING_INTERVAL = 10.0
+"""Seconds between two pings while everything is told for the first time."""
+
+
+class AgentSync:
+    """Keeps a store in step with an agent.
+
+    Args:
+        rows: What agents have told so far; it outlives each of them.
+        store: What is kept.
+        publish: Is told of everything that changed.
+    """
+
+    def __init__(self, rows: AgentRows, store: Store, publish: Callable[[Update], None]) -> None:
+        self._rows = rows
+        self._store = store
+        self._publish = publish
+        self._client: AgentClient | None = None
+        self._pages: asyncio.Queue[Page] = asyncio.Queue()
+        self._has_news = False
+        self._is_loaded = False
+        self._is_live = False
+        self._listed_at = self._listing_took = 0.0
+
+    def serve(self, client: AgentClient) -> None:
+        """Take the agent, after its handshake."""
+        self._client = client
+
+    def hear(self, notification: Notification) -> None:
+        """Take a notification of the agent."""
+        try:
+            page = decode_page(notification.method, notification.params)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            log.warning("%s cannot be read: %s", notification.method, error)
+            return
+        if page is not None:
+            self._pages.put_nowait(page)
+
+    async def snapshot(self) -> None:
+        """Have the agent tell everything, or what changed since another one was heard; publish it as it comes."""
+        self._rows.begin()
+        await self._ask("subscribe", since=self._rows.mark)
+        await race(self._take_pages(until_loaded=True), self._ping(PING_INTERVAL))
+
+    def catch_up(self) -> None:
+        """From now on, what is told has just happened."""
+        self._is_live = True
+
+    async def follow(self, interval: float) -> None:
+        """Keep the store true until cancelled.
+
+        Args:
+            interval: Seconds between two pings: an agent that has nothing to tell says nothing.
+        """
+        await race(self._take_pages(until_loaded=False), self._ping(interval))
+
+    async def _take_pages(self, *, until_loaded: bool) -> None:
+        while not (until_loaded and self._is_loaded):
+            self._take(await self._pages.get())
+            if self._pages.empty():
+                self._list_unless_busy()
+            await asyncio.sleep(0)
+
+    async def _ping(self, interval: float) -> None:
+        while True:
+            await asyncio.sleep(interval)
+            await self._ask("ping")
+
+    async def _ask(self, method: str, **params: object) -> None:
+        if self._client is not None:
+            await self._client.rpc.call(method, params)
+
+    def _take(self, page: Page) -> None:
+        if isinstance(page, JobsPage):
+            self._list()
+            self._tell(self._store.apply_judged(self._rows.jobs(page)))
+        elif isinstance(page, RunsPage):
+            self._rows.take_runs(page)
+            self._has_news = True
+        elif isinstance(page, ListedPage):
+            self._rows.take_listed(page)
+            self._has_news = True
+        elif isinstance(page, GonePage):
+            self._rows.take_gone(page)
+            self._has_news = True
+        else:
+            self._list()
+            self._is_loaded = True
+        if self._is_loaded:
+            self._rows.mark = page.mark
+
+    def _list_unless_busy(self) -> None:
+        """Show what is listed so far; while everything is told, that is done for a part of the time only."""
+        if self._is_loaded or time.monotonic() - self._listed_at > self._listing_took / LIST_LOAD:
+            self._list()
+
+    def _list(self) -> None:
+        if not self._has_news:
+            return
+        began = time.monotonic()
+        self._has_news = False
+        self._tell(self._store.apply_experiments(self._rows.experiments()))
+        self._listed_at = time.monotonic()
+        self._listing_took = self._listed_at - began
+
+    def _tell(self, changes: list[Change]) -> None:
+        if changes:
+            self._publish(Update(tuple(changes), recovered=not self._is_live))

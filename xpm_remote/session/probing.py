@@ -1,0 +1,246 @@
+"""The stages that the probe goes through on the host: shell, ``shell_init``, tools, workspace, clock."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+from xpm_remote.errors import RemoteTimeoutError, StartError, XpmRemoteError
+from xpm_remote.link.remote.agent_command import OLDEST_PYTHON
+from xpm_remote.link.remote.marks import Mark, MarkedStream, Noise, Section
+from xpm_remote.link.remote.probe import (
+    EXPERIMAESTRO,
+    GOING,
+    UV,
+    Answers,
+    Offset,
+    Program,
+    Round,
+    candidates,
+    clock_offset,
+    stderr_noise,
+    without_marks,
+)
+from xpm_remote.link.remote.startup import RemoteClock, Startup
+from xpm_remote.link.remote.startup import Stage as Reached
+from xpm_remote.link.remote_exit import RemoteExit
+from xpm_remote.link.remote_process import RemoteProcess
+from xpm_remote.link.transport import START_TIMEOUT, ended_before_start
+from xpm_remote.session.findings import Examination, Stage
+from xpm_remote.session.target import Target
+from xpm_remote.waiting import wait_within
+
+ROUNDS = 5
+"""How often the host is asked for its time: the quickest answer counts, and one of a few is quick."""
+
+MUCH_SKEW = 5.0
+"""Seconds between two clocks that are worth a word; a host that keeps its clock is within a fraction of one."""
+
+LITTLE_SPACE = 1 << 30
+"""Free bytes below which an experiment soon stands still."""
+
+SAFE_VERSION = (2, 7)
+"""The first experimaestro whose server leaves the jobs of other hosts alone."""
+
+
+class Probing:
+    """Follows the probe.
+
+    Args:
+        process: The probe, started a moment ago.
+        target: What is probed.
+        book: Where the findings go; the stage of the shell has begun.
+
+    Attributes:
+        offset: By how much the host's clock is ahead; None before that is known.
+    """
+
+    def __init__(self, process: RemoteProcess, target: Target, book: Examination) -> None:
+        self._process = process
+        self._target = target
+        self._book = book
+        self._stdout = MarkedStream()
+        self._startup = Startup(has_init=True)
+        self._answers = Answers()
+        self._marks: list[Mark] = []
+        self.offset: Offset | None = None
+
+    @property
+    def clock(self) -> RemoteClock | None:
+        """What the host said of its clock."""
+        return self._startup.clock
+
+    async def run(self) -> None:
+        """Go through the stages; the probe then waits to become the server.
+
+        Raises:
+            XpmRemoteError: A stage failed.
+        """
+        try:
+            await wait_within(self._run(), START_TIMEOUT)
+        except (TimeoutError, asyncio.TimeoutError):
+            raise RemoteTimeoutError(
+                f"the host has not come to the end of this within {START_TIMEOUT:g} s",
+                "look for a command in the login files or in shell_init that waits for an answer",
+            ) from None
+
+    async def _run(self) -> None:
+        await self._until("shell")
+        await self._go_on()
+        self._tell_noise(Section.LOGIN)
+        if self._target.has_init:
+            self._book.begin(Stage.SHELL_INIT)
+            await self._until("init")
+            await self._go_on()
+            self._tell_noise(Section.SHELL_INIT)
+            self._book.begin(Stage.TOOLS)
+        else:
+            self._book.skip(Stage.SHELL_INIT, "there is none")
+            self._book.begin(Stage.TOOLS)
+            await self._until("init")
+            await self._go_on()
+        await self._until("tools")
+        self._tell_tools()
+        self._book.begin(Stage.WORKSPACE)
+        await self._until("looked")
+        self._tell_workspace()
+        self._book.begin(Stage.CLOCK)
+        await self._compare_clocks()
+
+    async def _go_on(self) -> None:
+        """Let the probe go on; by the time it does, all has arrived that was printed before."""
+        self._process.send(b"\n")
+        await self._until(GOING)
+
+    def _tell_noise(self, section: Section) -> None:
+        noises = {
+            "stdout": self._stdout.noise[section],
+            "stderr": stderr_noise(self._process.exit.stderr, section),
+        }
+        printed = {stream: noise for stream, noise in noises.items() if noise.size}
+        if printed:
+            told = " and ".join(f"{n.size} bytes on {stream}" for stream, n in printed.items())
+            self._book.fact("noise", [_noise_fact(*each) for each in printed.items()])
+            who = "the login files print" if section is Section.LOGIN else "shell_init prints"
+            self._book.warn(f"{who} {told}: we pass over it, other programs may stumble")
+
+    async def _until(self, word: str) -> Mark:
+        """Read until a mark.
+
+        Raises:
+            XpmRemoteError: The probe ended before it.
+        """
+        while True:
+            while self._marks:
+                mark = self._marks.pop(0)
+                self._answers.take(mark)
+                if mark.word == word:
+                    return mark
+            data = await self._process.receive()
+            if not data:
+                raise self._failure()
+            if self._startup.stage is not Reached.READY:
+                self._startup.feed(data)
+            self._marks += self._stdout.feed(data)
+
+    def _failure(self) -> XpmRemoteError:
+        ended = self._process.exit
+        stderr = without_marks(ended.stderr)
+        error = ended_before_start(
+            RemoteExit(ended.status, stderr, ended.lost), self._startup, self._target.workspace
+        )
+        if isinstance(error, StartError) and self._startup.stage is not Reached.LOGIN:
+            said = " | ".join(stderr.strip().splitlines()[-3:])
+            return StartError(
+                f"the remote shell ended with exit status {ended.status} while we looked around"
+                f"{': ' + said if said else ''}",
+                "look at what shell_init has changed",
+            )
+        return error
+
+    def _tell_tools(self) -> None:
+        pythons = self._answers.pythons(candidates(self._target.remote.python))
+        uv = self._answers.program(UV)
+        experimaestro = self._answers.program(EXPERIMAESTRO)
+        programs = [each for each in (*pythons, uv, experimaestro) if each.path or each.status == 0]
+        self._book.fact("programs", [_program_fact(each) for each in programs])
+        if all(not each.version or each.is_before(*OLDEST_PYTHON) for each in pythons):
+            self._book.warn(
+                f"there is no python {'.'.join(map(str, OLDEST_PYTHON))} or newer: our agent cannot run here"
+            )
+        self._judge_experimaestro(uv, experimaestro)
+
+    def _judge_experimaestro(self, uv: Program, experimaestro: Program) -> None:
+        by_path = self._target.remote.xpm_path
+        if experimaestro.is_before(*SAFE_VERSION):
+            self._book.warn(
+                f"experimaestro {experimaestro.version} changes the workspace when its server starts: before"
+                " 2.7 it may mark jobs of other hosts as failed; set ssh.xpm_path to a newer one"
+            )
+        elif experimaestro.version:
+            return
+        elif by_path is not None:
+            self._book.warn(f"{by_path} does not tell its version: {_problem(experimaestro)}")
+        elif not uv.path:
+            self._book.warn("there is no uv in the PATH, and ssh.xpm_path is not set")
+        else:
+            self._book.warn(
+                "uv has no experimaestro in its cache: the server can only start with a network, and slowly"
+                f" ({_problem(experimaestro)})"
+            )
+
+    def _tell_workspace(self) -> None:
+        self._book.fact("experiments", self._answers.experiments)
+        for problem in self._answers.problems:
+            self._book.warn(problem)
+        found = self._answers.file_system
+        if found is None:
+            return
+        self._book.fact("file_system", found.kind or None)
+        self._book.fact("device", found.device)
+        self._book.fact("free", found.free)
+        self._book.fact("network", found.is_network)
+        if found.free < LITTLE_SPACE:
+            self._book.warn("there is little space left where the workspace is")
+
+    async def _compare_clocks(self) -> None:
+        rounds = []
+        for number in range(ROUNDS):
+            before = time.time()
+            self._process.send(f"{number}\n".encode())
+            await self._until("now")
+            after = time.time()
+            there = self._answers.times.get(str(number))
+            if there is not None:
+                rounds.append(Round(before, there, after))
+        self.offset = clock_offset(rounds)
+        if self.offset is not None:
+            self._book.fact("ahead", self.offset._asdict())
+            if abs(self.offset.seconds) > MUCH_SKEW + self.offset.error:
+                self._book.warn("the clocks of the host and of this machine differ")
+        if self.clock is not None:
+            self._book.fact("zone", str(self.clock.zone))
+
+
+def _noise_fact(stream: str, noise: Noise) -> dict[str, Any]:
+    return {
+        "stream": stream,
+        "bytes": noise.size,
+        "text": noise.text,
+        "is_cut": noise.size > len(noise.head),
+    }
+
+
+def _program_fact(program: Program) -> dict[str, Any]:
+    return {
+        "name": program.name,
+        "path": program.path or None,
+        "version": program.version or None,
+        "problem": None if program.version else _problem(program),
+    }
+
+
+def _problem(program: Program) -> str:
+    status = "no answer" if program.status is None else f"exit status {program.status}"
+    return f"{status}: {program.said}" if program.said else status

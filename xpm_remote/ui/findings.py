@@ -1,0 +1,202 @@
+"""What an examination found: lines for a person, a JSON document for scripts (described in docs/json.md). Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime, timezone
+from typing import Any, NamedTuple
+
+from xpm_remote.errors import XpmRemoteError
+from xpm_remote.escaping import safe, safe_lines
+from xpm_remote.session.findings import Examination, Finding, Verdict
+
+DOCTOR_SCHEMA = "xpm-remote/doctor/1"
+
+INDENT = " " * 10
+"""Under the name of the stage, which stands after the verdict."""
+
+_NAME_WIDTH = 15
+_FACT_WIDTH = 14
+
+VALUES = len(INDENT) + _FACT_WIDTH + 1
+"""The column in which the values of facts begin."""
+
+_KIB = 1024
+_NETWORK = "a network file system: what other hosts change there may be announced late"
+_FINE = 10.0
+"""Seconds from which on a hundredth of one says nothing."""
+
+
+class ReportLine(NamedTuple):
+    """A line, and the verdict that it is about where it is the head of a stage."""
+
+    text: str
+    verdict: Verdict | None = None
+
+
+def finding_lines(finding: Finding) -> Iterator[ReportLine]:
+    """Write a stage: its head, what it brought, what is not as it should be, and what to do."""
+    yield ReportLine(head_line(finding), finding.verdict)
+    for name, value in finding.facts.items():
+        words = _WORDS.get(name, _plain_words)
+        lines = [line for line in words(value) if line]
+        for number, line in enumerate(lines):
+            label = safe(name.replace("_", " ")) if number == 0 else ""
+            yield ReportLine(f"{INDENT}{label:<{_FACT_WIDTH}} {line}")
+    for sentence in finding.warnings:
+        yield ReportLine(f"{INDENT}! {safe(sentence)}")
+    if finding.error is not None:
+        for line in safe_lines(finding.error.what).splitlines():
+            yield ReportLine(f"{INDENT}{line}")
+        if finding.error.hint:
+            yield ReportLine(f"{INDENT}→ {safe(finding.error.hint)}")
+
+
+def head_line(finding: Finding) -> str:
+    """Write the head of a stage: verdict, name, time, host; why, if it was skipped."""
+    time = "" if finding.seconds is None else duration(finding.seconds)
+    tail = f"({safe(finding.why)})" if finding.why else safe(finding.host)
+    line = f"{finding.verdict.value:<9} {finding.stage.value:<{_NAME_WIDTH}} {time:>8}  {tail}"
+    return line.rstrip()
+
+
+def summary_line(examination: Examination) -> str:
+    """Write the end of the report."""
+    failed = next((each for each in examination.findings if each.error is not None), None)
+    if failed is not None:
+        code = examination.exit_code
+        return f"{failed.stage.value} failed: exit status {code.value} ({code.name})"
+    number = sum(len(each.warnings) for each in examination.findings)
+    if not number:
+        return "everything works"
+    return f"everything works, with {number} warning{'s' if number > 1 else ''}"
+
+
+def examination_document(
+    examination: Examination, host: str, workspace: str, now: float
+) -> dict[str, Any]:
+    """Give the whole examination.
+
+    Args:
+        examination: What was found.
+        host: The host, as it was given; empty when that is not known.
+        workspace: The remote directory or the id of the workspace, as it was given.
+        now: The local time in epoch seconds.
+    """
+    return {
+        "schema": DOCTOR_SCHEMA,
+        "host": host,
+        "workspace": workspace,
+        "generated": _local(now),
+        "verdict": examination.verdict.value,
+        "exit_code": int(examination.exit_code),
+        "stages": [_finding_document(each) for each in examination.findings],
+    }
+
+
+def _finding_document(finding: Finding) -> dict[str, Any]:
+    return {
+        "stage": finding.stage.value,
+        "host": finding.host or None,
+        "verdict": finding.verdict.value,
+        "seconds": finding.seconds,
+        "facts": dict(finding.facts),
+        "warnings": list(finding.warnings),
+        "why": finding.why or None,
+        "error": None if finding.error is None else _error_document(finding.error),
+    }
+
+
+def _error_document(error: XpmRemoteError) -> dict[str, Any]:
+    return {
+        "code": int(error.exit_code),
+        "name": error.exit_code.name,
+        "what": error.what,
+        "hint": error.hint or None,
+    }
+
+
+def duration(seconds: float) -> str:
+    """Write a length of time: ``3 ms``, ``0.52 s``, ``12.3 s``."""
+    if abs(seconds) < 0.1:
+        return f"{seconds * 1000:.3g} ms"
+    return f"{seconds:.1f} s" if abs(seconds) >= _FINE else f"{seconds:.2f} s"
+
+
+def size(number: float) -> str:
+    """Write a number of bytes: ``312 bytes``, ``9.6 MiB``."""
+    if abs(number) < _KIB:
+        return f"{number:.0f} bytes"
+    for unit in ("KiB", "MiB", "GiB"):
+        number /= _KIB
+        if abs(number) < _KIB:
+            return f"{number:.1f} {unit}"
+    return f"{number / _KIB:.1f} TiB"
+
+
+def _plain_words(value: object) -> Iterable[str]:
+    if value is None or value == "":
+        return []
+    if isinstance(value, (list, tuple)):
+        return [", ".join(safe(str(each)) for each in value)]
+    return [safe(str(value))]
+
+
+def _attempt_words(attempts: Iterable[Mapping[str, Any]]) -> Iterable[str]:
+    for each in attempts:
+        words = " ".join(word for word in (each["method"], each["identity"]) if word)
+        yield f"{safe(words)}: {each['outcome']} ({duration(each['seconds'])})"
+
+
+def _noise_words(noises: Iterable[Mapping[str, Any]]) -> Iterable[str]:
+    for each in noises:
+        yield f"{size(each['bytes'])} on {each['stream']}:"
+        for line in safe_lines(each["text"]).splitlines():
+            yield f"  | {line}"
+        if each["is_cut"]:
+            yield "  | …"
+
+
+def _program_words(programs: Iterable[Mapping[str, Any]]) -> Iterable[str]:
+    for each in programs:
+        found = " ".join(each[key] for key in ("name", "version") if each[key])
+        place = f" at {each['path']}" if each["path"] else ""
+        trouble = f" ({each['problem']})" if each["problem"] else ""
+        yield safe(f"{found}{place}{trouble}")
+
+
+def _delay_words(delays: Mapping[str, Any]) -> Iterable[str]:
+    return [
+        f"median {duration(delays['median'])}, longest {duration(delays['longest'])},"
+        f" of {delays['number']} events"
+    ]
+
+
+def _offset_words(offset: Mapping[str, Any]) -> Iterable[str]:
+    return [f"{duration(offset['seconds'])} ± {duration(offset['error'])}"]
+
+
+def _duration_words(seconds: float) -> Iterable[str]:
+    return [duration(seconds)]
+
+
+def _size_words(number: int) -> Iterable[str]:
+    return [size(number)]
+
+
+_WORDS: Mapping[str, Callable[[Any], Iterable[str]]] = {
+    "ahead": _offset_words,
+    "attempts": _attempt_words,
+    "banner": lambda text: safe_lines(text).splitlines(),
+    "delay": _delay_words,
+    "free": _size_words,
+    "network": lambda is_network: [_NETWORK] if is_network else [],
+    "noise": _noise_words,
+    "programs": _program_words,
+    "received": _size_words,
+    "round_trip": _duration_words,
+}
+
+
+def _local(epoch: float) -> str:
+    return datetime.fromtimestamp(epoch, timezone.utc).astimezone().isoformat()

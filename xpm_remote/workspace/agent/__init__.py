@@ -1,0 +1,1 @@
+"""The program that serves a workspace as JSON-RPC on its stdio, here or on a remote host."""

@@ -1,0 +1,187 @@
+"""What is found, made into notifications: of the monitor protocol, or in pages of short rows for our own client.
+
+In pages every job has a number, which its first row gives together with its id; later rows have the number only. Times
+are epoch seconds. Trailing values that say nothing are left out.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Callable, Dict
+
+from xpm_remote.workspace.agent.sink import Sink
+from xpm_remote.workspace.layout import JobId
+from xpm_remote.workspace.reading import states
+from xpm_remote.workspace.reading.jobs import JobFacts
+from xpm_remote.workspace.reading.json_files import JsonObject
+from xpm_remote.workspace.reading.runs import RunFacts
+from xpm_remote.workspace.reading.times import wire_time
+
+Send = Callable[[str, Dict[str, Any]], None]
+"""Sends a notification: its method and its parameters."""
+
+
+class Pages(Sink):
+    """Tells everything in pages of rows.
+
+    Args:
+        send: Sends a notification.
+        now: Gives epoch seconds.
+    """
+
+    def __init__(self, send: Send, now: Callable[[], float] = time.time) -> None:
+        self._send = send
+        self._now = now
+        self._sequence = 0
+        self._numbers: dict[JobId, int] = {}
+        self._mark = now()
+
+    def begin(self) -> None:
+        """Take note of the time: what is told from here on was read after it."""
+        self._mark = self._now()
+
+    def runs(self, runs: list[RunFacts], removed: list[str], names: list[str] | None) -> None:
+        """Tell of runs, without their jobs."""
+        heads = [_head(run) for run in runs]
+        self._tell("runs", {"experiments": heads, "removed": removed, "names": names})
+
+    def listed(self, run: RunFacts, job_ids: list[str]) -> None:
+        """Tell which jobs a run has: number, task, hash, submission, tags, the scheduler's word."""
+        tasks: dict[str, int] = {}
+        rows = []
+        for job_id in job_ids:
+            info = run.job_infos[job_id]
+            number = self._number(JobId(info.task_id, job_id))
+            task = tasks.setdefault(info.task_id, len(tasks))
+            word = run.job_states.get(job_id)
+            rows.append([number, task, job_id, _seconds(info.submitted), info.tags, word])
+        params = {"experiment_id": run.experiment_id, "run_id": run.run_id}
+        self._tell("listed", {**params, "tasks": list(tasks), "rows": rows})
+
+    def jobs(self, jobs: list[JobFacts]) -> None:
+        """Tell what jobs are like."""
+        self._tell("jobs", {"rows": [_row(self._number(facts.id), facts) for facts in jobs]})
+
+    def gone(self, job_ids: list[JobId]) -> None:
+        """Tell that no run lists these jobs any more."""
+        numbers = [self._numbers[each] for each in job_ids if each in self._numbers]
+        self._tell("gone", {"numbers": numbers})
+
+    def loaded(self) -> None:
+        """Tell that everything has been told."""
+        self._tell("loaded", {})
+
+    def _number(self, job_id: JobId) -> int:
+        return self._numbers.setdefault(job_id, len(self._numbers))
+
+    def _tell(self, name: str, params: dict[str, Any]) -> None:
+        self._sequence += 1
+        # A whole number: what a mark may be wrong by lies within the slack that is given for clocks.
+        position = {"sequence": self._sequence, "mark": int(self._mark)}
+        self._send(f"notification.{name}", {**position, **params})
+
+
+class Events(Sink):
+    """Tells what changed as the reference server does; what is found at first is not told, since it is asked for.
+
+    Args:
+        send: Sends a notification.
+        now: Gives epoch seconds.
+    """
+
+    def __init__(self, send: Send, now: Callable[[], float] = time.time) -> None:
+        self._send = send
+        self._now = now
+        self._is_loaded = False
+
+    def runs(self, runs: list[RunFacts], removed: list[str], names: list[str] | None) -> None:
+        """Tell that experiments are to be asked for."""
+        for name in [*(run.experiment_id for run in runs), *removed]:
+            self._tell("ExperimentUpdatedEvent", {"experiment_id": name})
+
+    def listed(self, run: RunFacts, job_ids: list[str]) -> None:
+        """Tell what a scheduler does with jobs."""
+        for job_id in job_ids:
+            info = run.job_infos[job_id]
+            state, reason = states.parse_state(run.job_states.get(job_id))
+            event: JsonObject = {
+                "experiment_id": run.experiment_id,
+                "run_id": run.run_id,
+                "job_id": job_id,
+                "task_id": info.task_id,
+                "scheduler_state": state or "submitted",
+                "failure_reason": reason,
+                "tags": [{"key": key, "value": value} for key, value in info.tags.items()],
+                "depends_on": [],
+                "submitted_time": wire_time(info.submitted),
+            }
+            self._tell("ExperimentJobStateEvent", event)
+
+    def jobs(self, jobs: list[JobFacts]) -> None:
+        """Tell what jobs are like."""
+        keys = ("state", "failure_reason", "started_time", "ended_time", "exit_code")
+        for facts in jobs:
+            wire = facts.to_wire()
+            event = {"job_id": facts.job_id, "task_id": facts.task_id}
+            event.update({key: wire[key] for key in (*keys, "retry_count", "progress")})
+            self._tell("JobStateChangedEvent", event)
+
+    def gone(self, job_ids: list[JobId]) -> None:
+        """Tell nothing: the protocol has no word for it, and the experiment was told of."""
+
+    def loaded(self) -> None:
+        """From here on, everything is told."""
+        self._is_loaded = True
+
+    def _tell(self, kind: str, event: JsonObject) -> None:
+        if self._is_loaded:
+            data = {"timestamp": self._now(), **event}
+            known = {key: value for key, value in data.items() if value is not None}
+            self._send("notification.state_event", {"event_type": kind, "data": known})
+
+
+def _head(run: RunFacts) -> JsonObject:
+    """Give a run without its jobs, but with their number."""
+    wire = run._replace(job_infos={}, job_states={}).to_wire()
+    del wire["job_infos"], wire["job_states"]
+    return {**wire, "jobs_count": len(run.job_infos)}
+
+
+def _row(number: int, facts: JobFacts) -> list[Any]:
+    progress = [[each.level, each.fraction, each.description] for each in facts.progress]
+    row = [
+        number,
+        facts.state,
+        facts.failure_reason,
+        _seconds(facts.started),
+        _seconds(facts.ended),
+        facts.retry_count or None,
+        facts.exit_code,
+        progress or None,
+        _rarities(facts) or None,
+    ]
+    while row[-1] is None:
+        del row[-1]
+    return row
+
+
+def _rarities(facts: JobFacts) -> JsonObject:
+    """Give what few jobs have, under the names of the wire."""
+    wire: JsonObject = {}
+    if facts.scheduler_state != facts.state:
+        wire["scheduler_state"] = facts.scheduler_state
+    if facts.process is not None:
+        wire["process"] = [facts.process.kind, facts.process.pid, facts.process.host]
+    for key in ("scheduler_failure_reason", "message", "is_link", "has_died", "resumable"):
+        value = getattr(facts, key)
+        if value:
+            wire[key] = value
+    if not facts.has_directory:
+        wire["has_directory"] = False
+    if facts.carbon:
+        wire.update(facts.carbon)
+    return wire
+
+
+def _seconds(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)

@@ -1,0 +1,290 @@
+"""What the agent does beyond the monitor protocol: pages of changes, logs, plans of actions."""
+
+from __future__ import annotations
+
+import importlib
+import threading
+import time
+from typing import Any
+
+from xpm_remote.workspace.agent.actions import CLEAN, KILL, ActionPlan, Actions
+from xpm_remote.workspace.agent.announcing import Events, Pages
+from xpm_remote.workspace.agent.output import Output
+from xpm_remote.workspace.agent.serving import (
+    Method,
+    ParameterError,
+    Params,
+    job_id_of,
+    optional_text,
+    text,
+)
+from xpm_remote.workspace.agent.sink import Sink
+from xpm_remote.workspace.agent.tracking import Tracker
+from xpm_remote.workspace.layout import JobFiles
+from xpm_remote.workspace.reading.current import current_jobs
+from xpm_remote.workspace.reading.liveness import Host
+from xpm_remote.workspace.reading.reader import WorkspaceReader
+from xpm_remote.workspace.watching.following import Follower, Life
+from xpm_remote.workspace.watching.inotify import Inotify
+from xpm_remote.workspace.watching.logs import STDERR, STDOUT, Log, Position
+from xpm_remote.workspace.watching.looping import Loop
+from xpm_remote.workspace.watching.watch import Watcher
+
+CAPABILITIES = ("subscribe", "since", "pages", "logs", "actions", "folders", "ping")
+"""What the handshake names, so that a client knows what it may ask for."""
+
+_FOLDER_READING = (
+    "find_jobs",
+    "get_references",
+    "plan_recovery",
+    "plan_archive",
+    "find_orphans",
+    "plan_orphans",
+)
+_FOLDER_ACTING = ("recover", "archive", "clean_orphans")
+
+LINES_DEFAULT = 10
+"""Lines of a log that are given when nobody says how many."""
+
+
+class Extensions:
+    """Answers the requests that the protocol does not have.
+
+    Args:
+        reader: Reads the workspace.
+        host: The host on which this code runs.
+        actions: What may be done to its jobs.
+        output: Where notifications go.
+        polls_only: Whether to do without inotify.
+    """
+
+    def __init__(
+        self,
+        reader: WorkspaceReader,
+        host: Host,
+        actions: Actions,
+        output: Output,
+        *,
+        polls_only: bool,
+    ) -> None:
+        self._reader = reader
+        self._host = host
+        self._actions = actions
+        self._output = output
+        self._polls_only = polls_only
+        self._acting = threading.Lock()
+        self._stopping = threading.Event()
+        self._folder_methods: dict[str, Method] = {}
+        self._tracking: Loop | None = None
+        self._follower: Follower | None = None
+        self._following: Loop | None = None
+
+    def quick(self) -> dict[str, Method]:
+        """Give the methods that never wait behind a long one."""
+        return {
+            "ping": lambda _: {"time": time.time()},
+            "read_log": self.read_log,
+            "follow_log": self.follow_log,
+            "unfollow_log": self.unfollow_log,
+            "subscribe": self.subscribe,
+        }
+
+    def slow(self) -> dict[str, Method]:
+        """Give the methods that are answered in their order."""
+        return {
+            "plan_action": self.plan_action,
+            "perform_action": self.guarded(self.perform_action),
+            "carry_out": self.guarded(self.carry_out),
+            "list_jobs": self.list_jobs,
+            "get_directory": self.get_directory,
+            **{name: self._folder_method(name) for name in _FOLDER_READING},
+            **{name: self.guarded(self._folder_method(name)) for name in _FOLDER_ACTING},
+        }
+
+    def guarded(self, method: Method) -> Method:
+        """Have a method finish what it does when the client is lost meanwhile."""
+
+        def act(params: Params) -> object:
+            with self._acting:
+                return method(params)
+
+        return act
+
+    def stop(self) -> None:
+        """Have long work end as soon as it can."""
+        self._stopping.set()
+
+    def await_actions(self) -> None:
+        """Wait until the action in hand is at its end; no other begins."""
+        # Not given back: the process ends now.
+        self._acting.acquire()
+
+    def subscribe(self, params: Params) -> dict[str, Any]:
+        """Tell everything in pages, then what changes.
+
+        Params: ``since``, the mark of the last notification that the client got from another agent; what has not
+        changed since is not told again.
+        """
+        since = params.get("since")
+        if since is not None and (isinstance(since, bool) or not isinstance(since, (int, float))):
+            message = "since is a mark, or null"
+            raise ParameterError(message)
+        pages = Pages(self._output.notify)
+        started = self._track(pages, pages, since)
+        return {"subscribed": started}
+
+    def announce(self) -> None:
+        """Tell what changes as the reference server does."""
+        self._track(Events(self._output.notify), None, None)
+
+    def read_log(self, params: Params) -> dict[str, Any]:
+        """Give the last ``lines`` of a log (null: its beginning), or what follows a ``position``."""
+        log, _ = self._log(params)
+        position = Position.from_wire(params.get("position"))
+        if position is not None:
+            return log.after(position).to_wire()
+        lines = params.get("lines", LINES_DEFAULT)
+        if lines is None:
+            return log.after(None).to_wire()
+        if not isinstance(lines, int):
+            message = "lines is a number"
+            raise ParameterError(message)
+        return log.last(lines).to_wire()
+
+    def follow_log(self, params: Params) -> dict[str, Any]:
+        """Send what is added to a log after a ``position``, as notifications of a ``name``."""
+        name = text(params, "name")
+        log, files = self._log(params)
+        position = Position.from_wire(params.get("position"))
+        follower, loop = self._ready_follower()
+        follower.check_room(name)
+        # Its own reader: what one notes of broken files is one thread's.
+        life = Life(WorkspaceReader(self._reader.root, self._host), files, job_id_of(params))
+        loop.call(lambda: follower.follow(name, log, life.has_ended, position))
+        return {"name": name}
+
+    def list_jobs(self, params: Params) -> dict[str, Any]:
+        """Give the jobs of the current runs, or of one ``experiment``; null with all ``experiments`` if it is none."""
+        # Its own: what could not be read is told with what was.
+        reader = WorkspaceReader(self._reader.root, self._host)
+        jobs = current_jobs(reader, optional_text(params, "experiment"))
+        return {
+            "jobs": None if jobs is None else [job.to_wire() for job in jobs],
+            "experiments": reader.experiment_ids() if jobs is None else [],
+            "problems": [each._asdict() for each in reader.problems],
+        }
+
+    def get_directory(self, params: Params) -> dict[str, Any]:
+        """Give the directory of a job, and whether it is there."""
+        directory = self._reader.layout.job(job_id_of(params))
+        return {"path": str(directory), "exists": directory.is_dir()}
+
+    def unfollow_log(self, params: Params) -> dict[str, Any]:
+        """Send no more of a log."""
+        name = text(params, "name")
+        follower, loop = self._ready_follower()
+        loop.call(lambda: follower.unfollow(name))
+        return {"name": name}
+
+    def plan_action(self, params: Params) -> list[dict[str, Any]]:
+        """Say what killing or cleaning ``jobs`` (each with task_id and job_id) would do."""
+        return [plan.to_wire() for plan in self._plans(params)]
+
+    def perform_action(self, params: Params) -> list[dict[str, Any]]:
+        """Kill or clean jobs, one after the other; jobs that were not begun when the client is lost are left."""
+        outcomes = []
+        for plan in self._plans(params):
+            if self._stopping.is_set():
+                break
+            outcomes.append(self._actions.perform(plan).to_wire())
+        return outcomes
+
+    def carry_out(self, params: Params) -> dict[str, Any]:
+        """Do what ``plans`` say, one after the other, each told when it is done.
+
+        Params: ``plans``, as of ``plan_action``; ``name``, of the notifications; ``again``, whether it may have been
+        done already by another agent.
+        """
+        name, wires = text(params, "name"), params.get("plans")
+        try:
+            plans = [ActionPlan.from_wire(wire) for wire in wires or ()]
+        except (KeyError, TypeError) as error:
+            message = f"a plan cannot be read: {error}"
+            raise ParameterError(message) from error
+        perform = self._actions.repeat if params.get("again") is True else self._actions.perform
+        count = 0
+        for plan in plans:
+            if self._stopping.is_set():
+                break
+            outcome = perform(plan).to_wire()
+            self._output.notify("notification.outcome", {"name": name, "outcome": outcome})
+            count += 1
+        return {"outcomes": count, "stopped": self._stopping.is_set()}
+
+    def _folder_method(self, name: str) -> Method:
+        """Give a method about folders; what it needs is imported when it is called, since monitoring never does."""
+
+        def ask(params: Params) -> object:
+            if not self._folder_methods:
+                module = importlib.import_module("xpm_remote.workspace.agent.folder_requests")
+                requests = module.FolderRequests(
+                    self._reader.layout, self._host, self._output.notify, self._stopping.is_set
+                )
+                self._folder_methods = {**requests.reading(), **requests.acting()}
+            return self._folder_methods[name](params)
+
+        return ask
+
+    def _plans(self, params: Params) -> list[ActionPlan]:
+        action, jobs = text(params, "action"), params.get("jobs")
+        if action not in (KILL, CLEAN) or not isinstance(jobs, list):
+            message = f"action is {KILL} or {CLEAN}, and jobs is a list"
+            raise ParameterError(message)
+        ids = [job_id_of(each) for each in jobs if isinstance(each, dict)]
+        return [self._actions.plan(action, job) for job in ids]
+
+    def _track(self, sink: Sink, pages: Pages | None, since: float | None) -> bool:
+        """Begin to tell of everything, unless that has begun; tell whether it has begun by this."""
+        if self._tracking is not None:
+            return False
+        watcher = self._watcher()
+        # A reader of its own: what a reader notes of broken files is one thread's.
+        reader = WorkspaceReader(self._reader.root, self._host)
+        tracker = Tracker(reader, watcher, sink, self._host)
+
+        def step() -> None:
+            if pages is not None:
+                pages.begin()
+            tracker.step()
+
+        loop = Loop("tracking", watcher.fileno(), tracker.wait_time, step)
+        loop.call(lambda: tracker.load(since, self._stopping.is_set))
+        self._tracking = loop
+        loop.start()
+        return True
+
+    def _ready_follower(self) -> tuple[Follower, Loop]:
+        if self._follower is None or self._following is None:
+            watcher = self._watcher()
+            self._follower = Follower(watcher, self._output.notify)
+            self._following = Loop(
+                "following", watcher.fileno(), self._follower.wait_time, self._follower.step
+            )
+            self._following.start()
+        return self._follower, self._following
+
+    def _watcher(self) -> Watcher:
+        if self._polls_only:
+            return Watcher(None)
+        try:
+            return Watcher(Inotify())
+        except OSError:
+            return Watcher(None)
+
+    def _log(self, params: Params) -> tuple[Log, JobFiles]:
+        stream = params.get("stream", STDERR)
+        if stream not in (STDOUT, STDERR):
+            message = f"stream is {STDOUT} or {STDERR}"
+            raise ParameterError(message)
+        files = self._reader.layout.job_files(job_id_of(params))
+        return Log(files, stream), files

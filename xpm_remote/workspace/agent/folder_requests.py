@@ -1,0 +1,258 @@
+"""Requests about jobs and the folders that hold copies of them: looked up, planned, carried out, told as it goes on.
+
+Plans, outcomes and reports travel as their ``to_wire`` gives them. What a request does is told job by job, in
+notifications of the name that the client gave it, since it may take hours; and copying, several times a second. When
+the client is lost, the jobs in hand are finished and no other is begun. Nothing needs to be remembered for it: asked
+again, what is done already is told as done.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from itertools import chain
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterable
+
+from xpm_remote.workspace.agent.serving import Method, ParameterError, Params, text
+from xpm_remote.workspace.folders.archiving import archive, plan_archive
+from xpm_remote.workspace.folders.folder import Folder
+from xpm_remote.workspace.folders.outcomes import Progress
+from xpm_remote.workspace.folders.recovery import plan_recovery, recover
+from xpm_remote.workspace.layout import JobId, Layout, parse_job_id
+from xpm_remote.workspace.orphans.cleaning import (
+    CleanAction,
+    Cleaner,
+    CleanOutcome,
+    CleanStatus,
+    CleanStep,
+)
+from xpm_remote.workspace.orphans.listing import OrphanReport, find_orphans
+from xpm_remote.workspace.orphans.references import read_references
+from xpm_remote.workspace.reading.json_files import JsonObject
+from xpm_remote.workspace.reading.liveness import Host
+from xpm_remote.workspace.reading.lookup import Lookup
+
+PROGRESS_INTERVAL = 0.2
+"""Seconds between two notifications of progress: what an eye can follow."""
+
+Send = Callable[[str, Dict[str, Any]], None]
+
+
+class FolderRequests:
+    """Answers requests about folders.
+
+    Args:
+        layout: The workspace.
+        host: The host on which this code runs.
+        send: Sends a notification.
+        stop: Says that no more jobs are to be begun.
+        clock: Seconds that never go back.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        host: Host,
+        send: Send,
+        stop: Callable[[], bool],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._layout = layout
+        self._host = host
+        self._send = send
+        self._stop = stop
+        self._clock = clock
+
+    def reading(self) -> dict[str, Method]:
+        """Give the methods that change nothing."""
+        return {
+            "find_jobs": self.find_jobs,
+            "get_references": self.get_references,
+            "plan_recovery": self.plan_recovery,
+            "plan_archive": self.plan_archive,
+            "find_orphans": self.find_orphans,
+            "plan_orphans": self.plan_orphans,
+        }
+
+    def acting(self) -> dict[str, Method]:
+        """Give the methods that change the workspace or its folders."""
+        return {
+            "recover": self.recover,
+            "archive": self.archive,
+            "clean_orphans": self.clean_orphans,
+        }
+
+    def find_jobs(self, params: Params) -> list[JsonObject]:
+        """Say which jobs ``texts`` mean, in the workspace and its folders."""
+        lookup = Lookup([self._layout, *(folder.layout for folder in folders_of(params))])
+        found = [lookup.find(each) for each in texts_of(params, "texts")]
+        return [{"text": each.text, "jobs": [str(job) for job in each.jobs]} for each in found]
+
+    def get_references(self, _: Params) -> JsonObject:
+        """Give all jobs that runs refer to, and what could not be read of them."""
+        references = read_references(self._layout)
+        problems = [each._asdict() for each in references.problems]
+        return {"jobs": [str(job) for job in references], "problems": problems}
+
+    def plan_recovery(self, params: Params) -> list[JsonObject]:
+        """Say what ``recover`` would do."""
+        plans = plan_recovery(
+            self._layout,
+            folders_of(params),
+            jobs_of(params),
+            incomplete=params.get("incomplete") is True,
+        )
+        return [plan.to_wire() for plan in plans]
+
+    def recover(self, params: Params) -> JsonObject:
+        """Restore jobs; each outcome is told when it is there."""
+        name = text(params, "name")
+        outcomes = recover(
+            self._layout,
+            folders_of(params),
+            jobs_of(params),
+            incomplete=params.get("incomplete") is True,
+            progress=self._progress(name),
+            stop=self._stop,
+        )
+        return self._tell(name, (each.to_wire() for each in outcomes))
+
+    def plan_archive(self, params: Params) -> list[JsonObject]:
+        """Say what ``archive`` would do."""
+        plans = plan_archive(self._layout, folders_of(params), jobs_of(params))
+        return [plan.to_wire() for plan in plans]
+
+    def archive(self, params: Params) -> JsonObject:
+        """Copy or move jobs to the folders; each outcome is told when it is there."""
+        name = text(params, "name")
+        outcomes = archive(
+            self._layout,
+            folders_of(params),
+            jobs_of(params),
+            progress=self._progress(name),
+            stop=self._stop,
+        )
+        return self._tell(name, (each.to_wire() for each in outcomes))
+
+    def find_orphans(self, params: Params) -> JsonObject:
+        """Report the jobs that no run refers to."""
+        return self._report(params).to_wire()
+
+    def plan_orphans(self, params: Params) -> list[JsonObject]:
+        """Say what ``clean_orphans`` would do."""
+        steps = self._cleaner(params).plan(self._report(params))
+        return [step.to_wire() for step in steps]
+
+    def clean_orphans(self, params: Params) -> JsonObject:
+        """Do what ``steps`` say; each outcome is told when it is there."""
+        name, wires = text(params, "name"), params.get("steps")
+        if not isinstance(wires, list):
+            message = "steps is a list"
+            raise ParameterError(message)
+        try:
+            steps = [CleanStep.from_wire(wire) for wire in wires]
+        except (KeyError, TypeError, ValueError) as error:
+            message = f"a step cannot be read: {error}"
+            raise ParameterError(message) from error
+        done: list[CleanOutcome] = []
+        if params.get("again") is True:
+            done = [each for each in map(self._done_before, steps) if each is not None]
+        gone = {outcome.job for outcome in done}
+        left = [step for step in steps if step.orphan.job not in gone]
+        outcomes = chain(done, self._cleaner(params).apply(left) if left else ())
+        return self._tell(name, (each.to_wire() for each in outcomes))
+
+    def _done_before(self, step: CleanStep) -> CleanOutcome | None:
+        """Say that an orphan is gone, if it is: another agent has removed it whose client was lost."""
+        if step.action is CleanAction.KEEP or os.path.lexists(self._layout.job(step.orphan.job)):
+            return None
+        is_link = step.action is CleanAction.UNLINK
+        status = CleanStatus.UNLINKED if is_link else CleanStatus.REMOVED
+        return CleanOutcome(step.orphan.job, status, "while the link was lost")
+
+    def _report(self, params: Params) -> OrphanReport:
+        return find_orphans(
+            self._layout,
+            folders_of(params),
+            with_folders=params.get("with_folders") is not False,
+            with_sizes=params.get("with_sizes") is True,
+        )
+
+    def _cleaner(self, params: Params) -> Cleaner:
+        return Cleaner(
+            self._layout,
+            folders_of(params),
+            with_folders=params.get("with_folders") is not False,
+            is_forced=params.get("force") is True,
+            host=self._host,
+        )
+
+    def _tell(self, name: str, outcomes: Iterable[JsonObject]) -> JsonObject:
+        """Tell outcomes one by one; say at the end how many there were, and whether it ended early."""
+        count = 0
+        for outcome in outcomes:
+            self._send("notification.outcome", {"name": name, "outcome": outcome})
+            count += 1
+        return {"outcomes": count, "stopped": self._stop()}
+
+    def _progress(self, name: str) -> Progress:
+        """Give what is told of progress and tells the client now and then: bytes and files since the last time."""
+        lock, told, bytes_, files = threading.Lock(), self._clock(), 0, 0
+
+        def progress(job: JobId, more_bytes: int, more_files: int) -> None:
+            nonlocal told, bytes_, files
+            with lock:
+                bytes_, files = bytes_ + more_bytes, files + more_files
+                if self._clock() - told < PROGRESS_INTERVAL:
+                    return
+                params = {"name": name, "job": str(job), "bytes": bytes_, "files": files}
+                told, bytes_, files = self._clock(), 0, 0
+            self._send("notification.progress", params)
+
+        return progress
+
+
+def folders_of(params: Params) -> tuple[Folder, ...]:
+    """Give the folders of a request; ``~`` is the home on this host.
+
+    Raises:
+        ParameterError: They cannot be read.
+    """
+    wires = params.get("folders", [])
+    if not isinstance(wires, list):
+        message = "folders is a list"
+        raise ParameterError(message)
+    try:
+        folders = [Folder.from_wire(wire) for wire in wires]
+    except (KeyError, TypeError, ValueError) as error:
+        message = f"a folder cannot be read: {error}"
+        raise ParameterError(message) from error
+    return tuple(
+        folder._replace(path=Path(os.path.expanduser(folder.path)))  # noqa: PTH111  (leaves an unknown user)
+        for folder in folders
+    )
+
+
+def jobs_of(params: Params) -> list[JobId]:
+    """Give the jobs of a request.
+
+    Raises:
+        ParameterError: They cannot be read.
+        BadIdFailure: One is no id.
+    """
+    return [parse_job_id(each) for each in texts_of(params, "jobs")]
+
+
+def texts_of(params: Params, name: str) -> list[str]:
+    """Give a parameter that is a list of texts.
+
+    Raises:
+        ParameterError: It is something else.
+    """
+    value = params.get(name)
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        message = f"{name} is a list of texts"
+        raise ParameterError(message)
+    return value

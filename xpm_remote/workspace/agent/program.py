@@ -1,0 +1,250 @@
+"""The agent: a workspace served by the monitor protocol on stdin and stdout.
+
+It ends when its stdin does. One thread only reads stdin, so that this is noticed whatever the others do; requests are
+answered in their order by a second one, and those that must not wait behind a long one (logs, ``ping``) by a third.
+An action that has begun is brought to its end, also when the link is lost meanwhile.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import queue
+import signal
+import socket
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+from typing import Any, Sequence, Union
+
+from xpm_remote.workspace.agent.actions import Actions
+from xpm_remote.workspace.agent.extensions import CAPABILITIES, Extensions
+from xpm_remote.workspace.agent.output import Output
+from xpm_remote.workspace.agent.serving import Method, Methods, ParameterError
+from xpm_remote.workspace.agent.wire import (
+    INTERNAL_ERROR,
+    INVALID_PARAMS,
+    METHOD_NOT_FOUND,
+    DeflateStream,
+    PlainStream,
+    Refusal,
+    Request,
+    RequestReader,
+    Stream,
+    answer,
+    refuse,
+)
+from xpm_remote.workspace.failures import WorkspaceFailure
+from xpm_remote.workspace.reading.liveness import Host
+from xpm_remote.workspace.reading.reader import WorkspaceReader
+
+AGENT_VERSION = 1
+"""Of our extensions: raised when an older client could not use them."""
+
+GREETING = "@xpm-remote agent"
+"""Begins the line after which everything on stdout is the protocol."""
+
+NOT_A_WORKSPACE = 66
+"""Exit status when the directory cannot be served: EX_NOINPUT of sysexits.h."""
+
+END_GRACE = 2.0
+"""Seconds after the end of stdin in which requests that had come are still answered."""
+
+GOODBYE_LIMIT = 0.5
+"""Seconds for the last line to be taken, when an action took longer than ``END_GRACE``."""
+
+INSTANCE_BYTES = 8
+"""Random bytes that tell one agent from another."""
+
+COLLECT_AFTER = 100_000
+"""New objects after which cycles are looked for: a hundred thousand jobs are many objects, and none of them a cycle."""
+
+READ_SIZE = 64 * 1024
+"""Bytes of stdin read at once."""
+
+Message = Union[Request, Refusal]
+
+
+class Lane:
+    """Requests that are answered one after the other.
+
+    Args:
+        name: The thread's name, as tracebacks show it.
+        table: The methods.
+        output: Where answers go.
+    """
+
+    def __init__(self, name: str, table: dict[str, Method], output: Output) -> None:
+        self._table = table
+        self._output = output
+        self._waiting: queue.Queue[Message | None] = queue.Queue()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def put(self, message: Message) -> None:
+        """Take a request."""
+        self._waiting.put(message)
+
+    def end(self, limit: float) -> None:
+        """Wait until all that was taken is answered, at most so many seconds."""
+        self._waiting.put(None)
+        self._thread.join(max(limit, 0.0))
+
+    def _run(self) -> None:
+        while True:
+            message = self._waiting.get()
+            if message is None:
+                return
+            self._output.send(respond(message, self._table))
+
+
+def respond(message: Message, table: dict[str, Method]) -> bytes:
+    """Give the line that answers a request."""
+    if isinstance(message, Refusal):
+        return refuse(message)
+    method = table.get(message.method)
+    if method is None:
+        return refuse(Refusal(message.id, METHOD_NOT_FOUND, f"no method {message.method!r}"))
+    try:
+        return answer(message.id, method(message.params))
+    except ParameterError as error:
+        return refuse(Refusal(message.id, INVALID_PARAMS, str(error)))
+    except WorkspaceFailure as failure:
+        data = {"kind": failure.kind, "what": failure.what, "hint": failure.hint}
+        return refuse(Refusal(message.id, INTERNAL_ERROR, str(failure), data))
+    except Exception as error:  # noqa: BLE001  (the one place: its failure must not end the others)
+        traceback.print_exc()
+        return refuse(Refusal(message.id, INTERNAL_ERROR, f"{type(error).__name__}: {error}"))
+
+
+class Agent:
+    """Serves one workspace.
+
+    Args:
+        root: Its directory.
+        output: Where answers and notifications go.
+        polls_only: Whether to do without inotify.
+
+    Raises:
+        NotAWorkspaceFailure: There is no workspace.
+    """
+
+    def __init__(self, root: Path, output: Output, *, polls_only: bool = False) -> None:
+        host = Host()
+        reader = WorkspaceReader(root, host)
+        actions = Actions(reader, host)
+        about = {
+            "version": AGENT_VERSION,
+            "instance": os.urandom(INSTANCE_BYTES).hex(),
+            "python": ".".join(map(str, sys.version_info[:3])),
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "capabilities": list(CAPABILITIES),
+        }
+        self._output = output
+        self._extensions = Extensions(reader, host, actions, output, polls_only=polls_only)
+        self._methods = Methods(reader, host, actions, about).table()
+        self._methods.update(self._extensions.slow())
+        self._methods["get_sync_info"] = self._shake_hands(self._methods["get_sync_info"])
+        self._quick = self._extensions.quick()
+
+    def serve(self, stdin: int) -> None:
+        """Answer requests until they end."""
+        requests = Lane("requests", self._methods, self._output)
+        quick = Lane("quick-requests", self._quick, self._output)
+        reader = RequestReader()
+        while not self._output.is_broken:
+            data = _read(stdin)
+            for message in reader.feed(data) if data else reader.end():
+                is_quick = isinstance(message, Request) and message.method in self._quick
+                (quick if is_quick else requests).put(message)
+            if not data:
+                break
+        self._extensions.stop()
+        end = time.monotonic() + END_GRACE
+        for lane in (requests, quick):
+            lane.end(end - time.monotonic())
+        self._extensions.await_actions()
+        self._say_goodbye(end)
+
+    def _say_goodbye(self, end: float) -> None:
+        """Tell the end as the reference server does, if anybody still reads: else sending never returns."""
+        notice = ("notification.shutdown", {"reason": "server_shutdown"})
+        goodbye = threading.Thread(target=self._output.notify, args=notice, daemon=True)
+        goodbye.start()
+        goodbye.join(max(end - time.monotonic(), GOODBYE_LIMIT))
+
+    def _shake_hands(self, method: Method) -> Method:
+        """A client that names no extensions is told of changes as by the reference server."""
+
+        def get_sync_info(params: dict[str, Any]) -> object:
+            info = method(params)
+            if "extensions" not in params:
+                self._extensions.announce()
+            return info
+
+        return get_sync_info
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Serve a workspace until stdin ends.
+
+    Args:
+        arguments: The workspace's directory, then words: ``deflate`` compresses what is sent, ``poll`` does without
+            inotify; others mean nothing.
+
+    Returns:
+        The exit status.
+    """
+    root, *words = arguments
+    _ignore_hangup()
+    stdin, stdout = _take_stdio()
+    stream: Stream = DeflateStream() if "deflate" in words else PlainStream()
+    try:
+        output = Output(stdout, stream)
+        agent = Agent(Path(root), output, polls_only="poll" in words)
+    except WorkspaceFailure as failure:
+        sys.stderr.write(f"{failure}\n")
+        return NOT_A_WORKSPACE
+    threading.excepthook = _die
+    gc.set_threshold(COLLECT_AFTER)
+    os.write(stdout, f"\n{GREETING} {stream.name}\n".encode())
+    agent.serve(stdin)
+    sys.stderr.flush()
+    # Threads that are still at work, on a file server that does not answer perhaps, are not waited for.
+    os._exit(0)
+
+
+def _ignore_hangup() -> None:
+    """A lost link is known by the end of stdin; the action in hand is brought to its end."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+
+def _take_stdio() -> list[int]:
+    """Give private descriptors of stdin and stdout; whatever prints goes to stderr, whatever reads finds the end."""
+    private = [os.dup(0), os.dup(1)]
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.dup2(2, 1)
+    os.close(nothing)
+    return private
+
+
+def _read(stdin: int) -> bytes:
+    try:
+        return os.read(stdin, READ_SIZE)
+    except OSError:
+        return b""
+
+
+def _die(failure: Any) -> None:  # noqa: ANN401  (its type has no public name in 3.8)
+    """End the agent when one of its threads fails: it would go on, and say nothing true any more."""
+    traceback.print_exception(failure.exc_type, failure.exc_value, failure.exc_traceback)
+    sys.stderr.flush()
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

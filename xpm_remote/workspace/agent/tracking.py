@@ -1,0 +1,377 @@
+"""A workspace kept in view: everything once, the important first, then what changes.
+
+The first look reads the cheap files (runs), so that a picture is there before any job folder is read; then the jobs,
+those that go on first. Afterwards only what changed is read again, and told only if what it says differs. What leaves
+no trace on disk, the death of a process, is looked for at a bounded rate.
+"""
+
+from __future__ import annotations
+
+import time
+from itertools import islice
+from typing import Callable, Iterable, Iterator, NamedTuple
+
+from xpm_remote.workspace.agent.ordering import (
+    age,
+    by_importance,
+    has_ended,
+    importance,
+    in_order,
+    is_live,
+    pages,
+)
+from xpm_remote.workspace.agent.since import (
+    DIRECTORY,
+    LINK,
+    place_unless_changed,
+    places_in,
+    run_changed,
+)
+from xpm_remote.workspace.agent.sink import Sink
+from xpm_remote.workspace.layout import JobId
+from xpm_remote.workspace.reading import states
+from xpm_remote.workspace.reading.jobs import JobFacts
+from xpm_remote.workspace.reading.liveness import Host
+from xpm_remote.workspace.reading.reader import WorkspaceReader
+from xpm_remote.workspace.reading.runs import RunFacts
+from xpm_remote.workspace.watching.places import (
+    EventsSubject,
+    JobSubject,
+    ListSubject,
+    LiveSubject,
+    Places,
+    RunSubject,
+    TaskSubject,
+)
+from xpm_remote.workspace.watching.watch import Subject, Watcher
+
+PULSE_INTERVAL = 5.0
+"""Seconds within which the death of every process is noticed, as far as ``PULSES_PER_SECOND`` permits."""
+
+PULSES_PER_SECOND = 40
+"""Jobs and runs looked at each second for signs of life: under one percent of a core."""
+
+REREAD_LOAD = 0.1
+"""The share of its time that reading one run again may take: large runs are read less often while they change."""
+
+_CARBON = JobFacts._fields.index("carbon")  # the one field that cannot be hashed
+_ACTIVE = frozenset({states.RUNNING, states.SCHEDULED})
+
+
+class _Known(NamedTuple):
+    """What is remembered of a job: what was told of it, what is at its path, whether it goes on."""
+
+    digest: int
+    place: str | None
+    is_active: bool
+
+
+class Tracker:
+    """Keeps a workspace in view.
+
+    Args:
+        reader: Reads it.
+        watcher: Watches it.
+        sink: Is told of everything.
+        host: The host on which this code runs.
+        clock: Seconds that never go back.
+    """
+
+    def __init__(
+        self,
+        reader: WorkspaceReader,
+        watcher: Watcher,
+        sink: Sink,
+        host: Host,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._reader = reader
+        self._host = host
+        self._watcher = watcher
+        self._places = Places(reader.layout, watcher)
+        self._sink = sink
+        self._clock = clock
+        self._runs: dict[str, RunFacts] = {}
+        self._jobs: dict[JobId, _Known] = {}
+        self._by_hash: dict[str, JobId] = {}
+        self._owners: dict[str, str] = {}
+        self._not_before: dict[str, float] = {}
+        self._late: set[Subject] = set()
+        self._pulse: Iterator[Subject] = iter(())
+        self._pulse_began = clock()
+        self._pulsed = clock()
+
+    @property
+    def active_jobs(self) -> int:
+        """How many jobs go on."""
+        return sum(1 for known in self._jobs.values() if known.is_active)
+
+    def load(
+        self, since: float | None = None, is_stopped: Callable[[], bool] = lambda: False
+    ) -> None:
+        """Read everything once, or what changed since a time.
+
+        Args:
+            since: When everything had been told before, epoch seconds; what has not changed since is not told again.
+            is_stopped: Asked now and then; reading ends early when it says so.
+        """
+        self._places.watch_workspace()
+        names = self._reader.experiment_ids()
+        self._read_runs(names)
+        self._sink.runs(list(self._runs.values()), [], names)
+        ordered = sorted(self._runs.values(), key=importance)
+        for run in ordered:
+            self._own(run)
+        news = {run.experiment_id: self._news_of(run, since) for run in ordered}
+        for run in ordered:
+            for page in pages(news[run.experiment_id]):
+                self._sink.listed(run, page)
+        for run, page in by_importance(ordered, news):
+            if is_stopped():
+                return
+            self._read_jobs(run, page)
+        for task_id in {job_id.task for job_id in self._jobs}:
+            self._places.watch_task(task_id)
+        self._sink.loaded()
+
+    def wait_time(self) -> float:
+        """Give the seconds until something is to be done, if nothing is told before."""
+        now = self._clock()
+        due = [self._watcher.due(), max(0.0, self._pulsed + 1.0 - now)]
+        due += [max(0.0, self._not_before.get(_name_of(each), now) - now) for each in self._late]
+        return min(due)
+
+    def step(self) -> None:
+        """Find what changed since the last step, and tell of it."""
+        subjects = self._watcher.collect() | self._late
+        self._late = set()
+        subjects |= self._next_pulse()
+        self._update_all(subjects)
+
+    def _update_all(self, subjects: Iterable[Subject]) -> None:
+        jobs: dict[JobId, None] = {}
+        for subject in in_order(subjects):
+            if isinstance(subject, JobSubject):
+                jobs[JobId(subject.task_id, subject.job_id)] = None
+            elif isinstance(subject, EventsSubject):
+                known = self._by_hash.get(subject.job_hash)
+                jobs.update({known: None} if known is not None else {})
+            else:
+                self._update(subject)
+        self._update_jobs(jobs)
+
+    def _update(self, subject: Subject) -> None:
+        if isinstance(subject, ListSubject):
+            self._update_list()
+        elif isinstance(subject, RunSubject):
+            self._update_run(subject)
+        elif isinstance(subject, LiveSubject):
+            self._update_all(self._places.watch_live(subject.directory))
+        elif isinstance(subject, TaskSubject):
+            self._update_task(subject.task_id)
+
+    def _read_runs(self, names: Iterable[str]) -> None:
+        for name in names:
+            self._places.watch_experiment(name)
+            run = self._reader.experiment(name)
+            if run is not None:
+                self._watch_run(run)
+                self._runs[name] = run
+
+    def _news_of(self, run: RunFacts, since: float | None) -> list[str]:
+        """Give the jobs of a run that are to be told at first; the others count as known."""
+        layout = self._reader.layout
+        if since is None or is_live(run) or run_changed(layout, run, since):
+            return list(run.job_infos)
+        told = []
+        for job_id, info in run.job_infos.items():
+            name = JobId(info.task_id, job_id)
+            place = place_unless_changed(layout.job(name), since)
+            if place is None or not has_ended(run, job_id):
+                told.append(job_id)
+            else:
+                self._by_hash[job_id] = name
+                self._jobs[name] = _Known(0, place, is_active=False)
+        return told
+
+    def _watch_run(self, run: RunFacts) -> None:
+        self._places.watch_run(run.experiment_id, run.run_id, is_live=is_live(run))
+
+    def _read_jobs(self, run: RunFacts, job_ids: Iterable[str]) -> None:
+        """Read jobs of a run; tell of those that differ from what was told."""
+        name = run.experiment_id
+        infos = {each: run.job_infos[each] for each in job_ids if self._owners.get(each) == name}
+        chosen = run._replace(job_infos=infos)
+        changed = [facts for facts in self._reader.jobs(chosen) if self._remember(facts)]
+        if changed:
+            self._sink.jobs(changed)
+
+    def _remember(self, facts: JobFacts) -> bool:
+        """Remember what a job is like; tell whether that is new."""
+        job_id, digest = facts.id, _digest(facts)
+        before = self._jobs.get(job_id)
+        is_active = facts.state in _ACTIVE and not facts.has_died
+        if is_active and not (before and before.is_active):
+            self._places.watch_job(job_id)
+        elif before is not None and before.is_active and not is_active:
+            self._places.forget_job(job_id)
+        self._by_hash[job_id.hash] = job_id
+        place = LINK if facts.is_link else DIRECTORY if facts.has_directory else None
+        self._jobs[job_id] = _Known(digest, place, is_active)
+        return before is None or before.digest != digest
+
+    def _update_list(self) -> None:
+        names = self._reader.experiment_ids()
+        removed = [name for name in self._runs if name not in set(names)]
+        for name in removed:
+            self._drop_experiment(name)
+        for name in names:
+            if name not in self._runs:
+                self._places.watch_experiment(name)
+                self._update_run(RunSubject(name))
+        self._sink.runs([], removed, names)
+
+    def _drop_experiment(self, name: str) -> None:
+        self._places.forget_experiment(name)
+        del self._runs[name]
+        self._forget_unlisted(name)
+
+    def _own(self, run: RunFacts) -> None:
+        """Note that jobs are those of a run. One that several experiments list is judged by the latest of them."""
+        name, order = run.experiment_id, age(run)
+        for job_id in run.job_infos:
+            owner = self._runs.get(self._owners.get(job_id, name))
+            if owner is None or job_id not in owner.job_infos or age(owner) <= order:
+                self._owners[job_id] = name
+
+    def _forget_unlisted(self, name: str) -> None:
+        """Forget the jobs that an experiment's run has listed and that are in none now; others own the rest."""
+        lost = []
+        for job_hash in [each for each, owner in self._owners.items() if owner == name]:
+            listing = [run for run in self._runs.values() if job_hash in run.job_infos]
+            if name in (run.experiment_id for run in listing):
+                continue
+            del self._owners[job_hash]
+            if listing:
+                latest = max(listing, key=age)
+                self._own(latest._replace(job_infos={job_hash: latest.job_infos[job_hash]}))
+                self._read_jobs(latest, [job_hash])
+            else:
+                lost.append(job_hash)
+        self._forget(lost)
+
+    def _forget(self, hashes: list[str]) -> None:
+        gone = [self._by_hash.pop(each) for each in hashes if each in self._by_hash]
+        for job_id in gone:
+            self._places.forget_job(job_id)
+            self._jobs.pop(job_id, None)
+        if gone:
+            self._sink.gone(gone)
+
+    def _update_run(self, subject: RunSubject) -> None:
+        name, began = subject.experiment_id, self._clock()
+        if began < self._not_before.get(name, began):
+            self._late.add(subject)
+            return
+        run = self._reader.experiment(name)
+        if run is None:
+            return
+        self._watch_run(run)
+        before = self._runs.get(name)
+        self._runs[name] = run
+        self._own(run)
+        if before is None or _head(before) != _head(run):
+            self._sink.runs([run], [], None)
+        self._tell_jobs(run, before)
+        took = self._clock() - began
+        self._not_before[name] = self._clock() + took / REREAD_LOAD
+
+    def _tell_jobs(self, run: RunFacts, before: RunFacts | None) -> None:
+        """Tell what a run says of its jobs that it did not say before; and read those jobs."""
+        same_run = before is not None and before.run_id == run.run_id
+        old = before if same_run and before is not None else RunFacts(run.experiment_id, "")
+        changed = [
+            job_id
+            for job_id, info in run.job_infos.items()
+            if old.job_infos.get(job_id) != info
+            or old.job_states.get(job_id) != run.job_states.get(job_id)
+        ]
+        rejudged = before is not None and before.status != run.status
+        for page in pages(changed):
+            self._sink.listed(run, page)
+        for task_id in {run.job_infos[job_id].task_id for job_id in changed}:
+            self._places.watch_task(task_id)
+        # What only waits in a scheduler ends with it, so all its jobs are judged again.
+        for page in pages(run.job_infos if rejudged else changed):
+            self._read_jobs(run, page)
+        others = [each for each in changed if self._owners.get(each) != run.experiment_id]
+        self._update_jobs(JobId(run.job_infos[each].task_id, each) for each in others)
+        if before is not None and (not same_run or len(old.job_infos) > len(run.job_infos)):
+            self._forget_unlisted(run.experiment_id)
+
+    def _update_task(self, task_id: str) -> None:
+        """Read the jobs of a task whose directories came or went."""
+        self._places.watch_task(task_id)
+        found = places_in(self._reader.layout.jobs / task_id)
+        self._update_jobs(
+            [
+                job_id
+                for job_id, known in self._jobs.items()
+                if job_id.task == task_id and known.place != found.get(job_id.hash)
+            ]
+        )
+
+    def _update_jobs(self, job_ids: Iterable[JobId]) -> None:
+        """Read jobs again, those of a run together."""
+        by_run: dict[str, list[str]] = {}
+        for job_id in job_ids:
+            owner = self._owners.get(job_id.hash)
+            if owner is not None:
+                by_run.setdefault(owner, []).append(job_id.hash)
+        for name, hashes in by_run.items():
+            run = self._runs.get(name)
+            if run is not None:
+                for page in pages(each for each in hashes if each in run.job_infos):
+                    self._read_jobs(run, page)
+
+    def _next_pulse(self) -> set[Subject]:
+        """Give some of what may have died since it was last looked at."""
+        now = self._clock()
+        count = int((now - self._pulsed) * PULSES_PER_SECOND)
+        if count < 1:
+            return set()
+        self._pulsed = now
+        found = list(islice(self._pulse, min(count, PULSES_PER_SECOND)))
+        if not found and now - self._pulse_began >= PULSE_INTERVAL:
+            self._pulse, self._pulse_began = iter(self._living()), now
+        return {each for each in found if not self._has_pulse(each)}
+
+    def _living(self) -> list[Subject]:
+        living: list[Subject] = [
+            JobSubject(*job_id) for job_id, known in self._jobs.items() if known.is_active
+        ]
+        living += [RunSubject(run.experiment_id) for run in self._runs.values() if is_live(run)]
+        return living
+
+    def _has_pulse(self, subject: Subject) -> bool:
+        """Tell whether a run's scheduler is still as it was, which is cheaper to see than to read the run."""
+        run = self._runs.get(subject.experiment_id) if isinstance(subject, RunSubject) else None
+        if run is None:
+            return False
+        lock = str(self._reader.layout.scheduler_lock(run.experiment_id))
+        return self._host.is_locked(lock) is bool(run.scheduler_alive)
+
+
+def _head(run: RunFacts) -> RunFacts:
+    """Give what a run says besides its jobs."""
+    return run._replace(job_infos={}, job_states={})
+
+
+def _digest(facts: JobFacts) -> int:
+    """Give a number that differs when a job does; true for this process only."""
+    carbon = repr(facts.carbon) if facts.carbon else None
+    return hash((facts[:_CARBON], facts[_CARBON + 1 :], carbon))
+
+
+def _name_of(subject: Subject) -> str:
+    return subject.experiment_id if isinstance(subject, RunSubject) else ""

@@ -1,0 +1,151 @@
+"""JSON-RPC 2.0 over lines, seen from the server, without I/O: bytes in, requests out, and messages to bytes.
+
+Framing, error codes and what is ignored are those of experimaestro's monitor protocol 2.0.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from typing import Any, NamedTuple, Union
+
+PARSE_ERROR = -32700
+METHOD_NOT_FOUND = -32601
+INVALID_PARAMS = -32602
+INTERNAL_ERROR = -32603
+
+MAX_REQUEST = 16 * 1024 * 1024
+"""Bytes of one request: the longest names a hundred thousand jobs."""
+
+COMPRESSION = 6
+"""Level of the deflate stream: 100,000 jobs take under 10 MB, at some 50 MB a second."""
+
+
+class Request(NamedTuple):
+    """A call to be answered."""
+
+    id: int | str
+    method: str
+    params: dict[str, Any]
+
+
+class Refusal(NamedTuple):
+    """An error to be answered to what is no request of ours."""
+
+    id: int | str
+    code: int
+    message: str
+    data: dict[str, Any] | None = None
+
+
+class RequestReader:
+    """Splits bytes into requests."""
+
+    def __init__(self) -> None:
+        self._partial = bytearray()
+        self._skipping = False
+
+    def feed(self, data: bytes) -> list[Request | Refusal]:
+        """Take bytes as they come; give what they complete."""
+        *lines, rest = data.split(b"\n")
+        found: list[Request | Refusal] = []
+        for line in lines:
+            self._keep(line)
+            message = self._end_line()
+            if message is not None:
+                found.append(message)
+        self._keep(rest)
+        return found
+
+    def end(self) -> list[Request | Refusal]:
+        """Give the last request when its line has no end."""
+        message = self._end_line()
+        return [] if message is None else [message]
+
+    def _keep(self, data: bytes) -> None:
+        if len(self._partial) + len(data) > MAX_REQUEST:
+            self._skipping = True
+            self._partial.clear()
+        if not self._skipping:
+            self._partial += data
+
+    def _end_line(self) -> Request | Refusal | None:
+        line, skipped = bytes(self._partial), self._skipping
+        self._partial.clear()
+        self._skipping = False
+        if skipped:
+            return Refusal(0, PARSE_ERROR, "the request is too long")
+        return parse_request(line) if line.strip() else None
+
+
+def parse_request(line: bytes) -> Request | Refusal | None:
+    """Read a line; None when nothing is to be answered (a notification)."""
+    try:
+        message = json.loads(line.decode())
+    except (ValueError, RecursionError):
+        return Refusal(0, PARSE_ERROR, "the line is no JSON")
+    if not isinstance(message, dict) or message.get("jsonrpc") != "2.0":
+        return Refusal(0, PARSE_ERROR, "the line is no JSON-RPC 2.0 request")
+    request_id, method = message.get("id"), message.get("method")
+    if not isinstance(request_id, (int, str)):
+        return None
+    if not isinstance(method, str):
+        return Refusal(request_id, PARSE_ERROR, "the request names no method")
+    params = message.get("params") or {}
+    if not isinstance(params, dict):
+        return Refusal(request_id, INTERNAL_ERROR, "the parameters have no names")
+    return Request(request_id, method, params)
+
+
+def encode(message: dict[str, Any]) -> bytes:
+    """Give the line of a message. Odd bytes of file names that are no UTF-8 become question marks.
+
+    Raises:
+        TypeError: It holds what JSON cannot.
+    """
+    text = json.dumps({"jsonrpc": "2.0", **message}, separators=(",", ":"), ensure_ascii=False)
+    return text.encode("utf-8", "replace") + b"\n"
+
+
+def answer(request_id: int | str, result: object) -> bytes:
+    """Give the line that answers a request."""
+    return encode({"id": request_id, "result": result})
+
+
+def refuse(refusal: Refusal) -> bytes:
+    """Give the line that refuses a request."""
+    error: dict[str, Any] = {"code": refusal.code, "message": refusal.message}
+    if refusal.data is not None:
+        error["data"] = refusal.data
+    return encode({"id": refusal.id, "error": error})
+
+
+def notice(method: str, params: dict[str, Any]) -> bytes:
+    """Give the line of a notification."""
+    return encode({"method": method, "params": params})
+
+
+class PlainStream:
+    """Sends lines as they are."""
+
+    name = "plain"
+
+    def pack(self, line: bytes) -> bytes:
+        """Give the bytes to send for a line."""
+        return line
+
+
+class DeflateStream:
+    """Sends lines as one deflate stream, each complete at once: what repeats from line to line costs little."""
+
+    name = "deflate"
+
+    def __init__(self) -> None:
+        self._deflate = zlib.compressobj(COMPRESSION)
+
+    def pack(self, line: bytes) -> bytes:
+        """Give the bytes to send for a line."""
+        return self._deflate.compress(line) + self._deflate.flush(zlib.Z_SYNC_FLUSH)
+
+
+Stream = Union[PlainStream, DeflateStream]

@@ -1,0 +1,138 @@
+"""The one door to the file system for all that changes a workspace or a folder.
+
+Every call that archiving and recovering make goes through a name of this module, looked up when it is made, so that a
+test can count the calls, fail one of them, or end the process at one of them. What Python has no function for is called
+through the C library; where that has none either, the answer is ``ENOSYS``, as from a kernel that lacks the call.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import fcntl
+import os
+from typing import Callable, Union
+
+AnyPath = Union[str, bytes, "os.PathLike[str]"]
+
+UNSUPPORTED = frozenset(
+    {
+        errno.ENOSYS,
+        errno.EINVAL,
+        errno.ENOTSUP,
+        errno.EOPNOTSUPP,
+        errno.ENOTTY,
+        errno.EXDEV,
+        errno.EPERM,
+        errno.EBADF,
+        errno.ETXTBSY,
+    }
+)
+"""What a kernel or a file system answers when it does not know a call, or not for these files."""
+
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2
+_FICLONE = 0x40049409
+
+open_file = os.open
+close = os.close
+read = os.read
+write = os.write
+read_at = os.pread
+write_at = os.pwrite
+lseek = os.lseek
+truncate = os.ftruncate
+stat_open = os.fstat
+lstat = os.lstat
+stat = os.stat
+scan = os.scandir
+mkdir = os.mkdir
+rmdir = os.rmdir
+unlink = os.unlink
+rename = os.rename
+link = os.link
+symlink = os.symlink
+readlink = os.readlink
+chmod = os.chmod
+chmod_open = os.fchmod
+chown_open = os.fchown
+utime = os.utime
+fsync = os.fsync
+lock = fcntl.flock
+
+
+def exchange(first: AnyPath, second: AnyPath) -> None:
+    """Let two names change places, so that each of them names something at every moment.
+
+    Raises:
+        OSError: As of ``rename``; one of ``UNSUPPORTED`` when the kernel or the file system cannot do it.
+    """
+    call = _c_function("renameat2")
+    _check(
+        call(
+            ctypes.c_int(_AT_FDCWD),
+            os.fsencode(first),
+            ctypes.c_int(_AT_FDCWD),
+            os.fsencode(second),
+            ctypes.c_uint(_RENAME_EXCHANGE),
+        ),
+        second,
+    )
+
+
+def sync_file_system(descriptor: int) -> None:
+    """Make everything durable that was written to the file system of an open file.
+
+    Raises:
+        OSError: Something could not be written since the file was opened; ``ENOSYS`` where there is no such call.
+    """
+    _check(_c_function("syncfs")(ctypes.c_int(descriptor)), "")
+
+
+def clone(source: int, target: int) -> None:
+    """Let an open file share the blocks of another one, where the file system can.
+
+    Raises:
+        OSError: One of ``UNSUPPORTED`` when it cannot.
+    """
+    fcntl.ioctl(target, _FICLONE, source)
+
+
+def copy_range(source: int, target: int, count: int, offset: int) -> int:
+    """Copy bytes between two open files at the same offset within the kernel; give how many.
+
+    Raises:
+        OSError: One of ``UNSUPPORTED`` when the kernel or the file systems cannot.
+    """
+    call = getattr(os, "copy_file_range", None)
+    if call is None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+    return int(call(source, target, count, offset, offset))
+
+
+def list_attributes(descriptor: int) -> list[str]:
+    """Name the extended attributes of an open file; none where Python has no such call."""
+    call = getattr(os, "listxattr", None)
+    return list(call(descriptor)) if call else []
+
+
+def copy_attribute(source: int, target: int, name: str) -> None:
+    """Give an open file an extended attribute of another one."""
+    os.setxattr(target, name, os.getxattr(source, name))
+
+
+def _c_function(name: str) -> Callable[..., int]:
+    try:
+        call: Callable[..., int] = getattr(_C_LIBRARY, name)
+        return call
+    except AttributeError:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS)) from None
+
+
+def _check(result: int, path: AnyPath) -> None:
+    if result != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), os.fspath(path))
+
+
+_C_LIBRARY = ctypes.CDLL(None, use_errno=True)

@@ -1,0 +1,200 @@
+"""A background worker that archives jobs as they complete."""
+
+from __future__ import annotations
+
+import atexit
+import threading
+import time
+from types import TracebackType
+from typing import Callable, NamedTuple, Sequence
+
+from xpm_remote.workspace.failures import WorkspaceFailure
+from xpm_remote.workspace.folders import batches
+from xpm_remote.workspace.folders.archiving import archive, no_progress
+from xpm_remote.workspace.folders.folder import Folder
+from xpm_remote.workspace.folders.opt_out import opt_out
+from xpm_remote.workspace.folders.outcomes import ArchiveOutcome, ArchiveVerdict, Progress
+from xpm_remote.workspace.layout import JobId, Layout
+
+DRAIN_LIMIT = 60.0
+"""Seconds that ``close`` waits for jobs that were submitted: as long as experimaestro does when it ends."""
+
+GIVE_UP_LIMIT = 2 * batches.GIVE_UP_LIMIT
+"""Seconds that ``close`` waits after that for the worker to put down what it copies."""
+
+FIRST_DELAY = 5.0
+"""Seconds before a job that failed in a way that may pass is tried again; doubled each time up to ``LAST_DELAY``."""
+
+LAST_DELAY = 600.0
+"""Seconds between two tries at most: a folder that comes back is noticed within ten minutes."""
+
+TRIES = 8
+"""Tries before a job is left to the next run: half an hour in all."""
+
+
+class DrainReport(NamedTuple):
+    """What a worker leaves when it is closed.
+
+    Attributes:
+        archived: How many jobs were brought to all folders.
+        left: Those that were not, because of the time or of failures; the next run takes them up.
+    """
+
+    archived: int
+    left: tuple[JobId, ...]
+
+
+class Archiver:
+    """Archives jobs in the background; a context manager, closed at its end.
+
+    Args:
+        workspace: Where the jobs are.
+        folders: All folders of the workspace.
+        told: Called, from the worker, with what came of each try.
+        progress: Told of each step, from the worker's threads.
+        first_delay: Seconds before a job that failed is tried again.
+    """
+
+    def __init__(
+        self,
+        workspace: Layout,
+        folders: Sequence[Folder],
+        told: Callable[[ArchiveOutcome], None],
+        progress: Progress = no_progress,
+        *,
+        first_delay: float = FIRST_DELAY,
+    ) -> None:
+        self._workspace = workspace
+        self._folders = folders
+        self._told = told
+        self._progress = progress
+        self._first_delay = first_delay
+        self._changed = threading.Condition()
+        self._waiting: dict[JobId, None] = {}  # in the order of submission
+        self._working: dict[JobId, None] = {}
+        self._due: dict[JobId, float] = {}
+        self._tries: dict[JobId, int] = {}
+        self._failed: dict[JobId, None] = {}
+        self._archived = 0
+        self._closing = False
+        self._abandoned = False
+        self._thread = threading.Thread(target=self._run, name="archiver", daemon=True)
+        self._thread.start()
+        atexit.register(self.close)
+
+    def __enter__(self) -> Archiver:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def submit(self, job: JobId, backup: bool = True) -> None:
+        """Have a job archived, soon; a job that is waiting already is not taken twice.
+
+        Args:
+            job: The job.
+            backup: Whether to archive it. If not, that is remembered beside the job, for this and all later runs.
+
+        Raises:
+            NoJobFailure: It is not to be archived, and has no directory to remember that in.
+            OSError: It is not to be archived, and that cannot be remembered.
+            WorkspaceFailure: The worker is closed.
+        """
+        if not backup:
+            opt_out(self._workspace, job)
+        with self._changed:
+            if self._closing:
+                raise WorkspaceFailure("the archiver is closed")
+            if not backup:
+                self._forget(job)
+            elif job not in self._working and job not in self._due:
+                self._waiting[job] = None
+                self._changed.notify_all()
+
+    def close(self, limit: float = DRAIN_LIMIT) -> DrainReport:
+        """Wait until what was submitted is archived, for so long; then give up what is left. More calls do no harm.
+
+        Args:
+            limit: Seconds.
+        """
+        atexit.unregister(self.close)
+        with self._changed:
+            self._closing = True
+            self._waiting.update(dict.fromkeys(self._due))  # a last try, at once
+            self._due.clear()
+            self._changed.notify_all()
+        self._thread.join(limit)
+        if self._thread.is_alive():
+            self._abandoned = True
+            self._thread.join(GIVE_UP_LIMIT)
+        with self._changed:
+            left = {**self._waiting, **self._working, **self._failed}
+            return DrainReport(self._archived, tuple(left))
+
+    def _run(self) -> None:
+        while True:
+            batch = self._next()
+            if not batch:
+                return
+            for outcome in archive(
+                self._workspace,
+                self._folders,
+                batch,
+                progress=self._progress,
+                abandon=lambda: self._abandoned,
+            ):
+                self._note(outcome)
+                self._told(outcome)
+
+    def _next(self) -> list[JobId]:
+        """Wait for jobs; none when there is nothing left to do and the worker is closed."""
+        with self._changed:
+            while not self._abandoned:
+                self._take_what_is_due(time.monotonic())
+                if self._waiting:
+                    self._working, self._waiting = self._waiting, {}
+                    return list(self._working)
+                if self._closing:
+                    return []
+                self._changed.wait(self._until_next())
+            return []
+
+    def _take_what_is_due(self, now: float) -> None:
+        for job in [job for job, due in self._due.items() if due <= now]:
+            del self._due[job]
+            self._waiting[job] = None
+
+    def _until_next(self) -> float | None:
+        """Give the seconds until the next try; None when nothing waits for one."""
+        if not self._due:
+            return None
+        return max(0.0, min(self._due.values()) - time.monotonic())
+
+    def _note(self, outcome: ArchiveOutcome) -> None:
+        job = outcome.job
+        with self._changed:
+            self._working.pop(job, None)
+            unfinished = (
+                outcome.verdict is ArchiveVerdict.UNFINISHED
+            )  # its process may be about to end
+            if not (outcome.is_worth_another_try or unfinished):
+                self._archived += outcome.is_archived
+                self._tries.pop(job, None)
+                return
+            tries = self._tries[job] = self._tries.get(job, 0) + 1
+            if self._closing or tries >= TRIES:
+                self._failed[job] = None
+                self._tries.pop(job)
+            else:
+                delay = min(self._first_delay * 2 ** (tries - 1), LAST_DELAY)
+                self._due[job] = time.monotonic() + delay
+
+    def _forget(self, job: JobId) -> None:
+        self._waiting.pop(job, None)
+        self._due.pop(job, None)
+        self._failed.pop(job, None)

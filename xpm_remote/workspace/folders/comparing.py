@@ -1,0 +1,223 @@
+"""A copy of a job compared with the job itself: the same, a part of it, or something else."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from pathlib import Path
+
+from xpm_remote.workspace import filesystem
+from xpm_remote.workspace.folders import contents
+from xpm_remote.workspace.folders.contents import Match
+from xpm_remote.workspace.folders.copying import NAMED_AT_MOST, join
+from xpm_remote.workspace.folders.durability import sync_directory
+
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_PARAMS_MAX = 1 << 20
+"""Bytes up to which two ``params.json`` are compared by what they say; a larger one only by its bytes."""
+
+
+def own_top_names(name: str) -> frozenset[str]:
+    """Give what is not copied: the job's own lock and pid, and the scheduler's directory, at the top of a job."""
+    return frozenset({f"{name}.lock", f"{name}.pid", ".scheduler"})
+
+
+class Comparison:
+    """How a copy compares with its source. Experimaestro's own files, which it rewrites, are counted apart.
+
+    Attributes:
+        missing: How many entries of the source the copy lacks or has only the beginning of.
+        own_differences: How many of experimaestro's own files differ.
+        own_extra: Those of its files that only the copy has.
+        different: Names of the user's files that differ, and of those that only the copy has; the first few.
+    """
+
+    def __init__(self) -> None:
+        self.missing = 0
+        self.own_differences = 0
+        self.own_extra: list[str] = []
+        self.different: list[str] = []
+
+    @property
+    def is_same(self) -> bool:
+        """Whether the copy has all that the source has, and nothing of the user's beside."""
+        return not (self.missing or self.own_differences or self.different)
+
+    @property
+    def is_part(self) -> bool:
+        """Whether everything of the user's in the copy is in the source, too."""
+        return not self.different
+
+
+class _Trees:
+    """One comparison while it goes on.
+
+    Args:
+        source: The job.
+        copy: The copy of it.
+        name: The job's script name.
+        sync: Whether each file of the copy is made durable by itself.
+    """
+
+    def __init__(self, source: Path, copy: Path, name: str, *, sync: bool) -> None:
+        self._roots = (os.fspath(source), os.fspath(copy))
+        self._skipped = own_top_names(name)
+        self._own = frozenset({f"{name}.py", "locks.json", ".experimaestro"})
+        self._sync = sync
+        self._pending = [""]
+        self.result = Comparison()
+
+    def run(self) -> Comparison:
+        while self._pending:
+            self._compare_directory(self._pending.pop())
+        return self.result
+
+    def _compare_directory(self, directory: str) -> None:
+        source = self._list(self._roots[0], directory)
+        copy = self._list(self._roots[1], directory)
+        for name, kind in source.items():
+            path = join(directory, name)
+            if name not in copy:
+                self.result.missing += kind != 0
+            elif kind != copy[name]:
+                self._differs(path)
+            else:
+                self._compare_entry(path, kind)
+        for name in copy.keys() - source.keys():
+            self._is_extra(join(directory, name))
+        if self._sync:
+            sync_directory(Path(join(self._roots[1], directory)))
+
+    def _list(self, root: str, directory: str) -> dict[str, int]:
+        """Give names and kinds; what is never copied has kind 0 in a source and is no data in a copy."""
+        with filesystem.scan(join(root, directory)) as entries:
+            return {
+                entry.name: _kind(entry)
+                for entry in entries
+                if directory or entry.name not in self._skipped
+            }
+
+    def _compare_entry(self, path: str, kind: int) -> None:
+        first, second = (join(root, path) for root in self._roots)
+        if kind == stat.S_IFDIR:
+            self._pending.append(path)
+        elif kind == stat.S_IFLNK:
+            if filesystem.readlink(first) != filesystem.readlink(second):
+                self._differs(path)
+        elif kind == stat.S_IFREG:
+            self._compare_files(path, first, second)
+
+    def _compare_files(self, path: str, first: str, second: str) -> None:
+        source = filesystem.open_file(first, _FILE)
+        try:
+            copy = filesystem.open_file(second, _FILE)
+            try:
+                match = contents.compare(source, copy)
+                if (
+                    match is not Match.SAME
+                    and path == "params.json"
+                    and _say_the_same(source, copy)
+                ):
+                    match = Match.SAME
+                if self._sync and match is Match.SAME:
+                    filesystem.fsync(copy)
+            finally:
+                filesystem.close(copy)
+        finally:
+            filesystem.close(source)
+        if match is Match.PREFIX:
+            self.result.missing += 1
+        elif match is Match.DIFFERENT:
+            self._differs(path)
+
+    def _is_own(self, path: str) -> bool:
+        return path.partition("/")[0] in self._own
+
+    def _differs(self, path: str) -> None:
+        if self._is_own(path):
+            self.result.own_differences += 1
+        elif len(self.result.different) < NAMED_AT_MOST:
+            self.result.different.append(path)
+
+    def _is_extra(self, path: str) -> None:
+        if self._is_own(path):
+            self.result.own_extra.append(path)
+        elif len(self.result.different) < NAMED_AT_MOST:
+            self.result.different.append(path)
+
+
+def compare_jobs(source: Path, copy: Path, name: str, *, sync: bool = False) -> Comparison:
+    """Compare a copy of a job with the job, byte by byte.
+
+    Args:
+        source: The job's directory.
+        copy: The copy's directory.
+        name: The job's script name.
+        sync: Whether each file of the copy is made durable by itself.
+
+    Raises:
+        OSError: Something cannot be read, or not be made durable.
+    """
+    return _Trees(source, copy, name, sync=sync).run()
+
+
+def changed_since(original: Path, copy: Path, name: str, moment: int) -> str | None:
+    """Name something in a directory that may have come, or changed, after it was copied; None if nothing did.
+
+    Args:
+        original: The directory, which nobody finds by its old name any more.
+        copy: The copy of it.
+        name: The job's script name.
+        moment: When the copying began, by the clock of the directory's file system, nanoseconds.
+
+    Raises:
+        OSError: Something cannot be read.
+    """
+    skipped = own_top_names(name)
+    pending = [""]
+    while pending:
+        directory = pending.pop()
+        with filesystem.scan(join(os.fspath(original), directory)) as entries:
+            for entry in entries:
+                path = join(directory, entry.name)
+                if not directory and entry.name in skipped:
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    pending.append(path)
+                elif not _is_as_copied(entry, join(os.fspath(copy), path), moment):
+                    return path
+    return None
+
+
+def _is_as_copied(entry: os.DirEntry[str], copy: str, moment: int) -> bool:
+    status = entry.stat(follow_symlinks=False)
+    try:
+        copied = filesystem.lstat(copy)
+    except FileNotFoundError:
+        return False
+    if stat.S_IFMT(status.st_mode) != stat.S_IFMT(copied.st_mode):
+        return False
+    if not stat.S_ISREG(status.st_mode):
+        return stat.S_ISLNK(status.st_mode)
+    same_time = status.st_mtime_ns == copied.st_mtime_ns or status.st_mtime_ns < moment
+    return same_time and status.st_size == copied.st_size
+
+
+def _kind(entry: os.DirEntry[str]) -> int:
+    if entry.is_symlink():
+        return stat.S_IFLNK
+    if entry.is_dir(follow_symlinks=False):
+        return stat.S_IFDIR
+    return stat.S_IFREG if entry.is_file(follow_symlinks=False) else 0
+
+
+def _say_the_same(first: int, second: int) -> bool:
+    """Tell whether two JSON files say the same: experimaestro formats old ones anew when it copies them."""
+    texts = [filesystem.read_at(each, _PARAMS_MAX + 1, 0) for each in (first, second)]
+    if max(map(len, texts)) > _PARAMS_MAX:
+        return False
+    try:
+        return bool(json.loads(texts[0]) == json.loads(texts[1]))
+    except ValueError:
+        return False

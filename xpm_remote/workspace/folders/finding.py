@@ -1,0 +1,152 @@
+"""Where a job is: what is in its place in the workspace, and which folders have it."""
+
+from __future__ import annotations
+
+import os
+from enum import Enum
+from pathlib import Path
+from typing import NamedTuple, Sequence
+
+from xpm_remote.workspace import filesystem
+from xpm_remote.workspace.failures import FolderFailure
+from xpm_remote.workspace.folders.folder import Folder, check_folder
+from xpm_remote.workspace.layout import JobId, Layout
+
+
+class Presence(Enum):
+    """What is in the place of a job."""
+
+    WHOLE = "whole"
+    """Its directory, or a link that leads to it, with the success marker."""
+
+    MISSING = "missing"
+    NOWHERE = "nowhere"
+    """A link that leads nowhere, to itself, or to a directory without anything."""
+
+    EMPTY = "empty"
+    """A directory without any file."""
+
+    PART = "part"
+    """A directory with files, but without the success marker."""
+
+    OTHER = "other"
+    """Something that is no directory."""
+
+
+class Copy(NamedTuple):
+    """A copy of a job in a folder.
+
+    Attributes:
+        folder: The folder.
+        path: The copy's directory; no link.
+        is_whole: Whether it has the success marker.
+    """
+
+    folder: Folder
+    path: Path
+    is_whole: bool
+
+
+class UsableFolders(NamedTuple):
+    """The folders of a workspace that can be looked into.
+
+    Attributes:
+        usable: In their order.
+        unavailable: Why the others cannot.
+    """
+
+    usable: tuple[Folder, ...]
+    unavailable: tuple[str, ...]
+
+
+class Found(NamedTuple):
+    """What the folders have of a job.
+
+    Attributes:
+        copies: In the order of the folders.
+        unavailable: Why folders could not be looked into.
+    """
+
+    copies: tuple[Copy, ...]
+    unavailable: tuple[str, ...]
+
+
+def presence(path: Path, job: JobId) -> Presence:
+    """Tell what is in the place of a job; what cannot be read counts as something else."""
+    try:
+        if not os.path.lexists(path):
+            return Presence.MISSING
+        is_link = path.is_symlink()
+        if is_link and not _leads_somewhere(path):
+            return Presence.NOWHERE
+        if not path.is_dir():
+            return Presence.OTHER
+        if _is_done(path, job):
+            return Presence.WHOLE
+        if _has_files(path):
+            return Presence.PART
+    except OSError:
+        return Presence.OTHER
+    return Presence.NOWHERE if is_link else Presence.EMPTY
+
+
+def usable_folders(workspace: Layout, folders: Sequence[Folder]) -> UsableFolders:
+    """Look which folders, of any mode, can be looked into now."""
+    usable, unavailable = [], []
+    for folder in folders:
+        try:
+            check_folder(folder, workspace)
+        except FolderFailure as failure:
+            unavailable.append(str(failure))
+        else:
+            usable.append(folder)
+    return UsableFolders(tuple(usable), tuple(unavailable))
+
+
+def find_copies(folders: UsableFolders, job: JobId) -> Found:
+    """Look for a job in all folders, in their order."""
+    copies, unavailable = [], list(folders.unavailable)
+    for folder in folders.usable:
+        try:
+            copy = _copy_in(folder, job)
+        except OSError as error:
+            unavailable.append(f"the folder {folder.path} cannot be read: {error.strerror}")
+        else:
+            copies += [copy] if copy else []
+    return Found(tuple(copies), tuple(unavailable))
+
+
+def _copy_in(folder: Folder, job: JobId) -> Copy | None:
+    path = folder.job(job)
+    try:
+        filesystem.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    there = presence(path, job)
+    if there not in (Presence.WHOLE, Presence.PART):
+        return None
+    return Copy(folder, Path(os.path.realpath(path)), there is Presence.WHOLE)
+
+
+def _is_done(path: Path, job: JobId) -> bool:
+    return os.path.lexists(f"{path}/{job.script_name}.done")
+
+
+def _leads_somewhere(link: Path) -> bool:
+    try:
+        filesystem.stat(link)
+    except OSError:  # nothing there, or links in a circle
+        return False
+    return True
+
+
+def _has_files(directory: Path) -> bool:
+    """Tell whether there is anything but directories."""
+    pending = [os.fspath(directory)]
+    while pending:
+        with filesystem.scan(pending.pop()) as entries:
+            for entry in entries:
+                if not entry.is_dir(follow_symlinks=False):
+                    return True
+                pending.append(entry.path)
+    return False

@@ -1,0 +1,126 @@
+"""Jobs that the workspace has lost, restored from the first folder that has them whole: planned, then done."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Callable, Iterable, Iterator, Sequence
+
+from xpm_remote.workspace.failures import (
+    BusyFailure,
+    DamagedFailure,
+    FolderFailure,
+    NoJobFailure,
+    WorkspaceFailure,
+)
+from xpm_remote.workspace.folders.archiving import never, no_progress
+from xpm_remote.workspace.folders.batches import run_batches
+from xpm_remote.workspace.folders.deciding import decide
+from xpm_remote.workspace.folders.finding import Presence, presence, usable_folders
+from xpm_remote.workspace.folders.folder import Folder
+from xpm_remote.workspace.folders.outcomes import (
+    Progress,
+    RecoveryOutcome,
+    RecoveryPlan,
+    RecoveryStatus,
+)
+from xpm_remote.workspace.folders.restoring import Restorer
+from xpm_remote.workspace.folders.sizes import measure
+from xpm_remote.workspace.folders.sweeping import Sweeper
+from xpm_remote.workspace.layout import JobId, Layout
+
+
+def plan_recovery(
+    workspace: Layout,
+    folders: Sequence[Folder],
+    jobs: Iterable[JobId],
+    *,
+    incomplete: bool = False,
+) -> Iterator[RecoveryPlan]:
+    """Say what ``recover`` would do for each job; nothing is written."""
+    usable = usable_folders(workspace, folders)
+    for job in jobs:
+        decision = decide(workspace, usable, job, incomplete=incomplete)
+        plan = RecoveryPlan(
+            job, decision.status, reason=decision.reason, unavailable=decision.unavailable
+        )
+        if decision.copies:
+            copy = decision.copies[0]
+            size, files = measure(copy.path)
+            plan = plan._replace(source=copy.folder, complete=copy.is_whole, size=size, files=files)
+        yield plan
+
+
+def recover(
+    workspace: Layout,
+    folders: Sequence[Folder],
+    jobs: Iterable[JobId],
+    *,
+    incomplete: bool = False,
+    progress: Progress = no_progress,
+    stop: Callable[[], bool] = never,
+    abandon: Callable[[], bool] = never,
+) -> Iterator[RecoveryOutcome]:
+    """Restore each job that the workspace lacks from the first folder, of any mode, that has it whole.
+
+    A job appears in the workspace at once and whole, or not at all. What is in its place gives way only when nothing is
+    lost by that: a link that leads nowhere, a directory without files, a part of what the folder has.
+
+    Args:
+        workspace: Where the jobs belong.
+        folders: Where they may be, first choice first.
+        jobs: The jobs; they are taken as the work goes on.
+        incomplete: Whether a copy without success marker will do.
+        progress: Told of each step, from two threads.
+        stop: Asked before more jobs are taken; those at work are finished.
+        abandon: Asked at each step of the copying; those at work are given up, and nothing of them is left. Closing the
+            iterator, or an exception in its consumer, does the same.
+
+    Returns:
+        One outcome a job, in the order of the jobs.
+    """
+    sweeper = Sweeper(workspace)
+
+    def work(batch: Sequence[JobId], abandoned: Callable[[], bool]) -> list[RecoveryOutcome]:
+        restorer = Restorer(
+            workspace, folders, incomplete=incomplete, progress=progress, abandon=abandoned
+        )
+        done = restorer.run(batch)
+        return [done[job] for job in batch]
+
+    def prepare(batch: Sequence[JobId]) -> None:
+        sweeper.sweep(job.task for job in batch)
+
+    return run_batches(
+        jobs, work, prepare=prepare, stop=lambda: stop() or abandon(), abandon=abandon
+    )
+
+
+def ensure(workspace: Layout, folders: Sequence[Folder], job: JobId) -> Path:
+    """Give the directory of a job in the workspace, restored if need be.
+
+    A directory without success marker counts as the job when no folder has it whole: it is not finished.
+
+    Raises:
+        NoJobFailure: Neither the workspace nor any folder has it whole.
+        FolderFailure: The same, but not all folders could be looked into.
+        BusyFailure: Somebody else writes it, or it runs.
+        DamagedFailure: It cannot be restored.
+    """
+    path = workspace.job(job)
+    if presence(path, job) is Presence.WHOLE:
+        return path
+    outcome = next(recover(workspace, folders, [job]))
+    if outcome.is_there:
+        return path
+    raise _failure(outcome)
+
+
+def _failure(outcome: RecoveryOutcome) -> WorkspaceFailure:
+    what = f"the job {outcome.job} is not in the workspace: {outcome.message}"
+    if outcome.status is RecoveryStatus.BUSY:
+        return BusyFailure(what, "try again")
+    if outcome.status in (RecoveryStatus.OBSTRUCTED, RecoveryStatus.FAILED):
+        return DamagedFailure(what)
+    if outcome.unavailable:
+        return FolderFailure(what, "; ".join(outcome.unavailable))
+    return NoJobFailure(what)

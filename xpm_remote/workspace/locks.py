@@ -1,0 +1,254 @@
+"""Locks of other processes looked at without disturbing them, and the lock of a job that is being written.
+
+Both are ``flock`` locks, as experimaestro's are. A file system that several hosts share may keep such a lock from the
+other hosts; so whoever writes a job also says in the lock file who it is, and keeps the file's time fresh.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import functools
+import json
+import os
+import socket
+import stat
+from pathlib import Path
+from types import TracebackType
+from typing import Iterator
+
+from xpm_remote.workspace import filesystem, mounts
+from xpm_remote.workspace.failures import BusyFailure
+
+STALE_AFTER = 15 * 60.0
+"""Seconds without a sign of life after which a writer on another host counts as dead; see ``RENEW_AFTER``."""
+
+RENEW_AFTER = 60.0
+"""Seconds after which a writer shows again that it lives: often enough that a stalled server does not make it dead."""
+
+_LOCKS = Path("/proc/locks")
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_FIRST_PID_NAMESPACE = "pid:[4026531836]"  # a constant of the kernel
+_SIGNATURE_MAX = 4096
+
+_TRIES = 8
+"""How often a lock is taken on a file that somebody else unlinks at that moment, before that counts as busy."""
+
+_HELD = frozenset({errno.EACCES, errno.EAGAIN, errno.EWOULDBLOCK})
+
+
+def is_held(path: Path) -> bool:
+    """Tell whether anybody holds the ``flock`` of a file; a missing file, or one that is no file, is held by nobody.
+
+    Nothing is created, and no link or FIFO is followed or waited for. The kernel's table of locks answers where it is
+    complete: on file systems of this host alone, seen from the first pid namespace (others are shown a part of it).
+    Elsewhere a shared lock is tried for an instant, in which somebody's own attempt that does not wait could fail.
+    """
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        descriptor = os.open(str(path), flags)
+    except OSError:
+        return False
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            return False
+        if _is_listed(status):
+            return True
+        return not _list_is_complete(status.st_dev) and not _can_share(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _is_listed(status: os.stat_result) -> bool:
+    device = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
+    try:
+        with _LOCKS.open(encoding="ascii", errors="replace") as lines:
+            # A line with an arrow is of somebody who waits for the lock.
+            return any(device in line and " FLOCK " in line and "->" not in line for line in lines)
+    except OSError:
+        return False
+
+
+def _list_is_complete(device: int) -> bool:
+    return _sees_all_processes() and mounts.is_plain_device(device)
+
+
+@functools.lru_cache(maxsize=1)
+def _sees_all_processes() -> bool:
+    try:
+        return os.readlink("/proc/self/ns/pid") == _FIRST_PID_NAMESPACE and os.access(
+            _LOCKS, os.R_OK
+        )
+    except OSError:
+        return False
+
+
+def _can_share(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno not in _HELD  # a file system without locks: nobody can hold one
+    return True  # given back when the file is closed
+
+
+@contextlib.contextmanager
+def holding(path: Path) -> Iterator[None]:
+    """Hold the lock of a job, if it has one, so that no process of it starts meanwhile.
+
+    Raises:
+        BusyFailure: Somebody else holds it.
+        OSError: On entering: the file is no file that can be locked.
+    """
+    flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        descriptor = filesystem.open_file(path, flags)
+    except FileNotFoundError:
+        yield
+        return
+    try:
+        try:
+            filesystem.lock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in _HELD:
+                raise BusyFailure(f"the job runs, or is about to: {path} is held") from None
+            if error.errno not in filesystem.UNSUPPORTED:
+                raise
+        yield
+    finally:
+        filesystem.close(descriptor)
+
+
+class StagingLock:
+    """The lock of a job that is being written; a context manager that removes the lock file when it is done.
+
+    Experimaestro takes the same file. It removes the file after it has let go of the lock, so the file may be one that
+    no longer has a name: then it is opened again, and whoever holds the lock asks ``is_ours`` before it publishes.
+
+    Args:
+        path: The lock file; its directory exists.
+        shared: Whether other hosts may write here whose locks we cannot see.
+
+    Attributes:
+        is_new: Whether there was no lock file when we took the lock.
+
+    Raises:
+        BusyFailure: On entering: somebody else holds it, or showed on a shared file system that it lives.
+        OSError: On entering: the file cannot be made.
+    """
+
+    def __init__(self, path: Path, *, shared: bool) -> None:
+        self.path = path
+        self._shared = shared
+        self.is_new = False
+        self._descriptor = -1
+
+    def __enter__(self) -> StagingLock:
+        self.acquire()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.release()
+
+    def acquire(self) -> None:
+        """Take the lock, or say at once who has it."""
+        for _ in range(_TRIES):
+            descriptor, self.is_new = self._open()
+            if descriptor < 0:
+                continue
+            try:
+                self._take(descriptor)
+            except BaseException:
+                filesystem.close(descriptor)
+                raise
+            self._descriptor = descriptor
+            if self.is_ours():
+                return
+            self._descriptor = -1
+            filesystem.close(descriptor)
+        raise BusyFailure(f"{self.path} is taken and removed all the time", "try again")
+
+    def release(self, *, keep_file: bool = False) -> None:
+        """Remove the file while it is locked, so that nobody locks a file that is about to go; then let go.
+
+        Args:
+            keep_file: Leave the file, which says who has left something beside it.
+        """
+        if self._descriptor < 0:
+            return
+        try:
+            if not keep_file and self.is_ours():
+                with contextlib.suppress(OSError):
+                    filesystem.unlink(self.path)
+        finally:
+            descriptor, self._descriptor = self._descriptor, -1
+            with contextlib.suppress(OSError):  # nothing of worth was written to it
+                filesystem.close(descriptor)
+
+    def is_ours(self) -> bool:
+        """Tell whether the file that we locked still is the one that others find."""
+        try:
+            return os.path.samestat(
+                filesystem.stat_open(self._descriptor), filesystem.lstat(self.path)
+            )
+        except OSError:
+            return False
+
+    def renew(self) -> None:
+        """Show on a shared file system that we live; to be called every ``RENEW_AFTER`` seconds."""
+        if self._shared and self._descriptor >= 0:
+            with contextlib.suppress(OSError):
+                filesystem.utime(self._descriptor)
+
+    def _open(self) -> tuple[int, bool]:
+        """Give the open file and whether we made it; none when it goes away between two looks at it."""
+        flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        with contextlib.suppress(FileExistsError):
+            return filesystem.open_file(self.path, flags | os.O_CREAT | os.O_EXCL, 0o666), True
+        with contextlib.suppress(FileNotFoundError):
+            return filesystem.open_file(self.path, flags), False
+        return -1, False
+
+    def _take(self, descriptor: int) -> None:
+        try:
+            filesystem.lock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in _HELD:
+                raise BusyFailure(f"somebody else holds {self.path}", "try again") from None
+            if error.errno not in filesystem.UNSUPPORTED:
+                raise
+        if self._shared:
+            if not self.is_new:
+                self._refuse_another_host(descriptor)
+            filesystem.truncate(descriptor, 0)
+            filesystem.write(descriptor, _signature())
+
+    def _refuse_another_host(self, descriptor: int) -> None:
+        """Judge a lock file that was left by its time; both times are the file server's, so clocks may differ."""
+        if filesystem.read(descriptor, _SIGNATURE_MAX) == _signature():
+            return  # left on this kernel, whose locks are true, so that process is dead
+        left = filesystem.stat_open(descriptor)
+        filesystem.utime(descriptor)
+        if filesystem.stat_open(descriptor).st_mtime - left.st_mtime >= STALE_AFTER:
+            return
+        filesystem.utime(descriptor, ns=(left.st_atime_ns, left.st_mtime_ns))
+        raise BusyFailure(
+            f"{self.path} may be of a process on another host",
+            f"if there is none, try again in {STALE_AFTER / 60:.0f} minutes",
+        )
+
+
+@functools.lru_cache(maxsize=1)
+def _signature() -> bytes:
+    """Name the kernel that we run on, in a container as outside: its processes see each other's locks."""
+    try:
+        boot = _BOOT_ID.read_text("ascii").strip()
+    except OSError:
+        boot = ""
+    return json.dumps({"host": socket.gethostname(), "boot": boot}).encode()[:_SIGNATURE_MAX]

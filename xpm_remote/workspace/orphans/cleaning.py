@@ -1,0 +1,263 @@
+"""Removing orphans from a workspace: planned, checked again, and never anything that lies elsewhere."""
+
+from __future__ import annotations
+
+import os
+import time
+from enum import Enum
+from pathlib import Path
+from typing import Any, Callable, Iterable, Iterator, NamedTuple, Sequence
+
+from xpm_remote.workspace import filesystem
+from xpm_remote.workspace.failures import (
+    BusyFailure,
+    DamagedFailure,
+    FolderFailure,
+    WorkspaceFailure,
+)
+from xpm_remote.workspace.folders.discarding import discard_job
+from xpm_remote.workspace.folders.folder import Folder, archives
+from xpm_remote.workspace.layout import JobFiles, JobId, Layout, parse_job_id
+from xpm_remote.workspace.locks import is_held
+from xpm_remote.workspace.orphans.listing import Orphan, OrphanReport, find_orphans
+from xpm_remote.workspace.reading.jobs import process_of
+from xpm_remote.workspace.reading.json_files import SMALL_LIMIT, Problems, read_object, reason
+from xpm_remote.workspace.reading.liveness import Host
+
+LOOK_AGAIN = 1.0
+"""Seconds after which it is looked at again whether an experiment has started: before that, it has hardly a job."""
+
+
+class CleanAction(Enum):
+    """What is to be done with an orphan."""
+
+    REMOVE = "remove"
+    """Its directory is deleted."""
+
+    UNLINK = "unlink"
+    """The link of a moved job is removed; the folder keeps the job."""
+
+    KEEP = "keep"
+    """Nothing; the reason says why."""
+
+
+class CleanStep(NamedTuple):
+    """What is to be done with an orphan.
+
+    Attributes:
+        orphan: The orphan.
+        action: What is to be done.
+        reason: Why it is kept, in a line; empty otherwise.
+    """
+
+    orphan: Orphan
+    action: CleanAction
+    reason: str = ""
+
+    def to_wire(self) -> dict[str, Any]:
+        """Give it as plain JSON types."""
+        return {
+            "orphan": self.orphan.to_wire(),
+            "action": self.action.value,
+            "reason": self.reason,
+        }
+
+    @classmethod
+    def from_wire(cls, wire: dict[str, Any]) -> CleanStep:
+        """Read what ``to_wire`` gave."""
+        return cls(Orphan.from_wire(wire["orphan"]), CleanAction(wire["action"]), wire["reason"])
+
+
+class CleanStatus(Enum):
+    """What came of an orphan."""
+
+    REMOVED = "removed"
+    UNLINKED = "unlinked"
+    KEPT = "kept"
+    """Nothing was changed: it is used, or no orphan any more."""
+
+    FAILED = "failed"
+    """It could not be removed; the message says what is left, and where."""
+
+
+class CleanOutcome(NamedTuple):
+    """What came of an orphan.
+
+    Attributes:
+        job: The job.
+        status: What came of it.
+        message: What a person should know, in a line; empty when all is well.
+    """
+
+    job: JobId
+    status: CleanStatus
+    message: str = ""
+
+    def to_wire(self) -> dict[str, Any]:
+        """Give it as plain JSON types."""
+        return {"job": str(self.job), "status": self.status.value, "message": self.message}
+
+    @classmethod
+    def from_wire(cls, wire: dict[str, Any]) -> CleanOutcome:
+        """Read what ``to_wire`` gave."""
+        return cls(parse_job_id(wire["job"]), CleanStatus(wire["status"]), wire["message"])
+
+
+class Cleaner:
+    """Removes the orphans of a workspace.
+
+    Args:
+        layout: The workspace.
+        folders: Its folders.
+        with_folders: Whether what a backup or move folder has is kept.
+        is_forced: Whether to go on while an experiment runs. A job that runs is kept in any case.
+        host: The host on which this code runs.
+        clock: A monotonic clock, seconds.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        folders: Iterable[Folder] = (),
+        *,
+        with_folders: bool = True,
+        is_forced: bool = False,
+        host: Host | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._layout = layout
+        self._folders = tuple(folders)
+        self._with_folders = with_folders
+        self._is_forced = is_forced
+        self._host = host or Host()
+        self._clock = clock
+        self._looked = -LOOK_AGAIN
+
+    def check(self, report: OrphanReport) -> None:
+        """Make sure that nothing is unknown that could make an orphan a job that is needed.
+
+        Raises:
+            DamagedFailure: Not everything that says which jobs are needed could be read.
+            FolderFailure: A folder could not be looked into.
+            BusyFailure: An experiment runs.
+        """
+        if report.unread:
+            path, why = report.unread[0]
+            raise DamagedFailure(
+                f"{path} {why}, so it is not known which jobs it refers to",
+                "repair it or put it away, and clean then",
+            )
+        if report.unavailable:
+            raise FolderFailure(report.unavailable[0], "clean when it can be read again")
+        self._check_idle()
+
+    def plan(self, report: OrphanReport) -> tuple[CleanStep, ...]:
+        """Say what is to be done with each orphan.
+
+        Raises:
+            WorkspaceFailure: As of ``check``.
+        """
+        self.check(report)
+        return tuple(self._step(orphan) for orphan in report.orphans)
+
+    def apply(self, steps: Sequence[CleanStep]) -> Iterator[CleanOutcome]:
+        """Do it, job by job; what is no longer an orphan is kept.
+
+        Raises:
+            WorkspaceFailure: As of ``check``, also when an experiment starts meanwhile.
+        """
+        report = find_orphans(self._layout, self._folders, with_folders=self._with_folders)
+        self.check(report)
+        orphans = {orphan.job for orphan in report.orphans}
+        for step in steps:
+            job = step.orphan.job
+            if step.action is CleanAction.KEEP:
+                yield CleanOutcome(job, CleanStatus.KEPT, step.reason)
+            elif job not in orphans:
+                yield CleanOutcome(job, CleanStatus.KEPT, "it is no orphan any more")
+            else:
+                self._check_idle()
+                yield self._clean(step.orphan)
+
+    def _check_idle(self) -> None:
+        if self._is_forced or self._clock() - self._looked < LOOK_AGAIN:
+            return
+        running = running_experiment(self._layout)
+        if running is not None:
+            raise BusyFailure(
+                f"the experiment {running} runs, and may need any job",
+                "wait for its end, or give --force",
+            )
+        self._looked = self._clock()
+
+    def _step(self, orphan: Orphan) -> CleanStep:
+        link = self._link_above(orphan)
+        if link is not None:
+            return CleanStep(orphan, CleanAction.KEEP, f"it lies behind the link {link}")
+        if orphan.is_link:
+            why = self._why_not_unlink(orphan)
+            return CleanStep(orphan, CleanAction.KEEP if why else CleanAction.UNLINK, why)
+        why = why_running(self._layout.job_files(orphan.job), self._host)
+        return CleanStep(orphan, CleanAction.KEEP if why else CleanAction.REMOVE, why)
+
+    def _link_above(self, orphan: Orphan) -> Path | None:
+        places = (self._layout.jobs, self._layout.jobs / orphan.job.task)
+        return next((place for place in places if place.is_symlink()), None)
+
+    def _why_not_unlink(self, orphan: Orphan) -> str:
+        """Say why a link is kept; nothing when a folder has the whole job that it leads to."""
+        target = os.path.realpath(orphan.path)
+        for folder in archives(self._folders):
+            files = folder.layout.job_files(orphan.job)
+            if os.path.realpath(files.directory) == target and files.done.is_file():
+                return ""
+        return f"it is a link to {target}, which no folder of the workspace could give back"
+
+    def _clean(self, orphan: Orphan) -> CleanOutcome:
+        step = self._step(orphan)
+        if step.action is CleanAction.KEEP:
+            return CleanOutcome(orphan.job, CleanStatus.KEPT, step.reason)
+        try:
+            if step.action is CleanAction.UNLINK:
+                filesystem.unlink(orphan.path)
+                return CleanOutcome(orphan.job, CleanStatus.UNLINKED)
+            discard_job(self._layout, orphan.job)
+        except DamagedFailure as failure:
+            return CleanOutcome(orphan.job, CleanStatus.FAILED, str(failure))
+        except WorkspaceFailure as failure:
+            return CleanOutcome(orphan.job, CleanStatus.KEPT, str(failure))
+        except OSError as error:
+            return CleanOutcome(orphan.job, CleanStatus.FAILED, f"{orphan.path}: {reason(error)}")
+        return CleanOutcome(orphan.job, CleanStatus.REMOVED)
+
+
+def running_experiment(layout: Layout) -> str | None:
+    """Name an experiment whose scheduler runs; None when none does."""
+    try:
+        names = sorted(os.listdir(layout.experiments))  # noqa: PTH208
+    except OSError:
+        return None
+    return next((name for name in names if is_held(layout.scheduler_lock(name))), None)
+
+
+def why_running(files: JobFiles, host: Host) -> str:
+    """Say why a job may be running; nothing when it is not."""
+    if is_held(files.lock):
+        return "it runs: its lock is held"
+    if files.done.exists() or files.failed.exists() or not os.path.lexists(files.pid):
+        return ""
+    problems = Problems()
+    process = process_of(read_object(str(files.pid), SMALL_LIMIT, problems), None)
+    if process is None:
+        return f"it may run: {files.pid.name} names no process"
+    if host.has_died(process, _modified(files.pid), str(files.lock)):
+        return ""
+    where = f" on {process.host}" if process.host else ""
+    return f"it may run: {process.kind} process {process.pid}{where}, as {files.pid.name} says"
+
+
+def _modified(path: Path) -> float | None:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return None

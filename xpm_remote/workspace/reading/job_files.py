@@ -1,0 +1,144 @@
+"""Reading the files of a job."""
+
+# ruff: noqa: PTH112, PTH114, PTH116  (paths are plain text here: this is done for each of very many jobs)
+from __future__ import annotations
+
+import os
+
+from xpm_remote.workspace.reading import states
+from xpm_remote.workspace.reading.jobs import (
+    NO_STATUS,
+    JobFacts,
+    died,
+    failed,
+    from_status,
+    process_of,
+    succeeded,
+    with_event,
+)
+from xpm_remote.workspace.reading.json_files import (
+    SMALL_LIMIT,
+    JsonObject,
+    Problems,
+    read_object,
+    read_value,
+    whole_of,
+)
+from xpm_remote.workspace.reading.live_events import LiveEvents
+from xpm_remote.workspace.reading.liveness import Host, Process
+
+
+class JobReader:
+    """Reads jobs of one workspace.
+
+    Args:
+        jobs_directory: Its ``jobs/``, absolute.
+        events: Its live events.
+        host: The host on which this code runs.
+        problems: Where broken files are noted.
+    """
+
+    def __init__(
+        self, jobs_directory: str, events: LiveEvents, host: Host, problems: Problems
+    ) -> None:
+        self._jobs = jobs_directory
+        self._events = events
+        self._host = host
+        self._problems = problems
+
+    def read(
+        self,
+        task_id: str,
+        job_id: str,
+        word: str | None = None,
+        run_host: str | None = None,
+    ) -> JobFacts:
+        """Read one job.
+
+        Args:
+            task_id: The two parts of its id, checked.
+            job_id: The same.
+            word: What its run's ``job_states`` says of it, which counts when it has left no trace of its own.
+            run_host: The host of its run: pid files before 2.7 do not name their own.
+        """
+        directory = f"{self._jobs}/{task_id}/{job_id}"
+        stem = f"{directory}/{task_id.rpartition('.')[2]}"
+        done = _modified(f"{stem}.done")
+        failure = None if done is not None else self._read_failure(f"{stem}.failed")
+        status = read_object(f"{directory}/.experimaestro/status.json", SMALL_LIMIT, self._problems)
+        facts = from_status(task_id, job_id, self._jobs, status or NO_STATUS)
+        facts = self._with_directory(facts, directory, known=done is not None or status is not None)
+        if done is not None:
+            return succeeded(facts, done)
+        if failure is not None:
+            return failed(facts, *failure)
+        return self._unfinished(facts, status or NO_STATUS, stem, word, run_host)
+
+    def _unfinished(
+        self,
+        facts: JobFacts,
+        status: JsonObject,
+        stem: str,
+        word: str | None,
+        run_host: str | None,
+    ) -> JobFacts:
+        """Give a job that has left no marker."""
+        written = _modified(f"{stem}.pid")
+        process = None if written is None else self._read_process(f"{stem}.pid", run_host)
+        state, reason = states.parse_state(word)
+        if written is not None:
+            facts = facts._replace(process=process or facts.process)
+            if facts.state == states.UNSCHEDULED:
+                facts = facts._replace(state=states.RUNNING)
+        elif state is not None and state != facts.state:
+            facts = facts._replace(state=state, failure_reason=reason)
+        first = whole_of(status.get("events_count")) or 0
+        for event in self._events.of_job(facts.task_id, facts.job_id, max(first, 0)):
+            facts = with_event(facts, event)
+        if facts.state in states.FINAL or process is None:
+            return facts
+        return self._with_death(facts, process, written, stem)
+
+    def _with_death(
+        self, facts: JobFacts, process: Process, written: float | None, stem: str
+    ) -> JobFacts:
+        if not self._host.has_died(process, written, f"{stem}.lock"):
+            return facts
+        # It may have ended well since its markers were looked for; from here on, nothing comes any more.
+        done = _modified(f"{stem}.done")
+        if done is not None:
+            return succeeded(facts, done)
+        failure = self._read_failure(f"{stem}.failed")
+        if failure is not None:
+            return failed(facts, *failure)
+        return died(facts)
+
+    def _with_directory(self, facts: JobFacts, directory: str, *, known: bool) -> JobFacts:
+        try:
+            is_link = os.path.islink(directory)
+            if not is_link and known:
+                return facts
+            return facts._replace(is_link=is_link, has_directory=known or os.path.isdir(directory))
+        except (OSError, ValueError):
+            return facts._replace(has_directory=False)
+
+    def _read_failure(self, path: str) -> tuple[float, object] | None:
+        """Read a marker of failure: when it was written, and what it holds; None when it is not there."""
+        written = _modified(path)
+        if written is None:
+            return None
+        content = read_value(path, SMALL_LIMIT, self._problems)
+        if content is None and _modified(path) is None:
+            return None  # taken away for the next attempt, just now
+        return written, content
+
+    def _read_process(self, path: str, run_host: str | None) -> Process | None:
+        return process_of(read_object(path, SMALL_LIMIT, self._problems), run_host)
+
+
+def _modified(path: str) -> float | None:
+    """Give the time at which a file was last written; None when it is not there."""
+    try:
+        return os.stat(path).st_mtime
+    except (OSError, ValueError):
+        return None

@@ -1,0 +1,295 @@
+"""What is known of a job: values, and how its files and events change them; pure."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, NamedTuple
+
+from xpm_remote.workspace.layout import JobId
+from xpm_remote.workspace.reading import states
+from xpm_remote.workspace.reading.json_files import (
+    JsonObject,
+    bounded,
+    number_of,
+    text_of,
+    whole_of,
+)
+from xpm_remote.workspace.reading.liveness import Process
+from xpm_remote.workspace.reading.states import DONE, ERROR, FAILED, FINAL, RUNNING, UNSCHEDULED
+from xpm_remote.workspace.reading.times import parse_time, wire_time
+
+DIED = "the process died without saying why"
+"""What is said of a job that was killed, or whose host went down."""
+
+PROGRESS_LEVELS = 32
+"""Levels of progress that are kept; programs use two or three."""
+
+NO_STATUS: JsonObject = {}
+_AN_HOUR = 3600.0  # an event tells of what just happened, so of an hour that comes twice it means the one nearer to it
+
+
+class Progress(NamedTuple):
+    """One level of a job's progress bars: level from 0 (outermost), fraction of 1, or None where it is none."""
+
+    level: int
+    fraction: float | None
+    description: str | None = None
+
+
+class JobFacts(NamedTuple):
+    """A job as its files show it; times are seconds since the epoch.
+
+    Attributes:
+        jobs_directory: ``jobs/`` of the workspace; ``path`` is the job's own directory in it.
+        state: The state to show: the further of what the job's files and its scheduler say (see ``states``).
+        failure_reason: Why it failed, as experimaestro names it (``TIMEOUT``, ``CANCELLED``, ...); None unless it did.
+        message: What else is known of the failure.
+        scheduler_state: What the scheduler says; ``scheduler_failure_reason``: why, if that is a failure.
+        process: What the pid file says while there is one.
+        carbon: The keys ``carbon_metrics`` and ``previous_carbon_metrics`` of status.json, where they are.
+        has_directory: Its directory is there (through a link, if it is one).
+        has_done_marker: The job succeeded; this file is the proof.
+        is_link: The directory is a link to a folder of moved jobs.
+        has_died: It counts as running in its files, and its process is gone.
+    """
+
+    task_id: str
+    job_id: str
+    jobs_directory: str
+    state: str = UNSCHEDULED
+    failure_reason: str | None = None
+    message: str | None = None
+    scheduler_state: str = UNSCHEDULED
+    scheduler_failure_reason: str | None = None
+    submitted: float | None = None
+    started: float | None = None
+    ended: float | None = None
+    exit_code: int | None = None
+    retry_count: int = 0
+    resumable: bool = False
+    progress: tuple[Progress, ...] = ()
+    process: Process | None = None
+    run_group_id: str | None = None
+    carbon: JsonObject | None = None
+    has_directory: bool = True
+    has_done_marker: bool = False
+    is_link: bool = False
+    has_died: bool = False
+
+    @property
+    def id(self) -> JobId:
+        """The job's name in a workspace."""
+        return JobId(self.task_id, self.job_id)
+
+    @property
+    def path(self) -> str:
+        """The job's directory."""
+        return f"{self.jobs_directory}/{self.task_id}/{self.job_id}"
+
+    def to_wire(self) -> dict[str, Any]:
+        """Give it as the reference server gives a job, with our own keys where they say something."""
+        wire: dict[str, Any] = {
+            "job_id": self.job_id,
+            "task_id": self.task_id,
+            "path": self.path,
+            "state": self.state,
+            "failure_reason": self.failure_reason,
+            "scheduler_state": self.scheduler_state,
+            "scheduler_failure_reason": self.scheduler_failure_reason,
+            "submitted_time": wire_time(self.submitted),
+            "started_time": wire_time(self.started),
+            "ended_time": wire_time(self.ended),
+            "exit_code": self.exit_code,
+            "retry_count": self.retry_count,
+            "resumable": self.resumable,
+            "progress": [
+                {"level": each.level, "desc": each.description, "progress": each.fraction}
+                for each in self.progress
+            ],
+            "process": _process_to_wire(self.process),
+            "run_group_id": self.run_group_id,
+        }
+        if self.carbon:
+            wire.update(self.carbon)
+        for key in ("message", "has_done_marker", "is_link", "has_died"):
+            value = getattr(self, key)
+            if value:
+                wire[key] = value
+        if not self.has_directory:
+            wire["has_directory"] = False
+        return wire
+
+
+def from_status(task_id: str, job_id: str, jobs_directory: str, status: JsonObject) -> JobFacts:
+    """Give a job as its status.json has it; what does not fit its field is left out."""
+    get = status.get
+    state, reason = states.parse_state(get("state"))
+    scheduler_state, scheduler_reason = states.parse_state(get("scheduler_state"))
+    started = parse_time(get("started_time"))
+    group = get("run_group_id")
+    return JobFacts(
+        task_id,
+        job_id,
+        jobs_directory,
+        state or UNSCHEDULED,
+        reason or states.parse_reason(get("failure_reason")),
+        None,
+        scheduler_state or UNSCHEDULED,
+        scheduler_reason or states.parse_reason(get("scheduler_failure_reason")),
+        parse_time(get("submitted_time")),
+        started,
+        parse_time(get("ended_time"), started),
+        whole_of(get("exit_code")),
+        whole_of(get("retry_count")) or 0,
+        get("resumable") is True,
+        progress_of(get("progress")),
+        process_of(get("process"), None),
+        sys.intern(group) if isinstance(group, str) else None,
+        _carbon(status),
+    )
+
+
+def with_event(facts: JobFacts, event: JsonObject) -> JobFacts:
+    """Give a job after an event of its own; kinds that say nothing of it change nothing."""
+    kind = event.get("event_type")
+    if kind == "JobStateChangedEvent":
+        return facts if _is_overtaken(facts, event) else _with_state_event(facts, event)
+    if kind == "JobProgressEvent" and facts.state not in FINAL:
+        level = min(max(whole_of(event.get("level")) or 0, 0), PROGRESS_LEVELS)
+        outer = tuple(step for step in facts.progress if step.level < level)
+        step = Progress(level, number_of(event.get("progress")), text_of(event.get("desc")))
+        return facts._replace(state=RUNNING, progress=(*outer, step))
+    return facts
+
+
+def with_word(
+    facts: JobFacts, word: str | None, submitted: float | None, *, is_live: bool
+) -> JobFacts:
+    """Give a job with what the scheduler of a run says of it: the further state counts.
+
+    While the scheduler lives, its last word on the job is the run's. At its end a run lists less than the job's own
+    file has: ``unscheduled`` for a job whose dependency failed, ``running`` for one that was killed.
+    """
+    state, reason = states.parse_state(word)
+    if state is None or not (is_live or states.RANKS[state] > states.RANKS[facts.scheduler_state]):
+        state, reason = facts.scheduler_state, facts.scheduler_failure_reason or reason
+    shown = states.further(facts.state, state)
+    why = states.telling_reason(facts.failure_reason, reason)
+    return facts._replace(
+        state=shown,
+        failure_reason=(why or FAILED) if shown == ERROR else None,
+        scheduler_state=state,
+        scheduler_failure_reason=reason,
+        submitted=facts.submitted if submitted is None else submitted,
+    )
+
+
+def progress_of(value: object) -> tuple[Progress, ...]:
+    """Read a list of progress levels; what does not fit is left out."""
+    if not isinstance(value, list) or not value:
+        return ()
+    return tuple(
+        Progress(
+            whole_of(each.get("level")) or 0,
+            number_of(each.get("progress")),
+            text_of(each.get("desc")),
+        )
+        for each in value[:PROGRESS_LEVELS]
+        if isinstance(each, dict)
+    )
+
+
+def process_of(value: object, run_host: str | None) -> Process | None:
+    """Read what a pid file says; None when it names no process."""
+    if not isinstance(value, dict):
+        return None
+    pid, kind = value.get("pid"), text_of(value.get("type")) or "local"
+    if kind == "local" and isinstance(pid, str) and pid.isdecimal():
+        pid = whole_of(int(pid[:18]))
+    if not isinstance(pid, str):
+        pid = whole_of(pid)
+    if pid is None:
+        return None
+    host = text_of(value.get("host")) or (run_host if kind == "local" else None)
+    return Process(pid, sys.intern(kind), host)
+
+
+def _is_overtaken(facts: JobFacts, event: JsonObject) -> bool:
+    """Tell whether an event is older than the end that we know: a killed job leaves its file of events behind."""
+    said = number_of(event.get("timestamp"))
+    if facts.state not in FINAL or facts.ended is None or said is None:
+        return False
+    return said <= facts.ended
+
+
+def _with_state_event(facts: JobFacts, event: JsonObject) -> JobFacts:
+    state, reason = states.parse_state(event.get("state"))
+    if state is None:
+        return facts
+    said = number_of(event.get("timestamp"))
+    recent = None if said is None else said - _AN_HOUR
+    started = parse_time(event.get("started_time"), recent) or facts.started
+    ended = parse_time(event.get("ended_time"), recent) or said
+    exit_code = whole_of(event.get("exit_code"))
+    return facts._replace(
+        state=state,
+        failure_reason=reason or states.parse_reason(event.get("failure_reason")),
+        started=started,
+        ended=ended if state in FINAL else None,
+        exit_code=facts.exit_code if exit_code is None else exit_code,
+        retry_count=max(facts.retry_count, whole_of(event.get("retry_count")) or 0),
+        progress=progress_of(event.get("progress")),
+    )
+
+
+def succeeded(facts: JobFacts, at: float) -> JobFacts:
+    """Give a job that left a marker of success at a time."""
+    return facts._replace(
+        state=DONE, failure_reason=None, ended=at, process=None, has_done_marker=True
+    )
+
+
+def failed(facts: JobFacts, at: float, content: object) -> JobFacts:
+    """Give a job that left a marker of failure, which holds an object, or a number as the first releases wrote it."""
+    values: JsonObject = content if isinstance(content, dict) else {"code": content}
+    code = whole_of(values.get("code"))
+    if not isinstance(content, dict) and code == 0:
+        return facts._replace(state=DONE, failure_reason=None, ended=at, process=None)
+    reason = states.telling_reason(
+        states.parse_reason(values.get("reason")),
+        states.parse_reason(values.get("failure_status")),
+        facts.failure_reason,
+    )
+    return facts._replace(
+        state=ERROR,
+        failure_reason=reason or FAILED,
+        message=text_of(values.get("message")),
+        ended=at,
+        exit_code=facts.exit_code if code is None else code,
+        process=None,
+    )
+
+
+def died(facts: JobFacts) -> JobFacts:
+    """Give a job whose process ended without leaving a marker."""
+    return facts._replace(
+        state=ERROR, failure_reason=FAILED, message=DIED, process=None, has_died=True
+    )
+
+
+def _carbon(status: JsonObject) -> JsonObject | None:
+    found = {
+        key: bounded(status[key])
+        for key in ("carbon_metrics", "previous_carbon_metrics")
+        if status.get(key)
+    }
+    return found or None
+
+
+def _process_to_wire(process: Process | None) -> JsonObject | None:
+    if process is None:
+        return None
+    wire: JsonObject = {"type": process.kind, "pid": process.pid}
+    if process.host is not None:
+        wire["host"] = process.host
+    return wire

@@ -1,0 +1,294 @@
+"""Reading the JSON files of a workspace, whatever they hold: bounded, never blocking, never writing.
+
+A file that is not there is simply not there. One that cannot be used is noted as a problem, and reading goes on.
+Values come out fit to be sent on as JSON: NaN and infinities are null, lone surrogates are replaced.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import math
+import os
+import re
+import stat
+from typing import Any, BinaryIO, Dict, Generator, Iterator, NamedTuple
+
+JsonObject = Dict[str, Any]
+
+SMALL_LIMIT = 1 << 20
+"""Bytes of a small file: a job's status.json has 1 KB, a marker or a pid file less."""
+
+LARGE_LIMIT = 64 << 20
+"""Bytes of a large file: the status.json of a run of 800,000 jobs, the params.json of an enormous configuration."""
+
+LINES_LIMIT = 256 << 20
+"""Bytes read of a file of lines: jobs.jsonl of a million jobs. What lies beyond is left out, and noted."""
+
+LINE_LIMIT = 1 << 20
+"""Bytes of one line; a job with all its tags has some 200."""
+
+PROBLEM_LIMIT = 100
+"""Broken files that are kept by name; beyond that they are only counted."""
+
+TEXT_LIMIT = 4096
+"""Characters kept of a text that stands in a field: names and messages are shorter."""
+
+EXACT_LIMIT = 2**53
+"""Beyond it, numbers in JSON are not exact for every reader; no field of ours comes near."""
+
+DEPTH_LIMIT = 32
+"""Levels of a value that is passed on as it is, such as a service's state; readers of JSON stop at a few hundred."""
+
+_EXACT_DIGITS = 18
+_PAGE = 4096
+_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+"""O_NONBLOCK: opening a FIFO would wait for a writer. O_NOCTTY: a terminal would become ours."""
+
+_ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR})
+_SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+class Problem(NamedTuple):
+    """A file or directory that cannot be used, and why; both may hold text of whoever wrote the workspace."""
+
+    path: str
+    why: str
+
+
+class Problems:
+    """What could not be read, each once; a file that is whole again is taken off."""
+
+    def __init__(self) -> None:
+        self._by_path: dict[str, str] = {}
+        self.left_out = 0
+
+    def __iter__(self) -> Iterator[Problem]:
+        return iter([Problem(path, why) for path, why in self._by_path.items()])
+
+    def __len__(self) -> int:
+        return len(self._by_path) + self.left_out
+
+    def note(self, path: str, why: str) -> None:
+        """Remember a problem; beyond PROBLEM_LIMIT only count it."""
+        path = printable(path)
+        if path in self._by_path or len(self._by_path) < PROBLEM_LIMIT:
+            self._by_path[path] = why
+        else:
+            self.left_out += 1
+
+    def clear(self, path: str) -> None:
+        """Forget the problem of a file that can be read after all."""
+        if self._by_path:
+            self._by_path.pop(printable(path), None)
+
+
+class UnfitFileError(Exception):
+    """A file is there and cannot be used; the text says why."""
+
+
+def printable(path: str) -> str:
+    """Give a path as text that can be sent; bytes that are no UTF-8 are shown as escapes."""
+    return path if path.isascii() else os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def reason(error: OSError) -> str:
+    """Say in words why the system refused."""
+    return error.strerror or type(error).__name__
+
+
+def read_object(path: str, limit: int, problems: Problems) -> JsonObject | None:
+    """Read a file that holds one JSON object; None when it is not there or cannot be used (then noted)."""
+    value = read_value(path, limit, problems)
+    if value is None or isinstance(value, dict):
+        return value
+    problems.note(path, "holds no JSON object")
+    return None
+
+
+def read_value(path: str, limit: int, problems: Problems) -> Any:  # noqa: ANN401  (any JSON value)
+    """Read a file that holds one JSON value; None when it is not there or cannot be used (then noted)."""
+    try:
+        data = read_bytes(path, limit)
+        if data is None:
+            return None
+        value = _decode_settled(path, data, limit)
+    except UnfitFileError as error:
+        problems.note(path, str(error))
+        return None
+    problems.clear(path)
+    return value
+
+
+def read_bytes(path: str, limit: int) -> bytes | None:
+    """Read a whole regular file; None when it is not there.
+
+    Raises:
+        UnfitFileError: It is larger than ``limit``, no regular file, or cannot be read.
+    """
+    try:
+        handle = open_regular(path)
+        if handle is None:
+            return None
+        try:
+            size = os.fstat(handle).st_size
+            if size > limit:
+                raise UnfitFileError(f"has {size} bytes; at most {limit} are read")
+            # Some file systems are late to tell that a file has grown; most files fit into this anyway.
+            data = os.read(handle, max(size, _PAGE) + 1)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        raise UnfitFileError(reason(error)) from None
+    if len(data) > limit:
+        raise UnfitFileError(f"has more than {limit} bytes")
+    return data
+
+
+def open_regular(path: str) -> int | None:
+    """Open a regular file for reading, without ever waiting; None when it is not there.
+
+    Raises:
+        UnfitFileError: It is no regular file.
+        OSError: The system refuses.
+    """
+    try:
+        handle = os.open(path, _FLAGS)
+    except OSError as error:
+        if error.errno in _ABSENT:
+            return None
+        raise
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise UnfitFileError("is no regular file")
+    return handle
+
+
+def read_lines(path: str, problems: Problems, limit: int = LINES_LIMIT) -> Iterator[JsonObject]:
+    """Read a file of JSON objects, one a line; none when it is not there.
+
+    A last line without its end is still being written and is left out unless it is whole; any other line that is no
+    object is left out and noted.
+    """
+    try:
+        handle = open_regular(path)
+        if handle is None:
+            return
+        with os.fdopen(handle, "rb") as file:
+            bad = yield from _objects(file, limit)
+    except OSError as error:
+        bad = reason(error)
+    except UnfitFileError as error:
+        bad = str(error)
+    if bad:
+        problems.note(path, bad)
+    else:
+        problems.clear(path)
+
+
+def _objects(file: BinaryIO, limit: int) -> Generator[JsonObject, None, str]:
+    """Yield the objects; return what is wrong with the file, or nothing."""
+    bad, left = "", limit
+    while left > 0:
+        line = file.readline(LINE_LIMIT)
+        left -= len(line)
+        if not line:
+            return bad
+        whole = line.endswith(b"\n")
+        if not whole and len(line) == LINE_LIMIT:
+            return f"has a line of more than {LINE_LIMIT} bytes"
+        try:
+            value = decode(line)
+        except UnfitFileError as error:
+            if whole and line.strip():
+                bad = f"has a line that {error}"
+            continue
+        if isinstance(value, dict):
+            yield value
+        else:
+            bad = "has a line that is no JSON object"
+    return f"has more than {limit} bytes"
+
+
+def decode(data: bytes) -> Any:  # noqa: ANN401  (any JSON value)
+    """Decode JSON text; bytes that are no UTF-8 are replaced.
+
+    Raises:
+        UnfitFileError: It is none, or nested too deeply.
+    """
+    text = data.decode("utf-8", "replace")
+    try:
+        value = _DECODER.decode(text)
+        return _fit(value) if _SURROGATE_ESCAPE.search(text) else value
+    except RecursionError:
+        raise UnfitFileError("is nested too deeply") from None
+    except ValueError:
+        raise UnfitFileError("is no JSON") from None
+
+
+def text_of(value: object) -> str | None:
+    """Give a text of bounded length, or None when the value is none."""
+    return value[:TEXT_LIMIT] if isinstance(value, str) else None
+
+
+def number_of(value: object) -> float | None:
+    """Give a finite number, or None when the value is none."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return value if -EXACT_LIMIT <= value <= EXACT_LIMIT else None
+
+
+def whole_of(value: object) -> int | None:
+    """Give a whole number, or None when the value is none."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        return None
+    return value if -EXACT_LIMIT <= value <= EXACT_LIMIT else None
+
+
+def bounded(value: Any) -> Any:  # noqa: ANN401  (any JSON value)
+    """Give a value of any shape, or None when it is nested so deeply that others may choke on it."""
+    if not isinstance(value, (dict, list)):
+        return value
+    return value if _is_shallow(value, DEPTH_LIMIT) else None
+
+
+def _is_shallow(value: object, levels: int) -> bool:
+    if isinstance(value, dict):
+        return levels > 0 and all(_is_shallow(each, levels - 1) for each in value.values())
+    if isinstance(value, list):
+        return levels > 0 and all(_is_shallow(each, levels - 1) for each in value)
+    return True
+
+
+def _decode_settled(path: str, data: bytes, limit: int) -> Any:  # noqa: ANN401
+    """Decode what was read; a file that was caught half-written is read once more."""
+    try:
+        return decode(data)
+    except UnfitFileError:
+        again = read_bytes(path, limit)
+        if again is None or again == data:
+            raise
+        return decode(again)
+
+
+def _finite(text: str) -> float | None:
+    number = float(text)
+    return number if math.isfinite(number) else None
+
+
+def _bounded(text: str) -> int | float | None:
+    # Past 64 bits a whole number is a float for most readers of JSON, so it is one here.
+    return int(text) if len(text) <= _EXACT_DIGITS else _finite(text)
+
+
+def _fit(value: Any) -> Any:  # noqa: ANN401
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, list):
+        return [_fit(each) for each in value]
+    if isinstance(value, dict):
+        return {_fit(key): _fit(each) for key, each in value.items()}
+    return value
+
+
+_DECODER = json.JSONDecoder(parse_constant=lambda _: None, parse_float=_finite, parse_int=_bounded)

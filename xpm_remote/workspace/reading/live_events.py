@@ -1,0 +1,84 @@
+"""Where the live events of jobs and experiments are: in numbered files that are unlinked at the end."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from functools import lru_cache
+from typing import Iterator
+
+from xpm_remote.workspace.reading.json_files import JsonObject, Problems, read_lines, reason
+
+EVENTS_LIMIT = 16 << 20
+"""Bytes read of one file of events: 1280 of them are 0.6 MB, then the next file begins."""
+
+FILES_LIMIT = 1000
+"""Files of events read for one job or experiment; each has 1280 events, and all but the last few are folded in."""
+
+
+class LiveEvents:
+    """The directory ``.events`` of a workspace.
+
+    Args:
+        root: The workspace.
+        problems: Where broken files are noted.
+        names: The stems of the files of jobs, where they are known; see ``listed``.
+    """
+
+    def __init__(self, root: str, problems: Problems, names: frozenset[str] | None = None) -> None:
+        self._root = root
+        self._jobs = f"{root}/.events/jobs"
+        self._experiments = f"{root}/.events/experiments"
+        self._problems = problems
+        self._names = names
+
+    def listed(self) -> LiveEvents:
+        """Give the same, with the names of the jobs' files read once: for reading many jobs in a row."""
+        return LiveEvents(self._root, self._problems, frozenset(self._list()))
+
+    def of_job(self, task_id: str, job_id: str, first: int) -> Iterator[JsonObject]:
+        """Read the events of a job from the file numbered ``first`` on."""
+        for stem in (f"{_hash8(task_id)}-{job_id}", f"{task_id}/event-{job_id}"):
+            if self._names is None or stem in self._names:
+                yield from self._numbered(f"{self._jobs}/{stem}", first)
+
+    def of_experiment(self, experiment_id: str, first: int) -> Iterator[JsonObject]:
+        """Read the events of an experiment from the file numbered ``first`` on."""
+        for stem in (experiment_id, f"{experiment_id}/events"):
+            yield from self._numbered(f"{self._experiments}/{stem}", first)
+
+    def older_current(self, experiment_id: str) -> str:
+        """Give the link that led to the current run before 2.1.1."""
+        return f"{self._experiments}/{experiment_id}/current"
+
+    def _numbered(self, stem: str, first: int) -> Iterator[JsonObject]:
+        for number in range(first, first + FILES_LIMIT):
+            path = f"{stem}-{number}.jsonl"
+            if os.path.lexists(path):
+                yield from read_lines(path, self._problems, EVENTS_LIMIT)
+            elif number > first:
+                return  # the first may have been folded in since its number was read
+
+    def _list(self) -> Iterator[str]:
+        """Give the stems of all files of events of jobs, in both layouts."""
+        for entry in self._scan(self._jobs):
+            if entry.name.endswith(".jsonl"):
+                yield entry.name.rpartition("-")[0]
+            elif entry.is_dir(follow_symlinks=False):
+                for file in self._scan(entry.path):
+                    yield f"{entry.name}/{file.name.rpartition('-')[0]}"
+
+    def _scan(self, directory: str) -> list[os.DirEntry[str]]:
+        try:
+            with os.scandir(directory) as entries:
+                return list(entries)
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            self._problems.note(directory, reason(error))
+            return []
+
+
+@lru_cache(maxsize=1024)
+def _hash8(task_id: str) -> str:
+    return hashlib.sha256(task_id.encode("utf-8", "surrogateescape")).hexdigest()[:8]

@@ -1,0 +1,142 @@
+"""Which jobs a person means: ids in full, the beginnings of ids, and patterns, looked up where jobs lie.
+
+``TASK/HASH`` may be shortened at the end of each part, and the task may be left out; as long as one job only is meant.
+``*``, ``?`` and ``[...]`` make a pattern, which may mean any number of jobs.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from fnmatch import translate
+from pathlib import Path
+from typing import Callable, Iterable, NamedTuple, Sequence
+
+from xpm_remote.workspace.failures import BadIdFailure, NoJobFailure
+from xpm_remote.workspace.layout import JobId, Layout, is_name
+
+SHORTEST_HASH = 4
+"""Characters of a hash that is given without its task: fewer are more likely a slip than a choice."""
+
+LISTED = 5
+"""Jobs that are named when a text could mean more than one."""
+
+_PATTERN = re.compile(r"[*?\[]")
+_Matches = Callable[[str], bool]
+
+
+class Found(NamedTuple):
+    """What a text means.
+
+    Attributes:
+        text: The text.
+        jobs: The jobs, in order; none when no job is found.
+    """
+
+    text: str
+    jobs: tuple[JobId, ...]
+
+
+class Lookup:
+    """Finds jobs by texts in workspaces and folders; what was listed once is remembered.
+
+    Args:
+        places: Where jobs lie; those that cannot be listed have none.
+        others: Jobs that need not lie anywhere, such as those that runs refer to.
+    """
+
+    def __init__(self, places: Iterable[Layout], others: Iterable[JobId] = ()) -> None:
+        self._places = tuple(places)
+        self._hashes: dict[str, frozenset[str]] = {}
+        self._others: dict[str, list[str]] = {}
+        for job in others:
+            self._others.setdefault(job.task, []).append(job.hash)
+
+    def find(self, text: str) -> Found:
+        """Find the jobs that a text means.
+
+        Raises:
+            BadIdFailure: It cannot be an id, nor the beginning of one, nor a pattern.
+            NoJobFailure: It is no pattern, and more than one job could be meant.
+        """
+        task, job_hash = _parts(text)
+        if _PATTERN.search(text):
+            return Found(text, self._matching(_pattern(task or "*"), _pattern(job_hash)))
+        exact = self._exact(task, job_hash)
+        if exact:
+            return Found(text, exact)
+        jobs = self._matching(self._task_matcher(task), lambda each: each.startswith(job_hash))
+        if len(jobs) > 1:
+            raise _ambiguous(text, jobs)
+        return Found(text, jobs)
+
+    def all(self) -> tuple[JobId, ...]:
+        """Give all jobs, in order."""
+        return self._matching(lambda _: True, lambda _: True)
+
+    def _exact(self, task: str, job_hash: str) -> tuple[JobId, ...]:
+        """Give the job of that very id, with its task in lower case if need be, as experimaestro spells it."""
+        for name in dict.fromkeys((task, task.lower())) if task else ():
+            job = JobId(name, job_hash)
+            if job_hash in self._others.get(name, ()) or any(
+                os.path.lexists(place.job(job)) for place in self._places
+            ):
+                return (job,)
+        return ()
+
+    def _task_matcher(self, task: str) -> _Matches:
+        tasks = self._tasks()
+        for name in (task, task.lower()):
+            if name in tasks:
+                return lambda each: each == name
+        return lambda each: each.startswith((task, task.lower()))
+
+    def _matching(self, is_task: _Matches, is_hash: _Matches) -> tuple[JobId, ...]:
+        return tuple(
+            JobId(task, each)
+            for task in self._tasks()
+            if is_task(task)
+            for each in sorted(self._of_task(task))
+            if is_hash(each)
+        )
+
+    def _tasks(self) -> list[str]:
+        names = {name for place in self._places for name in _names(place.jobs)}
+        return sorted(names.union(self._others))
+
+    def _of_task(self, task: str) -> frozenset[str]:
+        if task not in self._hashes:
+            names = {name for place in self._places for name in _names(place.jobs / task)}
+            self._hashes[task] = frozenset(names.union(self._others.get(task, ())))
+        return self._hashes[task]
+
+
+def _parts(text: str) -> tuple[str, str]:
+    """Split a text into task and hash, each checked; the task may be empty."""
+    task, slash, job_hash = text.rpartition("/")
+    is_short = not slash and len(text) < SHORTEST_HASH and not _PATTERN.search(text)
+    if is_short or (slash and not is_name(task)) or not is_name(job_hash):
+        raise BadIdFailure(
+            f"{text!r} is not the id of a job",
+            "give task/hash as `jobs list` prints it, the beginning of one, or a pattern",
+        )
+    return task, job_hash
+
+
+def _pattern(text: str) -> _Matches:
+    matches = re.compile(translate(text)).match
+    return lambda name: matches(name) is not None
+
+
+def _ambiguous(text: str, jobs: Sequence[JobId]) -> NoJobFailure:
+    more = len(jobs) - LISTED
+    named = ", ".join(map(str, jobs[:LISTED])) + (f" and {more} more" if more > 0 else "")
+    return NoJobFailure(f"{text!r} could be {len(jobs)} jobs: {named}", "give more of the id")
+
+
+def _names(directory: Path) -> list[str]:
+    """List what may be jobs or tasks; nothing for what cannot be listed."""
+    try:
+        return [name for name in os.listdir(directory) if is_name(name)]  # noqa: PTH208
+    except OSError:
+        return []

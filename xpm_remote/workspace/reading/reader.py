@@ -1,0 +1,158 @@
+"""A workspace as its files show it: experiments, runs, jobs. Nothing is ever written, and no lock file made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Iterator
+
+from xpm_remote.workspace.failures import NotAWorkspaceFailure
+from xpm_remote.workspace.layout import MARKER, JobId, Layout, is_name
+from xpm_remote.workspace.reading import states
+from xpm_remote.workspace.reading.job_files import JobReader
+from xpm_remote.workspace.reading.jobs import JobFacts, with_word
+from xpm_remote.workspace.reading.json_files import JsonObject, Problems, reason
+from xpm_remote.workspace.reading.listing import is_directory, list_named
+from xpm_remote.workspace.reading.live_events import LiveEvents
+from xpm_remote.workspace.reading.liveness import Host
+from xpm_remote.workspace.reading.params import read_dependencies
+from xpm_remote.workspace.reading.run_files import RunFiles
+from xpm_remote.workspace.reading.runs import RUNNING, UNKNOWN, RunFacts
+
+
+class WorkspaceReader:
+    """Reads a workspace; each call reads the files anew.
+
+    Args:
+        root: Its directory.
+        host: The host on which this code runs.
+
+    Attributes:
+        root: The same, absolute.
+        layout: Its paths.
+        problems: Files that could not be read, each once, as of the last time that each was tried.
+
+    Raises:
+        NotAWorkspaceFailure: There is no such directory, or it is no workspace.
+    """
+
+    def __init__(self, root: Path, host: Host | None = None) -> None:
+        self.root = Path.cwd() / root
+        self.layout = Layout(self.root)
+        self.problems = Problems()
+        self._host = host or Host()
+        check_workspace(self.root)
+        self._events = LiveEvents(str(self.root), self.problems)
+        self._runs = RunFiles(str(self.root), self._events, self._host, self.problems)
+
+    def experiments(self) -> list[RunFacts]:
+        """Read the current run of every experiment that has one, sorted by id."""
+        found = (self.experiment(experiment_id) for experiment_id in self.experiment_ids())
+        return [run for run in found if run is not None]
+
+    def experiment_ids(self) -> list[str]:
+        """Give the ids of all experiments, sorted."""
+        return self._runs.experiment_ids()
+
+    def experiment(self, experiment_id: str) -> RunFacts | None:
+        """Read the current run of an experiment; None when it has none."""
+        run_ids = self._run_ids(experiment_id)
+        current = self._runs.current(experiment_id, run_ids)
+        return None if current is None else self._read(experiment_id, current, current, run_ids)
+
+    def runs(self, experiment_id: str) -> list[RunFacts]:
+        """Read all runs of an experiment, newest first; none for one that is not there."""
+        run_ids = self._run_ids(experiment_id)
+        current = self._runs.current(experiment_id, run_ids)
+        return [self._read(experiment_id, run_id, current, run_ids) for run_id in run_ids[::-1]]
+
+    def run(self, experiment_id: str, run_id: str) -> RunFacts | None:
+        """Read one run; None when it is not there."""
+        run_ids = self._run_ids(experiment_id)
+        if run_id not in run_ids:
+            return None
+        current = self._runs.current(experiment_id, run_ids)
+        return self._read(experiment_id, run_id, current, run_ids)
+
+    def jobs(self, run: RunFacts) -> Iterator[JobFacts]:
+        """Read the jobs of a run, in the order of their submission."""
+        jobs = self._job_reader(self._events.listed())
+        for job_id in run.job_infos:
+            yield self._job_in(run, job_id, jobs)
+
+    def job_in(self, run: RunFacts, job_id: str) -> JobFacts | None:
+        """Read one job of a run; None when it is not of that run."""
+        return self._job_in(run, job_id, self._job_reader()) if job_id in run.job_infos else None
+
+    def job(self, job_id: JobId) -> JobFacts | None:
+        """Read a job by its own files alone; None when it has no directory."""
+        facts = self._job_reader().read(job_id.task, job_id.hash)
+        if not facts.has_directory and not facts.is_link:
+            return None
+        return with_word(facts, None, None, is_live=True)
+
+    def all_job_ids(self) -> Iterator[JobId]:
+        """Give the ids of all jobs that have a directory, or a link to one, in ``jobs/``; in no order."""
+        for task in list_named(str(self.layout.jobs), self.problems):
+            if is_directory(task, self.problems):
+                for job in list_named(task.path, self.problems):
+                    if job.is_symlink() or is_directory(job, self.problems):
+                        yield JobId(task.name, job.name)
+
+    def services(self, experiment_id: str | None = None) -> list[JsonObject]:
+        """Give the services of one experiment's current run, or of all."""
+        if experiment_id is None:
+            runs = self.experiments()
+        else:
+            found = self.experiment(experiment_id)
+            runs = [found] if found else []
+        return [service for run in runs for service in run.services.values()]
+
+    def dependencies(self, job_id: JobId) -> tuple[JobId, ...]:
+        """Read which other jobs a job takes something from."""
+        return read_dependencies(str(self.layout.job_files(job_id).params), self.problems)
+
+    def _run_ids(self, experiment_id: str) -> list[str]:
+        return self._runs.run_ids(experiment_id) if is_name(experiment_id) else []
+
+    def _read(
+        self, experiment_id: str, run_id: str, current: str | None, run_ids: list[str]
+    ) -> RunFacts:
+        return self._runs.read(experiment_id, run_id, len(run_ids), is_current=run_id == current)
+
+    def _job_reader(self, events: LiveEvents | None = None) -> JobReader:
+        return JobReader(str(self.layout.jobs), events or self._events, self._host, self.problems)
+
+    def _job_in(self, run: RunFacts, job_id: str, jobs: JobReader) -> JobFacts:
+        info = run.job_infos[job_id]
+        word = run.job_states.get(job_id)
+        facts = jobs.read(info.task_id, info.job_id, word, run.hostname)
+        is_live = run.status == RUNNING
+        return without_scheduler(with_word(facts, word, info.submitted, is_live=is_live), run)
+
+
+def without_scheduler(facts: JobFacts, run: RunFacts) -> JobFacts:
+    """Give a job of a run whose scheduler is gone: what only waited there is not going to run."""
+    if run.status in (RUNNING, UNKNOWN) or facts.state in states.FINAL:
+        return facts
+    is_on_its_own = facts.state == states.RUNNING or facts.process is not None
+    if is_on_its_own and facts.has_directory:
+        return facts
+    return facts._replace(state=states.UNSCHEDULED)
+
+
+def check_workspace(root: Path) -> None:
+    """Make sure that a directory is a workspace.
+
+    Raises:
+        NotAWorkspaceFailure: It is none, or cannot be looked into.
+    """
+    try:
+        (root / MARKER).lstat()
+        return
+    except (FileNotFoundError, NotADirectoryError):
+        why = "is no experimaestro workspace" if root.is_dir() else "is no directory"
+    except OSError as error:
+        why = f"cannot be looked into: {reason(error)}"
+    except ValueError as error:
+        why = f"is no path: {error}"
+    raise NotAWorkspaceFailure(f"{root} {why}", f"give the directory that holds {MARKER}")

@@ -1,0 +1,138 @@
+"""Where the runs of experiments are, and reading one of them."""
+
+# ruff: noqa: PTH112, PTH119  (paths are plain text here, as in the modules that read very many jobs)
+from __future__ import annotations
+
+import os
+import re
+
+from xpm_remote.workspace.reading.json_files import (
+    LARGE_LIMIT,
+    JsonObject,
+    Problems,
+    read_lines,
+    read_object,
+    whole_of,
+)
+from xpm_remote.workspace.reading.listing import is_directory, list_named
+from xpm_remote.workspace.reading.live_events import LiveEvents
+from xpm_remote.workspace.reading.liveness import Host
+from xpm_remote.workspace.reading.runs import RUNNING, UNKNOWN, RunDraft, RunFacts
+
+FIRST_RUN_ID = "v1"
+"""Names the only run of an experiment of version 1 of the layout."""
+
+_RUN_NAME = re.compile(r"(\d{8}_\d{6})(?:\.(\d{1,9}))?")
+_RUN_FILES = ("status.json", "jobs.jsonl", "environment.json")
+
+
+class RunFiles:
+    """Reads the runs of one workspace.
+
+    Args:
+        root: The workspace, absolute.
+        events: Its live events.
+        host: The host on which this code runs.
+        problems: Where broken files are noted.
+    """
+
+    def __init__(self, root: str, events: LiveEvents, host: Host, problems: Problems) -> None:
+        self._root = root
+        self._experiments = f"{root}/experiments"
+        self._first = f"{root}/xp"
+        self._events = events
+        self._host = host
+        self._problems = problems
+
+    def experiment_ids(self) -> list[str]:
+        """Give the ids of all experiments, sorted."""
+        found = {entry.name for entry in self._directories(self._experiments)}
+        found.update(entry.name for entry in self._directories(self._first))
+        return sorted(found)
+
+    def run_ids(self, experiment_id: str) -> list[str]:
+        """Give the ids of an experiment's runs, oldest first."""
+        directory = f"{self._experiments}/{experiment_id}"
+        found = [entry.name for entry in self._directories(directory) if _is_run(entry)]
+        first = [FIRST_RUN_ID] if self._has_first(experiment_id) else []
+        return first + sorted(found, key=_run_order)
+
+    def current(self, experiment_id: str, run_ids: list[str]) -> str | None:
+        """Give the id of the current run: where the experiment's link leads, or the latest."""
+        for link in (
+            f"{self._experiments}/{experiment_id}/current",
+            self._events.older_current(experiment_id),
+            f"{self._root}/.experimaestro/experiments/{experiment_id}",
+        ):
+            try:
+                run_id = os.path.basename(os.readlink(link))
+            except (OSError, ValueError):
+                continue
+            if run_id in run_ids:
+                return run_id
+        return run_ids[-1] if run_ids else None
+
+    def read(
+        self, experiment_id: str, run_id: str, runs_count: int, *, is_current: bool
+    ) -> RunFacts:
+        """Read a run; one that has no files is empty."""
+        draft = RunDraft(experiment_id, run_id)
+        if run_id == FIRST_RUN_ID and self._has_first(experiment_id):
+            self._read_links(draft)
+            return draft.facts(None, runs_count, is_current=is_current)
+        # Asked before the files are read: a scheduler that ends now is seen as alive, and next time as ended.
+        held = is_current and self._host.is_locked(f"{self._experiments}/{experiment_id}/lock")
+        directory = f"{self._experiments}/{experiment_id}/{run_id}"
+        status = self._object(f"{directory}/status.json")
+        draft.take_status(status)
+        self._take_jobs(draft, f"{directory}/jobs.jsonl")
+        if draft.status in (RUNNING, UNKNOWN):
+            draft.take_environment(self._object(f"{directory}/environment.json"))
+        if is_current:
+            first = max(whole_of(status.get("events_count")) or 0, 0)
+            for event in self._events.of_experiment(experiment_id, first):
+                draft.take_event(event)
+        # A later run of an experiment begins when no scheduler runs it any more.
+        alive = self._alive(draft, held=held) if is_current else False
+        return draft.facts(alive, runs_count, is_current=is_current)
+
+    def _alive(self, draft: RunDraft, *, held: bool) -> bool | None:
+        """Tell whether the scheduler of the current run lives; None when this host cannot know."""
+        if held:
+            return True
+        if draft.status not in (RUNNING, UNKNOWN) or self._host.is_me(draft.hostname):
+            return False
+        return None
+
+    def _take_jobs(self, draft: RunDraft, path: str) -> None:
+        named = [draft.take_info(line) for line in read_lines(path, self._problems)]
+        if not all(named):
+            self._problems.note(path, "has a line that names no job")
+
+    def _read_links(self, draft: RunDraft) -> None:
+        """Read the jobs of a run of version 1, which is a tree of links and nothing else."""
+        for task in self._directories(f"{self._first}/{draft.experiment_id}/jobs"):
+            for job in list_named(task.path, self._problems):
+                draft.take_info({"task_id": task.name, "job_id": job.name})
+
+    def _has_first(self, experiment_id: str) -> bool:
+        return os.path.isdir(f"{self._first}/{experiment_id}/jobs")
+
+    def _object(self, path: str) -> JsonObject:
+        return read_object(path, LARGE_LIMIT, self._problems) or {}
+
+    def _directories(self, path: str) -> list[os.DirEntry[str]]:
+        entries = list_named(path, self._problems)
+        return [entry for entry in entries if is_directory(entry, self._problems)]
+
+
+def _is_run(entry: os.DirEntry[str]) -> bool:
+    if _RUN_NAME.fullmatch(entry.name):
+        return True
+    return any(os.path.lexists(f"{entry.path}/{name}") for name in _RUN_FILES)
+
+
+def _run_order(run_id: str) -> tuple[str, int, str]:
+    """Order runs by their time, and the runs of one second by their number."""
+    named = _RUN_NAME.fullmatch(run_id)
+    return (named[1], int(named[2] or 0), run_id) if named else (run_id, 0, run_id)

@@ -1,0 +1,336 @@
+"""What the files of a run say of it: values, and how its events change them; pure."""
+
+from __future__ import annotations
+
+import sys
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Any, Mapping, NamedTuple
+
+from xpm_remote.workspace.layout import is_name
+from xpm_remote.workspace.reading import states
+from xpm_remote.workspace.reading.json_files import (
+    JsonObject,
+    bounded,
+    number_of,
+    text_of,
+    whole_of,
+)
+from xpm_remote.workspace.reading.times import parse_time, wire_time
+
+RUNNING = "running"
+DONE = "done"
+FAILED = "failed"
+DETACHED = "detached"
+CRASHED = "crashed"
+UNKNOWN = "unknown"
+"""The status of a run whose files do not tell: of version 1 of the layout, or broken."""
+
+_STATUSES = {
+    "running": RUNNING,
+    "done": DONE,
+    "completed": DONE,
+    "failed": FAILED,
+    "detached": DETACHED,
+}
+
+
+class JobInfo(NamedTuple):
+    """A job as a run submitted it: its tags with their types, and when; ``transient`` as the file has it."""
+
+    task_id: str
+    job_id: str
+    tags: JsonObject
+    submitted: float | None = None
+    transient: int | None = None
+
+    def to_wire(self) -> JsonObject:
+        """Give it as jobs.jsonl has it."""
+        wire: JsonObject = {
+            "job_id": self.job_id,
+            "task_id": self.task_id,
+            "tags": self.tags,
+            "timestamp": self.submitted,
+        }
+        if self.transient is not None:
+            wire["transient"] = self.transient
+        return wire
+
+
+class RunFacts(NamedTuple):
+    """A run of an experiment as its files show it; times are seconds since the epoch.
+
+    Attributes:
+        status: ``running`` (its scheduler lives, or may: it is on a host that we cannot ask), ``done``, ``failed``
+            (the script raised), ``detached`` (the script left, jobs may go on), ``crashed`` (the scheduler is gone
+            without a word) or ``unknown``.
+        scheduler_alive: Whether its scheduler lives; None when that cannot be known from this host.
+        job_states: What the scheduler says of each job, by job id (``error:TIMEOUT`` names a reason).
+        job_infos: The jobs in the order of their submission, by job id.
+        services: The services, by id, as the file has them; ``actions``: the same.
+        runs_count: How many runs the experiment has.
+        is_current: It is the experiment's latest.
+        others: Further keys of status.json: ``carbon_impact``, ``last_updated``.
+    """
+
+    experiment_id: str
+    run_id: str
+    status: str = UNKNOWN
+    scheduler_alive: bool | None = None
+    hostname: str | None = None
+    started: float | None = None
+    ended: float | None = None
+    job_states: Mapping[str, str] = MappingProxyType({})
+    job_infos: Mapping[str, JobInfo] = MappingProxyType({})
+    services: Mapping[str, JsonObject] = MappingProxyType({})
+    actions: Mapping[str, JsonObject] = MappingProxyType({})
+    run_tags: tuple[str, ...] = ()
+    runs_count: int = 1
+    is_current: bool = True
+    others: Mapping[str, Any] = MappingProxyType({})
+
+    def to_wire(self) -> dict[str, Any]:
+        """Give it as the reference server gives an experiment, with our own keys."""
+        return {
+            **self.others,
+            "experiment_id": self.experiment_id,
+            "run_id": self.run_id,
+            "status": self.status,
+            "hostname": self.hostname,
+            "started_at": wire_time(self.started),
+            "ended_at": wire_time(self.ended),
+            "job_states": dict(self.job_states),
+            "job_infos": {key: info.to_wire() for key, info in self.job_infos.items()},
+            "services": dict(self.services),
+            "actions": dict(self.actions),
+            "run_tags": list(self.run_tags),
+            "runs_count": self.runs_count,
+            "is_current": self.is_current,
+            "scheduler_alive": self.scheduler_alive,
+        }
+
+
+class RunDraft:
+    """A run while its files are read: status.json first, then jobs.jsonl, then its live events."""
+
+    def __init__(self, experiment_id: str, run_id: str) -> None:
+        self.experiment_id = experiment_id
+        self.run_id = run_id
+        self.status = UNKNOWN
+        self.hostname: str | None = None
+        self.started: float | None = None
+        self.ended: float | None = None
+        self.job_states: dict[str, str] = {}
+        self.job_infos: dict[str, JobInfo] = {}
+        self.services: dict[str, JsonObject] = {}
+        self.actions: dict[str, JsonObject] = {}
+        self.run_tags: tuple[str, ...] = ()
+        self.others: JsonObject = {}
+
+    def take_status(self, status: JsonObject) -> None:
+        """Take the run's status.json."""
+        self.status = _STATUSES.get(text_of(status.get("status")) or "", UNKNOWN)
+        self.hostname = text_of(status.get("hostname"))
+        self.started = parse_time(status.get("started_at"))
+        self.ended = parse_time(status.get("ended_at"), self.started)
+        self.run_tags = tuple(tag for tag in _list(status.get("run_tags")) if isinstance(tag, str))
+        self.services = _services(status.get("services"))
+        self.actions = _objects(status.get("actions"))
+        self.job_states = _job_states(status)
+        for key in ("carbon_impact", "last_updated"):
+            if status.get(key) is not None:
+                self.others[key] = bounded(status[key])
+
+    def take_environment(self, environment: JsonObject) -> None:
+        """Take the run's environment.json, which says how the script ended where status.json does not."""
+        run = environment.get("run")
+        if not isinstance(run, dict):
+            return
+        said = _STATUSES.get(text_of(run.get("status")) or "")
+        if said is not None and self.status in (RUNNING, UNKNOWN):
+            self.status = said
+        self.hostname = self.hostname or text_of(run.get("hostname"))
+        self.started = self.started or parse_time(run.get("started_at"))
+        self.ended = self.ended or parse_time(run.get("ended_at"), self.started)
+
+    def take_info(self, line: JsonObject) -> bool:
+        """Take a line of jobs.jsonl; tell whether it names a job."""
+        info = info_of(line)
+        if info is None:
+            return False
+        self.job_infos[info.job_id] = info
+        return True
+
+    def take_event(self, event: JsonObject) -> None:
+        """Take an event of the experiment; those of another run change nothing."""
+        run_id = event.get("run_id")
+        if run_id and run_id != self.run_id:
+            return
+        said = number_of(event.get("timestamp"))
+        if not run_id and said is not None and self.started is not None and said < self.started:
+            return  # nameless, and older than this run
+        take = _TAKERS.get(text_of(event.get("event_type")) or "")
+        if take is not None:
+            take(self, event)
+
+    def take_job_event(self, event: JsonObject) -> None:
+        """Take the scheduler's word on a job, and its submission."""
+        info = info_of(event)
+        if info is None:
+            return
+        word = event.get("scheduler_state") or "submitted"
+        self._take_word(info.job_id, word, event.get("failure_reason"))
+        if info.job_id not in self.job_infos:
+            self.job_infos[info.job_id] = info
+
+    def take_state(self, event: JsonObject) -> None:
+        """Take the state of a job that is known, as 2.0 has it among the events of an experiment."""
+        info = self.job_infos.get(text_of(event.get("job_id")) or "")
+        if info is not None:
+            self._take_word(info.job_id, event.get("state"), event.get("failure_reason"))
+
+    def _take_word(self, job_id: str, word: object, reason: object) -> None:
+        state, told = states.parse_state(word)
+        why = states.parse_reason(reason) or told
+        if state is not None:
+            self.job_states[job_id] = sys.intern(f"{state}:{why}" if why else state)
+
+    def take_end(self, event: JsonObject) -> None:
+        """Take the end of the run."""
+        self.status = _STATUSES.get(text_of(event.get("status")) or "", self.status)
+        self.ended = parse_time(event.get("ended_at"), self.started) or self.ended
+
+    def take_service(self, event: JsonObject) -> None:
+        """Take a service that was added."""
+        service_id = text_of(event.get("service_id"))
+        if service_id:
+            self.services[service_id] = {
+                "service_id": service_id,
+                "description": text_of(event.get("description")) or "",
+                "class": text_of(event.get("service_class")) or "",
+                "state_dict": bounded(event.get("state_dict")) or {},
+                "experiment_id": self.experiment_id,
+                "run_id": self.run_id,
+                "state": None,
+                "url": None,
+            }
+
+    def take_service_state(self, event: JsonObject) -> None:
+        """Take the state of a service."""
+        known = self.services.get(text_of(event.get("service_id")) or "")
+        if known is not None:
+            known["state"] = text_of(event.get("state")) or known.get("state")
+
+    def take_action(self, event: JsonObject) -> None:
+        """Take an action that was added."""
+        action_id = text_of(event.get("action_id"))
+        if action_id:
+            self.actions[action_id] = {
+                "action_id": action_id,
+                "description": text_of(event.get("description")) or "",
+                "class": text_of(event.get("action_class")) or "",
+            }
+
+    def facts(self, alive: bool | None, runs_count: int, *, is_current: bool) -> RunFacts:
+        """Give the run, its status judged by what is known of its scheduler."""
+        return RunFacts(
+            self.experiment_id,
+            self.run_id,
+            _judge(self.status, alive, self.ended),
+            alive,
+            self.hostname,
+            self.started,
+            self.ended,
+            self.job_states,
+            self.job_infos,
+            self.services,
+            self.actions,
+            self.run_tags,
+            runs_count,
+            is_current,
+            self.others,
+        )
+
+
+_TAKERS = {
+    "ExperimentJobStateEvent": RunDraft.take_job_event,
+    "JobSubmittedEvent": RunDraft.take_job_event,
+    "JobStateChangedEvent": RunDraft.take_state,
+    "RunCompletedEvent": RunDraft.take_end,
+    "ServiceAddedEvent": RunDraft.take_service,
+    "ServiceStateChangedEvent": RunDraft.take_service_state,
+    "ActionAddedEvent": RunDraft.take_action,
+}
+
+
+def info_of(line: JsonObject) -> JobInfo | None:
+    """Read a job out of a line of jobs.jsonl; None when it names none."""
+    task_id, job_id = line.get("task_id"), line.get("job_id")
+    if not isinstance(task_id, str) or not isinstance(job_id, str):
+        return None
+    if not _is_task_name(task_id) or not is_name(job_id):
+        return None
+    return JobInfo(
+        sys.intern(task_id),
+        job_id,
+        _tags(line.get("tags")),
+        number_of(line.get("timestamp")),
+        whole_of(line.get("transient")),
+    )
+
+
+_is_task_name = lru_cache(maxsize=1024)(is_name)  # many jobs are of few tasks
+
+
+def _judge(status: str, alive: bool | None, ended: float | None) -> str:
+    """Say how a run is: what its files say, and whether its scheduler lives."""
+    if status != RUNNING:
+        return status
+    if alive:
+        return RUNNING
+    if ended is not None:
+        return DETACHED
+    return CRASHED if alive is False else RUNNING
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _objects(value: object) -> dict[str, JsonObject]:
+    if not isinstance(value, dict):
+        return {}
+    return {key: each for key, each in value.items() if isinstance(bounded(each), dict)}
+
+
+def _services(value: object) -> dict[str, JsonObject]:
+    """Read services; the fields that everybody reads are texts, or null."""
+    services = _objects(value)
+    for key, service in services.items():
+        service.update(
+            {name: text_of(service.get(name)) for name in ("description", "state", "url")}
+        )
+        service["service_id"] = text_of(service.get("service_id")) or key
+    return services
+
+
+def _job_states(status: JsonObject) -> dict[str, str]:
+    """Read what a scheduler said of its jobs; 2.0 listed those that had ended, and no others."""
+    listed = status.get("job_states")
+    if isinstance(listed, dict):
+        return {key: sys.intern(word) for key, word in listed.items() if isinstance(word, str)}
+    found: dict[str, str] = {}
+    for key, word in (("finished_jobs", states.DONE), ("failed_jobs", states.ERROR)):
+        found.update({job: word for job in _list(status.get(key)) if isinstance(job, str)})
+    return found
+
+
+def _tags(value: object) -> JsonObject:
+    """Read tags: an object, or a list of keys and values as events have them."""
+    if isinstance(value, dict):
+        return {key: bounded(each) for key, each in value.items()}
+    return {
+        each["key"]: bounded(each.get("value"))
+        for each in _list(value)
+        if isinstance(each, dict) and isinstance(each.get("key"), str)
+    }

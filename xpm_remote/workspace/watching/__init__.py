@@ -1,0 +1,1 @@
+"""Learning of changes while they happen: directories, job folders, logs."""

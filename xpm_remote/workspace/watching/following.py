@@ -1,0 +1,177 @@
+"""Logs that are followed: several at once, each from where it was."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Callable, Dict
+
+from xpm_remote.workspace.failures import WorkspaceFailure
+from xpm_remote.workspace.layout import JobFiles, JobId
+from xpm_remote.workspace.reading.reader import WorkspaceReader
+from xpm_remote.workspace.reading.states import FINAL
+from xpm_remote.workspace.watching.logs import Log, Position
+from xpm_remote.workspace.watching.watch import LIVE, Pace, Watcher
+
+Send = Callable[[str, Dict[str, Any]], None]
+Look = Callable[[], bool]
+
+FOLLOW_LIMIT = 64
+"""Logs that are followed at once, at most: each costs a look a second where inotify is blind."""
+
+LOG_PACE = Pace(hot=0.5, cold=2.0, told=LIVE.told)
+"""Somebody is looking at it."""
+
+ROUND_LIMIT = 8
+"""Pieces of one log that are sent before the others have their turn."""
+
+
+LIFE_INTERVAL = 2.0
+"""Seconds between two looks at whether a job still lives: one that is killed leaves no word of it."""
+
+
+class Life:
+    """Whether a job has ended: by its markers, and now and then by whether its process lives.
+
+    Args:
+        reader: Reads the workspace.
+        files: The job's files.
+        job: The job.
+        clock: Seconds that never go back.
+    """
+
+    def __init__(
+        self,
+        reader: WorkspaceReader,
+        files: JobFiles,
+        job: JobId,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._reader = reader
+        self._files = files
+        self._job = job
+        self._clock = clock
+        self._looked = -LIFE_INTERVAL
+        self._was_over = False
+
+    def has_ended(self) -> bool:
+        """Look."""
+        if self._files.done.exists() or self._files.failed.exists():
+            return True
+        if self._clock() - self._looked >= LIFE_INTERVAL:
+            self._looked = self._clock()
+            facts = self._reader.job(self._job)
+            self._was_over = facts is None or facts.has_died or facts.state in FINAL
+        return self._was_over
+
+
+class _Followed:
+    def __init__(self, log: Log, is_over: Look, position: Position | None) -> None:
+        self.log = log
+        self.is_over = is_over
+        self.position = position
+        self.has_ended = False
+
+
+class Follower:
+    """Sends what is added to logs.
+
+    Args:
+        watcher: Watches their files; of this follower alone.
+        send: Sends a notification.
+        clock: Seconds that never go back.
+    """
+
+    def __init__(
+        self, watcher: Watcher, send: Send, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._watcher = watcher
+        self._send = send
+        self._clock = clock
+        self._followed: dict[str, _Followed] = {}
+        self._ready: set[str] = set()
+        self._looked = clock()
+
+    def check_room(self, name: str) -> None:
+        """Make sure that one more log can be followed.
+
+        Raises:
+            WorkspaceFailure: Too many are.
+        """
+        if len(self._followed) >= FOLLOW_LIMIT and name not in self._followed:
+            raise WorkspaceFailure(f"at most {FOLLOW_LIMIT} logs are followed at once")
+
+    def follow(self, name: str, log: Log, is_over: Look, position: Position | None) -> None:
+        """Follow a log from a place on.
+
+        Args:
+            name: What its notifications are called.
+            log: The log.
+            is_over: Looks whether its job has ended.
+            position: Where to begin; None: at the beginning.
+        """
+        self._followed[name] = _Followed(log, is_over, position)
+        self._ready.add(name)
+        self._watcher.tell(log.directory, lambda _: log.directory, contents=True)
+        self._watcher.add(log.path, log.directory, LOG_PACE)
+        self._watcher.add(log.directory, log.directory, LOG_PACE)
+
+    def unfollow(self, name: str) -> None:
+        """Follow a log no longer."""
+        followed = self._followed.pop(name, None)
+        self._ready.discard(name)
+        if followed is None:
+            return
+        used = {each.log.path for each in self._followed.values()}
+        used.update(each.log.directory for each in self._followed.values())
+        for path in (followed.log.path, followed.log.directory):
+            if path not in used:
+                self._watcher.forget(path)
+
+    def wait_time(self) -> float:
+        """Give the seconds until something is to be done, if nothing is told before."""
+        if self._ready:
+            return 0.0
+        goes_on = any(not each.has_ended for each in self._followed.values())
+        return min(self._watcher.due(), LIFE_INTERVAL) if goes_on else self._watcher.due()
+
+    def step(self) -> None:
+        """Send what was added since the last step."""
+        changed = self._watcher.collect()
+        ready = {
+            name for name, each in self._followed.items() if each.log.directory in changed
+        } | self._ready
+        if self._clock() - self._looked >= LIFE_INTERVAL:
+            self._looked = self._clock()
+            ready.update(name for name, each in self._followed.items() if not each.has_ended)
+        self._ready = set()
+        for name in sorted(ready):
+            self._advance(name)
+
+    def _advance(self, name: str) -> None:
+        followed = self._followed.get(name)
+        if followed is None:
+            return
+        try:
+            # Looked at before the log is: what a job writes last comes before its marker.
+            has_ended = followed.is_over()
+            is_more = self._send_pieces(name, followed)
+        except (WorkspaceFailure, OSError) as failure:
+            self._send("notification.log", {"name": name, "error": str(failure)})
+            self.unfollow(name)
+            return
+        if is_more:
+            self._ready.add(name)
+        elif has_ended != followed.has_ended:
+            followed.has_ended = has_ended
+            self._send("notification.log", {"name": name, "ended": has_ended})
+
+    def _send_pieces(self, name: str, followed: _Followed) -> bool:
+        """Send what there is, up to a bound; tell whether there is more."""
+        for _ in range(ROUND_LIMIT):
+            piece = followed.log.after(followed.position)
+            followed.position = piece.position
+            if piece.text or piece.note:
+                self._send("notification.log", {"name": name, **piece.to_wire()})
+            if not piece.more:
+                return False
+        return True

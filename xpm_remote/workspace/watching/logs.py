@@ -1,0 +1,207 @@
+"""Logs of jobs: their last lines at once, then what is added, through rotation and truncation.
+
+A place in a log is a file (by its inode) and an offset in it, so that a reader who comes back continues where it was:
+also when the file was renamed since, as experimaestro does before it tries a job again. Nothing waits here, and no
+call reads more than a bounded number of bytes, however long the log or its lines are.
+"""
+
+from __future__ import annotations
+
+import codecs
+import os
+import re
+from typing import Any, NamedTuple
+
+from xpm_remote.workspace.failures import WorkspaceFailure
+from xpm_remote.workspace.layout import JobFiles
+from xpm_remote.workspace.reading.json_files import UnfitFileError, open_regular, reason
+
+STDOUT = "out"
+STDERR = "err"
+
+BLOCK = 64 * 1024
+"""Bytes read at once."""
+
+PIECE = 256 * 1024
+"""Bytes of a log given at once; a longer line comes in several pieces."""
+
+TAIL_LIMIT = 4 * 1024 * 1024
+"""Bytes of the end of a log that its last lines may take: what is more is cut off at its beginning."""
+
+_ROTATED = re.compile(r"\d{14}")
+
+
+class Position(NamedTuple):
+    """A place in a log: the inode of the file, and the offset of the next byte."""
+
+    inode: int
+    offset: int
+
+    @classmethod
+    def from_wire(cls, wire: object) -> Position | None:
+        """Read what ``to_wire`` gave; None when it is something else."""
+        if not isinstance(wire, list) or len(wire) != 2:
+            return None
+        if not all(isinstance(each, int) and each >= 0 for each in wire):
+            return None
+        return cls(*wire)
+
+    def to_wire(self) -> list[int]:
+        """Give it as plain JSON types."""
+        return list(self)
+
+
+class Piece(NamedTuple):
+    """A part of a log.
+
+    Attributes:
+        text: What it says; bytes that are no UTF-8 are replaced.
+        position: Where the next part begins; None while there is no log.
+        note: ``rotated`` or ``truncated`` when the file before ended so, ``cut`` when lines are
+            missing before; else empty.
+        more: Whether there is more to be read at once.
+    """
+
+    text: str = ""
+    position: Position | None = None
+    note: str = ""
+    more: bool = False
+
+    def to_wire(self) -> dict[str, Any]:
+        """Give it as plain JSON types."""
+        return {
+            "text": self.text,
+            "position": self.position.to_wire() if self.position else None,
+            "note": self.note,
+            "more": self.more,
+        }
+
+
+class Log:
+    """A log of a job.
+
+    Args:
+        files: The job's files.
+        stream: ``out`` or ``err``.
+    """
+
+    def __init__(self, files: JobFiles, stream: str) -> None:
+        self.directory = str(files.directory)
+        self.path = str(files.stderr if stream == STDERR else files.stdout)
+        self._prefix, self._suffix = f"{files.name}.", f".{stream}"
+
+    def last(self, lines: int) -> Piece:
+        """Give the last lines.
+
+        Raises:
+            WorkspaceFailure: The log cannot be read.
+        """
+        handle = self._open(self.path)
+        if handle is None:
+            return Piece()
+        try:
+            found = os.fstat(handle)
+            start, is_cut = _start_of_last(handle, found.st_size, lines)
+            # At most TAIL_LIMIT bytes: `_start_of_last` goes no further back.
+            data = os.pread(handle, found.st_size - start, start)
+        except OSError as error:
+            raise self._failure(error) from error
+        finally:
+            os.close(handle)
+        text, used = _decode(data)
+        return Piece(text, Position(found.st_ino, start + used), "cut" if is_cut else "")
+
+    def after(self, position: Position | None) -> Piece:
+        """Give what follows a place; from the beginning, when it is None.
+
+        Raises:
+            WorkspaceFailure: The log cannot be read.
+        """
+        handle = self._open(self.path)
+        if handle is None:
+            return Piece(position=position)
+        try:
+            found = os.fstat(handle)
+            if position is None or position.inode == found.st_ino:
+                return _next(handle, position or Position(found.st_ino, 0), found.st_size)
+            rest = self._rest_of_rotated(position)
+            return rest or Piece(position=Position(found.st_ino, 0), note="rotated", more=True)
+        except OSError as error:
+            raise self._failure(error) from error
+        finally:
+            os.close(handle)
+
+    def _rest_of_rotated(self, position: Position) -> Piece | None:
+        """Give what is left of a file that has another name now; None when there is nothing left."""
+        with os.scandir(self.directory) as entries:
+            paths = [each.path for each in entries if self._is_rotated(each, position.inode)]
+        handle = self._open(paths[0]) if paths else None
+        if handle is None:
+            return None
+        try:
+            piece = _next(handle, position, os.fstat(handle).st_size, is_over=True)
+        finally:
+            os.close(handle)
+        return piece._replace(more=True) if piece.text else None
+
+    def _is_rotated(self, entry: os.DirEntry[str], inode: int) -> bool:
+        name = entry.name
+        if not name.startswith(self._prefix) or not name.endswith(self._suffix):
+            return False
+        middle = name[len(self._prefix) : -len(self._suffix)]
+        return bool(_ROTATED.match(middle)) and entry.inode() == inode
+
+    def _open(self, path: str) -> int | None:
+        try:
+            return open_regular(path)
+        except OSError as error:
+            raise self._failure(error) from error
+        except UnfitFileError as error:
+            raise WorkspaceFailure(f"the log {path} {error}", "look at it on the host") from error
+
+    def _failure(self, error: OSError) -> WorkspaceFailure:
+        return WorkspaceFailure(f"the log {self.path} cannot be read: {reason(error)}")
+
+
+def _start_of_last(handle: int, size: int, lines: int) -> tuple[int, bool]:
+    """Find where the last lines begin, and whether their beginning lies too far back to be given.
+
+    A line end that ends the file ends its last line, and does not begin another one.
+    """
+    limit = max(0, size - TAIL_LIMIT)
+    if lines <= 0:
+        return size, False
+    left, position = lines, size
+    end = size - 1 if size and os.pread(handle, 1, size - 1) == b"\n" else size
+    while position > limit:
+        start = max(limit, position - BLOCK)
+        block = os.pread(handle, min(position, end) - start, start)
+        at = len(block)
+        while left and at >= 0:
+            at = block.rfind(b"\n", 0, at)
+            if at < 0:
+                break
+            left -= 1
+            if not left:
+                return start + at + 1, False
+        position = start
+    return limit, limit > 0
+
+
+def _next(handle: int, position: Position, size: int, *, is_over: bool = False) -> Piece:
+    """Read on in an open file."""
+    offset, note = position.offset, ""
+    if offset > size:
+        offset, note = 0, "truncated"
+    data = os.pread(handle, PIECE, offset)
+    text, used = _decode(data, is_over=is_over)
+    reached = offset + used
+    return Piece(text, position._replace(offset=reached), note, more=len(data) == PIECE)
+
+
+def _decode(data: bytes, *, is_over: bool = False) -> tuple[str, int]:
+    """Decode bytes, but for a character at the end that is not whole yet; give the text and how many bytes it is."""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    text = decoder.decode(data, is_over)
+    waiting = decoder.getstate()[0]
+    return text, len(data) - len(waiting)

@@ -1,0 +1,194 @@
+"""Where a workspace is watched, and what a change there is about."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Iterator, NamedTuple
+
+from xpm_remote.workspace.layout import JobId, Layout, is_name
+from xpm_remote.workspace.watching.watch import LIVE, REST, Pace, Watcher
+
+_EXPERIMENT_FILE = re.compile(r"(.+)-\d{1,9}\.jsonl")
+_JOB_FILE = re.compile(r"(?:[0-9a-f]{8}-|event-)(.+)-\d{1,9}\.jsonl")
+
+
+class ListSubject(NamedTuple):
+    """The list of experiments."""
+
+
+class RunSubject(NamedTuple):
+    """The current run of an experiment."""
+
+    experiment_id: str
+
+
+class JobSubject(NamedTuple):
+    """A job."""
+
+    task_id: str
+    job_id: str
+
+
+class EventsSubject(NamedTuple):
+    """The events of a job, whose file is named after its hash only."""
+
+    job_hash: str
+
+
+class TaskSubject(NamedTuple):
+    """The jobs of a task: which directories there are."""
+
+    task_id: str
+
+
+class LiveSubject(NamedTuple):
+    """Which files of live events there are in a directory, of jobs or of experiments."""
+
+    directory: str
+
+
+class Places:
+    """Puts the watches of a workspace; a place is watched before it is read, so that no change falls between.
+
+    Args:
+        layout: The workspace.
+        watcher: What watches.
+    """
+
+    def __init__(self, layout: Layout, watcher: Watcher) -> None:
+        self._layout = layout
+        self._watcher = watcher
+        self._runs: dict[str, str] = {}
+
+    def watch_workspace(self) -> None:
+        """Watch for new experiments, tasks and live events."""
+        experiments, jobs = str(self._layout.experiments), str(self._layout.jobs)
+        self._watcher.tell(experiments, lambda _: ListSubject())
+        self._watcher.add(experiments, ListSubject(), REST)
+        self._watcher.tell(jobs, lambda name: TaskSubject(name) if is_name(name) else None)
+        for directory in (self._layout.live_experiment_events, self._layout.live_job_events):
+            self.watch_live(str(directory))
+
+    def watch_live(self, directory: str) -> list[RunSubject | EventsSubject]:
+        """Watch a directory of live events and all files in it; give what the files are about."""
+        is_root = directory in (
+            str(self._layout.live_experiment_events),
+            str(self._layout.live_job_events),
+        )
+        self._watcher.tell(
+            directory, lambda name: self._live_subject(directory, name), contents=True
+        )
+        self._watcher.add(directory, LiveSubject(directory), LIVE)
+        found: list[RunSubject | EventsSubject] = []
+        for entry in _entries(directory):
+            if is_root and _is_directory(entry):  # the layouts before 2.0.6 and 2.1.1
+                found += self.watch_live(entry.path)
+                continue
+            subject = self._file_subject(directory, entry.name)
+            if subject is not None:
+                self._watcher.add(entry.path, subject, LIVE)
+                found.append(subject)
+        return found
+
+    def watch_file(self, directory: str, name: str) -> None:
+        """Watch a file of live events that has just appeared."""
+        subject = self._file_subject(directory, name)
+        if subject is not None:
+            self._watcher.add(f"{directory}/{name}", subject, LIVE)
+
+    def watch_experiment(self, experiment_id: str) -> None:
+        """Watch for another run of an experiment, and for the end of its scheduler."""
+        directory = str(self._layout.experiment(experiment_id))
+        subject = RunSubject(experiment_id)
+        # Its lock is closed when the scheduler ends, in whatever way.
+        self._watcher.tell(directory, lambda _: subject)
+        self._watcher.add(directory, subject, REST)
+
+    def watch_run(self, experiment_id: str, run_id: str, *, is_live: bool) -> None:
+        """Watch the files of a current run; those of the one before are forgotten."""
+        directory = str(self._layout.experiment(experiment_id) / run_id)
+        before = self._runs.get(experiment_id)
+        if before not in (None, directory):
+            self.forget_run(experiment_id)
+        self._runs[experiment_id] = directory
+        subject = RunSubject(experiment_id)
+        pace = LIVE if is_live else REST
+        names = frozenset({"status.json", "jobs.jsonl"})
+        self._watcher.tell(
+            directory, lambda name: subject if name in names else None, contents=True
+        )
+        for name in sorted(names):
+            self._watcher.add(f"{directory}/{name}", subject, pace)
+
+    def forget_run(self, experiment_id: str) -> None:
+        """Watch the files of an experiment's run no longer."""
+        directory = self._runs.pop(experiment_id, None)
+        if directory is not None:
+            for path in (directory, f"{directory}/status.json", f"{directory}/jobs.jsonl"):
+                self._watcher.forget(path)
+
+    def forget_experiment(self, experiment_id: str) -> None:
+        """Watch an experiment no longer."""
+        self.forget_run(experiment_id)
+        self._watcher.forget(str(self._layout.experiment(experiment_id)))
+
+    def watch_task(self, task_id: str) -> None:
+        """Watch for jobs of a task that come or go."""
+        directory = str(self._layout.jobs / task_id)
+        self._watcher.tell(
+            directory, lambda name: JobSubject(task_id, name) if is_name(name) else None
+        )
+        self._watcher.add(directory, TaskSubject(task_id), REST)
+
+    def watch_job(self, job_id: JobId, pace: Pace = LIVE) -> None:
+        """Watch a job that runs: its markers, its pid file, and its lock, which is closed when it ends."""
+        files = self._layout.job_files(job_id)
+        subject = JobSubject(job_id.task, job_id.hash)
+        names = frozenset(
+            path.name for path in (files.done, files.failed, files.pid, files.lock, files.own)
+        )
+        directory = str(files.directory)
+        self._watcher.tell(directory, lambda name: subject if name in names else None)
+        self._watcher.add(directory, subject, pace)
+
+    def forget_job(self, job_id: JobId) -> None:
+        """Watch a job no longer."""
+        self._watcher.forget(str(self._layout.job(job_id)))
+
+    def _live_subject(
+        self, directory: str, name: str
+    ) -> LiveSubject | RunSubject | EventsSubject | None:
+        """Say what inotify tells of, for a name that is not watched yet."""
+        subject = self._file_subject(directory, name)
+        if subject is not None:
+            self.watch_file(directory, name)
+            return subject
+        return LiveSubject(directory)
+
+    def _file_subject(self, directory: str, name: str) -> RunSubject | EventsSubject | None:
+        """Say what a file of live events is about."""
+        experiments = str(self._layout.live_experiment_events)
+        if directory == experiments:
+            named = _EXPERIMENT_FILE.fullmatch(name)
+            return RunSubject(named[1]) if named else None
+        if Path(directory).parent == self._layout.live_experiment_events:
+            return RunSubject(Path(directory).name)
+        named = _JOB_FILE.fullmatch(name)
+        return EventsSubject(named[1]) if named else None
+
+
+def _entries(directory: str) -> Iterator[os.DirEntry[str]]:
+    try:
+        with os.scandir(directory) as entries:
+            yield from list(entries)
+    except OSError:
+        return
+
+
+def _is_directory(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir(follow_symlinks=False)
+    except OSError:
+        return False
