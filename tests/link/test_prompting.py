@@ -26,16 +26,7 @@ SCREEN_LIMIT = 30
 
 def spawn(home: Path, host: str, *options: str, path: str = "/d", xpm: str = "xpm") -> Any:
     """Start our command in a terminal, with a home of its own and no agent."""
-    words = [
-        "-m",
-        "xpm_remote",
-        "experiments",
-        "ssh-monitor",
-        "--backend",
-        "experimaestro",
-        host,
-        path,
-    ]
+    words = ["-m", "xpm_remote", "experiments", "ssh-monitor", host, path]
     words += ["--remote-xpm", xpm]
     words += [word for option in options for word in ("-o", option)]
     environment = {**os.environ, "HOME": str(home), "PYTHONWARNINGS": "error", "TERM": "xterm"}
@@ -132,7 +123,7 @@ class TestPassword:
         with asking("password") as server:
             script = tmp_path / "run.sh"
             command = (
-                f"{sys.executable} -m xpm_remote experiments ssh-monitor --backend experimaestro me@127.0.0.1 /d"
+                f"{sys.executable} -m xpm_remote experiments ssh-monitor me@127.0.0.1 /d"
                 f" -o '-F none -p {server.port} -o UserKnownHostsFile={server.known_hosts}'"
             )
             script.write_text(f"trap : INT\n{command}\necho status $?\nstty -a\n")

@@ -22,6 +22,7 @@ from xpm_remote.model.store import Store
 from xpm_remote.session import choosing as module
 from xpm_remote.session.choosing import Chooser
 from xpm_remote.session.serving import Needs
+from xpm_remote.session.session import ASKED_ALREADY, Session
 from xpm_remote.session.target import LocalTarget, Target
 from xpm_remote.settings.schema import Backend
 
@@ -134,3 +135,23 @@ async def test_agent_alone_fails(sides: Sides) -> None:
     sides.failures["agent"] = StartError("no python")
     with pytest.raises(StartError, match=r"^no python$"):
         await Chooser(target(Backend.AGENT)).open(NEEDS)
+
+
+async def test_nobody_is_asked_twice(sides: Sides) -> None:
+    """Where the agent could be started only after another question, the first failure stands, with a hint."""
+    sides.failures["current experimaestro"] = StartError("no uv", "install it")
+    sides.failures["agent"] = AuthenticationError(f"refused: {ASKED_ALREADY}")
+    session = Session(Chooser(target(Backend.AUTO)), NEEDS, lambda _: None)
+    with pytest.raises(StartError) as caught:
+        await session.snapshot()
+    assert str(caught.value) == "no uv; install it; or take our agent at once: --backend agent"
+    assert sides.opened == ["current experimaestro", "agent"]
+
+
+async def test_other_failures_of_the_login(sides: Sides) -> None:
+    """A second login that fails for a reason of its own is told as it is."""
+    sides.failures["current experimaestro"] = StartError("no uv", "install it")
+    sides.failures["agent"] = LinkLostError("the cable")
+    session = Session(Chooser(target(Backend.AUTO)), NEEDS, lambda _: None)
+    with pytest.raises(LinkLostError, match="the cable"):
+        await session.snapshot()

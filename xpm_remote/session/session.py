@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
-from xpm_remote.errors import XpmRemoteError
+from xpm_remote.errors import LinkError, XpmRemoteError
+from xpm_remote.link.prompts import RefusingPrompter
 from xpm_remote.link.remote.startup import RemoteClock
 from xpm_remote.session.choosing import Chooser
 from xpm_remote.session.racing import race
@@ -14,6 +16,9 @@ from xpm_remote.session.state import Phase
 
 RECONCILE_INTERVAL = 10.0
 """Seconds between two reconciliations: what an announcement did not tell is seen this much later."""
+
+ASKED_ALREADY = "nobody is asked a second time"
+"""Why nobody answers while our agent is tried in place of an experimaestro that cannot be started."""
 
 
 class Session:
@@ -70,15 +75,24 @@ class Session:
     async def _start(self) -> RemoteSide:
         """Connect and learn everything; from the other side, where that is the way out."""
         try:
-            return await self._try()
+            return await self._try(self._needs)
         except XpmRemoteError as error:
             if not self._chooser.has_other(error):
                 raise
-        return await self._try()
+            first = error
+        # It is another login: a person who has answered the host once is not asked for the same again.
+        prompter = self._needs.prompter or RefusingPrompter(ASKED_ALREADY)
+        try:
+            return await self._try(replace(self._needs, prompter=prompter))
+        except LinkError as error:
+            if ASKED_ALREADY not in error.what:
+                raise
+            hint = f"{first.hint}; or take our agent at once: --backend agent"
+            raise type(first)(first.what, hint.removeprefix("; or ")) from error
 
-    async def _try(self) -> RemoteSide:
+    async def _try(self, needs: Needs) -> RemoteSide:
         self._enter(Phase.CONNECTING)
-        side = await self._chooser.open(self._needs)
+        side = await self._chooser.open(needs)
         try:
             self._client = side.client
             self._set_clock(side.clock)
