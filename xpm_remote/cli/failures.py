@@ -5,32 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from xpm_remote.errors import (
-    BadJobIdError,
-    BusyError,
-    FolderError,
-    NoJobFoundError,
-    WorkspaceError,
-    XpmRemoteError,
-)
-from xpm_remote.workspace.failures import (
-    BadIdFailure,
-    BusyFailure,
-    DamagedFailure,
-    FolderFailure,
-    NoJobFailure,
-    NotAWorkspaceFailure,
-    WorkspaceFailure,
-)
-
-_ERRORS: dict[str, type[XpmRemoteError]] = {
-    NotAWorkspaceFailure.kind: WorkspaceError,
-    BadIdFailure.kind: BadJobIdError,
-    NoJobFailure.kind: NoJobFoundError,
-    FolderFailure.kind: FolderError,
-    BusyFailure.kind: BusyError,
-    DamagedFailure.kind: FolderError,
-}
+from xpm_remote.errors import WorkspaceError
+from xpm_remote.rpc.failures import ERRORS
+from xpm_remote.workspace.failures import WorkspaceFailure
 
 
 @contextmanager
@@ -39,4 +16,4 @@ def failures_as_errors() -> Iterator[None]:
     try:
         yield
     except WorkspaceFailure as failure:
-        raise _ERRORS.get(failure.kind, WorkspaceError)(failure.what, failure.hint) from failure
+        raise ERRORS.get(failure.kind, WorkspaceError)(failure.what, failure.hint) from failure
