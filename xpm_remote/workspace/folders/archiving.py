@@ -8,7 +8,7 @@ from typing import Callable, Iterable, Iterator, Sequence
 
 from xpm_remote.workspace import filesystem
 from xpm_remote.workspace.failures import FolderFailure
-from xpm_remote.workspace.folders.batches import run_batches
+from xpm_remote.workspace.folders.batches import Turns, run_batches
 from xpm_remote.workspace.folders.depositing import Depositor
 from xpm_remote.workspace.folders.folder import Folder, Mode, archives, check_folder
 from xpm_remote.workspace.folders.opt_out import has_opted_out
@@ -78,10 +78,14 @@ def archive(
         One outcome a job, in the order of the jobs.
     """
     targets = archives(folders)
+    turns = Turns()
     sweepers = [Sweeper(layout) for layout in (workspace, *(each.layout for each in targets))]
 
     def work(batch: Sequence[JobId], abandoned: Callable[[], bool]) -> list[ArchiveOutcome]:
-        return _archive_batch(workspace, targets, batch, progress, abandoned)
+        depositors = [
+            Depositor(workspace, folder, progress, abandoned, turns) for folder in targets
+        ]
+        return _archive_batch(workspace, targets, batch, depositors)
 
     def prepare(batch: Sequence[JobId]) -> None:
         for sweeper in sweepers:
@@ -118,14 +122,13 @@ def _archive_batch(
     workspace: Layout,
     targets: Sequence[Folder],
     batch: Sequence[JobId],
-    progress: Progress,
-    abandon: Callable[[], bool],
+    depositors: Sequence[Depositor],
 ) -> list[ArchiveOutcome]:
     verdicts = {job: judge(workspace, targets, job) for job in batch}
     wanted = [job for job in verdicts if verdicts[job][0] is ArchiveVerdict.ARCHIVE]
     found: dict[JobId, list[FolderOutcome]] = {job: [] for job in batch}
-    for folder in targets:
-        outcomes = Depositor(workspace, folder, progress, abandon).run(wanted)
+    for depositor in depositors:
+        outcomes = depositor.run(wanted)
         for job in wanted:
             found[job].append(outcomes[job])
     return [ArchiveOutcome(job, *verdicts[job], tuple(found[job])) for job in batch]

@@ -12,6 +12,7 @@ from typing import Callable, Sequence
 
 from xpm_remote.workspace import filesystem
 from xpm_remote.workspace.failures import BusyFailure, FolderFailure, WorkspaceFailure
+from xpm_remote.workspace.folders.batches import Turns
 from xpm_remote.workspace.folders.comparing import compare_jobs
 from xpm_remote.workspace.folders.durability import Durability
 from xpm_remote.workspace.folders.folder import Folder, Mode, check_folder
@@ -72,6 +73,7 @@ class Depositor:
         folder: Where they go.
         progress: Told of each step.
         abandon: Asked at each step whether to give up at once.
+        turns: Shared by all that work at the same time.
     """
 
     def __init__(
@@ -80,12 +82,14 @@ class Depositor:
         folder: Folder,
         progress: Progress,
         abandon: Callable[[], bool],
+        turns: Turns,
     ) -> None:
         self._workspace = workspace
         self._folder = folder
         self._layout = folder.layout
         self._progress = progress
         self._heartbeat = Heartbeat(abandon)
+        self._turns = turns
         self._works: list[_Work] = []
         self._done: dict[JobId, FolderOutcome] = {}
 
@@ -108,7 +112,8 @@ class Depositor:
         try:
             size = 0
             for job in jobs:
-                size += self._begin(job, folder, workspace)
+                with self._turns.take(waits=folder.each):
+                    size += self._begin(job, folder, workspace)
                 if size >= FLUSH_BYTES:
                     self._flush(folder, workspace)
                     size = 0

@@ -13,7 +13,7 @@ from xpm_remote.workspace.failures import (
     WorkspaceFailure,
 )
 from xpm_remote.workspace.folders.archiving import never, no_progress
-from xpm_remote.workspace.folders.batches import run_batches
+from xpm_remote.workspace.folders.batches import Turns, run_batches
 from xpm_remote.workspace.folders.deciding import decide
 from xpm_remote.workspace.folders.finding import Presence, presence, usable_folders
 from xpm_remote.workspace.folders.folder import Folder
@@ -79,10 +79,16 @@ def recover(
         One outcome a job, in the order of the jobs.
     """
     sweeper = Sweeper(workspace)
+    turns = Turns()
 
     def work(batch: Sequence[JobId], abandoned: Callable[[], bool]) -> list[RecoveryOutcome]:
         restorer = Restorer(
-            workspace, folders, incomplete=incomplete, progress=progress, abandon=abandoned
+            workspace,
+            folders,
+            incomplete=incomplete,
+            progress=progress,
+            abandon=abandoned,
+            turns=turns,
         )
         done = restorer.run(batch)
         return [done[job] for job in batch]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Callable, Sequence
 
 from xpm_remote.workspace.failures import BusyFailure, WorkspaceFailure
+from xpm_remote.workspace.folders.batches import Turns
 from xpm_remote.workspace.folders.deciding import Decision, decide
 from xpm_remote.workspace.folders.durability import Durability
 from xpm_remote.workspace.folders.finding import Copy, Presence, presence, usable_folders
@@ -46,6 +47,7 @@ class Restorer:
         incomplete: Whether a copy without success marker will do.
         progress: Told of each step.
         abandon: Asked at each step whether to give up at once.
+        turns: Shared by all that work at the same time.
     """
 
     def __init__(
@@ -56,12 +58,14 @@ class Restorer:
         incomplete: bool,
         progress: Progress,
         abandon: Callable[[], bool],
+        turns: Turns,
     ) -> None:
         self._workspace = workspace
         self._folders = usable_folders(workspace, folders)
         self._incomplete = incomplete
         self._progress = progress
         self._heartbeat = Heartbeat(abandon)
+        self._turns = turns
         self._works: list[_Work] = []
         self._done: dict[JobId, RecoveryOutcome] = {}
 
@@ -80,7 +84,8 @@ class Restorer:
         try:
             size = 0
             for job in jobs:
-                size += self._begin(job, durable)
+                with self._turns.take(waits=durable.each):
+                    size += self._begin(job, durable)
                 if size >= FLUSH_BYTES:
                     self._flush(durable)
                     size = 0
