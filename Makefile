@@ -10,7 +10,8 @@ PEER := .venvs/experimaestro
 PEER_STAMP := $(PEER)/.installed-$(EXPERIMAESTRO_VERSION)
 
 # What decides and does no I/O: every branch of it is tested.
-PURE := xpm_remote/settings/*,xpm_remote/model/*,xpm_remote/rpc/protocol.py,xpm_remote/link/remote/command.py,$\
+PURE := xpm_remote/errors.py,xpm_remote/escaping.py,xpm_remote/settings/*,xpm_remote/model/*,$\
+	xpm_remote/rpc/failures.py,xpm_remote/rpc/protocol.py,xpm_remote/link/remote/command.py,$\
 	xpm_remote/link/remote/agent_command.py,xpm_remote/link/remote/bootstrap.py,$\
 	xpm_remote/link/remote/startup.py,xpm_remote/link/options/*,xpm_remote/link/config/dump.py,$\
 	xpm_remote/link/config/effective.py,xpm_remote/link/config/lines.py,xpm_remote/link/config/unsupported.py,$\
@@ -20,7 +21,8 @@ PURE := xpm_remote/settings/*,xpm_remote/model/*,xpm_remote/rpc/protocol.py,xpm_
 	xpm_remote/session/findings.py,xpm_remote/session/retry.py,xpm_remote/ui/findings.py,$\
 	xpm_remote/session/state.py,xpm_remote/session/target.py,xpm_remote/ui/text.py,xpm_remote/ui/views.py,$\
 	xpm_remote/ui/document.py,xpm_remote/ui/plain.py,xpm_remote/ui/tables.py,xpm_remote/ui/*_report.py,$\
-	xpm_remote/ui/job_list.py
+	xpm_remote/ui/job_list.py,xpm_remote/workspace/failures.py,xpm_remote/workspace/agent/outcomes.py,$\
+	xpm_remote/workspace/folders/outcomes.py,xpm_remote/workspace/orphans/outcomes.py
 
 .PHONY: help venv check format test demo bench svg lock clean
 

@@ -7,8 +7,8 @@ data in memory; for information it is also followed by ``sync``, as the disk wou
 ``cp -a`` of its own, on fresh trees and with the disk settled before each, so that both meet the same noise; each is
 compared with that one. A move also removes what was copied, so it is compared with ``cp -a``, ``sync`` and ``rm -rf``.
 
-Nothing is deleted until archiving and recovering are measured: an ext4 without a journal passes one by one over the inodes
-of files deleted in the last minutes, which makes whatever creates files next up to twenty times slower.
+Nothing is deleted until archiving and recovering are measured: an ext4 without a journal passes one by one over the
+inodes of files deleted in the last minutes, which makes whatever creates files next up to twenty times slower.
 """
 
 from __future__ import annotations

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -43,12 +40,3 @@ class Local:
         done = self.run(*words, "--format", "json")
         assert done.status == 0, done.stderr
         return [json.loads(line) for line in done.stdout.splitlines()]
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold a lock, as another process does."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

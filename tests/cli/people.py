@@ -12,10 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
 
-import pytest
-
 from tests.cli.commands import COMMAND_LIMIT, Finished
-from tests.settings.peer import DEFAULT_PYTHON, PYTHON_VARIABLE
+from tests.support.peer import peer_python
 
 CHECKOUT = Path(__file__).parents[2]
 PROGRAMS = ("experimaestro", "xpm-remote")
@@ -126,13 +124,7 @@ def install(folder: Path, *, with_peer: bool) -> Path:
 
 def _peer_packages() -> str:
     """The folder with the packages of the real experimaestro."""
-    python = Path(os.environ.get(PYTHON_VARIABLE) or DEFAULT_PYTHON)
-    if not python.exists():
-        pytest.fail(
-            f"no real experimaestro to hand over to: {python} does not exist;"
-            f" `make test` makes it, or {PYTHON_VARIABLE} names the python of another",
-            pytrace=False,
-        )
+    python = peer_python()
     code = "import sys, sysconfig; print(*sys.version_info[:2], sysconfig.get_path('purelib'))"
     said = subprocess.run(
         [python, "-c", code], capture_output=True, text=True, timeout=VERSION_LIMIT, check=True

@@ -56,11 +56,15 @@ def test_nothing_installed(server: Server, bare: str, commands: Commands) -> Non
     commands.add_login(server, "bare", bare, backend="auto")
     document = commands.monitor("--workspace", "bare", *JSON).document
     assert states(document) == {DONE: "done", DIED: "error", WAITED: "unscheduled"}
+    (died,) = [job for job in document["jobs"] if job["job_id"] == DIED]
+    assert died["message"] == "the process died without saying why"
+    assert died["path"] == f"{bare}/jobs/{TASK}/{DIED}"
     assert document["experiments"][0]["status"] == "crashed"
     assert document["backend"]["name"] == "agent"
     assert "cannot run uv" in document["backend"]["why"]
     shown = commands.monitor("--workspace", "bare", "--once").stdout
     assert "· agent" in shown
+    assert "the process died" in shown
     assert "by our agent: the remote shell cannot run uv" in shown
 
 
@@ -101,6 +105,28 @@ def test_old_experimaestro(server: Server, bare: str, commands: Commands) -> Non
     document = commands.monitor("--workspace", "bare", *JSON).document
     assert document["backend"]["name"] == "agent"
     assert "older than 2.7" in document["backend"]["why"]
+
+
+@pytest.mark.usefixtures("by_engine")
+def test_old_experimaestro_is_not_started(server: Server, bare: str, commands: Commands) -> None:
+    """With auto, an experimaestro whose installation tells that it is older than 2.7 is not even started."""
+    home = f"{server.home('bare')}/old"
+    python = f"{home}/bin/python3"
+    server.write("bare", "old/lib/python3/site-packages/experimaestro-2.6.4.dist-info/METADATA", "")
+    text = f"#!{python}\nopen({f'{home}/started'!r}, 'w')\n"
+    path = server.write("bare", "old/bin/experimaestro", text)
+    server.run("bare", f'chmod +x {path}; ln -sf "$(command -v python3)" {python}')
+    commands.add_login(server, "bare", bare, backend="auto", xpm_path=path)
+    document = commands.monitor("--workspace", "bare", *JSON).document
+    assert document["backend"]["name"] == "agent"
+    assert document["backend"]["why"].startswith(
+        f"the remote experimaestro 2.6.4 ({path}) is older"
+    )
+    assert "started" not in server.run("bare", f"ls {home}").split()
+    finished = commands.monitor("--workspace", "bare", "--backend", "experimaestro", "--once")
+    assert finished.status == 21
+    assert "started" in server.run("bare", f"ls {home}").split()
+    server.run("bare", f"rm -r {home}")
 
 
 def test_new_experimaestro_is_kept(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import signal
 import socket
@@ -19,6 +20,7 @@ import pytest
 
 from tests.cli.commands import Commands, Finished
 from tests.link.asking import HOST, PASSWORD, Asking
+from tests.link.remote_shells import make_workspace
 from tests.support.fakes import install_fake_monitor
 from tests.support.polling import wait_until
 from tests.support.server import Server
@@ -105,7 +107,9 @@ class TestWell:
 
     def test_every_stage(self, real: Commands, server: Server) -> None:
         """Each stage is made, is told with its time and facts, and leaves nothing behind."""
-        finished, document = examine(real, "--workspace", "alice", "--listen", "15")
+        finished, document = examine(
+            real, "--workspace", "alice", "--backend", "auto", "--listen", "15"
+        )
         assert (finished.status, finished.stderr) == (0, "")
         assert (document["verdict"], document["exit_code"]) == ("ok", 0)
         assert [each["stage"] for each in document["stages"]] == STAGES
@@ -128,7 +132,7 @@ class TestWell:
         assert facts["workspace"]["experiments"] == 2
         assert facts["workspace"]["free"] > 0
         assert abs(facts["clock"]["ahead"]["seconds"]) <= 60
-        assert facts["server"]["protocol"] == "2.0"
+        assert facts["server"] == {"protocol": "2.0", "directory": facts["agent"]["directory"]}
         assert facts["snapshot"]["experiments"] == 2
         assert facts["snapshot"]["jobs"] > 10
         assert facts["snapshot"]["received"] > 1000
@@ -407,6 +411,94 @@ class TestHost:
         expect_failure((finished, finished.document), "events", 24)
 
 
+class TestBackends:
+    """What serves the workspace."""
+
+    @pytest.fixture
+    def bare(self, server: Server) -> str:
+        """A workspace of bare's, who has python3 and nothing else."""
+        marker = server.write("bare", "backed/.__experimaestro__", "")
+        job = "jobs/t.x/aaaaaaaa"
+        server.write("bare", f"backed/{job}/x.done", "")
+        info = '{"job_id": "aaaaaaaa", "task_id": "t.x", "tags": {}, "timestamp": 1.5}\n'
+        server.write("bare", "backed/experiments/e/20261101_120000/jobs.jsonl", info)
+        root = marker.rpartition("/")[0]
+        server.run("bare", f"ln -sfn 20261101_120000 {shlex.quote(root)}/experiments/e/current")
+        return root
+
+    def test_agent(self, server: Server, by_engine: Commands, bare: str) -> None:
+        """With the agent, what it needs is examined and experimaestro is not looked for; it tells everything."""
+        by_engine.add_login(server, "bare", bare, backend="experimaestro")
+        finished, document = examine(by_engine, "--workspace", "bare", "--backend", "agent")
+        assert (finished.status, document["verdict"]) == (0, "ok"), finished.stdout
+        names = {each["name"] for each in stage_of(document, "tools")["facts"]["programs"]}
+        assert "python3" in names
+        assert not names & {"uv", "experimaestro"}
+        assert stage_of(document, "agent")["facts"]["directory"] == bare
+        assert stage_of(document, "agent")["facts"]["python"].startswith("3.")
+        assert stage_of(document, "server")["why"] == "the agent is asked for"
+        assert stage_of(document, "snapshot")["facts"]["jobs"] == 1
+        assert stage_of(document, "events")["verdict"] == "skipped"
+        wait_until(lambda: not _ours(server, "bare"), REMOTE_END, "the remote side to end")
+
+    def test_agent_without_python(self, server: Server, by_engine: Commands, bare: str) -> None:
+        """With the agent, a host without a python that works fails, and says what was tried."""
+        by_engine.add_login(server, "bare", bare, backend="agent", python="python3.99")
+        examined = examine(by_engine, "--workspace", "bare")
+        expect_failure(examined, "agent", 21, "tried python3.99 (not found)", "ssh.python")
+
+    def test_auto_without_experimaestro(
+        self, server: Server, by_engine: Commands, bare: str
+    ) -> None:
+        """With auto, a missing experimaestro is a warning: the agent serves."""
+        by_engine.add_login(server, "bare", bare, backend="auto")
+        finished, document = examine(by_engine, "--workspace", "bare")
+        assert (finished.status, document["verdict"]) == (0, "warning"), finished.stderr
+        assert stage_of(document, "agent")["verdict"] == "ok"
+        served = stage_of(document, "server")
+        assert served["verdict"] == "warning"
+        assert served["warnings"][0].startswith("experimaestro does not serve, the agent does: ")
+        assert "uv" in served["warnings"][0]
+        assert stage_of(document, "snapshot")["facts"]["jobs"] == 1
+
+    def test_auto_without_python(
+        self, server: Server, commands: Commands, real_workspace: RealWorkspace
+    ) -> None:
+        """With auto, a missing python is a warning where experimaestro serves."""
+        path = real_workspace.path
+        given = {"xpm_path": server.experimaestro, "python": "python3.99", "backend": "auto"}
+        commands.add_login(server, "alice", path, **given)
+        finished, document = examine(commands, "--workspace", "alice")
+        assert (finished.status, document["verdict"]) == (0, "warning"), finished.stderr
+        assert "tried python3.99 (not found)" in stage_of(document, "agent")["warnings"][0]
+        assert stage_of(document, "server")["facts"]["protocol"] == "2.0"
+
+    def test_auto_with_neither(self, server: Server, commands: Commands, bare: str) -> None:
+        """With auto, it is a failure where neither can serve."""
+        commands.add_login(server, "bare", bare, backend="auto", python="python3.99")
+        examined = examine(commands, "--workspace", "bare")
+        expect_failure(examined, "server", 21, "uv")
+        assert stage_of(examined[1], "agent")["verdict"] == "warning"
+
+    @pytest.mark.parametrize("tells", [True, False])
+    def test_auto_with_an_old_one(self, server: Server, commands: Commands, *, tells: bool) -> None:
+        """With auto, an experimaestro that tells that it is old is not started; one whose answers tell is closed."""
+        fake = install_fake_monitor(server, {"protocol_version": "1.0"})
+        said = "echo 2.6.1" if tells else "exit 3"
+        version = f'if [ "$1" = version ]; then {said}; exit; fi'
+        text = f'#!/bin/sh\n{version}\nexec {fake.xpm_path} "$@"\n'
+        stub = server.write("alice", f"{fake.folder}/old", text)
+        server.run("alice", f"chmod +x {shlex.quote(stub)}")
+        commands.add_login(server, "alice", fake.workspace, backend="auto", xpm_path=stub)
+        finished, document = examine(commands, "--workspace", "alice")
+        assert (finished.status, document["verdict"]) == (0, "warning"), finished.stderr
+        served = stage_of(document, "server")
+        assert served["verdict"] == ("skipped" if tells else "warning")
+        assert "older than 2.7" in (served["why"] or served["warnings"][0])
+        methods = [each["method"] for each in fake.requests()]
+        assert ("get_sync_info" in methods) != tells
+
+
 class TestTerminal:
     """A person looks on."""
 
@@ -432,6 +524,37 @@ class TestTerminal:
             child.close()
         assert child.exitstatus == 21
         assert PASSWORD not in str(child.before)
+
+    @pytest.mark.parametrize("engine", ["asyncssh", "openssh"])
+    def test_password_for_both_backends(self, tmp_path: Path, engine: str) -> None:
+        """A password is asked for once: the agent that would need it again, with openssh, is left out."""
+        workspace = make_workspace(tmp_path / "workspace")
+        with Asking(tmp_path, "password", runs=True) as asking:
+            asking.know()
+            options = [word for option in asking.options for word in ("-o", option)]
+            flags = ["--ssh-engine", engine, "--remote-xpm", "/no/such/xpm"]
+            child = pexpect.spawn(
+                sys.executable,
+                ["-m", "xpm_remote", "doctor", f"me@{HOST}", str(workspace), *flags, *options],
+                env=_environment(tmp_path),
+                dimensions=(60, 200),
+                encoding="utf-8",
+                timeout=SCREEN_LIMIT,
+            )
+            child.expect("Password of .*: |'s password: ")
+            child.sendline(PASSWORD)
+            child.expect(pexpect.EOF)
+            child.close()
+        shown = re.sub("\x1b[^m]*m", "", str(child.before))
+        assert "Password of" not in shown
+        assert "'s password" not in shown
+        if engine == "openssh":
+            assert re.search("skipped +agent .*needs another login", shown)
+            assert child.exitstatus == 21
+        else:
+            assert re.search("ok +agent ", shown)
+            assert "experimaestro does not serve, the agent does" in shown
+            assert child.exitstatus == 0
 
     def test_interrupted(
         self, server: Server, commands: Commands, real_workspace: RealWorkspace
@@ -461,9 +584,9 @@ def test_defaults_are_those_of_the_doctor() -> None:
     assert doctor.LISTEN_TIME == LISTEN_TIME
 
 
-def _ours(server: Server) -> list[str]:
-    """Give what runs for alice through SSH and is of ours."""
-    processes = server.processes("alice")
+def _ours(server: Server, login: str = "alice") -> list[str]:
+    """Give what runs for a user through SSH and is of ours."""
+    processes = server.processes(login)
     return [
         each.arguments
         for each in processes

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.commands import END_LIMIT, Commands
-from tests.cli.local import Local, locked
+from tests.cli.local import Local
+from tests.workspace.small import locked
 
 
 @pytest.fixture

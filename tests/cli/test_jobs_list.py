@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 import subprocess
 from pathlib import Path
 
@@ -43,6 +44,21 @@ def test_list(local: Local) -> None:
     done = local.run("jobs", "list")
     assert done.stdout == "UNSCHED t.x/cccc1\nFAIL    t.x/bbbb1\nDONE    t.x/aaaa1\n"
     assert local.run("jobs", "list", "--experiment", "e", "-c", "1").stdout == "FAIL    t.x/bbbb1\n"
+
+
+def test_why_a_job_failed(local: Local) -> None:
+    """JSON says what else is known of a failure, as that the process is gone; null where nothing is."""
+    directory = local.made.layout.jobs / "t.x" / "cccc1"
+    (directory / ".experimaestro").mkdir(parents=True, exist_ok=True)
+    (directory / ".experimaestro" / "status.json").write_text('{"state": "running"}')
+    pid = {"type": "local", "pid": 2**22 + 1, "host": platform.node()}
+    (directory / "x.pid").write_text(json.dumps(pid))
+    told = {job["job_id"]: job["message"] for job in local.objects("jobs", "list")}
+    assert told == {
+        "aaaa1": None,
+        "bbbb1": None,
+        "cccc1": "the process died without saying why",
+    }
 
 
 def test_tags_and_paths(local: Local) -> None:

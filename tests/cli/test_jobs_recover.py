@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.commands import Commands
-from tests.cli.local import Local, locked
+from tests.cli.local import Local
+from tests.workspace.small import locked
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.commands import COMMAND_LIMIT, Commands
-from tests.cli.local import Local, locked
+from tests.cli.local import Local
+from tests.workspace.small import locked
 
 
 @pytest.fixture

@@ -227,7 +227,7 @@ def test_recovery_over_a_lost_link(far: Far) -> None:
 
 def test_interrupted(far: Far) -> None:
     """Ctrl-C ends the command with its status, and what was begun on the host is finished there."""
-    names = [f"pkg.train/{number:04x}" for number in range(200)]
+    names = [f"pkg.train/{number:04x}" for number in range(1000)]
     for name in names:
         far.backup.job(name, text="x" * 20_000)
     far.send()

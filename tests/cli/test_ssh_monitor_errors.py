@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import socket
 import subprocess
@@ -369,3 +370,25 @@ def test_dry_run_connects_to_nothing(commands: Commands) -> None:
     text = commands.monitor("--workspace", "cluster", "--dry-run").stdout
     assert "2222" in text
     assert json.dumps(shown["server"])[1:-1] in text
+
+
+@pytest.mark.parametrize("backend", ["experimaestro", "agent", "auto"])
+def test_dry_run_shows_what_serves(commands: Commands, backend: str) -> None:
+    """--dry-run shows what would be run there by the backend, and by auto both; the agent itself is left out."""
+    commands.add("cluster", "~/my work", host="h", options=["-F none"], python="python3.11")
+    words = ("--workspace", "cluster", "--backend", backend, "--dry-run")
+    shown = commands.monitor(*words, "--format", "json").document
+    assert shown["backend"] == backend
+    by_agent = {"experimaestro": None, "agent": "", "auto": "or "}[backend]
+    assert ("uv tool run" in shown["server"]) == (backend != "agent")
+    assert any("stdin" in name for name in shown) == (by_agent is not None)
+    if by_agent is not None:
+        assert shown[f"{by_agent}server"].endswith("~/'my work' deflate python3.11")
+        assert shown[f"{by_agent}command"].endswith(shown[f"{by_agent}server"])
+        assert re.fullmatch(
+            r"our agent: \d+ bytes with the SHA-256 [0-9a-f]{64}, then requests",
+            shown[f"{by_agent}stdin"],
+        )
+    text = commands.monitor(*words).stdout
+    lines = [f"{name:<12} {value}" for name, value in shown.items() if isinstance(value, str)]
+    assert set(lines) <= set(text.splitlines())

@@ -159,6 +159,19 @@ class TestShow:
         assert document["connection"]["port"] == 2222
         assert document["connection"]["command"].endswith("monitor-server'")
 
+    @pytest.mark.parametrize("backend", ["experimaestro", "agent", "auto"])
+    def test_backend(self, alone: Person, backend: str) -> None:
+        """What is shown to be run is what the backend runs; with auto, the agent's command is there, too."""
+        ssh = f"{{host: h, options: -F none, backend: {backend}}}"
+        alone.settle(f"workspaces: [{{id: w, path: /w, ssh: {ssh}}}]")
+        shown = alone.run("workspaces", "show", "w", "--format", "json").document["connection"]
+        assert shown["backend"] == backend
+        assert shown["server"].endswith("monitor-server") == (backend != "agent")
+        starts = [name for name, value in shown.items() if " /w deflate python3 " in str(value)]
+        agents = {"experimaestro": [], "agent": ["server", "command"]}
+        assert starts == agents.get(backend, ["or server", "or command"])
+        assert "then requests" in alone.run("workspaces", "show", "w").stdout or not starts
+
     def test_json_of_a_local_one(self, person: Person) -> None:
         """A local workspace has no connection."""
         show = ("workspaces", "show", "other", "--format", "json")

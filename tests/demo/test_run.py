@@ -13,7 +13,7 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from tests.settings.peer import DEFAULT_PYTHON, PYTHON_VARIABLE
+from tests.support.peer import peer_python
 from tests.support.polling import wait_until
 
 DEMO = Path(__file__).resolve().parents[2] / "demo"
@@ -28,14 +28,7 @@ REAP_LIMIT = 5.0
 @pytest.fixture
 def venv() -> Path:
     """Return the venv of the real experimaestro."""
-    python = Path(os.environ.get(PYTHON_VARIABLE) or DEFAULT_PYTHON)
-    if not python.exists():
-        pytest.fail(
-            f"no real experimaestro for the demo: {python} does not exist;"
-            f" `make test` makes it, or {PYTHON_VARIABLE} names the python of another",
-            pytrace=False,
-        )
-    return python.parents[1]
+    return peer_python().parents[1]
 
 
 @pytest.fixture

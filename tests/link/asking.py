@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -80,20 +81,25 @@ class Asking:
         folder: Where the home of who connects is.
         methods: As for ``AskingServer``.
         patience: Seconds until it ends a login.
+        runs: Whether it runs commands, on this machine; else each fails after it has said ``WELCOME``.
 
     Attributes:
         begun: Who was asked questions.
+        connections: The connections that were made to it.
     """
 
-    def __init__(self, folder: Path, *methods: str, patience: float = 60) -> None:
+    def __init__(
+        self, folder: Path, *methods: str, patience: float = 60, runs: bool = False
+    ) -> None:
         self.home = folder
         self.known_hosts = folder / ".ssh" / "known_hosts"
         self.key = asyncssh.generate_private_key("ssh-ed25519")
         self.port = 0
         self.begun: list[str] = []
-        self._connections: list[asyncssh.SSHServerConnection] = []
+        self.connections: list[asyncssh.SSHServerConnection] = []
         self._methods = methods
         self._patience = patience
+        self._process = _run if runs else _fail
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
 
@@ -104,8 +110,9 @@ class Asking:
                 "127.0.0.1",
                 0,
                 server_host_keys=[self.key],
-                server_factory=lambda: AskingServer(self._methods, self.begun, self._connections),
-                process_factory=self._serve,
+                server_factory=lambda: AskingServer(self._methods, self.begun, self.connections),
+                process_factory=self._process,
+                encoding=None,
                 login_timeout=self._patience,
             )
         )
@@ -136,9 +143,14 @@ class Asking:
         """The options that lead to it."""
         return f"-F none -p {self.port}", f"UserKnownHostsFile={self.known_hosts}"
 
+    def cut(self) -> None:
+        """End all connections without a word."""
+        for connection in self.connections:
+            self._loop.call_soon_threadsafe(connection.abort)
+
     async def _close_connections(self) -> None:
         """Close what a client may have left a moment ago: the listener's end is not that of its connections."""
-        for connection in self._connections:
+        for connection in self.connections:
             connection.abort()
             await connection.wait_closed()
         # A transport closes its socket in the turn of the loop after it has said that it is closed.
@@ -150,7 +162,27 @@ class Asking:
 
         return asyncio.run_coroutine_threadsafe(run(), self._loop).result(START_LIMIT)
 
-    @staticmethod
-    def _serve(process: asyncssh.SSHServerProcess[str]) -> None:
-        process.stderr.write(f"{WELCOME}\n")
-        process.exit(9)
+
+async def _fail(process: asyncssh.SSHServerProcess[bytes]) -> None:
+    process.stderr.write(f"{WELCOME}\n".encode())
+    process.exit(9)
+
+
+async def _run(process: asyncssh.SSHServerProcess[bytes]) -> None:
+    pipe = asyncio.subprocess.PIPE
+    shell = await asyncio.create_subprocess_shell(
+        process.command or "exit", stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True
+    )
+    feeding = asyncio.create_task(_pump(process.stdin, shell.stdin), name="feeding")
+    await asyncio.gather(_pump(shell.stdout, process.stdout), _pump(shell.stderr, process.stderr))
+    feeding.cancel()
+    await asyncio.wait({feeding})
+    process.exit(await shell.wait())
+
+
+async def _pump(source: Any, sink: Any) -> None:
+    """Pass on what comes until it ends, and its end."""
+    with contextlib.suppress(OSError, asyncssh.Error):
+        while data := await source.read(65536):
+            sink.write(data)
+        sink.write_eof()

@@ -126,13 +126,17 @@ class Host:
         xpm_path: str | None = None,
         remote: RemoteExperimaestro | None = None,
         user: str | None = None,
+        check: str = "",
     ) -> Run:
         """Run what would be run there, as sshd does: by the login shell, in the home directory."""
         if remote is None:
             remote = RemoteExperimaestro(xpm_path=xpm_path or shlex.quote(str(self.stub)))
         workspace = str(self.workspace) if workspace is None else workspace
         command = remote_command(
-            monitor_command(remote, workspace), workspace=workspace, shell_init=shell_init
+            monitor_command(remote, workspace),
+            workspace=workspace,
+            shell_init=shell_init,
+            check=check,
         )
         done = self.shell(shell, command, user=user)
         startup = Startup(has_init=bool(shell_init and shell_init.strip()))
@@ -165,10 +169,10 @@ class Host:
             )
 
 
-def install_stub(path: Path) -> Path:
+def install_stub(path: Path, python: str = sys.executable) -> Path:
     """Write a program that tells how it was called."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(_STUB)
+    path.write_text(_STUB.replace(sys.executable, python, 1))
     path.chmod(0o755)
     return path
 

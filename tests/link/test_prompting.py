@@ -16,6 +16,7 @@ import pexpect
 import pytest
 
 from tests.link.asking import CODE, HOST, PASSWORD, WELCOME, Asking
+from tests.link.remote_shells import make_workspace
 from tests.support.fakes import install_fake_monitor
 from tests.support.proxy import Proxy
 from tests.support.server import Server
@@ -58,8 +59,8 @@ def asking(tmp_path: Path) -> Callable[..., Any]:
     """Start a server that asks as it is told, whose key is known."""
 
     @contextmanager
-    def start(*methods: str, patience: float = 60) -> Iterator[Asking]:
-        with Asking(tmp_path, *methods, patience=patience) as server:
+    def start(*methods: str, patience: float = 60, runs: bool = False) -> Iterator[Asking]:
+        with Asking(tmp_path, *methods, patience=patience, runs=runs) as server:
             server.know()
             yield server
 
@@ -80,6 +81,20 @@ class TestPassword:
         assert status == 21
         assert WELCOME in shown
         assert PASSWORD not in shown
+
+    def test_agent_takes_over(self, asking: Callable[..., Any], tmp_path: Path) -> None:
+        """Where experimaestro cannot be started, the agent is, on the same connection: one password serves both."""
+        workspace = make_workspace(tmp_path / "workspace")
+        with asking("password", runs=True) as server:
+            child = spawn(server.home, f"me@{HOST}", *server.options, path=str(workspace))
+            child.expect("Password of me@127.0.0.1: ")
+            child.sendline(PASSWORD)
+            child.expect("by our agent: the remote shell cannot run xpm")
+            child.send("q")
+            status, shown = finish(child)
+            assert len(server.connections) == 1
+        assert status == 0
+        assert "Password of" not in shown
 
     def test_second_attempt(self, asking: Callable[..., Any]) -> None:
         """After a wrong one it is asked again."""

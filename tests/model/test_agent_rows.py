@@ -208,3 +208,27 @@ def test_another_agent(rows: AgentRows) -> None:
 def test_heads_are_records() -> None:
     """A head is the protocol's experiment without its jobs."""
     assert runs(("one", "1")).experiments == [ExperimentRecord("one", run_id="1")]
+
+
+def test_paths(rows: AgentRows) -> None:
+    """A job has its directory in the workspace there; none while that is not known."""
+    told = jobs([0, "done"], [1, "done"])
+    assert [each.path for each in rows.jobs(told)] == [None, None]
+    rows.root = "/data/my ws"
+    paths = [each.path for each in rows.jobs(told)]
+    assert paths == ["/data/my ws/jobs/t.a/aaaaaaaa", "/data/my ws/jobs/t.b/bbbbbbbb"]
+
+
+def test_messages(rows: AgentRows) -> None:
+    """What else is known of a failure is kept until the job is told of again, or gone."""
+    died = [None, None, None, None, None, None, {"message": "it died"}]
+    rows.jobs(jobs([0, "error", *died], [1, "error", *died]))
+    both = {"t.a/aaaaaaaa": "it died", "t.b/bbbbbbbb": "it died"}
+    assert rows.messages == both
+    rows.begin()
+    assert rows.messages == both
+    rows.take_listed(listed("one", [0, 0, "a" * 8], [1, 1, "b" * 8]))
+    rows.jobs(jobs([0, "running"]))
+    assert rows.messages == {"t.b/bbbbbbbb": "it died"}
+    rows.take_gone(page("gone", numbers=[1]))
+    assert rows.messages == {}

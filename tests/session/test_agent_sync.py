@@ -40,6 +40,7 @@ class Rpc:
         self.failure: XpmRemoteError | None = None
         self.answer: Callable[[], None] = lambda: None
         self.rpc = self
+        self.workspace = "/data/ws/"
 
     async def call(self, method: str, params: Any = None) -> None:
         """Take a question."""
@@ -107,6 +108,7 @@ async def test_everything_once() -> None:
     await asyncio.wait_for(bench.sync.snapshot(), PATIENCE)
     assert bench.agent.asked == [("subscribe", {"since": None})]
     assert bench.store.jobs[KEY].state is State.RUNNING
+    assert bench.store.jobs[KEY].path == f"/data/ws/jobs/{KEY}"
     assert all(update.recovered for update in bench.updates)
     changes = [change for update in bench.updates for change in update.changes]
     assert isinstance(changes[0], ExperimentChange)

@@ -15,6 +15,7 @@ from xpm_remote.errors import (
     StartError,
     XpmRemoteError,
 )
+from xpm_remote.link.library.keeping import KeptConnection
 from xpm_remote.link.options.connect_options import parse_ssh_options
 from xpm_remote.link.remote.command import RemoteExperimaestro
 from xpm_remote.model.agent_rows import AgentRows
@@ -40,18 +41,21 @@ class Sides:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.opened: list[str] = []
+        self.kept: list[KeptConnection | None] = []
         self.failures: dict[str, XpmRemoteError] = {}
         monkeypatch.setattr(module, "open_experimaestro", self.experimaestro)
         monkeypatch.setattr(module, "open_by_agent", self.agent)
 
     async def experimaestro(self, target: Target, needs: Needs, *, needs_current: bool) -> Any:
         """Stand in for experimaestro."""
-        del target, needs
+        del target
+        self.kept.append(needs.kept)
         return self._open("current experimaestro" if needs_current else "experimaestro")
 
     async def agent(self, target: Target, needs: Needs) -> Any:
         """Stand in for the agent."""
-        del target, needs
+        del target
+        self.kept.append(needs.kept)
         return self._open("agent")
 
     def _open(self, name: str) -> str:
@@ -146,6 +150,17 @@ async def test_nobody_is_asked_twice(sides: Sides) -> None:
         await session.snapshot()
     assert str(caught.value) == "no uv; install it; or take our agent at once: --backend agent"
     assert sides.opened == ["current experimaestro", "agent"]
+
+
+async def test_connection_is_kept(sides: Sides) -> None:
+    """The agent is given the connection of the experimaestro that it takes the place of."""
+    sides.failures["current experimaestro"] = StartError("no uv")
+    sides.failures["agent"] = StartError("no python")
+    session = Session(Chooser(target(Backend.AUTO)), NEEDS, lambda _: None)
+    with pytest.raises(StartError, match="no python"):
+        await session.snapshot()
+    first, second = sides.kept
+    assert first is second is not None
 
 
 async def test_other_failures_of_the_login(sides: Sides) -> None:

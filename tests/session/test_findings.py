@@ -57,6 +57,15 @@ def test_warning(told: Told) -> None:
     assert (told.book.verdict, told.book.exit_code) == (Verdict.WARNING, ExitCode.OK)
 
 
+def test_stage_in_progress(told: Told) -> None:
+    """The stage in progress is known until it ends."""
+    seen = [told.book.stage]
+    told.book.begin(Stage.TOOLS)
+    seen.append(told.book.stage)
+    told.book.finish()
+    assert [*seen, told.book.stage] == [None, Stage.TOOLS, None]
+
+
 def test_failure(told: Told) -> None:
     """A failure gives the exit code; what would follow is skipped, and says why."""
     error = HostKeyError("changed")

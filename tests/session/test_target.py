@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -9,7 +10,12 @@ import pytest
 from xpm_remote.errors import OptionError, UsageError, WorkspaceError
 from xpm_remote.link.remote.agent_command import agent_command
 from xpm_remote.link.remote.bootstrap import pack
-from xpm_remote.link.remote.command import RemoteExperimaestro, monitor_command, remote_command
+from xpm_remote.link.remote.command import (
+    RemoteExperimaestro,
+    age_check,
+    monitor_command,
+    remote_command,
+)
 from xpm_remote.session.target import Overrides, Target, remote_workspace, resolve_target
 from xpm_remote.settings.schema import Backend, Settings, SshEngine, SshSettings, Workspace
 
@@ -181,8 +187,29 @@ def test_commands() -> None:
     target = resolve("full")
     assert target.server_command == monitor_command(target.remote, "~/ws")
     assert target.command == remote_command(
-        target.server_command, workspace="~/ws", shell_init="module load python"
+        target.server_command,
+        workspace="~/ws",
+        shell_init="module load python",
+        check=age_check(target.remote),
     )
+
+
+@pytest.mark.parametrize(
+    ("backend", "is_checked"),
+    [(Backend.AUTO, True), (Backend.EXPERIMAESTRO, False)],
+)
+def test_age_is_looked_at(backend: Backend, *, is_checked: bool) -> None:
+    """An experimaestro that is asked for is started whatever its age; with auto, that is looked at before."""
+    target = resolve("full", backend=backend)
+    assert (age_check(target.remote) in target.command) == is_checked
+
+
+def test_agent_commands() -> None:
+    """The agent's command line is the same whatever the backend: nobody looks for experimaestro."""
+    target = resolve("full", backend=Backend.AUTO)
+    bundle = pack({"m": ""})
+    assert target.agent_start(bundle) in shlex.split(target.agent_command(bundle))
+    assert age_check(target.remote) not in target.agent_command(bundle)
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.settings.migration_cases import CASES
 from tests.settings.peer import Case, ask
-from tests.settings.test_migration import CASES
 from xpm_remote.errors import WorkspaceError
 from xpm_remote.settings.migration import migrate
 from xpm_remote.settings.problems import InvalidSettingsError

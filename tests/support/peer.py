@@ -1,4 +1,4 @@
-"""Asking the real experimaestro, in a venv of its own, by a script that runs in it: many questions, one process."""
+"""Asking the real experimaestro (GPL: run, never imported) by scripts in its venv: many questions, one process."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from tests.settings.peer import DEFAULT_PYTHON, PYTHON_VARIABLE
-
+PYTHON_VARIABLE = "XPM_TEST_PEER_PYTHON"
+DEFAULT_PYTHON = Path(__file__).parents[2] / ".venvs" / "experimaestro" / "bin" / "python"
 SCRIPTS = Path(__file__).parent / "scripts"
 LIMIT = 300.0
-"""Seconds for hundreds of questions: ten times what they take."""
+"""Seconds for thousands of questions: ten times what they take."""
 END_LIMIT = 10.0
 """Seconds for a script to end when there are no more questions."""
 
@@ -26,17 +26,23 @@ def peer_python() -> Path:
     python = Path(os.environ.get(PYTHON_VARIABLE) or DEFAULT_PYTHON)
     if not python.exists():
         pytest.fail(
-            f"no real experimaestro to compare with: {python} does not exist;"
+            f"there is no real experimaestro: {python} does not exist;"
             f" `make test` makes it, or {PYTHON_VARIABLE} names the python of another",
             pytrace=False,
         )
     return python
 
 
-def run_peer(script: str, lines: Sequence[str]) -> list[Any]:
-    """Give the answers of a script of ours to lines of JSON."""
+def run_peer(script: str | Path, lines: Sequence[str], *arguments: str | Path) -> list[Any]:
+    """Give the answers of a script of ours to lines of JSON.
+
+    Args:
+        script: Its name, or where it is if it lies elsewhere.
+        lines: The lines.
+        arguments: What it is started with.
+    """
     done = subprocess.run(
-        [peer_python(), SCRIPTS / script],
+        [peer_python(), SCRIPTS / script, *arguments],
         input="".join(f"{line}\n" for line in lines),
         capture_output=True,
         text=True,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from tests.support.conversation import Json
 from tests.support.polling import wait_until
-from tests.support_tests.talk import LIMIT, Fake, Json, Start, states
+from tests.support_tests.talk import LIMIT, Fake, Start, states
 
 
 def burst_of(fake: Fake, events: int) -> list[Json]:
@@ -87,7 +88,7 @@ def test_a_burst_can_lose_notifications(start: Start) -> None:
     )
     assert sum(map(len, per_job(burst_of(fake, 9)).values())) == 9
     wait_until_all_done(fake)
-    lines, _, _ = fake.end()
+    lines, _, _ = fake.end_lines()
     assert len(lines) == 1
 
 
@@ -99,7 +100,7 @@ def test_a_burst_can_be_silent(start: Start) -> None:
     )
     burst_of(fake, 0)
     wait_until_all_done(fake)
-    lines, _, _ = fake.end()
+    lines, _, _ = fake.end_lines()
     assert len(lines) == 1
 
 

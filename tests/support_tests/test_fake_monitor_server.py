@@ -23,9 +23,9 @@ def test_answers_like_a_quiet_server(start: Start) -> None:
         "last_sync_time": None,
     }
     assert fake.result("get_experiments") == []
-    lines, stderr, status = fake.end()
+    lines, stderr, status = fake.end_lines()
     assert [json.loads(line)["method"] for line in lines] == ["notification.shutdown"]
-    assert (stderr, status) == (b"", 0)
+    assert (stderr, status) == ("", 0)
 
 
 def test_takes_the_scenario_from_the_environment(tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_noise_is_written_where_it_is_asked_for(start: Start) -> None:
         notifications=[{"after": "get_jobs", "method": "m", "params": {"a": 1}}],
     )
     fake.ask("get_jobs")
-    lines, _, _ = fake.end()
+    lines, _, _ = fake.end_lines()
     assert lines[:4] == [b"hi", b"42", b"caf\xe9", b"glued {}"]
     assert json.loads(lines[4])["id"] == 1
     assert json.loads(lines[5].removeprefix(b"n ")) == {
@@ -121,7 +121,7 @@ def test_a_notification_follows_the_first_answer_only(start: Start) -> None:
     fake.ask("get_experiments")
     fake.ask("get_jobs")
     fake.ask("get_jobs")
-    order = [json.loads(line) for line in fake.end()[0]]
+    order = [json.loads(line) for line in fake.end_lines()[0]]
     assert [message.get("id") or message["method"] for message in order] == [
         *(1, 2, "m", 3),
         "notification.shutdown",
@@ -131,7 +131,7 @@ def test_a_notification_follows_the_first_answer_only(start: Start) -> None:
 def test_ends_at_the_start(start: Start) -> None:
     """It can fail before the first request, with a status and words on stderr."""
     fake = start(exit={"requests": 0, "status": 3, "stderr": "no module named x\n"})
-    assert fake.end() == ([], b"no module named x\n", 3)
+    assert fake.end_lines() == ([], "no module named x\n", 3)
 
 
 @pytest.mark.parametrize(("answer", "share"), [("none", 0), ("half", 0.5), ("whole", 1)])
@@ -163,7 +163,7 @@ def test_stalls(start: Start, tmp_path: Path, stall: str) -> None:
     fake.ask("get_experiments")
     fake.ask("get_jobs")
     fake.ask("get_experiments")
-    lines, _, status = fake.end()
+    lines, _, status = fake.end_lines()
     ids = [json.loads(line).get("id") for line in lines]
     assert ids == ([None] if stall == "*" else [1, None])
     assert status == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from hypothesis import strategies as st
@@ -16,6 +17,7 @@ from xpm_remote.model.records import (
 )
 from xpm_remote.model.store import Store
 from xpm_remote.session.state import Digest, LinkState, Phase, Picture
+from xpm_remote.ui.document import NO_MESSAGES
 
 NOW = epoch(3600)
 """An hour after the start of the experiments."""
@@ -28,6 +30,7 @@ def picture(
     heard: float | None = NOW - 2,
     detail: str = "",
     skew: float = 0.0,
+    messages: Mapping[str, str] = NO_MESSAGES,
     **link: Any,
 ) -> Picture:
     """Make a picture of a link that has been so for a minute."""
@@ -38,6 +41,7 @@ def picture(
         heard=heard,
         skew=skew,
         store=Store(ZONE) if store is None else store,
+        messages=messages,
     )
 
 

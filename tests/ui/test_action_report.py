@@ -8,7 +8,7 @@ from xpm_remote.ui.action_report import (
     plan_document,
     plan_lines,
 )
-from xpm_remote.workspace.agent.actions import CLEAN, KILL, ActionOutcome, ActionPlan
+from xpm_remote.workspace.agent.outcomes import CLEAN, KILL, ActionOutcome, ActionPlan
 from xpm_remote.workspace.layout import JobId
 
 JOB = JobId("t.x", "aaaa")

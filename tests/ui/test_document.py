@@ -91,6 +91,14 @@ def test_job() -> None:
     assert jobs["failed-job"]["reason"] == "TIMEOUT"
 
 
+def test_messages() -> None:
+    """What else is known of a failure stands beside its reason, and only where there is one."""
+    told = {key(name): f"of {name}" for name in ("failed-job", "done-job")}
+    document = picture_document(picture(busy_store(), messages=told), NOW)
+    messages = {job["job_id"]: job["message"] for job in document["jobs"] if job["message"]}
+    assert messages == {"failed-job": "of failed-job"}
+
+
 @pytest.mark.parametrize(
     ("heard", "detail", "expected"),
     [(None, "", (None, None)), (NOW, "it broke", ("2026-11-22T15:30:00+05:30", "it broke"))],

@@ -251,5 +251,6 @@ class TestDocument:
 
     @pytest.mark.parametrize("stage", list(Stage))
     def test_guide_names_the_stages(self, stage: Stage) -> None:
-        """docs/doctor.md has a row for each stage."""
+        """docs/doctor.md has a row for each stage, and docs/json.md has its word."""
+        assert f"`{stage.value}`" in GUIDE
         assert re.search(rf"^\| {stage.value} \|", DOCTOR_GUIDE, re.MULTILINE)

@@ -20,8 +20,8 @@ from xpm_remote.workspace.folders.outcomes import (
     RecoveryStatus,
 )
 from xpm_remote.workspace.layout import JobId
-from xpm_remote.workspace.orphans.cleaning import CleanAction, CleanOutcome, CleanStatus, CleanStep
 from xpm_remote.workspace.orphans.listing import Orphan, OrphanReport
+from xpm_remote.workspace.orphans.outcomes import CleanAction, CleanOutcome, CleanStatus, CleanStep
 from xpm_remote.workspace.reading.jobs import JobFacts, Progress
 
 JOB = JobId("t.x", "aaaa")

@@ -178,6 +178,13 @@ def test_failed_job() -> None:
     assert " ".join(line.split()).endswith(f"lr=0.1 model=big TIMEOUT 30 min ago {EXPERIMENT}")
 
 
+def test_why_a_job_failed() -> None:
+    """What else is known of a failure stands before the tags, without control characters."""
+    told = {"demo.task/failed-job": "it died\x1b[2J"}
+    line = line_with(drawn(picture(busy_store(), messages=told)), "demo.task/failed-j")
+    assert "it died\\x1b[2J lr=0.1 model=big TIMEOUT" in " ".join(line.split())
+
+
 def test_latest_failure_first() -> None:
     """Of failed jobs the one that failed last comes first; one without a time comes last."""
     store = Store(ZONE)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from xpm_remote.workspace.folders.folder import Folder, Mode
@@ -75,3 +77,12 @@ class SmallWorkspace:
             link = self.layout.first_experiments / experiment / sub / name
             link.parent.mkdir(parents=True, exist_ok=True)
             link.symlink_to(self.layout.job(parse_job_id(name)))
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a lock, as another process does."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.settings.peer import DEFAULT_PYTHON, PYTHON_VARIABLE
+from tests.support.peer import peer_python
 from tests.workspace.jobs_on_disk import (
     JOB,
     leftovers,
@@ -38,14 +38,9 @@ def start_peer(
     action: str, workspace: Layout, folder: Folder, jobs: Sequence[JobId], home: Path
 ) -> subprocess.Popen[str]:
     """Start experimaestro on these jobs, with an empty home."""
-    python = Path(os.environ.get(PYTHON_VARIABLE) or DEFAULT_PYTHON)
-    if not python.exists():
-        pytest.fail(
-            f"no real experimaestro to compare with: {python} does not exist", pytrace=False
-        )
     home.mkdir(exist_ok=True)
     command = [
-        *(python, SCRIPT, action, workspace.root, folder.path, folder.mode.value),
+        *(peer_python(), SCRIPT, action, workspace.root, folder.path, folder.mode.value),
         *map(str, jobs),
     ]
     return subprocess.Popen(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from xpm_remote.cli.terminal import say
 from xpm_remote.errors import UsageError
@@ -12,6 +14,9 @@ from xpm_remote.escaping import safe
 from xpm_remote.settings.paths import local_path
 from xpm_remote.settings.reader import PATH_VARIABLE, default_settings_path, load_settings
 from xpm_remote.settings.schema import Settings
+
+if TYPE_CHECKING:
+    from xpm_remote.workspace.reading.json_files import Problem
 
 
 @dataclass
@@ -93,6 +98,11 @@ class Context:
         """Say on stderr what looks wrong."""
         if not self.is_quiet:
             say(f"warning: {safe(warning)}", err=True)
+
+    def warn_unread(self, problems: Iterable[Problem]) -> None:
+        """Say on stderr which files could not be read, and why."""
+        for problem in problems:
+            self.warn(f"{problem.path} {problem.why}")
 
     def check_shared(self, command: str) -> None:
         """Say that experimaestro does not read our settings file, where it is another one.

@@ -12,7 +12,7 @@ from xpm_remote.cli.asking import filter_option
 from xpm_remote.cli.context import Context
 from xpm_remote.cli.jobs_place import JobsPlace, Where, open_place, place_options
 from xpm_remote.cli.local_jobs import read_texts, some_of
-from xpm_remote.cli.options import format_option
+from xpm_remote.cli.options import format_option, from_file_option
 from xpm_remote.errors import BusyError, UsageError
 from xpm_remote.model.filters import Filter
 from xpm_remote.ui.action_report import outcome_document, outcome_line, plan_document, plan_lines
@@ -20,7 +20,7 @@ from xpm_remote.ui.document import encode
 from xpm_remote.ui.job_list import ListedJob
 from xpm_remote.ui.plain import Format
 from xpm_remote.ui.tables import count_text
-from xpm_remote.workspace.agent.actions import ActionOutcome, ActionPlan
+from xpm_remote.workspace.agent.outcomes import ActionOutcome, ActionPlan
 from xpm_remote.workspace.layout import JobId
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -57,9 +57,7 @@ def acting_options(command: _Command) -> _Command:
         click.argument("ids", nargs=-1, metavar="[ID]..."),
         click.option("--experiment", metavar="ID", help="Only jobs of this experiment."),
         filter_option,
-        click.option(
-            "--from-file", metavar="FILE", help="Also the ids in this file, one a line; - is stdin."
-        ),
+        from_file_option,
         click.option("--perform", is_flag=True, help="Do it; without it, the plan is shown only."),
         # Accepted as experimaestro does: they change what its list shows, and nothing of the plan.
         click.option("--tags", is_flag=True, hidden=True, expose_value=False),
@@ -126,8 +124,7 @@ def _chosen(
         named = place.find(texts) if texts else ()
         return list(dict.fromkeys(job for each in named for job in some_of(each)))
     jobs, problems = place.current(choice.experiment)
-    for problem in problems:
-        context.warn(f"{problem.path} {problem.why}")
+    context.warn_unread(problems)
     accepts = choice.accepts or (lambda _: True)
     return [job.facts.id for job in jobs if accepts(job) and _has_place(job)]
 

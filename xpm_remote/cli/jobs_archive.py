@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
 
 import click
 
 from xpm_remote.cli.context import Context
+from xpm_remote.cli.jobs_copying import copy_jobs, error_of_left
 from xpm_remote.cli.jobs_place import JobsPlace, Where, open_place, place_options
 from xpm_remote.cli.lazy import load
 from xpm_remote.cli.local_jobs import read_texts, some_of
-from xpm_remote.cli.options import format_option
-from xpm_remote.cli.show_progress import copy_progress
-from xpm_remote.errors import (
-    BusyError,
-    FolderError,
-    JobsError,
-    NoJobFoundError,
-    SomeMissingError,
-    UsageError,
-)
+from xpm_remote.cli.options import format_option, from_file_option
+from xpm_remote.errors import FolderError, UsageError
 from xpm_remote.ui.archive_report import (
     outcome_document,
     outcome_lines,
@@ -29,7 +21,6 @@ from xpm_remote.ui.archive_report import (
 )
 from xpm_remote.ui.document import encode
 from xpm_remote.ui.plain import Format
-from xpm_remote.ui.tables import count_text
 from xpm_remote.workspace.folders.folder import archives
 from xpm_remote.workspace.folders.outcomes import (
     ArchiveOutcome,
@@ -42,6 +33,8 @@ from xpm_remote.workspace.layout import JobId
 # Threads and signals are for those who watch.
 WATCH = "xpm_remote.cli.show_archiver:watch"
 
+_FAILED = {ArchiveStatus.UNAVAILABLE, ArchiveStatus.FAILED, ArchiveStatus.DIFFERS}
+
 
 @click.command(
     name="archive",
@@ -50,9 +43,7 @@ WATCH = "xpm_remote.cli.show_archiver:watch"
 )
 @click.argument("ids", nargs=-1, metavar="[ID]...")
 @click.option("--all", "is_all", is_flag=True, help="Every job that succeeded.")
-@click.option(
-    "--from-file", metavar="FILE", help="Also the ids in this file, one a line; - is stdin."
-)
+@from_file_option
 @click.option(
     "--watch",
     "is_watching",
@@ -145,17 +136,14 @@ def _carry_out(
     copies = [(plan, len(plan.steps)) for plan in plans]
     size = sum(plan.size * count for plan, count in copies)
     files = sum(plan.files * count for plan, count in copies)
-    outcomes = []
     jobs = [plan.job for plan in plans]
-    with (
-        copy_progress("archiving", size, files) as progress,
-        # Ended in the middle, it puts down what it copies.
-        closing(place.archive(jobs, progress=progress)) as work,
-    ):
-        for outcome in work:
-            outcomes.append(outcome)
-            print_outcome(outcome, is_json=is_json)
-    return outcomes
+    return copy_jobs(
+        "archiving",
+        size,
+        files,
+        lambda progress: place.archive(jobs, progress=progress),
+        lambda outcome: print_outcome(outcome, is_json=is_json),
+    )
 
 
 def print_outcome(outcome: ArchiveOutcome, *, is_json: bool) -> None:
@@ -180,14 +168,11 @@ def _judge(outcomes: Sequence[ArchiveOutcome]) -> None:
         if not each.is_archived and each.verdict is not ArchiveVerdict.OPTED_OUT
     ]
     if left:
-        what = f"{count_text(len(left), 'job')} of {len(outcomes)} cannot be archived"
-        raise _error(left, has_some=len(left) < len(outcomes))(what, "the lines above say why")
-
-
-def _error(left: Sequence[ArchiveOutcome], *, has_some: bool) -> type[JobsError]:
-    statuses = {folder.status for each in left for folder in each.folders}
-    if statuses & {ArchiveStatus.UNAVAILABLE, ArchiveStatus.FAILED, ArchiveStatus.DIFFERS}:
-        return FolderError
-    if ArchiveStatus.BUSY in statuses:
-        return BusyError
-    return SomeMissingError if has_some else NoJobFoundError
+        statuses = {folder.status for each in left for folder in each.folders}
+        raise error_of_left(
+            len(left),
+            len(outcomes),
+            "archived",
+            is_failed=bool(statuses & _FAILED),
+            is_busy=ArchiveStatus.BUSY in statuses,
+        )

@@ -9,7 +9,7 @@ import click
 from xpm_remote.cli.context import Context
 from xpm_remote.cli.jobs_acting import act, acting_options, read_choice
 from xpm_remote.cli.jobs_place import Where
-from xpm_remote.workspace.agent.actions import KILL
+from xpm_remote.workspace.agent.outcomes import KILL
 
 
 @click.command(

@@ -63,7 +63,6 @@ def list_jobs(
         lines = job_lines(jobs, with_tags=tags, with_paths=fullpath)
     for line in lines:
         click.echo(line)
-    for problem in problems:
-        context.warn(f"{problem.path} {problem.why}")
+    context.warn_unread(problems)
     if not jobs and form != Format.JSON.value:
         click.echo("No jobs found.", err=True)

@@ -20,7 +20,7 @@ from xpm_remote.settings.selection import select_workspace
 
 if TYPE_CHECKING:
     from xpm_remote.ui.job_list import ListedJob
-    from xpm_remote.workspace.agent.actions import ActionOutcome, ActionPlan
+    from xpm_remote.workspace.agent.outcomes import ActionOutcome, ActionPlan
     from xpm_remote.workspace.folders.folder import Folder
     from xpm_remote.workspace.folders.outcomes import (
         ArchiveOutcome,
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
         RecoveryPlan,
     )
     from xpm_remote.workspace.layout import JobId, Layout
-    from xpm_remote.workspace.orphans.cleaning import CleanOutcome, CleanStep
     from xpm_remote.workspace.orphans.listing import OrphanReport
+    from xpm_remote.workspace.orphans.outcomes import CleanOutcome, CleanStep
     from xpm_remote.workspace.reading.json_files import Problem
     from xpm_remote.workspace.reading.lookup import Found
     from xpm_remote.workspace.watching.logs import Piece

@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from contextlib import closing
 from typing import NamedTuple
 
 import click
 
 from xpm_remote.cli.context import Context
+from xpm_remote.cli.jobs_copying import copy_jobs, error_of_left
 from xpm_remote.cli.jobs_place import JobsPlace, Where, open_place, place_options
 from xpm_remote.cli.local_jobs import read_texts
-from xpm_remote.cli.options import format_option
-from xpm_remote.cli.show_progress import copy_progress
-from xpm_remote.errors import (
-    BusyError,
-    FolderError,
-    JobsError,
-    NoJobFoundError,
-    SomeMissingError,
-    UsageError,
-)
+from xpm_remote.cli.options import format_option, from_file_option
+from xpm_remote.errors import UsageError
 from xpm_remote.escaping import safe
 from xpm_remote.ui.document import encode
 from xpm_remote.ui.plain import Format
@@ -32,12 +24,9 @@ from xpm_remote.ui.recovery_report import (
     plan_total,
     unknown_document,
 )
-from xpm_remote.ui.tables import count_text
 from xpm_remote.workspace.failures import BadIdFailure
 from xpm_remote.workspace.folders.outcomes import RecoveryOutcome, RecoveryPlan, RecoveryStatus
 from xpm_remote.workspace.layout import JobId, parse_job_id
-
-_TO_DO = (RecoveryStatus.RECOVERED, RecoveryStatus.BUSY)  # who is busy now may be done by then
 
 
 class _Wanted(NamedTuple):
@@ -56,9 +45,7 @@ class _Wanted(NamedTuple):
 @click.option(
     "--missing", is_flag=True, help="Also every job that a run refers to and that is missing."
 )
-@click.option(
-    "--from-file", metavar="FILE", help="Also the ids in this file, one a line; - is stdin."
-)
+@from_file_option
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
 @click.option("--incomplete", is_flag=True, help="Take copies that have no success marker, too.")
 @format_option
@@ -131,8 +118,7 @@ def _missing(
 ) -> list[RecoveryPlan]:
     """Plan for all jobs that runs refer to and that are not there."""
     references, problems = place.references()
-    for problem in problems:
-        context.warn(f"{problem.path} {problem.why}")
+    context.warn_unread(problems)
     known = set(planned)
     jobs = [job for job in references if job not in known]
     plans = place.plan_recovery(jobs, incomplete=incomplete)
@@ -159,19 +145,18 @@ def _recover(
     place: JobsPlace, plans: Sequence[RecoveryPlan], *, incomplete: bool, is_json: bool
 ) -> list[RecoveryOutcome]:
     """Carry out a plan; give what came of each job."""
-    outcomes = [_settled(place, plan) for plan in plans if plan.status not in _TO_DO]
+    outcomes = [_settled(place, plan) for plan in plans if not plan.status.is_to_do]
     for outcome in outcomes if is_json else ():
         click.echo(_json_line(outcome))
-    to_do = [plan for plan in plans if plan.status in _TO_DO]
-    size, files = sum(plan.size for plan in to_do), sum(plan.files for plan in to_do)
-    with copy_progress("recovering", size, files) as progress:
-        jobs = [plan.job for plan in to_do]
-        # Ended in the middle, it puts down what it copies.
-        with closing(place.recover(jobs, incomplete=incomplete, progress=progress)) as work:
-            for outcome in work:
-                outcomes.append(outcome)
-                click.echo(_json_line(outcome) if is_json else outcome_line(outcome))
-    return outcomes
+    to_do = [plan for plan in plans if plan.status.is_to_do]
+    jobs = [plan.job for plan in to_do]
+    return outcomes + copy_jobs(
+        "recovering",
+        sum(plan.size for plan in to_do),
+        sum(plan.files for plan in to_do),
+        lambda progress: place.recover(jobs, incomplete=incomplete, progress=progress),
+        lambda outcome: click.echo(_json_line(outcome) if is_json else outcome_line(outcome)),
+    )
 
 
 def _settled(place: JobsPlace, plan: RecoveryPlan) -> RecoveryOutcome:
@@ -198,22 +183,15 @@ def _judge(found: Sequence[tuple[RecoveryStatus, tuple[str, ...]]], unknown: Seq
         SomeMissingError: Some are missing.
         NoJobFoundError: All are missing.
     """
-    there = (RecoveryStatus.THERE, RecoveryStatus.RECOVERED)
-    missing = [each for each in found if each[0] not in there]
-    count = len(missing) + len(unknown)
-    if not count:
-        return
-    what = f"{count_text(count, 'job')} of {len(found) + len(unknown)} cannot be recovered"
-    raise _error(missing, len(found) > len(missing))(what, "the lines above say why")
-
-
-def _error(
-    missing: Sequence[tuple[RecoveryStatus, tuple[str, ...]]], has_some: bool
-) -> type[JobsError]:
-    statuses = {status for status, _ in missing}
-    is_hidden = any(unavailable for _, unavailable in missing)
-    if RecoveryStatus.FAILED in statuses or is_hidden:
-        return FolderError
-    if RecoveryStatus.BUSY in statuses:
-        return BusyError
-    return SomeMissingError if has_some else NoJobFoundError
+    missing = [each for each in found if not each[0].is_there]
+    left = len(missing) + len(unknown)
+    if left:
+        statuses = {status for status, _ in missing}
+        is_hidden = any(unavailable for _, unavailable in missing)
+        raise error_of_left(
+            left,
+            len(found) + len(unknown),
+            "recovered",
+            is_failed=is_hidden or RecoveryStatus.FAILED in statuses,
+            is_busy=RecoveryStatus.BUSY in statuses,
+        )

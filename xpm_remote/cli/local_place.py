@@ -11,7 +11,8 @@ from xpm_remote.cli.local_jobs import current_jobs
 from xpm_remote.cli.local_workspace import LocalWorkspace, find_local
 from xpm_remote.settings.schema import Settings
 from xpm_remote.ui.job_list import ListedJob
-from xpm_remote.workspace.agent.actions import ActionOutcome, ActionPlan, Actions
+from xpm_remote.workspace.agent.actions import Actions
+from xpm_remote.workspace.agent.outcomes import ActionOutcome, ActionPlan
 from xpm_remote.workspace.folders.archiving import archive, plan_archive
 from xpm_remote.workspace.folders.folder import Folder
 from xpm_remote.workspace.folders.outcomes import (
@@ -23,8 +24,9 @@ from xpm_remote.workspace.folders.outcomes import (
 )
 from xpm_remote.workspace.folders.recovery import plan_recovery, recover
 from xpm_remote.workspace.layout import JobId, Layout
-from xpm_remote.workspace.orphans.cleaning import Cleaner, CleanOutcome, CleanStep
+from xpm_remote.workspace.orphans.cleaning import Cleaner
 from xpm_remote.workspace.orphans.listing import OrphanReport, find_orphans
+from xpm_remote.workspace.orphans.outcomes import CleanOutcome, CleanStep
 from xpm_remote.workspace.orphans.references import read_references
 from xpm_remote.workspace.reading.json_files import Problem
 from xpm_remote.workspace.reading.liveness import Host

@@ -15,3 +15,8 @@ format_option = click.option(
     help="What to print.",
 )
 """``--format``; its value is that of a ``Format``."""
+
+from_file_option = click.option(
+    "--from-file", metavar="FILE", help="Also the ids in this file, one a line; - is stdin."
+)
+"""``--from-file``; ``read_texts`` reads it."""

@@ -25,8 +25,8 @@ from xpm_remote.ui.orphan_report import (
 )
 from xpm_remote.ui.plain import Format
 from xpm_remote.ui.tables import count_text
-from xpm_remote.workspace.orphans.cleaning import CleanAction, CleanOutcome, CleanStep
 from xpm_remote.workspace.orphans.listing import OrphanReport
+from xpm_remote.workspace.orphans.outcomes import CleanAction, CleanOutcome, CleanStep
 
 
 @click.command(
@@ -96,8 +96,7 @@ class _How(NamedTuple):
 
 
 def _warn(context: Context, report: OrphanReport) -> None:
-    for problem in (*report.unread, *report.unlisted):
-        context.warn(f"{problem.path} {problem.why}")
+    context.warn_unread((*report.unread, *report.unlisted))
     for folder in report.unavailable:
         context.warn(folder)
 

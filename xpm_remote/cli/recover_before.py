@@ -12,7 +12,6 @@ from xpm_remote.cli.terminal import say
 from xpm_remote.errors import UsageError
 from xpm_remote.settings.schema import Workspace
 from xpm_remote.ui.recovery_report import outcome_line, plan_total
-from xpm_remote.workspace.folders.outcomes import RecoveryStatus
 from xpm_remote.workspace.folders.recovery import plan_recovery, recover
 from xpm_remote.workspace.layout import Layout
 from xpm_remote.workspace.orphans.references import read_references
@@ -38,8 +37,7 @@ def recover_before(
     except UsageError:  # experimaestro itself will say what is wrong with the files
         return
     jobs = () if experiment is None else read_references(layout, [experiment])
-    to_do = (RecoveryStatus.RECOVERED, RecoveryStatus.BUSY)
-    plans = [each for each in plan_recovery(layout, folders, jobs) if each.status in to_do]
+    plans = [each for each in plan_recovery(layout, folders, jobs) if each.status.is_to_do]
     if not plans:
         return
     if not context.is_quiet:

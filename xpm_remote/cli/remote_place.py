@@ -15,6 +15,7 @@ from xpm_remote.cli.connecting import way_overrides
 from xpm_remote.cli.local_jobs import no_experiment
 from xpm_remote.cli.remote_loop import StepLoop
 from xpm_remote.escaping import safe
+from xpm_remote.link.library.locked_keys import OpenedKeys
 from xpm_remote.link.prompts import Prompter
 from xpm_remote.rpc.client import Listener
 from xpm_remote.session.agent_client import AgentClient, open_agent, open_local_agent
@@ -23,7 +24,7 @@ from xpm_remote.session.target import resolve_target
 from xpm_remote.settings.paths import normal
 from xpm_remote.settings.schema import Settings, Workspace
 from xpm_remote.ui.job_list import ListedJob
-from xpm_remote.workspace.agent.actions import ActionOutcome, ActionPlan
+from xpm_remote.workspace.agent.outcomes import ActionOutcome, ActionPlan
 from xpm_remote.workspace.folders.folder import Folder, Mode
 from xpm_remote.workspace.folders.outcomes import (
     ArchiveOutcome,
@@ -33,8 +34,8 @@ from xpm_remote.workspace.folders.outcomes import (
     RecoveryPlan,
 )
 from xpm_remote.workspace.layout import JobId, Layout
-from xpm_remote.workspace.orphans.cleaning import CleanOutcome, CleanStep
 from xpm_remote.workspace.orphans.listing import OrphanReport
+from xpm_remote.workspace.orphans.outcomes import CleanOutcome, CleanStep
 from xpm_remote.workspace.reading.json_files import Problem
 from xpm_remote.workspace.reading.lookup import Found
 from xpm_remote.workspace.watching.logs import Piece, Position
@@ -61,7 +62,9 @@ def remote_place(
     def tell(line: str) -> None:
         click.echo(safe(f"{target.name}: {line}"), err=True)
 
-    jobs = RemoteJobs(functools.partial(open_agent, target), folders, tell)
+    # A key that a person opens stays open for the way back from a lost link.
+    opener = functools.partial(open_agent, target, opened=OpenedKeys())
+    jobs = RemoteJobs(opener, folders, tell)
     with _running(jobs, target.name) as (loop, layout):
         keepers = _keepers(settings, workspace, target.workspace)
         yield RemotePlace(loop, jobs, layout, folders, keepers)

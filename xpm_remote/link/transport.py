@@ -6,6 +6,7 @@ import asyncio
 
 from xpm_remote.errors import LinkLostError, RemoteTimeoutError, XpmRemoteError
 from xpm_remote.link.engines import choose_engine
+from xpm_remote.link.library.keeping import KeptConnection
 from xpm_remote.link.library.locked_keys import OpenedKeys
 from xpm_remote.link.library.session import start_by_asyncssh
 from xpm_remote.link.observer import UNOBSERVED, Observer
@@ -76,6 +77,7 @@ async def open_process(
     prompter: Prompter | None = None,
     observer: Observer = UNOBSERVED,
     opened: OpenedKeys | None = None,
+    kept: KeptConnection | None = None,
 ) -> RemoteProcess:
     """Connect to the host and run a command there.
 
@@ -86,6 +88,8 @@ async def open_process(
         prompter: Who is asked for what only a person knows; None: whoever is at the terminal.
         observer: Looks on.
         opened: Keys that a person has opened before, and will open now, where it is we who open them.
+        kept: A connection to the same host that is used if it stands; else the one that is made is kept there. The
+            engine openssh always connects anew.
 
     Raises:
         OptionError: An option cannot be used.
@@ -95,7 +99,7 @@ async def open_process(
     choice = await choose_engine(options, engine)
     if choice.engine is SshEngine.OPENSSH:
         return await start_by_openssh(options, command, prompter, observer)
-    return await start_by_asyncssh(options, command, prompter, observer, opened)
+    return await start_by_asyncssh(options, command, prompter, observer, opened, kept)
 
 
 async def open_transport(
@@ -107,6 +111,7 @@ async def open_transport(
     engine: SshEngine = SshEngine.ASYNCSSH,
     prompter: Prompter | None = None,
     opened: OpenedKeys | None = None,
+    kept: KeptConnection | None = None,
 ) -> Transport:
     """Connect to the host and start the server there.
 
@@ -118,6 +123,7 @@ async def open_transport(
         engine: What makes the connection.
         prompter: Who is asked for what only a person knows; None: whoever is at the terminal.
         opened: Keys that a person has opened before, and will open now.
+        kept: As in ``open_process``.
 
     Returns:
         A transport whose next byte is the server's first.
@@ -127,7 +133,9 @@ async def open_transport(
         LinkError: The connection failed.
         RemoteError: The remote shell, its ``shell_init`` or the directory failed.
     """
-    process = await open_process(options, command, engine=engine, prompter=prompter, opened=opened)
+    process = await open_process(
+        options, command, engine=engine, prompter=prompter, opened=opened, kept=kept
+    )
     try:
         clock = await _await_start(process, workspace, has_init=has_init)
     except BaseException:

@@ -107,10 +107,14 @@ class AgentRows:
 
     Attributes:
         mark: Up to when everything has been told; None before anything was.
+        root: The directory of the workspace there; empty while it is not known.
+        messages: What else is known of the failure of jobs, by their keys.
     """
 
     def __init__(self) -> None:
         self.mark: float | None = None
+        self.root = ""
+        self.messages: dict[str, str] = {}
         self._heads: dict[str, ExperimentRecord] = {}
         self._names: list[str] = []
         self._infos: dict[str, dict[str, JobInfoRecord]] = {}
@@ -144,8 +148,9 @@ class AgentRows:
     def take_gone(self, page: GonePage) -> None:
         """Take that jobs are in no run any more."""
         for number in page.numbers:
-            _, job_id = self._jobs.pop(number, ("", ""))
+            task_id, job_id = self._jobs.pop(number, ("", ""))
             self._judged.pop(job_id, None)
+            self.messages.pop(f"{task_id}/{job_id}", None)
             for name in self._listing.pop(job_id, ()):
                 for known in (self._infos, self._words):
                     known.get(name, {}).pop(job_id, None)
@@ -188,10 +193,18 @@ class AgentRows:
         records = []
         for row in page.rows:
             if row.number in self._jobs:
-                record = _record(self._jobs[row.number], row)
+                record = _record(self._jobs[row.number], row, self.root)
                 records.append(record)
                 self._judge(record)
+                self._note(record, row.others)
         return records
+
+    def _note(self, record: JobRecord, others: _Others | None) -> None:
+        message = None if others is None else others.message
+        if message:
+            self.messages[f"{record.task_id}/{record.job_id}"] = message
+        elif self.messages:
+            self.messages.pop(f"{record.task_id}/{record.job_id}", None)
 
     def _judge(self, record: JobRecord) -> None:
         word = self._judged[record.job_id] = record.scheduler_state or State.UNSCHEDULED.value
@@ -200,11 +213,12 @@ class AgentRows:
                 self._words[name][record.job_id] = word
 
 
-def _record(job: tuple[str, str], row: _JobRow) -> JobRecord:
+def _record(job: tuple[str, str], row: _JobRow, root: str) -> JobRecord:
     others = row.others or _NO_OTHERS
     return JobRecord(
         job_id=job[1],
         task_id=job[0],
+        path=f"{root}/jobs/{job[0]}/{job[1]}" if root else None,
         state=row.state,
         failure_reason=row.reason,
         scheduler_state=_lesser(others.scheduler_state, row.state),

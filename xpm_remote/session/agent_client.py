@@ -12,6 +12,7 @@ import msgspec
 
 from xpm_remote.errors import ProtocolError, XpmRemoteError
 from xpm_remote.link.agent_transport import AgentTransport, greet_agent
+from xpm_remote.link.library.keeping import KeptConnection
 from xpm_remote.link.library.locked_keys import OpenedKeys
 from xpm_remote.link.local_process import start_local_agent
 from xpm_remote.link.prompts import Prompter
@@ -150,6 +151,7 @@ async def open_agent(
     *,
     prompter: Prompter | None = None,
     opened: OpenedKeys | None = None,
+    kept: KeptConnection | None = None,
     timeout: float = REQUEST_TIMEOUT,
     listener: Listener = ignore,
 ) -> AgentClient:
@@ -159,6 +161,7 @@ async def open_agent(
         target: The workspace.
         prompter: Who answers what the host asks; None: the person at the terminal.
         opened: Keys that a person has opened before, and will open now.
+        kept: A connection to the host that is used if it stands, and else is where the new one is kept.
         timeout: Seconds without any answer after which a call fails.
         listener: Is given each notification.
 
@@ -175,8 +178,9 @@ async def open_agent(
         has_init=target.has_init,
         prompter=prompter,
         opened=opened,
+        kept=kept,
     )
-    return await _greet(transport, listener, timeout)
+    return await greet(transport, timeout=timeout, listener=listener)
 
 
 async def open_local_agent(
@@ -195,10 +199,23 @@ async def open_local_agent(
     process = await start_local_agent(agent_bundle(), directory)
     zone = datetime.now().astimezone().tzinfo
     clock = None if zone is None else RemoteClock(time.time(), zone)
-    return await _greet(Transport(process, clock), listener, timeout)
+    return await greet(Transport(process, clock), timeout=timeout, listener=listener)
 
 
-async def _greet(transport: Transport, listener: Listener, timeout: float) -> AgentClient:
+async def greet(
+    transport: Transport, *, timeout: float = REQUEST_TIMEOUT, listener: Listener = ignore
+) -> AgentClient:
+    """Send the agent to an interpreter that waits for it, and shake hands.
+
+    Args:
+        transport: The stdio of the command that waits; closed where this fails.
+        timeout: Seconds without any answer after which a call fails.
+        listener: Is given each notification.
+
+    Raises:
+        LinkError: The connection failed.
+        RemoteError: The agent failed.
+    """
     try:
         greeted = await greet_agent(transport, agent_bundle())
     except BaseException:

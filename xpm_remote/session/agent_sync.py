@@ -61,6 +61,7 @@ class AgentSync:
     def serve(self, client: AgentClient) -> None:
         """Take the agent, after its handshake."""
         self._client = client
+        self._rows.root = client.workspace.rstrip("/")
 
     def hear(self, notification: Notification) -> None:
         """Take a notification of the agent."""

@@ -12,7 +12,8 @@ from xpm_remote.settings.schema import Backend
 
 log = logging.getLogger(__name__)
 
-_CANNOT_SERVE = (StartError, ProtocolError, RemoteTimeoutError)
+CANNOT_SERVE = (StartError, ProtocolError, RemoteTimeoutError)
+"""The failures of a remote experimaestro that our agent need not share."""
 
 
 class Chooser:
@@ -55,7 +56,7 @@ class Chooser:
     def has_other(self, error: XpmRemoteError) -> bool:
         """Choose the other side, if this one failed by itself and nothing is settled; tell whether there is one."""
         is_first = not self._is_settled and self.choice.backend is Backend.EXPERIMAESTRO
-        if not is_first or not isinstance(error, _CANNOT_SERVE):
+        if not is_first or not isinstance(error, CANNOT_SERVE):
             return False
         self._failure = error
         self.choice = BackendChoice(Backend.AGENT, error.what, is_fallback=True)

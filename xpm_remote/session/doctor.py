@@ -1,12 +1,14 @@
 """Going the whole way to a remote workspace once, stage by stage, and writing down what each brings.
 
-One connection and one command line serve all stages: a host that asks for a one-time code asks once. Nothing is written
-on the host but what the server of experimaestro itself writes when it starts.
+One connection and one command line serve all stages, and one more command the agent where both backends are examined:
+a host that asks for a one-time code asks once. Nothing is written on the host but what the server of experimaestro
+itself writes when it starts.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import statistics
 import time
 
@@ -14,7 +16,9 @@ import msgspec
 
 from xpm_remote.errors import XpmRemoteError
 from xpm_remote.link.engines import describe_link
+from xpm_remote.link.library.keeping import KeptConnection
 from xpm_remote.link.prompts import Prompter
+from xpm_remote.link.remote.agent_source import agent_bundle
 from xpm_remote.link.remote.probe import GO, Offset, probe_command
 from xpm_remote.link.transport import Transport, open_process
 from xpm_remote.model.events import OtherEvent, decode_event
@@ -22,11 +26,15 @@ from xpm_remote.model.store import Store
 from xpm_remote.rpc.client import REQUEST_TIMEOUT, RpcClient
 from xpm_remote.rpc.protocol import Notification
 from xpm_remote.rpc.server_api import MonitorServer
+from xpm_remote.session.choosing import CANNOT_SERVE
+from xpm_remote.session.examined_agent import AGENT_EVENTS, ExaminedAgent, write_snapshot
 from xpm_remote.session.findings import Examination, Stage
 from xpm_remote.session.measured import MeasuredTransport
 from xpm_remote.session.probing import Probing
+from xpm_remote.session.session import ASKED_ALREADY
 from xpm_remote.session.sync import Sync
 from xpm_remote.session.target import Target
+from xpm_remote.settings.schema import Backend
 
 LISTEN_TIME = 15.0
 """Seconds to listen for events: jobs that run report every few seconds, and a person still waits."""
@@ -111,25 +119,95 @@ class _Doctor:
         target, book = self._target, self._book
         for name, value in (await describe_link(target.options, target.engine)).items():
             book.fact(name.replace(" ", "_"), value)
+        book.fact("backend", target.backend.value)
+        is_agent = target.backend is Backend.AGENT
+        server = target.agent_start(agent_bundle()) if is_agent else target.server_command
         command = probe_command(
-            target.remote, target.workspace, target.shell_init, target.server_command
+            target.remote,
+            target.workspace,
+            target.shell_init,
+            server,
+            asks_experimaestro=not is_agent,
         )
-        book.fact("server", target.server_command)
-        process = await open_process(
-            target.options, command, engine=target.engine, prompter=prompter, observer=book
-        )
-        transport = MeasuredTransport(process)
-        client: RpcClient | None = None
-        try:
+        if not is_agent:
+            book.fact("server", server)
+        async with KeptConnection() as kept, contextlib.AsyncExitStack() as closing:
+            process = await open_process(
+                target.options,
+                command,
+                engine=target.engine,
+                prompter=prompter,
+                observer=book,
+                kept=kept,
+            )
+            transport = MeasuredTransport(process)
+            closing.push_async_callback(transport.aclose)
             probing = Probing(process, target, book)
             await probing.run()
-            book.begin(Stage.SERVER)
-            delays = Delays()
-            client = self._start_server(transport, delays)
-            await self._take_snapshot(client, transport)
+            agent = ExaminedAgent(book)
+            closing.push_async_callback(agent.aclose)
+            if is_agent:
+                await self._become_agent(agent, transport)
+                return
+            if target.backend is Backend.AUTO:
+                await self._try_agent(agent, kept)
+            else:
+                book.skip(Stage.AGENT, "it is not asked for")
+            await self._examine_server(transport, probing, agent, listen)
+
+    async def _become_agent(self, agent: ExaminedAgent, transport: MeasuredTransport) -> None:
+        """Have the probe become the agent."""
+        self._book.begin(Stage.AGENT)
+        transport.send(f"{GO}\n".encode())
+        await agent.greet(transport, self._timeout)
+        self._book.skip(Stage.SERVER, "the agent is asked for")
+        await self._learn_from(agent)
+
+    async def _learn_from(self, agent: ExaminedAgent) -> None:
+        """Have the agent tell everything."""
+        if self._book.stage is not Stage.SNAPSHOT:
+            self._book.begin(Stage.SNAPSHOT)
+        await agent.take_snapshot()
+        self._book.skip(Stage.EVENTS, AGENT_EVENTS)
+
+    async def _examine_server(
+        self,
+        transport: MeasuredTransport,
+        probing: Probing,
+        agent: ExaminedAgent,
+        listen: float,
+    ) -> None:
+        """Have the probe become experimaestro; where that does not serve, an agent that runs does."""
+        if agent.serves and probing.outdated:
+            why = f"experimaestro {probing.outdated} is older than 2.7: the agent serves"
+            self._book.skip(Stage.SERVER, why)
+            await self._learn_from(agent)
+            return
+        self._book.begin(Stage.SERVER)
+        delays = Delays()
+        client = self._start_server(transport, delays)
+        try:
+            await self._take_snapshot(client, transport, needs_current=agent.serves)
             await self._measure_delay(client, delays, probing.offset, listen)
+        except CANNOT_SERVE as error:
+            if not agent.serves or self._book.stage is Stage.EVENTS:
+                raise
+            self._book.warn(f"experimaestro does not serve, the agent does: {error.what}")
+            await self._learn_from(agent)
         finally:
-            await (transport if client is None else client).aclose()
+            await client.aclose()
+
+    async def _try_agent(self, agent: ExaminedAgent, kept: KeptConnection) -> None:
+        """Start the agent beside the probe; where it cannot be, that is worth a word."""
+        book, target = self._book, self._target
+        book.begin(Stage.AGENT)
+        try:
+            await agent.open(target, kept, self._timeout)
+        except XpmRemoteError as error:
+            if ASKED_ALREADY in error.what:
+                book.leave(f"with the engine openssh it needs another login, and {ASKED_ALREADY}")
+            else:
+                book.warn(f"our agent cannot run: {error.what}")
 
     def _start_server(self, transport: Transport, delays: Delays) -> RpcClient:
         transport.send(f"{GO}\n".encode())
@@ -140,8 +218,10 @@ class _Doctor:
             timeout=self._timeout,
         )
 
-    async def _take_snapshot(self, client: RpcClient, transport: MeasuredTransport) -> None:
-        server, store = MonitorServer(client), Store()
+    async def _take_snapshot(
+        self, client: RpcClient, transport: MeasuredTransport, *, needs_current: bool
+    ) -> None:
+        server, store = MonitorServer(client, needs_current=needs_current), Store()
         info = await server.handshake()
         self._book.fact("protocol", info.protocol_version)
         self._book.fact("directory", info.workspace_path)
@@ -149,10 +229,8 @@ class _Doctor:
         sync = Sync(server, store, publish=lambda _: None)
         await sync.snapshot()
         sync.catch_up()
+        write_snapshot(self._book, store, transport.received)
         experiments = store.experiments
-        self._book.fact("experiments", len(experiments))
-        self._book.fact("jobs", len(store.jobs))
-        self._book.fact("received", transport.received)
         if experiments and all(each.run_count is None for each in experiments):
             self._book.warn(
                 "the server is an experimaestro before 2.7: it may mark jobs of other hosts as failed"

@@ -27,6 +27,7 @@ class Stage(str, Enum):
     TOOLS = "tools"
     WORKSPACE = "workspace"
     CLOCK = "clock"
+    AGENT = "agent"
     SERVER = "server"
     SNAPSHOT = "snapshot"
     EVENTS = "events"
@@ -86,6 +87,11 @@ class Examination:
         self._facts: dict[str, Any] = {}
         self._warnings: list[str] = []
         self.findings: list[Finding] = []
+
+    @property
+    def stage(self) -> Stage | None:
+        """The stage in progress; None between two."""
+        return None if self._open is None else self._open.stage
 
     @property
     def failure(self) -> XpmRemoteError | None:

@@ -83,6 +83,7 @@ class Monitor:
             skew=self._session.skew,
             store=self.store,
             served_by=self._chooser.choice,
+            messages=self._rows.messages,
         )
 
     def subscribe(self, listener: Listener) -> None:

@@ -29,6 +29,7 @@ from xpm_remote.link.remote_process import RemoteProcess
 from xpm_remote.link.transport import START_TIMEOUT, ended_before_start
 from xpm_remote.session.findings import Examination, Stage
 from xpm_remote.session.target import Target
+from xpm_remote.settings.schema import Backend
 from xpm_remote.waiting import wait_within
 
 ROUNDS = 5
@@ -54,6 +55,7 @@ class Probing:
 
     Attributes:
         offset: By how much the host's clock is ahead; None before that is known.
+        outdated: The version of the experimaestro there, if that is older than we support.
     """
 
     def __init__(self, process: RemoteProcess, target: Target, book: Examination) -> None:
@@ -65,6 +67,7 @@ class Probing:
         self._answers = Answers()
         self._marks: list[Mark] = []
         self.offset: Offset | None = None
+        self.outdated = ""
 
     @property
     def clock(self) -> RemoteClock | None:
@@ -169,11 +172,13 @@ class Probing:
             self._book.warn(
                 f"there is no python {'.'.join(map(str, OLDEST_PYTHON))} or newer: our agent cannot run here"
             )
-        self._judge_experimaestro(uv, experimaestro)
+        if self._target.backend is not Backend.AGENT:
+            self._judge_experimaestro(uv, experimaestro)
 
     def _judge_experimaestro(self, uv: Program, experimaestro: Program) -> None:
         by_path = self._target.remote.xpm_path
         if experimaestro.is_before(*SAFE_VERSION):
+            self.outdated = experimaestro.version
             self._book.warn(
                 f"experimaestro {experimaestro.version} changes the workspace when its server starts: before"
                 " 2.7 it may mark jobs of other hosts as failed; set ssh.xpm_path to a newer one"

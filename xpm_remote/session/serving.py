@@ -10,6 +10,7 @@ from typing import Protocol
 import msgspec
 
 from xpm_remote.errors import XpmRemoteError
+from xpm_remote.link.library.keeping import KeptConnection
 from xpm_remote.link.library.locked_keys import OpenedKeys
 from xpm_remote.link.prompts import Prompter
 from xpm_remote.link.remote.startup import RemoteClock
@@ -84,6 +85,7 @@ class Needs:
         prompter: Who answers what the host asks; None: the person at the terminal.
         opened: Keys that a person has opened, or will have.
         rows: What agents have told before.
+        kept: A connection that a side before this one has left, and that this one leaves; None: each makes its own.
     """
 
     store: Store
@@ -92,6 +94,7 @@ class Needs:
     prompter: Prompter | None
     opened: OpenedKeys | None
     rows: AgentRows
+    kept: KeptConnection | None = None
 
 
 async def open_experimaestro(target: Target, needs: Needs, *, needs_current: bool) -> RemoteSide:
@@ -113,6 +116,7 @@ async def open_experimaestro(target: Target, needs: Needs, *, needs_current: boo
         has_init=target.has_init,
         prompter=needs.prompter,
         opened=needs.opened,
+        kept=needs.kept,
     )
     announcements = _Announcements()
     client = RpcClient(
@@ -145,6 +149,7 @@ async def open_by_agent(target: Target | LocalTarget, needs: Needs) -> RemoteSid
             target,
             prompter=needs.prompter,
             opened=needs.opened,
+            kept=needs.kept,
             timeout=needs.timeout,
             listener=sync.hear,
         )

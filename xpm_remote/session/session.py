@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from xpm_remote.errors import LinkError, XpmRemoteError
+from xpm_remote.link.library.keeping import KeptConnection
 from xpm_remote.link.prompts import RefusingPrompter
 from xpm_remote.link.remote.startup import RemoteClock
 from xpm_remote.session.choosing import Chooser
@@ -74,16 +75,20 @@ class Session:
 
     async def _start(self) -> RemoteSide:
         """Connect and learn everything; from the other side, where that is the way out."""
+        async with KeptConnection() as kept:
+            needs = replace(self._needs, kept=kept)
+            try:
+                return await self._try(needs)
+            except XpmRemoteError as error:
+                if not self._chooser.has_other(error):
+                    raise
+                return await self._try_other(needs, error)
+
+    async def _try_other(self, needs: Needs, first: XpmRemoteError) -> RemoteSide:
+        # Where the connection cannot be kept it is another login: a person is not asked for the same again.
+        prompter = needs.prompter or RefusingPrompter(ASKED_ALREADY)
         try:
-            return await self._try(self._needs)
-        except XpmRemoteError as error:
-            if not self._chooser.has_other(error):
-                raise
-            first = error
-        # It is another login: a person who has answered the host once is not asked for the same again.
-        prompter = self._needs.prompter or RefusingPrompter(ASKED_ALREADY)
-        try:
-            return await self._try(replace(self._needs, prompter=prompter))
+            return await self._try(replace(needs, prompter=prompter))
         except LinkError as error:
             if ASKED_ALREADY not in error.what:
                 raise

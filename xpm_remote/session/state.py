@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 
 from xpm_remote.model.changes import Change, JobChange
@@ -140,6 +140,7 @@ class Picture:
         skew: Seconds by which the remote's clock is ahead of ours.
         store: Experiments and jobs.
         served_by: The remote side.
+        messages: What else is known of the failure of jobs, by their keys: of our agent only.
     """
 
     host: str
@@ -149,6 +150,7 @@ class Picture:
     skew: float
     store: Store
     served_by: BackendChoice = BackendChoice(Backend.EXPERIMAESTRO, "it is asked for")
+    messages: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

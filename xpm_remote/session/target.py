@@ -9,7 +9,12 @@ from xpm_remote.errors import UsageError, WorkspaceError
 from xpm_remote.link.options.connect_options import ConnectOptions, parse_ssh_options
 from xpm_remote.link.remote.agent_command import agent_command
 from xpm_remote.link.remote.bootstrap import Bundle
-from xpm_remote.link.remote.command import RemoteExperimaestro, monitor_command, remote_command
+from xpm_remote.link.remote.command import (
+    RemoteExperimaestro,
+    age_check,
+    monitor_command,
+    remote_command,
+)
 from xpm_remote.settings.schema import Backend, Settings, SshEngine, SshSettings, Workspace
 from xpm_remote.settings.selection import select_workspace
 
@@ -48,20 +53,31 @@ class Target:
 
     @property
     def command(self) -> str:
-        """The whole remote command line."""
+        """The whole remote command line; with ``auto``, an experimaestro that shows its age is not started."""
+        check = age_check(self.remote) if self.backend is Backend.AUTO else ""
         return remote_command(
-            self.server_command, workspace=self.workspace, shell_init=self.shell_init
+            self.server_command,
+            workspace=self.workspace,
+            shell_init=self.shell_init,
+            check=check,
         )
 
-    def agent_command(self, bundle: Bundle) -> str:
-        """Give the whole remote command line that starts our agent, which is sent on its stdin.
+    def agent_start(self, bundle: Bundle) -> str:
+        """Give the command that becomes our agent, alone; the agent is sent on its stdin.
 
         Raises:
             OptionError: A word cannot be part of a command.
         """
-        python = self.remote.python
-        command = agent_command(bundle, self.workspace, python=python, compress=True)
-        return remote_command(command, workspace=self.workspace, shell_init=self.shell_init)
+        return agent_command(bundle, self.workspace, python=self.remote.python, compress=True)
+
+    def agent_command(self, bundle: Bundle) -> str:
+        """Give the whole remote command line that starts our agent.
+
+        Raises:
+            OptionError: A word cannot be part of a command.
+        """
+        start = self.agent_start(bundle)
+        return remote_command(start, workspace=self.workspace, shell_init=self.shell_init)
 
 
 @dataclass(frozen=True)

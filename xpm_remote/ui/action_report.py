@@ -7,7 +7,7 @@ from typing import Any
 
 from xpm_remote.escaping import safe
 from xpm_remote.ui.tables import table
-from xpm_remote.workspace.agent.actions import ActionOutcome, ActionPlan
+from xpm_remote.workspace.agent.outcomes import ActionOutcome, ActionPlan
 
 PLAN_SCHEMA = "xpm-remote/action-plan/1"
 OUTCOME_SCHEMA = "xpm-remote/action/1"

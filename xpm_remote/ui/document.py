@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from datetime import datetime, timezone
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -17,6 +18,7 @@ from xpm_remote.session.state import BackendChoice, LinkState, Phase, Picture, U
 
 PICTURE_SCHEMA = "xpm-remote/picture/1"
 EVENT_SCHEMA = "xpm-remote/event/1"
+NO_MESSAGES: Mapping[str, str] = MappingProxyType({})
 
 
 def picture_document(picture: Picture, now: float) -> dict[str, Any]:
@@ -30,7 +32,7 @@ def picture_document(picture: Picture, now: float) -> dict[str, Any]:
         "backend": backend_document(picture.served_by),
         "link": link_document(picture),
         "experiments": [experiment_document(each, store) for each in store.experiments],
-        "jobs": [job_document(job) for job in store.jobs.values()],
+        "jobs": [job_document(job, picture.messages) for job in store.jobs.values()],
     }
 
 
@@ -76,8 +78,9 @@ def experiment_document(experiment: Experiment, store: Store) -> dict[str, Any]:
     }
 
 
-def job_document(job: Job) -> dict[str, Any]:
-    """Give a job."""
+def job_document(job: Job, messages: Mapping[str, str] = NO_MESSAGES) -> dict[str, Any]:
+    """Give a job, with what else is known of its failure."""
+    reason = job.reason
     return {
         "id": job.key,
         "task_id": job.task_id,
@@ -85,7 +88,8 @@ def job_document(job: Job) -> dict[str, Any]:
         "state": job.state.value,
         "execution": job.execution.value,
         "scheduler": job.scheduler.value,
-        "reason": job.reason,
+        "reason": reason,
+        "message": messages.get(job.key) if reason else None,
         "experiments": list(job.experiments),
         "tags": dict(job.tags),
         "progress": msgspec.to_builtins(job.progress),

@@ -64,6 +64,7 @@ def job_document(job: ListedJob) -> dict[str, Any]:
         "state": facts.state,
         "scheduler": facts.scheduler_state,
         "reason": facts.failure_reason,
+        "message": facts.message,
         "experiments": list(job.experiments),
         "tags": dict(job.tags),
         "progress": [

@@ -302,11 +302,19 @@ def _failed(picture: Picture, now: float, limit: int, *, narrow: bool) -> _Secti
             Text(ago(job.ended, now), style="dim"),
         ]
         if not narrow:
-            row.insert(1, Text(tags(job.tags), style="dim"))
+            row.insert(1, _known(job, picture.messages.get(job.key, "")))
             row.append(Text(safe(", ".join(job.experiments))))
         rows.append(row)
     total = store.number_in_state(State.ERROR)
     return _Section("Failed", "bold red", total, rows, flexible=0 if narrow else 1)
+
+
+def _known(job: Job, message: str) -> Text:
+    """Say what is known of a failure besides its reason, and then the tags of the job, which may go."""
+    text = Text(safe(message))
+    text.append("  " if text else "")
+    text.append(tags(job.tags), style="dim")
+    return text
 
 
 def _ended(job: Job) -> tuple[float, str]:

@@ -21,7 +21,9 @@ from tests.link.remote_shells import (
     make_workspace,
     posix_shell,
 )
-from xpm_remote.link.remote.agent_command import INTERPRETERS
+from xpm_remote.link.remote.agent_command import INTERPRETERS, agent_command
+from xpm_remote.link.remote.agent_source import agent_bundle
+from xpm_remote.link.remote.bootstrap import Bundle
 from xpm_remote.link.remote.command import RemoteExperimaestro
 from xpm_remote.link.remote.marks import Mark, MarkedStream, Section
 from xpm_remote.link.remote.probe import (
@@ -103,15 +105,20 @@ class Host:
         workspace: str | None = None,
         answers: str = f"\n\n1\n2\n{GO}\nrequest\n",
         path: str = "",
+        bundle: Bundle | None = None,
     ) -> Probed:
-        """Run a probe as sshd does; ``answers`` is all that it is sent."""
+        """Run a probe as sshd does; ``answers`` is all that it is sent, but for an agent that it is to become."""
         remote = remote or RemoteExperimaestro(xpm_path=shlex.quote(str(self.stub)))
         server = f"{shlex.quote(str(self.stub))} monitor"
         where = str(self.workspace) if workspace is None else workspace
-        command = probe_command(remote, where, shell_init, server)
+        if bundle is not None:
+            server = agent_command(bundle, where, python=sys.executable, compress=False)
+        command = probe_command(
+            remote, where, shell_init, server, asks_experimaestro=bundle is None
+        )
         done = subprocess.run(
             [shutil.which(shell) or shell, "-c", command],
-            input=answers.encode(),
+            input=answers.encode() + (b"" if bundle is None else bundle.payload),
             capture_output=True,
             env={"HOME": str(self.home), "PATH": path + os.environ["PATH"], "TZ": "UTC"},
             cwd=self.home,
@@ -143,6 +150,16 @@ class TestShells:
         assert set(probed.answers.times) == {"1", "2"}
         assert all(began - 1 < told < time.time() + 1 for told in probed.answers.times.values())
         assert probed.stream.noise[Section.REST].text == "serving: monitor\nrequest\n"
+
+    @any_shell
+    def test_agent(self, host: Host, shell: str) -> None:
+        """It becomes the agent, too, without having looked for experimaestro and uv."""
+        host.install("on the path/uv")
+        path = f"{host.home}/on the path:"
+        probed = host.run(shell, answers=f"\n\n1\n{GO}\n", path=path, bundle=agent_bundle())
+        assert (probed.status, probed.words[-1]) == (0, "agent")
+        assert set(probed.answers.times) == {"1"}
+        assert set(probed.answers.programs) <= set(map(str, range(len(INTERPRETERS))))
 
     @any_shell
     def test_noise_of_init(self, host: Host, shell: str) -> None:

@@ -230,6 +230,17 @@ def test_path_problems(problem: str, expected: str) -> None:
     assert str(error) == str(path_error(problem, "/ws"))
 
 
+def test_outdated() -> None:
+    """An experimaestro that was not started for its age is named, with its version and what to do."""
+    startup, _ = fed(mark("shell") + mark("init") + mark("old 2.6.1 /my venv/bin/experimaestro"))
+    error = startup.failure(69, "", "/ws")
+    assert isinstance(error, StartError)
+    assert str(error) == (
+        "the remote experimaestro 2.6.1 (/my venv/bin/experimaestro) is older than 2.7, and would change the"
+        " workspace by looking: it was not started; install a newer one there, or take --backend agent"
+    )
+
+
 @pytest.mark.parametrize(
     ("status", "stderr", "expected"),
     [

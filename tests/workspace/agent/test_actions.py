@@ -16,14 +16,8 @@ import pytest
 
 from tests.workspace.disk import Disk, snapshot, write
 from xpm_remote.workspace.agent import processes
-from xpm_remote.workspace.agent.actions import (
-    CLEAN,
-    KILL,
-    ActionOutcome,
-    ActionPlan,
-    Actions,
-    run_program,
-)
+from xpm_remote.workspace.agent.actions import Actions, run_program
+from xpm_remote.workspace.agent.outcomes import CLEAN, KILL, ActionOutcome, ActionPlan
 from xpm_remote.workspace.failures import NoJobFailure, WorkspaceFailure
 from xpm_remote.workspace.layout import JobId
 from xpm_remote.workspace.reading.liveness import Host

@@ -24,8 +24,8 @@ from xpm_remote.workspace.folders.outcomes import (
     RecoveryStatus,
 )
 from xpm_remote.workspace.layout import JobId, Layout
-from xpm_remote.workspace.orphans.cleaning import CleanOutcome, CleanStatus, CleanStep
 from xpm_remote.workspace.orphans.listing import OrphanReport
+from xpm_remote.workspace.orphans.outcomes import CleanOutcome, CleanStatus, CleanStep
 from xpm_remote.workspace.reading.liveness import Host
 
 JOBS = [JobId("pkg.train", f"{number:064x}") for number in range(3)]

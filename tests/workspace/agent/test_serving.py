@@ -6,15 +6,14 @@ import json
 import os
 import subprocess
 import tarfile
-import threading
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.settings.peer import DEFAULT_PYTHON, PYTHON_VARIABLE
+from tests.support.conversation import Conversation
+from tests.support.peer import peer_python
 from tests.workspace.disk import Disk, TextHost, write
 from xpm_remote.workspace.agent.actions import Actions
 from xpm_remote.workspace.agent.serving import Method, Methods, ParameterError
@@ -33,7 +32,7 @@ def methods(root: Path, host: TextHost | None = None) -> dict[str, Method]:
     """Give the methods of a workspace."""
     host = host or TextHost(pids=[77], locked=[LOCK, "exp/lock"])
     reader = WorkspaceReader(root, host)
-    return Methods(reader, host, Actions(reader, host), {"version": 1}).table()
+    return Methods(reader, host, lambda: Actions(reader, host), {"version": 1}).table()
 
 
 @pytest.fixture
@@ -196,46 +195,6 @@ def test_refused(
 # Beside the real server
 
 
-class RealServer:
-    """The real monitor server; it is killed after :data:`LIMIT`."""
-
-    def __init__(self, root: Path) -> None:
-        python = Path(os.environ.get(PYTHON_VARIABLE) or DEFAULT_PYTHON)
-        if not python.exists():
-            pytest.fail(f"no real experimaestro: {python} does not exist; `make test` makes it")
-        words = ["--quiet", "experiments", "--workdir", str(root), "monitor-server"]
-        self.process = subprocess.Popen(
-            [str(python), "-m", "experimaestro", *words],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-        )
-        self.limit = threading.Timer(LIMIT, self.process.kill)
-        self.limit.start()
-
-    def result(self, method: str, params: dict[str, Any]) -> Any:
-        """Give the result of a request."""
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
-        self.process.stdin.write(json.dumps(request).encode() + b"\n")
-        self.process.stdin.flush()
-        while True:
-            message = json.loads(self.process.stdout.readline())
-            if message.get("id") == 1:
-                return message["result"]
-
-    def close(self) -> None:
-        """End it."""
-        self.limit.cancel()
-        self.process.kill()
-        self.process.wait(LIMIT)
-        for stream in (self.process.stdin, self.process.stdout):
-            assert stream is not None
-            with suppress(BrokenPipeError):
-                stream.close()
-
-
 @pytest.fixture
 def recorded(tmp_path: Path) -> Path:
     """A workspace that experimaestro 2.7.0 wrote, with an experiment that has ended."""
@@ -245,11 +204,12 @@ def recorded(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def real(recorded: Path, table_of_recorded: dict[str, Any]) -> Iterator[RealServer]:
+def real(recorded: Path, table_of_recorded: dict[str, Any]) -> Iterator[Conversation]:
     """The real server on it; ours has answered before, since the real one writes."""
-    server = RealServer(recorded)
-    yield server
-    server.close()
+    words = [str(peer_python()), "-m", "experimaestro", "--quiet", "experiments"]
+    words += ["--workdir", str(recorded), "monitor-server"]
+    with Conversation(words, LIMIT, stderr=subprocess.DEVNULL) as server:
+        yield server
 
 
 QUESTIONS: list[tuple[str, dict[str, Any]]] = [
@@ -284,10 +244,12 @@ def _keyed(answer: Any) -> Any:
 
 @pytest.mark.parametrize("question", QUESTIONS, ids=lambda each: f"{each[0]} {list(each[1])}")
 def test_as_the_real_server(
-    question: tuple[str, dict[str, Any]], real: RealServer, table_of_recorded: dict[str, Any]
+    question: tuple[str, dict[str, Any]], real: Conversation, table_of_recorded: dict[str, Any]
 ) -> None:
     """Every key that the real server gives has the same value here, but for what it does not know."""
-    theirs, ours = _keyed(real.result(*question)), _keyed(table_of_recorded[json.dumps(question)])
+    method, params = question
+    theirs = _keyed(real.result(method, **params))
+    ours = _keyed(table_of_recorded[json.dumps(question)])
     if question[0] == "get_experiments":
         theirs, ours = (
             {k: v for k, v in each.items() if v["experiment_id"] == "demo"}

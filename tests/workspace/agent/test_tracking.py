@@ -14,6 +14,7 @@ from xpm_remote.workspace.agent.ordering import PAGE
 from xpm_remote.workspace.agent.sink import Sink
 from xpm_remote.workspace.agent.tracking import PULSE_INTERVAL, PULSES_PER_SECOND, Tracker
 from xpm_remote.workspace.layout import JobId
+from xpm_remote.workspace.reading.job_files import JobReader
 from xpm_remote.workspace.reading.jobs import JobFacts
 from xpm_remote.workspace.reading.reader import WorkspaceReader
 from xpm_remote.workspace.reading.runs import RunFacts
@@ -357,9 +358,9 @@ def _count_readings(view: View) -> list[str]:
     readings: list[str] = []
     read = view.reader.jobs
 
-    def counted(run: RunFacts) -> Iterator[JobFacts]:
+    def counted(run: RunFacts, jobs: JobReader | None = None) -> Iterator[JobFacts]:
         readings.extend(run.job_infos)
-        return read(run)
+        return read(run, jobs)
 
     view.reader.jobs = counted  # type: ignore[method-assign]
     return readings

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.workspace.jobs_on_disk import JOB, leftovers, make_folder, make_job, make_workspace
+from tests.workspace.jobs_on_disk import JOB, leftovers, make_folder, make_job
 from xpm_remote.workspace.failures import NoJobFailure, WorkspaceFailure
 from xpm_remote.workspace.folders.archiver import Archiver
 from xpm_remote.workspace.folders.archiving import archive
@@ -20,9 +20,8 @@ LIMIT = 30.0
 
 
 @pytest.fixture
-def workspace(tmp_path: Path) -> Layout:
+def workspace(workspace: Layout) -> Layout:
     """A workspace with a job."""
-    workspace = make_workspace(tmp_path / "ws")
     make_job(workspace)
     return workspace
 

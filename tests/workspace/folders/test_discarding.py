@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.workspace.jobs_on_disk import JOB, leftovers, make_job, make_workspace, tree
+from tests.workspace.jobs_on_disk import JOB, leftovers, make_job, tree
 from xpm_remote.workspace import filesystem
 from xpm_remote.workspace.failures import BusyFailure, DamagedFailure
 from xpm_remote.workspace.folders.discarding import discard_job
@@ -19,11 +19,10 @@ from xpm_remote.workspace.locks import StagingLock
 
 
 @pytest.fixture
-def workspace(tmp_path: Path) -> Layout:
+def workspace(workspace: Layout) -> Layout:
     """A workspace with one job."""
-    layout = make_workspace(tmp_path / "ws")
-    make_job(layout)
-    return layout
+    make_job(workspace)
+    return workspace
 
 
 def test_removed_without_trace(workspace: Layout, tmp_path: Path) -> None:

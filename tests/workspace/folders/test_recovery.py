@@ -10,14 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.workspace.jobs_on_disk import (
-    JOB,
-    leftovers,
-    make_folder,
-    make_job,
-    make_workspace,
-    tree,
-)
+from tests.workspace.jobs_on_disk import JOB, leftovers, make_folder, make_job, tree
 from xpm_remote.workspace import filesystem
 from xpm_remote.workspace.failures import (
     BadIdFailure,
@@ -35,9 +28,8 @@ from xpm_remote.workspace.locks import StagingLock
 
 
 @pytest.fixture
-def workspace(tmp_path: Path) -> Layout:
+def workspace(workspace: Layout) -> Layout:
     """A workspace with a job that was archived."""
-    workspace = make_workspace(tmp_path / "ws")
     make_job(workspace)
     return workspace
 

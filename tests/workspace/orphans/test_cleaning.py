@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from tests.workspace.disk import TextHost
-from tests.workspace.small import SmallWorkspace
+from tests.workspace.small import SmallWorkspace, locked
 from xpm_remote.workspace.failures import BusyFailure, DamagedFailure, FolderFailure
 from xpm_remote.workspace.folders.folder import Folder, Mode
-from xpm_remote.workspace.orphans.cleaning import (
-    CleanAction,
-    Cleaner,
-    CleanOutcome,
-    CleanStatus,
-    CleanStep,
-)
+from xpm_remote.workspace.orphans.cleaning import Cleaner
 from xpm_remote.workspace.orphans.listing import find_orphans
+from xpm_remote.workspace.orphans.outcomes import CleanAction, CleanOutcome, CleanStatus, CleanStep
 
 
 @pytest.fixture
@@ -48,15 +41,6 @@ def clean(
     """Plan, and carry it out; give what came of each job."""
     report = find_orphans(made.layout, folders, with_folders=with_folders)
     return {str(each.job): each.status for each in cleaner.apply(cleaner.plan(report))}
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold a lock, as another process does."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def names(made: SmallWorkspace, task: str = "t") -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from tests.workspace.disk import Disk, TextHost, write
 from xpm_remote.model.records import JobRecord
 from xpm_remote.workspace.layout import JobId
 from xpm_remote.workspace.reading import job_files, json_files
+from xpm_remote.workspace.reading.directories import Directories
 from xpm_remote.workspace.reading.job_files import JobReader
 from xpm_remote.workspace.reading.jobs import DIED, JobFacts, Progress
 from xpm_remote.workspace.reading.json_files import Problems
@@ -38,12 +40,15 @@ def read(
     run_host: str | None = None,
     problems: Problems | None = None,
 ) -> JobFacts:
-    """Read the job."""
+    """Read the job, alone and as one of many, which makes no difference."""
     problems = Problems() if problems is None else problems
     events = LiveEvents(str(disk.root), problems)
     reader = JobReader(str(disk.root / "jobs"), events, host or TextHost(pids=[5]), problems)
     facts = reader.read(JOB.task, JOB.hash, word, run_host)
-    listed = JobReader(str(disk.root / "jobs"), events.listed(), reader._host, problems)
+    directories = Directories(str(disk.root / "jobs"))
+    listed = JobReader(
+        str(disk.root / "jobs"), events.listed(), reader._host, problems, directories
+    )
     assert listed.read(JOB.task, JOB.hash, word, run_host) == facts
     return facts
 
@@ -131,6 +136,15 @@ def test_no_directory(disk: Disk) -> None:
     """A job that has no directory is what its run says of it, and says that it has none."""
     facts = read(disk, "waiting")
     assert (facts.state, facts.has_directory) == ("waiting", False)
+
+
+def test_file_in_the_place_of_a_directory(disk: Disk) -> None:
+    """A job whose directory is a file has none; so has one whose task is a file."""
+    write(disk.root / "jobs" / JOB.task / JOB.hash, "")
+    assert (read(disk, "waiting").state, read(disk).has_directory) == ("waiting", False)
+    shutil.rmtree(disk.root / "jobs")
+    write(disk.root / "jobs" / JOB.task, "")
+    assert (read(disk, "waiting").state, read(disk).has_directory) == ("waiting", False)
 
 
 def test_link_to_moved_job(disk: Disk, tmp_path: Path) -> None:

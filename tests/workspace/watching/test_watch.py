@@ -79,6 +79,19 @@ def polling(clock: Clock) -> tuple[Watcher, Looks]:
     return Watcher(None, clock, looks), looks
 
 
+def watched_blindly(
+    clock: Clock, directory: Path, pace: Pace = LIVE
+) -> tuple[Path, Watcher, BlindInotify]:
+    """Give a file of a directory that is watched, with its watcher, and who tells of it what a test says."""
+    path = directory / "file"
+    path.touch()
+    blind = BlindInotify()
+    watcher = Watcher(blind, clock)
+    watcher.tell(str(directory), lambda _: None, contents=True)
+    watcher.add(str(path), "it", pace)
+    return path, watcher, blind
+
+
 def run(watcher: Watcher, clock: Clock, seconds: float) -> set[object]:
     """Let time pass as an agent does: each step when it is due; give all that was found."""
     found: set[object] = set()
@@ -203,11 +216,7 @@ def test_inotify_that_tells_is_believed(clock: Clock, tmp_path: Path) -> None:
 
 def test_blind_inotify_is_found_out(clock: Clock, tmp_path: Path) -> None:
     """A watch that is taken and never tells, as of other hosts' writes, does not keep polling from its pace."""
-    path = tmp_path / "file"
-    path.touch()
-    watcher = Watcher(BlindInotify(), clock)
-    watcher.tell(str(tmp_path), lambda _: None, contents=True)
-    watcher.add(str(path), "it", LIVE)
+    path, watcher, _ = watched_blindly(clock, tmp_path)
     for text in ("1", "12", "123"):
         path.write_text(text)
         assert run(watcher, clock, LIVE.cold) == {"it"}
@@ -215,12 +224,7 @@ def test_blind_inotify_is_found_out(clock: Clock, tmp_path: Path) -> None:
 
 def test_inotify_that_goes_blind_is_found_out(clock: Clock, tmp_path: Path) -> None:
     """What was told once and then not, as by a job that went to another host, is polled at its pace again."""
-    path = tmp_path / "file"
-    path.touch()
-    blind = BlindInotify()
-    watcher = Watcher(blind, clock)
-    watcher.tell(str(tmp_path), lambda _: None, contents=True)
-    watcher.add(str(path), "it", LIVE)
+    path, watcher, blind = watched_blindly(clock, tmp_path)
     path.write_text("1")
     blind.events = [RawEvent(1, inotify.MODIFY, "file")]
     assert run(watcher, clock, 10) == {"it"}
@@ -232,12 +236,7 @@ def test_inotify_that_goes_blind_is_found_out(clock: Clock, tmp_path: Path) -> N
 
 def test_told_and_written_again_unseen(clock: Clock, tmp_path: Path) -> None:
     """A change of another host right behind one that was told is found by the next look."""
-    path = tmp_path / "file"
-    path.touch()
-    blind = BlindInotify()
-    watcher = Watcher(blind, clock)
-    watcher.tell(str(tmp_path), lambda _: None, contents=True)
-    watcher.add(str(path), "it", LIVE)
+    path, watcher, blind = watched_blindly(clock, tmp_path)
     blind.events = [RawEvent(1, inotify.MODIFY, "file")]
     assert watcher.collect() == {"it"}
     path.write_text("by somebody else")
@@ -262,12 +261,7 @@ def test_watches_used_up(clock: Clock, tmp_path: Path) -> None:
 
 def test_lost_events(clock: Clock, tmp_path: Path) -> None:
     """When the kernel had to drop events, everything is looked at, at once."""
-    path = tmp_path / "file"
-    path.touch()
-    blind = BlindInotify()
-    watcher = Watcher(blind, clock)
-    watcher.tell(str(tmp_path), lambda _: None)
-    watcher.add(str(path), "it", REST)
+    path, watcher, blind = watched_blindly(clock, tmp_path, REST)
     run(watcher, clock, 1000)
     path.write_text("x")
     blind.events = [RawEvent(-1, inotify.OVERFLOW, "")]

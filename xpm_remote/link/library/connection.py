@@ -62,16 +62,35 @@ _LOG_LEVELS = {
 
 
 class Connection:
-    """An open connection, and whatever carries it."""
+    """An open connection, and whatever carries it. Whoever opens it holds it; others may, too."""
 
     def __init__(
         self, ssh: asyncssh.SSHClientConnection, resources: contextlib.AsyncExitStack
     ) -> None:
         self.ssh = ssh
         self._resources = resources
+        self._holders = 1
 
-    async def aclose(self) -> None:
-        """Close it, and then what carried it; by force where nobody answers."""
+    @property
+    def is_shared(self) -> bool:
+        """Whether more than one hold it."""
+        return self._holders > 1
+
+    def hold(self) -> None:
+        """Keep it open until one more has closed it."""
+        self._holders += 1
+
+    async def aclose(self, *, by_force: bool = False) -> None:
+        """Let go of it; the last who does closes it, and then what carried it, by force where nobody answers.
+
+        Args:
+            by_force: Whether to wait for no polite words.
+        """
+        self._holders -= 1
+        if self._holders:
+            return
+        if by_force:
+            self.ssh.abort()
         await self._resources.aclose()
 
 

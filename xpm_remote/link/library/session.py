@@ -4,24 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 
 import asyncssh
 
 from xpm_remote.errors import LinkLostError, StartError
-from xpm_remote.link.library.connection import Connection, open_connection
+from xpm_remote.link.library.connection import CLOSE_TIMEOUT, Connection, open_connection
+from xpm_remote.link.library.keeping import KeptConnection
 from xpm_remote.link.library.locked_keys import OpenedKeys
 from xpm_remote.link.observer import UNOBSERVED, Observer, Step
 from xpm_remote.link.options.connect_options import ConnectOptions
 from xpm_remote.link.prompts import Prompter
 from xpm_remote.link.remote_exit import STDERR_KEPT, RemoteExit
 from xpm_remote.link.remote_process import DRAIN_TIME, RemoteProcess
+from xpm_remote.waiting import wait_within
+
+log = logging.getLogger(__name__)
+
+REUSE_TIMEOUT = 15.0
+"""Seconds for a connection that stands to run another command, several round trips of a slow one: it may be dead."""
 
 
 class AsyncsshSession(RemoteProcess, asyncssh.SSHClientSession[bytes]):
     """Collects what the library hands over.
 
     Args:
-        connection: Closed with the session.
+        connection: Let go of with the session.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -32,6 +40,7 @@ class AsyncsshSession(RemoteProcess, asyncssh.SSHClientSession[bytes]):
         self._status: int | None = None
         self._signalled = False
         self._lost: str | None = None
+        self._is_closed = False
 
     @property
     def exit(self) -> RemoteExit:
@@ -94,10 +103,16 @@ class AsyncsshSession(RemoteProcess, asyncssh.SSHClientSession[bytes]):
                 self._channel.terminate()
 
     async def aclose(self, *, by_force: bool = False) -> None:
-        """Close the connection."""
-        if by_force:
-            self._connection.ssh.abort()
-        await self._connection.aclose()
+        """Close the channel, and the connection unless somebody keeps that for another command."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        if self._connection.is_shared and self._channel is not None:
+            self._channel.abort()
+            # Some hosts allow one channel at a time.
+            with contextlib.suppress(TimeoutError, asyncio.TimeoutError):
+                await wait_within(self._channel.wait_closed(), CLOSE_TIMEOUT)
+        await self._connection.aclose(by_force=by_force)
 
     def _pause(self) -> None:
         if self._channel is not None:
@@ -114,25 +129,51 @@ async def start_by_asyncssh(
     prompter: Prompter | None,
     observer: Observer = UNOBSERVED,
     opened: OpenedKeys | None = None,
+    kept: KeptConnection | None = None,
 ) -> AsyncsshSession:
     """Connect, log in and run a command; an observer looks on. Keys that a person opens are kept where it is said.
+
+    Args:
+        options: Where to connect to, and how.
+        command: The remote command line.
+        prompter: Who is asked.
+        observer: Looks on.
+        opened: Keys that a person has opened.
+        kept: A connection to the same host that is used while it stands; else it keeps the one that is made.
 
     Raises:
         OptionError: An option cannot be used.
         LinkError: The connection failed.
         StartError: The host runs no commands.
     """
+    standing = None if kept is None else kept.standing
+    if standing is not None:
+        try:
+            return await wait_within(_start(standing, command), REUSE_TIMEOUT)
+        except (StartError, LinkLostError, TimeoutError, asyncio.TimeoutError) as error:
+            log.debug("the connection that stands runs no other command: %r", error)
     connection = await open_connection(options, prompter, observer, opened)
-    observer.enter(Step.SHELL, options.host)
     try:
-        return await _start(connection, command)
-    except BaseException:
-        connection.ssh.abort()
-        await connection.aclose()
-        raise
+        observer.enter(Step.SHELL, options.host)
+        session = await _start(connection, command)
+        if kept is not None:
+            await kept.keep(connection)
+    finally:
+        await connection.aclose(by_force=True)
+    return session
 
 
 async def _start(connection: Connection, command: str) -> AsyncsshSession:
+    """Run a command on a connection, which its session then holds, too."""
+    connection.hold()
+    try:
+        return await _create(connection, command)
+    except BaseException:
+        await connection.aclose(by_force=True)
+        raise
+
+
+async def _create(connection: Connection, command: str) -> AsyncsshSession:
     session = AsyncsshSession(connection)
     try:
         await connection.ssh.create_session(

@@ -1,7 +1,7 @@
 """The command that runs the agent on a host, and what it says until the agent speaks. Pure.
 
-``command.remote_command`` puts this command behind ``shell_init`` and the look at the workspace. It finds an
-interpreter, says so, and becomes it; the agent's sources come on stdin (see ``bootstrap``).
+``command.remote_command`` puts this command behind ``shell_init`` and the look at the workspace. It runs the first
+interpreter that will do; the agent's sources come on stdin (see ``bootstrap``).
 """
 
 from __future__ import annotations
@@ -37,20 +37,22 @@ LINE_KEPT = 65536
 # sitecustomize and its like, file names in UTF-8 whatever the locale.
 _FLAGS = "-I -B -S -X utf8"
 
-_PROBE = (
-    "import sys,ctypes,fcntl,hashlib,json,select,zlib;"
-    f"sys.exit(0 if sys.version_info>={OLDEST_PYTHON} else 3)"
+_FIT = (
+    f"import sys;sys.version_info>={OLDEST_PYTHON} or sys.exit(3);"
+    "import ctypes,fcntl,hashlib,json,select,zlib"
 )
 _VERSION = 'import sys;sys.stdout.write("%d.%d.%d" % sys.version_info[:3])'
 
-# POSIX sh; no exclamation mark, newline or backslash but in the format of the mark. The version is asked for only
-# when an interpreter will not do, for the error.
+# POSIX sh; no exclamation mark, newline or backslash but in the format of the mark. An interpreter is started once: it
+# looks whether it will do before it takes anything from stdin, and only when it ended with a failure is it asked again,
+# so that what the agent said by its exit status, or a signal, is passed on. The version is for the error.
 _CHOOSE = (
-    f"probe='{_PROBE}'; version='{_VERSION}'; loader=$1; size=$2; digest=$3; root=$4; mode=$5; shift 5; tried=; "
+    f"fit='{_FIT}'; version='{_VERSION}'; loader=$1; size=$2; digest=$3; root=$4; mode=$5; shift 5; tried=; "
     'for p in "$@"; do '
-    f'if "$p" {_FLAGS} -c "$probe" </dev/null >/dev/null 2>&1; then '
-    f'exec "$p" {_FLAGS} -c "$loader" "$size" "$digest" "$root" "$mode"; fi; '
     'if command -v "$p" >/dev/null 2>&1; then '
+    f'"$p" {_FLAGS} -c "$fit;$loader" "$size" "$digest" "$root" "$mode"; status=$?; '
+    f'if [ $status = 0 ] || "$p" {_FLAGS} -c "$fit" </dev/null >/dev/null 2>&1; then '
+    "[ $status -le 128 ] || kill -$((status-128)) $$; exit $status; fi; "
     'v=$("$p" -c "$version" </dev/null 2>/dev/null) || v=; tried="$tried, $p (${v:-does not work})"; '
     'else tried="$tried, $p (not found)"; fi; done; '
     f"printf '\\n{MARK} python%s\\n' \"$tried\"; exit 69"

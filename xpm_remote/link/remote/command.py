@@ -39,6 +39,19 @@ _CHECK = (
     "say path unmarked; exit 66"
 )
 
+# A console script names the interpreter beside whose packages it stands, and the name of a package's directory there
+# tells its version: so that is known in a millisecond, and without running anything. Whatever else the word is, or
+# finds there, is not judged. POSIX sh, with the limits of the check above; the first line may be that of a binary.
+_OUTDATED = (
+    'exec 2>/dev/null; p=$(command -v "$1") && [ -f "$p" ] && [ -r "$p" ] || exit 0; '
+    'IFS= read -r l <"$p"; case $l in "#"?/*) ;; *) exit 0;; esac; '
+    "i=${l#??}; i=${i%% *}; case ${i##*/} in python*) ;; *) exit 0;; esac; v=; "
+    'for d in "${i%/*}"/../lib/python3*/site-packages/experimaestro-*.dist-info; do [ -d "$d" ] || exit 0; '
+    "v=${d##*/experimaestro-}; v=${v%.dist-info}; "
+    "case $v in [01].*|2.[0-6]|2.[0-6][.abcr]*) ;; *) exit 0;; esac; done; "
+    f'printf \'\\n{MARK} old %s %s\\n\' "$v" "$p"; exit 69'
+)
+
 _LOOKS = 50
 """Looks of the watch, each a fifth of a second, between two of its words."""
 
@@ -118,7 +131,9 @@ def monitor_command(remote: RemoteExperimaestro, workspace: str) -> str:
     return " ".join([*words, "--workdir", quote_path(workspace), "monitor-server"])
 
 
-def remote_command(command: str, *, workspace: str, shell_init: str | None = None) -> str:
+def remote_command(
+    command: str, *, workspace: str, shell_init: str | None = None, check: str = ""
+) -> str:
     """Give the whole command line for the remote shell.
 
     Args:
@@ -126,8 +141,9 @@ def remote_command(command: str, *, workspace: str, shell_init: str | None = Non
         workspace: The directory that must be a workspace.
         shell_init: Shell commands to run before, in the same shell; they do not see our stdin, and
             nothing else is started when the last of them fails.
+        check: Another command that must succeed first, as ``age_check`` gives it; empty for none.
     """
-    checked = workspace_check(workspace)
+    checked = " && ".join(filter(None, [check, workspace_check(workspace)]))
     prepare = init_command(shell_init)
     if not prepare:
         return f"{checked} && {command}"
@@ -156,6 +172,22 @@ def workspace_check(workspace: str) -> str:
     """Give the command that tells by a mark whether a directory is a workspace, and fails where it is not."""
     check = ["/bin/sh", "-c", shlex.quote(_CHECK), "sh", quote_path(workspace), WORKSPACE_MARKER]
     return " ".join([*check, "</dev/null"])
+
+
+def age_check(remote: RemoteExperimaestro) -> str:
+    """Give the command that fails, after a mark, where the remote experimaestro is surely older than 2.7.
+
+    It is empty where there is nothing to look at: uv brings one that will do.
+
+    Raises:
+        OptionError: ``xpm_path`` cannot be split into words, or one of them cannot be sent.
+    """
+    if remote.xpm_path is None:
+        return ""
+    words = experimaestro_words(remote)
+    if len(words) > 1:
+        return ""
+    return f"/bin/sh -c {quote_word(_OUTDATED)} sh {words[0]} </dev/null"
 
 
 def quote_word(word: str) -> str:

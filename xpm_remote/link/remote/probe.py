@@ -44,8 +44,8 @@ _TOOLS = (
     'v=$("$@" 2>&1 </dev/null); tell "$n" "$?" "$v"; }; '
     'n=$1; i=0; shift; while [ "$i" -lt "$n" ]; do c=$1; shift; '
     '(ask "$i" "$c" -c "import sys; print(\'%d.%d.%d\' % sys.version_info[:3])"); i=$((i+1)); done; '
-    f"(ask {UV} {UV} --version); "
-    f'v=$(env "$@" version 2>&1 </dev/null); tell {EXPERIMAESTRO} "$?" "$v"; say tools'
+    f'if [ "$#" -gt 0 ]; then (ask {UV} {UV} --version); '
+    f'v=$(env "$@" version 2>&1 </dev/null); tell {EXPERIMAESTRO} "$?" "$v"; fi; say tools'
 )
 _LOOK = (
     _SAY + 'd=$1; case $d in /*|"") ;; *) d=./$d;; esac; '
@@ -80,7 +80,12 @@ _PROBLEMS = {
 
 
 def probe_command(
-    remote: RemoteExperimaestro, workspace: str, shell_init: str | None, server: str
+    remote: RemoteExperimaestro,
+    workspace: str,
+    shell_init: str | None,
+    server: str,
+    *,
+    asks_experimaestro: bool = True,
 ) -> str:
     """Give the whole command line for the remote shell.
 
@@ -89,6 +94,7 @@ def probe_command(
         workspace: The directory that must be a workspace.
         shell_init: Shell commands to run before.
         server: The command that it becomes.
+        asks_experimaestro: Whether it looks for experimaestro, and uv, at all.
 
     Raises:
         OptionError: A word cannot be part of a command.
@@ -97,7 +103,8 @@ def probe_command(
     cached = RemoteExperimaestro(
         remote.xpm_path, uv_offline=True, python=remote.python, version=remote.version
     )
-    arguments = [str(len(pythons)), *map(quote_path, pythons), *experimaestro_words(cached)]
+    words = experimaestro_words(cached) if asks_experimaestro else []
+    arguments = [str(len(pythons)), *map(quote_path, pythons), *words]
     tools = " ".join(["/bin/sh", "-c", quote_word(_TOOLS), "sh", *arguments, "</dev/null"])
     look = " ".join(["/bin/sh", "-c", quote_word(_LOOK), "sh", quote_path(workspace)])
     steps = [_pause("init"), tools, workspace_check(workspace), look, f"eval {quote_word(server)}"]

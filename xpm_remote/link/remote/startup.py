@@ -73,6 +73,7 @@ class Startup:
         self._noise = bytearray()
         self._partial = b""
         self._path_problem = ""
+        self._outdated = ""
 
     @property
     def noise(self) -> str:
@@ -104,6 +105,13 @@ class Startup:
         said = _said(stderr, self.noise)
         if self._path_problem:
             return path_error(self._path_problem, workspace)
+        if self._outdated:
+            version, _, path = self._outdated.partition(" ")
+            return StartError(
+                f"the remote experimaestro {version} ({path}) is older than 2.7, and would change the workspace by"
+                " looking: it was not started",
+                "install a newer one there, or take --backend agent",
+            )
         if self.stage is Stage.SHELL_INIT:
             return ShellInitError(f"shell_init failed {ended}{said}", "correct ssh.shell_init")
         return StartError(
@@ -123,6 +131,8 @@ class Startup:
             self.stage = Stage.WORKSPACE
         elif word == "path":
             self._path_problem = rest
+        elif word == "old":
+            self._outdated = rest
         elif word == "ready":
             self.stage = Stage.READY
             self.clock = _clock(rest)

@@ -10,12 +10,13 @@ import os
 import re
 import stat
 import subprocess
-from typing import Any, Callable, NamedTuple, Sequence
+from typing import Callable, Sequence
 
 from xpm_remote.workspace.agent import processes
+from xpm_remote.workspace.agent.outcomes import CLEAN, KILL, ActionOutcome, ActionPlan
 from xpm_remote.workspace.failures import BusyFailure, NoJobFailure, WorkspaceFailure
 from xpm_remote.workspace.folders.discarding import discard_job
-from xpm_remote.workspace.layout import JobFiles, JobId, parse_job_id
+from xpm_remote.workspace.layout import JobFiles, JobId
 from xpm_remote.workspace.reading import states
 from xpm_remote.workspace.reading.jobs import process_of
 from xpm_remote.workspace.reading.json_files import SMALL_LIMIT, Problems, read_object
@@ -28,9 +29,6 @@ TERM_GRACE = 10.0
 SCANCEL_LIMIT = 60.0
 """Seconds for SLURM to take a cancellation; a busy controller is slow, and one that is down never answers."""
 
-KILL = "kill"
-CLEAN = "clean"
-
 _SLURM_ID = re.compile(r"\d{1,18}(?:_\d{1,9})?")
 
 Run = Callable[[Sequence[str]], None]
@@ -39,72 +37,6 @@ Run = Callable[[Sequence[str]], None]
 
 class _OverFailure(BusyFailure):
     """There is nothing left to be ended."""
-
-
-class ActionPlan(NamedTuple):
-    """What would be done to a job.
-
-    Attributes:
-        job: The job.
-        action: ``kill`` or ``clean``.
-        what: What would be done, in words; empty when it is refused.
-        refusal: Why it is refused; empty when it is not.
-        pid: The process, or SLURM's number, to be ended.
-        kind: The launcher's kind: ``local`` or ``slurm``.
-        is_over: Whether it is refused because what is wanted is so already.
-    """
-
-    job: JobId
-    action: str
-    what: str = ""
-    refusal: str = ""
-    pid: int | str | None = None
-    kind: str = ""
-    is_over: bool = False
-
-    def to_wire(self) -> dict[str, Any]:
-        """Give it as plain JSON types."""
-        return {**self._asdict(), "job": str(self.job)}
-
-    @classmethod
-    def from_wire(cls, wire: dict[str, Any]) -> ActionPlan:
-        """Read what ``to_wire`` gave.
-
-        Raises:
-            BadIdFailure: The job has no id.
-            KeyError, TypeError: It is something else.
-        """
-        return cls(**{**wire, "job": parse_job_id(wire["job"])})
-
-
-class ActionOutcome(NamedTuple):
-    """What came of an action.
-
-    Attributes:
-        job: The job.
-        action: ``kill`` or ``clean``.
-        success: Whether what was wanted is so.
-        message: What was done, or why not.
-    """
-
-    job: JobId
-    action: str
-    success: bool
-    message: str
-
-    def to_wire(self) -> dict[str, Any]:
-        """Give it as plain JSON types."""
-        return {**self._asdict(), "job": str(self.job)}
-
-    @classmethod
-    def from_wire(cls, wire: dict[str, Any]) -> ActionOutcome:
-        """Read what ``to_wire`` gave.
-
-        Raises:
-            BadIdFailure: The job has no id.
-            KeyError, TypeError: It is something else.
-        """
-        return cls(**{**wire, "job": parse_job_id(wire["job"])})
 
 
 class Actions:
@@ -176,11 +108,11 @@ class Actions:
         """Do what a plan says that may have been carried out already: then that is a success."""
         if not os.path.lexists(self._reader.layout.job(plan.job)):
             is_wanted = plan.action == CLEAN
-            return ActionOutcome(plan.job, plan.action, is_wanted, "its directory is gone")
+            return plan.outcome(is_wanted, "its directory is gone")
         if plan.action == KILL:
             now = self.plan_kill(plan.job)
             if now.is_over and now.pid in (plan.pid, None):
-                return ActionOutcome(plan.job, plan.action, True, now.refusal)
+                return plan.outcome(True, now.refusal)
         return self.perform(plan)
 
     def perform(self, plan: ActionPlan) -> ActionOutcome:
@@ -188,16 +120,15 @@ class Actions:
         try:
             now = self.plan(plan.action, plan.job)
             if now.refusal:
-                return ActionOutcome(plan.job, plan.action, False, now.refusal)
+                return plan.outcome(False, now.refusal)
             if now.pid != plan.pid:
-                message = "its process is another one than that of the plan"
-                return ActionOutcome(plan.job, plan.action, False, message)
+                return plan.outcome(False, "its process is another one than that of the plan")
             done = self._kill(now) if plan.action == KILL else self._clean(plan.job)
         except WorkspaceFailure as failure:
-            return ActionOutcome(plan.job, plan.action, False, str(failure))
+            return plan.outcome(False, str(failure))
         except OSError as error:
-            return ActionOutcome(plan.job, plan.action, False, str(error))
-        return ActionOutcome(plan.job, plan.action, True, done)
+            return plan.outcome(False, str(error))
+        return plan.outcome(True, done)
 
     def _files(self, job: JobId) -> JobFiles:
         """Give the files of a job that is there.
@@ -207,7 +138,7 @@ class Actions:
         """
         files = self._reader.layout.job_files(job)
         if not os.path.lexists(files.directory):
-            raise NoJobFailure(f"there is no job {job}", "list them with `jobs list`")
+            raise _no_job(job)
         return files
 
     def _check_process(self, files: JobFiles, process: Process) -> str:
@@ -267,7 +198,7 @@ class Actions:
                 raise BusyFailure(f"{path} is no directory of the workspace but a link or a file")
         facts = self._reader.job(job)
         if facts is None:
-            raise NoJobFailure(f"there is no job {job}", "list them with `jobs list`")
+            raise _no_job(job)
         if self._host.is_locked(str(files.lock)):
             raise BusyFailure("its lock is held: it runs, or is about to")
         if facts.state not in states.FINAL:
@@ -276,6 +207,10 @@ class Actions:
     def _clean(self, job: JobId) -> str:
         discard_job(self._reader.layout, job)
         return f"removed {self._reader.layout.job(job)}"
+
+
+def _no_job(job: JobId) -> NoJobFailure:
+    return NoJobFailure(f"there is no job {job}", "list them with `jobs list`")
 
 
 def run_program(words: Sequence[str]) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import threading
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any, Callable
 
-from xpm_remote.workspace.agent.actions import CLEAN, KILL, ActionPlan, Actions
 from xpm_remote.workspace.agent.announcing import Events, Pages
+from xpm_remote.workspace.agent.lazy import imported
+from xpm_remote.workspace.agent.outcomes import CLEAN, KILL, ActionPlan
 from xpm_remote.workspace.agent.output import Output
 from xpm_remote.workspace.agent.serving import (
     Method,
@@ -16,6 +16,7 @@ from xpm_remote.workspace.agent.serving import (
     Params,
     job_id_of,
     optional_text,
+    read_list,
     text,
 )
 from xpm_remote.workspace.agent.sink import Sink
@@ -29,6 +30,9 @@ from xpm_remote.workspace.watching.inotify import Inotify
 from xpm_remote.workspace.watching.logs import STDERR, STDOUT, Log, Position
 from xpm_remote.workspace.watching.looping import Loop
 from xpm_remote.workspace.watching.watch import Watcher
+
+if TYPE_CHECKING:
+    from xpm_remote.workspace.agent.actions import Actions
 
 CAPABILITIES = ("subscribe", "since", "pages", "logs", "actions", "folders", "ping")
 """What the handshake names, so that a client knows what it may ask for."""
@@ -53,7 +57,7 @@ class Extensions:
     Args:
         reader: Reads the workspace.
         host: The host on which this code runs.
-        actions: What may be done to its jobs.
+        actions: Gives what may be done to its jobs.
         output: Where notifications go.
         polls_only: Whether to do without inotify.
     """
@@ -62,7 +66,7 @@ class Extensions:
         self,
         reader: WorkspaceReader,
         host: Host,
-        actions: Actions,
+        actions: Callable[[], Actions],
         output: Output,
         *,
         polls_only: bool,
@@ -196,7 +200,7 @@ class Extensions:
         for plan in self._plans(params):
             if self._stopping.is_set():
                 break
-            outcomes.append(self._actions.perform(plan).to_wire())
+            outcomes.append(self._actions().perform(plan).to_wire())
         return outcomes
 
     def carry_out(self, params: Params) -> dict[str, Any]:
@@ -205,13 +209,10 @@ class Extensions:
         Params: ``plans``, as of ``plan_action``; ``name``, of the notifications; ``again``, whether it may have been
         done already by another agent.
         """
-        name, wires = text(params, "name"), params.get("plans")
-        try:
-            plans = [ActionPlan.from_wire(wire) for wire in wires or ()]
-        except (KeyError, TypeError) as error:
-            message = f"a plan cannot be read: {error}"
-            raise ParameterError(message) from error
-        perform = self._actions.repeat if params.get("again") is True else self._actions.perform
+        name = text(params, "name")
+        plans = read_list(params.get("plans") or [], "plans", "a plan", ActionPlan.from_wire)
+        actions = self._actions()
+        perform = actions.repeat if params.get("again") is True else actions.perform
         count = 0
         for plan in plans:
             if self._stopping.is_set():
@@ -226,8 +227,7 @@ class Extensions:
 
         def ask(params: Params) -> object:
             if not self._folder_methods:
-                module = importlib.import_module("xpm_remote.workspace.agent.folder_requests")
-                requests = module.FolderRequests(
+                requests = imported("agent.folder_requests", "FolderRequests")(
                     self._reader.layout, self._host, self._output.notify, self._stopping.is_set
                 )
                 self._folder_methods = {**requests.reading(), **requests.acting()}
@@ -241,7 +241,7 @@ class Extensions:
             message = f"action is {KILL} or {CLEAN}, and jobs is a list"
             raise ParameterError(message)
         ids = [job_id_of(each) for each in jobs if isinstance(each, dict)]
-        return [self._actions.plan(action, job) for job in ids]
+        return [self._actions().plan(action, job) for job in ids]
 
     def _track(self, sink: Sink, pages: Pages | None, since: float | None) -> bool:
         """Begin to tell of everything, unless that has begun; tell whether it has begun by this."""

@@ -8,27 +8,23 @@ again, what is done already is told as done.
 
 from __future__ import annotations
 
+import functools
 import os
 import threading
 import time
 from itertools import chain
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterable
+from typing import Any, Callable, Dict, Iterable, Iterator, Protocol, Sequence
 
-from xpm_remote.workspace.agent.serving import Method, ParameterError, Params, text
+from xpm_remote.workspace.agent.serving import Method, ParameterError, Params, read_list, text
 from xpm_remote.workspace.folders.archiving import archive, plan_archive
 from xpm_remote.workspace.folders.folder import Folder
-from xpm_remote.workspace.folders.outcomes import Progress
+from xpm_remote.workspace.folders.outcomes import ArchiveOutcome, Progress, RecoveryOutcome
 from xpm_remote.workspace.folders.recovery import plan_recovery, recover
 from xpm_remote.workspace.layout import JobId, Layout, parse_job_id
-from xpm_remote.workspace.orphans.cleaning import (
-    CleanAction,
-    Cleaner,
-    CleanOutcome,
-    CleanStatus,
-    CleanStep,
-)
+from xpm_remote.workspace.orphans.cleaning import Cleaner
 from xpm_remote.workspace.orphans.listing import OrphanReport, find_orphans
+from xpm_remote.workspace.orphans.outcomes import CleanAction, CleanOutcome, CleanStatus, CleanStep
 from xpm_remote.workspace.orphans.references import read_references
 from xpm_remote.workspace.reading.json_files import JsonObject
 from xpm_remote.workspace.reading.liveness import Host
@@ -38,6 +34,21 @@ PROGRESS_INTERVAL = 0.2
 """Seconds between two notifications of progress: what an eye can follow."""
 
 Send = Callable[[str, Dict[str, Any]], None]
+
+
+class Copying(Protocol):
+    """Copies jobs between a workspace and its folders, in one of the two directions."""
+
+    def __call__(
+        self,
+        workspace: Layout,
+        folders: Sequence[Folder],
+        jobs: Iterable[JobId],
+        *,
+        progress: Progress,
+        stop: Callable[[], bool],
+    ) -> Iterator[ArchiveOutcome | RecoveryOutcome]:
+        """Give one outcome a job."""
 
 
 class FolderRequests:
@@ -108,16 +119,8 @@ class FolderRequests:
 
     def recover(self, params: Params) -> JsonObject:
         """Restore jobs; each outcome is told when it is there."""
-        name = text(params, "name")
-        outcomes = recover(
-            self._layout,
-            folders_of(params),
-            jobs_of(params),
-            incomplete=params.get("incomplete") is True,
-            progress=self._progress(name),
-            stop=self._stop,
-        )
-        return self._tell(name, (each.to_wire() for each in outcomes))
+        incomplete = params.get("incomplete") is True
+        return self._copy(params, functools.partial(recover, incomplete=incomplete))
 
     def plan_archive(self, params: Params) -> list[JsonObject]:
         """Say what ``archive`` would do."""
@@ -126,15 +129,7 @@ class FolderRequests:
 
     def archive(self, params: Params) -> JsonObject:
         """Copy or move jobs to the folders; each outcome is told when it is there."""
-        name = text(params, "name")
-        outcomes = archive(
-            self._layout,
-            folders_of(params),
-            jobs_of(params),
-            progress=self._progress(name),
-            stop=self._stop,
-        )
-        return self._tell(name, (each.to_wire() for each in outcomes))
+        return self._copy(params, archive)
 
     def find_orphans(self, params: Params) -> JsonObject:
         """Report the jobs that no run refers to."""
@@ -147,21 +142,26 @@ class FolderRequests:
 
     def clean_orphans(self, params: Params) -> JsonObject:
         """Do what ``steps`` say; each outcome is told when it is there."""
-        name, wires = text(params, "name"), params.get("steps")
-        if not isinstance(wires, list):
-            message = "steps is a list"
-            raise ParameterError(message)
-        try:
-            steps = [CleanStep.from_wire(wire) for wire in wires]
-        except (KeyError, TypeError, ValueError) as error:
-            message = f"a step cannot be read: {error}"
-            raise ParameterError(message) from error
+        name = text(params, "name")
+        steps = read_list(params.get("steps"), "steps", "a step", CleanStep.from_wire)
         done: list[CleanOutcome] = []
         if params.get("again") is True:
             done = [each for each in map(self._done_before, steps) if each is not None]
         gone = {outcome.job for outcome in done}
         left = [step for step in steps if step.orphan.job not in gone]
         outcomes = chain(done, self._cleaner(params).apply(left) if left else ())
+        return self._tell(name, (each.to_wire() for each in outcomes))
+
+    def _copy(self, params: Params, work: Copying) -> JsonObject:
+        """Have jobs copied; tell of it while it goes on."""
+        name = text(params, "name")
+        outcomes = work(
+            self._layout,
+            folders_of(params),
+            jobs_of(params),
+            progress=self._progress(name),
+            stop=self._stop,
+        )
         return self._tell(name, (each.to_wire() for each in outcomes))
 
     def _done_before(self, step: CleanStep) -> CleanOutcome | None:
@@ -220,15 +220,7 @@ def folders_of(params: Params) -> tuple[Folder, ...]:
     Raises:
         ParameterError: They cannot be read.
     """
-    wires = params.get("folders", [])
-    if not isinstance(wires, list):
-        message = "folders is a list"
-        raise ParameterError(message)
-    try:
-        folders = [Folder.from_wire(wire) for wire in wires]
-    except (KeyError, TypeError, ValueError) as error:
-        message = f"a folder cannot be read: {error}"
-        raise ParameterError(message) from error
+    folders = read_list(params.get("folders", []), "folders", "a folder", Folder.from_wire)
     return tuple(
         folder._replace(path=Path(os.path.expanduser(folder.path)))  # noqa: PTH111  (leaves an unknown user)
         for folder in folders

@@ -40,11 +40,18 @@ def by_importance(
     runs: list[RunFacts], news: dict[str, list[str]]
 ) -> Iterator[tuple[RunFacts, list[str]]]:
     """Give jobs in pages: first those that have not ended, then the others."""
-    for ended in (False, True):
-        for run in runs:
-            chosen = (each for each in news[run.experiment_id] if has_ended(run, each) is ended)
-            for page in pages(chosen):
-                yield run, page
+    later = []
+    for run in runs:
+        ended: list[str] = []
+        going: list[str] = []
+        for each in news[run.experiment_id]:
+            (ended if has_ended(run, each) else going).append(each)
+        for page in pages(going):
+            yield run, page
+        later.append((run, ended))
+    for run, ended in later:
+        for page in pages(ended):
+            yield run, page
 
 
 def has_ended(run: RunFacts, job_id: str) -> bool:

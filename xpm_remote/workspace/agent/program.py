@@ -19,8 +19,8 @@ import traceback
 from pathlib import Path
 from typing import Any, Sequence, Union
 
-from xpm_remote.workspace.agent.actions import Actions
 from xpm_remote.workspace.agent.extensions import CAPABILITIES, Extensions
+from xpm_remote.workspace.agent.lazy import lazily
 from xpm_remote.workspace.agent.output import Output
 from xpm_remote.workspace.agent.serving import Method, Methods, ParameterError
 from xpm_remote.workspace.agent.wire import (
@@ -134,7 +134,7 @@ class Agent:
     def __init__(self, root: Path, output: Output, *, polls_only: bool = False) -> None:
         host = Host()
         reader = WorkspaceReader(root, host)
-        actions = Actions(reader, host)
+        actions = lazily("agent.actions", "Actions", reader, host)
         about = {
             "version": AGENT_VERSION,
             "instance": os.urandom(INSTANCE_BYTES).hex(),

@@ -7,13 +7,12 @@ what other experiments use.
 from __future__ import annotations
 
 import time
-from typing import Any, Callable, Dict
+from typing import TYPE_CHECKING, Any, Callable, Dict, TypeVar
 
 from xpm_remote.workspace.agent import processes
-from xpm_remote.workspace.agent.actions import Actions
+from xpm_remote.workspace.agent.lazy import imported
 from xpm_remote.workspace.failures import BadIdFailure, NoJobFailure, WorkspaceFailure
 from xpm_remote.workspace.layout import JobId, is_name
-from xpm_remote.workspace.orphans.listing import find_orphans
 from xpm_remote.workspace.reading import states
 from xpm_remote.workspace.reading.jobs import JobFacts
 from xpm_remote.workspace.reading.json_files import JsonObject
@@ -21,10 +20,14 @@ from xpm_remote.workspace.reading.liveness import Host
 from xpm_remote.workspace.reading.reader import WorkspaceReader
 from xpm_remote.workspace.reading.runs import RunFacts
 
+if TYPE_CHECKING:
+    from xpm_remote.workspace.agent.actions import Actions
+
 PROTOCOL_VERSION = "2.0"
 
 Params = Dict[str, Any]
 Method = Callable[[Params], object]
+Item = TypeVar("Item")
 
 
 class ParameterError(Exception):
@@ -66,18 +69,40 @@ def job_id_of(params: Params) -> JobId:
     return JobId(task, job)
 
 
+def read_list(value: object, name: str, one: str, read: Callable[[Any], Item]) -> list[Item]:
+    """Read a parameter that must be a list.
+
+    Args:
+        value: The parameter.
+        name: What it is called.
+        one: What one of it is called, with its article.
+        read: Reads one; raises KeyError, TypeError or ValueError where it cannot.
+
+    Raises:
+        ParameterError: It is something else.
+    """
+    if not isinstance(value, list):
+        message = f"{name} is a list"
+        raise ParameterError(message)
+    try:
+        return [read(each) for each in value]
+    except (KeyError, TypeError, ValueError) as error:
+        message = f"{one} cannot be read: {error}"
+        raise ParameterError(message) from error
+
+
 class Methods:
     """Answers requests about a workspace.
 
     Args:
         reader: Reads it.
         host: The host on which this code runs.
-        actions: What may be done to its jobs.
+        actions: Gives what may be done to its jobs.
         about: What the handshake says of this server.
     """
 
     def __init__(
-        self, reader: WorkspaceReader, host: Host, actions: Actions, about: JsonObject
+        self, reader: WorkspaceReader, host: Host, actions: Callable[[], Actions], about: JsonObject
     ) -> None:
         self._reader = reader
         self._host = host
@@ -192,7 +217,7 @@ class Methods:
 
     def get_orphan_jobs(self, _: Params) -> list[JsonObject]:
         """Give the jobs that no run refers to."""
-        report = find_orphans(self._reader.layout)
+        report = imported("orphans.listing", "find_orphans")(self._reader.layout)
         found = (self._reader.job(each.job) for each in report.orphans)
         return [facts.to_wire() for facts in found if facts is not None]
 
@@ -224,10 +249,10 @@ class Methods:
     def kill_job(self, params: Params) -> JsonObject:
         """End the process of a job, with all that it started."""
         try:
-            plan = self._actions.plan_kill(job_id_of(params))
+            plan = self._actions().plan_kill(job_id_of(params))
         except NoJobFailure as failure:
             return {"success": False, "error": str(failure)}
-        outcome = self._actions.perform(plan)
+        outcome = self._actions().perform(plan)
         return (
             {"success": True} if outcome.success else {"success": False, "error": outcome.message}
         )
@@ -240,12 +265,12 @@ class Methods:
     def delete_job_safely(self, params: Params) -> JsonObject:
         """Remove the directory of a job that has ended, or only say whether it could be."""
         try:
-            plan = self._actions.plan_clean(job_id_of(params))
+            plan = self._actions().plan_clean(job_id_of(params))
         except NoJobFailure as failure:
             return {"success": False, "message": str(failure)}
         if params.get("perform", True) is False:
             return {"success": not plan.refusal, "message": plan.refusal or plan.what}
-        outcome = self._actions.perform(plan)
+        outcome = self._actions().perform(plan)
         return {"success": outcome.success, "message": outcome.message}
 
     def _run(self, params: Params) -> RunFacts | None:

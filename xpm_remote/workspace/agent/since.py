@@ -11,13 +11,11 @@ import stat
 from pathlib import Path
 
 from xpm_remote.workspace.layout import Layout
+from xpm_remote.workspace.reading.directories import DIRECTORY, LINK
 from xpm_remote.workspace.reading.runs import RunFacts
 
 SLACK = 120.0
 """Seconds before the time in question that are looked at, too: a file server's clock may differ from the host's."""
-
-DIRECTORY = "directory"
-LINK = "link"
 
 
 def run_changed(layout: Layout, run: RunFacts, since: float) -> bool:
@@ -40,15 +38,6 @@ def place_unless_changed(job: Path, since: float) -> str | None:
     if any(_changed(path, since) for path in (job, own, own / "status.json")):
         return None
     return LINK if stat.S_ISLNK(found.st_mode) else DIRECTORY
-
-
-def places_in(task: Path) -> dict[str, str]:
-    """Say what is at the path of each job of a task, by the job's hash; others are not there."""
-    try:
-        with os.scandir(task) as entries:
-            return {entry.name: LINK if entry.is_symlink() else DIRECTORY for entry in entries}
-    except OSError:
-        return {}
 
 
 def _changed(path: Path, since: float) -> bool:

@@ -20,18 +20,14 @@ from xpm_remote.workspace.agent.ordering import (
     is_live,
     pages,
 )
-from xpm_remote.workspace.agent.since import (
-    DIRECTORY,
-    LINK,
-    place_unless_changed,
-    places_in,
-    run_changed,
-)
+from xpm_remote.workspace.agent.since import place_unless_changed, run_changed
 from xpm_remote.workspace.agent.sink import Sink
 from xpm_remote.workspace.layout import JobId
 from xpm_remote.workspace.reading import states
+from xpm_remote.workspace.reading.directories import DIRECTORY, LINK, list_jobs
 from xpm_remote.workspace.reading.jobs import JobFacts
 from xpm_remote.workspace.reading.liveness import Host
+from xpm_remote.workspace.reading.parallel import ParallelReader
 from xpm_remote.workspace.reading.reader import WorkspaceReader
 from xpm_remote.workspace.reading.runs import RunFacts
 from xpm_remote.workspace.watching.places import (
@@ -126,12 +122,13 @@ class Tracker:
         for run in ordered:
             for page in pages(news[run.experiment_id]):
                 self._sink.listed(run, page)
+        # What comes or goes after the directories were listed is told by their watches.
+        self._watch_tasks()
+        read = ParallelReader(self._reader).read
         for run, page in by_importance(ordered, news):
             if is_stopped():
                 return
-            self._read_jobs(run, page)
-        for task_id in {job_id.task for job_id in self._jobs}:
-            self._places.watch_task(task_id)
+            self._read_jobs(run, page, read)
         self._sink.loaded()
 
     def wait_time(self) -> float:
@@ -194,15 +191,26 @@ class Tracker:
                 self._jobs[name] = _Known(0, place, is_active=False)
         return told
 
+    def _watch_tasks(self) -> None:
+        infos = (run.job_infos.values() for run in self._runs.values())
+        for task_id in {info.task_id for each in infos for info in each}:
+            self._places.watch_task(task_id)
+
     def _watch_run(self, run: RunFacts) -> None:
         self._places.watch_run(run.experiment_id, run.run_id, is_live=is_live(run))
 
-    def _read_jobs(self, run: RunFacts, job_ids: Iterable[str]) -> None:
+    def _read_jobs(
+        self,
+        run: RunFacts,
+        job_ids: Iterable[str],
+        read: Callable[[RunFacts], Iterable[JobFacts]] | None = None,
+    ) -> None:
         """Read jobs of a run; tell of those that differ from what was told."""
         name = run.experiment_id
         infos = {each: run.job_infos[each] for each in job_ids if self._owners.get(each) == name}
         chosen = run._replace(job_infos=infos)
-        changed = [facts for facts in self._reader.jobs(chosen) if self._remember(facts)]
+        found = (read or self._reader.jobs)(chosen)
+        changed = [facts for facts in found if self._remember(facts)]
         if changed:
             self._sink.jobs(changed)
 
@@ -312,7 +320,7 @@ class Tracker:
     def _update_task(self, task_id: str) -> None:
         """Read the jobs of a task whose directories came or went."""
         self._places.watch_task(task_id)
-        found = places_in(self._reader.layout.jobs / task_id)
+        found = list_jobs(str(self._reader.layout.jobs / task_id)) or {}
         self._update_jobs(
             [
                 job_id

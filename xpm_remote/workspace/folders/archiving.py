@@ -91,9 +91,7 @@ def archive(
         for sweeper in sweepers:
             sweeper.sweep(job.task for job in batch)
 
-    return run_batches(
-        jobs, work, prepare=prepare, stop=lambda: stop() or abandon(), abandon=abandon
-    )
+    return run_batches(jobs, work, prepare=prepare, stop=stop, abandon=abandon)
 
 
 def judge(workspace: Layout, targets: Sequence[Folder], job: JobId) -> tuple[ArchiveVerdict, str]:

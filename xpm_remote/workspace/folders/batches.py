@@ -19,6 +19,9 @@ AT_ONCE = 2
 BATCH_MAX = 100
 """Jobs of a batch: enough that making them durable together pays."""
 
+FLUSH_BYTES = 256 << 20
+"""Bytes after which what is copied is made durable and named: what a crash costs at most, beside one job."""
+
 GIVE_UP_LIMIT = 10.0
 """Seconds that work which was given up may take to put down what it copies: one step on a slow disk."""
 
@@ -41,13 +44,31 @@ class Turns:
     def __init__(self) -> None:
         self._lock = threading.Lock()
 
-    def take(self, *, waits: bool) -> ContextManager[object]:
-        """Give what is to be held while a job is copied.
+    def copy(
+        self,
+        jobs: Iterable[JobId],
+        begin: Callable[[JobId], int],
+        flush: Callable[[], None],
+        *,
+        waits: bool,
+    ) -> None:
+        """Copy the jobs of a batch, in portions that are made durable and named together.
 
         Args:
+            jobs: The jobs.
+            begin: Copies one beside its place; gives the bytes.
+            flush: Makes durable what was copied since the last time, and gives it its place.
             waits: Whether copying waits for each file, so that nobody needs a turn.
         """
-        return contextlib.nullcontext() if waits else self._lock
+        turn: ContextManager[object] = contextlib.nullcontext() if waits else self._lock
+        size = 0
+        for job in jobs:
+            with turn:
+                size += begin(job)
+            if size >= FLUSH_BYTES:
+                flush()
+                size = 0
+        flush()
 
 
 def run_batches(
@@ -65,7 +86,7 @@ def run_batches(
         work: Called in a thread with a batch, and with what says whether to give up at once.
         prepare: Called with a batch before, one at a time.
         stop: Asked before each batch is taken.
-        abandon: Says that work is to be given up; so does closing the iterator.
+        abandon: Says that work is to be given up, and no more to be taken; so does closing the iterator.
     """
     running: collections.deque[Future[Sequence[Outcome]]] = collections.deque()
     rest = iter(jobs)
@@ -76,7 +97,8 @@ def run_batches(
 
     try:
         while True:
-            batch = [] if stop() else list(dict.fromkeys(itertools.islice(rest, batch_size())))
+            is_over = stop() or abandon()
+            batch = [] if is_over else list(dict.fromkeys(itertools.islice(rest, batch_size())))
             if batch:
                 prepare(batch)
                 running.append(_start(functools.partial(work, batch, is_abandoned)))

@@ -12,15 +12,11 @@ from xpm_remote.workspace.folders import contents
 from xpm_remote.workspace.folders.contents import Match
 from xpm_remote.workspace.folders.copying import NAMED_AT_MOST, join
 from xpm_remote.workspace.folders.durability import sync_directory
+from xpm_remote.workspace.folders.entries import job_entries, own_top_names
 
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _PARAMS_MAX = 1 << 20
 """Bytes up to which two ``params.json`` are compared by what they say; a larger one only by its bytes."""
-
-
-def own_top_names(name: str) -> frozenset[str]:
-    """Give what is not copied: the job's own lock and pid, and the scheduler's directory, at the top of a job."""
-    return frozenset({f"{name}.lock", f"{name}.pid", ".scheduler"})
 
 
 class Comparison:
@@ -174,19 +170,9 @@ def changed_since(original: Path, copy: Path, name: str, moment: int) -> str | N
     Raises:
         OSError: Something cannot be read.
     """
-    skipped = own_top_names(name)
-    pending = [""]
-    while pending:
-        directory = pending.pop()
-        with filesystem.scan(join(os.fspath(original), directory)) as entries:
-            for entry in entries:
-                path = join(directory, entry.name)
-                if not directory and entry.name in skipped:
-                    continue
-                if entry.is_dir(follow_symlinks=False):
-                    pending.append(path)
-                elif not _is_as_copied(entry, join(os.fspath(copy), path), moment):
-                    return path
+    for path, entry in job_entries(original, name):
+        if not _is_as_copied(entry, join(os.fspath(copy), path), moment):
+            return path
     return None
 
 

@@ -20,7 +20,6 @@ from xpm_remote.workspace.folders.moving import READ_ONLY, Moving
 from xpm_remote.workspace.folders.outcomes import ArchiveStatus, FolderOutcome, Progress
 from xpm_remote.workspace.folders.staging import Place
 from xpm_remote.workspace.folders.transfers import (
-    FLUSH_BYTES,
     NEEDS_ANOTHER_FOLDER,
     Heartbeat,
     Transfer,
@@ -110,14 +109,12 @@ class Depositor:
 
     def _run(self, jobs: Sequence[JobId], folder: Durability, workspace: Durability) -> None:
         try:
-            size = 0
-            for job in jobs:
-                with self._turns.take(waits=folder.each):
-                    size += self._begin(job, folder, workspace)
-                if size >= FLUSH_BYTES:
-                    self._flush(folder, workspace)
-                    size = 0
-            self._flush(folder, workspace)
+            self._turns.copy(
+                jobs,
+                lambda job: self._begin(job, folder, workspace),
+                lambda: self._flush(folder, workspace),
+                waits=folder.each,
+            )
         finally:
             for work in self._works:  # none, unless something unexpected ended the batch
                 work.release()

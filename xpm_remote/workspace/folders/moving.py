@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import errno
-import os
 from pathlib import Path
 
 from xpm_remote.workspace import filesystem
 from xpm_remote.workspace.failures import BusyFailure, DamagedFailure
-from xpm_remote.workspace.folders.comparing import changed_since, own_top_names
-from xpm_remote.workspace.folders.copying import join
+from xpm_remote.workspace.folders.comparing import changed_since
+from xpm_remote.workspace.folders.entries import job_entries
 from xpm_remote.workspace.folders.staging import Place
 from xpm_remote.workspace.layout import JobId, Layout
 
@@ -87,22 +86,12 @@ class Moving:
 
 def _obstacle(directory: Path, target: Path, name: str) -> str:
     """Name what would be lost, or would lead elsewhere, if the directory were gone; empty when there is nothing."""
-    skipped = own_top_names(name)
-    pending = [""]
-    while pending:
-        inner = pending.pop()
-        with filesystem.scan(join(os.fspath(directory), inner)) as entries:
-            for entry in entries:
-                path = join(inner, entry.name)
-                if not inner and entry.name in skipped:
-                    continue
-                if entry.is_dir(follow_symlinks=False):
-                    pending.append(path)
-                elif entry.is_symlink():
-                    if _would_break(entry.path, directory / path, target / path):
-                        return f"{path} is a link that would not lead to the same any more"
-                elif not entry.is_file(follow_symlinks=False):
-                    return f"{path} is no file and cannot be copied"
+    for path, entry in job_entries(directory, name):
+        if entry.is_symlink():
+            if _would_break(entry.path, directory / path, target / path):
+                return f"{path} is a link that would not lead to the same any more"
+        elif not entry.is_file(follow_symlinks=False):
+            return f"{path} is no file and cannot be copied"
     return ""
 
 

@@ -253,6 +253,16 @@ class RecoveryStatus(Enum):
     FAILED = "failed"
     """A file could not be read or written, or the copy is not what was read."""
 
+    @property
+    def is_there(self) -> bool:
+        """Whether the workspace has the job, or will have it."""
+        return self in (RecoveryStatus.THERE, RecoveryStatus.RECOVERED)
+
+    @property
+    def is_to_do(self) -> bool:
+        """Whether a plan that says so is to be carried out: who is busy now may be done by then."""
+        return self in (RecoveryStatus.RECOVERED, RecoveryStatus.BUSY)
+
 
 class RecoveryPlan(NamedTuple):
     """What is to be done to have a job in the workspace.
@@ -332,7 +342,7 @@ class RecoveryOutcome(NamedTuple):
     @property
     def is_there(self) -> bool:
         """Whether the workspace has the job."""
-        return self.status in (RecoveryStatus.THERE, RecoveryStatus.RECOVERED)
+        return self.status.is_there
 
     def to_wire(self) -> dict[str, Any]:
         """Give it as plain JSON types."""

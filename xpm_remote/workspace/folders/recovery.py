@@ -96,9 +96,7 @@ def recover(
     def prepare(batch: Sequence[JobId]) -> None:
         sweeper.sweep(job.task for job in batch)
 
-    return run_batches(
-        jobs, work, prepare=prepare, stop=lambda: stop() or abandon(), abandon=abandon
-    )
+    return run_batches(jobs, work, prepare=prepare, stop=stop, abandon=abandon)
 
 
 def ensure(workspace: Layout, folders: Sequence[Folder], job: JobId) -> Path:

@@ -12,7 +12,7 @@ from xpm_remote.workspace.folders.finding import Copy, Presence, presence, usabl
 from xpm_remote.workspace.folders.folder import Folder
 from xpm_remote.workspace.folders.outcomes import Progress, RecoveryOutcome, RecoveryStatus
 from xpm_remote.workspace.folders.staging import Place
-from xpm_remote.workspace.folders.transfers import FLUSH_BYTES, Heartbeat, Transfer, explain
+from xpm_remote.workspace.folders.transfers import Heartbeat, Transfer, explain
 from xpm_remote.workspace.layout import JobId, Layout
 
 
@@ -82,14 +82,12 @@ class Restorer:
 
     def _run(self, jobs: Sequence[JobId], durable: Durability) -> None:
         try:
-            size = 0
-            for job in jobs:
-                with self._turns.take(waits=durable.each):
-                    size += self._begin(job, durable)
-                if size >= FLUSH_BYTES:
-                    self._flush(durable)
-                    size = 0
-            self._flush(durable)
+            self._turns.copy(
+                jobs,
+                lambda job: self._begin(job, durable),
+                lambda: self._flush(durable),
+                waits=durable.each,
+            )
         finally:
             for work in self._works:  # none, unless something unexpected ended the batch
                 work.transfer.place.discard()

@@ -10,14 +10,11 @@ from typing import Callable
 
 from xpm_remote.workspace import filesystem
 from xpm_remote.workspace.failures import BusyFailure
-from xpm_remote.workspace.folders.comparing import own_top_names
 from xpm_remote.workspace.folders.copying import CopyReport, TreeCopy
+from xpm_remote.workspace.folders.entries import own_top_names
 from xpm_remote.workspace.folders.outcomes import Progress
 from xpm_remote.workspace.folders.staging import Place
 from xpm_remote.workspace.locks import RENEW_AFTER, StagingLock
-
-FLUSH_BYTES = 256 << 20
-"""Bytes after which what is copied is made durable and named: what a crash costs at most, beside one job."""
 
 NEEDS_ANOTHER_FOLDER = frozenset(
     {

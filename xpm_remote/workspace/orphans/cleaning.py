@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from enum import Enum
 from pathlib import Path
-from typing import Any, Callable, Iterable, Iterator, NamedTuple, Sequence
+from typing import Callable, Iterable, Iterator, Sequence
 
 from xpm_remote.workspace import filesystem
 from xpm_remote.workspace.failures import (
@@ -17,90 +16,16 @@ from xpm_remote.workspace.failures import (
 )
 from xpm_remote.workspace.folders.discarding import discard_job
 from xpm_remote.workspace.folders.folder import Folder, archives
-from xpm_remote.workspace.layout import JobFiles, JobId, Layout, parse_job_id
+from xpm_remote.workspace.layout import JobFiles, Layout
 from xpm_remote.workspace.locks import is_held
 from xpm_remote.workspace.orphans.listing import Orphan, OrphanReport, find_orphans
+from xpm_remote.workspace.orphans.outcomes import CleanAction, CleanOutcome, CleanStatus, CleanStep
 from xpm_remote.workspace.reading.jobs import process_of
 from xpm_remote.workspace.reading.json_files import SMALL_LIMIT, Problems, read_object, reason
 from xpm_remote.workspace.reading.liveness import Host
 
 LOOK_AGAIN = 1.0
 """Seconds after which it is looked at again whether an experiment has started: before that, it has hardly a job."""
-
-
-class CleanAction(Enum):
-    """What is to be done with an orphan."""
-
-    REMOVE = "remove"
-    """Its directory is deleted."""
-
-    UNLINK = "unlink"
-    """The link of a moved job is removed; the folder keeps the job."""
-
-    KEEP = "keep"
-    """Nothing; the reason says why."""
-
-
-class CleanStep(NamedTuple):
-    """What is to be done with an orphan.
-
-    Attributes:
-        orphan: The orphan.
-        action: What is to be done.
-        reason: Why it is kept, in a line; empty otherwise.
-    """
-
-    orphan: Orphan
-    action: CleanAction
-    reason: str = ""
-
-    def to_wire(self) -> dict[str, Any]:
-        """Give it as plain JSON types."""
-        return {
-            "orphan": self.orphan.to_wire(),
-            "action": self.action.value,
-            "reason": self.reason,
-        }
-
-    @classmethod
-    def from_wire(cls, wire: dict[str, Any]) -> CleanStep:
-        """Read what ``to_wire`` gave."""
-        return cls(Orphan.from_wire(wire["orphan"]), CleanAction(wire["action"]), wire["reason"])
-
-
-class CleanStatus(Enum):
-    """What came of an orphan."""
-
-    REMOVED = "removed"
-    UNLINKED = "unlinked"
-    KEPT = "kept"
-    """Nothing was changed: it is used, or no orphan any more."""
-
-    FAILED = "failed"
-    """It could not be removed; the message says what is left, and where."""
-
-
-class CleanOutcome(NamedTuple):
-    """What came of an orphan.
-
-    Attributes:
-        job: The job.
-        status: What came of it.
-        message: What a person should know, in a line; empty when all is well.
-    """
-
-    job: JobId
-    status: CleanStatus
-    message: str = ""
-
-    def to_wire(self) -> dict[str, Any]:
-        """Give it as plain JSON types."""
-        return {"job": str(self.job), "status": self.status.value, "message": self.message}
-
-    @classmethod
-    def from_wire(cls, wire: dict[str, Any]) -> CleanOutcome:
-        """Read what ``to_wire`` gave."""
-        return cls(parse_job_id(wire["job"]), CleanStatus(wire["status"]), wire["message"])
 
 
 class Cleaner:

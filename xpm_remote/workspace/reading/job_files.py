@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 
 from xpm_remote.workspace.reading import states
+from xpm_remote.workspace.reading.directories import ABSENT, DIRECTORY, UNKNOWN, Directories
 from xpm_remote.workspace.reading.jobs import (
     NO_STATUS,
     JobFacts,
@@ -36,12 +37,19 @@ class JobReader:
         events: Its live events.
         host: The host on which this code runs.
         problems: Where broken files are noted.
+        directories: What is at the paths of jobs, where that is known.
     """
 
     def __init__(
-        self, jobs_directory: str, events: LiveEvents, host: Host, problems: Problems
+        self,
+        jobs_directory: str,
+        events: LiveEvents,
+        host: Host,
+        problems: Problems,
+        directories: Directories | None = None,
     ) -> None:
         self._jobs = jobs_directory
+        self._directories = directories
         self._events = events
         self._host = host
         self._problems = problems
@@ -63,11 +71,18 @@ class JobReader:
         """
         directory = f"{self._jobs}/{task_id}/{job_id}"
         stem = f"{directory}/{task_id.rpartition('.')[2]}"
+        place = self._directories.at(task_id, job_id) if self._directories else UNKNOWN
+        if place == ABSENT:
+            facts = from_status(task_id, job_id, self._jobs, NO_STATUS)
+            absent = facts._replace(has_directory=False)
+            return self._unfinished(absent, NO_STATUS, stem, word, run_host)
         done = _modified(f"{stem}.done")
         failure = None if done is not None else self._read_failure(f"{stem}.failed")
         status = read_object(f"{directory}/.experimaestro/status.json", SMALL_LIMIT, self._problems)
         facts = from_status(task_id, job_id, self._jobs, status or NO_STATUS)
-        facts = self._with_directory(facts, directory, known=done is not None or status is not None)
+        known = done is not None or status is not None
+        if place != DIRECTORY or not known:
+            facts = self._with_directory(facts, directory, known=known)
         if done is not None:
             return succeeded(facts, done)
         if failure is not None:

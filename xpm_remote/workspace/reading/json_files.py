@@ -41,6 +41,7 @@ DEPTH_LIMIT = 32
 """Levels of a value that is passed on as it is, such as a service's state; readers of JSON stop at a few hundred."""
 
 _EXACT_DIGITS = 18
+_SPACE = " \t\n\r"
 _PAGE = 4096
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 """O_NONBLOCK: opening a FIFO would wait for a writer. O_NOCTTY: a terminal would become ours."""
@@ -127,11 +128,9 @@ def read_bytes(path: str, limit: int) -> bytes | None:
         UnfitFileError: It is larger than ``limit``, no regular file, or cannot be read.
     """
     try:
-        handle = open_regular(path)
-        if handle is None:
-            return None
+        handle = os.open(path, _FLAGS)
         try:
-            size = os.fstat(handle).st_size
+            size = _size_of_regular(handle)
             if size > limit:
                 raise UnfitFileError(f"has {size} bytes; at most {limit} are read")
             # Some file systems are late to tell that a file has grown; most files fit into this anyway.
@@ -139,6 +138,8 @@ def read_bytes(path: str, limit: int) -> bytes | None:
         finally:
             os.close(handle)
     except OSError as error:
+        if error.errno in _ABSENT:
+            return None
         raise UnfitFileError(reason(error)) from None
     if len(data) > limit:
         raise UnfitFileError(f"has more than {limit} bytes")
@@ -158,10 +159,19 @@ def open_regular(path: str) -> int | None:
         if error.errno in _ABSENT:
             return None
         raise
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
+    try:
+        _size_of_regular(handle)
+    except BaseException:
         os.close(handle)
-        raise UnfitFileError("is no regular file")
+        raise
     return handle
+
+
+def _size_of_regular(handle: int) -> int:
+    status = os.fstat(handle)
+    if not stat.S_ISREG(status.st_mode):
+        raise UnfitFileError("is no regular file")
+    return status.st_size
 
 
 def read_lines(path: str, problems: Problems, limit: int = LINES_LIMIT) -> Iterator[JsonObject]:
@@ -216,10 +226,12 @@ def decode(data: bytes) -> Any:  # noqa: ANN401  (any JSON value)
     Raises:
         UnfitFileError: It is none, or nested too deeply.
     """
-    text = data.decode("utf-8", "replace")
+    text = data.decode("utf-8", "replace").strip(_SPACE)
     try:
-        value = _DECODER.decode(text)
-        return _fit(value) if _SURROGATE_ESCAPE.search(text) else value
+        value, end = _DECODER.raw_decode(text)
+        if end != len(text):
+            raise UnfitFileError("is no JSON")
+        return _fit(value) if "\\u" in text and _SURROGATE_ESCAPE.search(text) else value
     except RecursionError:
         raise UnfitFileError("is nested too deeply") from None
     except ValueError:

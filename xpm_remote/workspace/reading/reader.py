@@ -8,6 +8,7 @@ from typing import Iterator
 from xpm_remote.workspace.failures import NotAWorkspaceFailure
 from xpm_remote.workspace.layout import MARKER, JobId, Layout, is_name
 from xpm_remote.workspace.reading import states
+from xpm_remote.workspace.reading.directories import Directories
 from xpm_remote.workspace.reading.job_files import JobReader
 from xpm_remote.workspace.reading.jobs import JobFacts, with_word
 from xpm_remote.workspace.reading.json_files import JsonObject, Problems, reason
@@ -73,11 +74,21 @@ class WorkspaceReader:
         current = self._runs.current(experiment_id, run_ids)
         return self._read(experiment_id, run_id, current, run_ids)
 
-    def jobs(self, run: RunFacts) -> Iterator[JobFacts]:
-        """Read the jobs of a run, in the order of their submission."""
-        jobs = self._job_reader(self._events.listed())
+    def jobs(self, run: RunFacts, jobs: JobReader | None = None) -> Iterator[JobFacts]:
+        """Read the jobs of a run, in the order of their submission.
+
+        Args:
+            run: The run.
+            jobs: What ``many_jobs`` gave, for very many jobs.
+        """
+        jobs = jobs or self._job_reader(self._events.listed())
         for job_id in run.job_infos:
             yield self._job_in(run, job_id, jobs)
+
+    def many_jobs(self) -> JobReader:
+        """Give what reads very many jobs in a row: which of them there are is listed once, not looked up for each."""
+        directories = Directories(str(self.layout.jobs))
+        return self._job_reader(self._events.listed(), directories)
 
     def job_in(self, run: RunFacts, job_id: str) -> JobFacts | None:
         """Read one job of a run; None when it is not of that run."""
@@ -119,8 +130,11 @@ class WorkspaceReader:
     ) -> RunFacts:
         return self._runs.read(experiment_id, run_id, len(run_ids), is_current=run_id == current)
 
-    def _job_reader(self, events: LiveEvents | None = None) -> JobReader:
-        return JobReader(str(self.layout.jobs), events or self._events, self._host, self.problems)
+    def _job_reader(
+        self, events: LiveEvents | None = None, directories: Directories | None = None
+    ) -> JobReader:
+        jobs = str(self.layout.jobs)
+        return JobReader(jobs, events or self._events, self._host, self.problems, directories)
 
     def _job_in(self, run: RunFacts, job_id: str, jobs: JobReader) -> JobFacts:
         info = run.job_infos[job_id]

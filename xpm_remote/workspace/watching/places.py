@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+from functools import lru_cache
 from pathlib import Path
 from typing import Iterator, NamedTuple
 
-from xpm_remote.workspace.layout import JobId, Layout, is_name
+from xpm_remote.workspace.layout import JobFiles, JobId, Layout, is_name
 from xpm_remote.workspace.watching.watch import LIVE, REST, Pace, Watcher
 
 _EXPERIMENT_FILE = re.compile(r"(.+)-\d{1,9}\.jsonl")
@@ -144,12 +145,9 @@ class Places:
 
     def watch_job(self, job_id: JobId, pace: Pace = LIVE) -> None:
         """Watch a job that runs: its markers, its pid file, and its lock, which is closed when it ends."""
-        files = self._layout.job_files(job_id)
         subject = JobSubject(job_id.task, job_id.hash)
-        names = frozenset(
-            path.name for path in (files.done, files.failed, files.pid, files.lock, files.own)
-        )
-        directory = str(files.directory)
+        names = _state_files(job_id.script_name)
+        directory = f"{self._layout.jobs}/{job_id.task}/{job_id.hash}"
         self._watcher.tell(directory, lambda name: subject if name in names else None)
         self._watcher.add(directory, subject, pace)
 
@@ -177,6 +175,14 @@ class Places:
             return RunSubject(Path(directory).name)
         named = _JOB_FILE.fullmatch(name)
         return EventsSubject(named[1]) if named else None
+
+
+@lru_cache(maxsize=1024)  # many jobs are of few tasks
+def _state_files(script_name: str) -> frozenset[str]:
+    """Name the files in a job's directory that tell of its state."""
+    files = JobFiles(Path(), script_name)
+    paths = (files.done, files.failed, files.pid, files.lock, files.own)
+    return frozenset(path.name for path in paths)
 
 
 def _entries(directory: str) -> Iterator[os.DirEntry[str]]:

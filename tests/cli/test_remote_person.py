@@ -1,0 +1,124 @@
+"""``jobs`` on a host that asks for what only a person knows, over a lost link."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pexpect
+import pytest
+
+from tests.cli.commands import Commands
+from tests.cli.far import Far
+from tests.link.asking import HOST, PASSWORD, Asking
+from tests.support.proxy import Proxy
+from tests.support.server import Server
+from tests.workspace.small import SmallWorkspace
+
+SCREEN_LIMIT = 30
+"""Seconds for something to appear in the terminal."""
+PASSPHRASE = "open sesame"
+
+
+@pytest.fixture
+def proxy(server: Server) -> Iterator[Proxy]:
+    """A proxy before the server."""
+    with Proxy(server.host, server.port) as started:
+        yield started
+
+
+def send(far: Far, proxy: Proxy, *options: str) -> None:
+    """Make a workspace there with a job that runs and has a log, and lead to it through a proxy."""
+    (far.made.job("u/live1", None) / "u.err").write_text("first\n")
+    far.send()
+    far.shell(
+        "cd jobs/u/live1 && (setsid flock u.lock sleep 600 >/dev/null 2>&1 & "
+        'sleep 1; printf \'{"type": "local", "pid": %d}\' $! > u.pid)'
+    )
+    server = far.server
+    flags = [
+        f"-F none -p {proxy.port} -l {server.account(far.login)}",
+        f"-o UserKnownHostsFile={server.known_hosts}",
+        f"-o HostKeyAlias=[{server.host}]:{server.port}",
+        *options,
+    ]
+    ssh = {"host": proxy.host, "options": flags}
+    workspace = {"id": "far", "path": f"{far.place}/ws", "ssh": ssh}
+    far.commands.settings.write_text(json.dumps({"workspaces": [workspace]}))
+
+
+def follow(commands: Commands) -> Any:
+    """Follow the log in a terminal."""
+    job = ("--workspace", "far", "log", "-f", "-n", "1", "live1")
+    words = ["-m", "xpm_remote", "jobs", *job]
+    return pexpect.spawn(
+        sys.executable,
+        words,
+        env={**commands._environment(), "TERM": "xterm"},
+        dimensions=(30, 200),
+        encoding="utf-8",
+        timeout=SCREEN_LIMIT,
+    )
+
+
+def test_passphrase(server: Server, commands: Commands, proxy: Proxy, tmp_path: Path) -> None:
+    """A key that was opened by its passphrase serves for the way back: nobody is asked again."""
+    key = tmp_path / "locked"
+    key.write_bytes(server.login("bare").key.read_bytes())
+    key.chmod(0o600)
+    subprocess.run(["ssh-keygen", "-q", "-p", "-N", PASSPHRASE, "-f", key], check=True)
+    far = Far(commands, server, tmp_path, "bare")
+    send(far, proxy, f"-i {key} -o IdentitiesOnly=yes")
+    child = follow(commands)
+    child.expect("assphrase")
+    child.sendline(PASSPHRASE)
+    child.expect("first\r\n")
+    proxy.cut()
+    child.expect("connecting again")
+    far.shell("echo second >> jobs/u/live1/u.err")
+    child.expect("connected again")
+    assert "assphrase" not in child.before
+    child.expect("second\r\n")
+    far.shell("touch jobs/u/live1/u.done")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0
+
+
+def test_password(commands: Commands, tmp_path: Path) -> None:
+    """A password is not kept: where it is asked for on the way back, the command ends and says so."""
+    made = SmallWorkspace(tmp_path / "ws")
+    log = made.job("u/live1", None) / "u.err"
+    log.write_text("first\n")
+    (log.parent / "u.pid").write_text(json.dumps({"type": "local", "pid": os.getpid()}))
+    with Asking(commands.home, "password", runs=True) as asking, held(log.parent / "u.lock"):
+        asking.know()
+        ssh = {"host": f"me@{HOST}", "options": list(asking.options)}
+        workspace = {"id": "far", "path": str(made.root), "ssh": ssh}
+        commands.settings.write_text(json.dumps({"workspaces": [workspace]}))
+        child = follow(commands)
+        child.expect("Password of")
+        child.sendline(PASSWORD)
+        child.expect("first\r\n")
+        asking.cut()
+        child.expect("connecting again")
+        child.expect(pexpect.EOF)
+        child.close()
+    assert child.exitstatus == 13
+    assert "nobody is asked while a lost link is restored" in child.before
+    assert "Password of" not in child.before
+
+
+@contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Hold the lock of a job that runs."""
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,124 @@
+"""A conversation whose agent is lost in the middle: asked again, until nothing is left or it cannot be had."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from tests.session.local_agents import Agents
+from tests.workspace.small import SmallWorkspace
+from xpm_remote.errors import (
+    AuthenticationError,
+    BadJobIdError,
+    LinkLostError,
+    ProtocolError,
+    RequestError,
+    UnreachableError,
+    XpmRemoteError,
+)
+from xpm_remote.session import conversation
+from xpm_remote.session.conversation import Conversation
+from xpm_remote.session.retry import Schedule
+
+
+@pytest.fixture
+def told() -> list[str]:
+    """What was told of the link."""
+    return []
+
+
+@pytest.fixture
+async def talk(agents: Agents, told: list[str]) -> AsyncIterator[Conversation]:
+    """A conversation with them, opened; nobody waits before a further attempt."""
+    talk = Conversation(agents, told.append, Schedule(lambda: 0.0))
+    await talk.open()
+    yield talk
+    await talk.aclose()
+
+
+async def test_question_is_asked_again(
+    talk: Conversation, agents: Agents, made: SmallWorkspace, told: list[str]
+) -> None:
+    """A question whose agent is gone is asked another one; failures that pass are waited out, nobody is asked."""
+    made.job("u/here1")
+    await agents.lose()
+    agents.failures = [UnreachableError("nobody answers")]
+    (found,) = await talk.ask("find_jobs", {"texts": ["u/*"]})
+    assert found["jobs"] == ["u/here1"]
+    assert told[-1] == "connected again"
+    assert agents.prompters[0] is None
+    assert all(each is not None and each.obstacle for each in agents.prompters[1:])
+
+
+async def test_what_does_not_pass_ends_it(
+    talk: Conversation, agents: Agents, told: list[str]
+) -> None:
+    """A host that refuses us is not asked for ever; nor is a refusal of the agent a lost link."""
+    with pytest.raises(BadJobIdError):
+        await talk.ask("find_jobs", {"texts": ["../x"]})
+    assert not told
+    await agents.lose()
+    agents.failures = [AuthenticationError("no key will do")]
+    with pytest.raises(AuthenticationError):
+        await talk.ask("get_references", {})
+
+
+async def test_first_attempt_must_succeed(agents: Agents) -> None:
+    """What fails at the first attempt is not tried again."""
+    agents.failures = [UnreachableError("nobody answers")]
+    with pytest.raises(UnreachableError):
+        await Conversation(agents, print).open()
+
+
+async def test_away_for_too_long(
+    talk: Conversation, agents: Agents, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some time it is given up, with the error of the last attempt."""
+    monkeypatch.setattr(conversation, "AWAY_LIMIT", 0.0)
+    await agents.lose()
+    agents.failures = [UnreachableError("nobody answers")]
+    with pytest.raises(UnreachableError):
+        await talk.ask("get_references", {})
+
+
+async def test_busy_after_a_lost_link(
+    talk: Conversation, agents: Agents, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job that the lost agent still works on is asked for again until that has finished."""
+    answers: list[tuple[dict[str, str], XpmRemoteError | None]] = [
+        ({"job": "u/a", "status": "recovered"}, LinkLostError("gone")),
+        ({"job": "u/b", "status": "busy"}, None),
+        ({"job": "u/b", "status": "there"}, None),
+    ]
+    asked: list[tuple[Any, bool]] = []
+
+    async def attempt(_: str, params: dict[str, Any], __: object) -> AsyncIterator[dict[str, Any]]:
+        asked.append((params["jobs"], params["again"]))
+        wire, error = answers.pop(0)
+        yield wire
+        if error:
+            raise error
+
+    monkeypatch.setattr(talk, "_attempt", attempt)
+    monkeypatch.setattr(conversation, "BUSY_INTERVAL", 0.0)
+
+    async def carry_out(items: list[str]) -> list[str]:
+        work = talk.carry_out(
+            "recover",
+            {item: item for item in items},
+            lambda left, again: {"jobs": list(left), "again": again},
+        )
+        return [str(wire["status"]) async for wire in work]
+
+    assert await carry_out(["u/a", "u/b"]) == ["recovered", "there"]
+    assert asked == [(["u/a", "u/b"], False), (["u/b"], True), (["u/b"], True)]
+    answers.append(({"job": "u/b", "status": "busy"}, None))
+    assert await carry_out(["u/b"]) == ["busy"]
+    answers.append(({"job": "u/b", "status": "busy"}, None))
+    with pytest.raises(ProtocolError, match="without a word on 1 jobs"):
+        await carry_out(["u/b", "u/c"])
+    answers.append(({"job": "u/b", "status": "there"}, RequestError("recover", 1, "no")))
+    with pytest.raises(RequestError):
+        await carry_out(["u/b", "u/c"])

@@ -1,0 +1,29 @@
+"""A workspace, and folders of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.workspace.jobs_on_disk import make_folder, make_workspace
+from xpm_remote.workspace.folders.folder import Folder, Mode
+from xpm_remote.workspace.layout import Layout
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Layout:
+    """A workspace without jobs."""
+    return make_workspace(tmp_path / "ws")
+
+
+@pytest.fixture
+def backup(tmp_path: Path) -> Folder:
+    """A folder that jobs are copied to."""
+    return make_folder(tmp_path / "backup", Mode.BACKUP)
+
+
+@pytest.fixture
+def move(tmp_path: Path) -> Folder:
+    """A folder that jobs are moved to."""
+    return make_folder(tmp_path / "move", Mode.MOVE)

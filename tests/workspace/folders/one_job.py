@@ -1,0 +1,20 @@
+"""The one job of a workspace, archived."""
+
+from __future__ import annotations
+
+from tests.workspace.jobs_on_disk import JOB
+from xpm_remote.workspace.folders.archiving import archive
+from xpm_remote.workspace.folders.folder import Folder
+from xpm_remote.workspace.folders.outcomes import ArchiveStatus, FolderOutcome
+from xpm_remote.workspace.layout import Layout
+
+
+def run(workspace: Layout, *folders: Folder) -> list[FolderOutcome]:
+    """Archive the one job; give what came of it in each folder."""
+    (outcome,) = archive(workspace, folders, [JOB])
+    return list(outcome.folders)
+
+
+def statuses(workspace: Layout, *folders: Folder) -> list[ArchiveStatus]:
+    """Archive the one job; give the status in each folder."""
+    return [each.status for each in run(workspace, *folders)]

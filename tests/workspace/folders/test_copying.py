@@ -1,0 +1,132 @@
+"""What a copy of a job has, however its tree looks."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.workspace.folders.one_job import run, statuses
+from tests.workspace.jobs_on_disk import JOB, leftovers, make_folder, make_job, tree
+from xpm_remote.workspace.folders.folder import Folder, Mode
+from xpm_remote.workspace.folders.outcomes import ArchiveStatus
+from xpm_remote.workspace.layout import Layout
+
+
+@pytest.fixture
+def other_disk(tmp_path: Path) -> Iterator[Path]:
+    """A directory on another file system."""
+    root = Path("/dev/shm") / f"xpm-{os.getpid()}-{tmp_path.name}"
+    root.mkdir()
+    assert root.stat().st_dev != tmp_path.stat().st_dev
+    yield root
+    shutil.rmtree(root)
+
+
+def test_copy_keeps_everything(workspace: Layout, backup: Folder) -> None:
+    """A copy has files, modes, times, links, hard links and directories of the job, and nothing is left beside it."""
+    path = make_job(workspace)
+    assert statuses(workspace, backup) == [ArchiveStatus.COPIED]
+    assert tree(backup.job(JOB)) == tree(path)
+    assert not path.is_symlink()
+    assert leftovers(workspace.root, backup.path) == []
+
+
+@pytest.mark.parametrize("mode", [Mode.BACKUP, Mode.MOVE])
+def test_users_locks_and_pids_are_kept(workspace: Layout, tmp_path: Path, mode: Mode) -> None:
+    """Files of the user named *.lock and *.pid are archived; the job's own lock, pid and .scheduler are not."""
+    path = make_job(workspace)
+    (path / ".lock").write_text("mine")
+    (path / "server.pid").write_text("1")
+    (path / "train.pid").write_text("{}")
+    (path / ".scheduler").mkdir()
+    (path / "out" / "train.lock").write_text("deeper, so the user's")
+    folder = make_folder(tmp_path / "folder", mode)
+    run(workspace, folder)
+    copy = folder.job(JOB)
+    assert {each.name for each in copy.iterdir()} == {
+        *(".experimaestro", ".lock", "best", "out", "params.json"),
+        *("server.pid", "train.done", "uv.lock"),
+    }
+    assert (copy / "out" / "train.lock").read_text() == "deeper, so the user's"
+
+
+def test_other_file_system(workspace: Layout, other_disk: Path) -> None:
+    """A job is moved to another file system as to the same one."""
+    path = make_job(workspace)
+    wanted = tree(path)
+    folder = Folder(other_disk, Mode.MOVE)
+    assert statuses(workspace, folder) == [ArchiveStatus.MOVED]
+    assert tree(path.resolve()) == wanted
+
+
+def test_fifo_is_reported(
+    workspace: Layout, move: Folder, backup: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """FIFOs and sockets are named, the rest is copied, and the workspace keeps the directory that has them."""
+    path = make_job(workspace)
+    os.mkfifo(path / "pipe")
+    with socket.socket(socket.AF_UNIX) as server:
+        monkeypatch.chdir(path)  # the address of a socket is short
+        server.bind("s")
+    first, second = run(workspace, backup, move)
+    assert first.status is ArchiveStatus.COPIED
+    assert "pipe" in first.message
+    assert second.status is ArchiveStatus.KEPT
+    assert (path / "pipe").is_fifo()
+    assert (move.job(JOB) / "uv.lock").exists()
+
+
+def test_link_that_would_break_keeps_the_directory(workspace: Layout, move: Folder) -> None:
+    """A relative link to something beside the job keeps the job where the link works."""
+    path = make_job(workspace)
+    (workspace.jobs / "shared.txt").write_text("x")
+    (path / "shared").symlink_to("../../shared.txt")
+    (outcome,) = run(workspace, move)
+    assert outcome.status is ArchiveStatus.KEPT
+    assert (path / "shared").read_text() == "x"
+
+
+def test_absolute_link_within_the_job_stays_valid(workspace: Layout, move: Folder) -> None:
+    """An absolute link to a file of the job leads there through the link of the moved job."""
+    path = make_job(workspace)
+    (path / "absolute").symlink_to(path / "uv.lock")
+    assert statuses(workspace, move) == [ArchiveStatus.MOVED]
+    assert (path / "absolute").read_text() == "the user's own"
+
+
+def test_holes_stay_holes(workspace: Layout, backup: Folder) -> None:
+    """A sparse file takes no more room in the folder, and has the same contents."""
+    path = make_job(workspace)
+    with (path / "sparse").open("wb") as file:
+        file.seek(50_000_000)
+        file.write(b"data")
+        file.truncate(90_000_000)
+    run(workspace, backup)
+    copy = backup.job(JOB) / "sparse"
+    assert copy.stat().st_size == 90_000_000
+    assert copy.stat().st_blocks * 512 < 1_000_000
+    with copy.open("rb") as file:
+        file.seek(50_000_000)
+        assert file.read(6) == b"data\0\0"
+    assert statuses(workspace, backup) == [ArchiveStatus.PRESENT]
+
+
+def test_attributes_are_kept(workspace: Layout, backup: Folder) -> None:
+    """Extended attributes come along."""
+    path = make_job(workspace)
+    os.setxattr(path / "uv.lock", "user.note", b"hello")
+    run(workspace, backup)
+    assert os.getxattr(backup.job(JOB) / "uv.lock", "user.note") == b"hello"
+
+
+def test_directory_without_write_permission(workspace: Layout, move: Folder) -> None:
+    """A directory that its owner may not write is moved with its permissions."""
+    path = make_job(workspace)
+    (path / "out").chmod(0o500)
+    assert statuses(workspace, move) == [ArchiveStatus.MOVED]
+    assert (path / "out").stat().st_mode & 0o777 == 0o500

@@ -1,0 +1,251 @@
+"""A conversation with our agent that outlives lost links: asked again until everything is told once."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+
+from xpm_remote.errors import ProtocolError, RequestError, XpmRemoteError
+from xpm_remote.link.prompts import Prompter, RefusingPrompter
+from xpm_remote.rpc.client import Listener
+from xpm_remote.rpc.protocol import Notification
+from xpm_remote.session.agent_client import FINISH_TIME, AgentClient
+from xpm_remote.session.monitor import RECONNECTING
+from xpm_remote.session.retry import Schedule, is_transient
+from xpm_remote.workspace.folders.outcomes import Progress
+from xpm_remote.workspace.layout import parse_job_id
+
+AWAY_LIMIT = 3600.0
+"""Seconds without a link after which we give up: a person has noticed by then, and a script is to fail some time."""
+
+BUSY_LIMIT = 300.0
+"""Seconds after a lost link in which a job that is busy is asked for again: mostly the agent whose link was lost is
+still finishing it."""
+
+BUSY_INTERVAL = 1.0
+"""Seconds between two questions for jobs that are busy."""
+
+T = TypeVar("T")
+Json = dict[str, Any]
+
+
+class Opener(Protocol):
+    """Starts an agent."""
+
+    async def __call__(self, *, prompter: Prompter | None, listener: Listener) -> AgentClient:
+        """Start one.
+
+        Args:
+            prompter: Who answers what the host asks; None: the person at the terminal.
+            listener: Is given each notification.
+        """
+
+
+class Conversation:
+    """Questions to an agent, and work for it. Open it before anything else, and close it.
+
+    Every method raises XpmRemoteError: the link's, the remote side's, or, where the agent refused, that of the local
+    command. A link that is lost is restored without asking anybody, for ``AWAY_LIMIT`` seconds at most.
+
+    Args:
+        opener: Starts an agent.
+        tell: Is given a line when the link is lost, and when it is back.
+        schedule: When to try again; None: with a growing delay and a limit of attempts.
+    """
+
+    def __init__(
+        self, opener: Opener, tell: Callable[[str], None], schedule: Schedule | None = None
+    ) -> None:
+        self._opener = opener
+        self._tell = tell
+        self._schedule = schedule or Schedule(random.random)
+        self._client: AgentClient | None = None
+        self._hearers: dict[str, Callable[[Notification], None]] = {}
+        self._names = 0
+        self.is_acting = False
+        """Whether the agent does something that is to be brought to its end."""
+
+    async def open(self) -> str:
+        """Start the agent; give the path of the workspace there."""
+        self._client = await self._opener(prompter=None, listener=self._hear)
+        return self._client.workspace
+
+    async def aclose(self, *, finish: bool = False) -> None:
+        """End the agent and the connection.
+
+        Args:
+            finish: Whether to wait until it has finished the job in hand.
+        """
+        client, self._client = self._client, None
+        if client is not None:
+            await client.aclose(finish=FINISH_TIME if finish and self.is_acting else 0.0)
+
+    async def ask(self, method: str, params: Json) -> Any:  # noqa: ANN401 - the caller reads it
+        """Ask what changes nothing: again, when the link is lost meanwhile."""
+        while True:
+            try:
+                raw = await self._client_now().call(method, params)
+                return msgspec.json.decode(raw)
+            except XpmRemoteError as error:
+                await self._reconnect(error)
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                raise ProtocolError(f"the answer to {method} cannot be read: {error}") from error
+
+    async def carry_out(
+        self,
+        method: str,
+        items: dict[str, T],
+        params: Callable[[Iterable[T], bool], Json],
+        progress: Progress | None = None,
+    ) -> AsyncGenerator[Json, None]:
+        """Have something done to each item, by the id of its job; after a lost link the rest is asked for again."""
+        left, again, busy_until = dict(items), False, 0.0
+        loop = asyncio.get_running_loop()
+        while left:
+            try:
+                attempt = self._attempt(method, params(left.values(), again), progress)
+                async with contextlib.aclosing(attempt):
+                    async for wire in attempt:
+                        if _is_busy(wire) and loop.time() < busy_until:
+                            continue
+                        if left.pop(str(wire.get("job")), None) is not None:
+                            yield wire
+            except XpmRemoteError as error:
+                await self._reconnect(error)
+                again, busy_until = True, loop.time() + BUSY_LIMIT
+                continue
+            if left and loop.time() >= busy_until:
+                message = f"the agent has ended {method} without a word on {len(left)} jobs"
+                raise ProtocolError(message, "run the command again")
+            if left:
+                await asyncio.sleep(BUSY_INTERVAL)
+
+    async def follow(
+        self, method: str, requests: Mapping[T, Json]
+    ) -> AsyncGenerator[tuple[T, Json], None]:
+        """Have things followed, each after the ``position`` in its request, until they have ended.
+
+        Each piece comes as the agent tells it (docs/agent.md); the last word on a thing is that it ended, or an error.
+        """
+        left = {item: dict(request) for item, request in requests.items()}
+        while left:
+            heard: asyncio.Queue[tuple[T, Json] | None] = asyncio.Queue()
+            watching = asyncio.create_task(self._watch(method, left, heard), name=method)
+            watching.add_done_callback(lambda _, heard=heard: heard.put_nowait(None))  # type: ignore[misc]
+            try:
+                while left and (piece := await heard.get()) is not None:
+                    item, told = piece
+                    if item not in left:
+                        continue
+                    left[item]["position"] = told.get("position") or left[item]["position"]
+                    if told.get("ended") or "error" in told:
+                        del left[item]
+                    yield item, told
+                if left:
+                    await watching
+            except XpmRemoteError as error:
+                await self._reconnect(error)
+            finally:
+                watching.cancel()
+                await asyncio.wait({watching})
+
+    async def _attempt(
+        self, method: str, params: Json, progress: Progress | None
+    ) -> AsyncGenerator[Json, None]:
+        """Have something done by the agent that there is now; give what it tells of each job."""
+        heard: asyncio.Queue[Json | None] = asyncio.Queue()
+
+        def hear(notification: Notification) -> None:
+            told = _params(notification)
+            if notification.method == "notification.outcome":
+                heard.put_nowait(told["outcome"])
+            elif progress is not None:
+                progress(parse_job_id(told["job"]), told["bytes"], told["files"])
+
+        name = self._new_name(hear)
+        call = asyncio.create_task(
+            self._client_now().call(method, {**params, "name": name}), name=method
+        )
+        call.add_done_callback(lambda _: heard.put_nowait(None))
+        self.is_acting = True
+        try:
+            while (wire := await heard.get()) is not None:
+                yield wire
+            await call
+            self.is_acting = False
+        finally:
+            self._hearers.pop(name, None)
+            call.cancel()
+            await asyncio.wait({call})
+
+    async def _watch(
+        self,
+        method: str,
+        requests: Mapping[T, Json],
+        heard: asyncio.Queue[tuple[T, Json] | None],
+    ) -> None:
+        """Have the agent follow things; end, by an error, when it is lost."""
+        client = self._client_now()
+        for item, request in list(requests.items()):
+            name = self._new_name(lambda told, item=item: heard.put_nowait((item, _params(told))))  # type: ignore[misc]
+            await client.call(method, {**request, "name": name})
+        raise await client.wait_ended()
+
+    async def _reconnect(self, error: XpmRemoteError) -> None:
+        """Have an agent again, unless it is no lost link that an error tells of, or it does not come back.
+
+        Raises:
+            XpmRemoteError: The same error, or that of the last attempt.
+        """
+        if isinstance(error, RequestError) or not is_transient(error):
+            raise error
+        loop = asyncio.get_running_loop()
+        end = loop.time() + AWAY_LIMIT
+        await self.aclose()
+        self._tell(f"{error}; connecting again")
+        while True:
+            await asyncio.sleep(self._schedule.next_delay(loop.time()))
+            try:
+                self._client = await self._opener(
+                    prompter=RefusingPrompter(RECONNECTING), listener=self._hear
+                )
+            except XpmRemoteError as failure:
+                if not is_transient(failure) or loop.time() > end:
+                    raise
+            else:
+                self._schedule.reset()
+                self._tell("connected again")
+                return
+
+    def _client_now(self) -> AgentClient:
+        if self._client is None:
+            message = "it is not open"
+            raise RuntimeError(message)
+        return self._client
+
+    def _new_name(self, hear: Callable[[Notification], None]) -> str:
+        self._names += 1
+        name = str(self._names)
+        self._hearers[name] = hear
+        return name
+
+    def _hear(self, notification: Notification) -> None:
+        """Pass a notification to who asked for it; one that cannot be read is nobody's."""
+        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
+            hear = self._hearers.get(_params(notification)["name"])
+            if hear is not None:
+                hear(notification)
+
+
+def _params(notification: Notification) -> Json:
+    params: Json = msgspec.json.decode(notification.params)
+    return params
+
+
+def _is_busy(wire: Json) -> bool:
+    return "busy" in (wire.get("status"), *(each["status"] for each in wire.get("folders", ())))
