@@ -150,14 +150,14 @@ def test_kill(far: Far) -> None:
     far.made.job("u/runs1", None)
     far.send()
     far.shell(
-        "cd jobs/u/runs1 && (setsid flock u.lock sleep 600 >/dev/null 2>&1 & "
+        "cd jobs/u/runs1 && (setsid flock u.lock sleep 617 >/dev/null 2>&1 & "
         'sleep 1; printf \'{"type": "local", "pid": %d}\' $! > u.pid)'
     )
     done = far.run("jobs", "kill", "runs1")
     assert (done.status, "SIGTERM, then SIGKILL" in done.stdout) == (0, True)
     done = far.run("jobs", "kill", "runs1", "--perform")
     assert (done.status, "killed u/runs1" in done.stdout) == (0, True), done.stdout
-    assert far.shell("pgrep -f 'slee[p] 600' || true") == ""
+    assert far.shell("pgrep -f 'slee[p] 617' || true") == ""
 
 
 def test_log(far: Far) -> None:
@@ -215,8 +215,9 @@ def test_recovery_over_a_lost_link(far: Far) -> None:
             reported = [json.loads(process.stdout.readline())]
             proxy.cut()
             proxy.restore()
-            rest, errors = process.communicate(timeout=LIMIT)
-    reported += [json.loads(line) for line in rest.splitlines()]
+            # Not communicate(), which knows nothing of lines that were read along with the first.
+            reported += [json.loads(line) for line in process.stdout]
+            _, errors = process.communicate(timeout=LIMIT)
     assert (process.returncode, "connected again" in errors) == (0, True), errors
     assert sorted(each["id"] for each in reported) == names
     assert {each["status"] for each in reported} <= {"recovered", "there"}

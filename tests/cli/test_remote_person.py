@@ -93,27 +93,62 @@ def test_passphrase(server: Server, commands: Commands, proxy: Proxy, tmp_path: 
 
 
 def test_password(commands: Commands, tmp_path: Path) -> None:
-    """A password is not kept: where it is asked for on the way back, the command ends and says so."""
+    """A password is not kept: on the way back somebody is called, and asked when they have come."""
     made = SmallWorkspace(tmp_path / "ws")
     log = made.job("u/live1", None) / "u.err"
     log.write_text("first\n")
     (log.parent / "u.pid").write_text(json.dumps({"type": "local", "pid": os.getpid()}))
     with Asking(commands.home, "password", runs=True) as asking, held(log.parent / "u.lock"):
-        asking.know()
-        ssh = {"host": f"me@{HOST}", "options": list(asking.options)}
-        workspace = {"id": "far", "path": str(made.root), "ssh": ssh}
-        commands.settings.write_text(json.dumps({"workspaces": [workspace]}))
-        child = follow(commands)
-        child.expect("Password of")
-        child.sendline(PASSWORD)
+        child = log_in(commands, asking, made)
         child.expect("first\r\n")
         asking.cut()
         child.expect("connecting again")
+        child.expect("needs a person: Password of .*Press Enter to log in: ")
+        child.sendline("")
+        child.expect("Password of")
+        child.sendline("wrong")
+        child.expect("Password of")
+        child.sendline(PASSWORD)
+        child.expect("connected again")
+        with log.open("a") as file:
+            file.write("second\n")
+        child.expect("second\r\n")
+        (log.parent / "u.done").touch()
+        child.expect(pexpect.EOF)
+        child.close()
+    assert child.exitstatus == 0
+
+
+def test_nobody_at_the_terminal(commands: Commands, tmp_path: Path) -> None:
+    """Whoever ends the input instead of coming ends the command, with the status of what was asked."""
+    made = SmallWorkspace(tmp_path / "ws")
+    (made.job("u/live1", None) / "u.err").write_text("first\n")
+    (made.layout.jobs / "u" / "live1" / "u.pid").write_text(
+        json.dumps({"type": "local", "pid": os.getpid()})
+    )
+    lock = made.layout.jobs / "u" / "live1" / "u.lock"
+    with Asking(commands.home, "password", runs=True) as asking, held(lock):
+        child = log_in(commands, asking, made)
+        child.expect("first\r\n")
+        asking.cut()
+        child.expect("Press Enter to log in: ")
+        child.sendeof()
         child.expect(pexpect.EOF)
         child.close()
     assert child.exitstatus == 13
     assert "nobody is asked while a lost link is restored" in child.before
-    assert "Password of" not in child.before
+
+
+def log_in(commands: Commands, asking: Asking, made: SmallWorkspace) -> Any:
+    """Follow the log on a host that wants a password."""
+    asking.know()
+    ssh = {"host": f"me@{HOST}", "options": list(asking.options)}
+    workspace = {"id": "far", "path": str(made.root), "ssh": ssh}
+    commands.settings.write_text(json.dumps({"workspaces": [workspace]}))
+    child = follow(commands)
+    child.expect("Password of")
+    child.sendline(PASSWORD)
+    return child
 
 
 @contextmanager

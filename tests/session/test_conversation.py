@@ -19,6 +19,7 @@ from xpm_remote.errors import (
     XpmRemoteError,
 )
 from xpm_remote.session import conversation
+from xpm_remote.session.absence import RECONNECTING
 from xpm_remote.session.conversation import Conversation
 from xpm_remote.session.retry import Schedule
 
@@ -32,7 +33,7 @@ def told() -> list[str]:
 @pytest.fixture
 async def talk(agents: Agents, told: list[str]) -> AsyncIterator[Conversation]:
     """A conversation with them, opened; nobody waits before a further attempt."""
-    talk = Conversation(agents, told.append, Schedule(lambda: 0.0))
+    talk = Conversation(agents, told.append, schedule=Schedule(lambda: 0.0))
     await talk.open()
     yield talk
     await talk.aclose()
@@ -63,6 +64,60 @@ async def test_what_does_not_pass_ends_it(
     agents.failures = [AuthenticationError("no key will do")]
     with pytest.raises(AuthenticationError):
         await talk.ask("get_references", {})
+
+
+class Person:
+    """Somebody who may come when called.
+
+    Attributes:
+        asked: What for, each time.
+        answers: Whether they come, each time.
+    """
+
+    def __init__(self, *answers: bool) -> None:
+        self.asked: list[str] = []
+        self.answers = list(answers)
+
+    async def __call__(self, asked: str) -> bool:
+        """Come, or not."""
+        self.asked.append(asked)
+        return self.answers.pop(0)
+
+
+async def lost(agents: Agents, person: Person) -> Conversation:
+    """Give a conversation whose agent is gone, with a host that wants a password."""
+    talk = Conversation(agents, print, person, Schedule(lambda: 0.0))
+    await talk.open()
+    await agents.lose()
+    agents.failures = [
+        UnreachableError("nobody answers"),
+        AuthenticationError(f"no password: {RECONNECTING}", needs_person="a password"),
+    ]
+    return talk
+
+
+async def test_person_is_called(agents: Agents, made: SmallWorkspace) -> None:
+    """Where only a person can log in they are called, and then asked; a wrong answer may be given anew."""
+    made.job("u/here1")
+    person = Person(True, True, True)
+    talk = await lost(agents, person)
+    agents.failures += [AuthenticationError("wrong"), UnreachableError("it is gone again")]
+    agents.failures += [AuthenticationError(f"no password: {RECONNECTING}")]
+    (found,) = await talk.ask("find_jobs", {"texts": ["u/*"]})
+    assert found["jobs"] == ["u/here1"]
+    assert person.asked == ["a password", "another answer", "an interactive login"]
+    are_asked = [each is None for each in agents.prompters]
+    assert are_asked == [True, False, False, True, True, False, True]
+    await talk.aclose()
+
+
+async def test_nobody_comes(agents: Agents) -> None:
+    """Where nobody comes who could log in, that is the end."""
+    person = Person(False)
+    talk = await lost(agents, person)
+    with pytest.raises(AuthenticationError, match="no password"):
+        await talk.ask("get_references", {})
+    assert person.asked == ["a password"]
 
 
 async def test_first_attempt_must_succeed(agents: Agents) -> None:

@@ -19,7 +19,8 @@ from xpm_remote.link.options.connect_options import parse_ssh_options
 from xpm_remote.link.prompts import BATCH_MODE, Prompter, UnansweredError
 from xpm_remote.link.remote.command import RemoteExperimaestro
 from xpm_remote.session import monitor as module
-from xpm_remote.session.monitor import RECONNECTING, Monitor
+from xpm_remote.session.absence import RECONNECTING
+from xpm_remote.session.monitor import Monitor
 from xpm_remote.session.retry import Schedule
 from xpm_remote.session.serving import Needs
 from xpm_remote.session.state import LinkState, Phase

@@ -29,7 +29,7 @@ def backup(tmp_path: Path) -> SmallWorkspace:
 @pytest.fixture
 async def jobs(agents: Agents, backup: SmallWorkspace) -> AsyncIterator[RemoteJobs]:
     """The jobs of the workspace, opened; nobody waits before a further attempt."""
-    jobs = RemoteJobs(agents, [backup.as_folder("backup")], print, Schedule(lambda: 0.0))
+    jobs = RemoteJobs(agents, [backup.as_folder("backup")], print, schedule=Schedule(lambda: 0.0))
     await jobs.open()
     yield jobs
     await jobs.aclose()

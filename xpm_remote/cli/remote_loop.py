@@ -22,6 +22,8 @@ class StepLoop:
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
+        self._task: asyncio.Task[Any] | None = None
+        self._caught: list[int] = []
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Do a step.
@@ -29,21 +31,19 @@ class StepLoop:
         Raises:
             Exit: A signal came; the work was cancelled, and the exit status says which signal.
         """
+        if self._caught:  # at the end of the step before, whose result counted
+            work.close()
+            raise self._exit()
         task = self._loop.create_task(work)
-        caught: list[int] = []
-
-        def stop(number: int) -> None:
-            caught.append(number)
-            task.cancel()
-
+        self._task = task
         for number in _SIGNALS:
-            self._loop.add_signal_handler(number, stop, number)
+            self._loop.add_signal_handler(number, self._stop, number)
         try:
             return self._loop.run_until_complete(task)
         except asyncio.CancelledError:
-            if not caught:
+            if not self._caught:
                 raise
-            raise Exit(_BY_SIGNAL + caught[0]) from None
+            raise self._exit() from None
         finally:
             for number in _SIGNALS:
                 self._loop.remove_signal_handler(number)
@@ -60,8 +60,20 @@ class StepLoop:
         finally:
             self.run(work.aclose())
 
+    def _stop(self, number: int) -> None:
+        """Note a signal. That it came may be told only in the step after: then that is the one to be ended."""
+        self._caught.append(number)
+        if self._task is not None:
+            self._task.cancel()
+
+    def _exit(self) -> Exit:
+        first, *_ = self._caught
+        self._caught.clear()
+        return Exit(_BY_SIGNAL + first)
+
     def close(self) -> None:
-        """End what is left."""
+        """End what is left; a signal that came with the last result ends nothing any more."""
+        self._caught.clear()
         with contextlib.suppress(Exit):
             self.run(self._loop.shutdown_asyncgens())
         self.run(_end_tasks())

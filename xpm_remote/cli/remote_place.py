@@ -11,6 +11,7 @@ from typing import Any
 import click
 from click.exceptions import Exit
 
+from xpm_remote.cli.calling import call_person
 from xpm_remote.cli.connecting import way_overrides
 from xpm_remote.cli.local_jobs import no_experiment
 from xpm_remote.cli.remote_loop import StepLoop
@@ -64,7 +65,8 @@ def remote_place(
 
     # A key that a person opens stays open for the way back from a lost link.
     opener = functools.partial(open_agent, target, opened=OpenedKeys())
-    jobs = RemoteJobs(opener, folders, tell)
+    call = functools.partial(call_person, target.name)
+    jobs = RemoteJobs(opener, folders, tell, call)
     with _running(jobs, target.name) as (loop, layout):
         keepers = _keepers(settings, workspace, target.workspace)
         yield RemotePlace(loop, jobs, layout, folders, keepers)

@@ -6,11 +6,10 @@ import time
 
 import click
 
-from xpm_remote.link.prompts import TerminalPrompter, UnansweredError
+from xpm_remote.cli.calling import call_person
 from xpm_remote.session.monitor import Monitor
 from xpm_remote.session.state import Update
 from xpm_remote.ui.document import encode, picture_document
-from xpm_remote.ui.keyboard import has_keyboard
 from xpm_remote.ui.plain import EventLines, Format
 
 
@@ -28,17 +27,8 @@ async def show_events(monitor: Monitor, form: Format, *, progress: bool) -> None
         for line in events.lines(update, monitor.picture, time.time()):
             click.echo(line)  # which flushes
 
-    async def call_person() -> bool:
-        # A terminal that somebody is at: that of a script that runs by itself is not asked on.
-        if not has_keyboard():
-            return False
-        link = monitor.picture.link
-        question = f"{monitor.picture.host} needs a person: {link.asked}. Press Enter to log in: "
-        try:
-            await TerminalPrompter().ask(question, echo=True)
-        except UnansweredError:
-            return False
-        return True
+    async def call() -> bool:
+        return await call_person(monitor.picture.host, monitor.picture.link.asked)
 
     monitor.subscribe(write)
-    await monitor.run(call_person)
+    await monitor.run(call)

@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from typing import Any, Protocol, TypeVar
 
 import msgspec
 
-from xpm_remote.errors import ProtocolError, RequestError, XpmRemoteError
-from xpm_remote.link.prompts import Prompter, RefusingPrompter
+from xpm_remote.errors import AuthenticationError, ProtocolError, RequestError, XpmRemoteError
+from xpm_remote.link.prompts import Prompter
 from xpm_remote.rpc.client import Listener
 from xpm_remote.rpc.protocol import Notification
+from xpm_remote.session.absence import Absent
 from xpm_remote.session.agent_client import FINISH_TIME, AgentClient
-from xpm_remote.session.monitor import RECONNECTING
 from xpm_remote.session.retry import Schedule, is_transient
 from xpm_remote.workspace.folders.outcomes import Progress
 from xpm_remote.workspace.layout import parse_job_id
@@ -32,6 +32,13 @@ BUSY_INTERVAL = 1.0
 
 T = TypeVar("T")
 Json = dict[str, Any]
+CallPerson = Callable[[str], Awaitable[bool]]
+
+
+async def nobody_comes(asked: str) -> bool:
+    """Say that nobody can be called."""
+    del asked
+    return False
 
 
 class Opener(Protocol):
@@ -50,19 +57,27 @@ class Conversation:
     """Questions to an agent, and work for it. Open it before anything else, and close it.
 
     Every method raises XpmRemoteError: the link's, the remote side's, or, where the agent refused, that of the local
-    command. A link that is lost is restored without asking anybody, for ``AWAY_LIMIT`` seconds at most.
+    command. A link that is lost is restored without asking anybody, for ``AWAY_LIMIT`` seconds at most, unless somebody
+    comes who was called.
 
     Args:
         opener: Starts an agent.
         tell: Is given a line when the link is lost, and when it is back.
+        call_person: Is awaited, with what the host asks for, when only somebody who answers that can restore the link;
+            tells whether somebody has come, who is then asked. No attempt is made meanwhile.
         schedule: When to try again; None: with a growing delay and a limit of attempts.
     """
 
     def __init__(
-        self, opener: Opener, tell: Callable[[str], None], schedule: Schedule | None = None
+        self,
+        opener: Opener,
+        tell: Callable[[str], None],
+        call_person: CallPerson = nobody_comes,
+        schedule: Schedule | None = None,
     ) -> None:
         self._opener = opener
         self._tell = tell
+        self._call_person = call_person
         self._schedule = schedule or Schedule(random.random)
         self._client: AgentClient | None = None
         self._hearers: dict[str, Callable[[Notification], None]] = {}
@@ -208,19 +223,22 @@ class Conversation:
         end = loop.time() + AWAY_LIMIT
         await self.aclose()
         self._tell(f"{error}; connecting again")
-        while True:
-            await asyncio.sleep(self._schedule.next_delay(loop.time()))
+        absent: Absent | None = Absent()
+        while self._client is None:
+            if absent is not None:
+                await asyncio.sleep(self._schedule.next_delay(loop.time()))
             try:
-                self._client = await self._opener(
-                    prompter=RefusingPrompter(RECONNECTING), listener=self._hear
-                )
+                self._client = await self._opener(prompter=absent, listener=self._hear)
             except XpmRemoteError as failure:
-                if not is_transient(failure) or loop.time() > end:
+                asked = _asked(failure, absent)
+                if asked and await self._call_person(asked):
+                    absent = None
+                elif is_transient(failure) and loop.time() < end:
+                    absent = Absent()
+                else:
                     raise
-            else:
-                self._schedule.reset()
-                self._tell("connected again")
-                return
+        self._schedule.reset()
+        self._tell("connected again")
 
     def _client_now(self) -> AgentClient:
         if self._client is None:
@@ -240,6 +258,13 @@ class Conversation:
             hear = self._hearers.get(_params(notification)["name"])
             if hear is not None:
                 hear(notification)
+
+
+def _asked(failure: XpmRemoteError, absent: Absent | None) -> str:
+    """Say what a person is needed for after an attempt without one, or with one who gave a wrong answer."""
+    if absent is not None:
+        return absent.wanted(failure)
+    return "another answer" if isinstance(failure, AuthenticationError) else ""
 
 
 def _params(notification: Notification) -> Json:

@@ -8,13 +8,13 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 
-from xpm_remote.errors import AuthenticationError, LinkError, XpmRemoteError
+from xpm_remote.errors import AuthenticationError, XpmRemoteError
 from xpm_remote.link.library.locked_keys import OpenedKeys
-from xpm_remote.link.prompts import RefusingPrompter
 from xpm_remote.model.agent_rows import AgentRows
 from xpm_remote.model.changes import Change, in_time_order, net
 from xpm_remote.model.store import Store
 from xpm_remote.rpc.client import REQUEST_TIMEOUT
+from xpm_remote.session.absence import Absent
 from xpm_remote.session.choosing import Chooser
 from xpm_remote.session.retry import Schedule, is_transient
 from xpm_remote.session.serving import Needs
@@ -22,8 +22,6 @@ from xpm_remote.session.session import RECONCILE_INTERVAL, Session
 from xpm_remote.session.state import Digest, LinkState, Phase, Picture, Update
 from xpm_remote.session.target import LocalTarget, Target
 from xpm_remote.waiting import wait_within
-
-RECONNECTING = "nobody is asked while a lost link is restored"
 
 Listener = Callable[[Update], None]
 CallPerson = Callable[[], Awaitable[bool]]
@@ -60,7 +58,7 @@ class Monitor:
         self._listeners: list[Listener] = []
         self._link = LinkState(Phase.CONNECTING, time.time(), is_asking=True)
         # Before anything was seen, whoever started us is at the terminal, if there is one.
-        self._absent: RefusingPrompter | None = None
+        self._absent: Absent | None = None
         # A passphrase is asked for once: the link comes back without anybody. Passwords and codes are not ours to keep.
         self._opened = OpenedKeys()
         self._chooser = Chooser(target)
@@ -141,7 +139,7 @@ class Monitor:
             return False
         await self._wait_for_retry(error)
         # Whoever was at the terminal may have left it, and the picture is drawn on it.
-        self._absent = RefusingPrompter(RECONNECTING)
+        self._absent = Absent()
         return True
 
     def _unanswered(self, error: XpmRemoteError) -> str:
@@ -149,11 +147,7 @@ class Monitor:
         if self._absent is None:
             has_tried = self._link.is_asking and isinstance(error, AuthenticationError)
             return self._link.asked if has_tried else ""
-        # Our reason comes back in the error of whoever would have asked; with BatchMode=yes it is another one.
-        if not isinstance(error, LinkError) or RECONNECTING not in error.what:
-            return ""
-        missed = ", ".join(dict.fromkeys(self._absent.missed))
-        return error.needs_person or missed or "an interactive login"
+        return self._absent.wanted(error)
 
     def _new_session(self) -> Session:
         needs = Needs(

@@ -7,7 +7,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from xpm_remote.errors import ProtocolError
-from xpm_remote.session.conversation import Conversation, Json, Opener
+from xpm_remote.session.conversation import (
+    CallPerson,
+    Conversation,
+    Json,
+    Opener,
+    nobody_comes,
+)
 from xpm_remote.session.retry import Schedule
 from xpm_remote.workspace.agent.outcomes import ActionOutcome, ActionPlan
 from xpm_remote.workspace.failures import BadIdFailure
@@ -38,6 +44,7 @@ class RemoteJobs:
         opener: Starts an agent.
         folders: The folders of the workspace, as the settings spell them.
         tell: Is given a line when the link is lost, and when it is back.
+        call_person: As of a ``Conversation``.
         schedule: When to try again; None: with a growing delay and a limit of attempts.
     """
 
@@ -46,9 +53,10 @@ class RemoteJobs:
         opener: Opener,
         folders: Iterable[Folder],
         tell: Callable[[str], None],
+        call_person: CallPerson = nobody_comes,
         schedule: Schedule | None = None,
     ) -> None:
-        self._conversation = Conversation(opener, tell, schedule)
+        self._conversation = Conversation(opener, tell, call_person, schedule)
         self._folders = [folder.to_wire() for folder in folders]
 
     @property

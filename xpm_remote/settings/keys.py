@@ -258,7 +258,8 @@ SSH = Section(
             name="backend",
             kind=Kind.BACKEND,
             about="What serves the workspace there: `experimaestro`, our `agent`, which needs `python3` and nothing"
-            " installed, or the agent only where experimaestro cannot be started or is older than 2.7 (`auto`).",
+            " installed, or the agent only where experimaestro cannot be started or is older than 2.7 (`auto`): on the"
+            " same connection with the engine `asyncssh`, by another login, for which nobody is asked, with `openssh`.",
             example="agent",
         ),
     ),
