@@ -22,7 +22,6 @@ from xpm_remote.model.events import (
 )
 from xpm_remote.model.store import Store
 from xpm_remote.rpc.server_api import MonitorServer
-from xpm_remote.session.budget import Budget
 from xpm_remote.session.state import Update
 from xpm_remote.waiting import wait_within
 
@@ -31,10 +30,6 @@ SETTLE_TIME = 0.1
 
 MAX_LOAD = 0.2
 """The share of its time for which our questions may keep the server busy; large workspaces are asked less often."""
-
-JOBS_AT_ONCE = 1000
-"""Jobs that are asked for at the same time: of small experiments many, of large ones two, so that the server has always
-something to do. It answers each question in a thread, and more of them only wait for its interpreter's lock."""
 
 FEW_JOBS = 16
 """Jobs that are asked for one by one; beyond that, their experiments are asked for."""
@@ -186,12 +181,10 @@ class Sync:
         await self._ask_experiments()
 
     async def _ask_jobs_of(self, names: Iterable[str]) -> None:
-        budget = Budget(JOBS_AT_ONCE)
-        await _all(self._ask_jobs(name, budget) for name in names)
+        await _all(self._ask_jobs(name) for name in names)
 
-    async def _ask_jobs(self, experiment_id: str, budget: Budget) -> None:
-        async with budget.spend(self._store.counts(experiment_id).total):
-            records = await self._server.jobs(experiment_id)
+    async def _ask_jobs(self, experiment_id: str) -> None:
+        records = await self._server.jobs(experiment_id)
         self._absorb(self._store.apply_jobs(experiment_id, records))
 
     async def _ask_job(self, key: str) -> None:
