@@ -1,4 +1,4 @@
-"""Nobody at the terminal: a lost link is restored without asking, until it shows that only a person can do it. Pure."""
+"""Nobody at the terminal: a lost link is restored without asking, until it shows that only a person can do it."""
 
 from __future__ import annotations
 
