@@ -19,6 +19,15 @@ import pexpect
 import pytest
 
 from tests.cli.commands import Commands, Finished
+from tests.cli.examining import (
+    REMOTE_END,
+    STAGES,
+    Document,
+    examine,
+    expect_failure,
+    ours,
+    stage_of,
+)
 from tests.link.asking import HOST, PASSWORD, Asking
 from tests.link.remote_shells import make_workspace
 from tests.support.fakes import install_fake_monitor
@@ -27,46 +36,9 @@ from tests.support.server import Server
 from tests.support.workspaces import RealWorkspace
 from xpm_remote.cli import doctor
 from xpm_remote.session.doctor import LISTEN_TIME
-from xpm_remote.session.findings import Stage
 
-STAGES = [stage.value for stage in Stage]
-REMOTE_END = 10.0
-"""Seconds for the remote side to end after us."""
 SCREEN_LIMIT = 30
 """Seconds for something to appear on the screen."""
-
-Document = dict[str, Any]
-
-
-def examine(commands: Commands, *arguments: str) -> tuple[Finished, Document]:
-    """Run the command with JSON, by the engine of the test; give the document, too."""
-    engine = ("--ssh-engine", commands.engine) if commands.engine else ()
-    finished = commands.run("doctor", *engine, "--format", "json", "--listen", "0", *arguments)
-    return finished, finished.document
-
-
-def stage_of(document: Document, name: str) -> Document:
-    """Give the one stage of that name."""
-    (found,) = [each for each in document["stages"] if each["stage"] == name]
-    stage: Document = found
-    return stage
-
-
-def expect_failure(
-    examined: tuple[Finished, Document], stage: str, code: int, *words: str
-) -> Document:
-    """Check that a stage failed, with which code and words, and that those after it were skipped."""
-    finished, document = examined
-    failed = stage_of(document, stage)
-    assert (finished.status, document["exit_code"]) == (code, code), finished.stderr
-    assert (failed["verdict"], failed["error"]["code"]) == ("failed", code)
-    for word in words:
-        assert word in f"{failed['error']['what']}; {failed['error']['hint']}"
-    after = document["stages"][document["stages"].index(failed) + 1 :]
-    assert [each["stage"] for each in after] == STAGES[STAGES.index(stage) + 1 :]
-    assert {each["verdict"] for each in after} <= {"skipped"}
-    assert failed["error"]["what"] in finished.stderr
-    return failed
 
 
 @pytest.fixture
@@ -138,7 +110,7 @@ class TestWell:
         assert facts["snapshot"]["received"] > 1000
         assert facts["events"]["delay"]["number"] > 0
         assert facts["events"]["delay"]["median"] < LISTEN_TIME
-        wait_until(lambda: not _ours(server), REMOTE_END, "the remote side to end")
+        wait_until(lambda: not ours(server), REMOTE_END, "the remote side to end")
 
     def test_noise(self, server: Server, by_engine: Commands) -> None:
         """What login files and shell_init print is shown as it came, by stage and stream, and warned of."""
@@ -411,94 +383,6 @@ class TestHost:
         expect_failure((finished, finished.document), "events", 24)
 
 
-class TestBackends:
-    """What serves the workspace."""
-
-    @pytest.fixture
-    def bare(self, server: Server) -> str:
-        """A workspace of bare's, who has python3 and nothing else."""
-        marker = server.write("bare", "backed/.__experimaestro__", "")
-        job = "jobs/t.x/aaaaaaaa"
-        server.write("bare", f"backed/{job}/x.done", "")
-        info = '{"job_id": "aaaaaaaa", "task_id": "t.x", "tags": {}, "timestamp": 1.5}\n'
-        server.write("bare", "backed/experiments/e/20261101_120000/jobs.jsonl", info)
-        root = marker.rpartition("/")[0]
-        server.run("bare", f"ln -sfn 20261101_120000 {shlex.quote(root)}/experiments/e/current")
-        return root
-
-    def test_agent(self, server: Server, by_engine: Commands, bare: str) -> None:
-        """With the agent, what it needs is examined and experimaestro is not looked for; it tells everything."""
-        by_engine.add_login(server, "bare", bare, backend="experimaestro")
-        finished, document = examine(by_engine, "--workspace", "bare", "--backend", "agent")
-        assert (finished.status, document["verdict"]) == (0, "ok"), finished.stdout
-        names = {each["name"] for each in stage_of(document, "tools")["facts"]["programs"]}
-        assert "python3" in names
-        assert not names & {"uv", "experimaestro"}
-        assert stage_of(document, "agent")["facts"]["directory"] == bare
-        assert stage_of(document, "agent")["facts"]["python"].startswith("3.")
-        assert stage_of(document, "server")["why"] == "the agent is asked for"
-        assert stage_of(document, "snapshot")["facts"]["jobs"] == 1
-        assert stage_of(document, "events")["verdict"] == "skipped"
-        wait_until(lambda: not _ours(server, "bare"), REMOTE_END, "the remote side to end")
-
-    def test_agent_without_python(self, server: Server, by_engine: Commands, bare: str) -> None:
-        """With the agent, a host without a python that works fails, and says what was tried."""
-        by_engine.add_login(server, "bare", bare, backend="agent", python="python3.99")
-        examined = examine(by_engine, "--workspace", "bare")
-        expect_failure(examined, "agent", 21, "tried python3.99 (not found)", "ssh.python")
-
-    def test_auto_without_experimaestro(
-        self, server: Server, by_engine: Commands, bare: str
-    ) -> None:
-        """With auto, a missing experimaestro is a warning: the agent serves."""
-        by_engine.add_login(server, "bare", bare, backend="auto")
-        finished, document = examine(by_engine, "--workspace", "bare")
-        assert (finished.status, document["verdict"]) == (0, "warning"), finished.stderr
-        assert stage_of(document, "agent")["verdict"] == "ok"
-        served = stage_of(document, "server")
-        assert served["verdict"] == "warning"
-        assert served["warnings"][0].startswith("experimaestro does not serve, the agent does: ")
-        assert "uv" in served["warnings"][0]
-        assert stage_of(document, "snapshot")["facts"]["jobs"] == 1
-
-    def test_auto_without_python(
-        self, server: Server, commands: Commands, real_workspace: RealWorkspace
-    ) -> None:
-        """With auto, a missing python is a warning where experimaestro serves."""
-        path = real_workspace.path
-        given = {"xpm_path": server.experimaestro, "python": "python3.99", "backend": "auto"}
-        commands.add_login(server, "alice", path, **given)
-        finished, document = examine(commands, "--workspace", "alice")
-        assert (finished.status, document["verdict"]) == (0, "warning"), finished.stderr
-        assert "tried python3.99 (not found)" in stage_of(document, "agent")["warnings"][0]
-        assert stage_of(document, "server")["facts"]["protocol"] == "2.0"
-
-    def test_auto_with_neither(self, server: Server, commands: Commands, bare: str) -> None:
-        """With auto, it is a failure where neither can serve."""
-        commands.add_login(server, "bare", bare, backend="auto", python="python3.99")
-        examined = examine(commands, "--workspace", "bare")
-        expect_failure(examined, "server", 21, "uv")
-        assert stage_of(examined[1], "agent")["verdict"] == "warning"
-
-    @pytest.mark.parametrize("tells", [True, False])
-    def test_auto_with_an_old_one(self, server: Server, commands: Commands, *, tells: bool) -> None:
-        """With auto, an experimaestro that tells that it is old is not started; one whose answers tell is closed."""
-        fake = install_fake_monitor(server, {"protocol_version": "1.0"})
-        said = "echo 2.6.1" if tells else "exit 3"
-        version = f'if [ "$1" = version ]; then {said}; exit; fi'
-        text = f'#!/bin/sh\n{version}\nexec {fake.xpm_path} "$@"\n'
-        stub = server.write("alice", f"{fake.folder}/old", text)
-        server.run("alice", f"chmod +x {shlex.quote(stub)}")
-        commands.add_login(server, "alice", fake.workspace, backend="auto", xpm_path=stub)
-        finished, document = examine(commands, "--workspace", "alice")
-        assert (finished.status, document["verdict"]) == (0, "warning"), finished.stderr
-        served = stage_of(document, "server")
-        assert served["verdict"] == ("skipped" if tells else "warning")
-        assert "older than 2.7" in (served["why"] or served["warnings"][0])
-        methods = [each["method"] for each in fake.requests()]
-        assert ("get_sync_info" in methods) != tells
-
-
 class TestTerminal:
     """A person looks on."""
 
@@ -576,22 +460,12 @@ class TestTerminal:
         # Ten events may have been heard before the signal came.
         assert child.exitstatus in (0, 130)
         assert "Traceback" not in str(child.before)
-        wait_until(lambda: not _ours(server), REMOTE_END, "the remote side to end")
+        wait_until(lambda: not ours(server), REMOTE_END, "the remote side to end")
 
 
 def test_defaults_are_those_of_the_doctor() -> None:
     """The default that the help shows without importing the SSH library is the doctor's own."""
     assert doctor.LISTEN_TIME == LISTEN_TIME
-
-
-def _ours(server: Server, login: str = "alice") -> list[str]:
-    """Give what runs for a user through SSH and is of ours."""
-    processes = server.processes(login)
-    return [
-        each.arguments
-        for each in processes
-        if "monitor-server" in each.arguments or "xpm-remote" in each.arguments
-    ]
 
 
 def _environment(home: Path) -> dict[str, str]:
