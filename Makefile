@@ -24,7 +24,7 @@ PURE := xpm_remote/errors.py,xpm_remote/escaping.py,xpm_remote/settings/*,xpm_re
 	xpm_remote/ui/job_list.py,xpm_remote/workspace/failures.py,xpm_remote/workspace/agent/outcomes.py,$\
 	xpm_remote/workspace/folders/outcomes.py,xpm_remote/workspace/orphans/outcomes.py
 
-.PHONY: help venv check format test demo bench svg lock clean
+.PHONY: help venv check format test test-all demo bench svg lock clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ test: $(STAMP) $(PEER_STAMP) ## All tests; needs docker, podman, or XPM_TEST_SSH
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest $(ARGS)
 	$(BIN)/coverage report --include='$(PURE)' --fail-under=100
+
+test-all: export XPM_TEST_ALL := 1
+test-all: test ## All tests, with every example that they have
 
 demo: $(STAMP) $(PEER_STAMP) ## The main job: real jobs on a real SSH server, in the live dashboard
 	$(BIN)/python demo/run.py $(ARGS)
