@@ -10,7 +10,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from xpm_remote.cli.lazy import LazyGroup, load
+from xpm_remote.cli.lazy import LazyGroup
 
 MODULE = "tests_lazy_commands"
 
@@ -74,8 +74,3 @@ def test_missing_attribute(group: LazyGroup, imported: list[str]) -> None:
     with pytest.raises(AttributeError):
         group.get_command(click.Context(group), "broken")
     assert imported == []
-
-
-def test_load() -> None:
-    """A module and an attribute of it are given as one name."""
-    assert load("click.testing:CliRunner") is CliRunner

@@ -11,7 +11,6 @@ import pytest
 from tests.cli.people import PROGRAMS, Person
 from xpm_remote import __version__
 from xpm_remote.cli import connecting, monitoring
-from xpm_remote.cli.lazy import load
 from xpm_remote.cli.main import root
 from xpm_remote.cli.tree import CommandTree
 from xpm_remote.rpc.client import REQUEST_TIMEOUT
@@ -24,8 +23,8 @@ BROKEN = "workspaces: [{id: 1"
 def ways(group: CommandTree, *above: str) -> Iterator[tuple[str, ...]]:
     """Give the words that lead to each group and command of ours, the root first."""
     yield above
-    for name, place in group._lazy.items():
-        command = load(place)
+    for name in group.list_commands(click.Context(group)):
+        command = group.get_command(click.Context(group), name)
         if isinstance(command, CommandTree):
             yield from ways(command, *above, name)
         else:
@@ -37,7 +36,9 @@ def find(way: tuple[str, ...]) -> click.Command:
     found: click.Command = root
     for name in way:
         assert isinstance(found, CommandTree)
-        found = load(found._lazy[name])
+        command = found.get_command(click.Context(found), name)
+        assert command is not None
+        found = command
     return found
 
 

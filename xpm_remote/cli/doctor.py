@@ -5,14 +5,12 @@ from __future__ import annotations
 import shutil
 import sys
 import time
-from collections.abc import Callable, Coroutine
 from typing import Any
 
 import click
 
 from xpm_remote.cli.connecting import connection_options, find_target
 from xpm_remote.cli.context import Context
-from xpm_remote.cli.lazy import load
 from xpm_remote.cli.options import format_option
 from xpm_remote.cli.signals import run_until_signal
 from xpm_remote.cli.terminal import Line, say
@@ -32,9 +30,6 @@ from xpm_remote.ui.plain import Format
 
 LISTEN_TIME = 15.0
 """The doctor's own default, which the help shall not import the SSH library for."""
-
-# Not imported for the help.
-EXAMINE = "xpm_remote.session.doctor:examine"
 
 _COLOURS = {
     Verdict.OK: "green",
@@ -77,7 +72,9 @@ def doctor(context: Context, /, *, form: str, listen: float, **given: Any) -> in
     book = Examination(time.monotonic, (lambda _: None) if is_json else report.show)
     target = _begin(context, given, book)
     if target is not None:
-        examine: Callable[..., Coroutine[Any, Any, None]] = load(EXAMINE)
+        # Not imported for the help, as the SSH library that comes with it.
+        from xpm_remote.session.doctor import examine
+
         work = examine(target, book, timeout=given["request_timeout"], listen=listen)
         status = run_until_signal(work)
         if status:

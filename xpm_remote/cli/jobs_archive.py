@@ -9,7 +9,6 @@ import click
 from xpm_remote.cli.context import Context
 from xpm_remote.cli.jobs_copying import copy_jobs, error_of_left
 from xpm_remote.cli.jobs_place import JobsPlace, Where, open_place, place_options
-from xpm_remote.cli.lazy import load
 from xpm_remote.cli.local_jobs import read_texts, some_of
 from xpm_remote.cli.options import format_option, from_file_option
 from xpm_remote.errors import FolderError, UsageError
@@ -29,9 +28,6 @@ from xpm_remote.workspace.folders.outcomes import (
     ArchiveVerdict,
 )
 from xpm_remote.workspace.layout import JobId
-
-# Threads and signals are for those who watch.
-WATCH = "xpm_remote.cli.show_archiver:watch"
 
 _FAILED = {ArchiveStatus.UNAVAILABLE, ArchiveStatus.FAILED, ArchiveStatus.DIFFERS}
 
@@ -97,8 +93,10 @@ def _watch(place: JobsPlace, *, with_all: bool, is_json: bool) -> int:
             "--watch is for workspaces of this machine",
             "run `jobs archive --all` from time to time; what is archived already is verified only",
         )
-    status: int = load(WATCH)(place, with_all=with_all, is_json=is_json)
-    return status
+    # Threads and signals are for those who watch.
+    from xpm_remote.cli.show_archiver import watch
+
+    return watch(place, with_all=with_all, is_json=is_json)
 
 
 def _find(place: JobsPlace, texts: Sequence[str], *, is_all: bool) -> list[JobId]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 import click
@@ -12,7 +12,6 @@ import click
 from xpm_remote.cli.connecting import way_options
 from xpm_remote.cli.context import Context
 from xpm_remote.cli.failures import failures_as_errors
-from xpm_remote.cli.lazy import load
 from xpm_remote.errors import UsageError
 from xpm_remote.settings.problems import quoted
 from xpm_remote.settings.schema import Workspace
@@ -35,10 +34,6 @@ if TYPE_CHECKING:
     from xpm_remote.workspace.reading.json_files import Problem
     from xpm_remote.workspace.reading.lookup import Found
     from xpm_remote.workspace.watching.logs import Piece
-
-# Only what is needed is imported: a local command needs no SSH library.
-LOCAL = "xpm_remote.cli.local_place:local_place"
-REMOTE = "xpm_remote.cli.remote_place:remote_place"
 
 _WAY = ("options", "engine", "remote_shell_init", "remote_python")
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -174,11 +169,17 @@ def open_place(context: Context, where: Where) -> Iterator[JobsPlace]:
     name = where.workspace or context.workspace or None
     workdir = where.workdir or context.workdir or None
     named = select_workspace(settings, workspace_id=name).workspace if name else None
+    opened: AbstractContextManager[JobsPlace]
+    # Only what is needed is imported: a local command needs no SSH library.
     if named is not None and named.is_remote:
-        opened = load(REMOTE)(settings, named, workdir, where.way)
+        from xpm_remote.cli.remote_place import remote_place
+
+        opened = remote_place(settings, named, workdir, where.way)
     else:
         _refuse_way(where, named)
-        opened = load(LOCAL)(context, settings, name, workdir)
+        from xpm_remote.cli.local_place import local_place
+
+        opened = local_place(context, settings, name, workdir)
     with failures_as_errors(), opened as place:
         yield place
 

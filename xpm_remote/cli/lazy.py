@@ -10,7 +10,7 @@ import click
 
 
 class LazyGroup(click.Group):
-    """A group that knows its commands by ``name -> module:attribute``."""
+    """A group that knows its commands by ``name -> module:attribute``: only commands are imported by strings."""
 
     def __init__(self, *args: Any, lazy_commands: Mapping[str, str], **kwargs: Any) -> None:  # noqa: ANN401
         super().__init__(*args, **kwargs)
@@ -24,11 +24,6 @@ class LazyGroup(click.Group):
         """Import a command."""
         if cmd_name not in self._lazy:
             return super().get_command(ctx, cmd_name)
-        command: click.Command = load(self._lazy[cmd_name])
+        module, _, attribute = self._lazy[cmd_name].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
-
-
-def load(name: str) -> Any:  # noqa: ANN401 - whatever stands there
-    """Import ``module:attribute`` and give the attribute."""
-    module, _, attribute = name.partition(":")
-    return getattr(importlib.import_module(module), attribute)

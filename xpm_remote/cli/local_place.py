@@ -6,7 +6,6 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from xpm_remote.cli.context import Context
-from xpm_remote.cli.lazy import load
 from xpm_remote.cli.local_jobs import current_jobs
 from xpm_remote.cli.local_workspace import LocalWorkspace, find_local
 from xpm_remote.settings.schema import Settings
@@ -33,10 +32,6 @@ from xpm_remote.workspace.reading.liveness import Host
 from xpm_remote.workspace.reading.lookup import Found, Lookup
 from xpm_remote.workspace.reading.reader import WorkspaceReader
 from xpm_remote.workspace.watching.logs import Log, Piece
-
-# Several at once are followed by an agent, as on a remote host.
-FOLLOW = "xpm_remote.cli.show_log:follow"
-FOLLOW_SEVERAL = "xpm_remote.cli.remote_place:follow_local"
 
 
 @contextmanager
@@ -166,11 +161,16 @@ class LocalPlace:
     ) -> Generator[tuple[JobId, str], None, None]:
         """Give the last lines of logs, then what is added."""
         if len(jobs) > 1:
-            yield from load(FOLLOW_SEVERAL)(self.layout.root, jobs, stream, lines)
+            # By an agent, as on a remote host.
+            from xpm_remote.cli.remote_place import follow_local
+
+            yield from follow_local(self.layout.root, jobs, stream, lines)
             return
+        from xpm_remote.cli.show_log import follow
+
         (job,) = jobs
         reader = WorkspaceReader(self.layout.root)
-        for text in load(FOLLOW)(self._log(job, stream), reader, job, lines):
+        for text in follow(self._log(job, stream), reader, job, lines):
             yield job, text
 
     def _log(self, job: JobId, stream: str) -> Log:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from xpm_remote.cli.connecting import SECONDS
-from xpm_remote.cli.lazy import load
 from xpm_remote.cli.signals import run_until_signal
 from xpm_remote.session.target import LocalTarget, Target
 from xpm_remote.ui.plain import Format
@@ -23,16 +22,7 @@ FORMATS = click.Choice([form.value for form in Format])
 RECONCILE_INTERVAL = 10.0
 """The monitor's own default, which the help shall not import the SSH library for."""
 
-Work = Coroutine[Any, Any, None]
 Command = TypeVar("Command", bound=Callable[..., Any])
-
-# Only what is needed is imported: rich alone takes as long as connecting to a near host, and the help
-# needs no SSH library.
-MONITOR = "xpm_remote.session.monitor:Monitor"
-DASHBOARD = "xpm_remote.cli.show_dashboard:show_dashboard"
-ONCE = "xpm_remote.cli.show_once:show_once"
-DOCUMENT = "xpm_remote.cli.show_lines:show_document"
-EVENTS = "xpm_remote.cli.show_lines:show_events"
 
 _OPTIONS = (
     click.option("--once", is_flag=True, help="Show the picture once and end."),
@@ -84,22 +74,28 @@ def watch(target: Target | LocalTarget, given: dict[str, Any], *, timeout: float
     Raises:
         XpmRemoteError: Any of its kinds.
     """
-    monitor: Callable[..., Monitor] = load(MONITOR)
-    made = monitor(target, timeout=timeout, interval=given["polling_interval"])
-    return run_until_signal(_show(made, given))
+    from xpm_remote.session.monitor import Monitor  # with the SSH library, which the help needs not
+
+    monitor = Monitor(target, timeout=timeout, interval=given["polling_interval"])
+    return run_until_signal(_show(monitor, given))
 
 
-def _show(monitor: Monitor, given: dict[str, Any]) -> Work:
+def _show(monitor: Monitor, given: dict[str, Any]) -> Coroutine[Any, Any, None]:
     """Start what was asked for."""
+    # Only what is needed is imported: rich alone takes as long as connecting to a near host.
+    if given["once"] and given["form"] == Format.TEXT.value:
+        from xpm_remote.cli.show_once import show_once
+
+        return show_once(monitor)
+    from xpm_remote.cli.show_lines import show_document, show_events
+
     if given["once"]:
-        once: Callable[[Monitor], Work]
-        once = load(DOCUMENT if given["form"] == Format.JSON.value else ONCE)
-        return once(monitor)
-    events: Callable[..., Work] = load(EVENTS)
+        return show_document(monitor)
     progress = not given["no_progress"]
     if given["events_viewer"]:
-        return events(monitor, Format(given["events_format"]), progress=progress)
+        return show_events(monitor, Format(given["events_format"]), progress=progress)
     if not sys.stdout.isatty():
-        return events(monitor, Format.TEXT, progress=progress)
-    dashboard: Callable[[Monitor], Work] = load(DASHBOARD)
-    return dashboard(monitor)
+        return show_events(monitor, Format.TEXT, progress=progress)
+    from xpm_remote.cli.show_dashboard import show_dashboard
+
+    return show_dashboard(monitor)

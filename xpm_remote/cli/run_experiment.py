@@ -14,7 +14,6 @@ import click
 from xpm_remote.cli.context import Context
 from xpm_remote.cli.experiment_file import experiment_id, find_file
 from xpm_remote.cli.handover import hand_over, peer_command, require_installed
-from xpm_remote.cli.lazy import load
 from xpm_remote.cli.passing import PassingCommand, words_without
 from xpm_remote.cli.peer_settings import peer_words
 from xpm_remote.cli.terminal import say
@@ -26,7 +25,6 @@ from xpm_remote.settings.schema import Settings, Workspace
 from xpm_remote.settings.selection import Selection, select_workspace
 
 NAME = "run-experiment"
-RECOVER = "xpm_remote.cli.recover_before:recover_before"
 
 _OURS = ("--workspace", "--workdir", "--dry-run")
 
@@ -108,7 +106,9 @@ def run_experiment(
         say(f"{ctx.find_root().info_name}: {safe(_choice(selection))}", err=True)
     # Its imports take as long as reading the settings, and most workspaces have no folders.
     if selection.workspace.folders:
-        load(RECOVER)(context, selection.workspace, lambda: _id(names, conf))
+        from xpm_remote.cli.recover_before import recover_before
+
+        recover_before(context, selection.workspace, lambda: _id(names, conf))
     hand_over(arguments, environ)
 
 

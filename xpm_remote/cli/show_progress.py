@@ -7,15 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from xpm_remote.cli.lazy import load
 from xpm_remote.workspace.folders.archiving import no_progress
 
 if TYPE_CHECKING:
     from xpm_remote.workspace.folders.outcomes import Progress
     from xpm_remote.workspace.layout import JobId
-
-# Rich alone takes as long as copying a small job.
-BAR = "xpm_remote.cli.progress_bar:bar"
 
 
 @contextmanager
@@ -30,7 +26,10 @@ def copy_progress(what: str, size: int, files: int) -> Iterator[Progress]:
     if not (sys.stderr.isatty() and files):
         yield no_progress
         return
-    with load(BAR)(what, size, files) as advance:
+    # Rich alone takes as long as copying a small job.
+    from xpm_remote.cli.progress_bar import bar
+
+    with bar(what, size, files) as advance:
 
         def tell(_: JobId, more_bytes: int, more_files: int) -> None:
             advance(more_bytes, more_files)

@@ -8,13 +8,10 @@ import click
 
 from xpm_remote.cli.connecting import connection_options, find_target
 from xpm_remote.cli.context import Context
-from xpm_remote.cli.lazy import load
 from xpm_remote.cli.monitoring import showing_options, watch
 from xpm_remote.cli.signals import run_until_signal
 from xpm_remote.errors import UsageError
 from xpm_remote.ui.plain import Format
-
-DRY_RUN = "xpm_remote.cli.show_dry_run:show_dry_run"
 
 
 @click.command(
@@ -47,5 +44,7 @@ def ssh_monitor(
         raise UsageError("--web and --port are not there yet", "use the dashboard in the terminal")
     target = find_target(context, context.load_settings(), given)
     if given["dry_run"]:
-        return run_until_signal(load(DRY_RUN)(target, Format(given["form"])))
+        from xpm_remote.cli.show_dry_run import show_dry_run
+
+        return run_until_signal(show_dry_run(target, Format(given["form"])))
     return watch(target, given, timeout=given["request_timeout"])

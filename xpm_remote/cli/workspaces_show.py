@@ -8,7 +8,6 @@ from typing import Any
 import click
 
 from xpm_remote.cli.context import Context
-from xpm_remote.cli.lazy import load
 from xpm_remote.cli.options import format_option
 from xpm_remote.cli.show_workspaces import facts_lines, show_document, show_lines
 from xpm_remote.cli.terminal import say
@@ -17,9 +16,6 @@ from xpm_remote.settings.schema import Settings, Workspace
 from xpm_remote.settings.selection import select_workspace
 from xpm_remote.ui.document import encode
 from xpm_remote.ui.plain import Format
-
-# Only a remote workspace needs the SSH library.
-REMOTE_FACTS = "xpm_remote.cli.show_remote:remote_facts"
 
 
 @click.command(
@@ -69,5 +65,7 @@ def _facts(settings: Settings, workspace: Workspace) -> dict[str, Any] | None:
     if not workspace.is_remote:
         return None
     target = resolve_target(settings, workspace.id, Overrides())
-    facts: dict[str, Any] = asyncio.run(load(REMOTE_FACTS)(target))
-    return facts
+    # Only a remote workspace needs the SSH library.
+    from xpm_remote.cli.show_remote import remote_facts
+
+    return asyncio.run(remote_facts(target))
