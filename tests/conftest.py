@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Generator, Iterator
 
 import pytest
@@ -12,6 +13,10 @@ from tests.support.launch import start_server
 from tests.support.server import Server
 from tests.support.workspaces import RealWorkspace, make_real_workspace
 from xpm_remote.settings.schema import SshEngine
+
+# Compiled once: hundreds of processes import the package, and every worker the tests.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 
 @pytest.fixture(scope="session")

@@ -278,7 +278,9 @@ class Answers:
         return self._answers.pop(0)
 
 
-@pytest.mark.parametrize("answer", ["yes", " YES ", KEY.get_fingerprint()])
+@pytest.mark.parametrize(
+    "answer", ["yes", " YES ", KEY.get_fingerprint()], ids=["yes", "YES", "fingerprint"]
+)
 async def test_confirmed_key_is_recorded(known_hosts: Path, answer: str) -> None:
     """A key that a person has accepted is recorded, in a file that is theirs alone, and taken from then on."""
     rules = policy(known_hosts)
