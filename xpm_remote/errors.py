@@ -126,13 +126,13 @@ class LinkError(XpmRemoteError):
     Args:
         what: What happened and where, without a final full stop.
         hint: What to do next; empty when ``what`` says it all.
-        needs_person: What only a person can answer, such as "a password", where that alone is missing
-            and nobody was there to be asked; else empty.
+        unanswered: The questions, such as "a password", that the prompter of this attempt refused, where answers
+            may have made it succeed. Empty where the SSH options forbid prompts: a person could not answer either.
     """
 
-    def __init__(self, what: str, hint: str = "", *, needs_person: str = "") -> None:
+    def __init__(self, what: str, hint: str = "", *, unanswered: tuple[str, ...] = ()) -> None:
         super().__init__(what, hint)
-        self.needs_person = needs_person
+        self.unanswered = unanswered
 
 
 class ResolveError(LinkError):

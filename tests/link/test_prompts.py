@@ -16,6 +16,7 @@ from xpm_remote.link.prompts import (
     RefusingPrompter,
     TerminalPrompter,
     UnansweredError,
+    first_line,
 )
 
 LIMIT = 10.0
@@ -169,4 +170,8 @@ class TestNobody:
             await prompter.ask("Who? ", echo=True)
         with pytest.raises(UnansweredError):
             await prompter.ask("Password of me@host: \nmore", echo=False)
-        assert prompter.missed == ["Who?", "Password of me@host"]
+
+    def test_first_line(self) -> None:
+        """An error names a question by its first line."""
+        assert first_line("Who? ") == "Who?"
+        assert first_line("Password of me@host: \nmore") == "Password of me@host"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,13 +18,14 @@ from xpm_remote.errors import (
 )
 from xpm_remote.link.library.keeping import KeptConnection
 from xpm_remote.link.options.connect_options import parse_ssh_options
+from xpm_remote.link.prompts import Prompter, Unattended
 from xpm_remote.link.remote.command import RemoteExperimaestro
 from xpm_remote.model.agent_rows import AgentRows
 from xpm_remote.model.store import Store
 from xpm_remote.session import choosing as module
 from xpm_remote.session.choosing import Chooser
 from xpm_remote.session.serving import Needs
-from xpm_remote.session.session import ASKED_ALREADY, Session
+from xpm_remote.session.session import Session
 from xpm_remote.session.target import LocalTarget, Target
 from xpm_remote.settings.schema import Backend
 
@@ -144,12 +146,25 @@ async def test_agent_alone_fails(sides: Sides) -> None:
 async def test_nobody_is_asked_twice(sides: Sides) -> None:
     """Where the agent could be started only after another question, the first failure stands, with a hint."""
     sides.failures["current experimaestro"] = StartError("no uv", "install it")
-    sides.failures["agent"] = AuthenticationError(f"refused: {ASKED_ALREADY}")
+    sides.failures["agent"] = AuthenticationError("refused", unanswered=("a password",))
     session = Session(Chooser(target(Backend.AUTO)), NEEDS, lambda _: None)
     with pytest.raises(StartError) as caught:
         await session.snapshot()
     assert str(caught.value) == "no uv; install it; or take our agent at once: --backend agent"
     assert sides.opened == ["current experimaestro", "agent"]
+
+
+@pytest.mark.parametrize(("prompter", "unanswered"), [(Unattended(), ("a password",)), (None, ())])
+async def test_second_login_that_fails(
+    sides: Sides, prompter: Prompter | None, unanswered: tuple[str, ...]
+) -> None:
+    """What the second login was asked while a link is restored, or what nobody refused, is told as it is."""
+    sides.failures["current experimaestro"] = StartError("no uv", "install it")
+    sides.failures["agent"] = AuthenticationError("refused", unanswered=unanswered)
+    needs = replace(NEEDS, prompter=prompter)
+    with pytest.raises(AuthenticationError) as caught:
+        await Session(Chooser(target(Backend.AUTO)), needs, lambda _: None).snapshot()
+    assert caught.value.unanswered == unanswered
 
 
 async def test_connection_is_kept(sides: Sides) -> None:

@@ -19,7 +19,6 @@ from xpm_remote.errors import (
     XpmRemoteError,
 )
 from xpm_remote.session import conversation
-from xpm_remote.session.absence import RECONNECTING
 from xpm_remote.session.conversation import Conversation
 from xpm_remote.session.retry import Schedule
 
@@ -91,7 +90,7 @@ async def lost(agents: Agents, person: Person) -> Conversation:
     await agents.lose()
     agents.failures = [
         UnreachableError("nobody answers"),
-        AuthenticationError(f"no password: {RECONNECTING}", needs_person="a password"),
+        AuthenticationError("no password", unanswered=("a password",)),
     ]
     return talk
 
@@ -102,10 +101,10 @@ async def test_person_is_called(agents: Agents, made: SmallWorkspace) -> None:
     person = Person(True, True, True)
     talk = await lost(agents, person)
     agents.failures += [AuthenticationError("wrong"), UnreachableError("it is gone again")]
-    agents.failures += [AuthenticationError(f"no password: {RECONNECTING}")]
+    agents.failures += [AuthenticationError("no code", unanswered=("a code", "a password"))]
     (found,) = await talk.ask("find_jobs", {"texts": ["u/*"]})
     assert found["jobs"] == ["u/here1"]
-    assert person.asked == ["a password", "another answer", "an interactive login"]
+    assert person.asked == ["a password", "another answer", "a code or a password"]
     are_asked = [each is None for each in agents.prompters]
     assert are_asked == [True, False, False, True, True, False, True]
     await talk.aclose()

@@ -25,6 +25,11 @@ _ECHO = 3
 """The place of the local flags in what ``tcgetattr`` gives."""
 
 
+def first_line(question: str) -> str:
+    """Return a question as ``LinkError.unanswered`` names it."""
+    return question.partition("\n")[0].rstrip(" .:")
+
+
 class UnansweredError(Exception):
     """Nobody can be asked, or nobody answered; its text says why. Whoever asked says what."""
 
@@ -52,18 +57,14 @@ class Prompter(Protocol):
 
 
 class RefusingPrompter:
-    """Nobody.
+    """Refuses every question.
 
     Args:
-        reason: Why nobody can be asked.
-
-    Attributes:
-        missed: What was asked, each as its first line.
+        reason: Why no one can be asked.
     """
 
     def __init__(self, reason: str) -> None:
         self._reason = reason
-        self.missed: list[str] = []
 
     @property
     def obstacle(self) -> str | None:
@@ -75,9 +76,15 @@ class RefusingPrompter:
 
     async def ask(self, question: str, *, echo: bool) -> str:
         """Refuse at once."""
-        del echo
-        self.missed.append(question.partition("\n")[0].rstrip(" .:"))
+        del question, echo
         raise UnansweredError(self._reason)
+
+
+class Unattended(RefusingPrompter):
+    """Refuses every question while a lost link is restored: the terminal may have been left, and is drawn on."""
+
+    def __init__(self) -> None:
+        super().__init__("nobody is asked while a lost link is restored")
 
 
 class TerminalPrompter:

@@ -10,11 +10,16 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 
-from xpm_remote.errors import AuthenticationError, ProtocolError, RequestError, XpmRemoteError
-from xpm_remote.link.prompts import Prompter
+from xpm_remote.errors import (
+    AuthenticationError,
+    LinkError,
+    ProtocolError,
+    RequestError,
+    XpmRemoteError,
+)
+from xpm_remote.link.prompts import Prompter, Unattended
 from xpm_remote.rpc.client import Listener
 from xpm_remote.rpc.protocol import Notification
-from xpm_remote.session.absence import Absent
 from xpm_remote.session.agent_client import FINISH_TIME, AgentClient
 from xpm_remote.session.retry import Schedule, is_transient
 from xpm_remote.workspace.folders.outcomes import Progress
@@ -223,18 +228,18 @@ class Conversation:
         end = loop.time() + AWAY_LIMIT
         await self.aclose()
         self._tell(f"{error}; connecting again")
-        absent: Absent | None = Absent()
+        unattended: Unattended | None = Unattended()
         while self._client is None:
-            if absent is not None:
+            if unattended is not None:
                 await asyncio.sleep(self._schedule.next_delay(loop.time()))
             try:
-                self._client = await self._opener(prompter=absent, listener=self._hear)
+                self._client = await self._opener(prompter=unattended, listener=self._hear)
             except XpmRemoteError as failure:
-                asked = _asked(failure, absent)
+                asked = _asked(failure, unattended)
                 if asked and await self._call_person(asked):
-                    absent = None
+                    unattended = None
                 elif is_transient(failure) and loop.time() < end:
-                    absent = Absent()
+                    unattended = Unattended()
                 else:
                     raise
         self._schedule.reset()
@@ -260,10 +265,10 @@ class Conversation:
                 hear(notification)
 
 
-def _asked(failure: XpmRemoteError, absent: Absent | None) -> str:
+def _asked(failure: XpmRemoteError, unattended: Unattended | None) -> str:
     """Say what a person is needed for after an attempt without one, or with one who gave a wrong answer."""
-    if absent is not None:
-        return absent.wanted(failure)
+    if unattended is not None:
+        return " or ".join(failure.unanswered) if isinstance(failure, LinkError) else ""
     return "another answer" if isinstance(failure, AuthenticationError) else ""
 
 

@@ -14,7 +14,7 @@ import time
 
 import msgspec
 
-from xpm_remote.errors import XpmRemoteError
+from xpm_remote.errors import LinkError, XpmRemoteError
 from xpm_remote.link.engines import describe_link
 from xpm_remote.link.library.keeping import KeptConnection
 from xpm_remote.link.prompts import Prompter
@@ -204,7 +204,7 @@ class _Doctor:
         try:
             await agent.open(target, kept, self._timeout)
         except XpmRemoteError as error:
-            if ASKED_ALREADY in error.what:
+            if isinstance(error, LinkError) and error.unanswered:
                 book.leave(f"with the engine openssh it needs another login, and {ASKED_ALREADY}")
             else:
                 book.warn(f"our agent cannot run: {error.what}")

@@ -8,13 +8,13 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 
-from xpm_remote.errors import AuthenticationError, XpmRemoteError
+from xpm_remote.errors import AuthenticationError, LinkError, XpmRemoteError
 from xpm_remote.link.library.locked_keys import OpenedKeys
+from xpm_remote.link.prompts import Unattended
 from xpm_remote.model.agent_rows import AgentRows
 from xpm_remote.model.changes import Change, in_time_order, net
 from xpm_remote.model.store import Store
 from xpm_remote.rpc.client import REQUEST_TIMEOUT
-from xpm_remote.session.absence import Absent
 from xpm_remote.session.choosing import Chooser
 from xpm_remote.session.retry import Schedule, is_transient
 from xpm_remote.session.serving import Needs
@@ -58,7 +58,7 @@ class Monitor:
         self._listeners: list[Listener] = []
         self._link = LinkState(Phase.CONNECTING, time.time(), is_asking=True)
         # Before anything was seen, whoever started us is at the terminal, if there is one.
-        self._absent: Absent | None = None
+        self._unattended: Unattended | None = None
         # A passphrase is asked for once: the link comes back without anybody. Passwords and codes are not ours to keep.
         self._opened = OpenedKeys()
         self._chooser = Chooser(target)
@@ -133,28 +133,28 @@ class Monitor:
             self._set_link(self._link.stuck(time.time(), str(error), asked))
             if not await call_person():
                 return False
-            self._absent = None
+            self._unattended = None
             return True
         if not is_transient(error):
             return False
         await self._wait_for_retry(error)
         # Whoever was at the terminal may have left it, and the picture is drawn on it.
-        self._absent = Absent()
+        self._unattended = Unattended()
         return True
 
     def _unanswered(self, error: XpmRemoteError) -> str:
         """Say what only a person can answer, if that alone is missing; a wrong answer may be given anew."""
-        if self._absent is None:
+        if self._unattended is None:
             has_tried = self._link.is_asking and isinstance(error, AuthenticationError)
             return self._link.asked if has_tried else ""
-        return self._absent.wanted(error)
+        return " or ".join(error.unanswered) if isinstance(error, LinkError) else ""
 
     def _new_session(self) -> Session:
         needs = Needs(
             store=self.store,
             publish=self._publish,
             timeout=self._timeout,
-            prompter=self._absent,
+            prompter=self._unattended,
             opened=self._opened,
             rows=self._rows,
         )
@@ -172,7 +172,7 @@ class Monitor:
         """Take note of a phase that the session has reached."""
         now = time.time()
         if phase is not Phase.LIVE:
-            is_asking = phase is Phase.CONNECTING and self._absent is None
+            is_asking = phase is Phase.CONNECTING and self._unattended is None
             self._set_link(self._link.reached(phase, now, is_asking=is_asking))
             return
         away = now - (self._link.stale_since or now)

@@ -90,7 +90,7 @@ class Session:
         try:
             return await self._try(replace(needs, prompter=prompter))
         except LinkError as error:
-            if ASKED_ALREADY not in error.what:
+            if needs.prompter is not None or not error.unanswered:
                 raise
             hint = f"{first.hint}; or take our agent at once: --backend agent"
             raise type(first)(first.what, hint.removeprefix("; or ")) from error

@@ -322,6 +322,7 @@ async def test_nobody_to_confirm(known_hosts: Path) -> None:
         await rules.confirm(RefusingPrompter("it is night"))
     assert KEY.get_fingerprint() in str(caught.value)
     assert "it is night" in str(caught.value)
+    assert caught.value.unanswered == ("The host example.org (192.0.2.1) is not known yet",)
 
 
 @pytest.mark.parametrize("strict", ["yes", "no", "accept-new"])

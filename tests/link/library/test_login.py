@@ -82,8 +82,10 @@ async def test_stalled_host(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_nobody(asking: Callable[..., Asking], method: str, words: str) -> None:
     """Where nobody can be asked, the error says at once what for, and no interview is begun."""
     with asking(method) as server:
-        with pytest.raises(AuthenticationError, match=f"would take {words}, but it is night"):
+        with pytest.raises(AuthenticationError, match=f"would take {words}, but it is") as caught:
             await log_in(server, RefusingPrompter("it is night"))
+        asked = "Password of me@127.0.0.1" if method == "password" else words
+        assert caught.value.unanswered == (asked,)
         assert server.begun == []
 
 
@@ -91,8 +93,9 @@ async def test_batch_mode_of_a_config_file(asking: Callable[..., Asking], tmp_pa
     """BatchMode of a config file keeps us from asking too."""
     (tmp_path / "config").write_text("BatchMode yes\n")
     with asking("interview") as server:
-        with pytest.raises(AuthenticationError, match="BatchMode=yes forbids"):
+        with pytest.raises(AuthenticationError, match="BatchMode=yes forbids") as caught:
             await log_in(server, Slow(), f"-F {tmp_path}/config")
+        assert caught.value.unanswered == ()
         assert server.begun == []
 
 

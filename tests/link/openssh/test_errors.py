@@ -119,34 +119,38 @@ def test_unknown_key() -> None:
     error = login_error(said)
     assert isinstance(error, HostKeyError)
     assert "SHA256:x, and nobody is there" in str(error)
-    assert error.needs_person
+    assert error.unanswered == ("whether the host key of cluster is right",)
     strict = login_error(replace(said, strict="true", obstacle=None))
     assert isinstance(strict, HostKeyError)
-    assert not strict.needs_person
+    assert not strict.unanswered
 
 
 @pytest.mark.parametrize(
     ("said", "strict", "wanted"),
     [
-        (DENIED, "ask", "a password or an interactive login"),
-        (KEYS_ONLY, "ask", ""),
-        (UNKNOWN, "ask", "whether the host key of cluster is right"),
-        (UNKNOWN, "true", ""),
-        (CHANGED, "ask", ""),
-        ("anything\n", "ask", ""),
+        (DENIED, "ask", ("a password", "an interactive login")),
+        (KEYS_ONLY, "ask", ()),
+        (UNKNOWN, "ask", ("whether the host key of cluster is right",)),
+        (UNKNOWN, "true", ()),
+        (CHANGED, "ask", ()),
+        ("anything\n", "ask", ()),
     ],
 )
-def test_wanted(said: str, strict: str, wanted: str) -> None:
+def test_wanted(said: str, strict: str, wanted: tuple[str, ...]) -> None:
     """What a person could have answered is told, and nothing where nothing was asked."""
     assert replace(evidence(said), strict=strict).wanted == wanted
 
 
 def test_refused_without_a_person() -> None:
     """Where nobody could be asked, the error says for what, and why not."""
-    error = login_error(replace(evidence(DENIED), obstacle="there is no terminal"))
+    refused = replace(evidence(DENIED), obstacle="there is no terminal")
+    error = login_error(refused)
     assert isinstance(error, AuthenticationError)
     assert "would take a password or an interactive login, but there is no terminal" in str(error)
-    assert error.needs_person == "a password or an interactive login"
+    assert error.unanswered == ("a password", "an interactive login")
+    by_options = login_error(replace(refused, is_batch=True))
+    assert isinstance(by_options, AuthenticationError)
+    assert not by_options.unanswered
 
 
 def test_locked_key() -> None:

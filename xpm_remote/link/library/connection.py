@@ -12,7 +12,7 @@ from typing import Any, cast
 import asyncssh
 from asyncssh.gss import gss_available
 
-from xpm_remote.errors import HostKeyError, OptionError, UnreachableError
+from xpm_remote.errors import HostKeyError, LinkError, OptionError, UnreachableError
 from xpm_remote.link.config.effective import MAX_JUMPS
 from xpm_remote.link.config.resolution import (
     CONFIG_ERRORS,
@@ -198,10 +198,15 @@ async def _open(
             _set_log_level(found.options.get("LogLevel"))
         if found.own.is_batch:
             prompter = RefusingPrompter(BATCH_MODE)
-        through = None
-        if found.jump is not None:
-            through = await _open(found.jump, resources, prompter, observer, opened, depth + 1)
-        return await _Attempt(found, prompter, through, observer, opened).connect(resources)
+        try:
+            through = None
+            if found.jump is not None:
+                through = await _open(found.jump, resources, prompter, observer, opened, depth + 1)
+            return await _Attempt(found, prompter, through, observer, opened).connect(resources)
+        except LinkError as error:
+            if found.own.is_batch:
+                error.unanswered = ()  # the options refused them, not the caller's prompter
+            raise
 
 
 @dataclass(frozen=True)

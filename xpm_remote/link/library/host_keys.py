@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, NamedTuple
 import asyncssh
 
 from xpm_remote.errors import HostKeyError
-from xpm_remote.link.prompts import Prompter, UnansweredError
+from xpm_remote.link.prompts import Prompter, UnansweredError, first_line
 
 log = logging.getLogger(__name__)
 
@@ -162,7 +162,7 @@ class HostKeyPolicy:
         try:
             is_right = await _confirmed(prompter, question, self.refused.get_fingerprint())
         except UnansweredError as error:
-            raise self._unknown(f", and {error}") from error
+            raise self._unknown(f", and {error}", (first_line(question),)) from error
         if not is_right:
             raise HostKeyError(f"the host key of {self.name} was not accepted: {found}")
         self._confirmed.append(self.refused)
@@ -177,7 +177,7 @@ class HostKeyPolicy:
         if self.refused is None:
             return HostKeyError(f"the host key of {self.name} is refused: {reason}")
         if not self.known_keys(self.address):
-            return self._unknown("")
+            return self._unknown()
         return HostKeyError(
             self._changed(self.refused),
             "somebody may be listening in: ask the site before you remove the old key with"
@@ -193,12 +193,13 @@ class HostKeyPolicy:
             f" the host sent {fingerprint(key)}"
         )
 
-    def _unknown(self, more: str) -> HostKeyError:
+    def _unknown(self, more: str = "", unanswered: tuple[str, ...] = ()) -> HostKeyError:
         found = "" if self.refused is None else fingerprint(self.refused)
         return HostKeyError(
             f"the host key of {self.name} is unknown: {found}{more}",
             "compare it with what the site publishes, then connect once by ssh to record it,"
             " or pass -o StrictHostKeyChecking=accept-new",
+            unanswered=unanswered,
         )
 
     def place(self, key: asyncssh.SSHKey, address: str) -> str:

@@ -18,7 +18,7 @@ from xpm_remote.link.config.own_keywords import DEFAULT_PROMPTS
 from xpm_remote.link.library.host_keys import HostKeyPolicy
 from xpm_remote.link.library.locked_keys import LockedKey, is_locked
 from xpm_remote.link.library.watching import LoginWatch
-from xpm_remote.link.prompts import Prompter, UnansweredError
+from xpm_remote.link.prompts import Prompter, UnansweredError, first_line
 
 PASSPHRASE_ATTEMPTS = 3
 """Attempts at a key's passphrase, as with ssh."""
@@ -38,6 +38,7 @@ class LoginClient(asyncssh.SSHClient):
     Attributes:
         person: Set once a person takes part: how long that takes is not ours to say.
         unanswered: What the host asked for that nobody answered, and why.
+        questions: The questions for that, as far as it came to them.
         is_answered: Whether anything was answered.
     """
 
@@ -60,6 +61,7 @@ class LoginClient(asyncssh.SSHClient):
         self._watch = watch
         self.person = asyncio.Event()
         self.unanswered: dict[str, str] = {}
+        self.questions: list[str] = []
         self.is_answered = False
 
     def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
@@ -144,6 +146,7 @@ class LoginClient(asyncssh.SSHClient):
             answer = await self._prompter.ask(question, echo=echo)
         except UnansweredError as error:
             self.unanswered[what] = str(error)
+            self.questions.append(first_line(question))
             raise
         self.is_answered = True
         return answer
@@ -174,15 +177,17 @@ def explain_failure(
 
 def _refused(what: str, client: LoginClient, keys: list[str]) -> AuthenticationError:
     """Say why we could not log in, and what would help, as far as we can see."""
+    unanswered: tuple[str, ...] = ()
     if client.unanswered:
+        unanswered = tuple(dict.fromkeys(client.questions or client.unanswered))
         whys = dict.fromkeys(client.unanswered.values())
         what += f"; the host would take {' or '.join(client.unanswered)}, but {', '.join(whys)}"
     locked = [key for key in keys if is_locked(key)]
     if locked:
         what += f"; the private key {', '.join(locked)} needs a passphrase"
-        return AuthenticationError(what, "load it into an agent with ssh-add")
-    if client.is_answered:
-        return AuthenticationError(what, "check the user name and what you typed")
-    return AuthenticationError(
-        what, "check the user name and the keys: ssh -v to the same host tells more"
-    )
+        hint = "load it into an agent with ssh-add"
+    elif client.is_answered:
+        hint = "check the user name and what you typed"
+    else:
+        hint = "check the user name and the keys: ssh -v to the same host tells more"
+    return AuthenticationError(what, hint, unanswered=unanswered)

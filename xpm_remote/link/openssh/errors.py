@@ -52,6 +52,7 @@ class Evidence:
         fingerprint: Kind and fingerprint of the host's key, once it was sent.
         known: The fingerprint of the key that was known instead, and its place.
         locked: Private keys that need a passphrase.
+        is_batch: Whether the options forbid prompts.
     """
 
     where: str
@@ -64,6 +65,7 @@ class Evidence:
     fingerprint: str | None = None
     known: str | None = None
     locked: tuple[str, ...] = ()
+    is_batch: bool = False
 
     @property
     def words(self) -> str:
@@ -72,16 +74,21 @@ class Evidence:
         return " | ".join(lines[-_SAID:]) or "the program ssh does not say why"
 
     @property
-    def wanted(self) -> str:
+    def wanted(self) -> tuple[str, ...]:
         """What a person could have answered; empty where nothing was asked for."""
         if _UNVERIFIED in self.said:
             is_open = self.strict == "ask" and _CHANGED not in self.said
-            return f"whether the host key of {self.host_key_name} is right" if is_open else ""
+            return (f"whether the host key of {self.host_key_name} is right",) if is_open else ()
         methods = _METHODS.search(self.said)
         asked = methods[1].split(",") if methods else []
         answers = [f"the passphrase of {key}" for key in self.locked]
         answers += [answer for method, answer in _BY_A_PERSON.items() if method in asked]
-        return " or ".join(answers)
+        return tuple(answers)
+
+    @property
+    def unanswered(self) -> tuple[str, ...]:
+        """What the prompter of this attempt refused to ask."""
+        return self.wanted if self.obstacle and not self.is_batch else ()
 
 
 def offending_key(said: str) -> tuple[str, int] | None:
@@ -158,7 +165,7 @@ def _unknown(evidence: Evidence) -> HostKeyError:
         f" {evidence.fingerprint or evidence.words}{more}",
         "compare it with what the site publishes, then connect once by ssh to record it,"
         " or pass -o StrictHostKeyChecking=accept-new",
-        needs_person=evidence.wanted if evidence.obstacle else "",
+        unanswered=evidence.unanswered,
     )
 
 
@@ -166,15 +173,13 @@ def _refused(evidence: Evidence) -> AuthenticationError:
     what = f"{evidence.where} refuses to log us in: {evidence.words}"
     hint = "check the user name and the keys: ssh -v to the same host tells more"
     if evidence.wanted and evidence.obstacle:
-        what += f"; the host would take {evidence.wanted}, but {evidence.obstacle}"
+        what += f"; the host would take {' or '.join(evidence.wanted)}, but {evidence.obstacle}"
     elif evidence.wanted:
         hint = "check the user name and what you typed"
     if evidence.locked:
         what += f"; the private key {', '.join(evidence.locked)} needs a passphrase"
         hint = "load it into an agent with ssh-add"
-    return AuthenticationError(
-        what, hint, needs_person=evidence.wanted if evidence.obstacle else ""
-    )
+    return AuthenticationError(what, hint, unanswered=evidence.unanswered)
 
 
 def _unreachable(evidence: Evidence) -> UnreachableError:

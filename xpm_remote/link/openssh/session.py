@@ -261,6 +261,7 @@ class _Login:
             fingerprint=talk.fingerprint,
             known=_known_key(offending_key(talk.stderr)),
             locked=tuple(name for name in identities if self.is_batch and is_locked(name)),
+            is_batch=self.config.get("BatchMode") == "yes",
         )
 
 
