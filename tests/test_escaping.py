@@ -1,10 +1,10 @@
-"""Remote text on its way to a terminal."""
+"""Text from outside, on its way to a terminal and into messages."""
 
 from __future__ import annotations
 
 import pytest
 
-from xpm_remote.escaping import safe, safe_lines
+from xpm_remote.escaping import cleaned, nearest, quoted, safe, safe_lines
 
 
 @pytest.mark.parametrize(
@@ -25,3 +25,28 @@ def test_safe(text: str, shown: str) -> None:
 def test_safe_lines() -> None:
     """Line breaks inside of a text stay; what else moves the cursor does not."""
     assert safe_lines("one\r\ntwo\x1b[A\n\n") == "one\ntwo\\x1b[A"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("é x", "é x"),
+        ("a\x1b[31m\n", r"a\x1b[31m\n"),
+        ("a‮b", r"a\u202eb"),
+        ("\udc80", r"\udc80"),
+        ("x" * 100, "x" * 80 + "…"),
+    ],
+)
+def test_text_in_a_message(text: str, shown: str) -> None:
+    """A text in a message is shortened, and what a terminal would obey is escaped."""
+    assert cleaned(text) == shown
+    assert quoted(text) == f'"{shown}"'
+
+
+@pytest.mark.parametrize(
+    ("word", "question"),
+    [("mdoe", 'did you mean "mode"?'), ("xyz", ""), ("mode" * 100, "")],
+)
+def test_nearest(word: str, question: str) -> None:
+    """The most similar of the known words is proposed, if any is similar."""
+    assert nearest(word, ["path", "mode"]) == question

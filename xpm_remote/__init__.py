@@ -15,8 +15,15 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from xpm_remote.errors import ExitCode, XpmRemoteError
-    from xpm_remote.model.changes import ExperimentChange, JobChange
-    from xpm_remote.model.entities import Counts, Experiment, Job, Progress, Service
+    from xpm_remote.model.entities import (
+        Counts,
+        Experiment,
+        ExperimentChange,
+        Job,
+        JobChange,
+        Progress,
+        Service,
+    )
     from xpm_remote.model.states import State
     from xpm_remote.model.store import Store
     from xpm_remote.session.monitor import Monitor
@@ -55,8 +62,15 @@ __all__ = [
 
 _HOMES = {
     "errors": ("ExitCode", "XpmRemoteError"),
-    "model.changes": ("ExperimentChange", "JobChange"),
-    "model.entities": ("Counts", "Experiment", "Job", "Progress", "Service"),
+    "model.entities": (
+        "Counts",
+        "Experiment",
+        "ExperimentChange",
+        "Job",
+        "JobChange",
+        "Progress",
+        "Service",
+    ),
     "model.states": ("State",),
     "model.store": ("Store",),
     "session.monitor": ("Monitor",),

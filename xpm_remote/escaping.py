@@ -1,10 +1,23 @@
-"""Text of a remote made fit for a terminal: it cannot move the cursor. Pure, and for every layer."""
+"""Text from outside made fit for a terminal and for messages. Pure."""
 
 from __future__ import annotations
 
+import difflib
+import itertools
+from collections.abc import Iterable
+
+_LONGEST_QUOTE = 80  # characters; a message stays a line
+
+# difflib takes up to a millisecond for a guess, more with the square of the length.
+_MAX_CANDIDATES = 50
+_LONGEST_GUESS = 64  # characters
+
 
 def safe(text: str) -> str:
-    """Escape whatever is no plain printable character: control and format characters, lone surrogates."""
+    """Return the text with an escape for every character that is not printable.
+
+    These are control and format characters, line breaks, and lone surrogates.
+    """
     if text.isprintable():
         return text
     return "".join(
@@ -14,5 +27,22 @@ def safe(text: str) -> str:
 
 
 def safe_lines(text: str) -> str:
-    """Escape each line of a text by itself: its line breaks stay, trailing ones do not."""
+    """Escape each line of a text by itself; line breaks within it stay, trailing ones are dropped."""
     return "\n".join(safe(line) for line in text.rstrip().splitlines())
+
+
+def cleaned(text: str) -> str:
+    """Return a text for a message: shortened and escaped."""
+    return safe(text if len(text) <= _LONGEST_QUOTE else text[:_LONGEST_QUOTE] + "…")
+
+
+def quoted(text: str) -> str:
+    """Return a text for a message in quotes: shortened and escaped."""
+    return f'"{cleaned(text)}"'
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return "did you mean …?" with the known word most like this one; empty where none is like it."""
+    candidates = [name[:_LONGEST_GUESS] for name in itertools.islice(known, _MAX_CANDIDATES)]
+    close = difflib.get_close_matches(word[:_LONGEST_GUESS], candidates, n=1)
+    return f"did you mean {quoted(close[0])}?" if close else ""

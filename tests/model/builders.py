@@ -7,8 +7,16 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from xpm_remote.model.entities import Job, Progress
-from xpm_remote.model.events import JobProgressEvent, JobStateEvent, SchedulerEvent, TagRecord
-from xpm_remote.model.records import ExperimentRecord, JobInfoRecord, JobRecord, ProgressRecord
+from xpm_remote.model.records import (
+    ExperimentRecord,
+    JobInfoRecord,
+    JobProgressEvent,
+    JobRecord,
+    JobStateEvent,
+    ProgressRecord,
+    SchedulerEvent,
+    TagRecord,
+)
 from xpm_remote.model.states import State
 from xpm_remote.model.store import Store
 

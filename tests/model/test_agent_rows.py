@@ -13,8 +13,8 @@ from xpm_remote.model.agent_rows import (
     GonePage,
     JobsPage,
     ListedPage,
-    Position,
     RunsPage,
+    Sequenced,
     decode_page,
 )
 from xpm_remote.model.records import ExperimentRecord, JobRecord
@@ -61,7 +61,7 @@ def known(rows: AgentRows) -> dict[str, list[str]]:
 def test_kinds() -> None:
     """Each notification of the agent has its shape; others are none."""
     assert isinstance(page("gone", numbers=[1]), GonePage)
-    assert page("loaded") == Position(1, 5.0)
+    assert page("loaded") == Sequenced(1, 5.0)
     assert page("log", text="x") is None
     with pytest.raises(msgspec.DecodeError):
         page("jobs", rows=[["x"]])

@@ -8,9 +8,8 @@ import pytest
 from msgspec import Struct
 
 from xpm_remote.model.entities import Job
-from xpm_remote.model.filter_values import are_equal
-from xpm_remote.model.filter_words import MAX_DEPTH, MAX_LENGTH, FilterError
-from xpm_remote.model.filters import parse_filter
+from xpm_remote.model.filter_tokens import MAX_DEPTH, MAX_LENGTH, FilterError
+from xpm_remote.model.filters import are_equal, parse_filter
 from xpm_remote.model.states import State
 
 

@@ -17,9 +17,8 @@ from tests.model.builders import (
     state_event,
 )
 from xpm_remote.model.entities import Job, Progress
-from xpm_remote.model.events import JobProgressEvent, JobStateEvent
 from xpm_remote.model.merge import with_progress_event, with_record, with_state_event
-from xpm_remote.model.records import JobRecord, ProgressRecord
+from xpm_remote.model.records import JobProgressEvent, JobRecord, JobStateEvent, ProgressRecord
 from xpm_remote.model.states import State
 
 DONE = known_job(State.DONE, started=10, ended=20)

@@ -22,8 +22,7 @@ from tests.model.builders import (
     scheduler_event,
 )
 from xpm_remote.model.entities import Service
-from xpm_remote.model.events import SchedulerEvent
-from xpm_remote.model.records import ExperimentRecord, JobInfoRecord, ServiceRecord
+from xpm_remote.model.records import ExperimentRecord, JobInfoRecord, SchedulerEvent, ServiceRecord
 from xpm_remote.model.runs import Run, Word, count_states, submission
 from xpm_remote.model.states import IDLE, State
 

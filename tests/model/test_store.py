@@ -22,10 +22,8 @@ from tests.model.builders import (
     state_event,
     store_with,
 )
-from xpm_remote.model.changes import Change, ExperimentChange, JobChange
-from xpm_remote.model.entities import Counts, Job
-from xpm_remote.model.events import OtherEvent
-from xpm_remote.model.records import ExperimentRecord, JobRecord
+from xpm_remote.model.entities import Change, Counts, ExperimentChange, Job, JobChange
+from xpm_remote.model.records import ExperimentRecord, JobRecord, OtherEvent
 from xpm_remote.model.states import State
 from xpm_remote.model.store import Store, when
 

@@ -18,10 +18,8 @@ from tests.model.builders import (
     scheduler_event,
     state_event,
 )
-from xpm_remote.model.changes import Change, ExperimentChange, JobChange
-from xpm_remote.model.entities import Experiment, Job
-from xpm_remote.model.events import Event
-from xpm_remote.model.records import ExperimentRecord, JobRecord
+from xpm_remote.model.entities import Change, Experiment, ExperimentChange, Job, JobChange
+from xpm_remote.model.records import Event, ExperimentRecord, JobRecord
 from xpm_remote.model.runs import count_states
 from xpm_remote.model.states import State
 from xpm_remote.model.store import Store

@@ -15,7 +15,7 @@ import pytest
 from tests.workspace.disk import HOST, Disk, write
 from xpm_remote.errors import LinkLostError, RemoteTimeoutError, XpmRemoteError
 from xpm_remote.model.agent_rows import AgentRows
-from xpm_remote.model.changes import ExperimentChange, JobChange
+from xpm_remote.model.entities import ExperimentChange, JobChange
 from xpm_remote.model.states import State
 from xpm_remote.model.store import Store
 from xpm_remote.rpc.protocol import Notification

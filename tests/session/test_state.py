@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from xpm_remote.model.changes import Change, ExperimentChange, JobChange
-from xpm_remote.model.entities import Experiment, Job
+from xpm_remote.model.entities import Change, Experiment, ExperimentChange, Job, JobChange
 from xpm_remote.model.states import State
 from xpm_remote.session.state import Digest, LinkState, Phase, Update
 

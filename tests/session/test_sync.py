@@ -9,9 +9,16 @@ from contextlib import asynccontextmanager
 import pytest
 
 from xpm_remote.errors import RequestError
-from xpm_remote.model.changes import JobChange
-from xpm_remote.model.events import JobProgressEvent, JobStateEvent, OtherEvent, SchedulerEvent
-from xpm_remote.model.records import ExperimentRecord, JobInfoRecord, JobRecord
+from xpm_remote.model.entities import JobChange
+from xpm_remote.model.records import (
+    ExperimentRecord,
+    JobInfoRecord,
+    JobProgressEvent,
+    JobRecord,
+    JobStateEvent,
+    OtherEvent,
+    SchedulerEvent,
+)
 from xpm_remote.model.states import State
 from xpm_remote.model.store import Store
 from xpm_remote.session import sync as sync_module

@@ -10,9 +10,8 @@ import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
-from xpm_remote.settings.problems import InvalidSettingsError
 from xpm_remote.settings.reader import read_settings
-from xpm_remote.settings.schema import Settings, Workspace
+from xpm_remote.settings.schema import InvalidSettingsError, Settings, Workspace
 
 SOON = hypothesis_settings(
     deadline=timedelta(seconds=10),  # a hundred times what an example takes, for a busy machine

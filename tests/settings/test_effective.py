@@ -6,8 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from tests.settings.support import read
 from xpm_remote.settings.effective import Effective, effective_values
-from xpm_remote.settings.problems import Position
-from xpm_remote.settings.schema import Folder, FolderMode
+from xpm_remote.settings.schema import Folder, FolderMode, SourcePosition
 from xpm_remote.settings.selection import select_workspace
 
 SETTINGS = read(
@@ -29,33 +28,33 @@ SETTINGS = read(
 )
 
 
-def _by_key(found: tuple[Effective, ...]) -> dict[str, tuple[object, Position | None]]:
+def _by_key(found: tuple[Effective, ...]) -> dict[str, tuple[object, SourcePosition | None]]:
     return {each.key: (each.value, each.position) for each in found}
 
 
 def test_local_workspace() -> None:
     """Each value comes from the workspace, else from the whole file, else from the defaults."""
     assert _by_key(effective_values(SETTINGS, SETTINGS.workspaces[0])) == {
-        "id": ("near", Position(4, 9)),
-        "path": (Path("/near"), Position(5, 11)),
+        "id": ("near", SourcePosition(4, 9)),
+        "path": (Path("/near"), SourcePosition(5, 11)),
         "max_retries": (3, None),
         "lock_mode": ("inherit", None),
         "triggers": ((), None),
-        "env.A": ("own", Position(6, 14)),
-        "env.B": ("all", Position(1, 18)),
-        "folders[0]": (Folder(path=Path("/old"), mode=FolderMode.USE), Position(7, 22)),
-        "folders[1]": (Folder(path=Path("/new")), Position(9, 9)),
-        "history.max_done": (9, Position(2, 21)),
-        "history.max_failed": (4, Position(10, 27)),
+        "env.A": ("own", SourcePosition(6, 14)),
+        "env.B": ("all", SourcePosition(1, 18)),
+        "folders[0]": (Folder(path=Path("/old"), mode=FolderMode.USE), SourcePosition(7, 22)),
+        "folders[1]": (Folder(path=Path("/new")), SourcePosition(9, 9)),
+        "history.max_done": (9, SourcePosition(2, 21)),
+        "history.max_failed": (4, SourcePosition(10, 27)),
     }
 
 
 def test_remote_workspace() -> None:
     """A remote workspace has its SSH settings too."""
     found = _by_key(effective_values(SETTINGS, SETTINGS.workspaces[1]))
-    assert found["path"] == (PurePosixPath("/far"), Position(12, 11))
-    assert found["ssh.host"] == ("h", Position(13, 17))
-    assert found["ssh.uv_offline"] == (True, Position(13, 32))
+    assert found["path"] == (PurePosixPath("/far"), SourcePosition(12, 11))
+    assert found["ssh.host"] == ("h", SourcePosition(13, 17))
+    assert found["ssh.uv_offline"] == (True, SourcePosition(13, 32))
     assert found["ssh.options"] == ((), None)
 
 
@@ -87,4 +86,4 @@ def test_directory_of_the_command_line() -> None:
     workspace = select_workspace(SETTINGS, workdir=Path("/here")).workspace
     found = _by_key(effective_values(SETTINGS, workspace))
     assert found["path"] == (Path("/here"), None)
-    assert found["history.max_done"] == (9, Position(2, 21))
+    assert found["history.max_done"] == (9, SourcePosition(2, 21))

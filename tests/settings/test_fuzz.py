@@ -15,8 +15,8 @@ from xpm_remote.settings import document
 from xpm_remote.settings.effective import effective_values
 from xpm_remote.settings.keys import SETTINGS, Key, Kind, Section
 from xpm_remote.settings.migration import migrate
-from xpm_remote.settings.problems import InvalidSettingsError
 from xpm_remote.settings.reader import load_settings, read_settings
+from xpm_remote.settings.schema import InvalidSettingsError
 
 Result = TypeVar("Result")
 

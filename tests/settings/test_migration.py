@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 
 from tests.settings.migration_cases import CASES
 from tests.settings.support import FILE, HOME, SOON, cautions, read
-from xpm_remote.settings.edits import comments_in
-from xpm_remote.settings.migration import Migration, migrate
-from xpm_remote.settings.problems import InvalidSettingsError
+from xpm_remote.settings.migration import Migration, comments_in, migrate
+from xpm_remote.settings.schema import InvalidSettingsError
 
 
 def _migrate(text: str, **environ: str) -> Migration:

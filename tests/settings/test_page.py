@@ -7,9 +7,8 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from tests.settings.support import HOME, first, read
-from xpm_remote.settings.environment import environment
 from xpm_remote.settings.migration import migrate
-from xpm_remote.settings.schema import Folder, FolderMode, SshSettings
+from xpm_remote.settings.schema import Folder, FolderMode, SshSettings, environment
 from xpm_remote.settings.selection import Rule, select_workspace
 
 FILE = read(

@@ -16,9 +16,8 @@ from tests.settings.migration_cases import CASES
 from tests.settings.peer import Case, ask
 from xpm_remote.errors import WorkspaceError
 from xpm_remote.settings.migration import migrate
-from xpm_remote.settings.problems import InvalidSettingsError
 from xpm_remote.settings.reader import read_settings
-from xpm_remote.settings.schema import Workspace
+from xpm_remote.settings.schema import InvalidSettingsError, Workspace
 from xpm_remote.settings.selection import Rule, Selection, select_workspace
 
 SEED = 20_240_607

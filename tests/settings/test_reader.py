@@ -9,9 +9,15 @@ from pathlib import Path
 import pytest
 
 from xpm_remote.settings import document
-from xpm_remote.settings.problems import InvalidSettingsError, Position
 from xpm_remote.settings.reader import default_settings_path, load_settings, read_settings
-from xpm_remote.settings.schema import CarbonSettings, HistorySettings, ServerSettings, Settings
+from xpm_remote.settings.schema import (
+    CarbonSettings,
+    HistorySettings,
+    InvalidSettingsError,
+    ServerSettings,
+    Settings,
+    SourcePosition,
+)
 
 HOME = Path("/home/me")
 
@@ -160,12 +166,12 @@ def test_unreadable_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.mark.parametrize(
     ("data", "place", "byte"),
     [
-        (b"\xff\xfea\0", Position(1, 1), "0xff"),
-        (b"a: 1\n# \xc3\xa9\nb: \xe9\n", Position(3, 4), "0xe9"),
-        (b"\xef\xbb\xbf# \xc3\xa9 \x80", Position(1, 5), "0x80"),
+        (b"\xff\xfea\0", SourcePosition(1, 1), "0xff"),
+        (b"a: 1\n# \xc3\xa9\nb: \xe9\n", SourcePosition(3, 4), "0xe9"),
+        (b"\xef\xbb\xbf# \xc3\xa9 \x80", SourcePosition(1, 5), "0x80"),
     ],
 )
-def test_not_utf8(tmp_path: Path, data: bytes, place: Position, byte: str) -> None:
+def test_not_utf8(tmp_path: Path, data: bytes, place: SourcePosition, byte: str) -> None:
     """Bytes that are not UTF-8 are an error at the first of them."""
     path = tmp_path / "settings.yaml"
     path.write_bytes(data)

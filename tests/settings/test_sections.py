@@ -5,8 +5,13 @@ from __future__ import annotations
 import pytest
 
 from tests.settings.support import cautions, complaints, first, read, refused
-from xpm_remote.settings.problems import Position
-from xpm_remote.settings.schema import CarbonSettings, HistorySettings, ServerSettings, SshSettings
+from xpm_remote.settings.schema import (
+    CarbonSettings,
+    HistorySettings,
+    ServerSettings,
+    SourcePosition,
+    SshSettings,
+)
 
 
 def test_everything() -> None:
@@ -73,8 +78,8 @@ def test_everything() -> None:
 def test_positions() -> None:
     """The settings know where each value stands."""
     settings = read("workspaces:\n  - id: a\n    path: /a\n    triggers: [x, y]\n")
-    assert settings.positions["workspaces[0].path"] == Position(3, 11)
-    assert settings.positions["workspaces[0].triggers[1]"] == Position(4, 19)
+    assert settings.positions["workspaces[0].path"] == SourcePosition(3, 11)
+    assert settings.positions["workspaces[0].triggers[1]"] == SourcePosition(4, 19)
     assert "workspaces[0].env" not in settings.positions
 
 

@@ -32,9 +32,8 @@ from tests.ui.pictures import (
     picture,
     pictures,
 )
-from xpm_remote.model.changes import Change
-from xpm_remote.model.events import JobProgressEvent, JobStateEvent
-from xpm_remote.model.records import ExperimentRecord
+from xpm_remote.model.entities import Change
+from xpm_remote.model.records import ExperimentRecord, JobProgressEvent, JobStateEvent
 from xpm_remote.model.store import Store
 from xpm_remote.session.state import Phase, Picture, Update
 from xpm_remote.ui.document import (

@@ -10,7 +10,7 @@ import click
 
 from xpm_remote.errors import ExitCode, UsageError
 from xpm_remote.escaping import safe
-from xpm_remote.model.filter_words import FilterError
+from xpm_remote.model.filter_tokens import FilterError
 from xpm_remote.model.filters import Filter, parse_filter
 
 _WINDOW = 60

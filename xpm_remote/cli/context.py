@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from xpm_remote.cli.terminal import say
 from xpm_remote.errors import UsageError
 from xpm_remote.escaping import safe
-from xpm_remote.settings.paths import local_path
 from xpm_remote.settings.reader import PATH_VARIABLE, default_settings_path, load_settings
 from xpm_remote.settings.schema import Settings
+from xpm_remote.settings.workspaces import local_path
 
 if TYPE_CHECKING:
     from xpm_remote.workspace.reading.json_files import Problem

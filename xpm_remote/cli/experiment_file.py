@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from xpm_remote.errors import UsageError
-from xpm_remote.settings.problems import quoted
+from xpm_remote.escaping import quoted
 
 SUFFIX = ".yaml"
 

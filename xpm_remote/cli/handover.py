@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
 from xpm_remote.errors import MissingPeerError
-from xpm_remote.settings.problems import quoted
+from xpm_remote.escaping import quoted
 
 PEER = "experimaestro"
 INSTALL = f"pip install {PEER}"

@@ -13,7 +13,7 @@ from xpm_remote.cli.connecting import way_options
 from xpm_remote.cli.context import Context
 from xpm_remote.cli.failures import failures_as_errors
 from xpm_remote.errors import UsageError
-from xpm_remote.settings.problems import quoted
+from xpm_remote.escaping import quoted
 from xpm_remote.settings.schema import Workspace
 from xpm_remote.settings.selection import select_workspace
 

@@ -7,8 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from xpm_remote.errors import NoJobFoundError, UsageError
-from xpm_remote.settings.problems import quoted
-from xpm_remote.settings.reading import nearest
+from xpm_remote.escaping import nearest, quoted
 from xpm_remote.ui.job_list import ListedJob
 from xpm_remote.workspace.failures import NoJobFailure
 from xpm_remote.workspace.layout import JobId, Layout

@@ -12,7 +12,7 @@ import click
 from xpm_remote.cli.context import Context
 from xpm_remote.cli.failures import failures_as_errors
 from xpm_remote.errors import WorkspaceError
-from xpm_remote.settings.problems import quoted
+from xpm_remote.escaping import quoted
 from xpm_remote.settings.schema import Settings, Workspace
 from xpm_remote.settings.selection import select_workspace
 from xpm_remote.workspace.folders.folder import Folder, Mode

@@ -15,8 +15,8 @@ from xpm_remote.cli.failures import failures_as_errors
 from xpm_remote.cli.handover import hand_over, require_installed
 from xpm_remote.cli.monitoring import showing_options, watch
 from xpm_remote.errors import UsageError, WorkspaceError
+from xpm_remote.escaping import quoted
 from xpm_remote.session.target import LocalTarget
-from xpm_remote.settings.problems import quoted
 from xpm_remote.settings.selection import select_workspace
 from xpm_remote.workspace.reading.reader import check_workspace
 

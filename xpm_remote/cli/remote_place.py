@@ -22,8 +22,8 @@ from xpm_remote.rpc.client import Listener
 from xpm_remote.session.agent_client import AgentClient, open_agent, open_local_agent
 from xpm_remote.session.remote_jobs import RemoteJobs
 from xpm_remote.session.target import resolve_target
-from xpm_remote.settings.paths import normal
 from xpm_remote.settings.schema import Settings, Workspace
+from xpm_remote.settings.workspaces import normal
 from xpm_remote.ui.job_list import ListedJob
 from xpm_remote.workspace.agent.outcomes import ActionOutcome, ActionPlan
 from xpm_remote.workspace.folders.folder import Folder, Mode

@@ -18,10 +18,8 @@ from xpm_remote.cli.passing import PassingCommand, words_without
 from xpm_remote.cli.peer_settings import peer_words
 from xpm_remote.cli.terminal import say
 from xpm_remote.errors import UsageError, WorkspaceError
-from xpm_remote.escaping import safe
-from xpm_remote.settings.environment import environment
-from xpm_remote.settings.problems import quoted
-from xpm_remote.settings.schema import Settings, Workspace
+from xpm_remote.escaping import quoted, safe
+from xpm_remote.settings.schema import Settings, Workspace, environment
 from xpm_remote.settings.selection import Selection, select_workspace
 
 NAME = "run-experiment"

@@ -10,8 +10,7 @@ from msgspec import to_builtins
 from xpm_remote.cli.terminal import Line
 from xpm_remote.escaping import safe
 from xpm_remote.settings.effective import Effective, effective_values
-from xpm_remote.settings.problems import Problem
-from xpm_remote.settings.schema import Folder, Settings, Workspace
+from xpm_remote.settings.schema import Folder, Problem, Settings, Workspace
 from xpm_remote.settings.selection import Selection
 
 LIST_SCHEMA = "xpm-remote/workspaces/1"
@@ -39,7 +38,7 @@ def list_lines(settings: Settings, *, is_verbose: bool) -> Iterator[Line]:
         if is_verbose:
             values = effective_values(settings, workspace)
             given = [each for each in values if each.position and each.key not in ("id", "path")]
-            yield from _table([("   ", each.key, as_text(each.value)) for each in given])
+            yield from _table([("   ", each.key, setting_text(each.value)) for each in given])
 
 
 def list_document(settings: Settings) -> dict[str, Any]:
@@ -64,7 +63,9 @@ def show_lines(settings: Settings, workspace: Workspace) -> Iterator[Line]:
     yield Line(safe(f"workspace {workspace.id} ({kind}) in {settings.path}"))
     yield Line("")
     values = effective_values(settings, workspace)
-    yield from _table([(each.key, _source(settings, each), as_text(each.value)) for each in values])
+    yield from _table(
+        [(each.key, _source(settings, each), setting_text(each.value)) for each in values]
+    )
 
 
 def show_document(settings: Settings, workspace: Workspace) -> dict[str, Any]:
@@ -89,7 +90,7 @@ def show_document(settings: Settings, workspace: Workspace) -> dict[str, Any]:
 
 def facts_lines(facts: Mapping[str, Any]) -> Iterator[Line]:
     """Give a line for each fact about a connection."""
-    return _table([(name, as_text(value)) for name, value in facts.items()])
+    return _table([(name, setting_text(value)) for name, value in facts.items()])
 
 
 def which_lines(selection: Selection) -> Iterator[Line]:
@@ -134,14 +135,14 @@ def check_document(
     }
 
 
-def as_text(value: object) -> str:
+def setting_text(value: object) -> str:
     """Write a value of the settings on a line."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, Folder):
         return f"{value.mode.value} {value.path}"
     if isinstance(value, tuple | list):
-        return ", ".join(map(as_text, value)) or "none"
+        return ", ".join(map(setting_text, value)) or "none"
     return "none" if value is None else str(value)
 
 

@@ -21,8 +21,7 @@ from xpm_remote.cli.handover import (
 from xpm_remote.cli.lazy import LazyGroup
 from xpm_remote.cli.terminal import say
 from xpm_remote.errors import UsageError
-from xpm_remote.settings.problems import quoted
-from xpm_remote.settings.reading import nearest
+from xpm_remote.escaping import nearest, quoted
 
 _REST = f"{__name__}.rest"
 

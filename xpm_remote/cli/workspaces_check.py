@@ -13,8 +13,7 @@ from xpm_remote.cli.terminal import say
 from xpm_remote.errors import ExitCode, OptionError
 from xpm_remote.escaping import safe
 from xpm_remote.session.target import Overrides, resolve_target
-from xpm_remote.settings.problems import InvalidSettingsError, Problem, in_file_order
-from xpm_remote.settings.schema import Settings
+from xpm_remote.settings.schema import InvalidSettingsError, Problem, Settings, in_file_order
 from xpm_remote.ui.document import encode
 from xpm_remote.ui.plain import Format
 

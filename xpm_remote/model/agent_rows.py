@@ -43,14 +43,14 @@ class _JobRow(msgspec.Struct, array_like=True):
     others: _Others | None = None
 
 
-class Position(msgspec.Struct):
+class Sequenced(msgspec.Struct):
     """Where a notification stands: counted, and the time up to which all has been told."""
 
     sequence: int = 0
     mark: float = 0.0
 
 
-class RunsPage(Position):
+class RunsPage(Sequenced):
     """``notification.runs``: heads of experiments, without jobs."""
 
     experiments: list[ExperimentRecord] = []
@@ -58,7 +58,7 @@ class RunsPage(Position):
     names: list[str] | None = None
 
 
-class ListedPage(Position, kw_only=True):
+class ListedPage(Sequenced, kw_only=True):
     """``notification.listed``: jobs of a run, and what its scheduler says of them."""
 
     experiment_id: str
@@ -67,26 +67,26 @@ class ListedPage(Position, kw_only=True):
     rows: list[_ListedRow] = []
 
 
-class JobsPage(Position):
+class JobsPage(Sequenced):
     """``notification.jobs``: what jobs are like."""
 
     rows: list[_JobRow] = []
 
 
-class GonePage(Position):
+class GonePage(Sequenced):
     """``notification.gone``: jobs that no run lists any more."""
 
     numbers: list[int] = []
 
 
-Page = RunsPage | ListedPage | JobsPage | GonePage | Position
+Page = RunsPage | ListedPage | JobsPage | GonePage | Sequenced
 
 _KINDS: dict[str, type[Page]] = {
     "notification.runs": RunsPage,
     "notification.listed": ListedPage,
     "notification.jobs": JobsPage,
     "notification.gone": GonePage,
-    "notification.loaded": Position,
+    "notification.loaded": Sequenced,
 }
 
 

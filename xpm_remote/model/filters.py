@@ -11,8 +11,16 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from xpm_remote.model.filter_values import are_equal, as_text
-from xpm_remote.model.filter_words import MAX_DEPTH, FilterError, Kind, Token, tokenize
+from xpm_remote.model.filter_tokens import (
+    MAX_DEPTH,
+    MAX_LENGTH,
+    NUMBER,
+    FilterError,
+    Kind,
+    Token,
+    as_number,
+    tokenize,
+)
 from xpm_remote.model.states import State
 
 
@@ -228,4 +236,31 @@ def _negation(inner: Filter) -> Filter:
 
 def _is_found(pattern: re.Pattern[str], value: object) -> bool:
     """Whether a pattern is found anywhere in a value; never in an absent one."""
-    return value is not None and pattern.search(as_text(value)) is not None
+    return value is not None and pattern.search(str(value)) is not None
+
+
+def are_equal(left: object, right: object) -> bool:
+    """Compare two values, of tags or of the filter.
+
+    Two texts are equal when they are the same; two numbers, when their values are, with 1 and 0 for true and false. A
+    number equals a text that spells it (``0.1`` and ``1e-1``), a truth value the texts ``true`` or ``false`` in any
+    case. Anything else is compared as text. An absent tag equals an absent tag only.
+    """
+    if left is None or right is None:
+        return left is right
+    if isinstance(left, str) and isinstance(right, str):
+        return left == right
+    if isinstance(left, str):
+        return _spells(left, right)
+    if isinstance(right, str):
+        return _spells(right, left)
+    return left == right
+
+
+def _spells(text: str, value: object) -> bool:
+    """Whether a text spells a value that is no text."""
+    if isinstance(value, bool):
+        return text.lower() == str(value).lower()
+    if isinstance(value, (int, float)) and len(text) <= MAX_LENGTH and NUMBER.fullmatch(text):
+        return as_number(text) == value
+    return text == str(value)

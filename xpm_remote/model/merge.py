@@ -13,8 +13,13 @@ from datetime import datetime, tzinfo
 import msgspec
 
 from xpm_remote.model.entities import Job, Progress
-from xpm_remote.model.events import JobProgressEvent, JobStateEvent
-from xpm_remote.model.records import JobRecord, ProgressRecord, parse_time
+from xpm_remote.model.records import (
+    JobProgressEvent,
+    JobRecord,
+    JobStateEvent,
+    ProgressRecord,
+    parse_time,
+)
 from xpm_remote.model.states import GENERIC_REASON, State, parse_state
 
 

@@ -6,8 +6,13 @@ from collections.abc import Iterable, Mapping
 from datetime import tzinfo
 
 from xpm_remote.model.entities import Counts, Experiment, Service
-from xpm_remote.model.events import SchedulerEvent
-from xpm_remote.model.records import ExperimentRecord, JobInfoRecord, ServiceRecord, parse_time
+from xpm_remote.model.records import (
+    ExperimentRecord,
+    JobInfoRecord,
+    SchedulerEvent,
+    ServiceRecord,
+    parse_time,
+)
 from xpm_remote.model.states import PENDING, State, parse_state
 
 Word = tuple[State, str | None]

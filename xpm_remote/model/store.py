@@ -8,16 +8,31 @@ from types import MappingProxyType
 
 import msgspec
 
-from xpm_remote.model.changes import Change, ExperimentChange, JobChange
-from xpm_remote.model.entities import NO_TAGS, Counts, Experiment, Job
-from xpm_remote.model.events import Event, JobProgressEvent, JobStateEvent, SchedulerEvent
+from xpm_remote.model.entities import (
+    NO_TAGS,
+    Change,
+    Counts,
+    Experiment,
+    ExperimentChange,
+    Job,
+    JobChange,
+)
 from xpm_remote.model.merge import (
     with_judgement,
     with_progress_event,
     with_record,
     with_state_event,
 )
-from xpm_remote.model.records import ExperimentRecord, JobInfoRecord, JobRecord, parse_time
+from xpm_remote.model.records import (
+    Event,
+    ExperimentRecord,
+    JobInfoRecord,
+    JobProgressEvent,
+    JobRecord,
+    JobStateEvent,
+    SchedulerEvent,
+    parse_time,
+)
 from xpm_remote.model.runs import Run, Word, count_states, job_key, submission
 from xpm_remote.model.states import State, parse_state
 

@@ -22,7 +22,7 @@ from xpm_remote.model.agent_rows import (
     RunsPage,
     decode_page,
 )
-from xpm_remote.model.changes import Change
+from xpm_remote.model.entities import Change
 from xpm_remote.model.store import Store
 from xpm_remote.rpc.protocol import Notification
 from xpm_remote.session.agent_client import AgentClient

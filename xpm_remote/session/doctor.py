@@ -21,7 +21,7 @@ from xpm_remote.link.prompts import Prompter
 from xpm_remote.link.remote.agent_source import agent_bundle
 from xpm_remote.link.remote.probe import GO, Offset, probe_command
 from xpm_remote.link.transport import Transport, open_process
-from xpm_remote.model.events import OtherEvent, decode_event
+from xpm_remote.model.records import OtherEvent, decode_event
 from xpm_remote.model.store import Store
 from xpm_remote.rpc.client import REQUEST_TIMEOUT, RpcClient
 from xpm_remote.rpc.protocol import Notification

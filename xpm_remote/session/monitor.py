@@ -12,7 +12,7 @@ from xpm_remote.errors import AuthenticationError, LinkError, XpmRemoteError
 from xpm_remote.link.library.locked_keys import OpenedKeys
 from xpm_remote.link.prompts import Unattended
 from xpm_remote.model.agent_rows import AgentRows
-from xpm_remote.model.changes import Change, in_time_order, net
+from xpm_remote.model.entities import Change, in_time_order, net
 from xpm_remote.model.store import Store
 from xpm_remote.rpc.client import REQUEST_TIMEOUT
 from xpm_remote.session.choosing import Chooser

@@ -16,7 +16,7 @@ from xpm_remote.link.prompts import Prompter
 from xpm_remote.link.remote.startup import RemoteClock
 from xpm_remote.link.transport import open_transport
 from xpm_remote.model.agent_rows import AgentRows
-from xpm_remote.model.events import OtherEvent, decode_event
+from xpm_remote.model.records import OtherEvent, decode_event
 from xpm_remote.model.store import Store
 from xpm_remote.rpc.client import RpcClient
 from xpm_remote.rpc.protocol import Notification

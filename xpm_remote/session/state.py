@@ -7,8 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-from xpm_remote.model.changes import Change, JobChange
-from xpm_remote.model.entities import Job
+from xpm_remote.model.entities import Change, Job, JobChange
 from xpm_remote.model.states import State
 from xpm_remote.model.store import Store
 from xpm_remote.settings.schema import Backend

@@ -11,9 +11,8 @@ import asyncio
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
-from xpm_remote.model.changes import Change, ExperimentChange, net
-from xpm_remote.model.entities import Experiment
-from xpm_remote.model.events import (
+from xpm_remote.model.entities import Change, Experiment, ExperimentChange, net
+from xpm_remote.model.records import (
     Event,
     JobProgressEvent,
     JobStateEvent,

@@ -13,7 +13,8 @@ from typing import Any
 
 import yaml
 
-from xpm_remote.settings.problems import InvalidSettingsError, Position, Problem, printable, quoted
+from xpm_remote.escaping import quoted, safe
+from xpm_remote.settings.schema import InvalidSettingsError, Problem, SourcePosition
 
 # Bytes, and so characters: fifty times a long settings file, still read within a few seconds.
 MAX_SIZE = 128 * 1024
@@ -30,7 +31,7 @@ _PLAIN_TAGS = frozenset(
 )
 _ALLOWED_TAGS = _PLAIN_TAGS | {_STANDARD + "seq", _STANDARD + "map", "!"}
 
-# What YAML 1.1 calls not printable; checked here because the parsers disagree on how they say where.
+# What YAML 1.1 calls not safe; checked here because the parsers disagree on how they say where.
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -47,16 +48,14 @@ def compose(text: str, file: Path) -> yaml.Node | None:
     except _RefusedError as refusal:
         problem = Problem(file=file, position=refusal.position, what=refusal.what)
     except yaml.MarkedYAMLError as error:
-        problem = Problem(
-            file=file, position=_problem_position(error), what=printable(_describe(error))
-        )
+        problem = Problem(file=file, position=_problem_position(error), what=safe(_describe(error)))
     except (yaml.YAMLError, ValueError, OverflowError) as error:
         # The parser written in Python lets int() and chr() fail on absurd escapes and versions.
-        problem = Problem(file=file, what=printable(f"not valid YAML: {error}"))
+        problem = Problem(file=file, what=safe(f"not valid YAML: {error}"))
     raise InvalidSettingsError([problem])
 
 
-def position(node: yaml.Node) -> Position:
+def position(node: yaml.Node) -> SourcePosition:
     """Where a node starts."""
     return _position(node.start_mark)
 
@@ -69,7 +68,7 @@ def short_tag(node: yaml.Node) -> str:
 class _RefusedError(Exception):
     """The text is YAML, but not of a kind that settings need."""
 
-    def __init__(self, position: Position | None, what: str) -> None:
+    def __init__(self, position: SourcePosition | None, what: str) -> None:
         super().__init__(what)
         self.position = position
         self.what = what
@@ -83,7 +82,7 @@ def _check_text(text: str) -> None:
         line = text.count("\n", 0, found.start()) + 1
         column = found.start() - text.rfind("\n", 0, found.start())
         what = f"not valid YAML: the character U+{ord(found[0]):04X} is not allowed"
-        raise _RefusedError(Position(line, column), what)
+        raise _RefusedError(SourcePosition(line, column), what)
 
 
 def _check_events(events: Iterator[yaml.Event]) -> None:
@@ -112,11 +111,11 @@ def _refusal(event: yaml.Event, open_anchors: list[str | None]) -> str:
     return ""
 
 
-def _position(mark: Any) -> Position:  # noqa: ANN401 - each parser has a Mark class of its own
-    return Position(mark.line + 1, mark.column + 1)
+def _position(mark: Any) -> SourcePosition:  # noqa: ANN401 - each parser has a Mark class of its own
+    return SourcePosition(mark.line + 1, mark.column + 1)
 
 
-def _problem_position(error: yaml.MarkedYAMLError) -> Position | None:
+def _problem_position(error: yaml.MarkedYAMLError) -> SourcePosition | None:
     mark = error.problem_mark or error.context_mark
     return _position(mark) if mark else None
 

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from msgspec import Struct
 
 from xpm_remote.settings.keys import HISTORY, SSH, WORKSPACE
-from xpm_remote.settings.problems import Position
-from xpm_remote.settings.schema import Settings, Workspace
+from xpm_remote.settings.schema import Settings, SourcePosition, Workspace
 
 _Found = tuple[
     str, object, tuple[str, ...]
@@ -29,7 +28,7 @@ class Effective(Struct, frozen=True, kw_only=True):
 
     key: str
     value: object
-    position: Position | None
+    position: SourcePosition | None
     variables: tuple[str, ...] = ()
 
 

@@ -8,9 +8,17 @@ from pathlib import Path
 
 from xpm_remote.settings import document
 from xpm_remote.settings.keys import SETTINGS
-from xpm_remote.settings.problems import InvalidSettingsError, Position, Problem, in_file_order
 from xpm_remote.settings.reading import Reading, is_null
-from xpm_remote.settings.schema import CarbonSettings, HistorySettings, ServerSettings, Settings
+from xpm_remote.settings.schema import (
+    CarbonSettings,
+    HistorySettings,
+    InvalidSettingsError,
+    Problem,
+    ServerSettings,
+    Settings,
+    SourcePosition,
+    in_file_order,
+)
 from xpm_remote.settings.sections import read_section
 from xpm_remote.settings.workspaces import build_workspaces
 
@@ -144,5 +152,5 @@ def _decode(data: bytes, path: Path) -> str:
         line = before.count("\n") + 1
         column = len(before) - before.rfind("\n")
         what = f"not UTF-8 text: the byte 0x{error.object[error.start]:02x} does not belong there"
-        problem = Problem(file=path, position=Position(line, column), what=what)
+        problem = Problem(file=path, position=SourcePosition(line, column), what=what)
     raise InvalidSettingsError([problem])

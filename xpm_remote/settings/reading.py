@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
-import itertools
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import yaml
 
+from xpm_remote.escaping import cleaned, nearest, quoted
 from xpm_remote.settings import document
-from xpm_remote.settings.interpolation import interpolate, variables_in
-from xpm_remote.settings.problems import InvalidSettingsError, Position, Problem, cleaned, quoted
+from xpm_remote.settings.schema import InvalidSettingsError, Problem, SourcePosition
 
 # What the values may cost, in values plus characters, with aliases counted as often as they are met. A text
 # without aliases stays below twice its size, so only aliases that multiply each other reach this.
@@ -19,8 +18,6 @@ MAX_EXPANSION = 4 * document.MAX_SIZE
 
 # A guess takes difflib up to a millisecond, more with the square of the length; nobody reads more of them.
 _MAX_GUESSES = 50
-_MAX_CANDIDATES = 50
-_LONGEST_GUESS = 64  # characters
 
 _KINDS = {"int": "number", "float": "number", "bool": "truth value", "timestamp": "date"}
 
@@ -41,7 +38,7 @@ class Reading:
         self.cwd = cwd
         self.errors: list[Problem] = []
         self.warnings: list[Problem] = []
-        self.positions: dict[str, Position] = {}
+        self.positions: dict[str, SourcePosition] = {}
         self.variables: dict[str, tuple[str, ...]] = {}
         self._environ = environ
         self._left = MAX_EXPANSION
@@ -152,7 +149,7 @@ class Reading:
                     self.error(at, f"<< merges {describe(base)}", allowed, base)
         return bases
 
-    def _problem(self, at: str, what: str, allowed: str, place: Position | None) -> Problem:
+    def _problem(self, at: str, what: str, allowed: str, place: SourcePosition | None) -> Problem:
         return Problem(file=self.file, position=place, key=at, what=what, allowed=allowed)
 
 
@@ -173,12 +170,33 @@ def is_null(node: yaml.Node) -> bool:
     return document.short_tag(node) == "null"
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """A question that proposes the known word most like this one; empty when none is like it."""
-    candidates = [name[:_LONGEST_GUESS] for name in itertools.islice(known, _MAX_CANDIDATES)]
-    close = difflib.get_close_matches(word[:_LONGEST_GUESS], candidates, n=1)
-    return f"did you mean {quoted(close[0])}?" if close else ""
-
-
 def _is_merge(key: yaml.Node) -> bool:
     return document.short_tag(key) == "merge"
+
+
+# ${env:X}, ${env.X}, ${oc.env:X}, ${oc.env.X}. A brace ends the search for the closing one, which keeps the
+# search linear on a text full of openings.
+_REFERENCE = re.compile(r"\$\{(?:oc\.)?env[:.]([^{}]+)\}")
+
+
+def variables_in(text: str) -> tuple[str, ...]:
+    """The names of the variables that a text refers to, in order."""
+    return tuple(_REFERENCE.findall(text))
+
+
+def interpolate(text: str, environ: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
+    """Put the values of the variables in; what they hold is not searched again.
+
+    Returns:
+        The new text, in which references to unset variables still stand, and the names of those.
+    """
+    unset: list[str] = []
+
+    def replace(reference: re.Match[str]) -> str:
+        value = environ.get(reference[1])
+        if value is None:
+            unset.append(reference[1])
+            return reference[0]
+        return value
+
+    return _REFERENCE.sub(replace, text), tuple(unset)

@@ -10,9 +10,9 @@ from enum import Enum
 
 import yaml
 
+from xpm_remote.escaping import quoted
 from xpm_remote.settings.document import short_tag
 from xpm_remote.settings.keys import Kind
-from xpm_remote.settings.problems import quoted
 from xpm_remote.settings.reading import Reading, is_null
 from xpm_remote.settings.schema import Backend, FolderMode, SshEngine
 

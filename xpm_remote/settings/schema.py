@@ -6,13 +6,68 @@ frozen, compared by content, and encoded for ``--format json`` without further c
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import Enum
 from pathlib import Path, PurePosixPath
 
 from msgspec import Struct
 
-from xpm_remote.settings.problems import Position, Problem
+from xpm_remote.errors import SettingsError
+
+
+class SourcePosition(Struct, frozen=True):
+    """A place in the settings file; line and column count from 1, as editors do."""
+
+    line: int
+    column: int
+
+
+class Problem(Struct, frozen=True, kw_only=True):
+    """One thing in a settings file that is wrong (an error) or looks wrong (a warning).
+
+    Attributes:
+        file: The settings file.
+        position: Where in the file; None when it is about the file as a whole.
+        key: The setting, as in ``workspaces[1].folders[0].mode``; empty for the whole document.
+        what: What was found.
+        allowed: What may stand there instead; empty when ``what`` says it all.
+    """
+
+    file: Path
+    position: SourcePosition | None = None
+    key: str = ""
+    what: str
+    allowed: str = ""
+
+    def __str__(self) -> str:
+        place = f":{self.position.line}:{self.position.column}" if self.position else ""
+        subject = f"{self.key}: " if self.key else ""
+        remedy = f"; allowed: {self.allowed}" if self.allowed else ""
+        return f"{self.file}{place}: {subject}{self.what}{remedy}"
+
+
+class InvalidSettingsError(SettingsError):
+    """The settings file cannot be used; one line for each problem, in the order of the file.
+
+    Args:
+        problems: What makes it unusable, at least one.
+        warnings: What only looks wrong.
+    """
+
+    def __init__(self, problems: Iterable[Problem], warnings: Iterable[Problem] = ()) -> None:
+        self.problems = in_file_order(problems)
+        self.warnings = in_file_order(warnings)
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+def in_file_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """Sort by position; what is about the whole file comes first."""
+    return tuple(sorted(problems, key=_order))
+
+
+def _order(problem: Problem) -> tuple[int, int]:
+    place = problem.position
+    return (place.line, place.column) if place else (0, 0)
 
 
 class FolderMode(str, Enum):
@@ -160,5 +215,12 @@ class Settings(Struct, frozen=True, kw_only=True):
     carbon: CarbonSettings = CarbonSettings()
     workspaces: tuple[Workspace, ...] = ()
     warnings: tuple[Problem, ...] = ()
-    positions: Mapping[str, Position] = {}
+    positions: Mapping[str, SourcePosition] = {}
     variables: Mapping[str, tuple[str, ...]] = {}
+
+
+def environment(
+    settings: Settings, workspace: Workspace, process: Mapping[str, str]
+) -> dict[str, str]:
+    """The workspace's variables over the settings' over the process's own; a new mapping."""
+    return {**process, **settings.env, **workspace.env}

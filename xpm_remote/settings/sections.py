@@ -6,8 +6,8 @@ from typing import Any
 
 import yaml
 
+from xpm_remote.escaping import quoted
 from xpm_remote.settings.keys import SSH, Key, Kind, Section
-from xpm_remote.settings.problems import quoted
 from xpm_remote.settings.reading import Reading, is_null
 from xpm_remote.settings.scalars import read_scalar, read_spelling, read_text
 

@@ -10,8 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from xpm_remote.errors import WorkspaceError
-from xpm_remote.settings.problems import quoted
-from xpm_remote.settings.reading import nearest
+from xpm_remote.escaping import nearest, quoted
 from xpm_remote.settings.schema import Settings, Workspace
 
 

@@ -11,8 +11,7 @@ from typing import Any
 
 import msgspec
 
-from xpm_remote.model.changes import ExperimentChange, JobChange
-from xpm_remote.model.entities import Experiment, Job
+from xpm_remote.model.entities import Experiment, ExperimentChange, Job, JobChange
 from xpm_remote.model.store import Store
 from xpm_remote.session.state import BackendChoice, LinkState, Phase, Picture, Update
 

@@ -9,7 +9,6 @@ from typing import Any
 from msgspec import Struct
 
 from xpm_remote.escaping import safe
-from xpm_remote.model.filter_values import as_text
 from xpm_remote.workspace.reading.jobs import JobFacts
 
 JOB_SCHEMA = "xpm-remote/job/1"
@@ -49,7 +48,7 @@ def job_lines(jobs: Iterable[ListedJob], *, with_tags: bool, with_paths: bool) -
         name = job.facts.path if with_paths else str(job.facts.id)
         words = [f"{_WORDS.get(job.state, job.state):<{_WIDTH}}{name}"]
         if with_tags:
-            words += [f"{key}={as_text(value)}" for key, value in job.tags.items()]
+            words += [f"{key}={value}" for key, value in job.tags.items()]
         yield safe(" ".join(words))
 
 

@@ -1,6 +1,6 @@
 """The reference of settings.yaml for people (Markdown) and for editors (JSON Schema), from the table of keys.
 
-``python -m xpm_remote.settings.reference docs`` brings both files in a directory up to date.
+``python -m tools.settings_reference docs`` brings both files of a directory up to date.
 """
 
 from __future__ import annotations

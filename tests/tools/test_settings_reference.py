@@ -14,6 +14,7 @@ import pytest
 from msgspec.structs import fields
 
 from tests.settings.support import complaints, read
+from tools.settings_reference import PAGE, SCHEMA, json_schema, schema_text, with_tables
 from xpm_remote.settings.keys import (
     CARBON,
     FOLDER,
@@ -26,7 +27,6 @@ from xpm_remote.settings.keys import (
     Kind,
     Section,
 )
-from xpm_remote.settings.reference import PAGE, SCHEMA, json_schema, schema_text, with_tables
 from xpm_remote.settings.schema import Settings
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -98,7 +98,7 @@ def test_every_key_has_an_example_or_a_section(section: Section) -> None:
 
 
 def test_files_are_up_to_date() -> None:
-    """The committed page and schema are what ``python -m xpm_remote.settings.reference docs`` makes."""
+    """The committed page and schema are what ``python -m tools.settings_reference docs`` makes."""
     page = (DOCS / PAGE).read_text(encoding="utf-8")
     assert with_tables(page) == page
     assert (DOCS / SCHEMA).read_text(encoding="utf-8") == schema_text()
@@ -110,8 +110,8 @@ def test_files_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     page = tmp_path / PAGE
     page.write_text(page.read_text().replace("`max_done`", "`outdated`"))
     monkeypatch.setattr(sys, "argv", ["reference", str(tmp_path)])
-    monkeypatch.delitem(sys.modules, "xpm_remote.settings.reference")
-    runpy.run_module("xpm_remote.settings.reference", run_name="__main__")
+    monkeypatch.delitem(sys.modules, "tools.settings_reference")
+    runpy.run_module("tools.settings_reference", run_name="__main__")
     assert page.read_text() == (DOCS / PAGE).read_text()
     assert (tmp_path / SCHEMA).read_text() == (DOCS / SCHEMA).read_text()
 
