@@ -16,7 +16,9 @@ from typing import Any
 
 import yaml
 
+from tests.cli.in_process import call_main
 from tests.support.server import Server
+from xpm_remote.settings.schema import SshEngine
 
 COMMAND_LIMIT = 60.0
 """Seconds for one command: starting the real server on a loaded machine takes a few."""
@@ -82,7 +84,16 @@ class Commands:
         return self.add(str(ssh.pop("id", login)), path, **given)
 
     def run(self, *arguments: str, limit: float = COMMAND_LIMIT) -> Finished:
-        """Run a command to its end; whatever it does, it does not show a traceback."""
+        """Run a command to its end, in this process.
+
+        The program ssh would ask at a terminal that the tests have; where it is the engine, it is another process.
+        """
+        if self.engine == SshEngine.OPENSSH.value:
+            return self.run_process(*arguments, limit=limit)
+        return Finished(*call_main(arguments, self._environment(), limit))
+
+    def run_process(self, *arguments: str, limit: float = COMMAND_LIMIT) -> Finished:
+        """Run a command to its end in a process of its own; whatever it does, it does not show a traceback."""
         done = subprocess.run(
             self._argv(arguments),
             env=self._environment(),

@@ -39,7 +39,7 @@ def venv_beside(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def alone(venv_alone: Path, tmp_path: Path) -> Person:
     """Somebody who has xpm-remote only, and no settings yet."""
-    return Person(venv_alone, tmp_path)
+    return Person(venv_alone, tmp_path, is_here=True)
 
 
 @pytest.fixture

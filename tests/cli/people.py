@@ -13,6 +13,7 @@ from pathlib import Path
 from textwrap import dedent
 
 from tests.cli.commands import COMMAND_LIMIT, Finished
+from tests.cli.in_process import call_main
 from tests.support.peer import peer_python
 
 CHECKOUT = Path(__file__).parents[2]
@@ -36,10 +37,12 @@ class Person:
     Attributes:
         venv: Where xpm-remote is installed.
         home: The home directory; it is the current directory, too.
+        is_here: Whether commands are run in this process, which has no experimaestro beside it either.
     """
 
     venv: Path
     home: Path
+    is_here: bool = False
 
     @property
     def settings(self) -> Path:
@@ -65,7 +68,17 @@ class Person:
         return path
 
     def run(self, *arguments: str, program: str = PROGRAMS[0], **variables: str) -> Finished:
-        """Run one of our programs to its end."""
+        """Run one of our programs to its end, with nothing on its stdin."""
+        if not self.is_here:
+            return self.run_process(*arguments, program=program, **variables)
+        environment = self.environment(**variables)
+        limit, folder = COMMAND_LIMIT, self.home
+        return Finished(*call_main(arguments, environment, limit, program=program, folder=folder))
+
+    def run_process(
+        self, *arguments: str, program: str = PROGRAMS[0], **variables: str
+    ) -> Finished:
+        """Run one of our programs to its end, as it was installed."""
         return self._finish([str(self.venv / "bin" / program), *arguments], variables)
 
     def run_python(self, *arguments: str, **variables: str) -> Finished:

@@ -50,7 +50,6 @@ def states(document: Any) -> dict[str, str]:
     return {job["job_id"]: job["state"] for job in document["jobs"]}
 
 
-@pytest.mark.usefixtures("by_engine")
 def test_nothing_installed(server: Server, bare: str, commands: Commands) -> None:
     """With auto the agent serves a host without experimaestro, says why, and shows the dead as dead."""
     commands.add_login(server, "bare", bare, backend="auto")
@@ -107,7 +106,6 @@ def test_old_experimaestro(server: Server, bare: str, commands: Commands) -> Non
     assert "older than 2.7" in document["backend"]["why"]
 
 
-@pytest.mark.usefixtures("by_engine")
 def test_old_experimaestro_is_not_started(server: Server, bare: str, commands: Commands) -> None:
     """With auto, an experimaestro whose installation tells that it is older than 2.7 is not even started."""
     home = f"{server.home('bare')}/old"

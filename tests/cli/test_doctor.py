@@ -112,13 +112,13 @@ class TestWell:
         assert facts["events"]["delay"]["median"] < LISTEN_TIME
         wait_until(lambda: not ours(server), REMOTE_END, "the remote side to end")
 
-    def test_noise(self, server: Server, by_engine: Commands) -> None:
+    def test_noise(self, server: Server, commands: Commands) -> None:
         """What login files and shell_init print is shown as it came, by stage and stream, and warned of."""
         server.write("noisy", "empty/.__experimaestro__", "")
         init = "echo 'two words'; printf '\\033[2Jred' >&2"
         path = f"{server.home('noisy')}/empty"
-        by_engine.add_login(server, "noisy", path, xpm_path=server.experimaestro, shell_init=init)
-        finished, document = examine(by_engine, "--workspace", "noisy")
+        commands.add_login(server, "noisy", path, xpm_path=server.experimaestro, shell_init=init)
+        finished, document = examine(commands, "--workspace", "noisy")
         assert finished.status == 0, finished.stderr
         assert document["verdict"] == "warning"
         login, shell_init = stage_of(document, "shell"), stage_of(document, "shell_init")
@@ -134,14 +134,14 @@ class TestWell:
         ]
         assert "shell_init prints 10 bytes on stdout" in shell_init["warnings"][0]
 
-    def test_modules(self, server: Server, by_engine: Commands, workspace: str) -> None:
+    def test_modules(self, server: Server, commands: Commands, workspace: str) -> None:
         """What shell_init puts into the PATH is found, and is what the server is started with."""
         server.write("modules", "empty/.__experimaestro__", "")
         path = f"{server.home('modules')}/empty"
-        by_engine.add_login(
+        commands.add_login(
             server, "modules", path, xpm_path="experimaestro", shell_init=server.shell_init
         )
-        finished, document = examine(by_engine, "--workspace", "modules")
+        finished, document = examine(commands, "--workspace", "modules")
         assert finished.status == 0, finished.stderr
         (found,) = [
             each
@@ -223,24 +223,24 @@ class TestConfiguration:
 class TestWay:
     """What is wrong on the way to the host."""
 
-    def test_unknown_name(self, by_engine: Commands) -> None:
+    def test_unknown_name(self, commands: Commands) -> None:
         """A name without an address."""
-        examined = examine(by_engine, "no-such-host.invalid", "/d", "-o", "-F none")
+        examined = examine(commands, "no-such-host.invalid", "/d", "-o", "-F none")
         expect_failure(examined, "resolve", 10, "no-such-host.invalid")
 
-    def test_closed_port(self, by_engine: Commands) -> None:
+    def test_closed_port(self, commands: Commands) -> None:
         """A port where nobody listens."""
         with socket.socket() as sock:
             sock.bind(("127.0.0.1", 0))
             port = sock.getsockname()[1]
-            examined = examine(by_engine, "127.0.0.1", "/d", "-o", f"-F none -p {port}")
+            examined = examine(commands, "127.0.0.1", "/d", "-o", f"-F none -p {port}")
         failed = expect_failure(examined, "tcp", 11, str(port), "refused")
         assert failed["facts"]["address"] == "127.0.0.1"
 
-    def test_no_ssh_server(self, by_engine: Commands) -> None:
+    def test_no_ssh_server(self, commands: Commands) -> None:
         """A port that is no SSH server."""
         with answering(b"HTTP/1.1 400 Bad Request\r\n" * 2000) as port:
-            finished, document = examine(by_engine, "127.0.0.1", "/d", "-o", f"-F none -p {port}")
+            finished, document = examine(commands, "127.0.0.1", "/d", "-o", f"-F none -p {port}")
         failed = next(each for each in document["stages"] if each["verdict"] == "failed")
         assert failed["stage"] in ("tcp", "host key")
         assert finished.status in (11, 15)
@@ -289,16 +289,16 @@ class TestHost:
         commands.add_login(server, login, path, **{k: v for k, v in given.items() if v})
         return examine(commands, "--workspace", login)
 
-    def test_init_fails(self, server: Server, by_engine: Commands, workspace: str) -> None:
+    def test_init_fails(self, server: Server, commands: Commands, workspace: str) -> None:
         """A shell_init that fails, with its status and its last words."""
         init = "echo broken >&2; exit 7"
-        examined = self.examine(by_engine, server, workspace, shell_init=init)
+        examined = self.examine(commands, server, workspace, shell_init=init)
         failed = expect_failure(examined, "shell_init", 20, "exit status 7: broken")
         assert "@xpm-remote" not in failed["error"]["what"]
 
-    def test_init_ends_the_shell(self, server: Server, by_engine: Commands, workspace: str) -> None:
+    def test_init_ends_the_shell(self, server: Server, commands: Commands, workspace: str) -> None:
         """A shell_init that leaves the shell."""
-        examined = self.examine(by_engine, server, workspace, shell_init="exit")
+        examined = self.examine(commands, server, workspace, shell_init="exit")
         expect_failure(examined, "shell_init", 20, "exit status 0")
 
     def test_tools_cannot_run(self, server: Server, commands: Commands, workspace: str) -> None:
@@ -309,11 +309,11 @@ class TestHost:
         assert failed["stage"] in ("shell_init", "tools")
         assert examined[0].status in (20, 21)
 
-    def test_no_uv(self, server: Server, by_engine: Commands) -> None:
+    def test_no_uv(self, server: Server, commands: Commands) -> None:
         """A host that has nothing but python: the tools are warned of, the server cannot be started."""
         server.write("bare", "empty/.__experimaestro__", "")
         path = f"{server.home('bare')}/empty"
-        examined = self.examine(by_engine, server, path, "bare", xpm_path="")
+        examined = self.examine(commands, server, path, "bare", xpm_path="")
         expect_failure(examined, "server", 21, "uv", "ssh.xpm_path")
         assert "no uv" in stage_of(examined[1], "tools")["warnings"][0]
 
@@ -323,9 +323,9 @@ class TestHost:
         expect_failure(examined, "server", 21, "/no/such/xpm")
         assert "/no/such/xpm" in stage_of(examined[1], "tools")["warnings"][0]
 
-    def test_missing_directory(self, server: Server, by_engine: Commands) -> None:
+    def test_missing_directory(self, server: Server, commands: Commands) -> None:
         """A directory that does not exist."""
-        examined = self.examine(by_engine, server, "/no/such/place")
+        examined = self.examine(commands, server, "/no/such/place")
         expect_failure(examined, "workspace", 22, "/no/such/place", "not exist")
 
     def test_no_workspace(self, server: Server, commands: Commands) -> None:
@@ -351,17 +351,17 @@ class TestHost:
         assert finished.status == 0, finished.stderr
         assert "2.6.1" in stage_of(document, "tools")["warnings"][0]
 
-    def test_other_protocol(self, server: Server, by_engine: Commands) -> None:
+    def test_other_protocol(self, server: Server, commands: Commands) -> None:
         """A server that answers another protocol."""
         fake = install_fake_monitor(server, {"protocol_version": "9.9"})
-        examined = self.examine(by_engine, server, fake.workspace, xpm_path=fake.xpm_path)
+        examined = self.examine(commands, server, fake.workspace, xpm_path=fake.xpm_path)
         expect_failure(examined, "server", 23, "9.9")
 
-    def test_server_dies(self, server: Server, by_engine: Commands) -> None:
+    def test_server_dies(self, server: Server, commands: Commands) -> None:
         """A server that ends before it answers, with its last words and none of ours."""
         scenario = {"exit": {"requests": 0, "status": 3, "stderr": "no licence\n"}}
         fake = install_fake_monitor(server, scenario)
-        examined = self.examine(by_engine, server, fake.workspace, xpm_path=fake.xpm_path)
+        examined = self.examine(commands, server, fake.workspace, xpm_path=fake.xpm_path)
         failed = expect_failure(examined, "server", 21, "exit status 3", "no licence")
         assert "@xpm-remote" not in failed["error"]["what"]
 

@@ -27,10 +27,10 @@ def bare(server: Server) -> str:
     return root
 
 
-def test_agent(server: Server, by_engine: Commands, bare: str) -> None:
+def test_agent(server: Server, commands: Commands, bare: str) -> None:
     """With the agent, what it needs is examined and experimaestro is not looked for; it tells everything."""
-    by_engine.add_login(server, "bare", bare, backend="experimaestro")
-    finished, document = examine(by_engine, "--workspace", "bare", "--backend", "agent")
+    commands.add_login(server, "bare", bare, backend="experimaestro")
+    finished, document = examine(commands, "--workspace", "bare", "--backend", "agent")
     assert (finished.status, document["verdict"]) == (0, "ok"), finished.stdout
     names = {each["name"] for each in stage_of(document, "tools")["facts"]["programs"]}
     assert "python3" in names
@@ -43,17 +43,17 @@ def test_agent(server: Server, by_engine: Commands, bare: str) -> None:
     wait_until(lambda: not ours(server, "bare"), REMOTE_END, "the remote side to end")
 
 
-def test_agent_without_python(server: Server, by_engine: Commands, bare: str) -> None:
+def test_agent_without_python(server: Server, commands: Commands, bare: str) -> None:
     """With the agent, a host without a python that works fails, and says what was tried."""
-    by_engine.add_login(server, "bare", bare, backend="agent", python="python3.99")
-    examined = examine(by_engine, "--workspace", "bare")
+    commands.add_login(server, "bare", bare, backend="agent", python="python3.99")
+    examined = examine(commands, "--workspace", "bare")
     expect_failure(examined, "agent", 21, "tried python3.99 (not found)", "ssh.python")
 
 
-def test_auto_without_experimaestro(server: Server, by_engine: Commands, bare: str) -> None:
+def test_auto_without_experimaestro(server: Server, commands: Commands, bare: str) -> None:
     """With auto, a missing experimaestro is a warning: the agent serves."""
-    by_engine.add_login(server, "bare", bare, backend="auto")
-    finished, document = examine(by_engine, "--workspace", "bare")
+    commands.add_login(server, "bare", bare, backend="auto")
+    finished, document = examine(commands, "--workspace", "bare")
     assert (finished.status, document["verdict"]) == (0, "warning"), finished.stderr
     assert stage_of(document, "agent")["verdict"] == "ok"
     served = stage_of(document, "server")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -45,15 +48,25 @@ def find(way: tuple[str, ...]) -> click.Command:
 EVERY = list(ways(root))
 
 
-def imported(said: str) -> set[str]:
-    """Give the top-level packages that ``-X importtime`` lists."""
-    return {line.rpartition("|")[2].strip().partition(".")[0] for line in said.splitlines()}
+ASK_HELP = """
+import contextlib, io, json, os, sys
+from xpm_remote.cli.main import main
+for way in json.loads(sys.argv[1]):
+    if os.fork() == 0:
+        text = io.StringIO()
+        with contextlib.redirect_stdout(text):
+            status = main([*way, "--help"], "experimaestro")
+        packages = sorted({name.partition(".")[0] for name in sys.modules})
+        print(json.dumps([status, text.getvalue(), packages]), flush=True)
+        os._exit(0)
+    os.wait()
+"""
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_version_alone(alone: Person, program: str) -> None:
     """The version is ours where experimaestro is not installed."""
-    done = alone.run("--version", program=program)
+    done = alone.run_process("--version", program=program)
     assert (done.status, done.stdout, done.stderr) == (0, f"xpm-remote {__version__}\n", "")
 
 
@@ -63,15 +76,24 @@ def test_version_beside(beside: Person) -> None:
     assert done.stdout.splitlines() == [f"xpm-remote {__version__}", "experimaestro 2.7.0"]
 
 
+@pytest.fixture(scope="module")
+def helped(venv_alone: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Status, output, and imported packages of the help of each command, each in a process of its own."""
+    person = Person(venv_alone, tmp_path_factory.mktemp("helped"))
+    done = person.run_python("-c", ASK_HELP, json.dumps(EVERY))
+    assert done.status == 0, done.stderr
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    return dict(zip(map(" ".join, EVERY), answers, strict=True))
+
+
 @pytest.mark.parametrize("way", EVERY, ids=" ".join)
-def test_help_needs_no_settings(alone: Person, way: tuple[str, ...]) -> None:
+def test_help_needs_no_settings(helped: dict[str, Any], way: tuple[str, ...]) -> None:
     """Help is there without settings, imports neither the SSH library nor what draws, and shows an example."""
-    code = "from xpm_remote.cli.main import run; run()"
-    done = alone.run_python("-X", "importtime", "-c", code, *way, "--help")
-    assert done.status == 0
-    assert not imported(done.stderr) & HEAVY
-    assert "click" in imported(done.stderr)
-    assert re.search(r"^  Examples?: experimaestro ", done.stdout, re.MULTILINE)
+    status, text, packages = helped[" ".join(way)]
+    assert status == 0
+    assert not set(packages) & HEAVY
+    assert "click" in packages
+    assert re.search(r"^  Examples?: experimaestro ", text, re.MULTILINE)
 
 
 def test_help_with_broken_settings(beside: Person) -> None:

@@ -88,7 +88,6 @@ class TestSettings:
         assert "--nonsense" in finished.stderr
 
 
-@pytest.mark.usefixtures("by_engine")
 class TestLink:
     """What keeps us from logging in."""
 
@@ -217,7 +216,6 @@ class TestRemote:
         commands.add_login(server, "alice", path, **{"xpm_path": server.experimaestro, **ssh})
         return commands.monitor("--workspace", "alice", ONCE)
 
-    @pytest.mark.usefixtures("by_engine")
     def test_experimaestro_is_missing(
         self, server: Server, commands: Commands, workspace: str
     ) -> None:
@@ -261,7 +259,6 @@ class TestRemote:
             ("exit", ("exit status 0",)),
         ],
     )
-    @pytest.mark.usefixtures("by_engine")
     def test_shell_init_fails(
         self,
         server: Server,
@@ -280,7 +277,6 @@ class TestRemote:
         finished = self.monitor(commands, server, fake.workspace, xpm_path=fake.xpm_path)
         expect(finished, 23, "9.9", "1.0 and 2.0")
 
-    @pytest.mark.usefixtures("by_engine")
     def test_server_dies_at_start(self, server: Server, commands: Commands) -> None:
         """A server that ends before it answers is shown with its status and the end of its stderr."""
         scenario = {"exit": {"requests": 0, "status": 3, "stderr": "no licence\n\x1b[2Jboom\n"}}
@@ -299,7 +295,6 @@ class TestRemote:
         finished = self.monitor(commands, server, fake.workspace, xpm_path=fake.xpm_path)
         expect(finished, 24, "exit status 4", "out of memory")
 
-    @pytest.mark.usefixtures("by_engine")
     def test_server_is_killed(self, server: Server, commands: Commands) -> None:
         """A server that a signal ends is said to have ended so."""
         fake = install_fake_monitor(
@@ -330,7 +325,6 @@ class TestRemote:
         expect(finished, 23, "get_experiments")
 
     @pytest.mark.parametrize("cause", ["shell_init", "server"])
-    @pytest.mark.usefixtures("by_engine")
     def test_errors_are_prompt(
         self, server: Server, commands: Commands, workspace: str, cause: str
     ) -> None:

@@ -79,7 +79,6 @@ class TestBursts:
             assert sum(state in ("done", "error") for state in states) == 1
         assert sum(states[-1] == "done" for states in told.values()) == 100
 
-    @pytest.mark.usefixtures("by_engine")
     def test_nothing_is_lost_when_announced(self, server: Server, commands: Commands) -> None:
         """When every change is announced, every change is told: scheduled, running, and the end."""
         fake = install_fake_monitor(server, BURST)
@@ -142,7 +141,6 @@ class TestEnds:
     @pytest.mark.parametrize(
         ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
     )
-    @pytest.mark.usefixtures("by_engine")
     def test_signals(
         self, server: Server, commands: Commands, monitored: str, number: int, status: int
     ) -> None:
@@ -163,7 +161,6 @@ class TestEnds:
             events.process.kill()
             wait_until(lambda: not server.processes("alice"), REMOTE_END, "the remote side to end")
 
-    @pytest.mark.usefixtures("by_engine")
     def test_deaf_server(self, server: Server, commands: Commands) -> None:
         """A server that ignores the end of its stdin and signals does not keep us."""
         fake = install_fake_monitor(server, {"deaf": True})
@@ -188,7 +185,6 @@ class TestReconnecting:
         return ("-o", flags, "--remote-xpm", xpm_path)
 
     @pytest.mark.parametrize("reset", [True, False])
-    @pytest.mark.usefixtures("by_engine")
     def test_comes_back(
         self, server: Server, commands: Commands, real_workspace: RealWorkspace, reset: bool
     ) -> None:
@@ -209,7 +205,6 @@ class TestReconnecting:
                 next(event for event in events if event["event"] == "progress")
                 assert events.stop().status == 130
 
-    @pytest.mark.usefixtures("by_engine")
     def test_nothing_is_lost_or_told_twice(self, server: Server, commands: Commands) -> None:
         """What happened during the gap is told after it, each end once, as recovered, and is summed up."""
         burst = {**BURST["burst"], "seconds": 3.0}
@@ -240,7 +235,6 @@ class TestReconnecting:
         assert times == sorted(times)
 
     @pytest.mark.parametrize("direction", ["to_server", "to_client", "both"])
-    @pytest.mark.usefixtures("by_engine")
     def test_a_silent_link_is_noticed(
         self, server: Server, commands: Commands, real_workspace: RealWorkspace, direction: str
     ) -> None:
@@ -276,7 +270,6 @@ class TestReconnecting:
         assert path in finished.error
         assert (last["event"], last["phase"]) == ("link", "ended")
 
-    @pytest.mark.usefixtures("by_engine")
     def test_a_server_that_dies_is_started_again(self, server: Server, commands: Commands) -> None:
         """When the remote server is killed, another is started, and its status is told."""
         fake = install_fake_monitor(server, {"generate": {"experiments": 1, "jobs": 2}})

@@ -34,14 +34,14 @@ def peak_memory(events: Events) -> int:
 
 
 @pytest.mark.parametrize("kind", NOISE)
-def test_ten_megabytes(server: Server, by_engine: Commands, kind: str) -> None:
+def test_ten_megabytes(server: Server, commands: Commands, kind: str) -> None:
     """It is survived, nothing real is lost in it, and the memory stays bounded."""
     noise = NOISE[kind]
     parts = {"start": noise, "answers": noise[: len(noise) // 10], "notifications": noise[:20_000]}
     fake = install_fake_monitor(server, {"generate": JOBS, "burst": BURST, "noise": parts})
-    workspace = by_engine.add_login(server, "alice", fake.workspace, xpm_path=fake.xpm_path)
+    workspace = commands.add_login(server, "alice", fake.workspace, xpm_path=fake.xpm_path)
     ended = set()
-    with by_engine.events("--workspace", workspace) as events:
+    with commands.events("--workspace", workspace) as events:
         events.wait_live()
         for event in events:
             if event["event"] == "job" and event["state"] == "done":
@@ -54,14 +54,14 @@ def test_ten_megabytes(server: Server, by_engine: Commands, kind: str) -> None:
     assert used < MOST_MEMORY
 
 
-def test_before_the_server_starts(server: Server, by_engine: Commands) -> None:
+def test_before_the_server_starts(server: Server, commands: Commands) -> None:
     """What shell_init prints is passed over, however much it is; of a start that fails, the head is shown escaped."""
     noise = f"head -c {MEGABYTES}000000 /dev/zero | tr '\\0' x; printf '\\033[2Jred'"
     path = server.write("alice", "noise/.__experimaestro__", "").rpartition("/")[0]
     given = {"xpm_path": server.experimaestro, "shell_init": noise}
-    workspace = by_engine.add_login(server, "alice", path, **given)
-    assert by_engine.monitor("--workspace", workspace, "--once").status == 0
-    again = by_engine.add(
+    workspace = commands.add_login(server, "alice", path, **given)
+    assert commands.monitor("--workspace", workspace, "--once").status == 0
+    again = commands.add(
         "fails",
         path,
         host=server.host,
@@ -69,6 +69,6 @@ def test_before_the_server_starts(server: Server, by_engine: Commands) -> None:
         shell_init="printf '\\033[2Jno quota left\\n'; exit 3",
         xpm_path=server.experimaestro,
     )
-    failed = by_engine.monitor("--workspace", again, "--once")
+    failed = commands.monitor("--workspace", again, "--once")
     assert failed.status == 20
     assert "\\x1b[2Jno quota left" in failed.error

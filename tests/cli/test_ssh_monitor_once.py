@@ -129,14 +129,12 @@ class TestUsers:
         flags = ("--uv-offline", "--remote-python", "python3", "--force-version")
         self.assert_works(commands.monitor("--workspace", "alice", *flags, *JSON))
 
-    @pytest.mark.usefixtures("by_engine")
     def test_noise_does_no_harm(self, server: Server, commands: Commands) -> None:
         """Banners, numbers, JSON, bytes that are not UTF-8 and unfinished lines before ours do not matter."""
         path = self.make_workspace(server, "noisy")
         commands.add_login(server, "noisy", path, xpm_path=server.experimaestro)
         self.assert_works(commands.monitor("--workspace", "noisy", *JSON))
 
-    @pytest.mark.usefixtures("by_engine")
     def test_shell_init_loads_modules(self, server: Server, commands: Commands) -> None:
         """What shell_init puts in the PATH is there for xpm_path."""
         path = self.make_workspace(server, "modules")

@@ -49,13 +49,13 @@ class TestServer:
     def test_for_good(
         self,
         server: Server,
-        by_engine: Commands,
+        commands: Commands,
         real_workspace: RealWorkspace,
         options: tuple[str, ...],
     ) -> None:
         """It is noticed, another session takes over, and what was stopped ends once it goes on."""
         given = (server.host, real_workspace.path, *options, "--remote-xpm", server.experimaestro)
-        with by_engine.events(*given) as events:
+        with commands.events(*given) as events:
             events.wait_live()
             session = session_of(server, "alice")
             server.run("alice", f"kill -STOP {session}")
@@ -72,12 +72,12 @@ class TestServer:
             wait_until(is_gone, END_LIMIT, "the end of the stopped session")
 
     def test_for_a_moment(
-        self, server: Server, by_engine: Commands, real_workspace: RealWorkspace
+        self, server: Server, commands: Commands, real_workspace: RealWorkspace
     ) -> None:
         """When it goes on in time, the link has never been lost."""
         path = real_workspace.path
-        workspace = by_engine.add_login(server, "alice", path, xpm_path=server.experimaestro)
-        with by_engine.events("--workspace", workspace) as events:
+        workspace = commands.add_login(server, "alice", path, xpm_path=server.experimaestro)
+        with commands.events("--workspace", workspace) as events:
             events.wait_live()
             session = session_of(server, "alice")
             server.run("alice", f"kill -STOP {session}; sleep 1; kill -CONT {session}")
@@ -102,14 +102,14 @@ def has_been_lost(events: Events) -> bool:
 @pytest.mark.usefixtures("idle")
 @pytest.mark.parametrize("gives_up", [True, False], ids=["server gives up", "server waits"])
 def test_we_are_suspended(
-    server: Server, by_engine: Commands, options: tuple[str, ...], gives_up: bool
+    server: Server, commands: Commands, options: tuple[str, ...], gives_up: bool
 ) -> None:
     """What ended while we were stopped is told after it, once, whether or not the connection is lost."""
     name = f"suspended-{secrets.token_hex(4)}"
     server.write("alice", f"{name}/.__experimaestro__", "")
     path = f"{server.home('alice')}/{name}"
     given = (server.host, path, *options, "--remote-xpm", server.experimaestro)
-    with by_engine.events(*given, "--polling-interval", "2") as events:
+    with commands.events(*given, "--polling-interval", "2") as events:
         events.wait_live()
         os.killpg(events.process.pid, signal.SIGSTOP)
         wait_until(lambda: is_stopped(events), END_LIMIT, "the command to stand still")

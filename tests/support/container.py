@@ -78,6 +78,7 @@ class ContainerServer(Server):
 
     def close(self) -> None:
         """Remove the container and everything that runs in it."""
+        self._close_shells()
         _remove(self._engine, self._container)
         self._reap_spawned()
 

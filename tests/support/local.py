@@ -129,14 +129,18 @@ class LocalServer(Server):
         """Stop sshd and whatever lives in one of the homes."""
         self._sshd.kill()
         self._sshd.wait(REAP_LIMIT)
+        self._close_shells()
         for name in USERS:
             wait_until(lambda: self._empty(name), REAP_LIMIT, f"the end of what {name} started")  # noqa: B023
         self._reap_spawned()
 
     def _empty(self, name: str) -> bool:
         script = (SCRIPTS / "processes.py").read_text()
-        command = f"python3 - --all {shlex.quote(self.home(name))}"
-        pids = [row[0] for row in json.loads(self.run(name, command, input=script))]
+        command = f"exec python3 - --all {shlex.quote(self.home(name))}"
+        # Not by a shell that stays: it would be one of them.
+        argv = self.local_argv(name, command)
+        rows = subprocess.run(argv, input=script, capture_output=True, text=True, check=True).stdout
+        pids = [row[0] for row in json.loads(rows)]
         for pid in pids:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)

@@ -7,6 +7,8 @@ import shlex
 import socket
 import subprocess
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -14,11 +16,10 @@ from tests.support.errors import CommandError, tail
 from tests.support.experiments import SCRIPTS, Experiment, experiment_options
 from tests.support.keys import Keys, Login
 from tests.support.polling import wait_until
+from tests.support.shell import SHELL_COMMAND, Shell
 
 USERS = ("alice", "noisy", "bare", "modules")
 
-COMMAND_LIMIT = 60.0
-"""Seconds for a command on the server; what takes longer is spawned and waited for by itself."""
 GREETING_LIMIT = 30.0
 """Seconds from starting sshd to its greeting; a loaded machine needs one or two."""
 GREETING_PATIENCE = 2.0
@@ -67,6 +68,7 @@ class Server(ABC):
         self._keys = keys
         self._spawned: list[subprocess.Popen[str]] = []
         self._have_scripts: set[str] = set()
+        self._idle: dict[str, list[Shell]] = {}
         self.known_hosts = folder / "known_hosts"
         host_key = keys.public(keys.host_key)
         self.known_hosts.write_text(
@@ -119,19 +121,11 @@ class Server(ABC):
         Raises:
             CommandError: It ended with a status other than 0, and ``check`` is set.
         """
-        argv = self.local_argv(name, command)
-        done = subprocess.run(
-            argv,
-            input=input if input is not None else "",
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=COMMAND_LIMIT,
-            check=False,
-        )
-        if check and done.returncode:
-            raise CommandError([name, command], done.returncode, done.stdout + done.stderr)
-        return done.stdout
+        with self._shell(name) as shell:
+            status, stdout, stderr = shell.run(command, input or "")
+        if check and status:
+            raise CommandError([name, command], status, stdout + stderr)
+        return stdout
 
     def spawn(self, name: str, command: str, output: Path) -> subprocess.Popen[str]:
         """Start a bash command as :meth:`run` does, its stdout and stderr going to a local file."""
@@ -203,6 +197,23 @@ class Server(ABC):
     def log_tail(self) -> str:
         """Return the last lines of sshd's log."""
         return tail(self.log(), LOG_LINES)
+
+    @contextmanager
+    def _shell(self, name: str) -> Iterator[Shell]:
+        """Yield a shell of ``name`` that runs nothing else; one that failed is not used again."""
+        idle = self._idle.setdefault(name, [])
+        shell = idle.pop() if idle else Shell(self.local_argv(name, f"exec {SHELL_COMMAND}"))
+        try:
+            yield shell
+        except BaseException:
+            shell.close()
+            raise
+        idle.append(shell)
+
+    def _close_shells(self) -> None:
+        for idle in self._idle.values():
+            while idle:
+                idle.pop().close()
 
     def _install_scripts(self, login: str) -> None:
         # Once: the jobs of a running experiment import these files, and must not meet half of one.

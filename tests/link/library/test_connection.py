@@ -27,8 +27,7 @@ from xpm_remote.errors import (
 from xpm_remote.link.library.connection import describe_connection
 from xpm_remote.link.library.tcp import open_tcp
 from xpm_remote.link.options.connect_options import parse_ssh_options
-from xpm_remote.link.transport import open_process, open_transport
-from xpm_remote.settings.schema import SshEngine
+from xpm_remote.link.transport import open_transport
 
 AGENT_LIMIT = 10.0
 """Seconds for ssh-agent to start and to take a key."""
@@ -186,40 +185,6 @@ class TestHostKeys:
         assert known.read_text() == f"[{server.host}]:{server.port} {other}"
         with pytest.raises(HostKeyError, match="has changed"):
             await whoami(host, *options, key, "StrictHostKeyChecking=accept-new")
-
-    @pytest.mark.parametrize(("option", "is_in"), [("no", True), ("accept-new", False)])
-    async def test_changed_key_by_either_engine(
-        self,
-        server: Server,
-        account: str,
-        tmp_path: Path,
-        caplog: pytest.LogCaptureFixture,
-        engine: SshEngine,
-        option: str,
-        *,
-        is_in: bool,
-    ) -> None:
-        """Both engines warn and go on with StrictHostKeyChecking=no only, and record nothing."""
-        other = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode()
-        known = tmp_path / "known"
-        known.write_text(f"[{server.host}]:{server.port} {other}")
-        given = [f"-F none -p {server.port} -i {server.login('alice').key}"]
-        given += [f"UserKnownHostsFile={known}", f"StrictHostKeyChecking={option}"]
-        options = parse_ssh_options(f"{account}@{server.host}", given, engine)
-        if not is_in:
-            with pytest.raises(HostKeyError, match="has changed"):
-                await open_process(options, "true", engine=engine)
-            return
-        process = await open_process(options, "id -un", engine=engine)
-        assert (await process.receive()).decode().strip() == account
-        await process.aclose()
-        (warning,) = [each for each in caplog.messages if "has changed" in each]
-        old = asyncssh.import_public_key(other).get_fingerprint()
-        assert f"{old} ({known}:1), the host sent ssh-ed25519 SHA256:" in warning.replace(
-            "ED25519", "ssh-ed25519"
-        )
-        assert "connecting all the same" in warning
-        assert known.read_text() == f"[{server.host}]:{server.port} {other}"
 
 
 class TestOptions:

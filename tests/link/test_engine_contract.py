@@ -1,0 +1,351 @@
+"""What every SSH engine must do, whichever is taken: the tests above this layer run with one of them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import socket
+import subprocess
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.support.polling import wait_until
+from tests.support.proxy import Proxy
+from tests.support.server import Server
+from xpm_remote.errors import (
+    AuthenticationError,
+    HostKeyError,
+    LinkError,
+    ResolveError,
+    UnreachableError,
+    XpmRemoteError,
+)
+from xpm_remote.link.options.connect_options import parse_ssh_options
+from xpm_remote.link.prompts import RefusingPrompter
+from xpm_remote.link.remote_process import RemoteProcess
+from xpm_remote.link.transport import open_process
+from xpm_remote.settings.schema import SshEngine
+
+LIMIT = 30.0
+"""Seconds for what takes a moment, on a machine that runs other tests, too."""
+LARGE = 3_000_000
+"""Bytes: more than any buffer on the way holds."""
+HOST = "127.0.0.1"
+
+
+def make_key(path: Path, passphrase: str = "") -> Path:
+    """Make a key that no host knows."""
+    make = ["ssh-keygen", "-q", "-t", "ed25519", "-N", passphrase, "-f", str(path)]
+    subprocess.run(make, check=True)
+    return path
+
+
+class Client:
+    """Runs commands on the test server by an engine, with nobody to ask.
+
+    Args:
+        engine: The engine.
+        server: The server.
+
+    Attributes:
+        options: Those that lead to alice, of which the first of several values counts.
+    """
+
+    def __init__(self, engine: SshEngine, server: Server) -> None:
+        login = server.login("alice")
+        self.engine = engine
+        self.host = server.host
+        self.options = (
+            f"-F none -p {server.port} -l {login.user}",
+            f"HostKeyAlias=[{server.host}]:{server.port}",
+            f"UserKnownHostsFile={server.known_hosts}",
+            f"-i {login.key} -o IdentitiesOnly=yes",
+        )
+
+    async def open(
+        self, command: str, *options: str, without: int = 0, host: str = ""
+    ) -> RemoteProcess:
+        """Start a command with further options, which count before ours; leave out so many of the last of ours."""
+        ours = self.options[: len(self.options) - without]
+        parsed = parse_ssh_options(host or self.host, [*options, *ours], self.engine)
+        nobody = RefusingPrompter("it is night")
+        opening = open_process(parsed, command, engine=self.engine, prompter=nobody)
+        return await asyncio.wait_for(opening, LIMIT)
+
+    @asynccontextmanager
+    async def running(self, command: str, *options: str) -> AsyncIterator[RemoteProcess]:
+        """Run a command until the context ends."""
+        process = await self.open(command, *options)
+        try:
+            yield process
+        finally:
+            await asyncio.wait_for(process.aclose(by_force=True), LIMIT)
+
+    async def fails(
+        self, kind: type[XpmRemoteError], *options: str, without: int = 0, host: str = ""
+    ) -> str:
+        """Check that no connection is made; return the error as text."""
+        with pytest.raises(kind) as caught:
+            await self.open("true", *options, without=without, host=host)
+        return str(caught.value)
+
+
+@pytest.fixture
+def client(engine: SshEngine, server: Server) -> Client:
+    """A client of alice by each engine."""
+    return Client(engine, server)
+
+
+async def read_all(process: RemoteProcess) -> bytes:
+    """Read to the end of the process."""
+    received = b""
+    while data := await asyncio.wait_for(process.receive(), LIMIT):
+        received += data
+    return received
+
+
+class TestProcess:
+    """A command on the host."""
+
+    async def test_output_and_status(self, client: Client) -> None:
+        """Stdout is relayed byte by byte, the end of stderr and the exit status are kept."""
+        async with client.running(r"printf 'a\0\377\n'; echo words >&2; exit 7") as process:
+            assert await read_all(process) == b"a\0\xff\n"
+            assert process.has_ended
+            assert (process.exit.status, process.exit.lost) == (7, None)
+            assert "words" in process.exit.stderr
+
+    async def test_input(self, client: Client) -> None:
+        """What is sent arrives, however large, and its end is the end of stdin."""
+        async with client.running("sha256sum; wc -c </dev/null") as process:
+            process.send(b"x" * LARGE)
+            process.close_stdin()
+            said = (await read_all(process)).split()
+        digest = hashlib.sha256(b"x" * LARGE).hexdigest().encode()
+        assert said == [digest, b"-", b"0"]
+        assert process.exit.status == 0
+
+    async def test_conversation(self, client: Client) -> None:
+        """Each line is answered while the process runs."""
+        async with client.running("while read -r line; do echo got $line; done") as process:
+            for word in (b"one", b"two"):
+                process.send(word + b"\n")
+                assert await asyncio.wait_for(process.receive(), LIMIT) == b"got " + word + b"\n"
+            process.close_stdin()
+            assert await read_all(process) == b""
+
+    async def test_large_output(self, client: Client) -> None:
+        """Output that waits to be read is neither lost nor kept in memory without a bound."""
+        async with client.running(f"head -c {10 * LARGE} /dev/zero; echo end") as process:
+            await asyncio.sleep(0.2)
+            received = await read_all(process)
+        assert (len(received), received[-4:]) == (10 * LARGE + 4, b"end\n")
+
+    async def test_signal(self, client: Client) -> None:
+        """A process that a signal ends has no ordinary exit status, and the link is not lost."""
+        async with client.running("kill -KILL $$") as process:
+            assert await read_all(process) == b""
+            assert process.exit.lost is None
+            assert process.exit.status in (None, 137, -9)
+
+    async def test_closed_while_it_runs(self, client: Client, server: Server) -> None:
+        """Closing ends the connection, and a process there that ends with its stdin."""
+        process = await client.open("cat; exit 3")
+        await asyncio.wait_for(process.aclose(), LIMIT)
+        gone = "the process to be gone"
+        await asyncio.to_thread(wait_until, lambda: not cats(server), LIMIT, gone)
+
+    async def test_terminated(self, client: Client) -> None:
+        """A process that ignores the end of its stdin is told to end, or left."""
+        async with client.running("echo up; exec sleep 600") as process:
+            assert await asyncio.wait_for(process.receive(), LIMIT) == b"up\n"
+            process.close_stdin()
+            process.terminate()
+            await process.wait_ended(1)
+
+
+def cats(server: Server) -> list[str]:
+    """Return the command lines of ``cat`` that run for alice."""
+    arguments = (each.arguments for each in server.processes("alice"))
+    return [each for each in arguments if "cat; exit 3" in each or each == "cat"]
+
+
+class TestWay:
+    """The way to the host."""
+
+    async def test_unknown_name(self, client: Client) -> None:
+        """A name without an address is named."""
+        said = await client.fails(ResolveError, host="no-such-host.invalid")
+        assert "no-such-host.invalid" in said
+
+    async def test_closed_port(self, client: Client) -> None:
+        """A port where nobody listens is named with its host."""
+        with socket.socket() as sock:
+            sock.bind((HOST, 0))
+            port = sock.getsockname()[1]
+            said = await client.fails(UnreachableError, f"-p {port}", host=HOST)
+        assert f"{HOST} port {port}" in said
+        assert "refused" in said
+
+    async def test_silent_address(self, client: Client) -> None:
+        """A host that accepts and says nothing is given up after ConnectTimeout."""
+        with socket.create_server((HOST, 0)) as listener:
+            port = listener.getsockname()[1]
+            options = (f"-p {port}", "ConnectTimeout=1")
+            said = await client.fails(UnreachableError, *options, host=HOST)
+        assert str(port) in said
+        assert "1 s" in said
+
+    async def test_other_protocol(self, client: Client) -> None:
+        """A host that does not speak SSH is told apart from one that is not there."""
+        with answering(b"HTTP/1.1 400 Bad Request\r\n" * 200) as port:
+            said = await client.fails(LinkError, f"-p {port}", host=HOST)
+        assert str(port) in said
+        assert "refused" not in said
+
+    async def test_jump_host(self, engine: SshEngine, server: Server, tmp_path: Path) -> None:
+        """A host behind another is reached through it, as a config file says."""
+        login = server.login("alice")
+        config = tmp_path / "config"
+        config.write_text(
+            f"Host gate\n  HostName {server.host}\n  Port {server.port}\n"
+            f"Host inner\n  HostName {server.inner[0]}\n  Port {server.inner[1]}\n  ProxyJump gate\n"
+            f"Host *\n  User {login.user}\n  IdentityFile {login.key}\n"
+            f"  UserKnownHostsFile {server.known_hosts}\n"
+        )
+        options = parse_ssh_options("inner", [f"-F {config}"], engine)
+        process = await open_process(options, "echo through", engine=engine)
+        assert await read_all(process) == b"through\n"
+        await process.aclose()
+
+
+@contextlib.contextmanager
+def answering(answer: bytes) -> Iterator[int]:
+    """Answer one connection with some bytes; give the port."""
+    with socket.create_server((HOST, 0)) as listener:
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection, contextlib.suppress(ConnectionError):
+                connection.sendall(answer)
+                connection.recv(1024)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield listener.getsockname()[1]
+        thread.join()
+
+
+class TestHostKey:
+    """Whether the host is the right one."""
+
+    async def test_unknown(self, client: Client, server: Server) -> None:
+        """A host that is not known is refused with the fingerprint that it sent, and recorded nowhere."""
+        found = server.known_hosts.read_text().split(maxsplit=1)[1]
+        listed = subprocess.run(  # noqa: ASYNC221 - a moment
+            ["ssh-keygen", "-lf", "-"], input=found, capture_output=True, text=True, check=True
+        )
+        said = await client.fails(HostKeyError, "UserKnownHostsFile=/dev/null")
+        assert "unknown" in said
+        assert listed.stdout.split()[1] in said
+
+    async def test_changed(self, client: Client, server: Server, tmp_path: Path) -> None:
+        """A host with another key than the known one is refused, also where new hosts are accepted."""
+        known = other_key(server, tmp_path)
+        options = (f"UserKnownHostsFile={known}", "StrictHostKeyChecking=accept-new")
+        said = await client.fails(HostKeyError, *options)
+        assert "has changed" in said
+        assert "SHA256:" in said
+
+    async def test_changed_without_checking(
+        self, client: Client, server: Server, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """With StrictHostKeyChecking=no there is a warning with both keys, and nothing is recorded."""
+        known = other_key(server, tmp_path)
+        before = known.read_text()
+        options = (f"UserKnownHostsFile={known}", "StrictHostKeyChecking=no")
+        async with client.running("echo in", *options) as process:
+            assert await read_all(process) == b"in\n"
+        (warning,) = [each for each in caplog.messages if "has changed" in each]
+        old = subprocess.run(  # noqa: ASYNC221 - a moment
+            ["ssh-keygen", "-lf", known], capture_output=True, text=True, check=True
+        ).stdout.split()[1]
+        warning = warning.replace("ED25519", "ssh-ed25519")
+        assert f"{old} ({known}:1), the host sent ssh-ed25519 SHA256:" in warning
+        assert "connecting all the same" in warning
+        assert known.read_text() == before
+
+    async def test_new_one_is_recorded(self, client: Client, tmp_path: Path) -> None:
+        """With accept-new an unknown host is recorded, so that the next time it is known."""
+        known = tmp_path / "known"
+        for checking in ("accept-new", "yes"):
+            options = (f"UserKnownHostsFile={known}", f"StrictHostKeyChecking={checking}")
+            async with client.running("true", *options, "HashKnownHosts=no") as process:
+                await read_all(process)
+            assert known.read_text().count("\n") == 1
+
+
+def other_key(server: Server, folder: Path) -> Path:
+    """Write a known_hosts file that has another key for the server."""
+    public = make_key(folder / "other").with_suffix(".pub").read_text()
+    known = folder / "known"
+    known.write_text(f"[{server.host}]:{server.port} {public}")
+    return known
+
+
+class TestLogin:
+    """Who we are."""
+
+    async def test_refused_key(self, client: Client, server: Server, tmp_path: Path) -> None:
+        """A key that the host does not want is an authentication failure."""
+        key = make_key(tmp_path / "stranger")
+        options = (f"-i {key}", "IdentitiesOnly=yes")
+        said = await client.fails(AuthenticationError, *options, without=1)
+        assert str(server.port) in said
+
+    async def test_locked_key(self, client: Client, tmp_path: Path) -> None:
+        """A key that cannot be opened is named as the cause, and what would help."""
+        key = make_key(tmp_path / "locked", "secret")
+        said = await client.fails(AuthenticationError, f"-i {key}", without=1)
+        assert "private key" in said
+        assert "ssh-add" in said
+        assert "secret" not in said
+
+    async def test_missing_key(self, client: Client) -> None:
+        """A key file that does not exist is named."""
+        said = await client.fails(AuthenticationError, "-i /no/such/key", without=1)
+        assert "/no/such/key" in said
+
+
+class TestLoss:
+    """A link that ends."""
+
+    @pytest.fixture
+    def proxy(self, server: Server) -> Iterator[Proxy]:
+        """A proxy before the server."""
+        with Proxy(server.host, server.port) as started:
+            yield started
+
+    @pytest.mark.parametrize("reset", [True, False], ids=["reset", "end"])
+    async def test_cut(self, client: Client, proxy: Proxy, *, reset: bool) -> None:
+        """A cut ends the process at once, and is told as the loss of the connection."""
+        async with client.running("echo up; cat", f"-p {proxy.port}") as process:
+            assert await asyncio.wait_for(process.receive(), LIMIT) == b"up\n"
+            proxy.cut(reset=reset)
+            assert await read_all(process) == b""
+            assert process.exit.lost
+
+    @pytest.mark.parametrize("direction", ["to_server", "to_client", "both"])
+    async def test_silence(self, client: Client, proxy: Proxy, direction: str) -> None:
+        """A link that stays open and carries nothing, in one direction or both, is given up by the keepalive."""
+        keepalive = ("ServerAliveInterval=1", "ServerAliveCountMax=1")
+        async with client.running("echo up; cat", f"-p {proxy.port}", *keepalive) as process:
+            assert await asyncio.wait_for(process.receive(), LIMIT) == b"up\n"
+            proxy.stall(to_server=direction != "to_client", to_client=direction != "to_server")
+            assert await read_all(process) == b""
+            assert process.exit.lost
