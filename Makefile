@@ -18,7 +18,7 @@ PURE := xpm_remote/errors.py,xpm_remote/escaping.py,xpm_remote/settings/*,xpm_re
 	xpm_remote/link/openssh/arguments.py,xpm_remote/link/openssh/errors.py,xpm_remote/link/openssh/needs.py,$\
 	xpm_remote/link/openssh/talk.py,xpm_remote/link/remote_exit.py,xpm_remote/link/remote/marks.py,$\
 	xpm_remote/link/observer.py,xpm_remote/link/openssh/steps.py,xpm_remote/link/remote/probe.py,$\
-	xpm_remote/session/findings.py,xpm_remote/session/retry.py,xpm_remote/ui/findings.py,$\
+	xpm_remote/session/findings.py,xpm_remote/session/reconnect.py,xpm_remote/ui/findings.py,$\
 	xpm_remote/session/state.py,xpm_remote/session/target.py,xpm_remote/ui/text.py,xpm_remote/ui/views.py,$\
 	xpm_remote/ui/document.py,xpm_remote/ui/plain.py,xpm_remote/ui/tables.py,xpm_remote/ui/*_report.py,$\
 	xpm_remote/ui/job_list.py,xpm_remote/workspace/failures.py,xpm_remote/workspace/agent/outcomes.py,$\

@@ -9,7 +9,7 @@ from tests.support.fakes import install_fake_monitor
 from tests.support.proxy import Proxy
 from tests.support.server import Server
 from xpm_remote.session.monitor import Monitor
-from xpm_remote.session.retry import ATTEMPTS, WINDOW
+from xpm_remote.session.reconnect import ATTEMPTS, WINDOW
 from xpm_remote.session.state import Phase
 from xpm_remote.settings.schema import SshEngine
 

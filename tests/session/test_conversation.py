@@ -20,7 +20,7 @@ from xpm_remote.errors import (
 )
 from xpm_remote.session import conversation
 from xpm_remote.session.conversation import Conversation
-from xpm_remote.session.retry import Schedule
+from xpm_remote.session.reconnect import Backoff
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def told() -> list[str]:
 @pytest.fixture
 async def talk(agents: Agents, told: list[str]) -> AsyncIterator[Conversation]:
     """A conversation with them, opened; nobody waits before a further attempt."""
-    talk = Conversation(agents, told.append, schedule=Schedule(lambda: 0.0))
+    talk = Conversation(agents, told.append, backoff=Backoff(lambda: 0.0))
     await talk.open()
     yield talk
     await talk.aclose()
@@ -85,7 +85,7 @@ class Person:
 
 async def lost(agents: Agents, person: Person) -> Conversation:
     """Give a conversation whose agent is gone, with a host that wants a password."""
-    talk = Conversation(agents, print, person, Schedule(lambda: 0.0))
+    talk = Conversation(agents, print, person, Backoff(lambda: 0.0))
     await talk.open()
     await agents.lose()
     agents.failures = [
@@ -104,13 +104,13 @@ async def test_person_is_called(agents: Agents, made: SmallWorkspace) -> None:
     agents.failures += [AuthenticationError("no code", unanswered=("a code", "a password"))]
     (found,) = await talk.ask("find_jobs", {"texts": ["u/*"]})
     assert found["jobs"] == ["u/here1"]
-    assert person.asked == ["a password", "another answer", "a code or a password"]
+    assert person.asked == ["a password", "a password", "a code or a password"]
     are_asked = [each is None for each in agents.prompters]
     assert are_asked == [True, False, False, True, True, False, True]
     await talk.aclose()
 
 
-async def test_nobody_comes(agents: Agents) -> None:
+async def test_no_person_comes(agents: Agents) -> None:
     """Where nobody comes who could log in, that is the end."""
     person = Person(False)
     talk = await lost(agents, person)

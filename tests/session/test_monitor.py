@@ -21,7 +21,7 @@ from xpm_remote.link.prompts import BATCH_MODE, Prompter, UnansweredError
 from xpm_remote.link.remote.command import RemoteExperimaestro
 from xpm_remote.session import monitor as module
 from xpm_remote.session.monitor import Monitor
-from xpm_remote.session.retry import Schedule
+from xpm_remote.session.reconnect import Backoff
 from xpm_remote.session.serving import Needs
 from xpm_remote.session.state import LinkState, Phase
 from xpm_remote.session.target import Target
@@ -93,7 +93,7 @@ class Script:
         return Session()
 
 
-class Never(Schedule):
+class Never(Backoff):
     """Tries again in an hour."""
 
     def next_delay(self, now: float) -> float:
@@ -112,24 +112,25 @@ class Calls:
     def __init__(self, *comes: bool) -> None:
         self._comes = list(comes)
 
-    async def __call__(self) -> bool:
+    async def __call__(self, asked: str) -> bool:
         """Come, or not."""
+        del asked
         return self._comes.pop(0)
 
 
 async def run(
-    monkeypatch: pytest.MonkeyPatch, script: Script, *comes: bool, schedule: Schedule | None = None
+    monkeypatch: pytest.MonkeyPatch, script: Script, *comes: bool, backoff: Backoff | None = None
 ) -> tuple[XpmRemoteError, list[LinkState]]:
     """Run a monitor to its end; give why it ended, and all states of its link."""
     monkeypatch.setattr(module, "Session", script.session)
     options = parse_ssh_options("host", [])
     target = Target("host", "/d", options, RemoteExperimaestro(xpm_path="x"))
-    monitor = Monitor(target, schedule=schedule or Schedule(lambda: 0.0))
+    monitor = Monitor(target, backoff=backoff or Backoff(lambda: 0.0))
     states: list[LinkState] = []
 
     def note(_: object) -> None:
         states.append(monitor.picture.link)
-        if isinstance(schedule, Never) and states[-1].phase is Phase.WAITING:
+        if isinstance(backoff, Never) and states[-1].phase is Phase.WAITING:
             asyncio.get_running_loop().call_soon(monitor.retry_now)
 
     monitor.subscribe(note)
@@ -171,7 +172,7 @@ async def test_needs_a_person(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
 
 
-async def test_nobody_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_person_comes(monkeypatch: pytest.MonkeyPatch) -> None:
     """When nobody comes it ends with what the host asked for."""
     error, states = await run(monkeypatch, Script(be_live, ask_password), False)
     assert isinstance(error, AuthenticationError)
@@ -222,5 +223,5 @@ async def test_questions(monkeypatch: pytest.MonkeyPatch, kind: type[LinkError])
 async def test_retry_now(monkeypatch: pytest.MonkeyPatch) -> None:
     """The wait for the next attempt can be cut short."""
     script = Script(be_live, be_live, fail(HostKeyError("changed")))
-    _, states = await run(monkeypatch, script, schedule=Never(lambda: 0.0))
+    _, states = await run(monkeypatch, script, backoff=Never(lambda: 0.0))
     assert phases(states).count("live") == 2

@@ -12,8 +12,8 @@ from tests.session.local_agents import Agents
 from tests.workspace.small import SmallWorkspace
 from xpm_remote.errors import ProtocolError
 from xpm_remote.session import remote_jobs
+from xpm_remote.session.reconnect import Backoff
 from xpm_remote.session.remote_jobs import RemoteJobs
-from xpm_remote.session.retry import Schedule
 from xpm_remote.workspace.agent.outcomes import CLEAN
 from xpm_remote.workspace.folders.archiving import no_progress
 from xpm_remote.workspace.folders.outcomes import RecoveryStatus
@@ -29,7 +29,7 @@ def backup(tmp_path: Path) -> SmallWorkspace:
 @pytest.fixture
 async def jobs(agents: Agents, backup: SmallWorkspace) -> AsyncIterator[RemoteJobs]:
     """The jobs of the workspace, opened; nobody waits before a further attempt."""
-    jobs = RemoteJobs(agents, [backup.as_folder("backup")], print, schedule=Schedule(lambda: 0.0))
+    jobs = RemoteJobs(agents, [backup.as_folder("backup")], print, backoff=Backoff(lambda: 0.0))
     await jobs.open()
     yield jobs
     await jobs.aclose()

@@ -19,7 +19,7 @@ from tests.support.busy import BusyWorkspace
 from tests.support.proxy import Proxy
 from tests.support.server import Server
 from xpm_remote.session.monitor import Monitor
-from xpm_remote.session.retry import Schedule
+from xpm_remote.session.reconnect import Backoff
 from xpm_remote.session.state import Phase
 from xpm_remote.settings.schema import Backend, SshEngine
 
@@ -35,7 +35,7 @@ KEY_EXCHANGE = 500
 """Bytes from the server with which it has begun to exchange keys: after its greeting, before the login."""
 
 
-class Hurry(Schedule):
+class Hurry(Backoff):
     """Tries again almost at once, and as often as it likes: the server is ours."""
 
     def __init__(self) -> None:
@@ -164,7 +164,7 @@ async def test_nothing_is_lost_and_nothing_is_told_twice(
     busy = BusyWorkspace(server, name, jobs=JOBS, seed=seed)
     with Proxy(server.host, server.port) as proxy:
         target = target_through(proxy, server, busy.path, engine, server.experimaestro, backend)
-        observed = Observed(Monitor(target, timeout=3, interval=1, schedule=Hurry()))
+        observed = Observed(Monitor(target, timeout=3, interval=1, backoff=Hurry()))
         trouble = Trouble(proxy, observed)
         async with busy, observed.running():
             for _ in range(FAULTS):

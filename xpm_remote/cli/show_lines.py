@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 
 import click
@@ -27,8 +28,5 @@ async def show_events(monitor: Monitor, form: Format, *, progress: bool) -> None
         for line in events.lines(update, monitor.picture, time.time()):
             click.echo(line)  # which flushes
 
-    async def call() -> bool:
-        return await call_person(monitor.picture.host, monitor.picture.link.asked)
-
     monitor.subscribe(write)
-    await monitor.run(call)
+    await monitor.run(functools.partial(call_person, monitor.target.name))

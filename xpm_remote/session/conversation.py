@@ -5,23 +5,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from typing import Any, Protocol, TypeVar
 
 import msgspec
 
-from xpm_remote.errors import (
-    AuthenticationError,
-    LinkError,
-    ProtocolError,
-    RequestError,
-    XpmRemoteError,
-)
+from xpm_remote.errors import ProtocolError, RequestError, XpmRemoteError
 from xpm_remote.link.prompts import Prompter, Unattended
 from xpm_remote.rpc.client import Listener
 from xpm_remote.rpc.protocol import Notification
 from xpm_remote.session.agent_client import FINISH_TIME, AgentClient
-from xpm_remote.session.retry import Schedule, is_transient
+from xpm_remote.session.reconnect import (
+    AskPerson,
+    Backoff,
+    CallPerson,
+    GiveUp,
+    Reconnect,
+    Retry,
+    no_person,
+)
 from xpm_remote.workspace.folders.outcomes import Progress
 from xpm_remote.workspace.layout import parse_job_id
 
@@ -37,13 +39,6 @@ BUSY_INTERVAL = 1.0
 
 T = TypeVar("T")
 Json = dict[str, Any]
-CallPerson = Callable[[str], Awaitable[bool]]
-
-
-async def nobody_comes(asked: str) -> bool:
-    """Say that nobody can be called."""
-    del asked
-    return False
 
 
 class Opener(Protocol):
@@ -62,28 +57,27 @@ class Conversation:
     """Questions to an agent, and work for it. Open it before anything else, and close it.
 
     Every method raises XpmRemoteError: the link's, the remote side's, or, where the agent refused, that of the local
-    command. A link that is lost is restored without asking anybody, for ``AWAY_LIMIT`` seconds at most, unless somebody
+    command. A link that is lost is restored without asking anybody, for ``AWAY_LIMIT`` seconds at most, unless a person
     comes who was called.
 
     Args:
         opener: Starts an agent.
         tell: Is given a line when the link is lost, and when it is back.
-        call_person: Is awaited, with what the host asks for, when only somebody who answers that can restore the link;
-            tells whether somebody has come, who is then asked. No attempt is made meanwhile.
-        schedule: When to try again; None: with a growing delay and a limit of attempts.
+        call_person: Is awaited when the link can be restored only by a person who answers what the host asks.
+        backoff: When to try again; None: with a growing delay and a limit of attempts.
     """
 
     def __init__(
         self,
         opener: Opener,
         tell: Callable[[str], None],
-        call_person: CallPerson = nobody_comes,
-        schedule: Schedule | None = None,
+        call_person: CallPerson = no_person,
+        backoff: Backoff | None = None,
     ) -> None:
         self._opener = opener
         self._tell = tell
         self._call_person = call_person
-        self._schedule = schedule or Schedule(random.random)
+        self._reconnecting = Reconnect(backoff or Backoff(random.random))
         self._client: AgentClient | None = None
         self._hearers: dict[str, Callable[[Notification], None]] = {}
         self._names = 0
@@ -222,27 +216,31 @@ class Conversation:
         Raises:
             XpmRemoteError: The same error, or that of the last attempt.
         """
-        if isinstance(error, RequestError) or not is_transient(error):
+        if isinstance(error, RequestError):  # a refusal is no lost link
             raise error
         loop = asyncio.get_running_loop()
-        end = loop.time() + AWAY_LIMIT
-        await self.aclose()
-        self._tell(f"{error}; connecting again")
-        unattended: Unattended | None = Unattended()
-        while self._client is None:
-            if unattended is not None:
-                await asyncio.sleep(self._schedule.next_delay(loop.time()))
+        now = loop.time()
+        until = now + AWAY_LIMIT
+        decision = self._reconnecting.decide(error, now, until)
+        if not isinstance(decision, GiveUp):
+            await self.aclose()
+            self._tell(f"{error}; connecting again")
+        while True:
+            if isinstance(decision, Retry):
+                prompter: Prompter | None = Unattended()
+                await asyncio.sleep(decision.at - loop.time())
+            elif isinstance(decision, AskPerson) and await self._call_person(decision.asked):
+                prompter = None
+            else:
+                raise error
             try:
-                self._client = await self._opener(prompter=unattended, listener=self._hear)
+                self._client = await self._opener(prompter=prompter, listener=self._hear)
             except XpmRemoteError as failure:
-                asked = _asked(failure, unattended)
-                if asked and await self._call_person(asked):
-                    unattended = None
-                elif is_transient(failure) and loop.time() < end:
-                    unattended = Unattended()
-                else:
-                    raise
-        self._schedule.reset()
+                error = failure
+                decision = self._reconnecting.decide(error, loop.time(), until)
+            else:
+                break
+        self._reconnecting.succeeded()
         self._tell("connected again")
 
     def _client_now(self) -> AgentClient:
@@ -263,13 +261,6 @@ class Conversation:
             hear = self._hearers.get(_params(notification)["name"])
             if hear is not None:
                 hear(notification)
-
-
-def _asked(failure: XpmRemoteError, unattended: Unattended | None) -> str:
-    """Say what a person is needed for after an attempt without one, or with one who gave a wrong answer."""
-    if unattended is not None:
-        return " or ".join(failure.unanswered) if isinstance(failure, LinkError) else ""
-    return "another answer" if isinstance(failure, AuthenticationError) else ""
 
 
 def _params(notification: Notification) -> Json:

@@ -6,9 +6,9 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
-from xpm_remote.errors import AuthenticationError, LinkError, XpmRemoteError
+from xpm_remote.errors import XpmRemoteError
 from xpm_remote.link.library.locked_keys import OpenedKeys
 from xpm_remote.link.prompts import Unattended
 from xpm_remote.model.agent_rows import AgentRows
@@ -16,7 +16,14 @@ from xpm_remote.model.entities import Change, in_time_order, net
 from xpm_remote.model.store import Store
 from xpm_remote.rpc.client import REQUEST_TIMEOUT
 from xpm_remote.session.choosing import Chooser
-from xpm_remote.session.retry import Schedule, is_transient
+from xpm_remote.session.reconnect import (
+    AskPerson,
+    Backoff,
+    CallPerson,
+    GiveUp,
+    Reconnect,
+    no_person,
+)
 from xpm_remote.session.serving import Needs
 from xpm_remote.session.session import RECONCILE_INTERVAL, Session
 from xpm_remote.session.state import Digest, LinkState, Phase, Picture, Update
@@ -24,13 +31,6 @@ from xpm_remote.session.target import LocalTarget, Target
 from xpm_remote.waiting import wait_within
 
 Listener = Callable[[Update], None]
-CallPerson = Callable[[], Awaitable[bool]]
-"""Waits, for as long as it takes, until somebody is ready to be asked; gives False if nobody will be."""
-
-
-async def nobody_comes() -> bool:
-    """Say that there is no person to wait for."""
-    return False
 
 
 class Monitor:
@@ -40,7 +40,7 @@ class Monitor:
         target: The workspace.
         timeout: Seconds without an answer after which a request has failed.
         interval: Seconds between two reconciliations.
-        schedule: When to try again; None: with a growing delay and a limit of attempts.
+        backoff: When to try again; None: with a growing delay and a limit of attempts.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Monitor:
         *,
         timeout: float = REQUEST_TIMEOUT,
         interval: float = RECONCILE_INTERVAL,
-        schedule: Schedule | None = None,
+        backoff: Backoff | None = None,
     ) -> None:
         self.target = target
         self.store = Store()
@@ -67,7 +67,7 @@ class Monitor:
         self._heard: float | None = None
         self._was_live = False
         self._gap: list[Change] = []
-        self._schedule = schedule or Schedule(random.random)
+        self._reconnect = Reconnect(backoff or Backoff(random.random))
         self._retry_wanted = asyncio.Event()
 
     @property
@@ -104,12 +104,11 @@ class Monitor:
             self._end(error)
             raise
 
-    async def run(self, call_person: CallPerson = nobody_comes) -> None:
+    async def run(self, call_person: CallPerson = no_person) -> None:
         """Observe until told to stop: once seen, a workspace is come back to whenever the link is lost.
 
         Args:
-            call_person: Is awaited when the link can be restored only by somebody who answers what the host asks;
-                no attempt is made meanwhile.
+            call_person: Is awaited when the link can be restored only by a person who answers what the host asks.
 
         Raises:
             XpmRemoteError: The first attempt failed, or a later one for a cause that does not pass.
@@ -125,29 +124,19 @@ class Monitor:
             self._session = self._new_session()
 
     async def _can_go_on(self, error: XpmRemoteError, call_person: CallPerson) -> bool:
-        """Wait until it makes sense to connect again; tell whether it ever does."""
+        """Wait until it makes sense to connect again; return whether it ever does."""
         if not self._was_live:
             return False
-        asked = self._unanswered(error)
-        if asked:
-            self._set_link(self._link.stuck(time.time(), str(error), asked))
-            if not await call_person():
-                return False
+        decision = self._reconnect.decide(error, asyncio.get_running_loop().time())
+        if isinstance(decision, AskPerson):
             self._unattended = None
-            return True
-        if not is_transient(error):
+            self._set_link(self._link.stuck(time.time(), str(error), decision.asked))
+            return await call_person(decision.asked)
+        if isinstance(decision, GiveUp):
             return False
-        await self._wait_for_retry(error)
-        # Whoever was at the terminal may have left it, and the picture is drawn on it.
+        await self._wait_for_retry(error, decision.at - asyncio.get_running_loop().time())
         self._unattended = Unattended()
         return True
-
-    def _unanswered(self, error: XpmRemoteError) -> str:
-        """Say what only a person can answer, if that alone is missing; a wrong answer may be given anew."""
-        if self._unattended is None:
-            has_tried = self._link.is_asking and isinstance(error, AuthenticationError)
-            return self._link.asked if has_tried else ""
-        return " or ".join(error.unanswered) if isinstance(error, LinkError) else ""
 
     def _new_session(self) -> Session:
         needs = Needs(
@@ -160,8 +149,7 @@ class Monitor:
         )
         return Session(self._chooser, needs, self._enter)
 
-    async def _wait_for_retry(self, error: XpmRemoteError) -> None:
-        delay = self._schedule.next_delay(asyncio.get_running_loop().time())
+    async def _wait_for_retry(self, error: XpmRemoteError, delay: float) -> None:
         now = time.time()
         self._retry_wanted.clear()
         self._set_link(self._link.lost(now, str(error), self.picture.heard, now + delay))
@@ -180,7 +168,7 @@ class Monitor:
         self._gap.clear()
         digest = Digest.of(changes, away) if self._was_live else None
         self._was_live = True
-        self._schedule.reset()
+        self._reconnect.succeeded()
         self._set_link(LinkState(phase, now, digest=digest))
         if changes:
             self._tell(Update(tuple(changes), recovered=True))

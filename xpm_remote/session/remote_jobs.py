@@ -8,13 +8,11 @@ from typing import Any, TypeVar
 
 from xpm_remote.errors import ProtocolError
 from xpm_remote.session.conversation import (
-    CallPerson,
     Conversation,
     Json,
     Opener,
-    nobody_comes,
 )
-from xpm_remote.session.retry import Schedule
+from xpm_remote.session.reconnect import Backoff, CallPerson, no_person
 from xpm_remote.workspace.agent.outcomes import ActionOutcome, ActionPlan
 from xpm_remote.workspace.failures import BadIdFailure
 from xpm_remote.workspace.folders.folder import Folder
@@ -45,7 +43,7 @@ class RemoteJobs:
         folders: The folders of the workspace, as the settings spell them.
         tell: Is given a line when the link is lost, and when it is back.
         call_person: As of a ``Conversation``.
-        schedule: When to try again; None: with a growing delay and a limit of attempts.
+        backoff: When to try again; None: with a growing delay and a limit of attempts.
     """
 
     def __init__(
@@ -53,10 +51,10 @@ class RemoteJobs:
         opener: Opener,
         folders: Iterable[Folder],
         tell: Callable[[str], None],
-        call_person: CallPerson = nobody_comes,
-        schedule: Schedule | None = None,
+        call_person: CallPerson = no_person,
+        backoff: Backoff | None = None,
     ) -> None:
-        self._conversation = Conversation(opener, tell, call_person, schedule)
+        self._conversation = Conversation(opener, tell, call_person, backoff)
         self._folders = [folder.to_wire() for folder in folders]
 
     @property

@@ -63,8 +63,13 @@ class InlineDashboard:
                 # Where nothing was ever seen there is nothing to leave: the error says it all.
                 self._hide(keep=self._monitor.picture.heard is not None)
 
-    async def call_person(self) -> bool:
-        """Wait until the person wants to log in; give False at once when nobody can say so."""
+    async def call_person(self, asked: str) -> bool:
+        """Wait until the person wants to log in; return False at once where there is no keyboard.
+
+        Args:
+            asked: What the host asks for, which the picture says.
+        """
+        del asked
         if not has_keyboard():
             return False
         self._retry.clear()

@@ -1,0 +1,133 @@
+"""Which failures pass, when to try again, and when a person is needed."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from xpm_remote import errors
+from xpm_remote.session.reconnect import (
+    ATTEMPTS,
+    LONGEST_DELAY,
+    WINDOW,
+    AskPerson,
+    Backoff,
+    GiveUp,
+    Reconnect,
+    Retry,
+    is_transient,
+    no_person,
+)
+
+FATAL = [
+    errors.AuthenticationError("refused"),
+    errors.HostKeyError("changed"),
+    errors.NegotiationError("no common algorithm"),
+    errors.OptionError("bad option"),
+    errors.ProtocolError("another protocol"),
+    errors.RemotePathError("no workspace"),
+]
+PASSING = [
+    errors.LinkLostError("reset"),
+    errors.RemoteEndedError("killed"),
+    errors.RemoteTimeoutError("silent"),
+    errors.RequestError("get_jobs", -32603, "half-written file"),
+    errors.ResolveError("no network"),
+    errors.ShellInitError("module system down"),
+    errors.StartError("cannot fork"),
+    errors.UnreachableError("refused"),
+]
+
+
+@pytest.mark.parametrize("error", FATAL, ids=lambda error: type(error).__name__)
+def test_fatal(error: errors.XpmRemoteError) -> None:
+    """What would fail again in the same way is not tried again."""
+    assert not is_transient(error)
+
+
+@pytest.mark.parametrize("error", PASSING, ids=lambda error: type(error).__name__)
+def test_transient(error: errors.XpmRemoteError) -> None:
+    """What the network, a host under load or a restart does is."""
+    assert is_transient(error)
+
+
+def test_backoff_doubles_up_to_its_limit() -> None:
+    """With the dice at their highest, delays double from half a second to half a minute."""
+    backoff = Backoff(lambda: 1.0)
+    delays, now = [], 0.0
+    for _ in range(9):
+        delays.append(backoff.next_delay(now))
+        now += delays[-1] + 100  # each attempt takes its time
+    assert delays == [0.5, 1, 2, 4, 8, 16, 30, 30, 30]
+
+
+def test_success_starts_anew() -> None:
+    """After a success the first delay is a short one again."""
+    backoff = Backoff(lambda: 1.0)
+    for _ in range(5):
+        backoff.next_delay(0.0)
+    backoff.reset()
+    assert backoff.next_delay(1000.0) == 0.5
+
+
+@given(st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.booleans()), max_size=60))
+def test_never_hammers(fates: list[tuple[float, bool]]) -> None:
+    """However the dice fall, and whatever succeeds in between, there are at most so many attempts in any window."""
+    dice = iter([dice for dice, _ in fates])
+    backoff = Backoff(lambda: next(dice))
+    now, attempts = 0.0, []
+    for _, succeeds in fates:
+        delay = backoff.next_delay(now)
+        assert 0 <= delay <= max(LONGEST_DELAY, WINDOW)
+        now += delay
+        attempts.append(now)
+        if succeeds:
+            backoff.reset()
+    for first, last in zip(attempts, attempts[ATTEMPTS:], strict=False):
+        assert last - first >= WINDOW - 1e-6
+
+
+DOWN = errors.UnreachableError("down")
+REFUSED = errors.AuthenticationError("refused")
+NEEDS_PERSON = errors.AuthenticationError("refused", unanswered=("a code", "a password"))
+
+
+@pytest.fixture
+def reconnect() -> Reconnect:
+    """Decisions with the dice at their highest."""
+    return Reconnect(Backoff(lambda: 1.0))
+
+
+def test_retry(reconnect: Reconnect) -> None:
+    """What passes is tried again with growing delays, which a success shortens, but not for ever."""
+    assert reconnect.decide(DOWN, 100.0) == Retry(100.5)
+    assert reconnect.decide(DOWN, 200.0, until=200.0) == Retry(201.0)
+    reconnect.succeeded()
+    assert reconnect.decide(DOWN, 300.0) == Retry(300.5)
+    assert reconnect.decide(DOWN, 400.1, until=400.0) == GiveUp()
+
+
+def test_what_nobody_can_answer(reconnect: Reconnect) -> None:
+    """A refusal that no answer would have prevented is the end."""
+    assert reconnect.decide(REFUSED, 1.0) == GiveUp()
+    assert reconnect.decide(errors.ProtocolError("another"), 1.0) == GiveUp()
+
+
+def test_person_is_needed(reconnect: Reconnect) -> None:
+    """What was asked is asked of a person, again after a wrong answer, until the link is lost or restored."""
+    ask = AskPerson("a code or a password")
+    assert reconnect.decide(NEEDS_PERSON, 1.0) == ask
+    assert reconnect.decide(REFUSED, 2.0) == ask
+    assert reconnect.decide(DOWN, 3.0) == Retry(3.5)
+    assert reconnect.decide(REFUSED, 4.0) == GiveUp()
+    assert reconnect.decide(NEEDS_PERSON, 5.0) == ask
+    reconnect.succeeded()
+    assert reconnect.decide(REFUSED, 6.0) == GiveUp()
+    assert reconnect.decide(NEEDS_PERSON, 7.0) == ask
+    assert reconnect.decide(errors.HostKeyError("changed"), 8.0) == GiveUp()
+
+
+async def test_no_person() -> None:
+    """Where no caller is given, no one comes."""
+    assert not await no_person("a password")
