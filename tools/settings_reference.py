@@ -1,4 +1,4 @@
-"""The reference of settings.yaml for people (Markdown) and for editors (JSON Schema), from the table of keys.
+"""Write the reference of settings.yaml, in Markdown and as a JSON Schema for editors, from the table of keys.
 
 ``python -m tools.settings_reference docs`` brings both files of a directory up to date.
 """
@@ -60,7 +60,7 @@ _SCHEMAS: dict[Kind, dict[str, Any]] = {
 
 
 def json_schema() -> dict[str, Any]:
-    """The JSON Schema (draft 7, which editors know) of a settings file."""
+    """Return the JSON Schema (draft 7, which editors know) of a settings file."""
     definitions = {section.values.__name__: _section_schema(section) for section in _SECTIONS[1:]}
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
@@ -71,7 +71,7 @@ def json_schema() -> dict[str, Any]:
 
 
 def key_tables() -> str:
-    """The keys as Markdown, a table for each section."""
+    """Return the keys as Markdown: a table for each section."""
     return "\n".join(_table(section) for section in _SECTIONS)
 
 
@@ -83,19 +83,19 @@ def update(directory: Path) -> None:
 
 
 def schema_text() -> str:
-    """The schema as the text of its file."""
+    """Return the content of the schema file."""
     return json.dumps(json_schema(), indent=2) + "\n"
 
 
 def with_tables(page: str) -> str:
-    """The page with the tables of today between its two marks."""
+    """Return the page with up-to-date tables between its two marks."""
     before, _, rest = page.partition(_BEGIN)
     _, _, after = rest.partition(_END)
     return f"{before}{_BEGIN}\n\n{key_tables()}\n{_END}{after}"
 
 
 def main(arguments: list[str]) -> None:
-    """Bring the page and the schema up to date in the one directory that is given."""
+    """Update the page and the schema in the directory that is the only argument."""
     (directory,) = arguments
     update(Path(directory))
 
@@ -147,7 +147,7 @@ def _default_text(section: Section, key: Key) -> str:
 
 
 def _default(section: Section, key: Key) -> bool | float | str | None:
-    """The default as JSON has it; None for a key that is required, or nothing unless it is given."""
+    """Return the default as a JSON value; None where there is none."""
     defaults = {field.name: field.default for field in fields(section.values)}
     default = defaults[key.name]
     if isinstance(default, Enum):

@@ -1,4 +1,4 @@
-"""What the agent tells in pages, decoded: rows in which a job has a number (docs/agent.md). Pure."""
+"""The agent's pages of rows, decoded; a job has a number in them (docs/agent.md). Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from xpm_remote.model.states import State, parse_state
 
 
 class _Others(msgspec.Struct):
-    """What few jobs have."""
+    """Fields that few jobs have."""
 
     scheduler_state: str | None = None
     scheduler_failure_reason: str | None = None
@@ -44,7 +44,7 @@ class _JobRow(msgspec.Struct, array_like=True):
 
 
 class Sequenced(msgspec.Struct):
-    """Where a notification stands: counted, and the time up to which all has been told."""
+    """The place of a notification in the stream: its number, and the time up to which all has been sent."""
 
     sequence: int = 0
     mark: float = 0.0
@@ -59,7 +59,7 @@ class RunsPage(Sequenced):
 
 
 class ListedPage(Sequenced, kw_only=True):
-    """``notification.listed``: jobs of a run, and what its scheduler says of them."""
+    """``notification.listed``: jobs of a run, and their scheduler states."""
 
     experiment_id: str
     run_id: str = ""
@@ -68,13 +68,13 @@ class ListedPage(Sequenced, kw_only=True):
 
 
 class JobsPage(Sequenced):
-    """``notification.jobs``: what jobs are like."""
+    """``notification.jobs``: states of jobs."""
 
     rows: list[_JobRow] = []
 
 
 class GonePage(Sequenced):
-    """``notification.gone``: jobs that no run lists any more."""
+    """``notification.gone``: jobs that no run lists any longer."""
 
     numbers: list[int] = []
 
@@ -91,7 +91,7 @@ _KINDS: dict[str, type[Page]] = {
 
 
 def decode_page(method: str, params: bytes | msgspec.Raw) -> Page | None:
-    """Decode a notification of the agent; None for one of another kind.
+    """Decode a notification of the agent; return None for one of another kind.
 
     Raises:
         msgspec.DecodeError: It is not of the shape of its kind.
@@ -101,14 +101,14 @@ def decode_page(method: str, params: bytes | msgspec.Raw) -> Page | None:
 
 
 class AgentRows:
-    """Rows of pages made into the records of the protocol; knows which job has which number.
+    """Converts rows into records; keeps which job has which number.
 
-    It outlives the agent: a new one is told of by ``begin``, and tells only what changed.
+    It outlives an agent: ``begin`` starts the next one, which sends only what changed.
 
     Attributes:
-        mark: Up to when everything has been told; None before anything was.
-        root: The directory of the workspace there; empty while it is not known.
-        messages: What else is known of the failure of jobs, by their keys.
+        mark: The time up to which everything has been received; None before the first notification.
+        root: The directory of the workspace on its host; empty while unknown.
+        messages: Further details of failures, by job key.
     """
 
     def __init__(self) -> None:
@@ -124,11 +124,11 @@ class AgentRows:
         self._listing: dict[str, tuple[str, ...]] = {}
 
     def begin(self) -> None:
-        """Take note that another agent speaks from now on: it counts jobs anew."""
+        """Start with another agent: it numbers jobs anew."""
         self._jobs.clear()
 
     def take_runs(self, page: RunsPage) -> None:
-        """Take heads of experiments. Of another run than before, the jobs are still to come."""
+        """Apply heads of experiments; the jobs of a new run follow in later pages."""
         for head in page.experiments:
             name = head.experiment_id
             before = self._heads.get(name)
@@ -146,7 +146,7 @@ class AgentRows:
                 known.pop(name, None)
 
     def take_gone(self, page: GonePage) -> None:
-        """Take that jobs are in no run any more."""
+        """Remove jobs that are in no run any longer."""
         for number in page.numbers:
             task_id, job_id = self._jobs.pop(number, ("", ""))
             self._judged.pop(job_id, None)
@@ -156,7 +156,7 @@ class AgentRows:
                     known.get(name, {}).pop(job_id, None)
 
     def take_listed(self, page: ListedPage) -> list[JobInfoRecord]:
-        """Take jobs of a run; give them."""
+        """Apply the jobs of a run, and return their records."""
         infos = self._infos.setdefault(page.experiment_id, {})
         words = self._words.setdefault(page.experiment_id, {})
         found = []
@@ -176,7 +176,7 @@ class AgentRows:
         return found
 
     def experiments(self) -> list[ExperimentRecord]:
-        """Give all experiments with their jobs, as the protocol's server does."""
+        """Return all experiments with their jobs, as records of the monitor protocol."""
         return [
             msgspec.structs.replace(
                 self._heads[name], job_infos=self._infos[name], job_states=self._words[name]
@@ -186,9 +186,9 @@ class AgentRows:
         ]
 
     def jobs(self, page: JobsPage) -> list[JobRecord]:
-        """Give the jobs of a page, as the protocol's server does; those never listed are left out.
+        """Return the jobs of a page as records of the monitor protocol; jobs never listed are left out.
 
-        Their scheduler's state is never further than their own, which is what all files together say.
+        A scheduler state is never more advanced than the job's own, which is judged from all files.
         """
         records = []
         for row in page.rows:
@@ -232,7 +232,7 @@ def _record(job: tuple[str, str], row: _JobRow, root: str) -> JobRecord:
 
 
 def _lesser(scheduler: str | None, state: str) -> str:
-    """Give the scheduler's state, or the job's where that is less far: its scheduler may be dead."""
+    """Return the less advanced of the two states: a scheduler may have died."""
     if scheduler is None:
         return state
     return scheduler if parse_state(scheduler)[0].rank <= parse_state(state)[0].rank else state

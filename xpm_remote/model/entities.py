@@ -1,4 +1,4 @@
-"""Experiments, jobs and services as everything above the wire sees them: frozen, with aware times."""
+"""Experiments, jobs and services as frozen values with aware times, and their changes. Pure."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from xpm_remote.model.states import GENERIC_REASON, State, further, telling_reason
 
@@ -24,10 +25,10 @@ class Progress(msgspec.Struct, frozen=True, gc=False):
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """A job, as the evidence so far shows it.
+    """A job, as far as it is known.
 
-    ``execution`` is what the job's own files and process say, ``scheduler`` what its experiment's scheduler says;
-    ``state`` is the one to show. Times are aware, in the remote host's zone.
+    ``execution`` is the state by the job's own files and process, ``scheduler`` the state by its experiment's
+    scheduler; ``state`` is the one to show. Times are aware, in the remote host's zone.
     """
 
     task_id: str
@@ -92,7 +93,7 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Counts(msgspec.Struct, frozen=True):
-    """How many jobs are in which group of states; ``idle``: nobody is going to run them as things stand."""
+    """How many jobs are in which group of states; ``idle``: those that nothing is going to run."""
 
     total: int = 0
     done: int = 0
@@ -106,9 +107,9 @@ _Entity = TypeVar("_Entity", Job, Experiment)
 
 
 class JobChange(msgspec.Struct, frozen=True):
-    """One job changed; ``before`` is None for a new one, ``after`` for one that is gone.
+    """A change of one job; ``before`` is None for a new one, ``after`` for one that is gone.
 
-    ``at`` is when it happened on the remote, as far as that is known.
+    ``at`` is the time of the change on the remote host, where known.
     """
 
     before: Job | None
@@ -122,7 +123,7 @@ class JobChange(msgspec.Struct, frozen=True):
 
 
 class ExperimentChange(msgspec.Struct, frozen=True):
-    """One experiment changed; ``before`` is None for a new one, ``after`` for one that is gone."""
+    """A change of one experiment; ``before`` is None for a new one, ``after`` for one that is gone."""
 
     before: Experiment | None
     after: Experiment | None
@@ -137,7 +138,7 @@ Change = JobChange | ExperimentChange
 
 
 def net(changes: Iterable[Change]) -> list[Change]:
-    """Give what a series of changes comes to: at most one for each entity, none where it ends as it began.
+    """Return the net effect of changes: at most one for each entity, none where it ends as it began.
 
     The order is that of the last change of each.
     """
@@ -145,27 +146,23 @@ def net(changes: Iterable[Change]) -> list[Change]:
     for change in changes:
         name = (type(change), change.key)
         earlier = total.pop(name, None)
-        total[name] = change if earlier is None else _joined(earlier, change)
+        # Both have one type, which is part of the name that they share.
+        total[name] = change if earlier is None else replace(change, before=earlier.before)
     return [change for change in total.values() if change.before != change.after]
 
 
 def in_time_order(changes: Iterable[Change]) -> list[Change]:
-    """Order changes by when they happened on the remote; those of which that is unknown come last."""
+    """Sort changes by their time on the remote host; those without a time come last."""
     return sorted(changes, key=_moment)
 
 
 def _moment(change: Change) -> float:
-    at = change.at if isinstance(change, JobChange) else _experiment_time(change.after)
+    at = None
+    if isinstance(change, JobChange):
+        at = change.at
+    elif change.after is not None:
+        at = change.after.ended or change.after.started
     return at.timestamp() if at is not None else math.inf
-
-
-def _experiment_time(experiment: Experiment | None) -> datetime | None:
-    return (experiment.ended or experiment.started) if experiment is not None else None
-
-
-def _joined(earlier: Change, later: Change) -> Change:
-    # Both are of one type: they share the name under which they were found.
-    return msgspec.structs.replace(later, before=earlier.before)
 
 
 def _either(before: _Entity | None, after: _Entity | None) -> _Entity:

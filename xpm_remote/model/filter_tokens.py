@@ -1,4 +1,4 @@
-"""The words of a job filter: text in, tokens out, or an error that points at the place. Pure."""
+"""The tokens of a job filter, or an error with the column of the mistake. Pure."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import NamedTuple
 from xpm_remote.errors import UsageError
 
 MAX_LENGTH = 4096
-"""Characters of a filter: more than anybody types, and a bound for what a regular expression may hold."""
+"""Maximum characters of a filter, and so of a regular expression in it."""
 
 MAX_DEPTH = 100
-"""Parentheses within each other: far below what the interpreter's stack takes."""
+"""Maximum depth of parentheses: far below the limit of the interpreter's stack."""
 
 NUMBER = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?", re.ASCII)
-"""How a number is written, in a filter and in a tag that holds text."""
+"""A number, in a filter and in a tag whose value is text."""
 
 _TOKEN = re.compile(
     rf"""\s*(?:
@@ -41,7 +41,7 @@ _ESCAPE = re.compile(r"\\[ntrf]")
 
 
 class FilterError(UsageError):
-    """A filter that cannot be understood.
+    """A filter that cannot be parsed.
 
     Args:
         text: The filter.
@@ -57,7 +57,7 @@ class FilterError(UsageError):
 
 
 class Kind(Enum):
-    """What a token is."""
+    """The kind of a token."""
 
     STRING = "string"
     NUMBER = "number"
@@ -68,7 +68,7 @@ class Kind(Enum):
 
 
 class Token(NamedTuple):
-    """A word of a filter: what it is, as it stands there, and at which column from 0."""
+    """A token: its kind, its text, and its column from 0."""
 
     kind: Kind
     text: str
@@ -76,19 +76,19 @@ class Token(NamedTuple):
 
     @property
     def raw(self) -> str:
-        """What stands between the quotes of a string."""
+        """The text between the quotes of a string."""
         return self.text[1:-1]
 
     @property
     def value(self) -> str | int | float:
-        """What a string or a number stands for."""
+        """The value of a string or a number."""
         if self.kind is Kind.NUMBER:
             return as_number(self.text)
         return _ESCAPE.sub(lambda found: _ESCAPES[found[0]], self.raw)
 
 
 def as_number(text: str) -> int | float:
-    """Read what ``NUMBER`` matches: a whole number exactly, unless it is beyond what anybody counts."""
+    """Convert a text that ``NUMBER`` matches; a whole number of up to ``MAX_LENGTH`` digits exactly."""
     digits = text.lstrip("+-")
     if digits.isdigit() and len(digits) <= MAX_LENGTH:
         return int(text)
@@ -96,10 +96,10 @@ def as_number(text: str) -> int | float:
 
 
 def tokenize(text: str) -> Iterator[Token]:
-    """Give the tokens of a filter; the last one is its end.
+    """Yield the tokens of a filter; the last one is ``Kind.END``.
 
     Raises:
-        FilterError: There is a character that begins no token, or the filter is too long.
+        FilterError: A character begins no token, or the filter is too long.
     """
     if len(text) > MAX_LENGTH:
         raise FilterError(text, MAX_LENGTH, f"at most {MAX_LENGTH} characters")

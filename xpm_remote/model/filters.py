@@ -1,7 +1,7 @@
 """The job filter language: ``model = "bm25" and lr in [0.1, 0.01] and not @state = "error"``. Pure.
 
-The language is described in docs/filters.md. What experimaestro's own filters can say, they say here too; but ``and``
-binds more strongly than ``or``.
+The language is described in docs/filters.md. A filter that experimaestro understands means the same here, but that
+``and`` binds more strongly than ``or``.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from xpm_remote.model.states import State
 
 
 class Filterable(Protocol):
-    """What a filter looks at in a job."""
+    """The fields of a job that a filter reads."""
 
     @property
     def state(self) -> str:
-        """The state to show: a word such as ``running``."""
+        """The state to show, such as ``running``."""
 
     @property
     def task_id(self) -> str:
@@ -37,11 +37,11 @@ class Filterable(Protocol):
 
     @property
     def tags(self) -> Mapping[str, Any]:
-        """The tags, whose values are those of JSON."""
+        """The tags; their values are JSON values."""
 
 
 Filter = Callable[[Filterable], bool]
-"""Tells whether a job is meant."""
+"""Returns whether a job matches."""
 _Operand = Callable[[Filterable], object]
 
 _STATES = {state.value for state in State} | {"submitted"}
@@ -52,16 +52,16 @@ _OPERAND = "a tag, @state or @name"
 
 
 def parse_filter(text: str) -> Filter:
-    """Read a filter.
+    """Parse a filter.
 
     Raises:
-        FilterError: It cannot be understood; says where, and what may stand there.
+        FilterError: It cannot be parsed; has the column, and what is expected there.
     """
     return _Parser(text).parse()
 
 
 class _Parser:
-    """One reading of a filter, by recursive descent: ``or``, then ``and``, then ``not``, then conditions."""
+    """A recursive-descent parser: ``or``, then ``and``, then ``not``, then conditions."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -70,7 +70,7 @@ class _Parser:
         self._depth = 0
 
     def parse(self) -> Filter:
-        """Read all of it."""
+        """Parse the whole filter."""
         found = self._any()
         self._check(self._here.kind is Kind.END, "and, or, or the end")
         return found
@@ -80,13 +80,13 @@ class _Parser:
         return self._tokens[self._index]
 
     def _is(self, *texts: str) -> bool:
-        """Whether these words and symbols come next."""
+        """Return whether these words and symbols come next."""
         kinds = (Kind.WORD, Kind.SYMBOL)
         coming = self._tokens[self._index : self._index + len(texts)]
         return [each.text for each in coming if each.kind in kinds] == list(texts)
 
     def _take(self, *texts: str) -> bool:
-        """Go on behind these words and symbols, if they come next."""
+        """Skip these words and symbols if they come next; return whether they did."""
         is_next = self._is(*texts)
         self._index += len(texts) * is_next
         return is_next
@@ -121,7 +121,7 @@ class _Parser:
         return _negation(inner) if is_negated else inner
 
     def _is_tag(self) -> bool:
-        """Whether a ``not`` is the name of a tag: what compares follows it."""
+        """Return whether ``not`` is the name of a tag: a comparison follows it."""
         follows = self._tokens[self._index + 1]
         if follows.kind is Kind.SYMBOL:
             return follows.text in ("=", "!=", "~")
@@ -180,7 +180,7 @@ class _Parser:
         return lambda job: any(are_equal(left(job), value) for value in values)
 
     def _value(self, subject: Token) -> str | int | float:
-        """Read a value to compare with; that of ``@state`` has to be a state."""
+        """Parse a value to compare with; for ``@state`` it has to be a state."""
         token = self._here
         self._check(token.kind in (Kind.STRING, Kind.NUMBER), "a text in quotes, or a number")
         self._next()
@@ -202,10 +202,10 @@ class _Parser:
         return lambda job: _is_found(pattern, left(job))
 
     def _compile(self, token: Token, flags: re.RegexFlag) -> re.Pattern[str]:
-        """Compile a regular expression; backslashes in it are its own."""
+        """Compile a regular expression; its backslashes are left to it."""
         try:
             with warnings.catch_warnings():
-                # Of what may mean something else in a later Python: not the business of who filters.
+                # FutureWarning: the pattern may change its meaning in a later Python.
                 warnings.simplefilter("ignore")
                 return re.compile(token.raw, flags)
         except re.error as error:
@@ -224,7 +224,7 @@ _VARIABLES: dict[str, _Operand] = {
 
 
 def _state(text: str) -> str | None:
-    """Give the state that a word stands for, in any case; None when it is none."""
+    """Return the state that a word names, in any case; None where it names none."""
     word = text.lower()
     found = _ALIASES.get(word, word)
     return found if found in _STATES else None
@@ -235,15 +235,15 @@ def _negation(inner: Filter) -> Filter:
 
 
 def _is_found(pattern: re.Pattern[str], value: object) -> bool:
-    """Whether a pattern is found anywhere in a value; never in an absent one."""
+    """Return whether a pattern is found anywhere in a value; never in an absent one."""
     return value is not None and pattern.search(str(value)) is not None
 
 
 def are_equal(left: object, right: object) -> bool:
-    """Compare two values, of tags or of the filter.
+    """Compare two values of tags or of the filter.
 
     Two texts are equal when they are the same; two numbers, when their values are, with 1 and 0 for true and false. A
-    number equals a text that spells it (``0.1`` and ``1e-1``), a truth value the texts ``true`` or ``false`` in any
+    number equals a text that writes it (``0.1`` and ``1e-1``), a truth value the texts ``true`` or ``false`` in any
     case. Anything else is compared as text. An absent tag equals an absent tag only.
     """
     if left is None or right is None:
@@ -258,7 +258,7 @@ def are_equal(left: object, right: object) -> bool:
 
 
 def _spells(text: str, value: object) -> bool:
-    """Whether a text spells a value that is no text."""
+    """Return whether a text writes a value that is not text."""
     if isinstance(value, bool):
         return text.lower() == str(value).lower()
     if isinstance(value, (int, float)) and len(text) <= MAX_LENGTH and NUMBER.fullmatch(text):

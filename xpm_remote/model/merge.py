@@ -1,8 +1,7 @@
 """How a job changes when new evidence of it arrives.
 
-The reference server is a witness, not a judge (it repeats ``running`` after ``done``, and sends events that were
-overtaken), so each function here takes the job as known and gives the job as it is to be believed. All of them may be
-applied twice without harm.
+The reference server repeats ``running`` after ``done`` and sends outdated events. So each function takes the job as
+known and the new evidence, and returns the job as it is to be shown. All are idempotent. Pure.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from xpm_remote.model.states import GENERIC_REASON, State, parse_state
 
 
 def with_record(job: Job, record: JobRecord, zone: tzinfo) -> Job:
-    """Give the job after the remote was asked for it."""
+    """Return the job after an answer of the reference server."""
     execution, _ = parse_state(record.state)
     started = parse_time(record.started_time, zone)
     if execution is State.RUNNING and _is_echo(job, started, record.retry_count):
@@ -33,7 +32,7 @@ def with_record(job: Job, record: JobRecord, zone: tzinfo) -> Job:
 
 
 def with_judgement(job: Job, record: JobRecord, zone: tzinfo) -> Job:
-    """Give the job after somebody said of it what is to be believed as it is."""
+    """Return the job after a record that is trusted as it is."""
     execution, reason = parse_state(record.state)
     started = parse_time(record.started_time, zone)
     same_attempt = execution is State.ERROR and started == job.started
@@ -52,7 +51,7 @@ def with_judgement(job: Job, record: JobRecord, zone: tzinfo) -> Job:
 
 
 def with_state_event(job: Job, event: JobStateEvent, zone: tzinfo) -> Job:
-    """Give the job after its process announced a state."""
+    """Return the job after its process announced a state."""
     execution, reason = parse_state(event.state)
     started = parse_time(event.started_time, zone)
     # The announcement of an end may lack its time; without one, a later echo of "running" would look like news.
@@ -77,7 +76,7 @@ def with_state_event(job: Job, event: JobStateEvent, zone: tzinfo) -> Job:
 
 
 def with_progress_event(job: Job, event: JobProgressEvent) -> Job:
-    """Give the job after its process reported progress: its level replaced, deeper levels dropped."""
+    """Return the job after its process reported progress: its level replaced, deeper levels dropped."""
     if job.execution.is_final:
         return job
     outer = tuple(step for step in job.progress if step.level < event.level)
@@ -88,7 +87,7 @@ def with_progress_event(job: Job, event: JobProgressEvent) -> Job:
 def _is_overtaken(
     job: Job, retry_count: int, execution: State, started: datetime | None, ended: datetime | None
 ) -> bool:
-    """Tell whether an announcement is about an attempt after which we know another, or its end."""
+    """Return whether an announcement is outdated: a later attempt, or the end of this one, is known."""
     if execution is State.RUNNING:
         return _is_echo(job, started, retry_count)
     if not execution.is_final or ended is None or job.started is None:
@@ -97,7 +96,7 @@ def _is_overtaken(
 
 
 def _is_echo(job: Job, started: datetime | None, retry_count: int) -> bool:
-    """Tell whether "running" is an echo of an attempt that has ended, or after which another began."""
+    """Return whether "running" is about an attempt that has ended or that a later one followed."""
     if not job.execution.is_final:
         return job.started is not None and started is not None and started < job.started
     if job.started is not None and started is not None and started <= job.started:
@@ -108,7 +107,7 @@ def _is_echo(job: Job, started: datetime | None, retry_count: int) -> bool:
 
 
 def _keep_telling(job: Job, reason: str | None, same_attempt: bool) -> str | None:
-    """Keep a reason that says more than the generic one while it is about the same attempt."""
+    """Return the reason to keep: within one attempt a specific one outlives the generic one."""
     reason = reason.upper() if reason else None
     if same_attempt and reason in (None, GENERIC_REASON) and job.execution_reason:
         return job.execution_reason

@@ -1,7 +1,7 @@
-"""What the remote sends, decoded as it comes: every field optional, unknown ones ignored.
+"""What the remote sends, decoded as it comes: records, and events with them.
 
-Names and meaning: experimaestro's ``status.json`` and monitor protocol, versions 1.0 and 2.0. A record that does not
-fit is dropped by itself and counted; it never takes its neighbours with it.
+Names and meaning: experimaestro's ``status.json`` and monitor protocol, versions 1.0 and 2.0. Fields are
+optional, unknown ones are ignored. A record that does not fit is dropped by itself and counted. Pure.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def decode(raw: bytes | msgspec.Raw, kind: type[Record]) -> Record:
 
 
 def decode_each(raw: bytes | msgspec.Raw, kind: type[Record]) -> tuple[list[Record], int]:
-    """Decode a JSON array; give the records that fit and the number of those that do not.
+    """Decode a JSON array; return the records that fit and the number of those that do not.
 
     Raises:
         msgspec.DecodeError: The bytes are not a JSON array (null counts as an empty one).
@@ -116,7 +116,7 @@ def decode_each(raw: bytes | msgspec.Raw, kind: type[Record]) -> tuple[list[Reco
 
 
 def parse_time(value: str | float | None, zone: tzinfo) -> datetime | None:
-    """Read a time of the remote: ISO text (naive: in ``zone``) or epoch seconds; None when it is neither."""
+    """Convert a time: ISO text (naive: in ``zone``) or epoch seconds; return None where it is neither."""
     try:
         if value is None:
             return None
@@ -129,7 +129,7 @@ def parse_time(value: str | float | None, zone: tzinfo) -> datetime | None:
 
 
 class JobStateEvent(msgspec.Struct, frozen=True):
-    """A job's process says that its state changed. ``task_id`` is empty when a monitor deleted the job."""
+    """The state of a job changed, by its process. ``task_id`` is empty when a monitor deleted the job."""
 
     job_id: str
     task_id: str
@@ -144,7 +144,7 @@ class JobStateEvent(msgspec.Struct, frozen=True):
 
 
 class JobProgressEvent(msgspec.Struct, frozen=True):
-    """A job's process reports progress at one level."""
+    """Progress at one level, by the job's process."""
 
     job_id: str
     task_id: str
@@ -155,14 +155,14 @@ class JobProgressEvent(msgspec.Struct, frozen=True):
 
 
 class TagRecord(msgspec.Struct, frozen=True):
-    """A tag as events spell it."""
+    """A tag, as events write it."""
 
     key: str
     value: Any = None
 
 
 class SchedulerEvent(msgspec.Struct, frozen=True):
-    """An experiment's scheduler says what it does with a job. Tags come with the submission only."""
+    """The state of a job, by its experiment's scheduler. Only the submission has tags."""
 
     experiment_id: str
     job_id: str
@@ -176,7 +176,7 @@ class SchedulerEvent(msgspec.Struct, frozen=True):
 
 
 class OtherEvent(msgspec.Struct, frozen=True):
-    """Any other announcement; all that it means to us is that something is to be asked again."""
+    """Any other announcement: a reason to ask again."""
 
     kind: str
     experiment_id: str = ""
@@ -217,7 +217,7 @@ def decode_event(params: bytes | msgspec.Raw) -> Event:
             return msgspec.json.decode(envelope.data, type=kind)
         other = msgspec.json.decode(envelope.data, type=_Other)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        # Known by name, but not of a shape that we can use: what it is about will be asked for.
+        # A known name with another shape: a reason to ask again, like an unknown one.
         return OtherEvent(envelope.event_type)
     return OtherEvent(
         envelope.event_type, other.experiment_id, other.error_message or other.description

@@ -1,8 +1,8 @@
-"""The current run of an experiment: its members, and what its scheduler says of each."""
+"""The current run of an experiment: its jobs, and its scheduler's state of each. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import tzinfo
 
 from xpm_remote.model.entities import Counts, Experiment, Service
@@ -10,13 +10,12 @@ from xpm_remote.model.records import (
     ExperimentRecord,
     JobInfoRecord,
     SchedulerEvent,
-    ServiceRecord,
     parse_time,
 )
 from xpm_remote.model.states import PENDING, State, parse_state
 
 Word = tuple[State, str | None]
-"""A scheduler's word on a job: its state and, when it failed, why."""
+"""A scheduler's word on a job: its state and, where it failed, the reason."""
 
 
 class Run:
@@ -37,18 +36,18 @@ class Run:
         self.counts: Counts | None = None
 
     def hear(self, key: str, word: Word) -> None:
-        """Take the scheduler's word on a job."""
+        """Apply the scheduler's word on a job."""
         self.words[key] = _telling(self.words.get(key), word)
 
     def succeed(self, before: Run) -> None:
-        """Take over what was known of the same run and is not told any more."""
+        """Keep what an earlier list said of the same run and the new one lacks."""
         if before.experiment.run_id == self.experiment.run_id:
             for key, word in self.words.items():
                 self.words[key] = _telling(before.words.get(key), word)
 
     @classmethod
     def from_record(cls, record: ExperimentRecord, zone: tzinfo) -> Run:
-        """Read an experiment object of the remote."""
+        """Make a run of an experiment object of the remote."""
         infos = {job_key(info): info for info in (record.job_infos or {}).values()}
         keys = {info.job_id: key for key, info in infos.items()}
         words = {keys[job_id]: word for job_id, word in _words(record) if job_id in keys}
@@ -67,12 +66,12 @@ class Run:
 
 
 def job_key(named: JobInfoRecord | SchedulerEvent) -> str:
-    """Give the key of the job that a record or an event is about."""
+    """Return the key of the job that a record or an event is about."""
     return f"{named.task_id}/{named.job_id}"
 
 
 def submission(event: SchedulerEvent) -> JobInfoRecord:
-    """Read the submission of a job out of the event that announces it."""
+    """Return the submission of a job, from the event that announces it."""
     tags = event.tags
     if isinstance(tags, list):
         tags = {tag.key: tag.value for tag in tags}
@@ -96,7 +95,7 @@ def count_states(states: Iterable[State]) -> Counts:
 
 
 def _telling(before: Word | None, word: Word) -> Word:
-    """Prefer a failure with its reason: when a run ends, the reference server repeats it without."""
+    """Return the later word, or a failure with its reason: at a run's end the server repeats it without."""
     if word == (State.ERROR, None) and before is not None and before[0] is State.ERROR:
         return before
     return word
@@ -124,12 +123,8 @@ def _experiment(record: ExperimentRecord, jobs: tuple[str, ...], zone: tzinfo) -
         ended=parse_time(record.ended_at, zone),
         run_count=record.runs_count,
         jobs=jobs,
-        services=_services(record.services or {}),
-    )
-
-
-def _services(records: Mapping[str, ServiceRecord]) -> tuple[Service, ...]:
-    return tuple(
-        Service(each.service_id, each.description or "", each.state or "", each.url)
-        for each in records.values()
+        services=tuple(
+            Service(each.service_id, each.description or "", each.state or "", each.url)
+            for each in (record.services or {}).values()
+        ),
     )

@@ -1,4 +1,4 @@
-"""The picture of one workspace: apply what arrives, learn which jobs and experiments changed."""
+"""The picture of one workspace: applying what arrives returns which jobs and experiments changed. Pure."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _SILENCE: Word = (State.UNSCHEDULED, None)
 class Store:
     """Experiments and jobs of one workspace.
 
-    Each ``apply_…`` gives the changes that it made, in order, at most one for each entity.
+    Each ``apply_…`` returns the changes that it made, in order, at most one for each entity.
 
     Args:
         zone: The time zone of the remote host, in which its naive times are.
@@ -66,7 +66,7 @@ class Store:
         return [run.experiment for run in self._runs.values()]
 
     def in_state(self, *states: State) -> Iterator[Job]:
-        """Give the jobs in these states."""
+        """Return the jobs in these states."""
         return (self._jobs[key] for state in states for key in self._by_state[state])
 
     def number_in_state(self, *states: State) -> int:
@@ -83,7 +83,7 @@ class Store:
         return run.counts
 
     def apply_experiments(self, records: Iterable[ExperimentRecord]) -> list[Change]:
-        """Take the complete list of experiments; those that it lacks are gone."""
+        """Apply the complete list of experiments; those that it lacks are gone."""
         before = self._runs
         self._runs = {}
         for record in records:
@@ -101,7 +101,7 @@ class Store:
         return changes
 
     def apply_jobs(self, experiment_id: str | None, records: Iterable[JobRecord]) -> list[Change]:
-        """Take what the remote says of jobs, asked for by experiment or, with None, one by one."""
+        """Apply job records of the reference server, of one experiment or, with None, of any."""
         run = self._runs.get(experiment_id) if experiment_id is not None else None
         changes: list[Change] = []
         for record in records:
@@ -114,7 +114,7 @@ class Store:
         return changes
 
     def apply_judged(self, records: Iterable[JobRecord]) -> list[Change]:
-        """Take what an agent says of jobs: its judgement of all files, for every experiment that has the job."""
+        """Apply job records of our agent, which judges all files, for every experiment that has the job."""
         changes: list[Change] = []
         for record in records:
             key = f"{record.task_id}/{record.job_id}"
@@ -126,7 +126,7 @@ class Store:
         return changes
 
     def apply_event(self, event: Event) -> list[Change]:
-        """Take an announcement; one that tells nothing by itself changes nothing."""
+        """Apply an event; one without a state of a job changes nothing."""
         if isinstance(event, SchedulerEvent):
             return self._apply_scheduler_event(event)
         if not isinstance(event, (JobStateEvent, JobProgressEvent)) or not event.task_id:
@@ -140,9 +140,9 @@ class Store:
         return self._put(self._with_runs(job), parse_time(event.timestamp, self.zone))
 
     def apply_absence(self, key: str) -> list[Change]:
-        """Take note that a job has no folder: it was not started yet, or it was deleted.
+        """Apply that a job has no directory: it was not started yet, or it was deleted.
 
-        Its experiments may still know it; then only their word of it is left.
+        Where experiments still list it, only their scheduler's word is left.
         """
         job = self._jobs.get(key)
         if job is None:
@@ -171,7 +171,7 @@ class Store:
         return changes
 
     def _regroup(self, before: Mapping[str, Run]) -> Iterable[str]:
-        """Find anew which experiments each job is in; give the jobs to which something happened."""
+        """Compute which experiments each job is in, and return the keys of the jobs affected."""
         members: dict[str, tuple[str, ...]] = {}
         touched: dict[str, None] = {}
         for name, run in self._runs.items():
@@ -187,7 +187,7 @@ class Store:
         return touched
 
     def _derive(self, key: str, at: datetime | None = None) -> list[Change]:
-        """Work out a job anew after something was learnt from its experiments."""
+        """Compute a job again after its experiments changed."""
         names = self._members.get(key)
         if names is None:
             return self._drop(key)
@@ -196,7 +196,7 @@ class Store:
         return self._put(self._with_runs(job), at)
 
     def _with_runs(self, job: Job) -> Job:
-        """Give the job with what its experiments say of it; the most advanced of their words counts."""
+        """Return the job with its experiments' data; the most advanced of their words counts."""
         key = job.key
         names = self._members.get(key, ())
         if not names:
@@ -237,7 +237,7 @@ class Store:
 
 
 def when(job: Job) -> datetime | None:
-    """Give the time at which a job came into its state, as far as the job itself tells."""
+    """Return when a job came into its state, by its own times; None where unknown."""
     if job.state.is_final:
         return job.ended
     return job.started if job.state is State.RUNNING else None

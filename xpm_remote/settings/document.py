@@ -1,7 +1,7 @@
-"""YAML text to nodes that know their place; what YAML allows and a settings file does not need is refused.
+"""YAML text to nodes with positions. Refused are tags beyond those of plain data, deep nesting and large files.
 
-Aliases share nodes here, so a text is never larger as nodes than as text; whoever walks the nodes pays for
-every visit (``reading.Reading.spend``). Tags beyond those of plain data, deep nesting and large files are refused.
+Aliases share nodes, so nodes never need more memory than the text; a walk over them counts every visit
+(``reading.Reading.spend``). Pure.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ _PLAIN_TAGS = frozenset(
 )
 _ALLOWED_TAGS = _PLAIN_TAGS | {_STANDARD + "seq", _STANDARD + "map", "!"}
 
-# What YAML 1.1 calls not safe; checked here because the parsers disagree on how they say where.
+# The characters that YAML 1.1 calls not printable; checked here since the parsers report positions differently.
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def compose(text: str, file: Path) -> yaml.Node | None:
-    """Parse one YAML document into nodes; None when there is nothing in it.
+    """Parse one YAML document into nodes; return None for an empty one.
 
     Raises:
-        InvalidSettingsError: With the one problem at which parsing stopped.
+        InvalidSettingsError: Parsing stopped; has one problem.
     """
     try:
         _check_text(text)
@@ -48,7 +48,9 @@ def compose(text: str, file: Path) -> yaml.Node | None:
     except _RefusedError as refusal:
         problem = Problem(file=file, position=refusal.position, what=refusal.what)
     except yaml.MarkedYAMLError as error:
-        problem = Problem(file=file, position=_problem_position(error), what=safe(_describe(error)))
+        mark = error.problem_mark or error.context_mark
+        at = _position(mark) if mark else None
+        problem = Problem(file=file, position=at, what=safe(_describe(error)))
     except (yaml.YAMLError, ValueError, OverflowError) as error:
         # The parser written in Python lets int() and chr() fail on absurd escapes and versions.
         problem = Problem(file=file, what=safe(f"not valid YAML: {error}"))
@@ -56,17 +58,17 @@ def compose(text: str, file: Path) -> yaml.Node | None:
 
 
 def position(node: yaml.Node) -> SourcePosition:
-    """Where a node starts."""
+    """Return where a node starts."""
     return _position(node.start_mark)
 
 
 def short_tag(node: yaml.Node) -> str:
-    """The tag as YAML writes it, without its prefix: ``int``, ``str``, ``merge``."""
+    """Return the tag without its standard prefix: ``int``, ``str``, ``merge``."""
     return str(node.tag).removeprefix(_STANDARD)
 
 
 class _RefusedError(Exception):
-    """The text is YAML, but not of a kind that settings need."""
+    """The text is YAML of a kind that settings do not need."""
 
     def __init__(self, position: SourcePosition | None, what: str) -> None:
         super().__init__(what)
@@ -98,7 +100,7 @@ def _check_events(events: Iterator[yaml.Event]) -> None:
 
 
 def _refusal(event: yaml.Event, open_anchors: list[str | None]) -> str:
-    """Why an event is refused, given the anchors of the collections around it; empty when it is not."""
+    """Return why an event is refused, given the anchors of the collections around it; empty if it is not."""
     if len(open_anchors) > MAX_DEPTH:
         return f"nested deeper than {MAX_DEPTH} levels"
     if isinstance(event, yaml.AliasEvent) and event.anchor in open_anchors:
@@ -113,11 +115,6 @@ def _refusal(event: yaml.Event, open_anchors: list[str | None]) -> str:
 
 def _position(mark: Any) -> SourcePosition:  # noqa: ANN401 - each parser has a Mark class of its own
     return SourcePosition(mark.line + 1, mark.column + 1)
-
-
-def _problem_position(error: yaml.MarkedYAMLError) -> SourcePosition | None:
-    mark = error.problem_mark or error.context_mark
-    return _position(mark) if mark else None
 
 
 def _describe(error: yaml.MarkedYAMLError) -> str:

@@ -1,4 +1,4 @@
-"""What holds for one workspace when everything is put together, and where each value comes from."""
+"""The values in force for one workspace, and where each comes from. Pure."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _COMPOSED = ("env", "folders", "alt_workspaces", "history", "ssh")
 
 
 class Effective(Struct, frozen=True, kw_only=True):
-    """One value.
+    """One value in force.
 
     Attributes:
         key: Within the workspace, as in ``ssh.host``, ``env.JAVA_HOME`` or ``folders[0]``.
-        value: As it is in the workspace.
+        value: The value, as in ``Workspace``.
         position: Where in the settings file it stands; None for a default.
-        variables: The environment variables that it refers to there.
+        variables: The environment variables that it refers to.
     """
 
     key: str
@@ -33,7 +33,7 @@ class Effective(Struct, frozen=True, kw_only=True):
 
 
 def effective_values(settings: Settings, workspace: Workspace) -> tuple[Effective, ...]:
-    """Every value of a workspace of these settings, in the order of the reference."""
+    """Return every value of a workspace of these settings, in the order of the reference."""
     ids = [each.id for each in settings.workspaces]
     at = f"workspaces[{ids.index(workspace.id)}]" if workspace.id in ids else ""
     found = [*_own(workspace, at), *_env(settings, workspace, at), *_folders(workspace, at)]
@@ -54,7 +54,7 @@ def _effective(settings: Settings, key: str, value: object, places: tuple[str, .
 
 
 def _variables(settings: Settings, place: str) -> tuple[str, ...]:
-    """What a value refers to, be it in an item of a list or under a key of a mapping."""
+    """Return the variables that a value refers to, in its items and keys too."""
     inside = (f"{place}[", f"{place}.")
     found = [
         name

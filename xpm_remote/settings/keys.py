@@ -1,6 +1,6 @@
-"""The grammar of settings.yaml as a table: the one source of the reader, the reference and the editors' schema.
+"""The grammar of settings.yaml as a table: the source of the reader, the reference and the editors' schema.
 
-Defaults are not here: they are those of the values in ``schema``.
+Defaults are those of the values in ``schema``. Pure.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from xpm_remote.settings.schema import (
 
 
 class Kind(Enum):
-    """What may stand as the value of a key; the text is the reference's word for it."""
+    """The kind of value that a key takes; the text is its description in the reference."""
 
     TEXT = "text"
     SCRIPT = "text, several lines perhaps"
@@ -45,14 +45,14 @@ class Key(Struct, frozen=True, kw_only=True):
     """One key.
 
     Attributes:
-        name: As it stands in the file.
-        kind: What its value may be.
-        about: What it means, in Markdown; a sentence or two.
+        name: The name in the file.
+        kind: The kind of its value.
+        about: Its meaning, in Markdown; a sentence or two.
         example: A value as YAML; several lines stand below the key. Empty for a section.
         unit: The unit of a number.
-        default: What the reference calls the default where that is not the value's own.
+        default: The default in the reference, where it is not that of the value.
         required: Whether its section needs it.
-        section: What is inside, for a mapping or a list of them.
+        section: The keys inside, for a mapping or a list of them.
     """
 
     name: str
@@ -79,7 +79,7 @@ class Section(Struct, frozen=True, kw_only=True):
     keys: tuple[Key, ...]
 
     def find(self, name: str) -> Key | None:
-        """The key of that name, if there is one."""
+        """Return the key of that name; None where there is none."""
         return next((key for key in self.keys if key.name == name), None)
 
 
@@ -259,7 +259,7 @@ SSH = Section(
             kind=Kind.BACKEND,
             about="What serves the workspace there: `experimaestro`, our `agent`, which needs `python3` and nothing"
             " installed, or the agent only where experimaestro cannot be started or is older than 2.7 (`auto`): on the"
-            " same connection with the engine `asyncssh`, by another login, for which nobody is asked, with `openssh`.",
+            " same connection with the engine `asyncssh`, by another login, without prompts, with `openssh`.",
             example="agent",
         ),
     ),

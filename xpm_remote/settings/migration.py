@@ -1,7 +1,7 @@
-"""Rewrites the deprecated ``alt_workspaces`` to ``folders``, leaving every other character as it is; pure.
+"""The deprecated ``alt_workspaces`` rewritten to ``folders``, every other character left as it is.
 
-Where a workspace has no folders yet, the list stays where it stands and changes in place. Otherwise its
-entries go before the folders, and comments inside what is removed stay behind as lines of their own.
+Where a workspace has no folders yet, the list changes in place. Otherwise its entries go before the folders, and
+comments inside what is removed are kept as lines of their own. Pure.
 """
 
 from __future__ import annotations
@@ -23,14 +23,18 @@ from xpm_remote.settings.reading import Reading
 from xpm_remote.settings.schema import InvalidSettingsError, Problem, Settings
 from xpm_remote.settings.workspaces import is_rooted
 
+_OLD, _NEW = "alt_workspaces", "folders"
+_BYTE_ORDER_MARK = "\ufeff"
+
+_Entry = tuple[yaml.Node, Any]  # a key, and a value whose type the reader has checked
+
 _COMMENT = re.compile(r"(?<!\S)#[^\r\n]*")
-_LINE = re.compile(
-    r"[^\n]*\n|[^\n]+"
-)  # what diff and patch call a line; YAML and Python know more breaks
+# A line as diff and patch see it; YAML and Python know more line breaks.
+_LINE = re.compile(r"[^\n]*\n|[^\n]+")
 
 
 class Edit(Struct, frozen=True, order=True):
-    """Put ``text`` in the place of the characters from ``start`` up to, not including, ``end``."""
+    """Replace the characters from ``start`` up to, not including, ``end`` by ``text``."""
 
     start: int
     end: int
@@ -38,56 +42,50 @@ class Edit(Struct, frozen=True, order=True):
 
 
 def apply_edits(text: str, edits: Iterable[Edit]) -> str:
-    """Make the changes, none of which may overlap; positions are those of the old text."""
+    """Return the text with these edits, which may not overlap; positions are those of the old text."""
     for edit in sorted(edits, reverse=True):
         text = text[: edit.start] + edit.text + text[edit.end :]
     return text
 
 
 def comments_in(text: str, start: int, end: int, values: Iterable[tuple[int, int]]) -> list[str]:
-    """The comments of a stretch of YAML, given the places of the values in it, which may hold a ``#``."""
+    """Return the comments of a stretch of YAML, given the ranges of the values in it, which may hold a ``#``."""
     for first, last in values:
         text = text[:first] + "x" * (last - first) + text[last:]
     return _COMMENT.findall(text[start:end])
 
 
 def line_start(text: str, index: int) -> int:
-    """Where the line of a character begins."""
+    """Return where the line of a character begins."""
     return text.rfind("\n", 0, index) + 1
 
 
 def line_end(text: str, index: int) -> int:
-    """Where the line of a character ends, before its line break."""
+    """Return where the line of a character ends, before its line break."""
     end = text.find("\n", index)
     end = len(text) if end < 0 else end
     return end - 1 if text[index:end].endswith("\r") else end
 
 
 def newline_of(text: str) -> str:
-    """The line break that a text uses."""
+    """Return the line break that a text uses."""
     return "\r\n" if "\r\n" in text else "\n"
 
 
 def unified_diff(old: str, new: str, name: str) -> str:
-    """The difference of two texts in the form that ``patch`` reads; empty when there is none."""
+    """Return the difference of two texts in the form that ``patch`` reads; empty where there is none."""
     lines = difflib.unified_diff(_LINE.findall(old), _LINE.findall(new), name, name)
     return "".join(
         line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines
     )
 
 
-_OLD, _NEW = "alt_workspaces", "folders"
-_BYTE_ORDER_MARK = "\ufeff"
-
-_Entry = tuple[yaml.Node, Any]  # a key, and a value whose type the reader has checked
-
-
 class Migration(Struct, frozen=True, kw_only=True):
-    """What a settings file becomes.
+    """A settings file rewritten.
 
     Attributes:
-        text: The new text; the old one when there is nothing to do.
-        diff: The change as a unified diff; empty when there is none.
+        text: The new text; the old one where nothing changes.
+        diff: The change as a unified diff; empty where there is none.
         workspaces: The ids of the workspaces that change.
     """
 
@@ -102,7 +100,7 @@ def migrate(
     """Rewrite the text of a settings file; the arguments are those of ``reader.read_settings``.
 
     Raises:
-        InvalidSettingsError: The file has errors, or what would have to change is shared through an anchor.
+        InvalidSettingsError: The file has errors, or a list to rewrite is shared through an anchor.
     """
     settings = read_settings(text, path=path, environ=environ, home=home, cwd=cwd)
     changing = [
@@ -126,7 +124,7 @@ def migrate(
 
 
 def _meaning(settings: Settings) -> Settings:
-    """The settings without what a rewrite may change."""
+    """Return the settings without what a rewrite may change."""
     workspaces = tuple(replace(each, alt_workspaces=()) for each in settings.workspaces)
     return replace(settings, workspaces=workspaces, warnings=(), positions={}, variables={})
 
@@ -145,13 +143,13 @@ class _Rewriting:
         self._by_id = {each.id: index for index, each in enumerate(settings.workspaces)}
 
     def run(self, changing: list[int]) -> str:
-        """The text with the ``alt_workspaces`` of the given workspaces rewritten."""
+        """Return the text with the ``alt_workspaces`` of the given workspaces rewritten."""
         return apply_edits(
             self._text, [edit for index in changing for edit in self._workspace_edits(index)]
         )
 
     def refusal(self, index: int, why: str) -> InvalidSettingsError:
-        """The error that says why a workspace is left alone."""
+        """Return the error for a workspace that cannot be rewritten."""
         at = f"workspaces[{index}].{_OLD}"
         problem = Problem(
             file=self._settings.path,
@@ -165,7 +163,8 @@ class _Rewriting:
     def _workspace_edits(self, index: int) -> list[Edit]:
         workspace = self._workspaces[index]
         own = {key.value: (key, value) for key, value in workspace.value}
-        if _OLD not in own or (_NEW not in own and self._has_folders(index)):
+        has_folders = f"workspaces[{index}].{_NEW}" in self._settings.positions
+        if _OLD not in own or (_NEW not in own and has_folders):
             raise self.refusal(index, "it is merged in with <<")
         old, new = own[_OLD][1], own[_NEW][1] if _NEW in own else None
         touched = [workspace, old, *old.value, *([new] if new else [])]
@@ -178,11 +177,8 @@ class _Rewriting:
             return [*self._removed(workspace, own[_NEW]), *self._renamed(own[_OLD], paths)]
         return [*self._removed(workspace, own[_OLD]), self._inserted(new, paths)]
 
-    def _has_folders(self, index: int) -> bool:
-        return f"workspaces[{index}].{_NEW}" in self._settings.positions
-
     def _paths(self, index: int, old: yaml.SequenceNode) -> list[str]:
-        """The path of each entry as YAML, as far as possible in the file's own spelling."""
+        """Return the path of each entry as YAML, where possible as the file writes it."""
         paths: list[str] = []
         entries = self._settings.workspaces[index].alt_workspaces
         for entry, item in zip(entries, old.value, strict=True):
@@ -196,7 +192,7 @@ class _Rewriting:
         return paths
 
     def _renamed(self, entry: _Entry, paths: list[str]) -> list[Edit]:
-        """The list in its place: another key, and each entry a folder."""
+        """Return the edits that rename the key and make each entry a folder."""
         key, value = entry
         edits = [Edit(_start(key), _end(key), _NEW)]
         for item, path in zip(value.value, paths, strict=True):
@@ -210,7 +206,7 @@ class _Rewriting:
         return edits
 
     def _inserted(self, folders: yaml.SequenceNode, paths: list[str]) -> Edit:
-        """The entries before the first of the folders."""
+        """Return the edit that puts the entries before the first of the folders."""
         start = _start(folders)
         if folders.flow_style:
             text = "".join(f"{_flow_folder(path)}, " for path in paths)
@@ -221,10 +217,10 @@ class _Rewriting:
         )
 
     def _removed(self, mapping: yaml.MappingNode, entry: _Entry) -> list[Edit]:
-        """A key of a mapping gone, with its value."""
+        """Return the edits that remove a key of a mapping with its value."""
         key, value = entry
         items = value.value if isinstance(value, yaml.SequenceNode) else []
-        # A list of lines is said to end where the next key starts, so its last item counts.
+        # The end mark of a block list is where the next key starts, so that of its last item counts.
         is_block = bool(items) and not value.flow_style
         end = _end(items[-1] if is_block else value)
         scalars = [(_start(node), _end(node)) for node in (key, *items)]
@@ -251,24 +247,24 @@ class _Rewriting:
         comments = comments_in(self._text, start, end, scalars)
         first = line_start(self._text, start)
         indent = self._text[first:start]
-        if (
-            indent.strip()
-        ):  # the key stands behind the dash of its workspace: the next one moves there
+        if indent.strip():
+            # The key is behind the dash of its workspace: the next key moves there.
             indent = " " * key.start_mark.column
             kept = "".join(f"{comment}{self._newline}{indent}" for comment in comments)
-            return [Edit(start, _skip_space(self._text, end), kept)]
+            end = len(self._text) - len(self._text[end:].lstrip())
+            return [Edit(start, end, kept)]
         kept = "".join(f"{indent}{comment}{self._newline}" for comment in comments)
         return [Edit(first, end + len(self._newline), kept)]
 
 
 def _entries(mapping: yaml.MappingNode) -> dict[str, _Entry]:
-    """The keys and values of a mapping, those that it merges included."""
+    """Return the keys and values of a mapping, with those that it merges."""
     reading = Reading(file=Path(), environ={}, home=Path(), cwd=Path())
     return {key.value: (key, value) for key, value in reading.entries("", mapping)}
 
 
 def _shared_nodes(root: yaml.Node) -> frozenset[int]:
-    """The nodes, by ``id()``, that stand in more than one place."""
+    """Return the nodes, by ``id()``, that stand in more than one place."""
     places: Counter[int] = Counter()
     todo = [root]
     while todo:
@@ -289,12 +285,8 @@ def _end(node: yaml.Node) -> int:
     return int(node.end_mark.index)
 
 
-def _skip_space(text: str, index: int) -> int:
-    return len(text) - len(text[index:].lstrip())
-
-
 def _scalar(text: str) -> str:
-    """A text as YAML on one line, quoted where it has to be, also inside braces."""
+    """Return a text as YAML on one line, quoted where needed, also inside braces."""
     dumped = yaml.safe_dump(
         [text], default_flow_style=True, allow_unicode=True, width=len(text) + 9
     )

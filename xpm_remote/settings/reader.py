@@ -1,4 +1,4 @@
-"""settings.yaml to Settings: the edge that reads the file, and the pure reading of its text."""
+"""settings.yaml to ``Settings``: reads the file, then its text."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PATH_VARIABLE = "XPM_REMOTE_SETTINGS"
 
 
 def default_settings_path(environ: Mapping[str, str], home: Path) -> Path:
-    """Where the settings are when the command line does not say: the variable's file, or the usual one."""
+    """Return the settings file to use by default: that of the variable, or the usual one."""
     named = environ.get(PATH_VARIABLE)
     if not named:
         return _usual_path(home)
@@ -36,16 +36,16 @@ def default_settings_path(environ: Mapping[str, str], home: Path) -> Path:
 def load_settings(
     path: Path, environ: Mapping[str, str], home: Path, *, cwd: Path | None = None
 ) -> Settings:
-    """Read the settings file. The usual file may be absent; any other one was named by somebody.
+    """Read the settings file. Only the usual file may be absent.
 
     Args:
         path: The file.
         environ: The variables that the file may refer to.
         home: What ``~`` stands for in a local path.
-        cwd: What a relative local path starts from; the process's own when not given.
+        cwd: What a relative local path starts from; by default the process's own.
 
     Raises:
-        InvalidSettingsError: With every problem that was found.
+        InvalidSettingsError: The file cannot be used; has every problem that was found.
     """
     if path == _usual_path(home) and _is_absent(path):
         return Settings(path=path)
@@ -54,7 +54,7 @@ def load_settings(
 
 
 def read_text(path: Path) -> str:
-    """The text of a settings file.
+    """Return the text of a settings file.
 
     Raises:
         InvalidSettingsError: It is absent, no regular file, unreadable, too long, or not UTF-8.
@@ -75,17 +75,17 @@ def read_text(path: Path) -> str:
 def read_settings(
     text: str, *, path: Path, environ: Mapping[str, str], home: Path, cwd: Path | None = None
 ) -> Settings:
-    """Read the text of a settings file; pure.
+    """Convert the text of a settings file, without I/O.
 
     Args:
         text: The file's content.
         path: The file, for messages and ``Settings.path``.
         environ: The variables that the text may refer to.
         home: What ``~`` stands for in a local path.
-        cwd: What a relative local path starts from; ``home`` when not given.
+        cwd: What a relative local path starts from; by default ``home``.
 
     Raises:
-        InvalidSettingsError: With every problem that was found.
+        InvalidSettingsError: The file cannot be used; has every problem that was found.
     """
     root = document.compose(text, path)
     reading = Reading(file=path, environ=environ, home=home, cwd=cwd or home)
@@ -115,7 +115,7 @@ def _usual_path(home: Path) -> Path:
 
 
 def _cwd(home: Path) -> Path:
-    """The current directory; ``home`` when it was deleted, which matters to relative paths alone."""
+    """Return the current directory, or ``home`` if it was deleted; only relative paths need it."""
     try:
         return Path.cwd()
     except FileNotFoundError:
@@ -133,7 +133,7 @@ def _is_absent(path: Path) -> bool:
 
 
 def _refusal(mode: int) -> str:
-    """Why a file of this type is not read: a pipe or a device might never end, or never begin."""
+    """Return why a file of this type is not read: a pipe or a device may block or never end."""
     if stat.S_ISDIR(mode):
         return "is a directory, not a settings file"
     return "" if stat.S_ISREG(mode) else "is not a regular file"

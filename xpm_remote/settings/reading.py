@@ -1,4 +1,4 @@
-"""One run of the reader: what it may look at, what it found wrong, and the walk over mappings."""
+"""One run of the reader: its inputs and limits, the problems found, and the walk over mappings. Pure."""
 
 from __future__ import annotations
 
@@ -12,12 +12,16 @@ from xpm_remote.escaping import cleaned, nearest, quoted
 from xpm_remote.settings import document
 from xpm_remote.settings.schema import InvalidSettingsError, Problem, SourcePosition
 
-# What the values may cost, in values plus characters, with aliases counted as often as they are met. A text
-# without aliases stays below twice its size, so only aliases that multiply each other reach this.
+# Limit of the values plus characters visited, aliases counted at each visit. A text without aliases stays below
+# twice its size, so only aliases that multiply each other reach this.
 MAX_EXPANSION = 4 * document.MAX_SIZE
 
-# A guess takes difflib up to a millisecond, more with the square of the length; nobody reads more of them.
+# Limits the time: a guess takes up to a millisecond.
 _MAX_GUESSES = 50
+
+# ${env:X}, ${env.X}, ${oc.env:X}, ${oc.env.X}. A brace ends the search for the closing one, which keeps the
+# search linear on a text full of openings.
+_REFERENCE = re.compile(r"\$\{(?:oc\.)?env[:.]([^{}]+)\}")
 
 _KINDS = {"int": "number", "float": "number", "bool": "truth value", "timestamp": "date"}
 
@@ -45,15 +49,15 @@ class Reading:
         self._guesses = _MAX_GUESSES
 
     def visit(self, at: str, node: yaml.Node) -> None:
-        """Note where the value of a key stands, and pay for looking at it."""
+        """Record the position of a key's value, and count the visit."""
         self.positions[at] = document.position(node)
         self.spend(node)
 
     def spend(self, node: yaml.Node) -> None:
-        """Pay for a node's own content.
+        """Count the visit of a node.
 
         Raises:
-            InvalidSettingsError: When aliases multiply the text beyond measure.
+            InvalidSettingsError: Aliases multiply the text beyond ``MAX_EXPANSION``.
         """
         self._pay(1 + len(node.value), node)
 
@@ -66,22 +70,22 @@ class Reading:
             )
 
     def error(self, at: str, what: str, allowed: str = "", node: yaml.Node | None = None) -> None:
-        """Note what makes the settings unusable, at the node or else at the key's own place."""
+        """Record an error, at the node or else at the position of the key's value."""
         place = document.position(node) if node else self.positions.get(at)
         self.errors.append(self._problem(at, what, allowed, place))
 
     def warn(self, at: str, what: str, node: yaml.Node | None = None) -> None:
-        """Note what looks wrong, at the node or else at the key's own place."""
+        """Record a warning, at the node or else at the position of the key's value."""
         place = document.position(node) if node else self.positions.get(at)
         self.warnings.append(self._problem(at, what, "", place))
 
     def wrong_type(self, at: str, node: yaml.Node, allowed: str, text: str | None = None) -> None:
-        """Note that a value is not what its key needs; ``text`` is what interpolation made of it."""
+        """Record that a value has the wrong type; ``text`` is the value after interpolation."""
         expanded = "" if text in (None, node.value) else f", which is {quoted(str(text))}"
         self.error(at, f"found {describe(node)}{expanded}", allowed, node)
 
     def expand(self, at: str, node: yaml.ScalarNode) -> str:
-        """The text of a scalar as it is spelled, with the environment's variables in place."""
+        """Return the text of a scalar as written, with environment variables replaced."""
         text, unset = interpolate(node.value, self._environ)
         self._pay(len(text), node)
         names = variables_in(node.value)
@@ -94,13 +98,13 @@ class Reading:
         return text
 
     def guess(self, word: str, known: Iterable[str]) -> str:
-        """What ``nearest`` says, to be appended; it ends in a file that is full of nonsense."""
+        """Return the text of ``nearest`` to append to a message; empty after ``_MAX_GUESSES`` of them."""
         self._guesses -= 1
         question = nearest(word, known) if self._guesses >= 0 else ""
         return f"; {question}" if question else ""
 
     def entries(self, at: str, node: yaml.MappingNode) -> list[tuple[yaml.ScalarNode, yaml.Node]]:
-        """The keys and values of a mapping: its own first, then what ``<<`` merges into it.
+        """Return the keys and values of a mapping: its own first, then those that ``<<`` merges into it.
 
         A key that is not text or stands there twice is an error and left out.
         """
@@ -126,7 +130,7 @@ class Reading:
                 yield key, value
 
     def _merged(self, at: str, node: yaml.MappingNode) -> list[yaml.MappingNode]:
-        """The mapping and those that it merges, directly or not, the stronger first, each once."""
+        """Return the mapping and those that it merges, directly or not, in order of precedence, each once."""
         order: dict[int, yaml.MappingNode] = {}
         todo = [node]
         while todo:
@@ -137,7 +141,7 @@ class Reading:
         return list(order.values())
 
     def _bases(self, at: str, mapping: yaml.MappingNode) -> list[yaml.MappingNode]:
-        """The mappings that one names under ``<<``."""
+        """Return the mappings under the ``<<`` keys of one."""
         bases: list[yaml.MappingNode] = []
         for value in (value for key, value in mapping.value if _is_merge(key)):
             for base in value.value if isinstance(value, yaml.SequenceNode) else [value]:
@@ -154,7 +158,7 @@ class Reading:
 
 
 def describe(node: yaml.Node) -> str:
-    """What a node is, in words for a message."""
+    """Return a description of a node for a message."""
     if isinstance(node, yaml.MappingNode):
         return "a mapping"
     if isinstance(node, yaml.SequenceNode):
@@ -166,7 +170,7 @@ def describe(node: yaml.Node) -> str:
 
 
 def is_null(node: yaml.Node) -> bool:
-    """Whether nothing stands there, or ``null``."""
+    """Return whether a node is empty or ``null``."""
     return document.short_tag(node) == "null"
 
 
@@ -174,18 +178,13 @@ def _is_merge(key: yaml.Node) -> bool:
     return document.short_tag(key) == "merge"
 
 
-# ${env:X}, ${env.X}, ${oc.env:X}, ${oc.env.X}. A brace ends the search for the closing one, which keeps the
-# search linear on a text full of openings.
-_REFERENCE = re.compile(r"\$\{(?:oc\.)?env[:.]([^{}]+)\}")
-
-
 def variables_in(text: str) -> tuple[str, ...]:
-    """The names of the variables that a text refers to, in order."""
+    """Return the names of the variables that a text refers to, in order."""
     return tuple(_REFERENCE.findall(text))
 
 
 def interpolate(text: str, environ: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
-    """Put the values of the variables in; what they hold is not searched again.
+    """Replace references to variables by their values, which are not searched again.
 
     Returns:
         The new text, in which references to unset variables still stand, and the names of those.

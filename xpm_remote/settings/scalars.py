@@ -1,4 +1,4 @@
-"""Single values: what stands in the file to what the program uses, or a problem."""
+"""Single values: a node to a value of the settings, or a problem. Pure."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _FLAGS = {
 
 
 def read_scalar(reading: Reading, at: str, node: yaml.Node, kind: Kind) -> object | None:
-    """Read one value of a kind that is neither list nor mapping; None after noting a problem."""
+    """Convert one value of a kind that is neither list nor mapping; record a problem and return None if it is wrong."""
     if not isinstance(node, yaml.ScalarNode):
         reading.wrong_type(at, node, kind.value)
         return None
@@ -43,7 +43,7 @@ def read_scalar(reading: Reading, at: str, node: yaml.Node, kind: Kind) -> objec
 
 
 def read_text(reading: Reading, at: str, node: yaml.Node) -> str | None:
-    """A line of text; None after noting a problem."""
+    """Convert one line of text; record a problem and return None if it is wrong."""
     text = _quotable(reading, at, node)
     if text is not None and _CONTROL.search(text):
         reading.error(at, "found a control character or a line break in the text", "one line", node)
@@ -52,7 +52,7 @@ def read_text(reading: Reading, at: str, node: yaml.Node) -> str | None:
 
 
 def read_spelling(reading: Reading, at: str, node: yaml.Node) -> str | None:
-    """Any single value as the text that stands in the file; None after noting a problem."""
+    """Return any single value as the file writes it; record a problem and return None if it is wrong."""
     if not isinstance(node, yaml.ScalarNode) or is_null(node):
         reading.wrong_type(at, node, 'text, a number, true or false; "" for an empty text')
         return None
@@ -83,7 +83,7 @@ def _flag(text: str) -> bool:
 
 
 def _count(text: str) -> int:
-    # Base 0: Python's spellings are YAML's, but for octal ones, which would be guesswork here.
+    # Base 0: Python writes numbers as YAML does, but for octal ones, which are refused as ambiguous.
     return _between(0, int(text, 0), sys.maxsize)
 
 
@@ -116,7 +116,7 @@ def _read_lock_mode(reading: Reading, at: str, node: yaml.ScalarNode) -> str | N
 
 
 def _one_of(words: type[Enum]) -> Callable[[Reading, str, yaml.ScalarNode], object | None]:
-    """Make the reader of a value that is one of these words."""
+    """Return the reader of a value that is one of these words."""
     known = tuple(str(word.value) for word in words)
 
     def read(reading: Reading, at: str, node: yaml.ScalarNode) -> Enum | None:

@@ -1,8 +1,4 @@
-"""The settings as frozen values; what each key means to a person stands in ``keys``.
-
-``msgspec.Struct`` makes them, as it makes every other value of the project: cheap to define at start,
-frozen, compared by content, and encoded for ``--format json`` without further code.
-"""
+"""The settings as frozen values, and the problems of a file; ``keys`` has the meaning of each key. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +12,7 @@ from xpm_remote.errors import SettingsError
 
 
 class SourcePosition(Struct, frozen=True):
-    """A place in the settings file; line and column count from 1, as editors do."""
+    """A position in the settings file; line and column count from 1, as in editors."""
 
     line: int
     column: int
@@ -27,10 +23,10 @@ class Problem(Struct, frozen=True, kw_only=True):
 
     Attributes:
         file: The settings file.
-        position: Where in the file; None when it is about the file as a whole.
+        position: Where in the file; None for the file as a whole.
         key: The setting, as in ``workspaces[1].folders[0].mode``; empty for the whole document.
-        what: What was found.
-        allowed: What may stand there instead; empty when ``what`` says it all.
+        what: What is wrong.
+        allowed: What may stand there instead; empty where ``what`` is enough.
     """
 
     file: Path
@@ -47,10 +43,10 @@ class Problem(Struct, frozen=True, kw_only=True):
 
 
 class InvalidSettingsError(SettingsError):
-    """The settings file cannot be used; one line for each problem, in the order of the file.
+    """The settings file cannot be used; the message has a line for each problem, in file order.
 
     Args:
-        problems: What makes it unusable, at least one.
+        problems: The errors, at least one.
         warnings: What only looks wrong.
     """
 
@@ -61,13 +57,13 @@ class InvalidSettingsError(SettingsError):
 
 
 def in_file_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
-    """Sort by position; what is about the whole file comes first."""
-    return tuple(sorted(problems, key=_order))
+    """Sort problems by position; those of the whole file come first."""
 
+    def place(problem: Problem) -> tuple[int, int]:
+        at = problem.position
+        return (at.line, at.column) if at else (0, 0)
 
-def _order(problem: Problem) -> tuple[int, int]:
-    place = problem.position
-    return (place.line, place.column) if place else (0, 0)
+    return tuple(sorted(problems, key=place))
 
 
 class FolderMode(str, Enum):
@@ -79,7 +75,7 @@ class FolderMode(str, Enum):
 
 
 class SshEngine(str, Enum):
-    """What makes SSH connections."""
+    """The SSH implementation."""
 
     ASYNCSSH = "asyncssh"  # the library
     OPENSSH = "openssh"  # the program ssh of this machine
@@ -87,7 +83,7 @@ class SshEngine(str, Enum):
 
 
 class Backend(str, Enum):
-    """What serves a workspace on its host."""
+    """The program that serves a workspace on its host."""
 
     AUTO = "auto"  # experimaestro, or the agent where that cannot
     EXPERIMAESTRO = "experimaestro"  # the one that is installed there, or that uv brings
@@ -122,18 +118,18 @@ class CarbonSettings(Struct, frozen=True, kw_only=True):
 
 
 class SshSettings(Struct, frozen=True, kw_only=True):
-    """How a remote workspace is reached.
+    """The connection to a remote workspace.
 
     Attributes:
         host: ``host``, ``user@host``, ``ssh://user@host:port`` or an alias of ``~/.ssh/config``; never blank.
-        shell_init: Shell commands as they stand in the file, several lines perhaps; never blank.
+        shell_init: Shell commands as written, perhaps several lines; never blank.
         uv_offline: Whether ``uv tool run`` gets ``--offline``.
         python: The interpreter for ``uv tool run --python``.
         xpm_path: The command that starts experimaestro; may hold arguments and start with ``~``.
         options: OpenSSH's command-line options as written: one string may hold several words
             (``-p 2222``), and one option may be spread over two strings (``-p``, ``2222``).
-        engine: What makes the connection.
-        backend: What serves the workspace there.
+        engine: The SSH implementation.
+        backend: The program that serves the workspace there.
     """
 
     host: str
@@ -165,9 +161,9 @@ class Workspace(Struct, frozen=True, kw_only=True):
         id: The name in the settings; empty for a directory given on the command line.
         path: Here: a ``Path``, absolute, ``~`` expanded. Remote: a ``PurePosixPath`` whose text is the
             file's, ``~`` included. A ``PurePosixPath`` drops repeated and trailing slashes and ``.`` parts,
-            which name the same directory; nothing else changes (spaces, quotes, ``$``, ``..`` stay).
-        env: The workspace's own variables; ``environment.environment`` merges them with the others.
-        folders: Where else its jobs may lie: ``alt_workspaces`` first (as ``use``), then ``folders``.
+            which name the same directory; everything else is kept (spaces, quotes, ``$``, ``..``).
+        env: The workspace's own variables; ``environment`` merges them with the others.
+        folders: Further places of its jobs: ``alt_workspaces`` first (as ``use``), then ``folders``.
         alt_workspaces: The deprecated entries as written; they are in ``folders`` already.
         max_retries: How often a resumable task that timed out is tried.
         lock_mode: ``inherit``, ``umask`` or an octal mode such as ``0664``.
@@ -189,12 +185,12 @@ class Workspace(Struct, frozen=True, kw_only=True):
 
     @property
     def is_remote(self) -> bool:
-        """Whether the workspace lies on another host."""
+        """Whether the workspace is on another host."""
         return self.ssh is not None
 
 
 class Settings(Struct, frozen=True, kw_only=True):
-    """Everything a settings file says.
+    """The content of a settings file.
 
     Attributes:
         server: experimaestro's own web server.
@@ -203,8 +199,8 @@ class Settings(Struct, frozen=True, kw_only=True):
         carbon: Tracking of emissions.
         workspaces: In file order; ids are unique.
         path: The settings file, whether it exists or not.
-        warnings: What looks wrong but does not hinder, in file order.
-        positions: Where each value stands, by key (``workspaces[0].ssh.host``); what is absent has its default.
+        warnings: What looks wrong but can be used, in file order.
+        positions: The position of each value, by key (``workspaces[0].ssh.host``); absent ones have their default.
         variables: Which environment variables each value refers to, set or not, by key; most refer to none.
     """
 
@@ -222,5 +218,5 @@ class Settings(Struct, frozen=True, kw_only=True):
 def environment(
     settings: Settings, workspace: Workspace, process: Mapping[str, str]
 ) -> dict[str, str]:
-    """The workspace's variables over the settings' over the process's own; a new mapping."""
+    """Return the variables of what is started here: the workspace's over the settings' over the process's own."""
     return {**process, **settings.env, **workspace.env}

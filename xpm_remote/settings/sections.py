@@ -1,4 +1,4 @@
-"""Mappings and lists: walks the nodes along the table of keys and gives plain values, not yet fitted together."""
+"""Mappings and lists: nodes to plain values, by the table of keys; not yet checked against each other. Pure."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ Values = dict[str, Any]
 
 
 def read_section(reading: Reading, at: str, node: yaml.Node, section: Section) -> Values:
-    """Read a mapping whose keys are known; notes every problem and warns of unknown keys.
+    """Convert a mapping whose keys are known; record every problem, and warn of unknown keys.
 
     Args:
         reading: Collects what is wrong.
-        at: The mapping's own key, ``workspaces[0]``; empty for the document.
-        node: What should be the mapping.
+        at: The key of the mapping, such as ``workspaces[0]``; empty for the document.
+        node: The node that should be the mapping.
         section: Its keys.
     """
     values: Values = {}
@@ -47,9 +47,9 @@ def read_section(reading: Reading, at: str, node: yaml.Node, section: Section) -
 
 
 def _is_absent(value: yaml.Node, key: Key) -> bool:
-    """Whether a value says nothing: ``key: null``, or a key with all that it held commented out.
+    """Return whether a value is absent: ``key: null``, or a key whose whole content is commented out.
 
-    An ``ssh:`` that lost its lines is no such thing: the workspace would silently become a local one.
+    An empty ``ssh:`` is not: the workspace would silently become a local one.
     """
     return is_null(value) and not (key.section is SSH and value.value == "")
 
@@ -109,7 +109,7 @@ def _read_texts(reading: Reading, at: str, node: yaml.Node) -> tuple[str, ...] |
 
 
 def _read_options(reading: Reading, at: str, node: yaml.Node) -> tuple[str, ...]:
-    """SSH options as people write them: a list with numbers in it, one text, or one text a line."""
+    """Convert SSH options: a list with numbers in it, one text, or one text a line."""
     if isinstance(node, yaml.ScalarNode):
         options = (read_spelling(reading, at, node) or "").splitlines()
     else:

@@ -1,4 +1,4 @@
-"""Which workspace an experiment goes to: the flags first, then the triggers, then the first local one."""
+"""The workspace for an experiment: by the flags, else by the triggers, else the first local one. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from xpm_remote.settings.schema import Settings, Workspace
 
 
 class Rule(str, Enum):
-    """What decided, the stronger first."""
+    """The rule that decided, in order of precedence."""
 
     WORKSPACE = "workspace"  # --workspace
     WORKDIR = "workdir"  # --workdir
@@ -24,12 +24,12 @@ class Rule(str, Enum):
 
 
 class Selection(Struct, frozen=True, kw_only=True):
-    """The workspace, and why it is this one.
+    """The selected workspace and the reason.
 
     Attributes:
         workspace: The one to use.
-        rule: What decided.
-        reason: The same for a person, one clause.
+        rule: The rule that decided.
+        reason: The same as a clause for a message.
     """
 
     workspace: Workspace
@@ -44,14 +44,14 @@ def select_workspace(
     workspace_id: str | None = None,
     workdir: PurePath | None = None,
 ) -> Selection:
-    """Choose the workspace; the settings stay as they are.
+    """Select the workspace; the settings are not changed.
 
     Args:
-        settings: What the file says.
+        settings: The settings.
         experiment_id: Matched against the triggers of local workspaces.
         workspace_id: ``--workspace``; also finds remote workspaces.
-        workdir: ``--workdir``, taken as it is: making it absolute is up to who knows the current directory. With
-            ``workspace_id`` it is that workspace's path, on the remote for a remote one.
+        workdir: ``--workdir``, taken as it is: the caller makes it absolute. With ``workspace_id`` it
+            is that workspace's path, on the remote for a remote one.
 
     Raises:
         WorkspaceError: There is no workspace of that id, or nothing to choose from.

@@ -1,4 +1,4 @@
-"""Fits the workspaces together: paths, unique ids, folders and what became of ``alt_workspaces``."""
+"""Workspaces checked against each other: paths, unique ids, folders, ``alt_workspaces``. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ AnyPath: TypeAlias = Path | PurePosixPath
 
 
 class _Draft:
-    """A workspace whose own values are read, before it is compared with the others."""
+    """A workspace whose own values are read, before it is checked against the others."""
 
     def __init__(self, reading: Reading, at: str, values: Values) -> None:
         self.at = at
@@ -35,10 +35,10 @@ class _Draft:
 def build_workspaces(
     reading: Reading, sections: tuple[Values, ...], history: Values
 ) -> tuple[Workspace, ...]:
-    """Make the workspaces of their values, and note what does not fit together.
+    """Make the workspaces from their values, and record what does not fit together.
 
     Returns:
-        The workspaces in file order, or nothing when there is any error so far.
+        The workspaces in file order; none if there is any error so far.
     """
     drafts = [
         _Draft(reading, f"workspaces[{index}]", values) for index, values in enumerate(sections)
@@ -104,9 +104,11 @@ def _local(reading: Reading, at: str, text: str) -> Path | None:
 
 
 def _folders(reading: Reading, draft: _Draft, by_id: dict[str, _Draft]) -> tuple[Folder, ...]:
-    """The folders of a workspace that are as they should be, ``alt_workspaces`` first."""
+    """Return the valid folders of a workspace, ``alt_workspaces`` first."""
     found: list[tuple[str, Folder]] = []
-    _note_deprecation(reading, draft)
+    if "alt_workspaces" in draft.values:
+        what = "deprecated; write folders with mode: use (workspaces migrate does it)"
+        reading.warn(f"{draft.at}.alt_workspaces", what)
     for index, entry in enumerate(draft.values.get("alt_workspaces", ())):
         at = f"{draft.at}.alt_workspaces[{index}]"
         path = _alternative(reading, at, entry, draft, by_id)
@@ -121,17 +123,10 @@ def _folders(reading: Reading, draft: _Draft, by_id: dict[str, _Draft]) -> tuple
     return tuple(folder for _, folder in found)
 
 
-def _note_deprecation(reading: Reading, draft: _Draft) -> None:
-    at = f"{draft.at}.alt_workspaces"
-    if "alt_workspaces" in draft.values:
-        what = "deprecated; write folders with mode: use (workspaces migrate does it)"
-        reading.warn(at, what)
-
-
 def _alternative(
     reading: Reading, at: str, entry: str, draft: _Draft, by_id: dict[str, _Draft]
 ) -> AnyPath | None:
-    """Where the jobs of an ``alt_workspaces`` entry lie, which is an id or else a path."""
+    """Return the path of an ``alt_workspaces`` entry, which is an id or a path; None after an error."""
     other = by_id.get(entry)
     if other is None:
         if is_rooted(entry):
@@ -166,7 +161,7 @@ def _folder_path(reading: Reading, at: str, text: str | None, is_remote: bool) -
 
 
 def _check_apart(reading: Reading, draft: _Draft, found: list[tuple[str, Folder]]) -> None:
-    """No folder touches its workspace, and no two are the same place."""
+    """Record folders that overlap their workspace, and folders that are the same directory."""
     seen: dict[PurePosixPath, str] = {}
     for at, folder in found:
         place = quoted(str(folder.path))
@@ -180,7 +175,7 @@ def _check_apart(reading: Reading, draft: _Draft, found: list[tuple[str, Folder]
 
 
 def _relation(folder: AnyPath, workspace: AnyPath) -> str:
-    """How a folder and its workspace touch; empty when they do not."""
+    """Return how a folder and its workspace overlap; empty where they do not."""
     if normal(folder) == normal(workspace):
         return "is"
     if is_inside(folder, workspace):
@@ -191,10 +186,10 @@ def _relation(folder: AnyPath, workspace: AnyPath) -> str:
 def local_path(text: str, *, home: Path, cwd: Path) -> Path:
     """Make a local path absolute; ``~`` is ``home``, a relative path starts at ``cwd``.
 
-    The system's user database is asked for ``~name`` only. Symlinks are not followed.
+    Only ``~name`` is looked up in the system's user database. Symlinks are not followed.
 
     Raises:
-        LookupError: There is no user of that name.
+        LookupError: No user has that name.
     """
     first, _, rest = text.partition("/")
     if first == "~":
@@ -209,21 +204,21 @@ def local_path(text: str, *, home: Path, cwd: Path) -> Path:
 
 
 def is_rooted(text: str) -> bool:
-    """Whether a path means the same from every directory."""
+    """Return whether a path does not depend on the current directory."""
     return text.startswith(("/", "~"))
 
 
 def above_jobs(path: Path | PurePosixPath) -> Path | PurePosixPath:
-    """The root of a folder: people also write its ``jobs`` directory."""
+    """Return the root of a folder, which may be given by its ``jobs`` directory."""
     return path.parent if path.name == "jobs" else path
 
 
 def normal(path: PurePath) -> PurePosixPath:
-    """The path for comparisons: without ``..`` and doubled slashes, as far as its text tells."""
+    """Return a path for comparisons: without ``..`` and doubled slashes, by its text alone."""
     text = posixpath.normpath(path)
     return PurePosixPath("/" + text.lstrip("/") if text.startswith("/") else text)
 
 
 def is_inside(path: PurePath, directory: PurePath) -> bool:
-    """Whether a path lies below a directory or is it, as far as their texts tell."""
+    """Return whether a path is a directory or lies below it, by their texts alone."""
     return normal(path).is_relative_to(normal(directory))
