@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import IO, Any
 from unittest.mock import patch
 
-from xpm_remote.cli.logs import WARNING_SOURCES
 from xpm_remote.cli.main import main
+from xpm_remote.cli.output import WARNING_SOURCES
 from xpm_remote.link.prompts import TerminalPrompter
 
 NO_TERMINAL = "/dev/no-terminal"

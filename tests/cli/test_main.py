@@ -13,9 +13,9 @@ import pytest
 
 from tests.cli.people import PROGRAMS, Person
 from xpm_remote import __version__
-from xpm_remote.cli import connecting, monitoring
+from xpm_remote.cli import monitor, options
+from xpm_remote.cli.groups import CommandTree
 from xpm_remote.cli.main import root
-from xpm_remote.cli.tree import CommandTree
 from xpm_remote.rpc.client import REQUEST_TIMEOUT
 from xpm_remote.session.session import RECONCILE_INTERVAL
 
@@ -165,5 +165,5 @@ def test_quiet(alone: Person) -> None:
 
 def test_defaults_are_those_of_the_monitor() -> None:
     """The defaults that the help shows without importing the monitor are the monitor's own."""
-    assert connecting.REQUEST_TIMEOUT == REQUEST_TIMEOUT
-    assert monitoring.RECONCILE_INTERVAL == RECONCILE_INTERVAL
+    assert options.REQUEST_TIMEOUT == REQUEST_TIMEOUT
+    assert monitor.RECONCILE_INTERVAL == RECONCILE_INTERVAL

@@ -6,7 +6,7 @@ import shlex
 
 import pytest
 
-from xpm_remote.cli.passing import drop_options
+from xpm_remote.cli.peer import drop_options
 
 VALUES = {"--keep": 1, "--pair": 2, "--flag": 0, "--drop": 1, "-d": 1, "-k": 1, "--gone": 0}
 DROPPED = ("--drop", "-d", "--gone")

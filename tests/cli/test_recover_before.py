@@ -8,7 +8,7 @@ import pytest
 
 from tests.workspace.small import SmallWorkspace
 from xpm_remote.cli.context import Context
-from xpm_remote.cli.recover_before import recover_before
+from xpm_remote.cli.run_experiment import recover_before
 from xpm_remote.errors import UsageError
 from xpm_remote.settings.schema import Folder, FolderMode, Workspace
 

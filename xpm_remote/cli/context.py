@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from xpm_remote.cli.terminal import say
+from xpm_remote.cli.output import say
 from xpm_remote.errors import UsageError
 from xpm_remote.escaping import safe
 from xpm_remote.settings.reader import PATH_VARIABLE, default_settings_path, load_settings

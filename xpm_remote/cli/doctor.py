@@ -9,11 +9,10 @@ from typing import Any
 
 import click
 
-from xpm_remote.cli.connecting import connection_options, find_target
 from xpm_remote.cli.context import Context
-from xpm_remote.cli.options import format_option
+from xpm_remote.cli.options import connection_options, find_target, format_option
+from xpm_remote.cli.output import say
 from xpm_remote.cli.signals import run_until_signal
-from xpm_remote.cli.terminal import Line, say
 from xpm_remote.errors import UsageError, XpmRemoteError
 from xpm_remote.session.findings import Examination, Finding, Stage, Verdict
 from xpm_remote.session.target import Target
@@ -27,6 +26,7 @@ from xpm_remote.ui.findings import (
     summary_line,
 )
 from xpm_remote.ui.plain import Format
+from xpm_remote.ui.text import Line
 
 LISTEN_TIME = 15.0
 """The doctor's own default, which the help shall not import the SSH library for."""
@@ -39,6 +39,7 @@ _COLOURS = {
 }
 _QUIET = (Stage.CONFIGURATION, Stage.HOST_KEY, Stage.AUTHENTICATION)
 """Stages in which a person may be asked, or an error be printed: nothing may stand where that goes."""
+
 _ERASE_LINE = "\r\x1b[2K"
 
 

@@ -1,17 +1,22 @@
-"""``jobs archive``: jobs that succeeded, copied or moved to the folders of the workspace."""
+"""``jobs archive``: jobs that succeeded, copied or moved to the folders of the workspace; once, or as they succeed."""
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
 
 import click
 
 from xpm_remote.cli.context import Context
-from xpm_remote.cli.jobs_copying import copy_jobs, error_of_left
-from xpm_remote.cli.jobs_place import JobsPlace, Where, open_place, place_options
-from xpm_remote.cli.local_jobs import read_texts, some_of
-from xpm_remote.cli.options import format_option, from_file_option
-from xpm_remote.errors import FolderError, UsageError
+from xpm_remote.cli.jobs_place import JobsPlace, open_place
+from xpm_remote.cli.jobs_shared import copy_jobs, error_of_left, read_texts, some_of
+from xpm_remote.cli.options import JobsLocation, format_option, from_file_option, location_options
+from xpm_remote.errors import ExitCode, FolderError, UsageError
+from xpm_remote.escaping import safe
 from xpm_remote.ui.archive_report import (
     outcome_document,
     outcome_lines,
@@ -20,6 +25,7 @@ from xpm_remote.ui.archive_report import (
 )
 from xpm_remote.ui.document import encode
 from xpm_remote.ui.plain import Format
+from xpm_remote.ui.tables import count_text
 from xpm_remote.workspace.folders.folder import archives
 from xpm_remote.workspace.folders.outcomes import (
     ArchiveOutcome,
@@ -28,6 +34,7 @@ from xpm_remote.workspace.folders.outcomes import (
     ArchiveVerdict,
 )
 from xpm_remote.workspace.layout import JobId
+from xpm_remote.workspace.reading.lookup import Lookup
 
 _FAILED = {ArchiveStatus.UNAVAILABLE, ArchiveStatus.FAILED, ArchiveStatus.DIFFERS}
 
@@ -48,7 +55,7 @@ _FAILED = {ArchiveStatus.UNAVAILABLE, ArchiveStatus.FAILED, ArchiveStatus.DIFFER
 )
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
 @format_option
-@place_options
+@location_options
 @click.pass_obj
 def archive(
     context: Context,
@@ -60,7 +67,7 @@ def archive(
     is_watching: bool,
     dry_run: bool,
     form: str,
-    where: Where,
+    location: JobsLocation,
 ) -> int | None:
     """Copy or move jobs that succeeded to the backup and move folders of the workspace.
 
@@ -74,29 +81,17 @@ def archive(
         raise UsageError("these options exclude each other", "see jobs archive --help")
     is_json = form == Format.JSON.value
     texts = ["*/*"] if is_all else list(read_texts(ids, from_file))
-    with open_place(context, where) as place:
+    with open_place(context, location) as place:
         if not archives(place.folders):
             raise FolderError(
                 f"the workspace at {place.layout.root} has no folder of the mode backup or move",
                 f"add one under folders in {context.settings_path}",
             )
         if is_watching:
-            return _watch(place, with_all=is_all, is_json=is_json)
+            return watch(place, with_all=is_all, is_json=is_json)
         plans = place.plan_archive(_find(place, texts, is_all=is_all))
         _archive(place, _wanted(plans, is_all=is_all), is_dry=dry_run, is_json=is_json)
     return None
-
-
-def _watch(place: JobsPlace, *, with_all: bool, is_json: bool) -> int:
-    if not place.is_local:
-        raise UsageError(
-            "--watch is for workspaces of this machine",
-            "run `jobs archive --all` from time to time; what is archived already is verified only",
-        )
-    # Threads and signals are for those who watch.
-    from xpm_remote.cli.show_archiver import watch
-
-    return watch(place, with_all=with_all, is_json=is_json)
 
 
 def _find(place: JobsPlace, texts: Sequence[str], *, is_all: bool) -> list[JobId]:
@@ -174,3 +169,92 @@ def _judge(outcomes: Sequence[ArchiveOutcome]) -> None:
             is_failed=bool(statuses & _FAILED),
             is_busy=ArchiveStatus.BUSY in statuses,
         )
+
+
+LOOK_INTERVAL = 5.0
+"""Seconds between two looks for jobs that have succeeded: a shared file system tells nobody of them, and a look at all
+that have not costs a call each."""
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def watch(place: JobsPlace, *, with_all: bool, is_json: bool) -> int:
+    """Archive each job that succeeds, until a signal comes; then what was found is still archived.
+
+    Args:
+        place: The workspace, of this machine.
+        with_all: Whether the jobs that have succeeded before count, too.
+        is_json: Whether to print JSON.
+
+    Returns:
+        The exit status.
+
+    Raises:
+        FolderError: Not all of them could be archived.
+        UsageError: The workspace is on another host.
+    """
+    from xpm_remote.workspace.folders.archiver import Archiver
+
+    if not place.is_local:
+        raise UsageError(
+            "--watch is for workspaces of this machine",
+            "run `jobs archive --all` from time to time; what is archived already is verified only",
+        )
+    succeeded = _Succeeded(place)
+    if not with_all:
+        succeeded.fresh()
+    with _told_to_stop() as is_told:
+        worker = Archiver(
+            place.layout, place.folders, lambda outcome: print_outcome(outcome, is_json=is_json)
+        )
+        click.echo(f"watching {safe(str(place.layout.jobs))}; Ctrl-C ends it", err=True)
+        try:
+            while True:
+                for job in succeeded.fresh():
+                    worker.submit(job)
+                if is_told.wait(LOOK_INTERVAL):
+                    break
+        finally:
+            report = worker.close()
+    if report.left:
+        left = count_text(len(report.left), "job")
+        raise FolderError(f"{left} could not be archived", "run `jobs archive --all`")
+    return ExitCode.OK
+
+
+class _Succeeded:
+    """The jobs that have succeeded since one looked last."""
+
+    def __init__(self, place: JobsPlace) -> None:
+        self._layout = place.layout
+        self._known: set[JobId] = set()
+
+    def fresh(self) -> list[JobId]:
+        """Look."""
+        found = [
+            job
+            for job in Lookup([self._layout]).all()
+            if job not in self._known and self._layout.job_files(job).done.exists()
+        ]
+        self._known.update(found)
+        return found
+
+
+@contextmanager
+def _told_to_stop() -> Iterator[threading.Event]:
+    """Take the signals that end a program as a wish to stop; a second one ends it."""
+    event = threading.Event()
+    before: dict[signal.Signals, Any] = {}
+
+    def stop(number: int, _: FrameType | None) -> None:
+        event.set()
+        signal.signal(number, before[signal.Signals(number)])
+        click.echo("finishing what was found; once more to give it up", err=True)
+
+    for number in _SIGNALS:
+        before[number] = signal.signal(number, stop)
+    try:
+        yield event
+    finally:
+        for number in _SIGNALS:
+            signal.signal(number, before[number])

@@ -1,17 +1,14 @@
-"""Where jobs are: a workspace of this machine or of a remote host, with the same operations."""
+"""JobsLocation jobs are: a workspace of this machine or of a remote host, with the same operations."""
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol
 
-import click
-
-from xpm_remote.cli.connecting import way_options
 from xpm_remote.cli.context import Context
 from xpm_remote.cli.failures import failures_as_errors
+from xpm_remote.cli.options import JobsLocation
 from xpm_remote.errors import UsageError
 from xpm_remote.escaping import quoted
 from xpm_remote.settings.schema import Workspace
@@ -34,28 +31,6 @@ if TYPE_CHECKING:
     from xpm_remote.workspace.reading.json_files import Problem
     from xpm_remote.workspace.reading.lookup import Found
     from xpm_remote.workspace.watching.logs import Piece
-
-_WAY = ("options", "engine", "remote_shell_init", "remote_python")
-_Command = TypeVar("_Command", bound=Callable[..., Any])
-
-
-class Where(NamedTuple):
-    """What the command line says of where the jobs are.
-
-    Attributes:
-        workspace: The id of a workspace.
-        workdir: A directory.
-        way: How a remote one is reached: the values of ``way_options``.
-    """
-
-    workspace: str | None
-    workdir: str | None
-    way: dict[str, Any]
-
-    @property
-    def has_way(self) -> bool:
-        """Whether anything is said of the way."""
-        return any(self.way.values())
 
 
 class JobsPlace(Protocol):
@@ -139,21 +114,8 @@ class JobsPlace(Protocol):
         """Give the last lines of logs, then what is added, until all jobs have ended."""
 
 
-def place_options(command: _Command) -> _Command:
-    """Give a command the options that say where the jobs are, as ``where``; the group's are the default."""
-
-    @functools.wraps(command)
-    def fold(*args: Any, workspace: str | None, workdir: str | None, **given: Any) -> Any:  # noqa: ANN401
-        way = {name: given.pop(name) for name in _WAY}
-        return command(*args, where=Where(workspace, workdir, way), **given)
-
-    workspace = click.option("--workspace", metavar="ID", help="The id of the workspace.")
-    workdir = click.option("--workdir", metavar="DIR", help="The directory of the workspace.")
-    return workspace(workdir(way_options(fold)))  # type: ignore[return-value]  # it takes other keywords
-
-
 @contextmanager
-def open_place(context: Context, where: Where) -> Iterator[JobsPlace]:
+def open_place(context: Context, location: JobsLocation) -> Iterator[JobsPlace]:
     """Find the workspace that is meant, and connect to it where it is remote.
 
     That is the one of an id, the one at a directory, whose folders are those of the settings, or the default one. A
@@ -166,17 +128,17 @@ def open_place(context: Context, where: Where) -> Iterator[JobsPlace]:
         XpmRemoteError: It cannot be reached.
     """
     settings = context.load_settings()
-    name = where.workspace or context.workspace or None
-    workdir = where.workdir or context.workdir or None
+    name = location.workspace or context.workspace or None
+    workdir = location.workdir or context.workdir or None
     named = select_workspace(settings, workspace_id=name).workspace if name else None
     opened: AbstractContextManager[JobsPlace]
     # Only what is needed is imported: a local command needs no SSH library.
     if named is not None and named.is_remote:
         from xpm_remote.cli.remote_place import remote_place
 
-        opened = remote_place(settings, named, workdir, where.way)
+        opened = remote_place(settings, named, workdir, location.ssh)
     else:
-        _refuse_way(where, named)
+        _refuse_way(location, named)
         from xpm_remote.cli.local_place import local_place
 
         opened = local_place(context, settings, name, workdir)
@@ -184,8 +146,8 @@ def open_place(context: Context, where: Where) -> Iterator[JobsPlace]:
         yield place
 
 
-def _refuse_way(where: Where, workspace: Workspace | None) -> None:
-    if where.has_way:
+def _refuse_way(location: JobsLocation, workspace: Workspace | None) -> None:
+    if location.has_ssh:
         what = "this machine" if workspace is None else f"{quoted(workspace.id)}, which is here"
         raise UsageError(
             f"options of SSH are given for a workspace of {what}",

@@ -8,10 +8,9 @@ from typing import NamedTuple
 import click
 
 from xpm_remote.cli.context import Context
-from xpm_remote.cli.jobs_copying import copy_jobs, error_of_left
-from xpm_remote.cli.jobs_place import JobsPlace, Where, open_place, place_options
-from xpm_remote.cli.local_jobs import read_texts
-from xpm_remote.cli.options import format_option, from_file_option
+from xpm_remote.cli.jobs_place import JobsPlace, open_place
+from xpm_remote.cli.jobs_shared import copy_jobs, error_of_left, read_texts
+from xpm_remote.cli.options import JobsLocation, format_option, from_file_option, location_options
 from xpm_remote.errors import UsageError
 from xpm_remote.escaping import safe
 from xpm_remote.ui.document import encode
@@ -49,7 +48,7 @@ class _Wanted(NamedTuple):
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
 @click.option("--incomplete", is_flag=True, help="Take copies that have no success marker, too.")
 @format_option
-@place_options
+@location_options
 @click.pass_obj
 def recover(
     context: Context,
@@ -61,7 +60,7 @@ def recover(
     dry_run: bool,
     incomplete: bool,
     form: str,
-    where: Where,
+    location: JobsLocation,
 ) -> None:
     """Bring jobs back from the folders of the workspace.
 
@@ -73,7 +72,7 @@ def recover(
         raise UsageError("no job is named", "give ids, --from-file or --missing")
     is_json = form == Format.JSON.value
     texts = list(read_texts(ids, from_file))
-    with open_place(context, where) as place:
+    with open_place(context, location) as place:
         wanted = _find(place, texts)
         plans = place.plan_recovery(wanted.jobs, incomplete=incomplete)
         if missing:

@@ -39,11 +39,11 @@ class LocalWorkspace(NamedTuple):
 
     @property
     def places(self) -> tuple[Layout, ...]:
-        """Where its jobs may lie: first in itself, then in its folders."""
+        """JobsLocation its jobs may lie: first in itself, then in its folders."""
         return self.layout, *(folder.layout for folder in self.folders)
 
 
-def place_options(command: _Command) -> _Command:
+def location_options(command: _Command) -> _Command:
     """Add ``--workdir`` and ``--workspace`` to a command; the group's hold where these are not given."""
     workspace = click.option("--workspace", metavar="ID", help="The id of the workspace.")
     workdir = click.option("--workdir", metavar="DIR", help="The directory of the workspace.")

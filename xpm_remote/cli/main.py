@@ -1,4 +1,4 @@
-"""The root of the command tree, and the one place where an error becomes a line and an exit code."""
+"""The root of the command tree and its groups, and the one place where an error becomes a line and an exit code."""
 
 from __future__ import annotations
 
@@ -10,20 +10,16 @@ import click
 
 from xpm_remote import __version__
 from xpm_remote.cli.context import Context
-from xpm_remote.cli.handover import PEER, installed_version
-from xpm_remote.cli.logs import set_up_logs
-from xpm_remote.cli.terminal import say
-from xpm_remote.cli.tree import CommandTree
+from xpm_remote.cli.groups import CommandTree
+from xpm_remote.cli.output import say, set_up_logs
+from xpm_remote.cli.peer import PEER, installed_version
 from xpm_remote.errors import ExitCode, SettingsError, XpmRemoteError
 from xpm_remote.escaping import safe
 
 COMMANDS = {
     "doctor": "xpm_remote.cli.doctor:doctor",
-    "experiments": "xpm_remote.cli.experiments:experiments",
-    "jobs": "xpm_remote.cli.jobs:jobs",
     "orphans": "xpm_remote.cli.orphans:orphans",
     "run-experiment": "xpm_remote.cli.run_experiment:run_experiment",
-    "workspaces": "xpm_remote.cli.workspaces:workspaces",
 }
 ABOUTS = {
     "doctor": "Find out why a remote workspace cannot be watched, or what is slow about it.",
@@ -50,6 +46,65 @@ PEER_COMMANDS = (
     "tokens",
     "version",
 )
+
+EXPERIMENTS = {
+    "monitor": "xpm_remote.cli.monitor:monitor",
+    "ssh-monitor": "xpm_remote.cli.monitor:ssh_monitor",
+}
+EXPERIMENTS_ABOUTS = {
+    "monitor": "Watch the experiments and jobs of a workspace of this machine.",
+    "ssh-monitor": "Watch the experiments and jobs of a workspace on a remote host.",
+}
+# Of 2.7.0; others are found by asking, when it is installed.
+EXPERIMENTS_OF_PEER = (
+    "actions",
+    "carbon",
+    "copy",
+    "history",
+    "history-prune",
+    "list",
+    "monitor-server",
+    "services",
+    "tag",
+    "tags",
+    "untag",
+)
+
+JOBS = {
+    "archive": "xpm_remote.cli.jobs_archive:archive",
+    "clean": "xpm_remote.cli.jobs_act:clean",
+    "kill": "xpm_remote.cli.jobs_act:kill",
+    "list": "xpm_remote.cli.jobs_show:list_jobs",
+    "log": "xpm_remote.cli.jobs_show:log",
+    "path": "xpm_remote.cli.jobs_show:path",
+    "recover": "xpm_remote.cli.jobs_recover:recover",
+}
+JOBS_ABOUTS = {
+    "archive": "Copy or move jobs that succeeded to the backup and move folders of the workspace.",
+    "clean": "Remove the directories of jobs that have ended.",
+    "kill": "End the processes of jobs, with all that they started.",
+    "list": "List jobs.",
+    "log": "Show what jobs printed: their standard error, or with --std their standard output.",
+    "path": "Print the directory of a job.",
+    "recover": "Bring jobs back from the folders of the workspace.",
+}
+# Of 2.7.0; others are found by asking, when it is installed.
+JOBS_OF_PEER = ("stray",)
+
+WORKSPACES = {
+    "check": "xpm_remote.cli.workspaces:check",
+    "list": "xpm_remote.cli.workspaces:list_workspaces",
+    "migrate": "xpm_remote.cli.workspaces:migrate_settings",
+    "show": "xpm_remote.cli.workspaces:show",
+    "which": "xpm_remote.cli.workspaces:which",
+}
+WORKSPACES_ABOUTS = {
+    "check": "Show every error and every warning in the settings.",
+    "list": "List the workspaces.",
+    "migrate": "Rewrite alt_workspaces to folders.",
+    "show": "Show what holds for a workspace, and where it comes from.",
+    "which": "Say which workspace an experiment goes to, and why.",
+}
 
 
 def _show_version(ctx: click.Context, _: click.Parameter, is_asked: bool) -> None:
@@ -107,6 +162,52 @@ def root(
     ctx.obj = Context(settings_file=settings, is_quiet=quiet, peer_flags=tuple(flags))
 
 
+@root.group(
+    cls=CommandTree,
+    lazy_commands=EXPERIMENTS,
+    abouts=EXPERIMENTS_ABOUTS,
+    peer_commands=EXPERIMENTS_OF_PEER,
+    epilog="Example: experimaestro experiments ssh-monitor --workspace my-cluster",
+)
+@click.option("--workdir", metavar="DIR", help="The directory of the workspace.")
+@click.option("--workspace", metavar="ID", help="The id of the workspace in the settings.")
+@click.pass_obj
+def experiments(context: Context, workdir: str | None, workspace: str | None) -> None:
+    """Look at experiments and their jobs."""
+    context.workdir = workdir
+    context.workspace = workspace
+
+
+@root.group(
+    cls=CommandTree,
+    lazy_commands=JOBS,
+    abouts=JOBS_ABOUTS,
+    peer_commands=JOBS_OF_PEER,
+    epilog="Example: experimaestro jobs --workspace neuralir list --filter '@state = \"error\"'",
+)
+@click.option("--workdir", metavar="DIR", help="The directory of the workspace.")
+@click.option("--workspace", metavar="ID", help="The id of the workspace in the settings.")
+@click.pass_obj
+def jobs(context: Context, workdir: str | None, workspace: str | None) -> None:
+    """Look at jobs, archive them, and bring them back.
+
+    The workspace is that of --workspace, which may be a remote one, else the one at --workdir, else the first
+    local one of the settings.
+    """
+    context.workdir = workdir
+    context.workspace = workspace
+
+
+@root.group(
+    cls=CommandTree,
+    lazy_commands=WORKSPACES,
+    abouts=WORKSPACES_ABOUTS,
+    epilog="Example: experimaestro workspaces which neuralir-12",
+)
+def workspaces() -> None:
+    """Look at the workspaces of the settings."""
+
+
 def run() -> None:
     """Run the command line and exit with the documented status."""
     program = Path(sys.argv[0]).name
@@ -116,7 +217,7 @@ def run() -> None:
 
 
 def main(arguments: list[str], program: str = "xpm-remote") -> int:
-    """Run one command line; give its exit status."""
+    """Run one command line and return its exit status."""
     try:
         result = root.main(arguments, prog_name=program, standalone_mode=False)
     except SettingsError as error:

@@ -1,24 +1,142 @@
-"""``experiments monitor``: watch a workspace of this machine."""
+"""``experiments monitor`` and ``experiments ssh-monitor``: watch a workspace, of this machine or of another host."""
 
 from __future__ import annotations
 
+import functools
 import os
 import platform
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from xpm_remote.cli.connecting import REQUEST_TIMEOUT
 from xpm_remote.cli.context import Context
 from xpm_remote.cli.failures import failures_as_errors
-from xpm_remote.cli.handover import hand_over, require_installed
-from xpm_remote.cli.monitoring import showing_options, watch
+from xpm_remote.cli.options import REQUEST_TIMEOUT, SECONDS, connection_options, find_target
+from xpm_remote.cli.peer import hand_over, require_installed
+from xpm_remote.cli.signals import run_until_signal
 from xpm_remote.errors import UsageError, WorkspaceError
-from xpm_remote.escaping import quoted
-from xpm_remote.session.target import LocalTarget
+from xpm_remote.escaping import quoted, safe
+from xpm_remote.session.state import Update
+from xpm_remote.session.target import LocalTarget, Target
 from xpm_remote.settings.selection import select_workspace
+from xpm_remote.ui.document import encode, picture_document
+from xpm_remote.ui.plain import EventLines, Format
 from xpm_remote.workspace.reading.reader import check_workspace
+
+if TYPE_CHECKING:
+    from xpm_remote.session.monitor import Monitor
+
+
+WATCHERS = ("auto", "polling", "inotify", "fsevents", "kqueue", "windows")
+FORMATS = click.Choice([form.value for form in Format])
+RECONCILE_INTERVAL = 10.0
+"""The monitor's own default, which the help shall not import the SSH library for."""
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+_OPTIONS = (
+    click.option("--once", is_flag=True, help="Show the picture once and end."),
+    click.option(
+        "--format",
+        "form",
+        type=FORMATS,
+        default="text",
+        show_default=True,
+        help="What to print at once, with --once and its like.",
+    ),
+    click.option("--events-viewer", is_flag=True, help="Print every change, one a line."),
+    click.option(
+        "--events-format",
+        type=FORMATS,
+        default="text",
+        show_default=True,
+        help="With --events-viewer: what to print.",
+    ),
+    click.option("--no-progress", is_flag=True, help="With --events-viewer: leave progress out."),
+    click.option(
+        "--polling-interval",
+        type=SECONDS,
+        default=RECONCILE_INTERVAL,
+        show_default=True,
+        metavar="S",
+        help="Seconds between two looks at everything, in case an announcement was lost;"
+        " with the agent, which looks for itself, between two signs of life.",
+    ),
+    click.option(
+        "--watcher",
+        type=click.Choice(WATCHERS),
+        default="auto",
+        help="Accepted for compatibility: who serves the workspace chooses how to watch its files.",
+    ),
+)
+
+
+def showing_options(command: _Command) -> _Command:
+    """Give a command the options that ``watch`` reads."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def watch(target: Target | LocalTarget, given: dict[str, Any], *, timeout: float) -> int:
+    """Watch a workspace as the options say, until its end or a signal; return the exit status.
+
+    Raises:
+        XpmRemoteError: Any of its kinds.
+    """
+    from xpm_remote.session.monitor import Monitor  # with the SSH library, which the help needs not
+
+    monitor = Monitor(target, timeout=timeout, interval=given["polling_interval"])
+    progress = not given["no_progress"]
+    if given["once"]:
+        work = show_once(monitor, Format(given["form"]))
+    elif given["events_viewer"]:
+        work = show_events(monitor, Format(given["events_format"]), progress=progress)
+    elif not sys.stdout.isatty():
+        work = show_events(monitor, Format.TEXT, progress=progress)
+    else:
+        # Rich alone takes as long as connecting to a near host.
+        from xpm_remote.ui.inline import show
+
+        work = show(monitor)
+    return run_until_signal(work)
+
+
+UNBOUNDED = 1_000_000
+"""Lines of a file: nothing is left out where there is no screen."""
+
+
+async def show_once(monitor: Monitor, form: Format) -> None:
+    """Learn everything, print it as a picture or as one JSON document, end."""
+    await monitor.snapshot()
+    if form is Format.JSON:
+        click.echo(encode(picture_document(monitor.picture, time.time())))
+        return
+    from rich.console import Console
+
+    from xpm_remote.ui.views import dashboard
+
+    console = Console()
+    height = console.height - 1 if console.is_terminal else UNBOUNDED
+    console.print(dashboard(monitor.picture, time.time(), console.width, height))
+
+
+async def show_events(monitor: Monitor, form: Format, *, progress: bool) -> None:
+    """Print every change as it comes, one a line, until the link ends or a signal comes."""
+    from xpm_remote.ui.keyboard import call_person
+
+    events = EventLines(form, progress=progress)
+
+    def write(update: Update) -> None:
+        for line in events.lines(update, monitor.picture, time.time()):
+            click.echo(line)  # which flushes
+
+    monitor.subscribe(write)
+    await monitor.run(functools.partial(call_person, monitor.target.name))
+
 
 WEB = "experiments monitor --web"
 
@@ -93,3 +211,52 @@ def _show_page(context: Context, root: Path, port: int | None) -> None:
     if port is not None:
         words += ["--port", str(port)]
     hand_over([*context.peer_flags, *words], os.environ)
+
+
+@click.command(
+    name="ssh-monitor",
+    epilog="Examples: experimaestro experiments ssh-monitor --workspace my-cluster"
+    " · … ssh-monitor user@cluster /data/experiments -o '-p 2222' --once --format json",
+)
+@connection_options
+@showing_options
+@click.option("--dry-run", is_flag=True, help="Print what would be connected to and run, and end.")
+@click.option("--web", is_flag=True, help="Not there yet.")
+@click.option("--port", type=int, help="Not there yet.")
+@click.pass_obj
+def ssh_monitor(
+    context: Context,
+    /,
+    *,
+    web: bool,
+    port: int | None,
+    **given: Any,  # noqa: ANN401 - as declared above, each with its type
+) -> int:
+    """Watch the experiments and jobs of a workspace on a remote host.
+
+    HOST is host, user@host, ssh://user@host:port or an alias of ~/.ssh/config; REMOTE_WORKDIR is the
+    directory of the workspace there. With --workspace, both may come from the settings.
+
+    Press Ctrl-C to end; the last picture stays on the screen.
+    """
+    if web or port is not None:
+        raise UsageError("--web and --port are not there yet", "use the dashboard in the terminal")
+    target = find_target(context, context.load_settings(), given)
+    if given["dry_run"]:
+        return run_until_signal(show_dry_run(target, Format(given["form"])))
+    return watch(target, given, timeout=given["request_timeout"])
+
+
+async def show_dry_run(target: Target, form: Format) -> None:
+    """Print the resolved connection, the backend, and the remote command lines."""
+    from xpm_remote.cli.show_remote import served_facts
+    from xpm_remote.link.engines import describe_link
+
+    link = await describe_link(target.options, target.engine)
+    facts = {**link, "workspace": target.workspace, **served_facts(target)}
+    if form is Format.JSON:
+        click.echo(encode(facts))
+        return
+    for name, value in facts.items():
+        text = ", ".join(value) if isinstance(value, list) else value
+        click.echo(f"{name:<12} {safe(str(text))}")

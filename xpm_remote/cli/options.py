@@ -1,10 +1,27 @@
-"""Options that several commands have."""
+"""Options that several commands have, and what they come to."""
 
 from __future__ import annotations
 
+import functools
+import importlib.metadata
+import re
+import sys
+from collections.abc import Callable
+from typing import IO, Any, NamedTuple, TypeVar
+
 import click
 
+from xpm_remote.cli.context import Context
+from xpm_remote.errors import ExitCode, UsageError
+from xpm_remote.escaping import safe
+from xpm_remote.link.remote.command import TESTED_VERSION
+from xpm_remote.model.filter_tokens import FilterError
+from xpm_remote.model.filters import Filter, parse_filter
+from xpm_remote.session.target import Overrides, Target, resolve_target
+from xpm_remote.settings.schema import Backend, Settings, SshEngine
 from xpm_remote.ui.plain import Format
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 format_option = click.option(
     "--format",
@@ -20,3 +37,253 @@ from_file_option = click.option(
     "--from-file", metavar="FILE", help="Also the ids in this file, one a line; - is stdin."
 )
 """``--from-file``; ``read_texts`` reads it."""
+
+SECONDS = click.FloatRange(min=0.1)
+REQUEST_TIMEOUT = 60.0
+"""The monitor's own default, which the help shall not import the SSH library for."""
+
+_SSH_OPTIONS = (
+    click.option(
+        "-o",
+        "--ssh-option",
+        "options",
+        multiple=True,
+        metavar="OPTION",
+        help="An option as ssh takes it, e.g. -o '-p 2222' or -o Compression=no."
+        " Given at all, they replace those of the settings.",
+    ),
+    click.option(
+        "--ssh-engine",
+        "engine",
+        type=click.Choice([engine.value for engine in SshEngine]),
+        help="What makes the connection: our library, the program ssh of this machine, or that program where it"
+        " is needed or a ControlMaster leads to the host. Without this flag the settings say; else asyncssh.",
+    ),
+    click.option(
+        "--remote-shell-init",
+        metavar="COMMANDS",
+        help="Shell commands to run there before the rest.",
+    ),
+)
+_CONNECTION_OPTIONS = (
+    click.argument("host", required=False),
+    click.argument("remote_workdir", required=False),
+    click.option("--workspace", metavar="ID", help="Take path and ssh settings of this workspace."),
+    *_SSH_OPTIONS,
+    click.option(
+        "--backend",
+        type=click.Choice([backend.value for backend in Backend]),
+        help="What serves the workspace there: experimaestro, our agent (python3 is enough), or the agent where"
+        " experimaestro cannot be started or is older than 2.7. Without this flag the settings say; else auto.",
+    ),
+    click.option(
+        "--remote-xpm",
+        metavar="PATH",
+        help="The remote experimaestro; without it, uv runs it there.",
+    ),
+    click.option(
+        "--remote-python",
+        metavar="PYTHON",
+        help="The interpreter for uv; with a name, for the agent, too.",
+    ),
+    click.option(
+        "--uv-offline/--no-uv-offline",
+        default=None,
+        help="Let uv use what it has cached, for hosts without a network.",
+    ),
+    click.option(
+        "--force-version",
+        is_flag=True,
+        help="Let uv run exactly the version that is installed here, else the one we are tested with.",
+    ),
+    click.option(
+        "--request-timeout",
+        type=SECONDS,
+        default=REQUEST_TIMEOUT,
+        show_default=True,
+        metavar="S",
+        help="Seconds without an answer of the remote server after which a request has failed.",
+    ),
+)
+_AGENT_OPTIONS = (
+    click.option(
+        "--remote-python",
+        metavar="PYTHON",
+        help="The interpreter there, such as python3.11; without it, the first that will do.",
+    ),
+)
+
+
+def connection_options(command: _Command) -> _Command:
+    """Add the arguments and options that ``overrides`` reads."""
+    for option in reversed(_CONNECTION_OPTIONS):
+        command = option(command)
+    return command
+
+
+def ssh_options(command: _Command) -> _Command:
+    """Add the options that ``ssh_overrides`` reads: how a workspace of the settings is reached."""
+    for option in reversed((*_SSH_OPTIONS, *_AGENT_OPTIONS)):
+        command = option(command)
+    return command
+
+
+def ssh_overrides(given: dict[str, Any], workdir: str | None) -> Overrides:
+    """Read the options of SSH for a workspace of the settings.
+
+    Args:
+        given: The values of ``ssh_options``.
+        workdir: The directory, if one is said.
+    """
+    return Overrides(
+        workdir=workdir,
+        shell_init=given["remote_shell_init"],
+        python=given["remote_python"],
+        options=given["options"],
+        engine=SshEngine(given["engine"]) if given["engine"] else None,
+    )
+
+
+def overrides(context: Context, given: dict[str, Any]) -> Overrides:
+    """Read what the command line says of the connection.
+
+    Raises:
+        UsageError: Two options exclude each other.
+    """
+    if given["force_version"] and given["remote_xpm"]:
+        raise UsageError("--force-version is for uv, --remote-xpm goes without it", "leave one out")
+    return Overrides(
+        host=given["host"],
+        workdir=given["remote_workdir"] or context.workdir,
+        shell_init=given["remote_shell_init"],
+        uv_offline=given["uv_offline"],
+        python=given["remote_python"],
+        xpm_path=given["remote_xpm"],
+        options=given["options"],
+        version=_local_version() if given["force_version"] else None,
+        engine=SshEngine(given["engine"]) if given["engine"] else None,
+        backend=Backend(given["backend"]) if given["backend"] else None,
+    )
+
+
+def find_target(context: Context, settings: Settings, given: dict[str, Any]) -> Target:
+    """Say what to connect to: the command line over the settings.
+
+    Raises:
+        UsageError: The command line does not say which host or directory.
+        WorkspaceError: The workspace is unknown or not remote.
+        OptionError: An SSH option is malformed or cannot be honoured.
+    """
+    workspace = given["workspace"] or context.workspace
+    return resolve_target(settings, workspace, overrides(context, given))
+
+
+def _local_version() -> str:
+    """Give the version of the experimaestro that is installed beside us, else the one we are tested with."""
+    try:
+        version = importlib.metadata.version("experimaestro")
+    except importlib.metadata.PackageNotFoundError:
+        return TESTED_VERSION
+    # A development version is on no index; the release that it leads to may be.
+    return re.sub(r"\.dev\d+.*", "", version)
+
+
+_WINDOW = 60
+"""Characters of a long filter that are shown before the mistake, so that it stays on a line."""
+
+yes_option = click.option("-y", "--yes", "is_sure", is_flag=True, help="Do not ask.")
+"""``--yes``."""
+
+
+def confirm(question: str, *, is_sure: bool) -> None:
+    """Go on only if a person says so, unless that was said on the command line.
+
+    Raises:
+        UsageError: There is no terminal to ask at.
+        Abort: The answer is no.
+    """
+    if is_sure:
+        return
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageError(f"{question} Nobody is here to be asked, so nothing is done", "give --yes")
+    click.confirm(safe(question), abort=True, err=True)
+
+
+class PointedError(click.ClickException):
+    """A mistake in a filter: a line that says what is wrong, then the filter with a caret below the place.
+
+    Args:
+        error: What is wrong, and where.
+        program: The name of the program.
+    """
+
+    exit_code = ExitCode.USAGE
+
+    def __init__(self, error: FilterError, program: str) -> None:
+        super().__init__(str(error))
+        self._error = error
+        self._program = program
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Print it."""
+        start = max(0, self._error.column - _WINDOW)
+        # Escapes are longer than what they stand for.
+        before = safe(self._error.text[start : self._error.column])
+        shown = before + safe(self._error.text[self._error.column :][:_WINDOW])
+        click.echo(f"{self._program}: {safe(self.message)}", file=file, err=True)
+        click.echo(f"  {shown}\n  {' ' * len(before)}^", file=file, err=True)
+
+
+def _read_filter(ctx: click.Context, _: click.Parameter, text: str | None) -> Filter | None:
+    if text is None:
+        return None
+    try:
+        return parse_filter(text)
+    except FilterError as error:
+        raise PointedError(error, ctx.find_root().info_name or "") from error
+
+
+def filter_option(command: _Command) -> _Command:
+    """Add ``--filter`` to a command, which gets it as ``accepts``, or None."""
+    return click.option(
+        "--filter",
+        "accepts",
+        metavar="FILTER",
+        callback=_read_filter,
+        help='Only jobs that match, such as \'model = "bm25" and @state = "done"\'; see docs/filters.md.',
+    )(command)
+
+
+_SSH_VALUES = ("options", "engine", "remote_shell_init", "remote_python")
+
+
+class JobsLocation(NamedTuple):
+    """What the command line says of where the jobs are.
+
+    Attributes:
+        workspace: The id of a workspace.
+        workdir: A directory.
+        ssh: How a remote one is reached: the values of ``ssh_options``.
+    """
+
+    workspace: str | None
+    workdir: str | None
+    ssh: dict[str, Any]
+
+    @property
+    def has_ssh(self) -> bool:
+        """Whether any option of SSH is given."""
+        return any(self.ssh.values())
+
+
+def location_options(command: _Command) -> _Command:
+    """Add the options that say where the jobs are, passed as ``location``; the group's are the default."""
+
+    @functools.wraps(command)
+    def fold(*args: Any, workspace: str | None, workdir: str | None, **given: Any) -> Any:  # noqa: ANN401
+        ssh = {name: given.pop(name) for name in _SSH_VALUES}
+        return command(*args, location=JobsLocation(workspace, workdir, ssh), **given)
+
+    workspace = click.option("--workspace", metavar="ID", help="The id of the workspace.")
+    workdir = click.option("--workdir", metavar="DIR", help="The directory of the workspace.")
+    return workspace(workdir(ssh_options(fold)))  # type: ignore[return-value]  # it takes other keywords

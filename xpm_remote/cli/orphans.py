@@ -8,10 +8,15 @@ from typing import NamedTuple
 
 import click
 
-from xpm_remote.cli.asking import confirm, yes_option
 from xpm_remote.cli.context import Context
-from xpm_remote.cli.jobs_place import JobsPlace, Where, open_place, place_options
-from xpm_remote.cli.options import format_option
+from xpm_remote.cli.jobs_place import JobsPlace, open_place
+from xpm_remote.cli.options import (
+    JobsLocation,
+    confirm,
+    format_option,
+    location_options,
+    yes_option,
+)
 from xpm_remote.errors import FolderError, UsageError, WorkspaceError
 from xpm_remote.ui.document import encode
 from xpm_remote.ui.orphan_report import (
@@ -51,7 +56,7 @@ from xpm_remote.workspace.orphans.outcomes import CleanAction, CleanOutcome, Cle
     " A job that runs is kept in any case.",
 )
 @format_option
-@place_options
+@location_options
 @click.pass_obj
 def orphans(
     context: Context,
@@ -64,7 +69,7 @@ def orphans(
     is_sure: bool,
     force: bool,
     form: str,
-    where: Where,
+    location: JobsLocation,
 ) -> None:
     """List the jobs that no run of any experiment refers to.
 
@@ -73,10 +78,10 @@ def orphans(
     """
     if not is_cleaning and (is_sure or force):
         raise UsageError("--yes and --force are about cleaning", "add --clean, or leave them out")
-    if path and where.workdir:
+    if path and location.workdir:
         raise UsageError("PATH and --workdir say the same", "leave one out")
     is_json = form == Format.JSON.value
-    with open_place(context, where._replace(workdir=path or where.workdir)) as place:
+    with open_place(context, location._replace(workdir=path or location.workdir)) as place:
         report = place.find_orphans(with_folders=with_folders, with_sizes=with_sizes)
         _warn(context, report)
         if not is_cleaning or not is_json:

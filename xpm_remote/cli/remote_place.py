@@ -11,9 +11,8 @@ from typing import Any
 import click
 from click.exceptions import Exit
 
-from xpm_remote.cli.calling import call_person
-from xpm_remote.cli.connecting import way_overrides
 from xpm_remote.cli.local_jobs import no_experiment
+from xpm_remote.cli.options import ssh_overrides
 from xpm_remote.cli.remote_loop import StepLoop
 from xpm_remote.escaping import safe
 from xpm_remote.link.library.locked_keys import OpenedKeys
@@ -25,6 +24,7 @@ from xpm_remote.session.target import resolve_target
 from xpm_remote.settings.schema import Settings, Workspace
 from xpm_remote.settings.workspaces import normal
 from xpm_remote.ui.job_list import ListedJob
+from xpm_remote.ui.keyboard import call_person
 from xpm_remote.workspace.agent.outcomes import ActionOutcome, ActionPlan
 from xpm_remote.workspace.folders.folder import Folder, Mode
 from xpm_remote.workspace.folders.outcomes import (
@@ -52,12 +52,12 @@ def remote_place(
         settings: What the file says.
         workspace: The workspace, a remote one.
         workdir: Another directory there; None: the workspace's own.
-        way: The values of ``way_options``.
+        way: The values of ``ssh_options``.
 
     Raises:
         XpmRemoteError: It cannot be reached.
     """
-    target = resolve_target(settings, workspace.id, way_overrides(way, workdir))
+    target = resolve_target(settings, workspace.id, ssh_overrides(way, workdir))
     folders = as_folders(workspace)
 
     def tell(line: str) -> None:

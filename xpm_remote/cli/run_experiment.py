@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,19 +13,23 @@ import click
 
 from xpm_remote.cli.context import Context
 from xpm_remote.cli.experiment_file import experiment_id, find_file
-from xpm_remote.cli.handover import hand_over, peer_command, require_installed
-from xpm_remote.cli.passing import PassingCommand, words_without
-from xpm_remote.cli.peer_settings import peer_words
-from xpm_remote.cli.terminal import say
-from xpm_remote.errors import UsageError, WorkspaceError
+from xpm_remote.cli.output import copy_progress, say
+from xpm_remote.cli.peer import (
+    ForwardingCommand,
+    forwarded_words,
+    hand_over,
+    peer_command,
+    require_installed,
+)
+from xpm_remote.errors import SettingsError, UsageError, WorkspaceError
 from xpm_remote.escaping import quoted, safe
+from xpm_remote.settings.effective import Effective, effective_values
+from xpm_remote.settings.reader import load_settings
 from xpm_remote.settings.schema import Settings, Workspace, environment
-from xpm_remote.settings.selection import Selection, select_workspace
+from xpm_remote.settings.selection import Rule, Selection, select_workspace
 
 NAME = "run-experiment"
-
 _OURS = ("--workspace", "--workdir", "--dry-run")
-
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
@@ -36,7 +40,7 @@ def _passed(*names: str, **how: Any) -> Callable[[_Command], _Command]:  # noqa:
 
 @click.command(
     name=NAME,
-    cls=PassingCommand,
+    cls=ForwardingCommand,
     context_settings={"ignore_unknown_options": True},
     epilog="Examples: experimaestro run-experiment experiment.yaml"
     " · … run-experiment --workspace neuralir experiment.yaml -c lr=0.1"
@@ -53,7 +57,7 @@ def _passed(*names: str, **how: Any) -> Callable[[_Command], _Command]:  # noqa:
 @_passed("--run-mode", metavar="MODE", help="normal, generate_only, dry_run or prepare.")
 @_passed("--file", metavar="FILE", help="The code of the experiment.")
 @_passed("--module-name", metavar="NAME", help="The module with the code of the experiment.")
-@_passed("--xpm-config-dir", metavar="DIR", help="Where launchers are configured.")
+@_passed("--xpm-config-dir", metavar="DIR", help="JobsLocation launchers are configured.")
 @_passed("--show", is_flag=True, help="Print the configuration of the experiment and end.")
 @_passed("--console", is_flag=True, help="Watch the experiment in experimaestro's console.")
 @_passed("--web", is_flag=True, help="Watch the experiment in the browser.")
@@ -96,16 +100,13 @@ def run_experiment(
     _require_local(settings, selection.workspace)
     environ = environment(settings, selection.workspace, os.environ)
     told = peer_words(context, settings, selection, environ, is_moved=directory is not None)
-    arguments = [*context.peer_flags, NAME, *told, *words_without(ctx, _OURS)]
+    arguments = [*context.peer_flags, NAME, *told, *forwarded_words(ctx, _OURS)]
     if dry_run:
         _show(selection, environ, peer_command(arguments))
         return
     if not context.is_quiet:
         say(f"{ctx.find_root().info_name}: {safe(_choice(selection))}", err=True)
-    # Its imports take as long as reading the settings, and most workspaces have no folders.
     if selection.workspace.folders:
-        from xpm_remote.cli.recover_before import recover_before
-
         recover_before(context, selection.workspace, lambda: _id(names, conf))
     hand_over(arguments, environ)
 
@@ -170,3 +171,121 @@ def _show(selection: Selection, environ: dict[str, str], command: Sequence[str])
     rows += [("variable", f"{name}={environ[name]}") for name in changed]
     for name, value in [*rows, ("command", shlex.join(command))]:
         click.echo(f"{name:<10} {safe(value)}")
+
+
+_ENV = "env."
+# What the words of a command line can tell, or what only the choice needs.
+_TOLD = ("id", "path", "triggers")
+
+
+def peer_words(
+    context: Context,
+    settings: Settings,
+    selection: Selection,
+    environ: Mapping[str, str],
+    *,
+    is_moved: bool,
+) -> list[str]:
+    """Give the options by which experimaestro runs an experiment in the selected workspace.
+
+    Args:
+        context: Says which settings file is ours.
+        settings: What is in it.
+        selection: A local workspace.
+        environ: The environment in which experimaestro will start.
+        is_moved: Whether the workspace is to lie at another directory than its own.
+
+    Raises:
+        UsageError: The settings are not in experimaestro's own file, and hold more than can be told.
+        SettingsError: In that environment the settings mean something else.
+    """
+    workspace = selection.workspace
+    place = ["--workdir", str(workspace.path)]
+    env = {**settings.env, **workspace.env}
+    if not context.is_shared:
+        _check_tellable(context, settings, workspace)
+        return [*place, *_env_words(env)]
+    name = [] if selection.rule is Rule.WORKDIR else ["--workspace", workspace.id]
+    changed = _changed_env(settings, workspace, environ)
+    env_words = _env_words({key: env[key] for key in changed})
+    return [*name, *(place if is_moved or not name else []), *env_words]
+
+
+def _env_words(env: Mapping[str, str]) -> list[str]:
+    return [word for name, value in env.items() for word in ("--env", name, value)]
+
+
+def _check_tellable(context: Context, settings: Settings, workspace: Workspace) -> None:
+    given = [each.key for each in effective_values(settings, workspace) if each.position]
+    untold = [key for key in given if key not in _TOLD and not key.startswith(_ENV)]
+    if untold:
+        what = (
+            f"experimaestro reads {context.shared_path} only, so {', '.join(untold)}"
+            f" of {settings.path} would have no effect"
+        )
+        raise UsageError(what, "put the workspace into that file")
+
+
+def _changed_env(settings: Settings, workspace: Workspace, environ: Mapping[str, str]) -> list[str]:
+    """The variables of the workspace that experimaestro would read otherwise.
+
+    It fills in ``${env:X}`` from the environment in which it starts: the one that the settings made.
+    """
+    try:
+        again = load_settings(settings.path, environ, Path.home())
+    except SettingsError as error:
+        what = f"with the variables that it sets under env, {settings.path} has errors: {error}"
+        raise SettingsError(what, "write out what stands for ${env:…} there") from error
+    before, after = _values(settings, workspace), _values(again, workspace)
+    changed = [key for key in before if before[key].value != getattr(after.get(key), "value", None)]
+    other = [key for key in changed if not key.startswith(_ENV)]
+    if other:
+        where = ", ".join(f"{key} ({' '.join(before[key].variables)})" for key in other)
+        what = f"the variables under env in {settings.path} change what is meant elsewhere: {where}"
+        raise SettingsError(what, "write out what stands for ${env:…} there")
+    return [key.removeprefix(_ENV) for key in changed]
+
+
+def _values(settings: Settings, workspace: Workspace) -> dict[str, Effective]:
+    """What holds for a workspace, by key, in one reading of the settings."""
+    found = next((each for each in settings.workspaces if each.id == workspace.id), workspace)
+    return {each.key: each for each in effective_values(settings, found)}
+
+
+def recover_before(
+    context: Context, workspace: Workspace, find_id: Callable[[], str | None]
+) -> None:
+    """Bring back the jobs of an experiment that its workspace has lost and a folder has whole.
+
+    What cannot be brought back hinders nothing: it is run again. It is said in a warning.
+
+    Args:
+        context: Says whether to be quiet.
+        workspace: The workspace, a local one.
+        find_id: Gives the id of the experiment, as far as its files tell.
+    """
+    # These imports take as long as reading the settings, and most workspaces have no folders.
+    from xpm_remote.cli.local_workspace import as_folders
+    from xpm_remote.ui.recovery_report import outcome_line, plan_total
+    from xpm_remote.workspace.folders.recovery import plan_recovery, recover
+    from xpm_remote.workspace.layout import Layout
+    from xpm_remote.workspace.orphans.references import read_references
+
+    layout, folders = Layout(Path(workspace.path)), as_folders(workspace)
+    if not folders or not layout.marker.exists():
+        return
+    try:
+        experiment = find_id()
+    except UsageError:  # experimaestro itself will say what is wrong with the files
+        return
+    jobs = () if experiment is None else read_references(layout, [experiment])
+    plans = [each for each in plan_recovery(layout, folders, jobs) if each.status.is_to_do]
+    if not plans:
+        return
+    if not context.is_quiet:
+        say(plan_total(plans), err=True)
+    size, files = sum(plan.size for plan in plans), sum(plan.files for plan in plans)
+    with copy_progress("recovering", size, files) as progress:
+        for outcome in recover(layout, folders, [plan.job for plan in plans], progress=progress):
+            if not outcome.is_there:
+                context.warn(outcome_line(outcome))

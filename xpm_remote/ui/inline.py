@@ -146,3 +146,20 @@ class InlineDashboard:
         elif key == QUIT:
             self._has_quit = True
             self._changed.set()
+
+
+async def show(monitor: Monitor) -> None:
+    """Draw the live dashboard until the link ends for good, the person quits, or a signal comes."""
+    board = InlineDashboard(monitor, Console())
+    drawing = asyncio.create_task(board.run(), name="dashboard")
+    observing = asyncio.create_task(monitor.run(board.call_person), name="monitor")
+    tasks = (drawing, observing)
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+    for task in tasks:
+        if not task.cancelled():
+            task.result()

@@ -10,6 +10,8 @@ import termios
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from xpm_remote.link.prompts import TerminalPrompter, UnansweredError
+
 _STREAMS = (_STDIN, _STDOUT, _STDERR) = range(3)
 _MOST = 64
 """Bytes of one look: an escape sequence of a function key is shorter."""
@@ -21,6 +23,24 @@ _CONTROL_CHARACTERS = 6
 def has_keyboard() -> bool:
     """Tell whether somebody could type to us, if we are the foreground job of the shell or come to be it."""
     return os.isatty(_STDIN)
+
+
+async def call_person(host: str, asked: str) -> bool:
+    """Wait until a person at the terminal wants to log in; return False at once when there can be none.
+
+    Args:
+        host: The host that asks.
+        asked: What it asks for.
+    """
+    # That of a script that runs by itself is not asked on.
+    if not has_keyboard():
+        return False
+    question = f"{host} needs a person: {asked}. Press Enter to log in: "
+    try:
+        await TerminalPrompter().ask(question, echo=True)
+    except UnansweredError:
+        return False
+    return True
 
 
 def is_background() -> bool:

@@ -5,11 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xpm_remote.escaping import safe
-from xpm_remote.model.entities import Job, Progress
-from xpm_remote.session.state import Digest
+
+if TYPE_CHECKING:  # every command prints lines, and few know the model
+    from xpm_remote.model.entities import Job, Progress
+    from xpm_remote.session.state import Digest
+
+CONTINUED = 4
+"""Columns by which the rest of a long line is moved in, so that the next line is told from it."""
 
 SHORT_ID = 8
 """Characters of a job id that are shown: 1 in 4 billion that two are the same."""
@@ -17,6 +22,13 @@ SHORT_ID = 8
 _MINUTE = 60
 _HOUR = 60 * _MINUTE
 _DAY = 24 * _HOUR
+
+
+class Line(NamedTuple):
+    """A line, and the column at which its rest goes on where it is too long for the terminal."""
+
+    text: str
+    indent: int = CONTINUED
 
 
 def span(seconds: float) -> str:

@@ -1,97 +1,29 @@
-"""What ``jobs kill`` and ``jobs clean`` have in common: jobs chosen, a plan shown, and carried out when asked to."""
+"""``jobs kill`` and ``jobs clean``: jobs chosen, a plan shown, and carried out when asked to."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
-from typing import Any, NamedTuple, TypeVar
+from typing import Any
 
 import click
 
-from xpm_remote.cli.asking import filter_option
 from xpm_remote.cli.context import Context
-from xpm_remote.cli.jobs_place import JobsPlace, Where, open_place, place_options
-from xpm_remote.cli.local_jobs import read_texts, some_of
-from xpm_remote.cli.options import format_option, from_file_option
-from xpm_remote.errors import BusyError, UsageError
-from xpm_remote.model.filters import Filter
+from xpm_remote.cli.jobs_place import JobsPlace, open_place
+from xpm_remote.cli.jobs_shared import Choice, acting_options, read_choice, read_texts, some_of
+from xpm_remote.cli.options import (
+    JobsLocation,
+)
+from xpm_remote.errors import BusyError
 from xpm_remote.ui.action_report import outcome_document, outcome_line, plan_document, plan_lines
 from xpm_remote.ui.document import encode
 from xpm_remote.ui.job_list import ListedJob
-from xpm_remote.ui.plain import Format
 from xpm_remote.ui.tables import count_text
-from xpm_remote.workspace.agent.outcomes import ActionOutcome, ActionPlan
+from xpm_remote.workspace.agent.outcomes import CLEAN, KILL, ActionOutcome, ActionPlan
 from xpm_remote.workspace.layout import JobId
 
-_Command = TypeVar("_Command", bound=Callable[..., Any])
 
-
-class Choice(NamedTuple):
-    """Which jobs are meant, and what is to come of them.
-
-    Attributes:
-        ids: Ids, the beginnings of ids, patterns.
-        from_file: A file with more of them.
-        experiment: The experiment whose current run is meant.
-        accepts: The filter that jobs of current runs pass.
-        perform: Whether to do it.
-        is_json: Whether to print JSON.
-    """
-
-    ids: tuple[str, ...]
-    from_file: str | None
-    experiment: str | None
-    accepts: Filter | None
-    perform: bool
-    is_json: bool
-
-    @property
-    def is_named(self) -> bool:
-        """Whether jobs are named, rather than chosen among those of current runs."""
-        return bool(self.ids) or self.from_file is not None
-
-
-def acting_options(command: _Command) -> _Command:
-    """Give a command the options of a ``Choice``, and where the jobs are."""
-    options = (
-        click.argument("ids", nargs=-1, metavar="[ID]..."),
-        click.option("--experiment", metavar="ID", help="Only jobs of this experiment."),
-        filter_option,
-        from_file_option,
-        click.option("--perform", is_flag=True, help="Do it; without it, the plan is shown only."),
-        # Accepted as experimaestro does: they change what its list shows, and nothing of the plan.
-        click.option("--tags", is_flag=True, hidden=True, expose_value=False),
-        click.option("--fullpath", is_flag=True, hidden=True, expose_value=False),
-        format_option,
-        place_options,
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
-def read_choice(given: dict[str, Any]) -> Choice:
-    """Read the options.
-
-    Raises:
-        UsageError: They exclude each other.
-    """
-    choice = Choice(
-        given["ids"],
-        given["from_file"],
-        given["experiment"],
-        given["accepts"],
-        given["perform"],
-        given["form"] == Format.JSON.value,
-    )
-    if choice.is_named and (choice.experiment is not None or choice.accepts is not None):
-        raise UsageError(
-            "jobs are named, and chosen by --experiment or --filter", "leave one of them out"
-        )
-    return choice
-
-
-def act(context: Context, where: Where, action: str, choice: Choice) -> None:
+def act(context: Context, location: JobsLocation, action: str, choice: Choice) -> None:
     """Show what is to be done, and do it when asked to.
 
     Raises:
@@ -99,7 +31,7 @@ def act(context: Context, where: Where, action: str, choice: Choice) -> None:
         NoJobFoundError: One that was named is not there.
     """
     texts = list(read_texts(choice.ids, choice.from_file))
-    with open_place(context, where) as place:
+    with open_place(context, location) as place:
         jobs = _chosen(context, place, texts, choice)
         plans = place.plan_action(action, jobs) if jobs else []
         kept = [plan for plan in plans if plan.refusal]
@@ -158,3 +90,50 @@ def _perform(
             outcomes.append(outcome)
             click.echo(encode(outcome_document(outcome)) if is_json else outcome_line(outcome))
     return outcomes
+
+
+@click.command(
+    name="kill",
+    epilog="Examples: experimaestro jobs kill xpmir.learn.learner/0a1b --perform"
+    " · … jobs kill --experiment neuralir --filter 'lr = 0.1'",
+)
+@acting_options
+@click.pass_obj
+def kill(
+    context: Context,
+    /,
+    *,
+    location: JobsLocation,
+    **given: Any,  # noqa: ANN401 - as declared above, each with its type
+) -> None:
+    """End the processes of jobs, with all that they started.
+
+    Without --perform, only what would be done is shown. ID is task/hash, the beginning of one, or a pattern
+    with * and ?; without one, the jobs of the current runs are meant, or those of --experiment and
+    --filter. A process is ended by SIGTERM, and by SIGKILL ten seconds later; a job of SLURM by scancel.
+    Only what is surely the process of the job is ended.
+    """
+    act(context, location, KILL, read_choice(given))
+
+
+@click.command(
+    name="clean",
+    epilog="Examples: experimaestro jobs clean xpmir.learn.learner/0a1b --perform"
+    " · … jobs clean --experiment neuralir --filter 'lr = 0.1'",
+)
+@acting_options
+@click.pass_obj
+def clean(
+    context: Context,
+    /,
+    *,
+    location: JobsLocation,
+    **given: Any,  # noqa: ANN401 - as declared above, each with its type
+) -> None:
+    """Remove the directories of jobs that have ended.
+
+    Without --perform, only what would be done is shown. ID is task/hash, the beginning of one, or a pattern
+    with * and ?; without one, the jobs of the current runs are meant, or those of --experiment and
+    --filter. Of a job that runs or waits nothing is removed, nor through a link, as that of a moved job.
+    """
+    act(context, location, CLEAN, read_choice(given))

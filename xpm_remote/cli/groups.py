@@ -1,7 +1,8 @@
-"""Groups of the command tree: what is not ours is handed to the real experimaestro, and listed in the help."""
+"""Groups of the command tree: our commands imported when used, experimaestro's handed over and listed in the help."""
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 import click
 
 from xpm_remote.cli.context import Context
-from xpm_remote.cli.handover import (
+from xpm_remote.cli.output import say
+from xpm_remote.cli.peer import (
     INSTALL,
     PEER,
     ask_commands,
@@ -18,10 +20,29 @@ from xpm_remote.cli.handover import (
     is_installed,
     require_installed,
 )
-from xpm_remote.cli.lazy import LazyGroup
-from xpm_remote.cli.terminal import say
 from xpm_remote.errors import UsageError
 from xpm_remote.escaping import nearest, quoted
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands by ``name -> module:attribute``: only commands are imported by strings."""
+
+    def __init__(self, *args: Any, lazy_commands: Mapping[str, str], **kwargs: Any) -> None:  # noqa: ANN401
+        super().__init__(*args, **kwargs)
+        self._lazy = lazy_commands
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """List the names, imported or not."""
+        return sorted({*super().list_commands(ctx), *self._lazy})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command."""
+        if cmd_name not in self._lazy:
+            return super().get_command(ctx, cmd_name)
+        module, _, attribute = self._lazy[cmd_name].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
 
 _REST = f"{__name__}.rest"
 

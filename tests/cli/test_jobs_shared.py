@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from xpm_remote.cli.jobs_copying import error_of_left
+from xpm_remote.cli.jobs_shared import error_of_left
 from xpm_remote.errors import BusyError, FolderError, JobsError, NoJobFoundError, SomeMissingError
 
 

@@ -14,8 +14,8 @@ import pytest
 from tests.cli.commands import END_LIMIT
 from tests.cli.people import Person
 from tests.support.polling import wait_until
-from xpm_remote.cli import experiments, jobs, main
-from xpm_remote.cli.handover import parse_commands
+from xpm_remote.cli import main
+from xpm_remote.cli.peer import parse_commands
 
 READY_LIMIT = 30.0
 """Seconds for the real server to start on a loaded machine."""
@@ -56,9 +56,9 @@ def test_parse_commands() -> None:
 @pytest.mark.parametrize(
     ("way", "ours", "known"),
     [
-        ((), main.COMMANDS, main.PEER_COMMANDS),
-        (("experiments",), experiments.COMMANDS, experiments.PEER_COMMANDS),
-        (("jobs",), jobs.COMMANDS, jobs.PEER_COMMANDS),
+        ((), main.ABOUTS, main.PEER_COMMANDS),
+        (("experiments",), main.EXPERIMENTS, main.EXPERIMENTS_OF_PEER),
+        (("jobs",), main.JOBS, main.JOBS_OF_PEER),
     ],
 )
 def test_known_commands_are_those_of_the_real_one(

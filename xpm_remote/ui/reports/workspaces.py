@@ -7,11 +7,11 @@ from typing import Any
 
 from msgspec import to_builtins
 
-from xpm_remote.cli.terminal import Line
 from xpm_remote.escaping import safe
 from xpm_remote.settings.effective import Effective, effective_values
 from xpm_remote.settings.schema import Folder, Problem, Settings, Workspace
 from xpm_remote.settings.selection import Selection
+from xpm_remote.ui.text import Line
 
 LIST_SCHEMA = "xpm-remote/workspaces/1"
 SHOW_SCHEMA = "xpm-remote/workspace/1"

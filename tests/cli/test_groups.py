@@ -10,7 +10,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from xpm_remote.cli.lazy import LazyGroup
+from xpm_remote.cli.groups import LazyGroup
 
 MODULE = "tests_lazy_commands"
 

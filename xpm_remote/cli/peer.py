@@ -11,21 +11,21 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NoReturn
+
+import click
 
 from xpm_remote.errors import MissingPeerError
 from xpm_remote.escaping import quoted
 
 PEER = "experimaestro"
 INSTALL = f"pip install {PEER}"
-
 HELP_LIMIT = 10.0
 """Seconds for its help: it imports for half a second, and for several from a network disk that nobody read yet."""
 
 # A script does not have the current directory on its path either, where any experiment.py or yaml.py may lie.
 _SAFE_PATH = ("-P",) if sys.version_info >= (3, 11) else ()
-
 _COMMAND = re.compile(r" {2}(\S+)(?: +(\S.*))?")
 _CONTINUED = re.compile(r" {3,}(\S.*)")
 
@@ -105,3 +105,57 @@ def parse_commands(text: str) -> dict[str, str]:
         else:
             break
     return found
+
+
+_WORDS = f"{__name__}.words"
+
+
+class ForwardingCommand(click.Command):
+    """A command that remembers its words as they were written."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse them, too."""
+        ctx.meta[_WORDS] = tuple(args)
+        return super().parse_args(ctx, args)
+
+
+def forwarded_words(ctx: click.Context, dropped: Collection[str]) -> list[str]:
+    """Give the words of a passing command without some options and their values."""
+    values = {
+        name: 0 if option.is_flag else option.nargs
+        for option in ctx.command.params
+        if isinstance(option, click.Option)
+        for name in option.opts
+    }
+    return drop_options(ctx.meta[_WORDS], dropped, values)
+
+
+def drop_options(
+    words: Sequence[str], dropped: Collection[str], values: Mapping[str, int]
+) -> list[str]:
+    """Leave out options; everything else stays, in its order and spelling.
+
+    Args:
+        words: The command line.
+        dropped: The names of the options to leave out.
+        values: How many values each option takes, by name; an unknown one takes none.
+    """
+    kept: list[str] = []
+    index = 0
+    while index < len(words) and words[index] != "--":
+        name, is_attached = _option(words[index])
+        end = index + 1 + max(0, values.get(name, 0) - is_attached)
+        if name not in dropped:
+            kept += words[index:end]
+        index = end
+    return [*kept, *words[index:]]
+
+
+def _option(word: str) -> tuple[str, bool]:
+    """The name of an option, and whether a value is attached to it; an argument is its own name."""
+    if word.startswith("--"):
+        name, equals, _ = word.partition("=")
+        return name, bool(equals)
+    if word.startswith("-"):
+        return word[:2], len(word) > len("-c")
+    return word, False

@@ -1,0 +1,200 @@
+"""What the commands about jobs share: which jobs are meant, and how copied ones are shown and judged."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import click
+
+from xpm_remote.cli.options import (
+    filter_option,
+    format_option,
+    from_file_option,
+    location_options,
+)
+from xpm_remote.cli.output import copy_progress
+from xpm_remote.errors import (
+    BusyError,
+    FolderError,
+    JobsError,
+    NoJobFoundError,
+    SomeMissingError,
+    UsageError,
+)
+from xpm_remote.model.filters import Filter
+from xpm_remote.ui.plain import Format
+from xpm_remote.ui.tables import count_text
+from xpm_remote.workspace.failures import NoJobFailure
+from xpm_remote.workspace.folders.outcomes import Progress
+from xpm_remote.workspace.layout import JobId
+from xpm_remote.workspace.reading.lookup import Found
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+class Choice(NamedTuple):
+    """Which jobs are meant, and what is to come of them.
+
+    Attributes:
+        ids: Ids, the beginnings of ids, patterns.
+        from_file: A file with more of them.
+        experiment: The experiment whose current run is meant.
+        accepts: The filter that jobs of current runs pass.
+        perform: Whether to do it.
+        is_json: Whether to print JSON.
+    """
+
+    ids: tuple[str, ...]
+    from_file: str | None
+    experiment: str | None
+    accepts: Filter | None
+    perform: bool
+    is_json: bool
+
+    @property
+    def is_named(self) -> bool:
+        """Whether jobs are named, rather than chosen among those of current runs."""
+        return bool(self.ids) or self.from_file is not None
+
+
+def acting_options(command: _Command) -> _Command:
+    """Give a command the options of a ``Choice``, and where the jobs are."""
+    options = (
+        click.argument("ids", nargs=-1, metavar="[ID]..."),
+        click.option("--experiment", metavar="ID", help="Only jobs of this experiment."),
+        filter_option,
+        from_file_option,
+        click.option("--perform", is_flag=True, help="Do it; without it, the plan is shown only."),
+        # Accepted as experimaestro does: they change what its list shows, and nothing of the plan.
+        click.option("--tags", is_flag=True, hidden=True, expose_value=False),
+        click.option("--fullpath", is_flag=True, hidden=True, expose_value=False),
+        format_option,
+        location_options,
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def read_choice(given: dict[str, Any]) -> Choice:
+    """Read the options.
+
+    Raises:
+        UsageError: They exclude each other.
+    """
+    choice = Choice(
+        given["ids"],
+        given["from_file"],
+        given["experiment"],
+        given["accepts"],
+        given["perform"],
+        given["form"] == Format.JSON.value,
+    )
+    if choice.is_named and (choice.experiment is not None or choice.accepts is not None):
+        raise UsageError(
+            "jobs are named, and chosen by --experiment or --filter", "leave one of them out"
+        )
+    return choice
+
+
+def one_of(found: Found) -> JobId:
+    """Give the one job that a text means.
+
+    Raises:
+        NoJobFailure: It means no job, or several.
+    """
+    jobs = some_of(found)
+    if len(jobs) > 1:
+        raise NoJobFailure(f"{found.text!r} means {len(jobs)} jobs", "give the id of one")
+    return jobs[0]
+
+
+def some_of(found: Found) -> tuple[JobId, ...]:
+    """Give the jobs that a text means.
+
+    Raises:
+        NoJobFailure: It means no job.
+    """
+    if not found.jobs:
+        raise NoJobFailure(f"there is no job {found.text!r}", "list them with `jobs list`")
+    return found.jobs
+
+
+def read_texts(arguments: Iterable[str], file: str | None) -> Iterator[str]:
+    """Give the ids of the command line, then those of a file: one a line, ``-`` is standard input.
+
+    Empty lines, and what follows a ``#``, do not count.
+
+    Raises:
+        UsageError: The file cannot be read.
+    """
+    yield from arguments
+    if file is None:
+        return
+    try:
+        text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise UsageError(f"the file {file} cannot be read: {_why(error)}") from error
+    for line in text.splitlines():
+        job = line.partition("#")[0].strip()
+        if job:
+            yield job
+
+
+def _why(error: OSError | ValueError) -> str:
+    return error.strerror or str(error) if isinstance(error, OSError) else "it is not UTF-8 text"
+
+
+Outcome = TypeVar("Outcome")
+
+
+def copy_jobs(
+    what: str,
+    size: int,
+    files: int,
+    work: Callable[[Progress], Generator[Outcome, None, None]],
+    show: Callable[[Outcome], None],
+) -> list[Outcome]:
+    """Copy jobs, and show what came of each when it is there.
+
+    Args:
+        what: What is done, such as ``recovering``.
+        size: Bytes in all.
+        files: Files in all.
+        work: Begins, given what is to be told of each step.
+        show: Prints an outcome.
+    """
+    outcomes = []
+    with (
+        copy_progress(what, size, files) as progress,
+        # Ended in the middle, it puts down what it copies.
+        closing(work(progress)) as done,
+    ):
+        for outcome in done:
+            outcomes.append(outcome)
+            show(outcome)
+    return outcomes
+
+
+def error_of_left(left: int, count: int, done: str, *, is_failed: bool, is_busy: bool) -> JobsError:
+    """Give the error that says that not all jobs could be copied; its class decides the exit code.
+
+    Args:
+        left: How many could not.
+        count: How many there were.
+        done: What could not be done, such as ``recovered``.
+        is_failed: Whether a folder failed.
+        is_busy: Whether somebody else works on one.
+    """
+    if is_failed:
+        kind: type[JobsError] = FolderError
+    elif is_busy:
+        kind = BusyError
+    else:
+        kind = SomeMissingError if left < count else NoJobFoundError
+    what = f"{count_text(left, 'job')} of {count} cannot be {done}"
+    return kind(what, "the lines above say why")

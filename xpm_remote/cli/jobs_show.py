@@ -1,0 +1,254 @@
+"""``jobs list``, ``jobs log`` and ``jobs path``: the jobs of the current runs, what they printed, where they are."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
+from itertools import chain
+
+import click
+
+from xpm_remote.cli.context import Context
+from xpm_remote.cli.jobs_place import JobsPlace, open_place
+from xpm_remote.cli.jobs_shared import one_of, some_of
+from xpm_remote.cli.options import JobsLocation, filter_option, format_option, location_options
+from xpm_remote.errors import NoJobFoundError, SomeMissingError
+from xpm_remote.escaping import safe
+from xpm_remote.model.filters import Filter
+from xpm_remote.ui.document import encode
+from xpm_remote.ui.job_list import job_document, job_lines
+from xpm_remote.ui.plain import Format
+from xpm_remote.workspace.layout import JobId
+from xpm_remote.workspace.watching.logs import STDERR, STDOUT
+
+
+@click.command(
+    name="list",
+    epilog="Examples: experimaestro jobs list --tags"
+    " · … jobs list --experiment neuralir --filter 'lr in [0.1, 0.01]'"
+    " · … jobs list -c 10 --format json",
+)
+@click.option("--experiment", metavar="ID", help="Only jobs of this experiment.")
+@click.option("--tags", is_flag=True, help="Show the tags.")
+@filter_option
+@click.option("--fullpath", is_flag=True, help="Show directories instead of ids.")
+@click.option(
+    "-c",
+    "--count",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Only the N that were submitted last.",
+)
+@format_option
+@location_options
+@click.pass_obj
+def list_jobs(
+    context: Context,
+    /,
+    *,
+    experiment: str | None,
+    tags: bool,
+    accepts: Filter | None,
+    fullpath: bool,
+    count: int | None,
+    form: str,
+    location: JobsLocation,
+) -> None:
+    """List jobs.
+
+    Those of the current run of each experiment, each once, the one that was submitted last first. With
+    --format json, an object a line.
+    """
+    with open_place(context, location) as place:
+        found, problems = place.current(experiment)
+    jobs = [job for job in found if accepts is None or accepts(job)][:count]
+    lines: Iterator[str]
+    if form == Format.JSON.value:
+        lines = map(encode, map(job_document, jobs))
+    else:
+        lines = job_lines(jobs, with_tags=tags, with_paths=fullpath)
+    for line in lines:
+        click.echo(line)
+    context.warn_unread(problems)
+    if not jobs and form != Format.JSON.value:
+        click.echo("No jobs found.", err=True)
+
+
+@click.command(
+    name="path",
+    epilog="Example: experimaestro jobs path xpmir.learn.learner/0a1b",
+)
+@click.argument("job", metavar="ID")
+@location_options
+@click.pass_obj
+def path(context: Context, /, *, job: str, location: JobsLocation) -> None:
+    """Print the directory of a job.
+
+    ID is task/hash, which may be shortened at the end of each part; of a hash alone, four characters do.
+    """
+    with open_place(context, location) as place:
+        found = one_of(place.find([job])[0])
+        directory, is_there = place.directory(found)
+    if not is_there:
+        raise NoJobFoundError(f"{directory} leads to no directory", f"try `jobs recover {found}`")
+    # As it is, for scripts: what is escaped would be another path. Its parts are checked; the rest is ours.
+    click.echo(directory)
+
+
+FIRST_LINES = 10
+"""Lines that are shown before what is followed, as ``tail -f`` has it."""
+
+
+@click.command(
+    name="log",
+    epilog="Examples: experimaestro jobs log xpmir.learn.learner/0a1b · … jobs log -f --std 0a1b"
+    " · … jobs log -n 20 0a1b · … jobs --workspace my-cluster log -f 'xpmir.learn.learner/*'",
+)
+@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+@click.option("-f", "--follow", is_flag=True, help="Go on with what is added, until the job ends.")
+@click.option(
+    "-n",
+    "--lines",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Only the last N lines; all without it, and 10 with -f.",
+)
+@click.option("--std", is_flag=True, help="Show standard output instead of standard error.")
+@location_options
+@click.pass_obj
+def log(
+    context: Context,
+    /,
+    *,
+    ids: tuple[str, ...],
+    follow: bool,
+    lines: int | None,
+    std: bool,
+    location: JobsLocation,
+) -> None:
+    """Show what jobs printed: their standard error, or with --std their standard output.
+
+    On a terminal, a whole log is shown page by page, and control characters are shown as escapes. The lines
+    of several jobs have the job before them.
+    """
+    stream = STDOUT if std else STDERR
+    with open_place(context, location) as place:
+        found = [job for each in place.find(ids) for job in some_of(each)]
+        jobs = list(dict.fromkeys(found))
+        if follow:
+            _follow(place, jobs, stream, FIRST_LINES if lines is None else lines)
+            return
+        missing = [job for job in jobs if not _show(place, job, jobs, stream, lines)]
+        if missing:
+            raise _no_log(place, missing[0], stream, is_all=len(missing) == len(jobs))
+
+
+def _follow(place: JobsPlace, jobs: Sequence[JobId], stream: str, lines: int) -> None:
+    printer = LogPrinter(jobs)
+    try:
+        with closing(place.follow_logs(jobs, stream, lines)) as texts:
+            for job, text in texts:
+                printer.print(job, text)
+    finally:
+        for job in jobs:
+            printer.end(job)
+
+
+def _show(
+    place: JobsPlace, job: JobId, jobs: Sequence[JobId], stream: str, lines: int | None
+) -> bool:
+    """Show one of some logs; tell whether there is one."""
+    with closing(place.log_pieces(job, stream, lines)) as pieces:
+        first = next(pieces, None)
+        if first is None:
+            return False
+        if lines is None and len(jobs) == 1 and sys.stdout.isatty():
+            page(each.text for each in chain([first], pieces))
+            return True
+        printer = LogPrinter(jobs)
+        printer.print(job, first.text)
+        for piece in pieces:
+            printer.print(job, piece.text)
+        printer.end(job)
+        return True
+
+
+def _no_log(place: JobsPlace, job: JobId, stream: str, *, is_all: bool) -> Exception:
+    files = place.layout.job_files(job)
+    path = files.stderr if stream == STDERR else files.stdout
+    other = ", or look at standard output with --std" if stream == STDERR else ""
+    kind = NoJobFoundError if is_all else SomeMissingError
+    return kind(f"the job {job} has no log {path}", f"wait until it has started{other}")
+
+
+_HASH_SHOWN = 8
+"""Characters of a hash before the lines of one log of several, where that is enough to tell them apart."""
+
+
+def page(texts: Iterable[str]) -> None:
+    """Show a log on a terminal page by page, escaped."""
+    click.echo_via_pager(f"{line}\n" for line in _escaped_lines(texts))
+
+
+class LogPrinter:
+    """Prints logs as they come: to a terminal by whole lines, escaped; elsewhere as they are.
+
+    Args:
+        jobs: Whose logs; the lines of several have their job before them, and are whole in any case.
+    """
+
+    def __init__(self, jobs: Sequence[JobId]) -> None:
+        self._is_terminal = sys.stdout.isatty()
+        self._prefixes = dict(zip(jobs, _prefixes(jobs), strict=True))
+        self._rests = dict.fromkeys(jobs, "")
+
+    def print(self, job: JobId, text: str) -> None:
+        """Print what comes next of a log."""
+        prefix = self._prefixes[job]
+        if not (self._is_terminal or prefix):
+            _write(text)
+            return
+        *lines, self._rests[job] = (self._rests[job] + text).split("\n")
+        for line in lines:
+            self._print_line(prefix, line)
+
+    def end(self, job: JobId) -> None:
+        """Print a last line that has no end."""
+        rest, self._rests[job] = self._rests[job], ""
+        if rest:
+            self._print_line(self._prefixes[job], rest)
+
+    def _print_line(self, prefix: str, line: str) -> None:
+        if self._is_terminal:
+            click.echo(safe(prefix) + _escaped(line))
+        else:
+            _write(f"{prefix}{line}\n")
+
+
+def _prefixes(jobs: Sequence[JobId]) -> list[str]:
+    """Give what stands before the lines of each log: nothing for one alone, else as little as tells them apart."""
+    if len(jobs) == 1:
+        return [""]
+    short = [f"{job.script_name}/{job.hash[:_HASH_SHOWN]}" for job in jobs]
+    names = short if len(set(short)) == len(jobs) else [str(job) for job in jobs]
+    return [f"{name}: " for name in names]
+
+
+def _write(text: str) -> None:
+    # With the colours that a program may have put into it, where it is not for a terminal.
+    click.echo(text, nl=False, color=True)
+
+
+def _escaped_lines(texts: Iterable[str]) -> Iterator[str]:
+    rest = ""
+    for text in texts:
+        *lines, rest = (rest + text).split("\n")
+        yield from map(_escaped, lines)
+    if rest:
+        yield _escaped(rest)
+
+
+def _escaped(line: str) -> str:
+    # A progress bar writes over itself: what it wrote last is what a terminal would show.
+    return safe(line.expandtabs().rstrip("\r").rpartition("\r")[2])

@@ -1,0 +1,121 @@
+"""Lines, warnings and progress on the terminal."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from xpm_remote.escaping import safe
+from xpm_remote.ui.text import Line
+from xpm_remote.workspace.folders.archiving import no_progress
+
+if TYPE_CHECKING:
+    from xpm_remote.workspace.folders.outcomes import Progress
+    from xpm_remote.workspace.layout import JobId
+
+
+_STDOUT, _STDERR = 1, 2
+
+
+def say(line: Line | str, *, err: bool = False) -> None:
+    """Print a line: on a terminal broken between words where it is too long, else as it is."""
+    text, indent = line if isinstance(line, Line) else Line(line)
+    width = shutil.get_terminal_size().columns
+    if os.isatty(_STDERR if err else _STDOUT) and len(text) > width:
+        # Room enough for a path is left.
+        indentation = " " * min(indent, width // 3)
+        text = textwrap.fill(
+            text,
+            width,
+            subsequent_indent=indentation,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    click.echo(text, err=err)
+
+
+WARNING_SOURCES = ("xpm_remote.link",)
+"""Packages whose warnings are about the person's own files, and which say what they have chosen for the person: that is
+shown whatever the command."""
+
+
+def set_up_logs(*, debug: bool, quiet: bool) -> None:
+    """Write a log to stderr, or only its errors and what a person can mend."""
+    level = logging.DEBUG if debug else logging.ERROR
+    logging.basicConfig(
+        level=level, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s"
+    )
+    if debug or quiet:
+        return
+    for name in WARNING_SOURCES:
+        source = logging.getLogger(name)
+        source.setLevel(logging.INFO)
+        source.propagate = False
+        source.handlers = [_Lines()]
+
+
+class _Lines(logging.Handler):
+    """Prints each record as the other warnings are."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print a record; it may hold what the remote sent."""
+        say(f"{record.levelname.lower()}: {safe(record.getMessage())}", err=True)
+
+
+REDRAW_INTERVAL = 0.1
+"""Seconds between two drawings of the progress bar."""
+
+
+@contextmanager
+def copy_progress(what: str, size: int, files: int) -> Iterator[Progress]:
+    """Show a progress bar on a terminal; yield what is to be called, from any thread, for each step.
+
+    Args:
+        what: What is done, such as ``recovering``.
+        size: Bytes in all.
+        files: Files in all.
+    """
+    if not (sys.stderr.isatty() and files):
+        yield no_progress
+        return
+    # Rich alone takes as long as copying a small job.
+    from rich import progress as rich_progress
+    from rich.console import Console
+
+    columns = (
+        rich_progress.TextColumn("{task.description}"),
+        rich_progress.BarColumn(),
+        rich_progress.DownloadColumn(),
+        rich_progress.TransferSpeedColumn(),
+        rich_progress.TimeRemainingColumn(),
+        rich_progress.TextColumn("{task.fields[done]}/{task.fields[files]} files"),
+    )
+    lock = threading.Lock()
+    done, due = 0, 0.0
+    # Drawn only when it moves: while the link is lost, a question may stand below it.
+    bar = rich_progress.Progress(
+        *columns, console=Console(stderr=True), transient=True, auto_refresh=False
+    )
+    with bar:
+        task = bar.add_task(what, total=size, done=0, files=files)
+
+        def advance(_: JobId, more_bytes: int, more_files: int) -> None:
+            nonlocal done, due
+            with lock:
+                done += more_files
+                now = time.monotonic()
+                is_due = now >= due
+                due = now + REDRAW_INTERVAL if is_due else due
+                bar.update(task, advance=more_bytes, done=done, refresh=is_due)
+
+        yield advance

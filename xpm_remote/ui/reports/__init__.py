@@ -1,0 +1,1 @@
+"""What commands report, as lines and as JSON documents; pure."""
