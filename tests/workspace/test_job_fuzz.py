@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.workspace.disk import Disk, TextHost, snapshot
-from xpm_remote.model.records import JobRecord
+from xpm_remote.model.agent_rows import JobsPage, decode_page
+from xpm_remote.workspace.agent.announcing import Pages
 from xpm_remote.workspace.layout import JobId
 from xpm_remote.workspace.reading.job_files import JobReader
 from xpm_remote.workspace.reading.json_files import Problems
@@ -66,5 +67,9 @@ def test_any_content(
     reader = JobReader(str(disk.root / "jobs"), live, TextHost(), Problems())
     facts = reader.read(JOB.task, JOB.hash, word)
     assert snapshot(disk.root) == before
-    record = msgspec.json.decode(msgspec.json.encode(facts.to_wire()), type=JobRecord)
-    assert record.job_id == JOB.hash
+    told: list[tuple[str, dict[str, Any]]] = []
+    Pages(lambda *notice: told.append(notice)).jobs([facts])
+    ((method, params),) = told
+    page = decode_page(method, json.dumps(params).encode())
+    assert isinstance(page, JobsPage)
+    assert [row.state for row in page.rows] == [facts.state]

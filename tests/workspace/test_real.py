@@ -49,6 +49,8 @@ class Dumps:
         self._server = server
         self._login = login
         server.write(login, f"{FOLDER}/xpm_remote/__init__.py", "")
+        form = (SCRIPTS.parent / "reference_form.py").read_text()
+        server.write(login, f"{FOLDER}/tests/support/reference_form.py", form)
         unpack = f"base64 -d | tar -xzf - -C {FOLDER}/xpm_remote"
         server.run(login, unpack, input=base64.b64encode(packed(PACKAGE)).decode())
 

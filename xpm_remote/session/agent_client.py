@@ -34,12 +34,12 @@ class AgentInfo(msgspec.Struct, frozen=True):
     """What the agent says of itself.
 
     Attributes:
-        version: Of its extensions.
+        version: Of its requests.
         instance: Tells this agent from every other.
         python: The version of its interpreter.
         host: The name of its host.
         pid: Its process there.
-        capabilities: What may be asked for beyond the monitor protocol.
+        capabilities: What may be asked for.
     """
 
     version: int = 0
@@ -101,8 +101,7 @@ class AgentClient:
             ProtocolError: It is not our agent.
             XpmRemoteError: As ``call``.
         """
-        # Asked for by nothing in the list, announcements of the reference server are left out.
-        raw = await self.rpc.call("get_sync_info", {"extensions": []})
+        raw = await self.rpc.call("get_sync_info")
         try:
             answer = msgspec.json.decode(raw, type=_Handshake)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:

@@ -151,8 +151,3 @@ class JobFiles:
     def status(self) -> Path:
         """The state, as last noted."""
         return self.own / "status.json"
-
-    @cached_property
-    def archived_events(self) -> Path:
-        """The events of the job, after its end."""
-        return self.own / "events"

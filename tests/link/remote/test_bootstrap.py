@@ -113,9 +113,9 @@ def test_agent_runs_on(python: str, tmp_path: Path) -> None:
     """The agent serves a workspace on every interpreter that this machine has."""
     with Talk(make_workspace(tmp_path / "ws"), python=python) as talk:
         talk.greet()
-        info = talk.result("get_sync_info", extensions=[])
+        info = talk.result("get_sync_info")
         assert info["protocol_version"] == "2.0"
-        assert talk.result("get_experiments") == []
+        assert talk.result("list_jobs")["jobs"] == []
 
 
 def test_nothing_is_written(tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_nothing_is_written(tmp_path: Path) -> None:
     environ = {"HOME": str(home), "TMPDIR": str(home), "PATH": os.environ["PATH"]}
     with Talk(workspace, environ=environ, directory=home) as talk:
         talk.greet()
-        talk.result("get_experiments")
+        talk.result("list_jobs")
         talk.end()
     assert not list(home.iterdir())
     assert [path.name for path in workspace.iterdir()] == [".__experimaestro__"]

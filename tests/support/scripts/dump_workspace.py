@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Print what our reader says of a workspace, as JSON: ``dump_workspace.py WORKSPACE``.
 
-``xpm_remote.workspace`` must be on PYTHONPATH; nothing else of ours is needed. Prints ``{"experiments": [...],
-"jobs": {EXPERIMENT: [...]}, "problems": [...]}``, each as it goes over the wire, and ``"changed"``: names that are new
-or gone in the workspace after it, or of another mode.
+``xpm_remote.workspace`` and ``tests.support.reference_form`` must be on PYTHONPATH; nothing else of ours is needed.
+Prints ``{"experiments": [...], "jobs": {EXPERIMENT: [...]}, "problems": [...]}``, each in the form of the reference
+server, and ``"changed"``: names that are new or gone in the workspace after it, or of another mode.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import json
 import sys
 from pathlib import Path
 
+from tests.support.reference_form import job_form, run_form
 from xpm_remote.workspace.reading.reader import WorkspaceReader
 
 
@@ -28,8 +29,8 @@ def main() -> None:
     reader = WorkspaceReader(workspace)
     runs = reader.experiments()
     document = {
-        "experiments": [run.to_wire() for run in runs],
-        "jobs": {run.experiment_id: [job.to_wire() for job in reader.jobs(run)] for run in runs},
+        "experiments": [run_form(run) for run in runs],
+        "jobs": {run.experiment_id: [job_form(job) for job in reader.jobs(run)] for run in runs},
         "problems": list(reader.problems),
         "changed": sorted(before ^ snapshot(workspace)),
     }

@@ -36,7 +36,7 @@ from xpm_remote.workspace import filesystem, mounts
 from xpm_remote.workspace.folders import contents
 from xpm_remote.workspace.folders.archiving import archive
 from xpm_remote.workspace.folders.folder import Mode
-from xpm_remote.workspace.folders.recovery import ensure, recover
+from xpm_remote.workspace.folders.recovery import recover
 
 NAMES = (
     "chmod",
@@ -173,10 +173,10 @@ class Trial:
             return ["the copy is there, but is not whole"]
         return []
 
-    def check_ensure(self) -> list[str]:
-        """Say what is wrong with asking for the job."""
-        ensure(self.workspace, [self.folder], JOB)
-        return [] if self.is_whole(self.path.resolve()) else ["asked for, it is not whole"]
+    def check_recovery(self) -> list[str]:
+        """Say what is wrong with recovering the job."""
+        list(recover(self.workspace, [self.folder], [JOB]))
+        return [] if self.is_whole(self.path.resolve()) else ["recovered, it is not whole"]
 
     def check_again(self) -> list[str]:
         """Say what is wrong with doing the work again."""
@@ -198,7 +198,7 @@ class Trial:
 def trials(root: Path, action: str, fault: str, portable: bool, at: int) -> list[str]:
     """Let the call of that number fail, once for each way to go on; say what is wrong then."""
     wrong = []
-    for check in (Trial.check_ensure, Trial.check_again):
+    for check in (Trial.check_recovery, Trial.check_again):
         trial = Trial(root / str(os.getpid()), action, portable)
         said: list[str] = []
         if fault != "kill":

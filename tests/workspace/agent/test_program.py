@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import shlex
@@ -70,8 +69,8 @@ def rows(notices: list[dict[str, Any]], method: str) -> list[Any]:
 
 
 def test_handshake(talk: Talk, disk: Disk) -> None:
-    """The protocol is that of the reference server; besides, the agent says who it is and what it can do."""
-    info = talk.result("get_sync_info", extensions=["pages"])
+    """The agent says who it is and what it can do."""
+    info = talk.result("get_sync_info")
     assert info["protocol_version"] == "2.0"
     assert info["workspace_path"] == str(disk.root)
     assert info["agent"]["host"] == socket.gethostname()
@@ -80,26 +79,26 @@ def test_handshake(talk: Talk, disk: Disk) -> None:
 
 def test_answers_in_order(talk: Talk) -> None:
     """Requests that come at once are answered one after the other."""
-    ids = [talk.ask("get_experiment", experiment_id=str(number)) for number in range(50)]
+    ids = [talk.ask("list_jobs", experiment=str(number)) for number in range(50)]
     assert [talk.read()["id"] for _ in ids] == ids
 
 
 def test_errors(talk: Talk) -> None:
     """Refusals have the codes of the reference server; a failure of ours has its parts, too."""
     assert talk.call("nonsense")["error"]["code"] == -32601
-    assert talk.call("get_job", task_id="x")["error"]["code"] == -32602
-    error = talk.call("get_job", task_id="../..", job_id="x")["error"]
+    assert talk.call("get_directory", task_id="x")["error"]["code"] == -32602
+    error = talk.call("get_directory", task_id="../..", job_id="x")["error"]
     assert (error["code"], error["data"]["kind"]) == (-32603, "bad-id")
     talk.write(b"nonsense\n")
     assert talk.read()["error"]["code"] == -32700
-    assert talk.result("get_experiments")
+    assert talk.result("list_jobs")["jobs"]
 
 
 def test_quick_requests_overtake_long_ones(talk: Talk, disk: Disk) -> None:
     """Logs and pings are answered while a long question is in work."""
     many(disk, 3000)
     write(disk.root / "jobs" / ONE.task / ONE.hash / "learn.err", "one\ntwo\n")
-    long = talk.ask("get_all_jobs")
+    long = talk.ask("list_jobs")
     names = {"task_id": ONE.task, "job_id": ONE.hash}
     quick = [talk.ask("ping"), talk.ask("read_log", lines=1, **names)]
     answers = [talk.read() for _ in range(3)]
@@ -112,7 +111,7 @@ def test_compression_saves(disk: Disk) -> None:
     many(disk, 500)
     with Talk(disk.root, compress=True) as talk:
         talk.greet()
-        jobs = talk.result("get_all_jobs")
+        jobs = talk.result("list_jobs")["jobs"]
         assert len(jobs) == 502
         assert talk.greeting.compressed
 
@@ -179,27 +178,6 @@ def test_continues_after_a_gap(disk: Disk) -> None:
         assert not told & {job.hash for job in jobs}
 
 
-def test_announcements_of_the_protocol(talk: Talk, disk: Disk) -> None:
-    """A client that names no extensions hears of changes as from the reference server."""
-    talk.result("get_sync_info")
-    steps = itertools.count()
-
-    def is_announced() -> bool:
-        # Until the agent watches, changes are not announced: so there is a new one each time.
-        step = {"level": 0, "progress": 0.001 * next(steps), "desc": None}
-        disk.events(TWO, {"event_type": "JobProgressEvent", **step})
-        talk.result("ping")
-        events = [each["params"] for each in talk.notices]
-        return any(
-            event["event_type"] == "JobStateChangedEvent"
-            and event["data"]["job_id"] == TWO.hash
-            and event["data"]["state"] == "running"
-            for event in events
-        )
-
-    wait_until(is_announced, SOON, "the announcement")
-
-
 # Logs
 
 
@@ -231,11 +209,15 @@ def test_actions(talk: Talk, disk: Disk) -> None:
     jobs = [{"task_id": job.task, "job_id": job.hash} for job in (ONE, TWO)]
     plans = talk.result("plan_action", action="kill", jobs=jobs)
     assert [bool(plan["refusal"]) for plan in plans] == [True, False]
-    outcomes = talk.result("perform_action", action="kill", jobs=jobs)
+    done = talk.result("carry_out", name="a", plans=plans)
+    assert done == {"outcomes": 2, "stopped": False}
+    outcomes = [talk.notice("notification.outcome")["outcome"] for _ in plans]
     assert [each["success"] for each in outcomes] == [False, True]
     assert started.alive == []
     started.end()
-    assert talk.result("clean_job", **jobs[0])["success"]
+    plans = talk.result("plan_action", action="clean", jobs=jobs[:1])
+    talk.result("carry_out", name="b", plans=plans)
+    assert talk.notice("notification.outcome")["outcome"]["success"]
     assert not (disk.root / "jobs" / ONE.task / ONE.hash).exists()
     assert talk.call("plan_action", action="burn", jobs=jobs)["error"]["code"] == -32602
 
@@ -247,7 +229,10 @@ def test_action_is_finished_when_the_client_is_lost(disk: Disk) -> None:
     write_pid(directory, started.pid)
     with Talk(disk.root) as talk:
         talk.greet()
-        talk.ask("perform_action", action="kill", jobs=[{"task_id": TWO.task, "job_id": TWO.hash}])
+        names = {"task_id": TWO.task, "job_id": TWO.hash}
+        talk.ask(
+            "carry_out", name="a", plans=talk.result("plan_action", action="kill", jobs=[names])
+        )
         wait_until(lambda: started.alive == [started.pid], SOON, "the first signal")
         _, err, status = talk.end()
     assert (started.alive, err, status) == ([], "", 0)
@@ -259,7 +244,7 @@ def test_action_is_finished_when_the_client_is_lost(disk: Disk) -> None:
 
 def test_end(talk: Talk) -> None:
     """At the end of stdin what was asked is answered, the end is told, and the status is 0."""
-    ids = [talk.ask("get_experiments") for _ in range(20)]
+    ids = [talk.ask("list_jobs") for _ in range(20)]
     out, err, status = talk.end()
     messages = [json.loads(line) for line in (talk._buffer + out).splitlines()]
     assert [each["id"] for each in messages[:-1]] == ids
@@ -272,7 +257,7 @@ def test_end_while_busy(talk: Talk, disk: Disk) -> None:
     many(disk, 2000)
     talk.result("subscribe")
     for _ in range(200):
-        talk.ask("get_all_jobs")
+        talk.ask("list_jobs")
     assert talk.process.stdin is not None
     began = time.monotonic()
     talk.process.stdin.close()
@@ -283,7 +268,7 @@ def test_end_while_busy(talk: Talk, disk: Disk) -> None:
 
 def test_hangup_is_no_end(talk: Talk) -> None:
     """A hangup alone does not end the agent, so that an action is not cut short; the end of stdin does."""
-    pid = talk.result("get_sync_info", extensions=[])["agent"]["pid"]
+    pid = talk.result("get_sync_info")["agent"]["pid"]
     os.kill(pid, signal.SIGHUP)
     assert talk.result("ping")
 
@@ -307,17 +292,13 @@ def test_reading_writes_nothing(disk: Disk) -> None:
         talk.greet()
         talk.result("get_sync_info")
         talk.result("subscribe")
-        for method in (
-            "get_experiments",
-            "get_all_jobs",
-            "get_services",
-            "get_orphan_jobs",
-            "get_stray_jobs",
-        ):
-            talk.result(method, refresh=True)
-        for method in ("get_experiment_runs", "get_jobs", "get_tags_map", "get_dependencies_map"):
-            talk.result(method, experiment_id="exp")
-        for method in ("get_job", "get_process_info", "read_log"):
+        for method in ("ping", "list_jobs", "get_references", "find_orphans", "plan_orphans"):
+            talk.result(method)
+        talk.result("list_jobs", experiment="exp")
+        talk.result("find_jobs", texts=["pkg.learn/*"])
+        for method in ("plan_recovery", "plan_archive"):
+            talk.result(method, jobs=[str(ONE)])
+        for method in ("get_directory", "read_log"):
             talk.result(method, **names)
         talk.result("follow_log", name="x", **names)
         talk.result("plan_action", action="clean", jobs=[names])
@@ -367,12 +348,10 @@ def test_hostile_workspace(disk: Disk) -> None:
         numbers = {row[2]: row[0] for row in rows(talk.notices, "notification.listed")}
         assert states[numbers[ONE.hash]] == "done"
         assert len(numbers) == 7
-        assert talk.result("get_dependencies_map", experiment_id="exp")[ONE.hash] == []
-        assert len(talk.result("get_jobs", experiment_id="exp")) == 7
+        assert len(talk.result("list_jobs", experiment="exp")["jobs"]) == 7
         piece = talk.result("read_log", task_id="pkg.evil", job_id="g" * 64)
         assert piece["note"] == "cut"
-        talk.result("get_orphan_jobs")
-        talk.result("get_stray_jobs")
+        talk.result("find_orphans")
         _, err, status = talk.end()
     assert (err, status) == ("", 0)
     assert time.monotonic() - began < 2 * SOON
@@ -395,6 +374,7 @@ def test_unreadable_directories(disk: Disk) -> None:
     command = as_anybody(plain)
     with Talk(disk.root, command=command) as talk:
         talk.greet()
-        assert {job["job_id"] for job in talk.result("get_all_jobs")} == {ONE.hash, TWO.hash}
+        jobs = talk.result("list_jobs")["jobs"]
+        assert {job["facts"]["job_id"] for job in jobs} == {ONE.hash, TWO.hash}
     secret.chmod(0o755)
     (disk.root / "jobs" / TWO.task / TWO.hash).chmod(0o755)

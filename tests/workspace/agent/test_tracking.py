@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.workspace.disk import RUN_ID, Disk, TextHost, snapshot, write, write_lines
+from xpm_remote.workspace.agent.announcing import Pages
 from xpm_remote.workspace.agent.ordering import PAGE
-from xpm_remote.workspace.agent.sink import Sink
 from xpm_remote.workspace.agent.tracking import PULSE_INTERVAL, PULSES_PER_SECOND, Tracker
 from xpm_remote.workspace.layout import JobId
 from xpm_remote.workspace.reading.job_files import JobReader
@@ -26,10 +26,11 @@ RUNNING = {"state": "running", "started_time": "2026-11-01T12:00:01"}
 PID = {"type": "local", "pid": 77, "host": "node01"}
 
 
-class Picture(Sink):
+class Picture(Pages):
     """What a client would know: all that was told, put together; and how it was told."""
 
     def __init__(self) -> None:
+        super().__init__(lambda *_: None)
         self.heads: dict[str, RunFacts] = {}
         self.words: dict[tuple[str, JobId], str | None] = {}
         self.facts: dict[JobId, JobFacts] = {}
@@ -257,12 +258,17 @@ def _head(run: RunFacts) -> RunFacts:
     return run._replace(job_infos={}, job_states={})
 
 
+def active_jobs(view: View) -> int:
+    """Return how many jobs count as going on."""
+    return sum(known.is_active for known in view.tracker._jobs.values())
+
+
 def test_first_look(view: View, disk: Disk) -> None:
     """Runs come first, then what they list, then the jobs; then it is said that this was all."""
     assert view.picture.told[:2] == ["runs", "listed"]
     assert view.picture.told[-1] == "loaded"
     check(view, disk)
-    assert view.tracker.active_jobs == 1
+    assert active_jobs(view) == 1
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
@@ -304,7 +310,7 @@ def test_death_of_a_process(view: View, disk: Disk) -> None:
     view.run(2 * PULSE_INTERVAL + 1)
     assert view.picture.facts[ONE].has_died
     check(view, disk)
-    assert view.tracker.active_jobs == 0
+    assert active_jobs(view) == 0
 
 
 def test_death_of_a_scheduler(view: View, disk: Disk) -> None:
@@ -345,7 +351,7 @@ def test_cost_of_many_running_jobs(disk: Disk) -> None:
     view = View(disk, None)
     view.host.locked = {"lock"}
     view.load()
-    assert view.tracker.active_jobs == 1001
+    assert active_jobs(view) == 1001
     looks = view.looks
     readings = _count_readings(view)
     view.run(60)

@@ -16,14 +16,20 @@ from xpm_remote.workspace.agent.wire import (
     MAX_REQUEST,
     PARSE_ERROR,
     DeflateStream,
+    ParameterError,
     Refusal,
     Request,
     RequestReader,
     answer,
+    job_id_of,
     notice,
     parse_request,
+    read_list,
     refuse,
+    text,
 )
+from xpm_remote.workspace.failures import BadIdFailure
+from xpm_remote.workspace.layout import JobId
 
 PING = b'{"jsonrpc":"2.0","id":1,"method":"ping"}'
 
@@ -119,3 +125,37 @@ def test_deflate() -> None:
         sizes.append(len(packed))
         assert inflate.decompress(packed) == line
     assert sizes[2] < sizes[0] / 2
+
+
+# Parameters
+
+
+def test_parameters() -> None:
+    """Parameters are read as what they must be."""
+    names = {"task_id": "pkg.learn", "job_id": "aa"}
+    assert text(names, "job_id") == "aa"
+    assert job_id_of(names) == JobId("pkg.learn", "aa")
+    assert read_list(["1", 2], "numbers", "a number", int) == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("params", "error"),
+    [
+        ({}, ParameterError),
+        ({"task_id": "a", "job_id": 3}, ParameterError),
+        ({"task_id": "a", "job_id": None}, ParameterError),
+        ({"task_id": "a/b", "job_id": "c"}, BadIdFailure),
+        ({"task_id": "a", "job_id": ".."}, BadIdFailure),
+    ],
+)
+def test_job_ids_that_are_none(params: dict[str, Any], error: type[Exception]) -> None:
+    """A parameter that is missing or of another kind is refused; an id never leads out of the workspace."""
+    with pytest.raises(error):
+        job_id_of(params)
+
+
+@pytest.mark.parametrize("value", [None, "12", {"a": 1}, ["x"], [None]])
+def test_lists_that_are_none(value: object) -> None:
+    """What is no list, or holds what cannot be read, is refused."""
+    with pytest.raises(ParameterError, match="number"):
+        read_list(value, "numbers", "a number", int)

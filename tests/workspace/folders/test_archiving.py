@@ -14,7 +14,7 @@ from tests.workspace.jobs_on_disk import JOB, OLD, leftovers, make_folder, make_
 from xpm_remote.workspace import filesystem
 from xpm_remote.workspace.folders.archiving import archive, plan_archive
 from xpm_remote.workspace.folders.folder import Folder, Mode
-from xpm_remote.workspace.folders.opt_out import opt_in, opt_out
+from xpm_remote.workspace.folders.opt_out import opt_out
 from xpm_remote.workspace.folders.outcomes import (
     ArchiveOutcome,
     ArchivePlan,
@@ -157,14 +157,13 @@ def test_jobs_that_are_not_archived(
     assert list(backup.path.iterdir()) == []
 
 
-def test_opting_out_is_remembered_and_forgotten(workspace: Layout, backup: Folder) -> None:
-    """The word that a job is not to be archived holds until it is taken back."""
+def test_opting_out_is_remembered(workspace: Layout, backup: Folder) -> None:
+    """The word that a job is not to be archived holds until its file is removed."""
     make_job(workspace)
     opt_out(workspace, JOB)
     opt_out(workspace, JOB)
     assert statuses(workspace, backup) == []
-    opt_in(workspace, JOB)
-    opt_in(workspace, JOB)
+    (workspace.job(JOB) / ".experimaestro" / "no-backup").unlink()
     assert statuses(workspace, backup) == [ArchiveStatus.COPIED]
 
 

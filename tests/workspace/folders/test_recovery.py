@@ -14,15 +14,11 @@ from tests.workspace.jobs_on_disk import JOB, leftovers, make_folder, make_job, 
 from xpm_remote.workspace import filesystem
 from xpm_remote.workspace.failures import (
     BadIdFailure,
-    BusyFailure,
-    DamagedFailure,
-    FolderFailure,
-    NoJobFailure,
 )
 from xpm_remote.workspace.folders.archiving import archive
 from xpm_remote.workspace.folders.folder import Folder, Mode
 from xpm_remote.workspace.folders.outcomes import RecoveryOutcome, RecoveryPlan, RecoveryStatus
-from xpm_remote.workspace.folders.recovery import ensure, plan_recovery, recover
+from xpm_remote.workspace.folders.recovery import plan_recovery, recover
 from xpm_remote.workspace.layout import JobId, Layout, parse_job_id
 from xpm_remote.workspace.locks import StagingLock
 
@@ -138,8 +134,6 @@ def test_file_in_its_place(workspace: Layout, folder: Folder) -> None:
     workspace.job(JOB).write_text("precious")
     assert run(workspace, folder).status is RecoveryStatus.OBSTRUCTED
     assert workspace.job(JOB).read_text() == "precious"
-    with pytest.raises(DamagedFailure):
-        ensure(workspace, [folder], JOB)
 
 
 @pytest.mark.parametrize("text", ["../x", "a/..", "demo.train", "a/b/c", "/a", "a/", ".tmp/x", ""])
@@ -155,7 +149,7 @@ def test_job_that_is_there(workspace: Layout, folder: Folder, tmp_path: Path) ->
     list(archive(workspace, [make_folder(tmp_path / "move", Mode.MOVE)], [JOB]))
     assert workspace.job(JOB).is_symlink()
     assert run(workspace, folder).status is RecoveryStatus.THERE
-    assert ensure(workspace, [], JOB) == workspace.job(JOB)
+    assert run(workspace).status is RecoveryStatus.THERE
 
 
 def test_move_folder_that_is_gone(workspace: Layout, folder: Folder, tmp_path: Path) -> None:
@@ -167,8 +161,6 @@ def test_move_folder_that_is_gone(workspace: Layout, folder: Folder, tmp_path: P
     outcome = run(workspace, move)
     assert outcome.status is RecoveryStatus.NOT_FOUND
     assert "does not exist" in outcome.unavailable[0]
-    with pytest.raises(FolderFailure, match="does not exist"):
-        ensure(workspace, [move], JOB)
     assert run(workspace, move, folder).status is RecoveryStatus.RECOVERED
     assert tree(workspace.job(JOB)) == wanted
 
@@ -190,8 +182,6 @@ def test_incomplete_copy(workspace: Layout, folder: Folder) -> None:
     shutil.rmtree(workspace.jobs)
     assert run(workspace, folder).status is RecoveryStatus.INCOMPLETE
     assert not workspace.jobs.exists()
-    with pytest.raises(NoJobFailure):
-        ensure(workspace, [folder], JOB)
     assert run(workspace, folder, incomplete=True).status is RecoveryStatus.RECOVERED
     assert run(workspace, folder).status is RecoveryStatus.THERE
 
@@ -212,8 +202,6 @@ def test_job_that_somebody_recovers(workspace: Layout, folder: Folder) -> None:
     with StagingLock(staged.with_name(f"{staged.name}.lock"), shared=False):
         (outcome,) = recover(workspace, [folder], [JOB])
         assert outcome.status is RecoveryStatus.BUSY
-        with pytest.raises(BusyFailure):
-            ensure(workspace, [folder], JOB)
         assert staged.is_dir()
     assert run(workspace, folder).status is RecoveryStatus.RECOVERED
 
@@ -261,6 +249,6 @@ def test_interrupted_move_is_put_back(workspace: Layout, tmp_path: Path) -> None
     path = workspace.job(JOB)
     wanted = tree(path)
     path.rename(path.with_name(f".tmp.{JOB.hash}.aside"))
-    assert ensure(workspace, [Folder(tmp_path / "gone", Mode.MOVE)], JOB) == path
+    list(recover(workspace, [Folder(tmp_path / "gone", Mode.MOVE)], [JOB]))
     assert tree(path) == wanted
     assert leftovers(workspace.root) == []

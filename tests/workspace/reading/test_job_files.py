@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from tests.support.reference_form import job_form
 from tests.workspace.disk import Disk, TextHost, write
 from xpm_remote.model.records import JobRecord
 from xpm_remote.workspace.layout import JobId
@@ -191,7 +192,7 @@ def test_pid_files(disk: Disk, content: object, process: Process | None) -> None
     facts = read(disk)
     assert facts.process == process
     assert facts.state == "running"
-    assert (facts.to_wire()["process"] is None) is (process is None)
+    assert (job_form(facts)["process"] is None) is (process is None)
 
 
 def test_dead_process(disk: Disk) -> None:
@@ -271,7 +272,7 @@ def test_live_events(disk: Disk) -> None:
     )
     facts = read(disk)
     assert (facts.state, facts.retry_count) == ("running", 1)
-    assert facts.to_wire()["started_time"] == "2026-11-01T12:00:00"
+    assert job_form(facts)["started_time"] == "2026-11-01T12:00:00"
     assert facts.progress == (Progress(0, 0.2, "epoch 2"), Progress(1, 0.25, None))
 
 
@@ -345,7 +346,7 @@ def test_unreadable_directory(disk: Disk, tmp_path: Path) -> None:
 
 def decoded(facts: JobFacts) -> JobRecord:
     """Send a job as JSON, and read it as the laptop does."""
-    return msgspec.json.decode(msgspec.json.encode(facts.to_wire()), type=JobRecord)
+    return msgspec.json.decode(msgspec.json.encode(job_form(facts)), type=JobRecord)
 
 
 def test_wire(disk: Disk) -> None:
@@ -363,7 +364,7 @@ def test_wire(disk: Disk) -> None:
         "carbon_metrics": {"co2_kg": 1.5},
     }
     disk.job(JOB, status)
-    wire = read(disk).to_wire()
+    wire = job_form(read(disk))
     assert wire == {
         "job_id": "aa",
         "task_id": "demo.ok",
@@ -393,8 +394,8 @@ def test_wire(disk: Disk) -> None:
 
 def test_wire_has_our_keys_where_they_say_something(disk: Disk) -> None:
     """What only we know is on the wire where it is not as usual."""
-    assert read(disk).to_wire()["has_directory"] is False
+    assert job_form(read(disk))["has_directory"] is False
     disk.job(JOB, RUNNING, pid=PID)
-    wire = read(disk, host=TextHost()).to_wire()
+    wire = job_form(read(disk, host=TextHost()))
     assert (wire["has_died"], wire["message"]) == (True, DIED)
-    assert read(disk).to_wire()["process"] == PID
+    assert job_form(read(disk))["process"] == PID

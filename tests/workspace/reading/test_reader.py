@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -44,8 +43,7 @@ def test_no_workspace(tmp_path: Path, name: str) -> None:
 def test_empty_workspace(disk: Disk) -> None:
     """A workspace in which nothing has run yet has nothing, and that is no problem."""
     found = reader(disk)
-    assert (found.experiments(), list(found.all_job_ids()), found.services()) == ([], [], [])
-    assert (found.runs("demo"), found.run("demo", RUN_ID)) == ([], None)
+    assert (found.experiments(), found.experiment_ids(), found.experiment("demo")) == ([], [], None)
     assert found.job(JOB) is None
     assert not found.problems
 
@@ -57,7 +55,7 @@ def test_relative_root(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
     found = WorkspaceReader(Path("ws"))
     monkeypatch.chdir("/")
     assert found.root == disk.root
-    assert list(found.all_job_ids()) == [JOB]
+    assert found.job(JOB) is not None
 
 
 def test_jobs_of_a_run(disk: Disk) -> None:
@@ -76,25 +74,19 @@ def test_jobs_of_a_run(disk: Disk) -> None:
     )
     assert (second.id, second.state, second.scheduler_state) == (JOB, "done", "running")
     assert facts.job_infos["aa"].tags == {"x": 1}
-    assert found.job_in(facts, "aa") == second
-    assert found.job_in(facts, "cc") is None
 
 
 def test_runs(disk: Disk) -> None:
-    """Runs are ordered by time and number; the current one is where the link leads, else the latest."""
+    """The current run is where the link leads, else the latest by time and number."""
     names = ["20261101_120000", "20261101_120000.2", "20261101_120000.10", "20251101_120000"]
     for name in names:
         disk.run("demo", run_id=name, current=False)
     found = reader(disk)
-    assert [run.run_id for run in found.runs("demo")] == [names[2], names[1], names[0], names[3]]
     (run,) = found.experiments()
-    assert (run.run_id, run.runs_count, run.is_current) == (names[2], 4, True)
+    assert (run.run_id, run.runs_count) == (names[2], 4)
     (disk.root / "experiments" / "demo" / "current").symlink_to(names[1])
-    assert [run.run_id for run in found.runs("demo") if run.is_current] == [names[1]]
-    old = found.run("demo", names[3])
-    assert old is not None
-    assert not old.is_current
-    assert old.status == "crashed"
+    (run,) = found.experiments()
+    assert (run.run_id, run.runs_count) == (names[1], 4)
 
 
 @pytest.mark.parametrize("target", ["gone", "../..", "/etc", "current"])
@@ -166,15 +158,16 @@ def test_lines_that_name_no_job(disk: Disk) -> None:
     assert [tuple(each) for each in found.problems] == [(str(path), "has a line that names no job")]
 
 
-def test_live_events_of_the_current_run_only(disk: Disk) -> None:
-    """Live events of an experiment change its current run, from the right file on, and no other."""
+def test_live_events_of_the_current_run(disk: Disk) -> None:
+    """Live events of an experiment change its current run, from the right file on."""
     disk.run("demo", [JOB], run_id="20261001_120000")
     disk.run("demo", [JOB], events_count=1)
     event = {"event_type": "ExperimentJobStateEvent", "job_id": "aa", "task_id": "demo.ok"}
     disk.experiment_events("demo", {**event, "scheduler_state": "done"}, number=0)
     disk.experiment_events("demo", {**event, "scheduler_state": "running"}, number=1)
-    newest, oldest = reader(disk).runs("demo")
-    assert (newest.job_states, oldest.job_states) == ({"aa": "running"}, {})
+    run = reader(disk).experiment("demo")
+    assert run is not None
+    assert run.job_states == {"aa": "running"}
 
 
 def test_first_layout(disk: Disk) -> None:
@@ -202,22 +195,6 @@ def test_first_layout_after_migration(disk: Disk) -> None:
     assert not found.problems
 
 
-def test_all_job_ids(disk: Disk, tmp_path: Path) -> None:
-    """All jobs are those with a directory or a link; staging directories, files and strange names are none."""
-    disk.job(JOB)
-    jobs = disk.root / "jobs"
-    (jobs / JOB.task / ".tmp.cc").mkdir()
-    (jobs / JOB.task / "file").touch()
-    (jobs / "file").touch()
-    (jobs / "a\nb").mkdir()
-    (jobs / JOB.task / os.fsdecode(b"\xff")).mkdir()
-    (jobs / JOB.task / "dd").symlink_to("nowhere")
-    found = reader(disk)
-    assert set(found.all_job_ids()) == {JOB, JobId(JOB.task, "dd")}
-    assert {each.why for each in found.problems} == {"has a name that cannot be part of an id"}
-    json.dumps([list(each) for each in found.problems]).encode()
-
-
 def test_one_job(disk: Disk) -> None:
     """A job by itself is what its own files say, its scheduler's word there included."""
     disk.job(JOB, {"state": "unscheduled", "scheduler_state": "error"})
@@ -231,9 +208,10 @@ def test_services(disk: Disk) -> None:
     disk.run("demo", services={"web": {"service_id": "web", "state": 5}})
     disk.run("other", services={"api": {"description": "API"}, "bad": 3})
     found = reader(disk)
-    assert [service["service_id"] for service in found.services()] == ["web", "api"]
-    assert [service["state"] for service in found.services("demo")] == [None]
-    assert found.services("none") == []
+    demo, other = found.experiments()
+    assert [each["service_id"] for each in demo.services.values()] == ["web"]
+    assert [each["service_id"] for each in other.services.values()] == ["api"]
+    assert demo.services["web"]["state"] is None
 
 
 @pytest.mark.parametrize("name", ["..", "../demo", "", ".", "a/b", "\0"])
@@ -241,7 +219,7 @@ def test_hostile_experiment_ids(disk: Disk, name: str) -> None:
     """An id that could leave the directory of experiments names none."""
     disk.run("demo")
     found = reader(disk)
-    assert (found.experiment(name), found.runs(name)) == (None, [])
+    assert found.experiment(name) is None
 
 
 def make_hostile(disk: Disk) -> None:
@@ -290,8 +268,7 @@ def test_hostile_workspace(disk: Disk) -> None:
     jobs = {job.job_id: job for run in runs.values() for job in found.jobs(run)}
     assert jobs["bb"].state == "done"
     assert jobs["job0"].state == "error"
-    assert {JobId("t", "fifo"), OTHER} <= set(found.all_job_ids())
-    for job_id in found.all_job_ids():
+    for job_id in (JobId("t", "fifo"), OTHER, *(JobId("t", f"job{number}") for number in range(5))):
         assert found.job(job_id) is not None
         found.dependencies(job_id)
     assert snapshot(disk.root) == before
@@ -302,18 +279,18 @@ def test_hostile_workspace(disk: Disk) -> None:
 
 def test_unreadable_directories(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
     """Directories that may not be read are told, and the rest is read."""
-    disk.job(JOB, done="")
-    disk.job(OTHER, done="")
+    disk.run("demo", [JOB])
+    disk.run("other", [OTHER])
     scandir = os.scandir
 
     def refuse(path: str) -> Any:
-        if path.endswith(JOB.task):
+        if path.endswith("/demo"):
             raise PermissionError(13, "Permission denied", path)
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", refuse)
     found = reader(disk)
-    assert list(found.all_job_ids()) == [OTHER]
+    assert [run.experiment_id for run in found.experiments()] == ["other"]
     assert [tuple(each) for each in found.problems] == [
-        (str(disk.root / "jobs" / JOB.task), "Permission denied")
+        (str(disk.root / "experiments" / "demo"), "Permission denied")
     ]

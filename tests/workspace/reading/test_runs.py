@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xpm_remote.model.records import ExperimentRecord
+from tests.support.reference_form import run_form
+from xpm_remote.model.agent_rows import RunsPage, decode_page
+from xpm_remote.workspace.agent.announcing import Pages
 from xpm_remote.workspace.reading.runs import RunDraft, RunFacts, info_of
 from xpm_remote.workspace.reading.times import parse_time
 
@@ -26,7 +27,7 @@ def draft(**status: object) -> RunDraft:
 
 def facts(made: RunDraft, alive: bool | None = True) -> RunFacts:
     """End a draft."""
-    return made.facts(alive, 1, is_current=True)
+    return made.facts(alive, 1)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +115,7 @@ def test_end_of_the_run() -> None:
     assert facts(made).status == "running"
     made.take_event({**end, "timestamp": 2e9, "ended_at": "2026-11-01T13:00:00"})
     assert facts(made).status == "done"
-    assert facts(made).to_wire()["ended_at"] == "2026-11-01T13:00:00"
+    assert run_form(facts(made))["ended_at"] == "2026-11-01T13:00:00"
 
 
 def test_services_and_actions() -> None:
@@ -156,13 +157,13 @@ def test_no_info(line: dict[str, Any]) -> None:
     assert info_of(line) is None
 
 
-def test_wire() -> None:
-    """On the wire a run is as the reference server gives an experiment, with our keys."""
+def test_form() -> None:
+    """A run has all that the reference server gives an experiment, with our keys."""
     made = draft(hostname="node01", run_tags=["best", 5], carbon_impact={"sum": {}})
     made.take_info(
         {"job_id": "aa", "task_id": "demo.ok", "tags": {"x": 1}, "timestamp": 1.5, "transient": 1}
     )
-    wire = facts(made).to_wire()
+    wire = run_form(facts(made))
     assert wire == {
         "experiment_id": "demo",
         "run_id": "20261101_120000",
@@ -184,7 +185,6 @@ def test_wire() -> None:
         "actions": {},
         "run_tags": ["best"],
         "runs_count": 1,
-        "is_current": True,
         "scheduler_alive": True,
         "carbon_impact": {"sum": {}},
     }
@@ -245,5 +245,9 @@ def test_any_content(
     made.take_environment(environment)
     for event, kind in events:
         made.take_event({**event, "event_type": kind})
-    wire = json.dumps(facts(made, alive=None).to_wire())
-    assert msgspec.json.decode(wire, type=ExperimentRecord).experiment_id == "demo"
+    told: list[tuple[str, dict[str, Any]]] = []
+    Pages(lambda *notice: told.append(notice)).runs([facts(made, alive=None)], [], None)
+    ((method, params),) = told
+    page = decode_page(method, json.dumps(params).encode())
+    assert isinstance(page, RunsPage)
+    assert [head.experiment_id for head in page.experiments] == ["demo"]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from xpm_remote.workspace.reading.times import parse_time, wire_time
+from xpm_remote.workspace.reading.times import parse_time
 
 
 @pytest.fixture(autouse=True)
@@ -63,15 +63,3 @@ def test_hour_that_comes_twice() -> None:
 def test_unambiguous_time_before_the_bound_stays() -> None:
     """A time that comes once is what it is, also when the bound says otherwise."""
     assert parse_time("2026-07-15T12:00:00", 1e10) == 1784109600.0
-
-
-@pytest.mark.parametrize("text", ["2026-01-15T12:00:00", "2026-07-15T12:00:00.250001"])
-def test_wire_time_is_the_text_again(text: str) -> None:
-    """A time is spelled as experimaestro spelled it."""
-    assert wire_time(parse_time(text)) == text
-
-
-@pytest.mark.parametrize("seconds", [None, 1e15, float("nan")])
-def test_no_wire_time(seconds: float | None) -> None:
-    """What no calendar holds is none."""
-    assert wire_time(seconds) is None

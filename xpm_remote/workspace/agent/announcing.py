@@ -1,35 +1,30 @@
-"""What is found, made into notifications: of the monitor protocol, or in pages of short rows for our own client.
+"""What is found, made into notifications: pages of short rows.
 
-In pages every job has a number, which its first row gives together with its id; later rows have the number only. Times
+Every job has a number, which its first row gives together with its id; later rows have the number only. Times
 are epoch seconds. Trailing values that say nothing are left out.
 """
 
 from __future__ import annotations
 
 import time
-from typing import Any, Callable, Dict
+from typing import Any, Callable
 
-from xpm_remote.workspace.agent.sink import Sink
+from xpm_remote.workspace.agent.wire import Notify
 from xpm_remote.workspace.layout import JobId
-from xpm_remote.workspace.reading import states
 from xpm_remote.workspace.reading.jobs import JobFacts
 from xpm_remote.workspace.reading.json_files import JsonObject
 from xpm_remote.workspace.reading.runs import RunFacts
-from xpm_remote.workspace.reading.times import wire_time
-
-Send = Callable[[str, Dict[str, Any]], None]
-"""Sends a notification: its method and its parameters."""
 
 
-class Pages(Sink):
-    """Tells everything in pages of rows.
+class Pages:
+    """Tells everything in pages of rows; each call is complete in itself.
 
     Args:
         send: Sends a notification.
-        now: Gives epoch seconds.
+        now: Returns epoch seconds.
     """
 
-    def __init__(self, send: Send, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, send: Notify, now: Callable[[], float] = time.time) -> None:
         self._send = send
         self._now = now
         self._sequence = 0
@@ -41,12 +36,15 @@ class Pages(Sink):
         self._mark = self._now()
 
     def runs(self, runs: list[RunFacts], removed: list[str], names: list[str] | None) -> None:
-        """Tell of runs, without their jobs."""
+        """Tell of runs that are new or other than before; ``names``: all experiments, when the list was read."""
         heads = [_head(run) for run in runs]
         self._tell("runs", {"experiments": heads, "removed": removed, "names": names})
 
     def listed(self, run: RunFacts, job_ids: list[str]) -> None:
-        """Tell which jobs a run has: number, task, hash, submission, tags, the scheduler's word."""
+        """Tell of jobs that are new in a run, or of which its scheduler says something else.
+
+        A row: number, index of the task, hash, submission, tags, the scheduler's word.
+        """
         tasks: dict[str, int] = {}
         rows = []
         for job_id in job_ids:
@@ -59,7 +57,7 @@ class Pages(Sink):
         self._tell("listed", {**params, "tasks": list(tasks), "rows": rows})
 
     def jobs(self, jobs: list[JobFacts]) -> None:
-        """Tell what jobs are like."""
+        """Tell of jobs that are new or other than before."""
         self._tell("jobs", {"rows": [_row(self._number(facts.id), facts) for facts in jobs]})
 
     def gone(self, job_ids: list[JobId]) -> None:
@@ -81,70 +79,23 @@ class Pages(Sink):
         self._send(f"notification.{name}", {**position, **params})
 
 
-class Events(Sink):
-    """Tells what changed as the reference server does; what is found at first is not told, since it is asked for.
-
-    Args:
-        send: Sends a notification.
-        now: Gives epoch seconds.
-    """
-
-    def __init__(self, send: Send, now: Callable[[], float] = time.time) -> None:
-        self._send = send
-        self._now = now
-        self._is_loaded = False
-
-    def runs(self, runs: list[RunFacts], removed: list[str], names: list[str] | None) -> None:
-        """Tell that experiments are to be asked for."""
-        for name in [*(run.experiment_id for run in runs), *removed]:
-            self._tell("ExperimentUpdatedEvent", {"experiment_id": name})
-
-    def listed(self, run: RunFacts, job_ids: list[str]) -> None:
-        """Tell what a scheduler does with jobs."""
-        for job_id in job_ids:
-            info = run.job_infos[job_id]
-            state, reason = states.parse_state(run.job_states.get(job_id))
-            event: JsonObject = {
-                "experiment_id": run.experiment_id,
-                "run_id": run.run_id,
-                "job_id": job_id,
-                "task_id": info.task_id,
-                "scheduler_state": state or "submitted",
-                "failure_reason": reason,
-                "tags": [{"key": key, "value": value} for key, value in info.tags.items()],
-                "depends_on": [],
-                "submitted_time": wire_time(info.submitted),
-            }
-            self._tell("ExperimentJobStateEvent", event)
-
-    def jobs(self, jobs: list[JobFacts]) -> None:
-        """Tell what jobs are like."""
-        keys = ("state", "failure_reason", "started_time", "ended_time", "exit_code")
-        for facts in jobs:
-            wire = facts.to_wire()
-            event = {"job_id": facts.job_id, "task_id": facts.task_id}
-            event.update({key: wire[key] for key in (*keys, "retry_count", "progress")})
-            self._tell("JobStateChangedEvent", event)
-
-    def gone(self, job_ids: list[JobId]) -> None:
-        """Tell nothing: the protocol has no word for it, and the experiment was told of."""
-
-    def loaded(self) -> None:
-        """From here on, everything is told."""
-        self._is_loaded = True
-
-    def _tell(self, kind: str, event: JsonObject) -> None:
-        if self._is_loaded:
-            data = {"timestamp": self._now(), **event}
-            known = {key: value for key, value in data.items() if value is not None}
-            self._send("notification.state_event", {"event_type": kind, "data": known})
-
-
 def _head(run: RunFacts) -> JsonObject:
-    """Give a run without its jobs, but with their number."""
-    wire = run._replace(job_infos={}, job_states={}).to_wire()
-    del wire["job_infos"], wire["job_states"]
-    return {**wire, "jobs_count": len(run.job_infos)}
+    """Return a run without its jobs, but with their number."""
+    return {
+        **run.others,
+        "experiment_id": run.experiment_id,
+        "run_id": run.run_id,
+        "status": run.status,
+        "hostname": run.hostname,
+        "started_at": run.started,
+        "ended_at": run.ended,
+        "services": dict(run.services),
+        "actions": dict(run.actions),
+        "run_tags": list(run.run_tags),
+        "runs_count": run.runs_count,
+        "scheduler_alive": run.scheduler_alive,
+        "jobs_count": len(run.job_infos),
+    }
 
 
 def _row(number: int, facts: JobFacts) -> list[Any]:

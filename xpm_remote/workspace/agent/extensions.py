@@ -1,26 +1,26 @@
-"""What the agent does beyond the monitor protocol: pages of changes, logs, plans of actions."""
+"""What the agent is asked for: its handshake, pages of changes, logs, plans of actions."""
 
 from __future__ import annotations
 
+import os
+import socket
+import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Callable
+from typing import TYPE_CHECKING, Any
 
-from xpm_remote.workspace.agent.announcing import Events, Pages
-from xpm_remote.workspace.agent.lazy import imported
+from xpm_remote.workspace.agent.announcing import Pages
 from xpm_remote.workspace.agent.outcomes import CLEAN, KILL, ActionPlan
-from xpm_remote.workspace.agent.output import Output
-from xpm_remote.workspace.agent.serving import (
+from xpm_remote.workspace.agent.tracking import Tracker
+from xpm_remote.workspace.agent.wire import (
     Method,
+    Notify,
     ParameterError,
     Params,
     job_id_of,
-    optional_text,
     read_list,
     text,
 )
-from xpm_remote.workspace.agent.sink import Sink
-from xpm_remote.workspace.agent.tracking import Tracker
 from xpm_remote.workspace.layout import JobFiles
 from xpm_remote.workspace.reading.current import current_jobs
 from xpm_remote.workspace.reading.liveness import Host
@@ -33,6 +33,15 @@ from xpm_remote.workspace.watching.watch import Watcher
 
 if TYPE_CHECKING:
     from xpm_remote.workspace.agent.actions import Actions
+
+AGENT_VERSION = 1
+"""Of our requests: raised when an older client could not use them."""
+
+PROTOCOL_VERSION = "2.0"
+"""Of the monitor protocol whose framing and error codes are ours, too."""
+
+INSTANCE_BYTES = 8
+"""Random bytes that tell one agent from another."""
 
 CAPABILITIES = ("subscribe", "since", "pages", "logs", "actions", "folders", "ping")
 """What the handshake names, so that a client knows what it may ask for."""
@@ -52,30 +61,31 @@ LINES_DEFAULT = 10
 
 
 class Extensions:
-    """Answers the requests that the protocol does not have.
+    """Answers all requests. What monitoring never needs is imported when it is first asked for: it starts sooner so.
 
     Args:
         reader: Reads the workspace.
         host: The host on which this code runs.
-        actions: Gives what may be done to its jobs.
-        output: Where notifications go.
+        notify: Sends a notification.
         polls_only: Whether to do without inotify.
     """
 
     def __init__(
-        self,
-        reader: WorkspaceReader,
-        host: Host,
-        actions: Callable[[], Actions],
-        output: Output,
-        *,
-        polls_only: bool,
+        self, reader: WorkspaceReader, host: Host, notify: Notify, *, polls_only: bool
     ) -> None:
         self._reader = reader
         self._host = host
-        self._actions = actions
-        self._output = output
+        self._notify = notify
         self._polls_only = polls_only
+        self._about = {
+            "version": AGENT_VERSION,
+            "instance": os.urandom(INSTANCE_BYTES).hex(),
+            "python": ".".join(map(str, sys.version_info[:3])),
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "capabilities": list(CAPABILITIES),
+        }
+        self._made_actions: Actions | None = None
         self._acting = threading.Lock()
         self._stopping = threading.Event()
         self._folder_methods: dict[str, Method] = {}
@@ -96,8 +106,8 @@ class Extensions:
     def slow(self) -> dict[str, Method]:
         """Give the methods that are answered in their order."""
         return {
+            "get_sync_info": self.get_sync_info,
             "plan_action": self.plan_action,
-            "perform_action": self.guarded(self.perform_action),
             "carry_out": self.guarded(self.carry_out),
             "list_jobs": self.list_jobs,
             "get_directory": self.get_directory,
@@ -123,6 +133,14 @@ class Extensions:
         # Not given back: the process ends now.
         self._acting.acquire()
 
+    def get_sync_info(self, _: Params) -> dict[str, Any]:
+        """Say who is there."""
+        return {
+            "protocol_version": PROTOCOL_VERSION,
+            "workspace_path": str(self._reader.root),
+            "agent": self._about,
+        }
+
     def subscribe(self, params: Params) -> dict[str, Any]:
         """Tell everything in pages, then what changes.
 
@@ -133,13 +151,22 @@ class Extensions:
         if since is not None and (isinstance(since, bool) or not isinstance(since, (int, float))):
             message = "since is a mark, or null"
             raise ParameterError(message)
-        pages = Pages(self._output.notify)
-        started = self._track(pages, pages, since)
-        return {"subscribed": started}
+        if self._tracking is not None:
+            return {"subscribed": False}
+        watcher = self._watcher()
+        pages = Pages(self._notify)
+        # A reader of its own: what a reader notes of broken files is one thread's.
+        reader = WorkspaceReader(self._reader.root, self._host)
+        tracker = Tracker(reader, watcher, pages, self._host)
 
-    def announce(self) -> None:
-        """Tell what changes as the reference server does."""
-        self._track(Events(self._output.notify), None, None)
+        def step() -> None:
+            pages.begin()
+            tracker.step()
+
+        self._tracking = Loop("tracking", watcher.fileno(), tracker.wait_time, step)
+        self._tracking.call(lambda: tracker.load(since, self._stopping.is_set))
+        self._tracking.start()
+        return {"subscribed": True}
 
     def read_log(self, params: Params) -> dict[str, Any]:
         """Give the last ``lines`` of a log (null: its beginning), or what follows a ``position``."""
@@ -171,7 +198,8 @@ class Extensions:
         """Give the jobs of the current runs, or of one ``experiment``; null with all ``experiments`` if it is none."""
         # Its own: what could not be read is told with what was.
         reader = WorkspaceReader(self._reader.root, self._host)
-        jobs = current_jobs(reader, optional_text(params, "experiment"))
+        experiment = None if params.get("experiment") is None else text(params, "experiment")
+        jobs = current_jobs(reader, experiment)
         return {
             "jobs": None if jobs is None else [job.to_wire() for job in jobs],
             "experiments": reader.experiment_ids() if jobs is None else [],
@@ -192,16 +220,12 @@ class Extensions:
 
     def plan_action(self, params: Params) -> list[dict[str, Any]]:
         """Say what killing or cleaning ``jobs`` (each with task_id and job_id) would do."""
-        return [plan.to_wire() for plan in self._plans(params)]
-
-    def perform_action(self, params: Params) -> list[dict[str, Any]]:
-        """Kill or clean jobs, one after the other; jobs that were not begun when the client is lost are left."""
-        outcomes = []
-        for plan in self._plans(params):
-            if self._stopping.is_set():
-                break
-            outcomes.append(self._actions().perform(plan).to_wire())
-        return outcomes
+        action, jobs = text(params, "action"), params.get("jobs")
+        if action not in (KILL, CLEAN) or not isinstance(jobs, list):
+            message = f"action is {KILL} or {CLEAN}, and jobs is a list"
+            raise ParameterError(message)
+        ids = [job_id_of(each) for each in jobs if isinstance(each, dict)]
+        return [self._actions().plan(action, job).to_wire() for job in ids]
 
     def carry_out(self, params: Params) -> dict[str, Any]:
         """Do what ``plans`` say, one after the other, each told when it is done.
@@ -218,7 +242,7 @@ class Extensions:
             if self._stopping.is_set():
                 break
             outcome = perform(plan).to_wire()
-            self._output.notify("notification.outcome", {"name": name, "outcome": outcome})
+            self._notify("notification.outcome", {"name": name, "outcome": outcome})
             count += 1
         return {"outcomes": count, "stopped": self._stopping.is_set()}
 
@@ -227,46 +251,27 @@ class Extensions:
 
         def ask(params: Params) -> object:
             if not self._folder_methods:
-                requests = imported("agent.folder_requests", "FolderRequests")(
-                    self._reader.layout, self._host, self._output.notify, self._stopping.is_set
+                from xpm_remote.workspace.agent.folder_requests import FolderRequests
+
+                requests = FolderRequests(
+                    self._reader.layout, self._host, self._notify, self._stopping.is_set
                 )
                 self._folder_methods = {**requests.reading(), **requests.acting()}
             return self._folder_methods[name](params)
 
         return ask
 
-    def _plans(self, params: Params) -> list[ActionPlan]:
-        action, jobs = text(params, "action"), params.get("jobs")
-        if action not in (KILL, CLEAN) or not isinstance(jobs, list):
-            message = f"action is {KILL} or {CLEAN}, and jobs is a list"
-            raise ParameterError(message)
-        ids = [job_id_of(each) for each in jobs if isinstance(each, dict)]
-        return [self._actions().plan(action, job) for job in ids]
+    def _actions(self) -> Actions:
+        if self._made_actions is None:
+            from xpm_remote.workspace.agent.actions import Actions
 
-    def _track(self, sink: Sink, pages: Pages | None, since: float | None) -> bool:
-        """Begin to tell of everything, unless that has begun; tell whether it has begun by this."""
-        if self._tracking is not None:
-            return False
-        watcher = self._watcher()
-        # A reader of its own: what a reader notes of broken files is one thread's.
-        reader = WorkspaceReader(self._reader.root, self._host)
-        tracker = Tracker(reader, watcher, sink, self._host)
-
-        def step() -> None:
-            if pages is not None:
-                pages.begin()
-            tracker.step()
-
-        loop = Loop("tracking", watcher.fileno(), tracker.wait_time, step)
-        loop.call(lambda: tracker.load(since, self._stopping.is_set))
-        self._tracking = loop
-        loop.start()
-        return True
+            self._made_actions = Actions(self._reader, self._host)
+        return self._made_actions
 
     def _ready_follower(self) -> tuple[Follower, Loop]:
         if self._follower is None or self._following is None:
             watcher = self._watcher()
-            self._follower = Follower(watcher, self._output.notify)
+            self._follower = Follower(watcher, self._notify)
             self._following = Loop(
                 "following", watcher.fileno(), self._follower.wait_time, self._follower.step
             )

@@ -14,9 +14,16 @@ import threading
 import time
 from itertools import chain
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterable, Iterator, Protocol, Sequence
+from typing import Callable, Iterable, Iterator, Protocol, Sequence
 
-from xpm_remote.workspace.agent.serving import Method, ParameterError, Params, read_list, text
+from xpm_remote.workspace.agent.wire import (
+    Method,
+    Notify,
+    ParameterError,
+    Params,
+    read_list,
+    text,
+)
 from xpm_remote.workspace.folders.archiving import archive, plan_archive
 from xpm_remote.workspace.folders.folder import Folder
 from xpm_remote.workspace.folders.outcomes import ArchiveOutcome, Progress, RecoveryOutcome
@@ -32,8 +39,6 @@ from xpm_remote.workspace.reading.lookup import Lookup
 
 PROGRESS_INTERVAL = 0.2
 """Seconds between two notifications of progress: what an eye can follow."""
-
-Send = Callable[[str, Dict[str, Any]], None]
 
 
 class Copying(Protocol):
@@ -66,7 +71,7 @@ class FolderRequests:
         self,
         layout: Layout,
         host: Host,
-        send: Send,
+        send: Notify,
         stop: Callable[[], bool],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:

@@ -15,7 +15,7 @@ from typing import Callable, Iterable, NamedTuple
 
 PROC = "/proc"
 
-_PARENT, _GROUP, _STARTED, _UTIME, _STIME, _THREADS, _PAGES = 1, 2, 19, 11, 12, 17, 21
+_PARENT, _GROUP, _STARTED = 1, 2, 19
 _DEAD = frozenset("ZXx")
 
 
@@ -32,9 +32,6 @@ class ProcessEntry(NamedTuple):
     name: ProcessName
     parent: int
     group: int
-    cpu_seconds: float
-    memory: int
-    threads: int
 
 
 def has_process_table() -> bool:
@@ -48,18 +45,10 @@ def find_process(pid: int) -> ProcessEntry | None:
         fields = Path(f"{PROC}/{pid}/stat").read_bytes().rpartition(b")")[2].split()
     except OSError:
         return None
-    if len(fields) <= _PAGES or fields[0].decode("ascii", "replace") in _DEAD:
+    if len(fields) <= _STARTED or fields[0].decode("ascii", "replace") in _DEAD:
         return None
-    number = [int(field) if field.lstrip(b"-").isdigit() else 0 for field in fields]
-    ticks, page = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
-    return ProcessEntry(
-        ProcessName(pid, number[_STARTED]),
-        number[_PARENT],
-        number[_GROUP],
-        (number[_UTIME] + number[_STIME]) / ticks,
-        number[_PAGES] * page,
-        number[_THREADS],
-    )
+    parent, group, started = (int(fields[each]) for each in (_PARENT, _GROUP, _STARTED))
+    return ProcessEntry(ProcessName(pid, started), parent, group)
 
 
 def start_time(name: ProcessName) -> float:

@@ -1,4 +1,4 @@
-"""The agent: a workspace served by the monitor protocol on stdin and stdout.
+"""The agent: a workspace served on stdin and stdout.
 
 It ends when its stdin does. One thread only reads stdin, so that this is noticed whatever the others do; requests are
 answered in their order by a second one, and those that must not wait behind a long one (logs, ``ping``) by a third.
@@ -11,7 +11,6 @@ import gc
 import os
 import queue
 import signal
-import socket
 import sys
 import threading
 import time
@@ -19,15 +18,15 @@ import traceback
 from pathlib import Path
 from typing import Any, Sequence, Union
 
-from xpm_remote.workspace.agent.extensions import CAPABILITIES, Extensions
-from xpm_remote.workspace.agent.lazy import lazily
+from xpm_remote.workspace.agent.extensions import Extensions
 from xpm_remote.workspace.agent.output import Output
-from xpm_remote.workspace.agent.serving import Method, Methods, ParameterError
 from xpm_remote.workspace.agent.wire import (
     INTERNAL_ERROR,
     INVALID_PARAMS,
     METHOD_NOT_FOUND,
     DeflateStream,
+    Method,
+    ParameterError,
     PlainStream,
     Refusal,
     Request,
@@ -40,9 +39,6 @@ from xpm_remote.workspace.failures import WorkspaceFailure
 from xpm_remote.workspace.reading.liveness import Host
 from xpm_remote.workspace.reading.reader import WorkspaceReader
 
-AGENT_VERSION = 1
-"""Of our extensions: raised when an older client could not use them."""
-
 GREETING = "@xpm-remote agent"
 """Begins the line after which everything on stdout is the protocol."""
 
@@ -54,9 +50,6 @@ END_GRACE = 2.0
 
 GOODBYE_LIMIT = 0.5
 """Seconds for the last line to be taken, when an action took longer than ``END_GRACE``."""
-
-INSTANCE_BYTES = 8
-"""Random bytes that tell one agent from another."""
 
 COLLECT_AFTER = 100_000
 """New objects after which cycles are looked for: a hundred thousand jobs are many objects, and none of them a cycle."""
@@ -134,20 +127,9 @@ class Agent:
     def __init__(self, root: Path, output: Output, *, polls_only: bool = False) -> None:
         host = Host()
         reader = WorkspaceReader(root, host)
-        actions = lazily("agent.actions", "Actions", reader, host)
-        about = {
-            "version": AGENT_VERSION,
-            "instance": os.urandom(INSTANCE_BYTES).hex(),
-            "python": ".".join(map(str, sys.version_info[:3])),
-            "host": socket.gethostname(),
-            "pid": os.getpid(),
-            "capabilities": list(CAPABILITIES),
-        }
         self._output = output
-        self._extensions = Extensions(reader, host, actions, output, polls_only=polls_only)
-        self._methods = Methods(reader, host, actions, about).table()
-        self._methods.update(self._extensions.slow())
-        self._methods["get_sync_info"] = self._shake_hands(self._methods["get_sync_info"])
+        self._extensions = Extensions(reader, host, output.notify, polls_only=polls_only)
+        self._methods = self._extensions.slow()
         self._quick = self._extensions.quick()
 
     def serve(self, stdin: int) -> None:
@@ -175,17 +157,6 @@ class Agent:
         goodbye = threading.Thread(target=self._output.notify, args=notice, daemon=True)
         goodbye.start()
         goodbye.join(max(end - time.monotonic(), GOODBYE_LIMIT))
-
-    def _shake_hands(self, method: Method) -> Method:
-        """A client that names no extensions is told of changes as by the reference server."""
-
-        def get_sync_info(params: dict[str, Any]) -> object:
-            info = method(params)
-            if "extensions" not in params:
-                self._extensions.announce()
-            return info
-
-        return get_sync_info
 
 
 def main(arguments: Sequence[str]) -> int:

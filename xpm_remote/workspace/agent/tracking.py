@@ -11,6 +11,7 @@ import time
 from itertools import islice
 from typing import Callable, Iterable, Iterator, NamedTuple
 
+from xpm_remote.workspace.agent.announcing import Pages
 from xpm_remote.workspace.agent.ordering import (
     age,
     by_importance,
@@ -21,7 +22,6 @@ from xpm_remote.workspace.agent.ordering import (
     pages,
 )
 from xpm_remote.workspace.agent.since import place_unless_changed, run_changed
-from xpm_remote.workspace.agent.sink import Sink
 from xpm_remote.workspace.layout import JobId
 from xpm_remote.workspace.reading import states
 from xpm_remote.workspace.reading.directories import DIRECTORY, LINK, list_jobs
@@ -68,7 +68,7 @@ class Tracker:
     Args:
         reader: Reads it.
         watcher: Watches it.
-        sink: Is told of everything.
+        told: Is told of everything.
         host: The host on which this code runs.
         clock: Seconds that never go back.
     """
@@ -77,7 +77,7 @@ class Tracker:
         self,
         reader: WorkspaceReader,
         watcher: Watcher,
-        sink: Sink,
+        told: Pages,
         host: Host,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -85,7 +85,7 @@ class Tracker:
         self._host = host
         self._watcher = watcher
         self._places = Places(reader.layout, watcher)
-        self._sink = sink
+        self._told = told
         self._clock = clock
         self._runs: dict[str, RunFacts] = {}
         self._jobs: dict[JobId, _Known] = {}
@@ -96,11 +96,6 @@ class Tracker:
         self._pulse: Iterator[Subject] = iter(())
         self._pulse_began = clock()
         self._pulsed = clock()
-
-    @property
-    def active_jobs(self) -> int:
-        """How many jobs go on."""
-        return sum(1 for known in self._jobs.values() if known.is_active)
 
     def load(
         self, since: float | None = None, is_stopped: Callable[[], bool] = lambda: False
@@ -114,14 +109,14 @@ class Tracker:
         self._places.watch_workspace()
         names = self._reader.experiment_ids()
         self._read_runs(names)
-        self._sink.runs(list(self._runs.values()), [], names)
+        self._told.runs(list(self._runs.values()), [], names)
         ordered = sorted(self._runs.values(), key=importance)
         for run in ordered:
             self._own(run)
         news = {run.experiment_id: self._news_of(run, since) for run in ordered}
         for run in ordered:
             for page in pages(news[run.experiment_id]):
-                self._sink.listed(run, page)
+                self._told.listed(run, page)
         # What comes or goes after the directories were listed is told by their watches.
         self._watch_tasks()
         read = ParallelReader(self._reader).read
@@ -129,7 +124,7 @@ class Tracker:
             if is_stopped():
                 return
             self._read_jobs(run, page, read)
-        self._sink.loaded()
+        self._told.loaded()
 
     def wait_time(self) -> float:
         """Give the seconds until something is to be done, if nothing is told before."""
@@ -212,7 +207,7 @@ class Tracker:
         found = (read or self._reader.jobs)(chosen)
         changed = [facts for facts in found if self._remember(facts)]
         if changed:
-            self._sink.jobs(changed)
+            self._told.jobs(changed)
 
     def _remember(self, facts: JobFacts) -> bool:
         """Remember what a job is like; tell whether that is new."""
@@ -237,7 +232,7 @@ class Tracker:
             if name not in self._runs:
                 self._places.watch_experiment(name)
                 self._update_run(RunSubject(name))
-        self._sink.runs([], removed, names)
+        self._told.runs([], removed, names)
 
     def _drop_experiment(self, name: str) -> None:
         self._places.forget_experiment(name)
@@ -274,7 +269,7 @@ class Tracker:
             self._places.forget_job(job_id)
             self._jobs.pop(job_id, None)
         if gone:
-            self._sink.gone(gone)
+            self._told.gone(gone)
 
     def _update_run(self, subject: RunSubject) -> None:
         name, began = subject.experiment_id, self._clock()
@@ -289,7 +284,7 @@ class Tracker:
         self._runs[name] = run
         self._own(run)
         if before is None or _head(before) != _head(run):
-            self._sink.runs([run], [], None)
+            self._told.runs([run], [], None)
         self._tell_jobs(run, before)
         took = self._clock() - began
         self._not_before[name] = self._clock() + took / REREAD_LOAD
@@ -306,7 +301,7 @@ class Tracker:
         ]
         rejudged = before is not None and before.status != run.status
         for page in pages(changed):
-            self._sink.listed(run, page)
+            self._told.listed(run, page)
         for task_id in {run.job_infos[job_id].task_id for job_id in changed}:
             self._places.watch_task(task_id)
         # What only waits in a scheduler ends with it, so all its jobs are judged again.

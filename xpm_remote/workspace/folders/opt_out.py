@@ -41,12 +41,5 @@ def opt_out(layout: Layout, job: JobId) -> None:
     sync_directory(files.own)  # the file is empty: that there is its name is all
 
 
-def opt_in(layout: Layout, job: JobId) -> None:
-    """Forget that a job is not to be archived."""
-    if has_opted_out(layout, job):
-        filesystem.unlink(_file(layout, job))
-        sync_directory(layout.job_files(job).own)
-
-
 def _file(layout: Layout, job: JobId) -> Path:
     return layout.job(job) / ".experimaestro" / FILE_NAME

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Callable, Iterable, Iterator, Sequence
 
-from xpm_remote.workspace.failures import (
-    BusyFailure,
-    DamagedFailure,
-    FolderFailure,
-    NoJobFailure,
-    WorkspaceFailure,
-)
 from xpm_remote.workspace.folders.archiving import never, no_progress
 from xpm_remote.workspace.folders.batches import Turns, run_batches
 from xpm_remote.workspace.folders.deciding import decide
-from xpm_remote.workspace.folders.finding import Presence, presence, usable_folders
+from xpm_remote.workspace.folders.finding import usable_folders
 from xpm_remote.workspace.folders.folder import Folder
 from xpm_remote.workspace.folders.outcomes import (
     Progress,
     RecoveryOutcome,
     RecoveryPlan,
-    RecoveryStatus,
 )
 from xpm_remote.workspace.folders.restoring import Restorer
 from xpm_remote.workspace.folders.sizes import measure
@@ -97,34 +88,3 @@ def recover(
         sweeper.sweep(job.task for job in batch)
 
     return run_batches(jobs, work, prepare=prepare, stop=stop, abandon=abandon)
-
-
-def ensure(workspace: Layout, folders: Sequence[Folder], job: JobId) -> Path:
-    """Give the directory of a job in the workspace, restored if need be.
-
-    A directory without success marker counts as the job when no folder has it whole: it is not finished.
-
-    Raises:
-        NoJobFailure: Neither the workspace nor any folder has it whole.
-        FolderFailure: The same, but not all folders could be looked into.
-        BusyFailure: Somebody else writes it, or it runs.
-        DamagedFailure: It cannot be restored.
-    """
-    path = workspace.job(job)
-    if presence(path, job) is Presence.WHOLE:
-        return path
-    outcome = next(recover(workspace, folders, [job]))
-    if outcome.is_there:
-        return path
-    raise _failure(outcome)
-
-
-def _failure(outcome: RecoveryOutcome) -> WorkspaceFailure:
-    what = f"the job {outcome.job} is not in the workspace: {outcome.message}"
-    if outcome.status is RecoveryStatus.BUSY:
-        return BusyFailure(what, "try again")
-    if outcome.status in (RecoveryStatus.OBSTRUCTED, RecoveryStatus.FAILED):
-        return DamagedFailure(what)
-    if outcome.unavailable:
-        return FolderFailure(what, "; ".join(outcome.unavailable))
-    return NoJobFailure(what)

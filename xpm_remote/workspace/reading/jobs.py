@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from xpm_remote.workspace.layout import JobId
 from xpm_remote.workspace.reading import states
@@ -16,7 +16,7 @@ from xpm_remote.workspace.reading.json_files import (
 )
 from xpm_remote.workspace.reading.liveness import Process
 from xpm_remote.workspace.reading.states import DONE, ERROR, FAILED, FINAL, RUNNING, UNSCHEDULED
-from xpm_remote.workspace.reading.times import parse_time, wire_time
+from xpm_remote.workspace.reading.times import parse_time
 
 DIED = "the process died without saying why"
 """What is said of a job that was killed, or whose host went down."""
@@ -85,39 +85,6 @@ class JobFacts(NamedTuple):
     def path(self) -> str:
         """The job's directory."""
         return f"{self.jobs_directory}/{self.task_id}/{self.job_id}"
-
-    def to_wire(self) -> dict[str, Any]:
-        """Give it as the reference server gives a job, with our own keys where they say something."""
-        wire: dict[str, Any] = {
-            "job_id": self.job_id,
-            "task_id": self.task_id,
-            "path": self.path,
-            "state": self.state,
-            "failure_reason": self.failure_reason,
-            "scheduler_state": self.scheduler_state,
-            "scheduler_failure_reason": self.scheduler_failure_reason,
-            "submitted_time": wire_time(self.submitted),
-            "started_time": wire_time(self.started),
-            "ended_time": wire_time(self.ended),
-            "exit_code": self.exit_code,
-            "retry_count": self.retry_count,
-            "resumable": self.resumable,
-            "progress": [
-                {"level": each.level, "desc": each.description, "progress": each.fraction}
-                for each in self.progress
-            ],
-            "process": _process_to_wire(self.process),
-            "run_group_id": self.run_group_id,
-        }
-        if self.carbon:
-            wire.update(self.carbon)
-        for key in ("message", "has_done_marker", "is_link", "has_died"):
-            value = getattr(self, key)
-            if value:
-                wire[key] = value
-        if not self.has_directory:
-            wire["has_directory"] = False
-        return wire
 
 
 def from_status(task_id: str, job_id: str, jobs_directory: str, status: JsonObject) -> JobFacts:
@@ -284,12 +251,3 @@ def _carbon(status: JsonObject) -> JsonObject | None:
         if status.get(key)
     }
     return found or None
-
-
-def _process_to_wire(process: Process | None) -> JsonObject | None:
-    if process is None:
-        return None
-    wire: JsonObject = {"type": process.kind, "pid": process.pid}
-    if process.host is not None:
-        wire["host"] = process.host
-    return wire

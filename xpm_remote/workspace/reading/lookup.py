@@ -42,15 +42,11 @@ class Lookup:
 
     Args:
         places: Where jobs lie; those that cannot be listed have none.
-        others: Jobs that need not lie anywhere, such as those that runs refer to.
     """
 
-    def __init__(self, places: Iterable[Layout], others: Iterable[JobId] = ()) -> None:
+    def __init__(self, places: Iterable[Layout]) -> None:
         self._places = tuple(places)
         self._hashes: dict[str, frozenset[str]] = {}
-        self._others: dict[str, list[str]] = {}
-        for job in others:
-            self._others.setdefault(job.task, []).append(job.hash)
 
     def find(self, text: str) -> Found:
         """Find the jobs that a text means.
@@ -78,9 +74,7 @@ class Lookup:
         """Give the job of that very id, with its task in lower case if need be, as experimaestro spells it."""
         for name in dict.fromkeys((task, task.lower())) if task else ():
             job = JobId(name, job_hash)
-            if job_hash in self._others.get(name, ()) or any(
-                os.path.lexists(place.job(job)) for place in self._places
-            ):
+            if any(os.path.lexists(place.job(job)) for place in self._places):
                 return (job,)
         return ()
 
@@ -101,13 +95,13 @@ class Lookup:
         )
 
     def _tasks(self) -> list[str]:
-        names = {name for place in self._places for name in _names(place.jobs)}
-        return sorted(names.union(self._others))
+        return sorted({name for place in self._places for name in _names(place.jobs)})
 
     def _of_task(self, task: str) -> frozenset[str]:
         if task not in self._hashes:
-            names = {name for place in self._places for name in _names(place.jobs / task)}
-            self._hashes[task] = frozenset(names.union(self._others.get(task, ())))
+            self._hashes[task] = frozenset(
+                name for place in self._places for name in _names(place.jobs / task)
+            )
         return self._hashes[task]
 
 

@@ -11,8 +11,7 @@ from xpm_remote.workspace.reading import states
 from xpm_remote.workspace.reading.directories import Directories
 from xpm_remote.workspace.reading.job_files import JobReader
 from xpm_remote.workspace.reading.jobs import JobFacts, with_word
-from xpm_remote.workspace.reading.json_files import JsonObject, Problems, reason
-from xpm_remote.workspace.reading.listing import is_directory, list_named
+from xpm_remote.workspace.reading.json_files import Problems, reason
 from xpm_remote.workspace.reading.live_events import LiveEvents
 from xpm_remote.workspace.reading.liveness import Host
 from xpm_remote.workspace.reading.params import read_dependencies
@@ -56,23 +55,11 @@ class WorkspaceReader:
 
     def experiment(self, experiment_id: str) -> RunFacts | None:
         """Read the current run of an experiment; None when it has none."""
-        run_ids = self._run_ids(experiment_id)
-        current = self._runs.current(experiment_id, run_ids)
-        return None if current is None else self._read(experiment_id, current, current, run_ids)
-
-    def runs(self, experiment_id: str) -> list[RunFacts]:
-        """Read all runs of an experiment, newest first; none for one that is not there."""
-        run_ids = self._run_ids(experiment_id)
-        current = self._runs.current(experiment_id, run_ids)
-        return [self._read(experiment_id, run_id, current, run_ids) for run_id in run_ids[::-1]]
-
-    def run(self, experiment_id: str, run_id: str) -> RunFacts | None:
-        """Read one run; None when it is not there."""
-        run_ids = self._run_ids(experiment_id)
-        if run_id not in run_ids:
+        if not is_name(experiment_id):
             return None
+        run_ids = self._runs.run_ids(experiment_id)
         current = self._runs.current(experiment_id, run_ids)
-        return self._read(experiment_id, run_id, current, run_ids)
+        return None if current is None else self._runs.read(experiment_id, current, len(run_ids))
 
     def jobs(self, run: RunFacts, jobs: JobReader | None = None) -> Iterator[JobFacts]:
         """Read the jobs of a run, in the order of their submission.
@@ -90,10 +77,6 @@ class WorkspaceReader:
         directories = Directories(str(self.layout.jobs))
         return self._job_reader(self._events.listed(), directories)
 
-    def job_in(self, run: RunFacts, job_id: str) -> JobFacts | None:
-        """Read one job of a run; None when it is not of that run."""
-        return self._job_in(run, job_id, self._job_reader()) if job_id in run.job_infos else None
-
     def job(self, job_id: JobId) -> JobFacts | None:
         """Read a job by its own files alone; None when it has no directory."""
         facts = self._job_reader().read(job_id.task, job_id.hash)
@@ -101,34 +84,9 @@ class WorkspaceReader:
             return None
         return with_word(facts, None, None, is_live=True)
 
-    def all_job_ids(self) -> Iterator[JobId]:
-        """Give the ids of all jobs that have a directory, or a link to one, in ``jobs/``; in no order."""
-        for task in list_named(str(self.layout.jobs), self.problems):
-            if is_directory(task, self.problems):
-                for job in list_named(task.path, self.problems):
-                    if job.is_symlink() or is_directory(job, self.problems):
-                        yield JobId(task.name, job.name)
-
-    def services(self, experiment_id: str | None = None) -> list[JsonObject]:
-        """Give the services of one experiment's current run, or of all."""
-        if experiment_id is None:
-            runs = self.experiments()
-        else:
-            found = self.experiment(experiment_id)
-            runs = [found] if found else []
-        return [service for run in runs for service in run.services.values()]
-
     def dependencies(self, job_id: JobId) -> tuple[JobId, ...]:
         """Read which other jobs a job takes something from."""
         return read_dependencies(str(self.layout.job_files(job_id).params), self.problems)
-
-    def _run_ids(self, experiment_id: str) -> list[str]:
-        return self._runs.run_ids(experiment_id) if is_name(experiment_id) else []
-
-    def _read(
-        self, experiment_id: str, run_id: str, current: str | None, run_ids: list[str]
-    ) -> RunFacts:
-        return self._runs.read(experiment_id, run_id, len(run_ids), is_current=run_id == current)
 
     def _job_reader(
         self, events: LiveEvents | None = None, directories: Directories | None = None

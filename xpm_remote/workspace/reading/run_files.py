@@ -72,29 +72,24 @@ class RunFiles:
                 return run_id
         return run_ids[-1] if run_ids else None
 
-    def read(
-        self, experiment_id: str, run_id: str, runs_count: int, *, is_current: bool
-    ) -> RunFacts:
-        """Read a run; one that has no files is empty."""
+    def read(self, experiment_id: str, run_id: str, runs_count: int) -> RunFacts:
+        """Read the current run; one that has no files is empty."""
         draft = RunDraft(experiment_id, run_id)
         if run_id == FIRST_RUN_ID and self._has_first(experiment_id):
             self._read_links(draft)
-            return draft.facts(None, runs_count, is_current=is_current)
+            return draft.facts(None, runs_count)
         # Asked before the files are read: a scheduler that ends now is seen as alive, and next time as ended.
-        held = is_current and self._host.is_locked(f"{self._experiments}/{experiment_id}/lock")
+        held = self._host.is_locked(f"{self._experiments}/{experiment_id}/lock")
         directory = f"{self._experiments}/{experiment_id}/{run_id}"
         status = self._object(f"{directory}/status.json")
         draft.take_status(status)
         self._take_jobs(draft, f"{directory}/jobs.jsonl")
         if draft.status in (RUNNING, UNKNOWN):
             draft.take_environment(self._object(f"{directory}/environment.json"))
-        if is_current:
-            first = max(whole_of(status.get("events_count")) or 0, 0)
-            for event in self._events.of_experiment(experiment_id, first):
-                draft.take_event(event)
-        # A later run of an experiment begins when no scheduler runs it any more.
-        alive = self._alive(draft, held=held) if is_current else False
-        return draft.facts(alive, runs_count, is_current=is_current)
+        first = max(whole_of(status.get("events_count")) or 0, 0)
+        for event in self._events.of_experiment(experiment_id, first):
+            draft.take_event(event)
+        return draft.facts(self._alive(draft, held=held), runs_count)
 
     def _alive(self, draft: RunDraft, *, held: bool) -> bool | None:
         """Tell whether the scheduler of the current run lives; None when this host cannot know."""

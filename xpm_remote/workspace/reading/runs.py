@@ -16,7 +16,7 @@ from xpm_remote.workspace.reading.json_files import (
     text_of,
     whole_of,
 )
-from xpm_remote.workspace.reading.times import parse_time, wire_time
+from xpm_remote.workspace.reading.times import parse_time
 
 RUNNING = "running"
 DONE = "done"
@@ -44,21 +44,9 @@ class JobInfo(NamedTuple):
     submitted: float | None = None
     transient: int | None = None
 
-    def to_wire(self) -> JsonObject:
-        """Give it as jobs.jsonl has it."""
-        wire: JsonObject = {
-            "job_id": self.job_id,
-            "task_id": self.task_id,
-            "tags": self.tags,
-            "timestamp": self.submitted,
-        }
-        if self.transient is not None:
-            wire["transient"] = self.transient
-        return wire
-
 
 class RunFacts(NamedTuple):
-    """A run of an experiment as its files show it; times are seconds since the epoch.
+    """The current run of an experiment as its files show it; times are seconds since the epoch.
 
     Attributes:
         status: ``running`` (its scheduler lives, or may: it is on a host that we cannot ask), ``done``, ``failed``
@@ -69,7 +57,6 @@ class RunFacts(NamedTuple):
         job_infos: The jobs in the order of their submission, by job id.
         services: The services, by id, as the file has them; ``actions``: the same.
         runs_count: How many runs the experiment has.
-        is_current: It is the experiment's latest.
         others: Further keys of status.json: ``carbon_impact``, ``last_updated``.
     """
 
@@ -86,28 +73,7 @@ class RunFacts(NamedTuple):
     actions: Mapping[str, JsonObject] = MappingProxyType({})
     run_tags: tuple[str, ...] = ()
     runs_count: int = 1
-    is_current: bool = True
     others: Mapping[str, Any] = MappingProxyType({})
-
-    def to_wire(self) -> dict[str, Any]:
-        """Give it as the reference server gives an experiment, with our own keys."""
-        return {
-            **self.others,
-            "experiment_id": self.experiment_id,
-            "run_id": self.run_id,
-            "status": self.status,
-            "hostname": self.hostname,
-            "started_at": wire_time(self.started),
-            "ended_at": wire_time(self.ended),
-            "job_states": dict(self.job_states),
-            "job_infos": {key: info.to_wire() for key, info in self.job_infos.items()},
-            "services": dict(self.services),
-            "actions": dict(self.actions),
-            "run_tags": list(self.run_tags),
-            "runs_count": self.runs_count,
-            "is_current": self.is_current,
-            "scheduler_alive": self.scheduler_alive,
-        }
 
 
 class RunDraft:
@@ -231,7 +197,7 @@ class RunDraft:
                 "class": text_of(event.get("action_class")) or "",
             }
 
-    def facts(self, alive: bool | None, runs_count: int, *, is_current: bool) -> RunFacts:
+    def facts(self, alive: bool | None, runs_count: int) -> RunFacts:
         """Give the run, its status judged by what is known of its scheduler."""
         return RunFacts(
             self.experiment_id,
@@ -247,7 +213,6 @@ class RunDraft:
             self.actions,
             self.run_tags,
             runs_count,
-            is_current,
             self.others,
         )
 

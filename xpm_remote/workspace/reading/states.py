@@ -26,14 +26,9 @@ RANKS = {
 """How far a job in a state has come."""
 
 FINAL = frozenset({DONE, ERROR})
-QUEUED = frozenset({WAITING, READY})
-"""States in which a job lives in its scheduler only, and ends with it."""
 
 FAILED = "FAILED"
 """The reason that says no more than that a job failed."""
-
-DEPENDENCY = "DEPENDENCY"
-"""The reason of a job that never started, since one that it needs failed."""
 
 _OTHER_WORDS = {"submitted": WAITING}  # the first that a scheduler says of a job
 _REASON_MAX = 40

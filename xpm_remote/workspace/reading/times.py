@@ -26,13 +26,3 @@ def parse_time(value: object, not_before: float | None = None) -> float | None:
     except (ValueError, OverflowError, OSError):
         return None
     return second if second >= not_before else seconds
-
-
-def wire_time(seconds: float | None) -> str | None:
-    """Spell a time as experimaestro does: naive ISO text in the zone of this host."""
-    if seconds is None:
-        return None
-    try:
-        return datetime.fromtimestamp(seconds).isoformat()  # noqa: DTZ006  (the naive text is the format)
-    except (ValueError, OverflowError, OSError):
-        return None

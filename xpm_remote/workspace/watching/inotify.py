@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 MODIFY = 0x2
 CLOSE_WRITE = 0x8
-CLOSE_NOWRITE = 0x10
 MOVED_FROM = 0x40
 MOVED_TO = 0x80
 CREATE = 0x100
