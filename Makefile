@@ -9,22 +9,7 @@ STAMP := .venv/.installed
 PEER := .venvs/experimaestro
 PEER_STAMP := $(PEER)/.installed-$(EXPERIMAESTRO_VERSION)
 
-# What decides and does no I/O: every branch of it is tested.
-PURE := xpm_remote/errors.py,xpm_remote/escaping.py,xpm_remote/settings/*,xpm_remote/model/*,$\
-	xpm_remote/rpc/failures.py,xpm_remote/rpc/protocol.py,xpm_remote/link/remote/command.py,$\
-	xpm_remote/link/remote/agent_command.py,xpm_remote/link/remote/bootstrap.py,$\
-	xpm_remote/link/remote/startup.py,xpm_remote/link/options/*,xpm_remote/link/config/dump.py,$\
-	xpm_remote/link/config/effective.py,xpm_remote/link/config/lines.py,xpm_remote/link/config/unsupported.py,$\
-	xpm_remote/link/openssh/arguments.py,xpm_remote/link/openssh/errors.py,xpm_remote/link/openssh/needs.py,$\
-	xpm_remote/link/openssh/talk.py,xpm_remote/link/remote_exit.py,xpm_remote/link/remote/marks.py,$\
-	xpm_remote/link/observer.py,xpm_remote/link/openssh/steps.py,xpm_remote/link/remote/probe.py,$\
-	xpm_remote/session/findings.py,xpm_remote/session/reconnect.py,xpm_remote/ui/findings.py,$\
-	xpm_remote/session/state.py,xpm_remote/session/target.py,xpm_remote/ui/text.py,xpm_remote/ui/views.py,$\
-	xpm_remote/ui/document.py,xpm_remote/ui/plain.py,xpm_remote/ui/tables.py,xpm_remote/ui/*_report.py,$\
-	xpm_remote/ui/job_list.py,xpm_remote/workspace/failures.py,xpm_remote/workspace/agent/outcomes.py,$\
-	xpm_remote/workspace/folders/outcomes.py,xpm_remote/workspace/orphans/outcomes.py
-
-.PHONY: help venv check format test test-all demo bench svg lock clean
+.PHONY: help venv check format test test-all demo bench measure svg lock clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,7 +41,7 @@ format: $(STAMP) ## Format the code, and mend what can be mended by itself
 test: $(STAMP) $(PEER_STAMP) ## All tests; needs docker, podman, or XPM_TEST_SSH=local
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest $(ARGS)
-	$(BIN)/coverage report --include='$(PURE)' --fail-under=100
+	$(BIN)/coverage report --include="$$($(BIN)/python -m tools.pure)" --fail-under=100
 
 test-all: export XPM_TEST_ALL := 1
 test-all: test ## All tests, with every example that they have
@@ -66,6 +51,9 @@ demo: $(STAMP) $(PEER_STAMP) ## The main job: real jobs on a real SSH server, in
 
 bench: $(STAMP) $(PEER_STAMP) ## Our time, CPU and memory as ratios to the peer's, in one run
 	$(BIN)/python benchmarks/compare.py $(ARGS)
+
+measure: ## The size and the shape of the package
+	@$(PYTHON) -m tools.measure
 
 svg: $(STAMP) $(PEER_STAMP) ## The picture in the README, taken from the demo
 	$(BIN)/python demo/run.py --svg docs/dashboard.svg

@@ -31,7 +31,7 @@ The tree::
         └── BusyError           34  somebody else works on the same job, or an experiment runs
 
 An error carries its parts as attributes and makes its one line of them in ``__str__``: what happened, where, and what
-to do next. Text that came from a remote is in there as it came; whoever prints it escapes it.
+to do next. Text that came from a remote is in there as it came; whoever prints it escapes it. Pure.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Looking on while a connection is made: its steps as they begin, and what each brings. Pure.
+"""Looking on while a connection is made: its steps as they begin, and what each brings.
 
-Nobody has to: ``Unobserved`` is the default everywhere.
+Nobody has to: ``Unobserved`` is the default everywhere. Pure.
 """
 
 from __future__ import annotations

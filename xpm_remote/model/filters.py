@@ -1,7 +1,7 @@
 """The job filter language: ``model = "bm25" and lr in [0.1, 0.01] and not @state = "error"``. Pure.
 
 The language is described in docs/filters.md. A filter that experimaestro understands means the same here, but that
-``and`` binds more strongly than ``or``.
+``and`` binds more strongly than ``or``. Pure.
 """
 
 from __future__ import annotations

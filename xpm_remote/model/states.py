@@ -1,4 +1,4 @@
-"""The states of a job, their order, and which of two pieces of evidence counts."""
+"""The states of a job, their order, and which of two pieces of evidence counts. Pure."""
 
 from __future__ import annotations
 

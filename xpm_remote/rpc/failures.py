@@ -1,4 +1,7 @@
-"""Refusals of a server as errors. Those of the agent say their kind, and have the exit codes of local commands."""
+"""Refusals of a server as errors. Those of the agent say their kind, and have the exit codes of local commands.
+
+Pure.
+"""
 
 from __future__ import annotations
 

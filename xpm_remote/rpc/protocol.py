@@ -1,7 +1,7 @@
 """JSON-RPC 2.0 over lines, without I/O: bytes in, messages out, and the reverse.
 
 A line that is no message of the protocol is noise (a login file, a library that prints): kept for the error message,
-bounded, never fatal. What cannot become a message is dropped as it comes, so only a message may grow.
+bounded, never fatal. What cannot become a message is dropped as it comes, so only a message may grow. Pure.
 """
 
 from __future__ import annotations

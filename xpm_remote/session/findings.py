@@ -1,6 +1,6 @@
-"""What an examination finds, stage by stage: values, and the book in which they are written. Pure.
+"""What an examination finds, stage by stage: values, and the book in which they are written.
 
-Time is an argument. Text of a remote is in there as it came; whoever prints it escapes it.
+Time is an argument. Text of a remote is in there as it came; whoever prints it escapes it. Pure.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Jobs of a workspace of this machine, as lines and as JSON documents; described in docs/json.md. Pure."""
+"""Jobs of a workspace of this machine, as lines and as JSON documents; described in docs/json.md."""
 
 from __future__ import annotations
 

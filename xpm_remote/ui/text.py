@@ -1,4 +1,4 @@
-"""Text fit for a terminal: what a remote sent cannot move the cursor, and times and sizes read easily."""
+"""Text fit for a terminal: what a remote sent cannot move the cursor, and times and sizes read easily. Pure."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What goes wrong in a workspace, as values that a person or a program can act upon.
 
 A failure crosses to other programs as its ``kind``, so the kinds keep their meaning. Text that stands in a failure may
-come from file names: whoever prints it escapes it.
+come from file names: whoever prints it escapes it. Pure.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Names and paths in a workspace; ids are checked before they become paths.
 
-Source of the names: workspaces that experimaestro 2.0 to 2.7 wrote.
+Source of the names: workspaces that experimaestro 2.0 to 2.7 wrote. Pure.
 """
 
 from __future__ import annotations

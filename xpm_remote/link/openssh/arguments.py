@@ -1,8 +1,8 @@
-"""The command lines of the program ``ssh``: what the person says, and what we need. Pure.
+"""The command lines of the program ``ssh``: what the person says, and what we need.
 
 Of a keyword that ``ssh`` is given several times the first value counts, and its command line counts before its
 config files. So what must hold stands first, then what the person says, then our defaults where ``ssh -G`` tells that
-nobody has decided.
+nobody has decided. Pure.
 """
 
 from __future__ import annotations

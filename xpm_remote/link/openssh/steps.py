@@ -1,6 +1,8 @@
-"""The steps of a connection, told from what the program ``ssh`` says at DEBUG1. Pure.
+"""The steps of a connection, told from what the program ``ssh`` says at DEBUG1.
 
 Only the host itself is followed: what an ``ssh`` says that carries the connection from a jump host is its own affair.
+
+Pure.
 """
 
 from __future__ import annotations

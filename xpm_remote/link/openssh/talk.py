@@ -1,7 +1,7 @@
-"""What the program ``ssh`` says on its stderr, among what the remote command says there. Pure.
+"""What the program ``ssh`` says on its stderr, among what the remote command says there.
 
 At DEBUG1 it tells, in words that have not changed for many releases, how far it came and whether an exit status is
-the remote command's. Whatever else is in there, be it the remote's, is kept for messages.
+the remote command's. Whatever else is in there, be it the remote's, is kept for messages. Pure.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""OpenSSH's command-line options and a host, as the frozen value that a connection is made of. Pure.
+"""OpenSSH's command-line options and a host, as the frozen value that a connection is made of.
 
 Every option is honoured, or is an error that names it: nothing is dropped. What each keyword may be is in
-``ssh_keywords``; in which order options count is OpenSSH's own, checked against ``ssh -G`` by the tests.
+``ssh_keywords``; in which order options count is OpenSSH's own, checked against ``ssh -G`` by the tests. Pure.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Where to connect: ``host``, ``user@host``, ``ssh://user@host:port``, and lists of jump hosts. Pure.
+"""Where to connect: ``host``, ``user@host``, ``ssh://user@host:port``, and lists of jump hosts.
 
 What OpenSSH refuses in names (shell syntax, a leading dash) is refused here too: the names reach
-``ProxyCommand`` and ``Match exec`` through ``%h`` and ``%r``.
+``ProxyCommand`` and ``Match exec`` through ``%h`` and ``%r``. Pure.
 """
 
 from __future__ import annotations

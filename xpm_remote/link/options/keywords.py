@@ -1,8 +1,8 @@
-"""OpenSSH's client keywords, and what becomes of each here. Pure.
+"""OpenSSH's client keywords, and what becomes of each here.
 
 The keywords are those of ssh_config(5) of OpenSSH 9.2 to 10.5, with the names that it takes as aliases and
 those that distributions patch in. Whether asyncssh honours one was read in its connection code, not in its
-parser alone: it parses some (``CASignatureAlgorithms``, ``ForwardX11Trusted``) and does something else.
+parser alone: it parses some (``CASignatureAlgorithms``, ``ForwardX11Trusted``) and does something else. Pure.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What the values of OpenSSH's keywords may be: words in, one canonical text out. Pure.
+"""What the values of OpenSSH's keywords may be: words in, one canonical text out.
 
 Each check raises ValueError with a message that names the value. Canonical means: as asyncssh's parser
-of ssh_config reads it (plain seconds, ``yes``/``no``), lists quoted as a shell would.
+of ssh_config reads it (plain seconds, ``yes``/``no``), lists quoted as a shell would. Pure.
 """
 
 from __future__ import annotations

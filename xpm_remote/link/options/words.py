@@ -1,7 +1,7 @@
-"""Option strings as words, each with the quotes that it was written with. Pure.
+"""Option strings as words, each with the quotes that it was written with.
 
 Two levels of quotes meet here: those of the string, as for a shell, and those of a configuration line
-inside (``UserKnownHostsFile="/a b" /c``). So a word keeps its raw form until it is known which it is.
+inside (``UserKnownHostsFile="/a b" /c``). So a word keeps its raw form until it is known which it is. Pure.
 """
 
 from __future__ import annotations

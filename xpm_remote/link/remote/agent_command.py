@@ -1,7 +1,7 @@
-"""The command that runs the agent on a host, and what it says until the agent speaks. Pure.
+"""The command that runs the agent on a host, and what it says until the agent speaks.
 
 ``command.remote_command`` puts this command behind ``shell_init`` and the look at the workspace. It runs the first
-interpreter that will do; the agent's sources come on stdin (see ``bootstrap``).
+interpreter that will do; the agent's sources come on stdin (see ``bootstrap``). Pure.
 """
 
 from __future__ import annotations

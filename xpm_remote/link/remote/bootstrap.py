@@ -1,7 +1,7 @@
-"""The agent as bytes: its sources packed for the stdin of a remote python, and the text that unpacks them. Pure.
+"""The agent as bytes: its sources packed for the stdin of a remote python, and the text that unpacks them.
 
 The remote python is given ``LOADER`` as its program and the bundle's size and digest as arguments, so the command line
-says what may run: bytes that are others are not executed. Nothing is written to the remote disk.
+says what may run: bytes that are others are not executed. Nothing is written to the remote disk. Pure.
 """
 
 from __future__ import annotations

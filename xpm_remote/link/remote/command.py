@@ -1,8 +1,8 @@
-"""The one remote command line: prepare the shell, check the workspace, start the server. Pure.
+"""The one remote command line: prepare the shell, check the workspace, start the server.
 
 It is run by the person's own login shell there, whatever that is, so it keeps to what sh, bash, zsh,
 ksh, fish and csh read alike. Between its steps it prints marks (see ``startup``), each on a line of
-its own even after text without a newline: so we know how far it came, and where noise ends.
+its own even after text without a newline: so we know how far it came, and where noise ends. Pure.
 """
 
 from __future__ import annotations

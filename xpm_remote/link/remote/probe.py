@@ -1,8 +1,10 @@
-"""One command that looks around on a host without changing anything, and what it answers. Pure.
+"""One command that looks around on a host without changing anything, and what it answers.
 
 It is run like the server's (see ``command``): by the person's login shell, ``shell_init`` before it. Before and after
 that it marks stdout and stderr and waits for a line: so all that anybody else printed has arrived, and is known by the
 step in which it came. In the end it tells the time whenever it is sent a line; told to, it becomes the server.
+
+Pure.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Workspaces and what is wrong with the settings, as text and as documents; described in docs/commands.md. Pure."""
+"""Workspaces and what is wrong with the settings, as text and as documents; described in docs/commands.md."""
 
 from __future__ import annotations
 

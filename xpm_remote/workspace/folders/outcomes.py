@@ -1,6 +1,6 @@
 """What archiving and recovering plan to do, and what came of it: values that print and travel as JSON.
 
-Text in a reason or a message may hold file names: whoever prints it escapes it.
+Text in a reason or a message may hold file names: whoever prints it escapes it. Pure.
 """
 
 from __future__ import annotations

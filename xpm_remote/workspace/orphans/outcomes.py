@@ -1,4 +1,4 @@
-"""What is to be done with orphans and what came of it, with their form on the wire."""
+"""What is to be done with orphans and what came of it, with their form on the wire. Pure."""
 
 from __future__ import annotations
 

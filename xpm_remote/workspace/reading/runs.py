@@ -1,4 +1,4 @@
-"""What the files of a run say of it: values, and how its events change them; pure."""
+"""What the files of a run say of it: values, and how its events change them. Pure."""
 
 from __future__ import annotations
 

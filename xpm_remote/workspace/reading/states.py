@@ -1,4 +1,4 @@
-"""The states of a job as text, their order, and which of two words on a job counts; pure."""
+"""The states of a job as text, their order, and which of two words on a job counts. Pure."""
 
 from __future__ import annotations
 

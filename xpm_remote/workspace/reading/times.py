@@ -1,6 +1,6 @@
 """Times in a workspace: naive ISO text in the zone of the host that wrote it, here seconds since the epoch.
 
-This code runs on that host, or on one of the same zone, so the system's own zone is the right one.
+This code runs on that host, or on one of the same zone, so the system's own zone is the right one. Pure.
 """
 
 from __future__ import annotations
