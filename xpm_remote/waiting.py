@@ -1,12 +1,33 @@
-"""Waiting with a limit, such that being told to stop is never missed."""
+"""Waiting with a limit or until a signal, such that being told to stop is never missed."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
-from typing import TypeVar
+import contextlib
+import signal
+from collections.abc import AsyncGenerator, Awaitable, Coroutine, Generator
+from typing import Any, TypeVar
 
 _Result = TypeVar("_Result")
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_BY_SIGNAL = 128
+"""What a shell adds to the number of the signal that ended a command."""
+
+
+class StoppedBySignal(Exception):
+    """A signal ended what was waited for.
+
+    Args:
+        number: The signal.
+
+    Attributes:
+        exit_code: The exit status that a shell would show.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.exit_code = _BY_SIGNAL + number
 
 
 async def wait_within(awaitable: Awaitable[_Result], seconds: float | None) -> _Result:
@@ -38,3 +59,106 @@ async def _end(task: asyncio.Future[_Result]) -> None:
         await asyncio.wait({task})
     if not task.cancelled():
         task.exception()  # looked at, so that nobody complains that it was not
+
+
+def run_until_signal(work: Coroutine[Any, Any, None]) -> int:
+    """Run to the end, or until SIGINT, SIGTERM or SIGHUP; return the exit status."""
+    return asyncio.run(_run_until_signal(work))
+
+
+async def _run_until_signal(work: Coroutine[Any, Any, None]) -> int:
+    loop = asyncio.get_running_loop()
+    task = asyncio.ensure_future(work)
+    caught: list[int] = []
+
+    def stop(number: int) -> None:
+        # A second signal finds the ladder of the first in progress, and cuts it short.
+        caught.append(number)
+        task.cancel()
+
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, stop, number)
+    try:
+        await task
+    except asyncio.CancelledError:
+        if not caught:
+            raise
+        return _BY_SIGNAL + caught[0]
+    finally:
+        for number in _SIGNALS:
+            loop.remove_signal_handler(number)
+    return 0
+
+
+class StepLoop:
+    """An event loop that runs while a step is waited for, and rests between two."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._task: asyncio.Task[Any] | None = None
+        self._caught: list[int] = []
+
+    def run(self, work: Coroutine[Any, Any, _Result]) -> _Result:
+        """Run a step and return its result.
+
+        Raises:
+            StoppedBySignal: A signal came; the work was cancelled.
+        """
+        if self._caught:  # at the end of the step before, whose result counted
+            work.close()
+            raise self._stopped()
+        task = self._loop.create_task(work)
+        self._task = task
+        for number in _SIGNALS:
+            self._loop.add_signal_handler(number, self._stop, number)
+        try:
+            return self._loop.run_until_complete(task)
+        except asyncio.CancelledError:
+            if not self._caught:
+                raise
+            raise self._stopped() from None
+        finally:
+            for number in _SIGNALS:
+                self._loop.remove_signal_handler(number)
+
+    def each(self, work: AsyncGenerator[_Result, None]) -> Generator[_Result, None, None]:
+        """Yield what comes, one step each; closing it closes the work."""
+        try:
+            while True:
+                try:
+                    item = self.run(_next(work))
+                except StopAsyncIteration:
+                    return
+                yield item
+        finally:
+            self.run(work.aclose())
+
+    def _stop(self, number: int) -> None:
+        """Note a signal. It may be told only in the step after, which then is the one to be ended."""
+        self._caught.append(number)
+        if self._task is not None:
+            self._task.cancel()
+
+    def _stopped(self) -> StoppedBySignal:
+        first, *_ = self._caught
+        self._caught.clear()
+        return StoppedBySignal(first)
+
+    def close(self) -> None:
+        """End what is left; a signal that came with the last result ends nothing any more."""
+        self._caught.clear()
+        with contextlib.suppress(StoppedBySignal):
+            self.run(self._loop.shutdown_asyncgens())
+        self.run(_end_tasks())
+        self._loop.close()
+
+
+async def _next(work: AsyncGenerator[_Result, None]) -> _Result:
+    return await work.__anext__()
+
+
+async def _end_tasks() -> None:
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

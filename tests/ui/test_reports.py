@@ -22,6 +22,7 @@ from xpm_remote.workspace.folders.outcomes import (
 from xpm_remote.workspace.layout import JobId
 from xpm_remote.workspace.orphans.listing import Orphan, OrphanReport
 from xpm_remote.workspace.orphans.outcomes import CleanAction, CleanOutcome, CleanStatus, CleanStep
+from xpm_remote.workspace.reading.current import CurrentJob
 from xpm_remote.workspace.reading.jobs import JobFacts, Progress
 
 JOB = JobId("t.x", "aaaa")
@@ -144,7 +145,7 @@ def test_jobs() -> None:
     """A job is a line with its state as experimaestro's list has it, and a document with aware times."""
     facts = JobFacts("t.x", "aaaa", "/ws/jobs", "running", submitted=1e9, ended=1e300)
     facts = facts._replace(progress=(Progress(0, 0.5, "epoch"),))
-    job = job_list.ListedJob(facts=facts, tags={"lr": 0.1, "b": "\x1b"}, experiments=("e",))
+    job = CurrentJob(facts=facts, tags={"lr": 0.1, "b": "\x1b"}, experiments=("e",))
     assert list(job_list.job_lines([job], with_tags=True, with_paths=False)) == [
         "running t.x/aaaa lr=0.1 b=\\x1b"
     ]

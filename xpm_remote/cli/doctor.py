@@ -12,7 +12,6 @@ import click
 from xpm_remote.cli.context import Context
 from xpm_remote.cli.options import connection_options, find_target, format_option
 from xpm_remote.cli.output import say
-from xpm_remote.cli.signals import run_until_signal
 from xpm_remote.errors import UsageError, XpmRemoteError
 from xpm_remote.session.findings import Examination, Finding, Stage, Verdict
 from xpm_remote.session.target import Target
@@ -27,6 +26,7 @@ from xpm_remote.ui.findings import (
 )
 from xpm_remote.ui.plain import Format
 from xpm_remote.ui.text import Line
+from xpm_remote.waiting import run_until_signal
 
 LISTEN_TIME = 15.0
 """The doctor's own default, which the help shall not import the SSH library for."""

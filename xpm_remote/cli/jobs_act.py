@@ -9,18 +9,25 @@ from typing import Any
 import click
 
 from xpm_remote.cli.context import Context
-from xpm_remote.cli.jobs_place import JobsPlace, open_place
-from xpm_remote.cli.jobs_shared import Choice, acting_options, read_choice, read_texts, some_of
+from xpm_remote.cli.jobs_shared import (
+    Choice,
+    acting_options,
+    open_location,
+    read_choice,
+    read_texts,
+    some_of,
+)
 from xpm_remote.cli.options import (
     JobsLocation,
 )
 from xpm_remote.errors import BusyError
+from xpm_remote.jobs.interface import Jobs
 from xpm_remote.ui.action_report import outcome_document, outcome_line, plan_document, plan_lines
 from xpm_remote.ui.document import encode
-from xpm_remote.ui.job_list import ListedJob
 from xpm_remote.ui.tables import count_text
 from xpm_remote.workspace.agent.outcomes import CLEAN, KILL, ActionOutcome, ActionPlan
 from xpm_remote.workspace.layout import JobId
+from xpm_remote.workspace.reading.current import CurrentJob
 
 
 def act(context: Context, location: JobsLocation, action: str, choice: Choice) -> None:
@@ -31,13 +38,13 @@ def act(context: Context, location: JobsLocation, action: str, choice: Choice) -
         NoJobFoundError: One that was named is not there.
     """
     texts = list(read_texts(choice.ids, choice.from_file))
-    with open_place(context, location) as place:
-        jobs = _chosen(context, place, texts, choice)
-        plans = place.plan_action(action, jobs) if jobs else []
+    with open_location(context, location) as jobs:
+        chosen = _chosen(context, jobs, texts, choice)
+        plans = jobs.plan_action(action, chosen) if chosen else []
         kept = [plan for plan in plans if plan.refusal]
         to_do = [plan for plan in plans if not plan.refusal]
         _print_plans(plans if choice.is_named else to_do, action, choice)
-        outcomes = _perform(place, to_do, is_json=choice.is_json) if choice.perform else []
+        outcomes = _perform(jobs, to_do, is_json=choice.is_json) if choice.perform else []
     failed = [outcome for outcome in outcomes if not outcome.success]
     refused = kept if choice.is_named else []
     if failed or refused:
@@ -48,20 +55,18 @@ def act(context: Context, location: JobsLocation, action: str, choice: Choice) -
 _DONE = {"kill": "killed", "clean": "cleaned"}
 
 
-def _chosen(
-    context: Context, place: JobsPlace, texts: Sequence[str], choice: Choice
-) -> list[JobId]:
+def _chosen(context: Context, jobs: Jobs, texts: Sequence[str], choice: Choice) -> list[JobId]:
     """Give the jobs that are meant: those of names, else those of current runs that have a directory."""
     if choice.is_named:
-        named = place.find(texts) if texts else ()
+        named = jobs.find(texts) if texts else ()
         return list(dict.fromkeys(job for each in named for job in some_of(each)))
-    jobs, problems = place.current(choice.experiment)
+    chosen, problems = jobs.current(choice.experiment)
     context.warn_unread(problems)
     accepts = choice.accepts or (lambda _: True)
-    return [job.facts.id for job in jobs if accepts(job) and _has_place(job)]
+    return [job.facts.id for job in chosen if accepts(job) and _has_place(job)]
 
 
-def _has_place(job: ListedJob) -> bool:
+def _has_place(job: CurrentJob) -> bool:
     return job.facts.has_directory or job.facts.is_link
 
 
@@ -81,11 +86,9 @@ def _print_plans(plans: Sequence[ActionPlan], action: str, choice: Choice) -> No
         click.echo(f"{word} {verb} {what}{hint}.")
 
 
-def _perform(
-    place: JobsPlace, plans: Sequence[ActionPlan], *, is_json: bool
-) -> list[ActionOutcome]:
+def _perform(jobs: Jobs, plans: Sequence[ActionPlan], *, is_json: bool) -> list[ActionOutcome]:
     outcomes = []
-    with closing(place.perform(plans)) as work:
+    with closing(jobs.perform(plans)) as work:
         for outcome in work:
             outcomes.append(outcome)
             click.echo(encode(outcome_document(outcome)) if is_json else outcome_line(outcome))

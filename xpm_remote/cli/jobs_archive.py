@@ -12,11 +12,11 @@ from typing import Any
 import click
 
 from xpm_remote.cli.context import Context
-from xpm_remote.cli.jobs_place import JobsPlace, open_place
-from xpm_remote.cli.jobs_shared import copy_jobs, error_of_left, read_texts, some_of
+from xpm_remote.cli.jobs_shared import copy_jobs, error_of_left, open_location, read_texts, some_of
 from xpm_remote.cli.options import JobsLocation, format_option, from_file_option, location_options
 from xpm_remote.errors import ExitCode, FolderError, UsageError
 from xpm_remote.escaping import safe
+from xpm_remote.jobs.interface import Jobs
 from xpm_remote.ui.archive_report import (
     outcome_document,
     outcome_lines,
@@ -81,27 +81,27 @@ def archive(
         raise UsageError("these options exclude each other", "see jobs archive --help")
     is_json = form == Format.JSON.value
     texts = ["*/*"] if is_all else list(read_texts(ids, from_file))
-    with open_place(context, location) as place:
-        if not archives(place.folders):
+    with open_location(context, location) as jobs:
+        if not archives(jobs.folders):
             raise FolderError(
-                f"the workspace at {place.layout.root} has no folder of the mode backup or move",
+                f"the workspace at {jobs.layout.root} has no folder of the mode backup or move",
                 f"add one under folders in {context.settings_path}",
             )
         if is_watching:
-            return watch(place, with_all=is_all, is_json=is_json)
-        plans = place.plan_archive(_find(place, texts, is_all=is_all))
-        _archive(place, _wanted(plans, is_all=is_all), is_dry=dry_run, is_json=is_json)
+            return watch(jobs, with_all=is_all, is_json=is_json)
+        plans = jobs.plan_archive(_find(jobs, texts, is_all=is_all))
+        _archive(jobs, _wanted(plans, is_all=is_all), is_dry=dry_run, is_json=is_json)
     return None
 
 
-def _find(place: JobsPlace, texts: Sequence[str], *, is_all: bool) -> list[JobId]:
+def _find(jobs: Jobs, texts: Sequence[str], *, is_all: bool) -> list[JobId]:
     """Find the jobs that texts mean.
 
     Raises:
         BadIdFailure: One cannot be an id.
         NoJobFailure: One means no job (but for all, of which there may be none), or could be several.
     """
-    found = place.find(texts)
+    found = jobs.find(texts)
     return list(
         dict.fromkeys(job for each in found for job in (each.jobs if is_all else some_of(each)))
     )
@@ -112,29 +112,25 @@ def _wanted(plans: Iterable[ArchivePlan], *, is_all: bool) -> Iterator[ArchivePl
     return (each for each in plans if not is_all or each.verdict is ArchiveVerdict.ARCHIVE)
 
 
-def _archive(
-    place: JobsPlace, plans: Iterable[ArchivePlan], *, is_dry: bool, is_json: bool
-) -> None:
+def _archive(jobs: Jobs, plans: Iterable[ArchivePlan], *, is_dry: bool, is_json: bool) -> None:
     found = list(plans)
     lines = map(encode, map(plan_document, found)) if is_json else plan_lines(found)
     for line in lines if is_dry or not is_json else ():
         click.echo(line)
     if not is_dry:
-        _judge(_carry_out(place, found, is_json=is_json))
+        _judge(_carry_out(jobs, found, is_json=is_json))
 
 
-def _carry_out(
-    place: JobsPlace, plans: Sequence[ArchivePlan], *, is_json: bool
-) -> list[ArchiveOutcome]:
+def _carry_out(jobs: Jobs, plans: Sequence[ArchivePlan], *, is_json: bool) -> list[ArchiveOutcome]:
     copies = [(plan, len(plan.steps)) for plan in plans]
     size = sum(plan.size * count for plan, count in copies)
     files = sum(plan.files * count for plan, count in copies)
-    jobs = [plan.job for plan in plans]
+    chosen = [plan.job for plan in plans]
     return copy_jobs(
         "archiving",
         size,
         files,
-        lambda progress: place.archive(jobs, progress=progress),
+        lambda progress: jobs.archive(chosen, progress=progress),
         lambda outcome: print_outcome(outcome, is_json=is_json),
     )
 
@@ -178,11 +174,11 @@ that have not costs a call each."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def watch(place: JobsPlace, *, with_all: bool, is_json: bool) -> int:
+def watch(jobs: Jobs, *, with_all: bool, is_json: bool) -> int:
     """Archive each job that succeeds, until a signal comes; then what was found is still archived.
 
     Args:
-        place: The workspace, of this machine.
+        jobs: Those of the workspace.
         with_all: Whether the jobs that have succeeded before count, too.
         is_json: Whether to print JSON.
 
@@ -195,19 +191,19 @@ def watch(place: JobsPlace, *, with_all: bool, is_json: bool) -> int:
     """
     from xpm_remote.workspace.folders.archiver import Archiver
 
-    if not place.is_local:
+    if not jobs.is_local:
         raise UsageError(
             "--watch is for workspaces of this machine",
             "run `jobs archive --all` from time to time; what is archived already is verified only",
         )
-    succeeded = _Succeeded(place)
+    succeeded = _Succeeded(jobs)
     if not with_all:
         succeeded.fresh()
     with _told_to_stop() as is_told:
         worker = Archiver(
-            place.layout, place.folders, lambda outcome: print_outcome(outcome, is_json=is_json)
+            jobs.layout, jobs.folders, lambda outcome: print_outcome(outcome, is_json=is_json)
         )
-        click.echo(f"watching {safe(str(place.layout.jobs))}; Ctrl-C ends it", err=True)
+        click.echo(f"watching {safe(str(jobs.layout.jobs))}; Ctrl-C ends it", err=True)
         try:
             while True:
                 for job in succeeded.fresh():
@@ -225,8 +221,8 @@ def watch(place: JobsPlace, *, with_all: bool, is_json: bool) -> int:
 class _Succeeded:
     """The jobs that have succeeded since one looked last."""
 
-    def __init__(self, place: JobsPlace) -> None:
-        self._layout = place.layout
+    def __init__(self, jobs: Jobs) -> None:
+        self._layout = jobs.layout
         self._known: set[JobId] = set()
 
     def fresh(self) -> list[JobId]:

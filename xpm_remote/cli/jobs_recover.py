@@ -8,11 +8,11 @@ from typing import NamedTuple
 import click
 
 from xpm_remote.cli.context import Context
-from xpm_remote.cli.jobs_place import JobsPlace, open_place
-from xpm_remote.cli.jobs_shared import copy_jobs, error_of_left, read_texts
+from xpm_remote.cli.jobs_shared import copy_jobs, error_of_left, open_location, read_texts
 from xpm_remote.cli.options import JobsLocation, format_option, from_file_option, location_options
 from xpm_remote.errors import UsageError
 from xpm_remote.escaping import safe
+from xpm_remote.jobs.interface import Jobs
 from xpm_remote.ui.document import encode
 from xpm_remote.ui.plain import Format
 from xpm_remote.ui.recovery_report import (
@@ -72,11 +72,11 @@ def recover(
         raise UsageError("no job is named", "give ids, --from-file or --missing")
     is_json = form == Format.JSON.value
     texts = list(read_texts(ids, from_file))
-    with open_place(context, location) as place:
-        wanted = _find(place, texts)
-        plans = place.plan_recovery(wanted.jobs, incomplete=incomplete)
+    with open_location(context, location) as jobs:
+        wanted = _find(jobs, texts)
+        plans = jobs.plan_recovery(wanted.jobs, incomplete=incomplete)
         if missing:
-            plans += _missing(context, place, wanted.jobs, incomplete=incomplete)
+            plans += _missing(context, jobs, wanted.jobs, incomplete=incomplete)
         if is_json:
             _print_documents(wanted.unknown, plans if dry_run else (), is_plan=dry_run)
         else:
@@ -84,24 +84,24 @@ def recover(
         if dry_run:
             _judge([(plan.status, plan.unavailable) for plan in plans], wanted.unknown)
             return
-        outcomes = _recover(place, plans, incomplete=incomplete, is_json=is_json)
+        outcomes = _recover(jobs, plans, incomplete=incomplete, is_json=is_json)
     _judge([(each.status, each.unavailable) for each in outcomes], wanted.unknown)
 
 
-def _find(place: JobsPlace, texts: Sequence[str]) -> _Wanted:
+def _find(jobs: Jobs, texts: Sequence[str]) -> _Wanted:
     """Find what texts mean.
 
     Raises:
         BadIdFailure: One cannot be an id.
         NoJobFailure: One could be several jobs.
     """
-    jobs: dict[JobId, None] = {}
+    chosen: dict[JobId, None] = {}
     unknown = []
-    for text, found in place.find(texts, everywhere=True) if texts else ():
-        jobs.update(dict.fromkeys(found or _in_full(text)))
+    for text, found in jobs.find(texts, everywhere=True) if texts else ():
+        chosen.update(dict.fromkeys(found or _in_full(text)))
         if not found and not _in_full(text):
             unknown.append(text)
-    return _Wanted(tuple(jobs), tuple(unknown))
+    return _Wanted(tuple(chosen), tuple(unknown))
 
 
 def _in_full(text: str) -> tuple[JobId, ...]:
@@ -113,14 +113,14 @@ def _in_full(text: str) -> tuple[JobId, ...]:
 
 
 def _missing(
-    context: Context, place: JobsPlace, planned: Iterable[JobId], *, incomplete: bool
+    context: Context, jobs: Jobs, planned: Iterable[JobId], *, incomplete: bool
 ) -> list[RecoveryPlan]:
     """Plan for all jobs that runs refer to and that are not there."""
-    references, problems = place.references()
+    references, problems = jobs.references()
     context.warn_unread(problems)
     known = set(planned)
-    jobs = [job for job in references if job not in known]
-    plans = place.plan_recovery(jobs, incomplete=incomplete)
+    chosen = [job for job in references if job not in known]
+    plans = jobs.plan_recovery(chosen, incomplete=incomplete)
     return [plan for plan in plans if plan.status is not RecoveryStatus.THERE]
 
 
@@ -141,29 +141,29 @@ def _print_documents(
 
 
 def _recover(
-    place: JobsPlace, plans: Sequence[RecoveryPlan], *, incomplete: bool, is_json: bool
+    jobs: Jobs, plans: Sequence[RecoveryPlan], *, incomplete: bool, is_json: bool
 ) -> list[RecoveryOutcome]:
     """Carry out a plan; give what came of each job."""
-    outcomes = [_settled(place, plan) for plan in plans if not plan.status.is_to_do]
+    outcomes = [_settled(jobs, plan) for plan in plans if not plan.status.is_to_do]
     for outcome in outcomes if is_json else ():
         click.echo(_json_line(outcome))
     to_do = [plan for plan in plans if plan.status.is_to_do]
-    jobs = [plan.job for plan in to_do]
+    chosen = [plan.job for plan in to_do]
     return outcomes + copy_jobs(
         "recovering",
         sum(plan.size for plan in to_do),
         sum(plan.files for plan in to_do),
-        lambda progress: place.recover(jobs, incomplete=incomplete, progress=progress),
+        lambda progress: jobs.recover(chosen, incomplete=incomplete, progress=progress),
         lambda outcome: click.echo(_json_line(outcome) if is_json else outcome_line(outcome)),
     )
 
 
-def _settled(place: JobsPlace, plan: RecoveryPlan) -> RecoveryOutcome:
+def _settled(jobs: Jobs, plan: RecoveryPlan) -> RecoveryOutcome:
     """Give what came of a job about which there is nothing to do."""
     return RecoveryOutcome(
         plan.job,
         plan.status,
-        place.layout.job(plan.job),
+        jobs.layout.job(plan.job),
         message=plan.reason,
         unavailable=plan.unavailable,
     )

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import click
 
+from xpm_remote.cli.context import Context
 from xpm_remote.cli.options import (
+    JobsLocation,
     filter_option,
     format_option,
     from_file_option,
     location_options,
+    ssh_overrides,
 )
 from xpm_remote.cli.output import copy_progress
 from xpm_remote.errors import (
@@ -25,6 +28,9 @@ from xpm_remote.errors import (
     SomeMissingError,
     UsageError,
 )
+from xpm_remote.escaping import safe
+from xpm_remote.jobs.interface import Jobs
+from xpm_remote.jobs.opening import open_jobs
 from xpm_remote.model.filters import Filter
 from xpm_remote.ui.plain import Format
 from xpm_remote.ui.tables import count_text
@@ -99,6 +105,37 @@ def read_choice(given: dict[str, Any]) -> Choice:
             "jobs are named, and chosen by --experiment or --filter", "leave one of them out"
         )
     return choice
+
+
+@contextmanager
+def open_location(context: Context, location: JobsLocation) -> Iterator[Jobs]:
+    """Open the jobs at a location of the command line, or at that of the group.
+
+    Raises:
+        SettingsError: The settings cannot be used.
+        XpmRemoteError: As ``open_jobs``.
+    """
+    workdir = location.workdir or context.workdir or None
+    with open_jobs(
+        context.load_settings(),
+        location.workspace or context.workspace or None,
+        workdir,
+        ssh_overrides(location.ssh, workdir) if location.has_ssh else None,
+        directory=context.directory,
+        tell=_tell,
+        call_person=_call_person,
+    ) as jobs:
+        yield jobs
+
+
+def _tell(line: str) -> None:
+    click.echo(safe(line), err=True)
+
+
+async def _call_person(host: str, asked: str) -> bool:
+    from xpm_remote.ui.keyboard import call_person
+
+    return await call_person(host, asked)
 
 
 def one_of(found: Found) -> JobId:

@@ -10,11 +10,11 @@ from itertools import chain
 import click
 
 from xpm_remote.cli.context import Context
-from xpm_remote.cli.jobs_place import JobsPlace, open_place
-from xpm_remote.cli.jobs_shared import one_of, some_of
+from xpm_remote.cli.jobs_shared import one_of, open_location, some_of
 from xpm_remote.cli.options import JobsLocation, filter_option, format_option, location_options
 from xpm_remote.errors import NoJobFoundError, SomeMissingError
 from xpm_remote.escaping import safe
+from xpm_remote.jobs.interface import Jobs
 from xpm_remote.model.filters import Filter
 from xpm_remote.ui.document import encode
 from xpm_remote.ui.job_list import job_document, job_lines
@@ -60,18 +60,18 @@ def list_jobs(
     Those of the current run of each experiment, each once, the one that was submitted last first. With
     --format json, an object a line.
     """
-    with open_place(context, location) as place:
-        found, problems = place.current(experiment)
-    jobs = [job for job in found if accepts is None or accepts(job)][:count]
+    with open_location(context, location) as jobs:
+        found, problems = jobs.current(experiment)
+    chosen = [job for job in found if accepts is None or accepts(job)][:count]
     lines: Iterator[str]
     if form == Format.JSON.value:
-        lines = map(encode, map(job_document, jobs))
+        lines = map(encode, map(job_document, chosen))
     else:
-        lines = job_lines(jobs, with_tags=tags, with_paths=fullpath)
+        lines = job_lines(chosen, with_tags=tags, with_paths=fullpath)
     for line in lines:
         click.echo(line)
     context.warn_unread(problems)
-    if not jobs and form != Format.JSON.value:
+    if not chosen and form != Format.JSON.value:
         click.echo("No jobs found.", err=True)
 
 
@@ -87,9 +87,9 @@ def path(context: Context, /, *, job: str, location: JobsLocation) -> None:
 
     ID is task/hash, which may be shortened at the end of each part; of a hash alone, four characters do.
     """
-    with open_place(context, location) as place:
-        found = one_of(place.find([job])[0])
-        directory, is_there = place.directory(found)
+    with open_location(context, location) as jobs:
+        found = one_of(jobs.find([job])[0])
+        directory, is_there = jobs.directory(found)
     if not is_there:
         raise NoJobFoundError(f"{directory} leads to no directory", f"try `jobs recover {found}`")
     # As it is, for scripts: what is escaped would be another path. Its parts are checked; the rest is ours.
@@ -133,40 +133,42 @@ def log(
     of several jobs have the job before them.
     """
     stream = STDOUT if std else STDERR
-    with open_place(context, location) as place:
-        found = [job for each in place.find(ids) for job in some_of(each)]
-        jobs = list(dict.fromkeys(found))
+    with open_location(context, location) as jobs:
+        found = [job for each in jobs.find(ids) for job in some_of(each)]
+        chosen = list(dict.fromkeys(found))
         if follow:
-            _follow(place, jobs, stream, FIRST_LINES if lines is None else lines)
+            _follow(jobs, chosen, stream, FIRST_LINES if lines is None else lines)
             return
-        missing = [job for job in jobs if not _show(place, job, jobs, stream, lines)]
+        missing = [job for job in chosen if not _show(jobs, job, chosen, stream, lines)]
         if missing:
-            raise _no_log(place, missing[0], stream, is_all=len(missing) == len(jobs))
+            raise _no_log(jobs, missing[0], stream, is_all=len(missing) == len(chosen))
 
 
-def _follow(place: JobsPlace, jobs: Sequence[JobId], stream: str, lines: int) -> None:
-    printer = LogPrinter(jobs)
+def _follow(jobs: Jobs, chosen: Sequence[JobId], stream: str, lines: int) -> None:
+    printer = LogPrinter(chosen)
     try:
-        with closing(place.follow_logs(jobs, stream, lines)) as texts:
+        with closing(jobs.follow_logs(chosen, stream, lines, warn=_warn)) as texts:
             for job, text in texts:
                 printer.print(job, text)
     finally:
-        for job in jobs:
+        for job in chosen:
             printer.end(job)
 
 
-def _show(
-    place: JobsPlace, job: JobId, jobs: Sequence[JobId], stream: str, lines: int | None
-) -> bool:
+def _warn(line: str) -> None:
+    click.echo(safe(line), err=True)
+
+
+def _show(jobs: Jobs, job: JobId, chosen: Sequence[JobId], stream: str, lines: int | None) -> bool:
     """Show one of some logs; tell whether there is one."""
-    with closing(place.log_pieces(job, stream, lines)) as pieces:
+    with closing(jobs.log_pieces(job, stream, lines)) as pieces:
         first = next(pieces, None)
         if first is None:
             return False
-        if lines is None and len(jobs) == 1 and sys.stdout.isatty():
+        if lines is None and len(chosen) == 1 and sys.stdout.isatty():
             page(each.text for each in chain([first], pieces))
             return True
-        printer = LogPrinter(jobs)
+        printer = LogPrinter(chosen)
         printer.print(job, first.text)
         for piece in pieces:
             printer.print(job, piece.text)
@@ -174,8 +176,8 @@ def _show(
         return True
 
 
-def _no_log(place: JobsPlace, job: JobId, stream: str, *, is_all: bool) -> Exception:
-    files = place.layout.job_files(job)
+def _no_log(jobs: Jobs, job: JobId, stream: str, *, is_all: bool) -> Exception:
+    files = jobs.layout.job_files(job)
     path = files.stderr if stream == STDERR else files.stdout
     other = ", or look at standard output with --std" if stream == STDERR else ""
     kind = NoJobFoundError if is_all else SomeMissingError

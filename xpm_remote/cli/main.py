@@ -15,6 +15,7 @@ from xpm_remote.cli.output import say, set_up_logs
 from xpm_remote.cli.peer import PEER, installed_version
 from xpm_remote.errors import ExitCode, SettingsError, XpmRemoteError
 from xpm_remote.escaping import safe
+from xpm_remote.waiting import StoppedBySignal
 
 COMMANDS = {
     "doctor": "xpm_remote.cli.doctor:doctor",
@@ -233,6 +234,8 @@ def main(arguments: list[str], program: str = "xpm-remote") -> int:
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         return ExitCode.INTERRUPTED
+    except StoppedBySignal as stopped:
+        return stopped.exit_code
     except BrokenPipeError:
         # Whoever read our output has seen enough; let the interpreter's last flush go nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from xpm_remote.cli.context import Context
-from xpm_remote.cli.failures import failures_as_errors
 from xpm_remote.cli.options import REQUEST_TIMEOUT, SECONDS, connection_options, find_target
 from xpm_remote.cli.peer import hand_over, require_installed
-from xpm_remote.cli.signals import run_until_signal
 from xpm_remote.errors import UsageError, WorkspaceError
 from xpm_remote.escaping import quoted, safe
+from xpm_remote.jobs.interface import failures_as_errors
 from xpm_remote.session.state import Update
 from xpm_remote.session.target import LocalTarget, Target
 from xpm_remote.settings.selection import select_workspace
 from xpm_remote.ui.document import encode, picture_document
 from xpm_remote.ui.plain import EventLines, Format
+from xpm_remote.waiting import run_until_signal
 from xpm_remote.workspace.reading.reader import check_workspace
 
 if TYPE_CHECKING:

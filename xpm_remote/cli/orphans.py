@@ -9,7 +9,7 @@ from typing import NamedTuple
 import click
 
 from xpm_remote.cli.context import Context
-from xpm_remote.cli.jobs_place import JobsPlace, open_place
+from xpm_remote.cli.jobs_shared import open_location
 from xpm_remote.cli.options import (
     JobsLocation,
     confirm,
@@ -18,6 +18,7 @@ from xpm_remote.cli.options import (
     yes_option,
 )
 from xpm_remote.errors import FolderError, UsageError, WorkspaceError
+from xpm_remote.jobs.interface import Jobs
 from xpm_remote.ui.document import encode
 from xpm_remote.ui.orphan_report import (
     clean_lines,
@@ -81,14 +82,14 @@ def orphans(
     if path and location.workdir:
         raise UsageError("PATH and --workdir say the same", "leave one out")
     is_json = form == Format.JSON.value
-    with open_place(context, location._replace(workdir=path or location.workdir)) as place:
-        report = place.find_orphans(with_folders=with_folders, with_sizes=with_sizes)
+    with open_location(context, location._replace(workdir=path or location.workdir)) as jobs:
+        report = jobs.find_orphans(with_folders=with_folders, with_sizes=with_sizes)
         _warn(context, report)
         if not is_cleaning or not is_json:
             _print_report(report, is_json=is_json)
         if is_cleaning:
             how = _How(with_folders=with_folders, is_sure=is_sure, is_forced=force, is_json=is_json)
-            _clean(place, report, how)
+            _clean(jobs, report, how)
 
 
 class _How(NamedTuple):
@@ -112,7 +113,7 @@ def _print_report(report: OrphanReport, *, is_json: bool) -> None:
         click.echo(line)
 
 
-def _clean(place: JobsPlace, report: OrphanReport, how: _How) -> None:
+def _clean(jobs: Jobs, report: OrphanReport, how: _How) -> None:
     """Delete the orphans.
 
     Raises:
@@ -121,13 +122,13 @@ def _clean(place: JobsPlace, report: OrphanReport, how: _How) -> None:
         FolderError: Some could not be deleted, or not everything that must be known could be read.
         BusyError: An experiment runs.
     """
-    if place.keepers and not how.is_forced:
-        names = ", ".join(place.keepers)
+    if jobs.keepers and not how.is_forced:
+        names = ", ".join(jobs.keepers)
         raise WorkspaceError(
-            f"{place.layout.root} is a folder of the workspace {names}, whose runs may refer to any job in it",
+            f"{jobs.layout.root} is a folder of the workspace {names}, whose runs may refer to any job in it",
             "give --force if none does",
         )
-    steps = place.plan_orphans(report, with_folders=how.with_folders, force=how.is_forced)
+    steps = jobs.plan_orphans(report, with_folders=how.with_folders, force=how.is_forced)
     for line in () if how.is_json else clean_lines(_kept(steps)):
         click.echo(line)
     asked = question(steps)
@@ -136,7 +137,7 @@ def _clean(place: JobsPlace, report: OrphanReport, how: _How) -> None:
     confirm(asked, is_sure=how.is_sure)
     write: Callable[[CleanOutcome], str] = _json_line if how.is_json else cleaned_line
     failed = 0
-    work = place.clean_orphans(steps, with_folders=how.with_folders, force=how.is_forced)
+    work = jobs.clean_orphans(steps, with_folders=how.with_folders, force=how.is_forced)
     with closing(work):
         for outcome in work:
             click.echo(write(outcome))

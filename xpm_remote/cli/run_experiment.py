@@ -265,7 +265,7 @@ def recover_before(
         find_id: Gives the id of the experiment, as far as its files tell.
     """
     # These imports take as long as reading the settings, and most workspaces have no folders.
-    from xpm_remote.cli.local_workspace import as_folders
+    from xpm_remote.jobs.opening import as_folders
     from xpm_remote.ui.recovery_report import outcome_line, plan_total
     from xpm_remote.workspace.folders.recovery import plan_recovery, recover
     from xpm_remote.workspace.layout import Layout

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timezone
 from typing import Any
 
-from msgspec import Struct
-
 from xpm_remote.escaping import safe
-from xpm_remote.workspace.reading.jobs import JobFacts
+from xpm_remote.workspace.reading.current import CurrentJob
 
 JOB_SCHEMA = "xpm-remote/job/1"
 
@@ -18,31 +16,7 @@ _WORDS = {"done": "DONE", "error": "FAIL", "unscheduled": "UNSCHED"}
 _WIDTH = 8
 
 
-class ListedJob(Struct, frozen=True, kw_only=True):
-    """A job with what the runs say of it.
-
-    Attributes:
-        facts: What its files say.
-        tags: Its tags.
-        experiments: The experiments whose current run has it.
-    """
-
-    facts: JobFacts
-    tags: Mapping[str, Any]
-    experiments: tuple[str, ...]
-
-    @property
-    def state(self) -> str:
-        """The state to show."""
-        return self.facts.state
-
-    @property
-    def task_id(self) -> str:
-        """The task."""
-        return self.facts.task_id
-
-
-def job_lines(jobs: Iterable[ListedJob], *, with_tags: bool, with_paths: bool) -> Iterator[str]:
+def job_lines(jobs: Iterable[CurrentJob], *, with_tags: bool, with_paths: bool) -> Iterator[str]:
     """Give a line for each job: its state, its id or directory, and its tags if wanted."""
     for job in jobs:
         name = job.facts.path if with_paths else str(job.facts.id)
@@ -52,7 +26,7 @@ def job_lines(jobs: Iterable[ListedJob], *, with_tags: bool, with_paths: bool) -
         yield safe(" ".join(words))
 
 
-def job_document(job: ListedJob) -> dict[str, Any]:
+def job_document(job: CurrentJob) -> dict[str, Any]:
     """Give a job as a document."""
     facts = job.facts
     return {

@@ -25,6 +25,16 @@ class CurrentJob(NamedTuple):
     tags: JsonObject
     experiments: tuple[str, ...]
 
+    @property
+    def state(self) -> str:
+        """The state to show."""
+        return self.facts.state
+
+    @property
+    def task_id(self) -> str:
+        """The task."""
+        return self.facts.task_id
+
     def to_wire(self) -> JsonObject:
         """Give it as plain JSON types; times are epoch seconds."""
         facts = self.facts._asdict()

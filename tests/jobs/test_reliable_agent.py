@@ -1,4 +1,4 @@
-"""A conversation whose agent is lost in the middle: asked again, until nothing is left or it cannot be had."""
+"""An agent that is lost in the middle: asked again, until nothing is left or it cannot be had."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.session.local_agents import Agents
+from tests.jobs.local_agents import Agents
 from tests.workspace.small import SmallWorkspace
 from xpm_remote.errors import (
     AuthenticationError,
@@ -18,8 +18,8 @@ from xpm_remote.errors import (
     UnreachableError,
     XpmRemoteError,
 )
-from xpm_remote.session import conversation
-from xpm_remote.session.conversation import Conversation
+from xpm_remote.jobs import reliable_agent
+from xpm_remote.jobs.reliable_agent import ReliableAgent
 from xpm_remote.session.reconnect import Backoff
 
 
@@ -30,22 +30,22 @@ def told() -> list[str]:
 
 
 @pytest.fixture
-async def talk(agents: Agents, told: list[str]) -> AsyncIterator[Conversation]:
-    """A conversation with them, opened; nobody waits before a further attempt."""
-    talk = Conversation(agents, told.append, backoff=Backoff(lambda: 0.0))
-    await talk.open()
-    yield talk
-    await talk.aclose()
+async def agent(agents: Agents, told: list[str]) -> AsyncIterator[ReliableAgent]:
+    """One that starts them, opened; no time passes before a further attempt."""
+    agent = ReliableAgent(agents, told.append, backoff=Backoff(lambda: 0.0))
+    await agent.open()
+    yield agent
+    await agent.aclose()
 
 
 async def test_question_is_asked_again(
-    talk: Conversation, agents: Agents, made: SmallWorkspace, told: list[str]
+    agent: ReliableAgent, agents: Agents, made: SmallWorkspace, told: list[str]
 ) -> None:
     """A question whose agent is gone is asked another one; failures that pass are waited out, nobody is asked."""
     made.job("u/here1")
     await agents.lose()
     agents.failures = [UnreachableError("nobody answers")]
-    (found,) = await talk.ask("find_jobs", {"texts": ["u/*"]})
+    (found,) = await agent.ask("find_jobs", {"texts": ["u/*"]})
     assert found["jobs"] == ["u/here1"]
     assert told[-1] == "connected again"
     assert agents.prompters[0] is None
@@ -53,16 +53,16 @@ async def test_question_is_asked_again(
 
 
 async def test_what_does_not_pass_ends_it(
-    talk: Conversation, agents: Agents, told: list[str]
+    agent: ReliableAgent, agents: Agents, told: list[str]
 ) -> None:
     """A host that refuses us is not asked for ever; nor is a refusal of the agent a lost link."""
     with pytest.raises(BadJobIdError):
-        await talk.ask("find_jobs", {"texts": ["../x"]})
+        await agent.ask("find_jobs", {"texts": ["../x"]})
     assert not told
     await agents.lose()
     agents.failures = [AuthenticationError("no key will do")]
     with pytest.raises(AuthenticationError):
-        await talk.ask("get_references", {})
+        await agent.ask("get_references", {})
 
 
 class Person:
@@ -83,39 +83,39 @@ class Person:
         return self.answers.pop(0)
 
 
-async def lost(agents: Agents, person: Person) -> Conversation:
-    """Give a conversation whose agent is gone, with a host that wants a password."""
-    talk = Conversation(agents, print, person, Backoff(lambda: 0.0))
-    await talk.open()
+async def lost(agents: Agents, person: Person) -> ReliableAgent:
+    """Return one whose agent is gone, with a host that wants a password."""
+    agent = ReliableAgent(agents, print, person, Backoff(lambda: 0.0))
+    await agent.open()
     await agents.lose()
     agents.failures = [
         UnreachableError("nobody answers"),
         AuthenticationError("no password", unanswered=("a password",)),
     ]
-    return talk
+    return agent
 
 
 async def test_person_is_called(agents: Agents, made: SmallWorkspace) -> None:
     """Where only a person can log in they are called, and then asked; a wrong answer may be given anew."""
     made.job("u/here1")
     person = Person(True, True, True)
-    talk = await lost(agents, person)
+    agent = await lost(agents, person)
     agents.failures += [AuthenticationError("wrong"), UnreachableError("it is gone again")]
     agents.failures += [AuthenticationError("no code", unanswered=("a code", "a password"))]
-    (found,) = await talk.ask("find_jobs", {"texts": ["u/*"]})
+    (found,) = await agent.ask("find_jobs", {"texts": ["u/*"]})
     assert found["jobs"] == ["u/here1"]
     assert person.asked == ["a password", "a password", "a code or a password"]
     are_asked = [each is None for each in agents.prompters]
     assert are_asked == [True, False, False, True, True, False, True]
-    await talk.aclose()
+    await agent.aclose()
 
 
 async def test_no_person_comes(agents: Agents) -> None:
     """Where nobody comes who could log in, that is the end."""
     person = Person(False)
-    talk = await lost(agents, person)
+    agent = await lost(agents, person)
     with pytest.raises(AuthenticationError, match="no password"):
-        await talk.ask("get_references", {})
+        await agent.ask("get_references", {})
     assert person.asked == ["a password"]
 
 
@@ -123,22 +123,22 @@ async def test_first_attempt_must_succeed(agents: Agents) -> None:
     """What fails at the first attempt is not tried again."""
     agents.failures = [UnreachableError("nobody answers")]
     with pytest.raises(UnreachableError):
-        await Conversation(agents, print).open()
+        await ReliableAgent(agents, print).open()
 
 
 async def test_away_for_too_long(
-    talk: Conversation, agents: Agents, monkeypatch: pytest.MonkeyPatch
+    agent: ReliableAgent, agents: Agents, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Some time it is given up, with the error of the last attempt."""
-    monkeypatch.setattr(conversation, "AWAY_LIMIT", 0.0)
+    monkeypatch.setattr(reliable_agent, "AWAY_LIMIT", 0.0)
     await agents.lose()
     agents.failures = [UnreachableError("nobody answers")]
     with pytest.raises(UnreachableError):
-        await talk.ask("get_references", {})
+        await agent.ask("get_references", {})
 
 
 async def test_busy_after_a_lost_link(
-    talk: Conversation, agents: Agents, monkeypatch: pytest.MonkeyPatch
+    agent: ReliableAgent, agents: Agents, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A job that the lost agent still works on is asked for again until that has finished."""
     answers: list[tuple[dict[str, str], XpmRemoteError | None]] = [
@@ -155,11 +155,11 @@ async def test_busy_after_a_lost_link(
         if error:
             raise error
 
-    monkeypatch.setattr(talk, "_attempt", attempt)
-    monkeypatch.setattr(conversation, "BUSY_INTERVAL", 0.0)
+    monkeypatch.setattr(agent, "_attempt", attempt)
+    monkeypatch.setattr(reliable_agent, "BUSY_INTERVAL", 0.0)
 
     async def carry_out(items: list[str]) -> list[str]:
-        work = talk.carry_out(
+        work = agent.carry_out(
             "recover",
             {item: item for item in items},
             lambda left, again: {"jobs": list(left), "again": again},

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+import select
+from collections.abc import Callable, Generator, Iterable, Sequence
+from typing import Any
 
-from xpm_remote.cli.context import Context
-from xpm_remote.cli.local_jobs import current_jobs
-from xpm_remote.cli.local_workspace import LocalWorkspace, find_local
-from xpm_remote.settings.schema import Settings
-from xpm_remote.ui.job_list import ListedJob
+from xpm_remote.jobs.interface import no_experiment
 from xpm_remote.workspace.agent.actions import Actions
 from xpm_remote.workspace.agent.outcomes import ActionOutcome, ActionPlan
+from xpm_remote.workspace.failures import WorkspaceFailure
 from xpm_remote.workspace.folders.archiving import archive, plan_archive
 from xpm_remote.workspace.folders.folder import Folder
 from xpm_remote.workspace.folders.outcomes import (
@@ -27,75 +25,61 @@ from xpm_remote.workspace.orphans.cleaning import Cleaner
 from xpm_remote.workspace.orphans.listing import OrphanReport, find_orphans
 from xpm_remote.workspace.orphans.outcomes import CleanOutcome, CleanStep
 from xpm_remote.workspace.orphans.references import read_references
+from xpm_remote.workspace.reading.current import CurrentJob, current_jobs
 from xpm_remote.workspace.reading.json_files import Problem
 from xpm_remote.workspace.reading.liveness import Host
 from xpm_remote.workspace.reading.lookup import Found, Lookup
 from xpm_remote.workspace.reading.reader import WorkspaceReader
+from xpm_remote.workspace.watching.following import Follower, Life
+from xpm_remote.workspace.watching.inotify import Inotify
 from xpm_remote.workspace.watching.logs import Log, Piece
+from xpm_remote.workspace.watching.watch import Watcher
 
 
-@contextmanager
-def local_place(
-    context: Context, settings: Settings, workspace: str | None, workdir: str | None
-) -> Iterator[LocalPlace]:
-    """Find a workspace of this machine.
-
-    Raises:
-        WorkspaceError: There is none.
-        UsageError: The directory names a user that does not exist.
-    """
-    yield LocalPlace(find_local(context, settings, workspace, workdir))
-
-
-class LocalPlace:
-    """As ``JobsPlace``.
+class LocalJobs:
+    """The jobs of a workspace of this machine, as ``Jobs``.
 
     Args:
-        workspace: The workspace.
+        layout: The paths of the workspace.
+        folders: Its folders, in their order.
+        keepers: The ids of other workspaces that have it as a folder.
     """
 
     is_local = True
 
-    def __init__(self, workspace: LocalWorkspace) -> None:
-        self._workspace = workspace
-
-    @property
-    def layout(self) -> Layout:
-        """The paths of the workspace."""
-        return self._workspace.layout
-
-    @property
-    def folders(self) -> tuple[Folder, ...]:
-        """Its folders."""
-        return self._workspace.folders
-
-    @property
-    def keepers(self) -> tuple[str, ...]:
-        """The ids of other workspaces that have it as a folder."""
-        return self._workspace.keepers
+    def __init__(
+        self, layout: Layout, folders: tuple[Folder, ...], keepers: tuple[str, ...]
+    ) -> None:
+        self.layout = layout
+        self.folders = folders
+        self.keepers = keepers
 
     def find(self, texts: Sequence[str], *, everywhere: bool = False) -> list[Found]:
         """Find the jobs that texts mean."""
-        lookup = Lookup(self._workspace.places if everywhere else [self.layout])
+        folders = [folder.layout for folder in self.folders] if everywhere else []
+        lookup = Lookup([self.layout, *folders])
         return [lookup.find(text) for text in texts]
 
     def references(self) -> tuple[tuple[JobId, ...], tuple[Problem, ...]]:
-        """Give all jobs that runs refer to, and what could not be read of them."""
+        """Return all jobs that runs refer to, and what could not be read of them."""
         references = read_references(self.layout)
         return tuple(references), tuple(references.problems)
 
-    def current(self, experiment: str | None) -> tuple[list[ListedJob], list[Problem]]:
-        """Give the jobs of the current runs."""
+    def current(self, experiment: str | None) -> tuple[list[CurrentJob], list[Problem]]:
+        """Return the jobs of the current runs."""
         reader = WorkspaceReader(self.layout.root)
-        return current_jobs(reader, experiment), list(reader.problems)
+        found = current_jobs(reader, experiment)
+        if found is None:
+            raise no_experiment(experiment or "", reader.experiment_ids(), self.layout)
+        return found, list(reader.problems)
 
     def directory(self, job: JobId) -> tuple[str, bool]:
-        """Give the directory of a job, and whether it is there."""
+        """Return the directory of a job, and whether it is there."""
         directory = self.layout.job(job)
         return str(directory), directory.is_dir()
 
     def plan_recovery(self, jobs: Iterable[JobId], *, incomplete: bool) -> list[RecoveryPlan]:
-        """Say what ``recover`` would do."""
+        """Plan what ``recover`` would do."""
         return list(plan_recovery(self.layout, self.folders, jobs, incomplete=incomplete))
 
     def recover(
@@ -107,7 +91,7 @@ class LocalPlace:
         )
 
     def plan_archive(self, jobs: Iterable[JobId]) -> list[ArchivePlan]:
-        """Say what ``archive`` would do."""
+        """Plan what ``archive`` would do."""
         return list(plan_archive(self.layout, self.folders, jobs))
 
     def archive(
@@ -125,29 +109,29 @@ class LocalPlace:
     def plan_orphans(
         self, report: OrphanReport, *, with_folders: bool, force: bool
     ) -> Sequence[CleanStep]:
-        """Say what ``clean_orphans`` would do."""
+        """Plan what ``clean_orphans`` would do."""
         return self._cleaner(with_folders=with_folders, force=force).plan(report)
 
     def clean_orphans(
         self, steps: Sequence[CleanStep], *, with_folders: bool, force: bool
     ) -> Generator[CleanOutcome, None, None]:
-        """Do what steps say."""
+        """Carry out steps."""
         yield from self._cleaner(with_folders=with_folders, force=force).apply(steps)
 
     def plan_action(self, action: str, jobs: Iterable[JobId]) -> list[ActionPlan]:
-        """Say what killing or cleaning jobs would do."""
+        """Plan what killing or cleaning jobs would do."""
         actions = self._actions()
         return [actions.plan(action, job) for job in jobs]
 
     def perform(self, plans: Iterable[ActionPlan]) -> Generator[ActionOutcome, None, None]:
-        """Do what plans say."""
+        """Carry out plans."""
         actions = self._actions()
         yield from map(actions.perform, plans)
 
     def log_pieces(
         self, job: JobId, stream: str, lines: int | None
     ) -> Generator[Piece, None, None]:
-        """Give the last lines of a log, or all of it."""
+        """Yield the last lines of a log, or all of it."""
         log = self._log(job, stream)
         piece = log.after(None) if lines is None else log.last(lines)
         while piece.position is not None:
@@ -157,21 +141,47 @@ class LocalPlace:
             piece = log.after(piece.position)
 
     def follow_logs(
-        self, jobs: Sequence[JobId], stream: str, lines: int
+        self,
+        jobs: Sequence[JobId],
+        stream: str,
+        lines: int,
+        *,
+        warn: Callable[[str], None],
     ) -> Generator[tuple[JobId, str], None, None]:
-        """Give the last lines of logs, then what is added."""
-        if len(jobs) > 1:
-            # By an agent, as on a remote host.
-            from xpm_remote.cli.remote_place import follow_local
+        """Yield the last lines of logs, then what is added, until all jobs have ended.
 
-            yield from follow_local(self.layout.root, jobs, stream, lines)
-            return
-        from xpm_remote.cli.show_log import follow
-
-        (job,) = jobs
+        Raises:
+            WorkspaceFailure: The only log cannot be read, or too many logs are to be followed.
+        """
         reader = WorkspaceReader(self.layout.root)
-        for text in follow(self._log(job, stream), reader, job, lines):
-            yield job, text
+        left = {str(job): job for job in jobs}
+        heard: list[dict[str, Any]] = []
+        watcher = _watcher()
+        follower = Follower(watcher, lambda _, told: heard.append(told))
+        try:
+            for name, job in left.items():
+                follower.check_room(name)
+                log = self._log(job, stream)
+                piece = log.last(lines)
+                yield job, piece.text
+                life = Life(reader, self.layout.job_files(job), job)
+                follower.follow(name, log, life.has_ended, piece.position)
+            while left:
+                _wait(watcher, follower.wait_time())
+                follower.step()
+                while heard:
+                    told = heard.pop(0)
+                    name = told["name"]
+                    if "error" in told:
+                        if len(jobs) == 1:
+                            raise WorkspaceFailure(told["error"])
+                        warn(f"{name}: {told['error']}")
+                    yield left[name], told.get("text", "")
+                    if told.get("ended") or "error" in told:
+                        follower.unfollow(name)
+                        del left[name]
+        finally:
+            watcher.close()
 
     def _log(self, job: JobId, stream: str) -> Log:
         return Log(self.layout.job_files(job), stream)
@@ -182,3 +192,15 @@ class LocalPlace:
     def _actions(self) -> Actions:
         host = Host()
         return Actions(WorkspaceReader(self.layout.root, host), host)
+
+
+def _wait(watcher: Watcher, seconds: float) -> None:
+    descriptor = watcher.fileno()
+    select.select([] if descriptor is None else [descriptor], [], [], seconds)
+
+
+def _watcher() -> Watcher:
+    try:
+        return Watcher(Inotify())
+    except OSError:  # polling does it too
+        return Watcher(None)

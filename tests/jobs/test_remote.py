@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.session.local_agents import Agents
+from tests.jobs.local_agents import Agents
 from tests.workspace.small import SmallWorkspace
 from xpm_remote.errors import ProtocolError
-from xpm_remote.session import remote_jobs
+from xpm_remote.jobs import remote
+from xpm_remote.jobs.remote import RemoteJobs
 from xpm_remote.session.reconnect import Backoff
-from xpm_remote.session.remote_jobs import RemoteJobs
 from xpm_remote.workspace.agent.outcomes import CLEAN
 from xpm_remote.workspace.folders.archiving import no_progress
 from xpm_remote.workspace.folders.outcomes import RecoveryStatus
@@ -102,4 +102,4 @@ async def test_logs_go_on_where_they_were(
 def test_what_cannot_be_read() -> None:
     """An answer of another form is an error of the protocol."""
     with pytest.raises(ProtocolError, match="cannot be read: KeyError"):
-        remote_jobs._read([{}], lambda wire: wire["jobs"])
+        remote._read([{}], lambda wire: wire["jobs"])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.session.local_agents import Agents
+from tests.jobs.local_agents import Agents
 from tests.workspace.small import SmallWorkspace
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from xpm_remote.errors import ProtocolError
-from xpm_remote.session.conversation import (
-    Conversation,
+from xpm_remote.jobs.reliable_agent import (
     Json,
     Opener,
+    ReliableAgent,
 )
 from xpm_remote.session.reconnect import Backoff, CallPerson, no_person
 from xpm_remote.workspace.agent.outcomes import ActionOutcome, ActionPlan
@@ -36,13 +36,13 @@ T = TypeVar("T")
 class RemoteJobs:
     """The jobs of a workspace that an agent serves. Open it before anything else, and close it.
 
-    Every method raises XpmRemoteError, as a ``Conversation`` does.
+    Every method raises XpmRemoteError, as a ``ReliableAgent`` does.
 
     Args:
         opener: Starts an agent.
         folders: The folders of the workspace, as the settings spell them.
         tell: Is given a line when the link is lost, and when it is back.
-        call_person: As of a ``Conversation``.
+        call_person: As of a ``ReliableAgent``.
         backoff: When to try again; None: with a growing delay and a limit of attempts.
     """
 
@@ -54,17 +54,17 @@ class RemoteJobs:
         call_person: CallPerson = no_person,
         backoff: Backoff | None = None,
     ) -> None:
-        self._conversation = Conversation(opener, tell, call_person, backoff)
+        self._agent = ReliableAgent(opener, tell, call_person, backoff)
         self._folders = [folder.to_wire() for folder in folders]
 
     @property
     def is_acting(self) -> bool:
         """Whether the agent does something that is to be brought to its end."""
-        return self._conversation.is_acting
+        return self._agent.is_acting
 
     async def open(self) -> Layout:
         """Start the agent; give the paths of the workspace there."""
-        return Layout(Path(await self._conversation.open()))
+        return Layout(Path(await self._agent.open()))
 
     async def aclose(self, *, finish: bool = False) -> None:
         """End the agent and the connection.
@@ -72,37 +72,35 @@ class RemoteJobs:
         Args:
             finish: Whether to wait until it has finished the job in hand.
         """
-        await self._conversation.aclose(finish=finish)
+        await self._agent.aclose(finish=finish)
 
     async def find(self, texts: Sequence[str], *, everywhere: bool) -> list[Found]:
         """Say which jobs texts mean, in the workspace, or in its folders too."""
         folders = self._folders if everywhere else []
-        answer = await self._conversation.ask(
-            "find_jobs", {"texts": list(texts), "folders": folders}
-        )
+        answer = await self._agent.ask("find_jobs", {"texts": list(texts), "folders": folders})
         return _read(answer, lambda wire: Found(wire["text"], _jobs(wire["jobs"])))
 
     async def references(self) -> tuple[tuple[JobId, ...], tuple[Problem, ...]]:
         """Give all jobs that runs refer to, and what could not be read of them."""
-        answer = await self._conversation.ask("get_references", {})
+        answer = await self._agent.ask("get_references", {})
         return _read([answer], _references)[0]
 
     async def current(
         self, experiment: str | None
     ) -> tuple[list[CurrentJob] | None, list[str], list[Problem]]:
         """Give the jobs of the current runs (None when there is no such experiment), all experiments, problems."""
-        answer = await self._conversation.ask("list_jobs", {"experiment": experiment})
+        answer = await self._agent.ask("list_jobs", {"experiment": experiment})
         return _read([answer], _current)[0]
 
     async def directory(self, job: JobId) -> tuple[str, bool]:
         """Give the directory of a job, and whether it is there."""
-        answer = await self._conversation.ask("get_directory", _names(job))
+        answer = await self._agent.ask("get_directory", _names(job))
         return _read([answer], lambda wire: (str(wire["path"]), bool(wire["exists"])))[0]
 
     async def plan_recovery(self, jobs: Iterable[JobId], *, incomplete: bool) -> list[RecoveryPlan]:
         """Say what ``recover`` would do."""
         params = {**self._about(jobs), "incomplete": incomplete}
-        return _read(await self._conversation.ask("plan_recovery", params), RecoveryPlan.from_wire)
+        return _read(await self._agent.ask("plan_recovery", params), RecoveryPlan.from_wire)
 
     async def recover(
         self, jobs: Iterable[JobId], *, incomplete: bool, progress: Progress
@@ -113,13 +111,13 @@ class RemoteJobs:
         def params(left: Iterable[JobId], _: bool) -> Json:
             return {**self._about(left), "incomplete": incomplete}
 
-        async for wire in self._conversation.carry_out("recover", items, params, progress):
+        async for wire in self._agent.carry_out("recover", items, params, progress):
             yield _read([wire], RecoveryOutcome.from_wire)[0]
 
     async def plan_archive(self, jobs: Iterable[JobId]) -> list[ArchivePlan]:
         """Say what ``archive`` would do."""
         return _read(
-            await self._conversation.ask("plan_archive", self._about(jobs)), ArchivePlan.from_wire
+            await self._agent.ask("plan_archive", self._about(jobs)), ArchivePlan.from_wire
         )
 
     async def archive(
@@ -131,20 +129,18 @@ class RemoteJobs:
         def params(left: Iterable[JobId], _: bool) -> Json:
             return self._about(left)
 
-        async for wire in self._conversation.carry_out("archive", items, params, progress):
+        async for wire in self._agent.carry_out("archive", items, params, progress):
             yield _read([wire], ArchiveOutcome.from_wire)[0]
 
     async def find_orphans(self, *, with_folders: bool, with_sizes: bool) -> OrphanReport:
         """Report the jobs that no run refers to."""
         params = {"with_folders": with_folders, "with_sizes": with_sizes, "folders": self._folders}
-        return _read(
-            [await self._conversation.ask("find_orphans", params)], OrphanReport.from_wire
-        )[0]
+        return _read([await self._agent.ask("find_orphans", params)], OrphanReport.from_wire)[0]
 
     async def plan_orphans(self, *, with_folders: bool, force: bool) -> list[CleanStep]:
         """Say what ``clean_orphans`` would do."""
         params = {"with_folders": with_folders, "force": force, "folders": self._folders}
-        return _read(await self._conversation.ask("plan_orphans", params), CleanStep.from_wire)
+        return _read(await self._agent.ask("plan_orphans", params), CleanStep.from_wire)
 
     async def clean_orphans(
         self, steps: Iterable[CleanStep], *, with_folders: bool, force: bool
@@ -157,13 +153,13 @@ class RemoteJobs:
             about = {"with_folders": with_folders, "force": force, "folders": self._folders}
             return {**about, "steps": wires, "again": again}
 
-        async for wire in self._conversation.carry_out("clean_orphans", items, params):
+        async for wire in self._agent.carry_out("clean_orphans", items, params):
             yield _read([wire], CleanOutcome.from_wire)[0]
 
     async def plan_action(self, action: str, jobs: Iterable[JobId]) -> list[ActionPlan]:
         """Say what killing or cleaning jobs would do."""
         params = {"action": action, "jobs": [_names(job) for job in jobs]}
-        return _read(await self._conversation.ask("plan_action", params), ActionPlan.from_wire)
+        return _read(await self._agent.ask("plan_action", params), ActionPlan.from_wire)
 
     async def perform(self, plans: Iterable[ActionPlan]) -> AsyncGenerator[ActionOutcome, None]:
         """Do what plans say; give each outcome once, when it is there."""
@@ -172,7 +168,7 @@ class RemoteJobs:
         def params(left: Iterable[ActionPlan], again: bool) -> Json:
             return {"plans": [plan.to_wire() for plan in left], "again": again}
 
-        async for wire in self._conversation.carry_out("carry_out", items, params):
+        async for wire in self._agent.carry_out("carry_out", items, params):
             yield _read([wire], ActionOutcome.from_wire)[0]
 
     async def read_log(
@@ -180,7 +176,7 @@ class RemoteJobs:
     ) -> Json:
         """Give the last lines of a log (None: its beginning), or what follows a position, as the agent does."""
         params = {**_names(job), "stream": stream, "lines": lines, "position": position}
-        return _read([await self._conversation.ask("read_log", params)], _piece)[0]
+        return _read([await self._agent.ask("read_log", params)], _piece)[0]
 
     def follow_logs(
         self, stream: str, positions: Mapping[JobId, Any]
@@ -193,7 +189,7 @@ class RemoteJobs:
             job: {**_names(job), "stream": stream, "position": position}
             for job, position in positions.items()
         }
-        return self._conversation.follow("follow_log", requests)
+        return self._agent.follow("follow_log", requests)
 
     def _about(self, jobs: Iterable[JobId]) -> Json:
         return {"jobs": [str(job) for job in jobs], "folders": self._folders}

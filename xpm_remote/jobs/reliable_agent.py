@@ -1,4 +1,4 @@
-"""A conversation with our agent that outlives lost links: asked again until everything is told once."""
+"""An agent that outlives lost links: asked again until everything is told once."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Opener(Protocol):
         """
 
 
-class Conversation:
+class ReliableAgent:
     """Questions to an agent, and work for it. Open it before anything else, and close it.
 
     Every method raises XpmRemoteError: the link's, the remote side's, or, where the agent refused, that of the local

@@ -1,0 +1,142 @@
+"""The workspace that is meant, and the side that serves operations on its jobs."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
+
+from xpm_remote.errors import UsageError
+from xpm_remote.escaping import quoted
+from xpm_remote.jobs.interface import Jobs, failures_as_errors
+from xpm_remote.session.target import Overrides, resolve_target
+from xpm_remote.settings.schema import Settings, Workspace
+from xpm_remote.settings.selection import select_workspace
+from xpm_remote.settings.workspaces import normal
+from xpm_remote.workspace.folders.folder import Folder, Mode
+from xpm_remote.workspace.layout import Layout
+from xpm_remote.workspace.reading.reader import check_workspace
+
+if TYPE_CHECKING:
+    from xpm_remote.jobs.local import LocalJobs
+    from xpm_remote.jobs.stepping import SteppedJobs
+
+CallPerson = Callable[[str, str], Awaitable[bool]]
+"""Waits, given the name of a host and what it asks for, until a person wants to answer."""
+
+
+@contextmanager
+def open_jobs(
+    settings: Settings,
+    workspace: str | None,
+    workdir: str | None,
+    ssh: Overrides | None,
+    *,
+    directory: Callable[[str | None], Path | None],
+    tell: Callable[[str], None],
+    call_person: CallPerson,
+) -> Iterator[Jobs]:
+    """Find the workspace that is meant, and connect to it where it is remote.
+
+    That is the one of an id, the one at a directory, whose folders are those of the settings, or the default one. A
+    directory that is given besides an id takes the place of that workspace's own.
+
+    Args:
+        settings: What the file says.
+        workspace: The id of a workspace.
+        workdir: A directory, of the host of that workspace.
+        ssh: How a remote workspace is reached; None: as the settings say.
+        directory: Makes a directory of this machine absolute.
+        tell: Is called with a line for the person.
+        call_person: Is awaited when a lost link can be restored only by a person.
+
+    Raises:
+        WorkspaceError: There is none.
+        UsageError: The options do not fit together, or the directory names a user that does not exist.
+        XpmRemoteError: It cannot be reached.
+    """
+    named = select_workspace(settings, workspace_id=workspace).workspace if workspace else None
+    with failures_as_errors():
+        if named is not None and named.is_remote:
+            overrides = replace(ssh or Overrides(), workdir=workdir)
+            with _open_remote(settings, named, overrides, tell, call_person) as remote:
+                yield remote
+            return
+        if ssh is not None:
+            what = "this machine" if named is None else f"{quoted(named.id)}, which is here"
+            raise UsageError(
+                f"options of SSH are given for a workspace of {what}",
+                "leave them out, or name a remote one with --workspace",
+            )
+        yield _find_local(settings, workspace, directory(workdir))
+
+
+def as_folders(workspace: Workspace) -> tuple[Folder, ...]:
+    """Return the folders of a workspace; in those of a remote one, ``~`` is the home there."""
+    return tuple(Folder(Path(each.path), Mode(each.mode.value)) for each in workspace.folders)
+
+
+def _find_local(settings: Settings, workspace: str | None, directory: Path | None) -> LocalJobs:
+    from xpm_remote.jobs.local import (
+        LocalJobs,  # the engine, of which a remote command needs little
+    )
+
+    found = None
+    if not workspace and directory is not None:
+        # That of the settings which lies there, by whatever path.
+        real = os.path.realpath(directory)
+        local = (each for each in settings.workspaces if not each.is_remote)
+        found = next((each for each in local if os.path.realpath(each.path) == real), None)
+    if found is None:
+        found = select_workspace(settings, workspace_id=workspace, workdir=directory).workspace
+    root = Path(os.path.abspath(found.path))  # noqa: PTH100  (links stay)
+    check_workspace(root)
+    return LocalJobs(Layout(root), as_folders(found), _keepers(settings, found, root))
+
+
+@contextmanager
+def _open_remote(
+    settings: Settings,
+    workspace: Workspace,
+    overrides: Overrides,
+    tell: Callable[[str], None],
+    call_person: CallPerson,
+) -> Iterator[SteppedJobs]:
+    # A local command needs no SSH library.
+    from xpm_remote.jobs.remote import RemoteJobs
+    from xpm_remote.jobs.stepping import SteppedJobs, step_by_step
+    from xpm_remote.link.library.locked_keys import OpenedKeys
+    from xpm_remote.session.agent_client import open_agent
+
+    target = resolve_target(settings, workspace.id, overrides)
+    folders = as_folders(workspace)
+    keepers = _keepers(settings, workspace, Path(target.workspace))
+
+    def tell_named(line: str) -> None:
+        tell(f"{target.name}: {line}")
+
+    # A key that a person opens stays open for the way back from a lost link.
+    opener = functools.partial(open_agent, target, opened=OpenedKeys())
+    jobs = RemoteJobs(opener, folders, tell_named, functools.partial(call_person, target.name))
+    with step_by_step(jobs, tell_named) as (loop, layout):
+        yield SteppedJobs(loop, jobs, layout, folders, keepers)
+
+
+def _keepers(settings: Settings, workspace: Workspace, root: PurePath) -> tuple[str, ...]:
+    """Return the ids of the other workspaces of the same host that have a directory as a folder.
+
+    Of another host, as far as the text of the paths tells.
+    """
+    host = workspace.ssh.host if workspace.ssh else None
+    real: Callable[[PurePath], object] = normal if workspace.ssh else os.path.realpath
+    return tuple(
+        each.id
+        for each in settings.workspaces
+        if each.id != workspace.id
+        and (each.ssh.host if each.ssh else None) == host
+        and any(real(folder.path) == real(root) for folder in each.folders)
+    )
