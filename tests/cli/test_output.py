@@ -11,8 +11,8 @@ SCRIPT = """
 import logging, sys
 from xpm_remote.cli.output import set_up_logs
 set_up_logs(debug="debug" in sys.argv, quiet="quiet" in sys.argv)
-logging.getLogger("xpm_remote.link.library.host_keys").warning("cannot record \\x1b[31mred")
-logging.getLogger("xpm_remote.link.library.host_keys").debug("a detail of the link")
+logging.getLogger("xpm_remote.link.asyncssh_engine.host_keys").warning("cannot record \\x1b[31mred")
+logging.getLogger("xpm_remote.link.asyncssh_engine.host_keys").debug("a detail of the link")
 logging.getLogger("xpm_remote.rpc.client").warning("two records left out")
 logging.getLogger("asyncssh").warning("of the library")
 """

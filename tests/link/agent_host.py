@@ -13,8 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tests.support.conversation import Conversation, Json
-from xpm_remote.link.remote.agent_command import Greeting, agent_command
-from xpm_remote.link.remote.agent_source import agent_bundle
+from xpm_remote.link.remote.agent import Greeting, agent_bundle, agent_command
 
 PYTHON = os.environ.get("XPM_TEST_AGENT_PYTHON") or sys.executable
 """The interpreter that runs the agent, unless a test says another: so all can be run with the oldest."""

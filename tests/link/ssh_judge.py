@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from xpm_remote.link.config.dump import Dump, parse_dump
+from xpm_remote.link.ssh_config.text import Dump, parse_dump
 
 SSH_LIMIT = 30.0
 """Seconds for ``ssh -G``, which takes some hundredths of one."""

@@ -10,12 +10,11 @@ import pytest
 
 from tests.support.server import Server
 from xpm_remote.errors import StartError
-from xpm_remote.link.agent_transport import AgentTransport, greet_agent
+from xpm_remote.link.host import HostLink
 from xpm_remote.link.options.connect_options import ConnectOptions, parse_ssh_options
-from xpm_remote.link.remote.agent_command import agent_command
-from xpm_remote.link.remote.agent_source import agent_bundle
+from xpm_remote.link.remote.agent import agent_bundle, agent_command
 from xpm_remote.link.remote.command import WORKSPACE_MARKER, remote_command
-from xpm_remote.link.transport import Transport, open_transport
+from xpm_remote.link.transport import AgentTransport, Transport, greet_agent, open_transport
 
 LIMIT = 60.0
 """Seconds for an answer, on a machine that runs other tests, too."""
@@ -36,7 +35,7 @@ async def connect(
     path = server.write(name, f"agent/{WORKSPACE_MARKER}", "").rpartition("/")[0]
     command = agent_command(agent_bundle(), path, python=python, compress=True)
     return await open_transport(
-        options_for(server, name),
+        HostLink(options_for(server, name)),
         remote_command(command, workspace=path, shell_init=shell_init),
         workspace=path,
         has_init=shell_init is not None,

@@ -19,15 +19,11 @@ from xpm_remote.errors import (
     StartError,
     XpmRemoteError,
 )
-from xpm_remote.link import agent_transport
-from xpm_remote.link.agent_transport import UNPACKED_MAX, AgentTransport, greet_agent
-from xpm_remote.link.local_process import LocalProcess, start_local_agent
-from xpm_remote.link.remote.agent_command import Greeting
-from xpm_remote.link.remote.agent_source import agent_bundle
-from xpm_remote.link.remote.startup import MARK
-from xpm_remote.link.remote_exit import RemoteExit
-from xpm_remote.link.remote_process import RemoteProcess
-from xpm_remote.link.transport import Transport
+from xpm_remote.link import transport
+from xpm_remote.link.process import LocalProcess, RemoteProcess, start_local_agent
+from xpm_remote.link.remote.agent import Greeting, agent_bundle
+from xpm_remote.link.remote.startup import MARK, RemoteExit
+from xpm_remote.link.transport import UNPACKED_MAX, AgentTransport, Transport, greet_agent
 
 LIMIT = 30.0
 """Seconds for the longest conversation."""
@@ -192,7 +188,7 @@ async def test_no_greeting(
 
 async def test_silence(monkeypatch: pytest.MonkeyPatch) -> None:
     """An agent that never greets is not waited for for ever."""
-    monkeypatch.setattr(agent_transport, "GREETING_TIMEOUT", 0.01)
+    monkeypatch.setattr(transport, "GREETING_TIMEOUT", 0.01)
     with pytest.raises(RemoteTimeoutError):
         await greet_agent(Transport(Scripted(), None), agent_bundle())
 

@@ -25,10 +25,10 @@ from xpm_remote.errors import (
     UnreachableError,
     XpmRemoteError,
 )
+from xpm_remote.link.host import HostLink
 from xpm_remote.link.options.connect_options import parse_ssh_options
+from xpm_remote.link.process import RemoteProcess
 from xpm_remote.link.prompts import RefusingPrompter
-from xpm_remote.link.remote_process import RemoteProcess
-from xpm_remote.link.transport import open_process
 from xpm_remote.settings.schema import SshEngine
 
 LIMIT = 30.0
@@ -74,7 +74,7 @@ class Client:
         ours = self.options[: len(self.options) - without]
         parsed = parse_ssh_options(host or self.host, [*options, *ours], self.engine)
         nobody = RefusingPrompter("it is night")
-        opening = open_process(parsed, command, engine=self.engine, prompter=nobody)
+        opening = HostLink(parsed, self.engine).open_process(command, nobody)
         return await asyncio.wait_for(opening, LIMIT)
 
     @asynccontextmanager
@@ -219,7 +219,7 @@ class TestWay:
             f"  UserKnownHostsFile {server.known_hosts}\n"
         )
         options = parse_ssh_options("inner", [f"-F {config}"], engine)
-        process = await open_process(options, "echo through", engine=engine)
+        process = await HostLink(options, engine).open_process("echo through")
         assert await read_all(process) == b"through\n"
         await process.aclose()
 

@@ -17,7 +17,7 @@ from xpm_remote.errors import (
     StartError,
     XpmRemoteError,
 )
-from xpm_remote.link.transport import RemoteExit
+from xpm_remote.link.remote.startup import RemoteExit
 from xpm_remote.rpc.client import RpcClient
 from xpm_remote.rpc.protocol import Notification
 

@@ -10,6 +10,7 @@ from tests.support.experiments import Experiment
 from tests.support.fakes import install_fake_monitor
 from tests.support.server import Server
 from xpm_remote.errors import ProtocolError
+from xpm_remote.link.host import HostLink
 from xpm_remote.link.transport import open_transport
 from xpm_remote.rpc.client import RpcClient
 from xpm_remote.rpc.server_api import MonitorServer
@@ -28,7 +29,10 @@ async def connect(server: Server, workspace: str, xpm_path: str) -> tuple[RpcCli
     settings = read_settings("", path=server.folder / "none", environ={}, home=server.folder)
     target = resolve_target(settings, None, given)
     transport = await open_transport(
-        target.options, target.command, workspace=target.workspace, has_init=target.has_init
+        HostLink(target.options),
+        target.command,
+        workspace=target.workspace,
+        has_init=target.has_init,
     )
     client = RpcClient(transport, command=target.server_command, listener=lambda _: None)
     return client, MonitorServer(client)

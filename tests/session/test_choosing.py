@@ -16,7 +16,7 @@ from xpm_remote.errors import (
     StartError,
     XpmRemoteError,
 )
-from xpm_remote.link.library.keeping import KeptConnection
+from xpm_remote.link.host import HostLink
 from xpm_remote.link.options.connect_options import parse_ssh_options
 from xpm_remote.link.prompts import Prompter, Unattended
 from xpm_remote.link.remote.command import RemoteExperimaestro
@@ -29,7 +29,7 @@ from xpm_remote.session.session import Session
 from xpm_remote.session.target import LocalTarget, Target
 from xpm_remote.settings.schema import Backend
 
-NEEDS = Needs(Store(), lambda _: None, 1.0, None, None, AgentRows())
+NEEDS = Needs(Store(), lambda _: None, 1.0, None, AgentRows())
 
 
 def target(backend: Backend) -> Target:
@@ -43,7 +43,7 @@ class Sides:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.opened: list[str] = []
-        self.kept: list[KeptConnection | None] = []
+        self.kept: list[object] = []
         self.failures: dict[str, XpmRemoteError] = {}
         monkeypatch.setattr(module, "open_experimaestro", self.experimaestro)
         monkeypatch.setattr(module, "open_by_agent", self.agent)
@@ -51,13 +51,13 @@ class Sides:
     async def experimaestro(self, target: Target, needs: Needs, *, needs_current: bool) -> Any:
         """Stand in for experimaestro."""
         del target
-        self.kept.append(needs.kept)
+        self.kept.append(needs.link and needs.link._kept)
         return self._open("current experimaestro" if needs_current else "experimaestro")
 
     async def agent(self, target: Target, needs: Needs) -> Any:
         """Stand in for the agent."""
         del target
-        self.kept.append(needs.kept)
+        self.kept.append(needs.link and needs.link._kept)
         return self._open("agent")
 
     def _open(self, name: str) -> str:
@@ -171,7 +171,9 @@ async def test_connection_is_kept(sides: Sides) -> None:
     """The agent is given the connection of the experimaestro that it takes the place of."""
     sides.failures["current experimaestro"] = StartError("no uv")
     sides.failures["agent"] = StartError("no python")
-    session = Session(Chooser(target(Backend.AUTO)), NEEDS, lambda _: None)
+    host = target(Backend.AUTO)
+    needs = replace(NEEDS, link=HostLink(host.options))
+    session = Session(Chooser(host), needs, lambda _: None)
     with pytest.raises(StartError, match="no python"):
         await session.snapshot()
     first, second = sides.kept

@@ -7,7 +7,7 @@ from itertools import count
 import pytest
 
 from xpm_remote.errors import AuthenticationError, ExitCode, HostKeyError
-from xpm_remote.link.observer import UNOBSERVED, Attempt, Outcome, Step
+from xpm_remote.link.observer import UNOBSERVED, Attempt, AttemptOutcome, Step
 from xpm_remote.session.findings import Examination, Finding, Stage, Verdict
 
 HOST = "cluster port 22"
@@ -96,8 +96,8 @@ def test_steps_of_each_host(told: Told) -> None:
         told.book.leave_out(Step.TCP, host, "a command carries it")
         told.book.enter(Step.AUTHENTICATION, host)
         told.book.note("methods", ["publickey"])
-        told.book.attempted(Attempt("publickey", "key", Outcome.REFUSED, 0.5))
-        told.book.attempted(Attempt("password", "", Outcome.ACCEPTED, 2.0))
+        told.book.attempted(Attempt("publickey", "key", AttemptOutcome.REFUSED, 0.5))
+        told.book.attempted(Attempt("password", "", AttemptOutcome.ACCEPTED, 2.0))
     told.book.enter(Step.SHELL, HOST)
     found = [(each.stage, each.host) for each in told.book.findings]
     assert found == [
@@ -134,4 +134,4 @@ def test_unobserved() -> None:
     UNOBSERVED.enter(Step.TCP, HOST)
     UNOBSERVED.leave_out(Step.TCP, HOST, "why")
     UNOBSERVED.note("name", 1.0)
-    UNOBSERVED.attempted(Attempt("password", "", Outcome.ACCEPTED, 1.0))
+    UNOBSERVED.attempted(Attempt("password", "", AttemptOutcome.ACCEPTED, 1.0))

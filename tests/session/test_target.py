@@ -8,8 +8,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from xpm_remote.errors import OptionError, UsageError, WorkspaceError
-from xpm_remote.link.remote.agent_command import agent_command
-from xpm_remote.link.remote.bootstrap import pack
+from xpm_remote.link.remote.agent import agent_command, pack
 from xpm_remote.link.remote.command import (
     RemoteExperimaestro,
     age_check,

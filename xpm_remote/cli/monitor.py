@@ -250,7 +250,7 @@ def ssh_monitor(
 async def show_dry_run(target: Target, form: Format) -> None:
     """Print the resolved connection, the backend, and the remote command lines."""
     from xpm_remote.cli.show_remote import served_facts
-    from xpm_remote.link.engines import describe_link
+    from xpm_remote.link.host import describe_link
 
     link = await describe_link(target.options, target.engine)
     facts = {**link, "workspace": target.workspace, **served_facts(target)}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from xpm_remote.link.engines import describe_link
-from xpm_remote.link.remote.agent_source import agent_bundle
+from xpm_remote.link.host import describe_link
+from xpm_remote.link.remote.agent import agent_bundle
 from xpm_remote.session.target import Target
 from xpm_remote.settings.schema import Backend
 

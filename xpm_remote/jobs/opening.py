@@ -109,7 +109,7 @@ def _open_remote(
     # A local command needs no SSH library.
     from xpm_remote.jobs.remote import RemoteJobs
     from xpm_remote.jobs.stepping import SteppedJobs, step_by_step
-    from xpm_remote.link.library.locked_keys import OpenedKeys
+    from xpm_remote.link.host import HostLink
     from xpm_remote.session.agent_client import open_agent
 
     target = resolve_target(settings, workspace.id, overrides)
@@ -120,7 +120,7 @@ def _open_remote(
         tell(f"{target.name}: {line}")
 
     # A key that a person opens stays open for the way back from a lost link.
-    opener = functools.partial(open_agent, target, opened=OpenedKeys())
+    opener = functools.partial(open_agent, target, HostLink(target.options, target.engine))
     jobs = RemoteJobs(opener, folders, tell_named, functools.partial(call_person, target.name))
     with step_by_step(jobs, tell_named) as (loop, layout):
         yield SteppedJobs(loop, jobs, layout, folders, keepers)

@@ -19,7 +19,7 @@ class Step(str, Enum):
     SHELL = "shell"
 
 
-class Outcome(str, Enum):
+class AttemptOutcome(str, Enum):
     """What became of an attempt to log in."""
 
     ACCEPTED = "accepted"
@@ -39,7 +39,7 @@ class Attempt(NamedTuple):
 
     method: str
     identity: str
-    outcome: Outcome
+    outcome: AttemptOutcome
     seconds: float
 
 

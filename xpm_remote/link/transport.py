@@ -1,25 +1,17 @@
-"""Bytes to and from a remote process, whatever engine carries them: its start awaited, its shutdown a ladder."""
+"""Bytes to and from a remote process: its start awaited, the agent greeted, its shutdown a ladder."""
 
 from __future__ import annotations
 
 import asyncio
+import zlib
 
-from xpm_remote.errors import LinkLostError, RemoteTimeoutError, XpmRemoteError
-from xpm_remote.link.engines import choose_engine
-from xpm_remote.link.library.keeping import KeptConnection
-from xpm_remote.link.library.locked_keys import OpenedKeys
-from xpm_remote.link.library.session import start_by_asyncssh
-from xpm_remote.link.observer import UNOBSERVED, Observer
-from xpm_remote.link.openssh.session import start_by_openssh
-from xpm_remote.link.options.connect_options import ConnectOptions
+from xpm_remote.errors import LinkLostError, ProtocolError, RemoteTimeoutError, XpmRemoteError
+from xpm_remote.link.host import HostLink
+from xpm_remote.link.process import RemoteProcess
 from xpm_remote.link.prompts import Prompter
-from xpm_remote.link.remote.startup import RemoteClock, Startup
-from xpm_remote.link.remote_exit import RemoteExit
-from xpm_remote.link.remote_process import RemoteProcess
-from xpm_remote.settings.schema import SshEngine
+from xpm_remote.link.remote.agent import Bundle, Greeting
+from xpm_remote.link.remote.startup import RemoteClock, RemoteExit, Startup
 from xpm_remote.waiting import wait_within
-
-__all__ = ["RemoteExit", "Transport", "open_process", "open_transport"]
 
 START_TIMEOUT = 300.0
 """Seconds until the server starts: modules load and file systems mount slowly on a login node."""
@@ -69,61 +61,22 @@ class Transport:
         await process.aclose()
 
 
-async def open_process(
-    options: ConnectOptions,
-    command: str,
-    *,
-    engine: SshEngine = SshEngine.ASYNCSSH,
-    prompter: Prompter | None = None,
-    observer: Observer = UNOBSERVED,
-    opened: OpenedKeys | None = None,
-    kept: KeptConnection | None = None,
-) -> RemoteProcess:
-    """Connect to the host and run a command there.
-
-    Args:
-        options: Where to connect to, and how.
-        command: The remote command line.
-        engine: What makes the connection.
-        prompter: Who is asked for what only a person knows; None: whoever is at the terminal.
-        observer: Looks on.
-        opened: Keys that a person has opened before, and will open now, where it is we who open them.
-        kept: A connection to the same host that is used if it stands; else the one that is made is kept there. The
-            engine openssh always connects anew.
-
-    Raises:
-        OptionError: An option cannot be used.
-        LinkError: The connection failed.
-        StartError: The host runs no commands.
-    """
-    choice = await choose_engine(options, engine)
-    if choice.engine is SshEngine.OPENSSH:
-        return await start_by_openssh(options, command, prompter, observer)
-    return await start_by_asyncssh(options, command, prompter, observer, opened, kept)
-
-
 async def open_transport(
-    options: ConnectOptions,
+    link: HostLink,
     command: str,
     *,
     workspace: str,
     has_init: bool,
-    engine: SshEngine = SshEngine.ASYNCSSH,
     prompter: Prompter | None = None,
-    opened: OpenedKeys | None = None,
-    kept: KeptConnection | None = None,
 ) -> Transport:
     """Connect to the host and start the server there.
 
     Args:
-        options: Where to connect to, and how.
-        command: The whole remote command line, as ``link.command`` makes it.
+        link: The way to the host.
+        command: The whole remote command line, as ``link.remote.command`` makes it.
         workspace: The remote directory, for messages.
         has_init: Whether the command begins with a person's ``shell_init``.
-        engine: What makes the connection.
-        prompter: Who is asked for what only a person knows; None: whoever is at the terminal.
-        opened: Keys that a person has opened before, and will open now.
-        kept: As in ``open_process``.
+        prompter: Answers what the host asks; None: the person at the terminal.
 
     Returns:
         A transport whose next byte is the server's first.
@@ -133,9 +86,7 @@ async def open_transport(
         LinkError: The connection failed.
         RemoteError: The remote shell, its ``shell_init`` or the directory failed.
     """
-    process = await open_process(
-        options, command, engine=engine, prompter=prompter, opened=opened, kept=kept
-    )
+    process = await link.open_process(command, prompter)
     try:
         clock = await _await_start(process, workspace, has_init=has_init)
     except BaseException:
@@ -179,3 +130,109 @@ def ended_before_start(ended: RemoteExit, startup: Startup, workspace: str) -> X
     if ended.lost is not None:
         return LinkLostError(f"the connection broke while the remote side started: {ended.lost}")
     return startup.failure(ended.status, ended.stderr, workspace)
+
+
+GREETING_TIMEOUT = 60.0
+"""Seconds from the bundle to the greeting: it takes a tenth of one, and on a login node whose disks are busy some."""
+
+UNPACKED_MAX = 8 * 1024 * 1024
+"""Bytes unpacked at once: a few can stand for a thousand times as many, and other tasks are to have their turn."""
+
+
+class AgentTransport:
+    """As ``Transport``, of an agent that has greeted. Use ``greet_agent`` to get one.
+
+    Args:
+        transport: The stdio of its process.
+        greeting: What it said.
+        rest: What has come behind the greeting.
+    """
+
+    def __init__(self, transport: Transport, greeting: Greeting, rest: bytes) -> None:
+        self._transport = transport
+        self._inflate = zlib.decompressobj() if greeting.compressed else None
+        self._waiting = rest
+        self.clock = transport.clock
+        self.received = len(rest)
+        """Bytes that came, before they were unpacked."""
+
+    @property
+    def exit(self) -> RemoteExit:
+        """How the process ended; meaningful once ``receive`` gave no more bytes."""
+        return self._transport.exit
+
+    async def receive(self) -> bytes:
+        """Give what has arrived, waiting for at least one byte; ``b""`` once the process has ended.
+
+        Raises:
+            ProtocolError: What came cannot be unpacked.
+        """
+        while True:
+            data, self._waiting = self._waiting, b""
+            if not data:
+                data = await self._transport.receive()
+                self.received += len(data)
+                if not data:
+                    return b""
+            unpacked = self._unpack(data)
+            if unpacked:
+                return unpacked
+
+    def send(self, data: bytes) -> None:
+        """Send bytes to the process; without effect once it has ended."""
+        self._transport.send(data)
+
+    async def aclose(self, *, finish: float = 0.0) -> None:
+        """End the process and the connection.
+
+        Args:
+            finish: Seconds that it is given, besides the usual ones, to finish the action in hand.
+        """
+        await self._transport.aclose(finish=finish)
+
+    def _unpack(self, data: bytes) -> bytes:
+        if self._inflate is None:
+            return data
+        try:
+            unpacked = self._inflate.decompress(data, UNPACKED_MAX)
+        except zlib.error as error:
+            raise ProtocolError(
+                f"what the agent sent cannot be unpacked: {error}", "try again"
+            ) from error
+        self._waiting = self._inflate.unconsumed_tail
+        return unpacked
+
+
+async def greet_agent(transport: Transport, bundle: Bundle) -> AgentTransport:
+    """Send the agent to the interpreter that waits for it, and wait for its greeting.
+
+    Args:
+        transport: The stdio of the process that ``agent_command`` started.
+        bundle: The agent, the same as in that command.
+
+    Raises:
+        StartError: No interpreter will do, or the agent ended.
+        LinkLostError: The connection broke.
+        RemoteTimeoutError: It does not greet.
+    """
+    transport.send(bundle.payload)
+    greeting = Greeting()
+    try:
+        rest = await wait_within(_read_greeting(transport, greeting), GREETING_TIMEOUT)
+    except (TimeoutError, asyncio.TimeoutError):
+        raise RemoteTimeoutError(
+            f"the agent has not greeted within {GREETING_TIMEOUT:g} s",
+            "look at the load of the host",
+        ) from None
+    return AgentTransport(transport, greeting, rest)
+
+
+async def _read_greeting(transport: Transport, greeting: Greeting) -> bytes:
+    while data := await transport.receive():
+        rest = greeting.feed(data)
+        if rest is not None:
+            return rest
+    ended = transport.exit
+    if ended.lost is not None:
+        raise LinkLostError(f"the connection broke while the agent started: {ended.lost}")
+    raise greeting.failure(ended.status, ended.stderr)

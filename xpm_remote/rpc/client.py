@@ -16,8 +16,7 @@ from xpm_remote.errors import (
     RemoteTimeoutError,
     XpmRemoteError,
 )
-from xpm_remote.link.remote.startup import start_failure
-from xpm_remote.link.remote_exit import RemoteExit
+from xpm_remote.link.remote.startup import RemoteExit, start_failure
 from xpm_remote.rpc.failures import refusal
 from xpm_remote.rpc.protocol import ErrorResponse, JsonRpc, Message, Notification, Response
 

@@ -11,14 +11,12 @@ from typing import Any
 import msgspec
 
 from xpm_remote.errors import ProtocolError, XpmRemoteError
-from xpm_remote.link.agent_transport import AgentTransport, greet_agent
-from xpm_remote.link.library.keeping import KeptConnection
-from xpm_remote.link.library.locked_keys import OpenedKeys
-from xpm_remote.link.local_process import start_local_agent
+from xpm_remote.link.host import HostLink
+from xpm_remote.link.process import start_local_agent
 from xpm_remote.link.prompts import Prompter
-from xpm_remote.link.remote.agent_source import agent_bundle
+from xpm_remote.link.remote.agent import agent_bundle
 from xpm_remote.link.remote.startup import RemoteClock
-from xpm_remote.link.transport import Transport, open_transport
+from xpm_remote.link.transport import AgentTransport, Transport, greet_agent, open_transport
 from xpm_remote.rpc.client import REQUEST_TIMEOUT, Listener, RpcClient
 from xpm_remote.rpc.protocol import Notification
 from xpm_remote.session.target import Target
@@ -147,10 +145,9 @@ class AgentClient:
 
 async def open_agent(
     target: Target,
+    link: HostLink | None = None,
     *,
     prompter: Prompter | None = None,
-    opened: OpenedKeys | None = None,
-    kept: KeptConnection | None = None,
     timeout: float = REQUEST_TIMEOUT,
     listener: Listener = ignore,
 ) -> AgentClient:
@@ -158,9 +155,8 @@ async def open_agent(
 
     Args:
         target: The workspace.
+        link: The way to its host; None: a new one.
         prompter: Who answers what the host asks; None: the person at the terminal.
-        opened: Keys that a person has opened before, and will open now.
-        kept: A connection to the host that is used if it stands, and else is where the new one is kept.
         timeout: Seconds without any answer after which a call fails.
         listener: Is given each notification.
 
@@ -170,14 +166,11 @@ async def open_agent(
         RemoteError: The remote shell, its ``shell_init``, the directory or the agent failed.
     """
     transport = await open_transport(
-        target.options,
+        link or HostLink(target.options, target.engine),
         target.agent_command(agent_bundle()),
-        engine=target.engine,
         workspace=target.workspace,
         has_init=target.has_init,
         prompter=prompter,
-        opened=opened,
-        kept=kept,
     )
     return await greet(transport, timeout=timeout, listener=listener)
 

@@ -15,12 +15,11 @@ import time
 import msgspec
 
 from xpm_remote.errors import LinkError, XpmRemoteError
-from xpm_remote.link.engines import describe_link
-from xpm_remote.link.library.keeping import KeptConnection
+from xpm_remote.link.host import HostLink, describe_link
 from xpm_remote.link.prompts import Prompter
-from xpm_remote.link.remote.agent_source import agent_bundle
+from xpm_remote.link.remote.agent import agent_bundle
 from xpm_remote.link.remote.probe import GO, Offset, probe_command
-from xpm_remote.link.transport import Transport, open_process
+from xpm_remote.link.transport import Transport
 from xpm_remote.model.records import OtherEvent, decode_event
 from xpm_remote.model.store import Store
 from xpm_remote.rpc.client import REQUEST_TIMEOUT, RpcClient
@@ -131,15 +130,9 @@ class _Doctor:
         )
         if not is_agent:
             book.fact("server", server)
-        async with KeptConnection() as kept, contextlib.AsyncExitStack() as closing:
-            process = await open_process(
-                target.options,
-                command,
-                engine=target.engine,
-                prompter=prompter,
-                observer=book,
-                kept=kept,
-            )
+        link = HostLink(target.options, target.engine)
+        async with link.keeping(), contextlib.AsyncExitStack() as closing:
+            process = await link.open_process(command, prompter, book)
             transport = MeasuredTransport(process)
             closing.push_async_callback(transport.aclose)
             probing = Probing(process, target, book)
@@ -150,7 +143,7 @@ class _Doctor:
                 await self._become_agent(agent, transport)
                 return
             if target.backend is Backend.AUTO:
-                await self._try_agent(agent, kept)
+                await self._try_agent(agent, link)
             else:
                 book.skip(Stage.AGENT, "it is not asked for")
             await self._examine_server(transport, probing, agent, listen)
@@ -197,12 +190,12 @@ class _Doctor:
         finally:
             await client.aclose()
 
-    async def _try_agent(self, agent: ExaminedAgent, kept: KeptConnection) -> None:
+    async def _try_agent(self, agent: ExaminedAgent, link: HostLink) -> None:
         """Start the agent beside the probe; where it cannot be, that is worth a word."""
         book, target = self._book, self._target
         book.begin(Stage.AGENT)
         try:
-            await agent.open(target, kept, self._timeout)
+            await agent.open(target, link, self._timeout)
         except XpmRemoteError as error:
             if isinstance(error, LinkError) and error.unanswered:
                 book.leave(f"with the engine openssh it needs another login, and {ASKED_ALREADY}")

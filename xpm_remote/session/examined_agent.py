@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from xpm_remote.link.library.keeping import KeptConnection
+from xpm_remote.link.host import HostLink
 from xpm_remote.link.prompts import RefusingPrompter
 from xpm_remote.link.transport import Transport
 from xpm_remote.model.agent_rows import AgentRows
@@ -36,7 +36,7 @@ class ExaminedAgent:
         """Whether it has shaken hands."""
         return self._client is not None
 
-    async def open(self, target: Target, kept: KeptConnection, timeout: float) -> None:
+    async def open(self, target: Target, link: HostLink, timeout: float) -> None:
         """Start it by a command of its own; nobody is asked anything for that.
 
         Raises:
@@ -44,7 +44,7 @@ class ExaminedAgent:
         """
         nobody = RefusingPrompter(ASKED_ALREADY)
         client = await open_agent(
-            target, prompter=nobody, kept=kept, timeout=timeout, listener=self._sync.hear
+            target, link, prompter=nobody, timeout=timeout, listener=self._sync.hear
         )
         self._take(client)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from xpm_remote.link.process import RemoteProcess
 from xpm_remote.link.remote.probe import without_marks
-from xpm_remote.link.remote_exit import RemoteExit
-from xpm_remote.link.remote_process import RemoteProcess
+from xpm_remote.link.remote.startup import RemoteExit
 from xpm_remote.link.transport import Transport
 
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 
 from xpm_remote.errors import XpmRemoteError
-from xpm_remote.link.library.locked_keys import OpenedKeys
+from xpm_remote.link.host import HostLink
 from xpm_remote.link.prompts import Unattended
 from xpm_remote.model.agent_rows import AgentRows
 from xpm_remote.model.entities import Change, in_time_order, net
@@ -60,7 +60,9 @@ class Monitor:
         # Before anything was seen, whoever started us is at the terminal, if there is one.
         self._unattended: Unattended | None = None
         # A passphrase is asked for once: the link comes back without anybody. Passwords and codes are not ours to keep.
-        self._opened = OpenedKeys()
+        self._host: HostLink | None = None
+        if not isinstance(target, LocalTarget):
+            self._host = HostLink(target.options, target.engine)
         self._chooser = Chooser(target)
         self._rows = AgentRows()
         self._session = self._new_session()
@@ -144,8 +146,8 @@ class Monitor:
             publish=self._publish,
             timeout=self._timeout,
             prompter=self._unattended,
-            opened=self._opened,
             rows=self._rows,
+            link=self._host,
         )
         return Session(self._chooser, needs, self._enter)
 

@@ -7,8 +7,8 @@ import time
 from typing import Any
 
 from xpm_remote.errors import RemoteTimeoutError, StartError, XpmRemoteError
-from xpm_remote.link.remote.agent_command import OLDEST_PYTHON
-from xpm_remote.link.remote.marks import Mark, MarkedStream, Noise, Section
+from xpm_remote.link.process import RemoteProcess
+from xpm_remote.link.remote.agent import OLDEST_PYTHON
 from xpm_remote.link.remote.probe import (
     EXPERIMAESTRO,
     GOING,
@@ -22,10 +22,16 @@ from xpm_remote.link.remote.probe import (
     stderr_noise,
     without_marks,
 )
-from xpm_remote.link.remote.startup import RemoteClock, Startup
+from xpm_remote.link.remote.startup import (
+    Mark,
+    MarkedStream,
+    Noise,
+    RemoteClock,
+    RemoteExit,
+    Section,
+    Startup,
+)
 from xpm_remote.link.remote.startup import Stage as Reached
-from xpm_remote.link.remote_exit import RemoteExit
-from xpm_remote.link.remote_process import RemoteProcess
 from xpm_remote.link.transport import START_TIMEOUT, ended_before_start
 from xpm_remote.session.findings import Examination, Stage
 from xpm_remote.session.target import Target

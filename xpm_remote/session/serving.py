@@ -10,8 +10,7 @@ from typing import Protocol
 import msgspec
 
 from xpm_remote.errors import XpmRemoteError
-from xpm_remote.link.library.keeping import KeptConnection
-from xpm_remote.link.library.locked_keys import OpenedKeys
+from xpm_remote.link.host import HostLink
 from xpm_remote.link.prompts import Prompter
 from xpm_remote.link.remote.startup import RemoteClock
 from xpm_remote.link.transport import open_transport
@@ -83,18 +82,16 @@ class Needs:
         publish: Is told of everything that changed.
         timeout: Seconds without an answer after which a request has failed.
         prompter: Who answers what the host asks; None: the person at the terminal.
-        opened: Keys that a person has opened, or will have.
         rows: What agents have told before.
-        kept: A connection that a side before this one has left, and that this one leaves; None: each makes its own.
+        link: The way to the host, with what it keeps of one connection for the next; None: a new one.
     """
 
     store: Store
     publish: Publish
     timeout: float
     prompter: Prompter | None
-    opened: OpenedKeys | None
     rows: AgentRows
-    kept: KeptConnection | None = None
+    link: HostLink | None = None
 
 
 async def open_experimaestro(target: Target, needs: Needs, *, needs_current: bool) -> RemoteSide:
@@ -109,14 +106,11 @@ async def open_experimaestro(target: Target, needs: Needs, *, needs_current: boo
         XpmRemoteError: Any of its kinds.
     """
     transport = await open_transport(
-        target.options,
+        needs.link or HostLink(target.options, target.engine),
         target.command,
-        engine=target.engine,
         workspace=target.workspace,
         has_init=target.has_init,
         prompter=needs.prompter,
-        opened=needs.opened,
-        kept=needs.kept,
     )
     announcements = _Announcements()
     client = RpcClient(
@@ -147,9 +141,8 @@ async def open_by_agent(target: Target | LocalTarget, needs: Needs) -> RemoteSid
     else:
         client = await open_agent(
             target,
+            needs.link,
             prompter=needs.prompter,
-            opened=needs.opened,
-            kept=needs.kept,
             timeout=needs.timeout,
             listener=sync.hear,
         )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import replace
 
 from xpm_remote.errors import LinkError, XpmRemoteError
-from xpm_remote.link.library.keeping import KeptConnection
 from xpm_remote.link.prompts import RefusingPrompter
 from xpm_remote.link.remote.startup import RemoteClock
 from xpm_remote.session.choosing import Chooser
@@ -75,8 +75,8 @@ class Session:
 
     async def _start(self) -> RemoteSide:
         """Connect and learn everything; from the other side, where that is the way out."""
-        async with KeptConnection() as kept:
-            needs = replace(self._needs, kept=kept)
+        needs = self._needs
+        async with contextlib.nullcontext() if needs.link is None else needs.link.keeping():
             try:
                 return await self._try(needs)
             except XpmRemoteError as error:

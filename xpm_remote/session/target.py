@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from xpm_remote.errors import UsageError, WorkspaceError
 from xpm_remote.link.options.connect_options import ConnectOptions, parse_ssh_options
-from xpm_remote.link.remote.agent_command import agent_command
-from xpm_remote.link.remote.bootstrap import Bundle
+from xpm_remote.link.remote.agent import Bundle, agent_command
 from xpm_remote.link.remote.command import (
     RemoteExperimaestro,
     age_check,

@@ -7,17 +7,19 @@ import subprocess
 import pytest
 from asyncssh.config import SSHClientConfig
 
-from xpm_remote.link.options.flags import FLAGS_WITH_ARGUMENT, PLAIN_FLAGS, REFUSED_FLAGS
 from xpm_remote.link.options.keywords import (
     ACCUMULATING,
     ALIASES,
     BY_NAME,
+    FLAGS_WITH_ARGUMENT,
     FORWARDS,
     KEYWORDS,
     NEEDS_GSSAPI,
     NEEDS_OPENSSH,
     OURS,
+    PLAIN_FLAGS,
     READ_BY_LIBRARY,
+    REFUSED_FLAGS,
     Honoured,
     Keyword,
     find_keyword,

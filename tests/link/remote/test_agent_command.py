@@ -14,17 +14,15 @@ from hypothesis import strategies as st
 
 from tests.link.agent_host import Talk
 from tests.link.remote_shells import any_shell, make_workspace
-from xpm_remote.link.remote.agent_command import (
+from xpm_remote.link.remote.agent import (
     INTERPRETERS,
-    LINE_KEPT,
-    NOISE_KEPT,
     Greeting,
+    agent_bundle,
     agent_command,
     names_interpreter,
 )
-from xpm_remote.link.remote.agent_source import agent_bundle
 from xpm_remote.link.remote.command import remote_command
-from xpm_remote.link.remote.startup import MARK, Startup
+from xpm_remote.link.remote.startup import LINE_KEPT, MARK, NOISE_KEPT, Startup
 
 
 @pytest.fixture

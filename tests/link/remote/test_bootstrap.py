@@ -13,8 +13,7 @@ import pytest
 
 from tests.link.agent_host import LIMIT, Talk, working_pythons
 from tests.link.remote_shells import make_workspace
-from xpm_remote.link.remote.agent_source import agent_bundle
-from xpm_remote.link.remote.bootstrap import AGENT, IMPORTER, LOADER, Bundle, pack
+from xpm_remote.link.remote.agent import AGENT, IMPORTER, LOADER, Bundle, agent_bundle, pack
 
 IMPORTER_SOURCE = json.loads(zlib.decompress(agent_bundle().payload))[IMPORTER]
 

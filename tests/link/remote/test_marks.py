@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xpm_remote.link.remote.marks import Mark, MarkedStream, Section
-from xpm_remote.link.remote.startup import LINE_KEPT, MARK, NOISE_KEPT
+from xpm_remote.link.remote.startup import LINE_KEPT, MARK, NOISE_KEPT, Mark, MarkedStream, Section
 
 SHELL = f"\n{MARK} shell\n".encode()
 INIT = f"\n{MARK} init\n".encode()

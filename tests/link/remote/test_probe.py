@@ -21,11 +21,8 @@ from tests.link.remote_shells import (
     make_workspace,
     posix_shell,
 )
-from xpm_remote.link.remote.agent_command import INTERPRETERS, agent_command
-from xpm_remote.link.remote.agent_source import agent_bundle
-from xpm_remote.link.remote.bootstrap import Bundle
+from xpm_remote.link.remote.agent import INTERPRETERS, Bundle, agent_bundle, agent_command
 from xpm_remote.link.remote.command import RemoteExperimaestro
-from xpm_remote.link.remote.marks import Mark, MarkedStream, Section
 from xpm_remote.link.remote.probe import (
     EXPERIMAESTRO,
     GO,
@@ -42,7 +39,7 @@ from xpm_remote.link.remote.probe import (
     stderr_noise,
     without_marks,
 )
-from xpm_remote.link.remote.startup import MARK
+from xpm_remote.link.remote.startup import MARK, Mark, MarkedStream, Section
 
 STUB = """\
 #!/bin/sh

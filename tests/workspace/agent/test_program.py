@@ -19,8 +19,7 @@ from tests.link.agent_host import Talk
 from tests.support.polling import wait_until
 from tests.workspace.agent.test_actions import Started, write_pid
 from tests.workspace.disk import Disk, snapshot, write, write_lines
-from xpm_remote.link.remote.agent_command import agent_command
-from xpm_remote.link.remote.agent_source import agent_bundle
+from xpm_remote.link.remote.agent import agent_bundle, agent_command
 from xpm_remote.workspace.agent.ordering import PAGE
 from xpm_remote.workspace.agent.program import END_GRACE, NOT_A_WORKSPACE
 from xpm_remote.workspace.layout import JobId

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 
 from xpm_remote.errors import OptionError
-from xpm_remote.link.options.destination import Destination, parse_destination, parse_jumps
-from xpm_remote.link.options.flags import FLAGS_WITH_ARGUMENT, PLAIN_FLAGS, REFUSED_FLAGS
+from xpm_remote.link.options.destination import parse_destination
 from xpm_remote.link.options.keywords import (
     ACCUMULATING,
     BY_NAME,
-    OURS,
+    FLAGS_WITH_ARGUMENT,
+    PLAIN_FLAGS,
     READ_BY_LIBRARY,
+    REFUSED_FLAGS,
     Honoured,
     Keyword,
     Reason,
@@ -28,15 +29,6 @@ from xpm_remote.link.options.keywords import (
 from xpm_remote.link.options.values import LibraryLimitError, Takes
 from xpm_remote.link.options.words import Word, WordReader, split_words, unquote
 from xpm_remote.settings.schema import SshEngine
-
-__all__ = [
-    "OURS",
-    "ConnectOptions",
-    "Destination",
-    "parse_destination",
-    "parse_jumps",
-    "parse_ssh_options",
-]
 
 MAX_VERBOSITY = 3
 """OpenSSH's highest debug level."""
@@ -332,3 +324,48 @@ def _config_line(name: str, value: str) -> str:
             break
         texts[index] = f"={text}"
     return f"{name} {' '.join(texts)}"
+
+
+_FORWARD_FLAGS = {"DynamicForward": "-D", "LocalForward": "-L", "RemoteForward": "-R"}
+_SPECIAL = re.compile(r"[\s'\"\\#]|\A=|\A\Z")
+_BLANK = re.compile(r"\s")
+
+
+def given_arguments(options: ConnectOptions, names: Container[str] = BY_NAME) -> list[str]:
+    """Give what the person says, but for the host.
+
+    Args:
+        options: That; ``config_file`` without a tilde.
+        names: The keywords that count, in lower case; the others are left out.
+    """
+    words: list[str] = []
+    for flag, value in (("-F", options.config_file), ("-l", options.user), ("-p", options.port)):
+        if value is not None:
+            words += [flag, str(value)]
+    has_command = options.get("ProxyCommand") is not None
+    for name, value in options.keywords:
+        # To ssh the first of the two counts, 'none' included; a command says all by itself.
+        if name.lower() in names and not (has_command and name == "ProxyJump"):
+            words += _option(name, value)
+    return words
+
+
+def escaped(word: str) -> str:
+    """Give a word as it stands between double quotes for ssh's own parser."""
+    return word.replace("\\", "\\\\").replace('"', '\\"')
+
+
+def ssh_quoted(word: str) -> str:
+    """Quote a word for ssh's own parser, whose quotes are not a shell's."""
+    return f'"{escaped(word)}"' if _SPECIAL.search(word) else word
+
+
+def _option(name: str, value: str) -> list[str]:
+    if name in _FORWARD_FLAGS and not _BLANK.search(value):
+        # The flag's way to write it, which -o does not take.
+        return [_FORWARD_FLAGS[name], value]
+    takes = BY_NAME[name.lower()].value.takes
+    if takes is Takes.LINE or name == "ProxyJump":
+        return ["-o", f"{name}={value}"]  # as it stands, quotes included
+    texts = unquote(value) if takes is Takes.MANY else [value]
+    return ["-o", f"{name}={' '.join(map(ssh_quoted, texts))}"]

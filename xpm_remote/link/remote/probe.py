@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from xpm_remote.link.remote.agent_command import INTERPRETERS, names_interpreter
+from xpm_remote.link.remote.agent import INTERPRETERS, names_interpreter
 from xpm_remote.link.remote.command import (
     RemoteExperimaestro,
     experimaestro_words,
@@ -23,8 +23,7 @@ from xpm_remote.link.remote.command import (
     quote_word,
     workspace_check,
 )
-from xpm_remote.link.remote.marks import Mark, Noise, Section
-from xpm_remote.link.remote.startup import MARK
+from xpm_remote.link.remote.startup import MARK, Mark, Noise, Section
 
 EXPERIMAESTRO = "experimaestro"
 UV = "uv"

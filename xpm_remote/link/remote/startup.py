@@ -1,12 +1,13 @@
-"""What the remote command says before the server speaks: marks among the noise of login files. Pure."""
+"""What the remote command prints before the server speaks, marks among the noise of login files; how it ended. Pure."""
 
 from __future__ import annotations
 
 import re
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone, tzinfo
 from enum import Enum
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from xpm_remote.errors import RemoteError, RemotePathError, ShellInitError, StartError
@@ -217,3 +218,107 @@ def _zone(epoch: int, offset: timedelta, name: str) -> tzinfo:
 def _delta(offset: str) -> timedelta:
     minutes = int(offset[1:3]) * 60 + int(offset[3:5])
     return timedelta(minutes=minutes if offset[0] == "+" else -minutes)
+
+
+STDERR_KEPT = 8192
+"""Bytes of the end of stderr that are kept for an error message: a traceback."""
+
+
+@dataclass(frozen=True)
+class RemoteExit:
+    """How a remote process ended.
+
+    Attributes:
+        status: Its exit status; None when a signal or the loss of the connection ended it.
+        stderr: The last lines that it wrote there.
+        lost: Why the connection broke; None when it did not.
+    """
+
+    status: int | None
+    stderr: str
+    lost: str | None
+
+
+class Section(str, Enum):
+    """Whose words they are that are not ours."""
+
+    LOGIN = "login files"
+    SHELL_INIT = "shell_init"
+    REST = "our commands"
+
+
+_BEGINS = {"shell": Section.SHELL_INIT, "init": Section.REST}
+
+
+class Mark(NamedTuple):
+    """A line of ours: its first word and the rest."""
+
+    word: str
+    rest: str
+
+
+@dataclass
+class Noise:
+    """What somebody else printed.
+
+    Attributes:
+        size: How many bytes.
+        head: The first of them, a screenful.
+    """
+
+    size: int = 0
+    head: bytearray = field(default_factory=bytearray)
+
+    def add(self, data: bytes) -> None:
+        """Take more of it."""
+        self.size += len(data)
+        self.head += data[: max(0, NOISE_KEPT - len(self.head))]
+
+    def drop_newline(self) -> None:
+        """Forget the last newline: it is the one with which a mark begins."""
+        self.size -= 1
+        del self.head[self.size :]
+
+    @property
+    def text(self) -> str:
+        """The head; odd bytes are escaped."""
+        return self.head.decode("utf-8", "backslashreplace")
+
+
+class MarkedStream:
+    """Tells marks from noise in a stream.
+
+    Attributes:
+        noise: What was printed besides the marks, by section.
+    """
+
+    def __init__(self) -> None:
+        self.noise = {section: Noise() for section in Section}
+        self._section = Section.LOGIN
+        self._partial = b""
+
+    def feed(self, data: bytes) -> list[Mark]:
+        """Take bytes; give the marks that are complete by now."""
+        *lines, self._partial = (self._partial + data).split(b"\n")
+        marks = [mark for line in lines if (mark := self._take(line)) is not None]
+        if len(self._partial) > LINE_KEPT:
+            self.noise[self._section].add(self._partial)
+            self._partial = b""
+        return marks
+
+    def end(self) -> None:
+        """Take note that nothing follows: what is there of a line is noise."""
+        self.noise[self._section].add(self._partial)
+        self._partial = b""
+
+    def _take(self, line: bytes) -> Mark | None:
+        noise = self.noise[self._section]
+        text = line.decode("utf-8", "backslashreplace")
+        if not text.startswith(f"{MARK} "):
+            noise.add(line + b"\n")
+            return None
+        if noise.size:
+            noise.drop_newline()
+        word, _, rest = text[len(MARK) + 1 :].partition(" ")
+        self._section = _BEGINS.get(word, self._section)
+        return Mark(word, rest)

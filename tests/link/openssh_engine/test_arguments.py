@@ -1,0 +1,194 @@
+"""The command lines of ``ssh``, and that the ssh of this machine understands them as they are meant."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import Any
+
+import pytest
+
+from xpm_remote.link.openssh_engine.arguments import check_arguments, connect_arguments
+from xpm_remote.link.options.connect_options import ConnectOptions, parse_ssh_options
+from xpm_remote.link.ssh_config.text import SshConfig, dump_arguments, parse_dump
+from xpm_remote.settings.schema import SshEngine
+
+
+def parsed(*options: str) -> ConnectOptions:
+    """Parse options for the program ssh; no config file is read."""
+    return parse_ssh_options("me@host", ["-F none", *options], SshEngine.OPENSSH)
+
+
+def ask(arguments: list[str]) -> SshConfig:
+    """Have the ssh of this machine say what it makes of arguments."""
+    done = subprocess.run(["ssh", *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return SshConfig(parse_dump(done.stdout))
+
+
+def whole(options: ConnectOptions) -> list[str]:
+    """Give the arguments that have ssh say what it makes of all options."""
+    return dump_arguments(options, is_whole=True)
+
+
+def understood(*options: str) -> SshConfig:
+    """Say what ssh makes of the options."""
+    return ask(whole(parsed(*options)))
+
+
+def connecting(
+    *options: str, is_batch: bool = False, is_keepalive_set: bool = False, **config: str
+) -> SshConfig:
+    """Say what ssh makes of the arguments for a connection.
+
+    Args:
+        options: The person's.
+        is_batch: Whether nobody may be asked.
+        is_keepalive_set: Whether anybody has decided about the keepalive.
+        config: What config files add to the options, in the words of ``ssh -G``.
+    """
+    given = parsed(*options)
+    known = {name: (value,) for name, value in config.items()}
+    effective = SshConfig({**ask(whole(given)).values, **known}, is_keepalive_set)
+    arguments = connect_arguments(
+        given, effective, "the command", is_batch=is_batch, connect_timeout=20
+    )
+    assert arguments[-3:] == ["--", "host", "the command"]
+    return ask(["-G", *arguments[:-1]])
+
+
+@pytest.mark.parametrize(
+    ("options", "keyword", "value"),
+    [
+        (["-p 22"], "port", "22"),
+        (["-l you"], "user", "you"),
+        (["-J gate"], "proxyjump", "gate"),
+        (["ProxyCommand=nc '%h' %p"], "proxycommand", "nc '%h' %p"),
+        (["-L 8080:localhost:80"], "localforward", "8080 [localhost]:80"),
+        (["LocalForward=8080 localhost:80"], "localforward", "8080 [localhost]:80"),
+        (["-D 1080"], "dynamicforward", "1080"),
+        (["-R 9:h:10"], "remoteforward", "9 [h]:10"),
+        (["-S /a/socket"], "controlpath", "/a/socket"),
+        (["ControlMaster=auto"], "controlmaster", "auto"),
+        (["-B eth0"], "bindinterface", "eth0"),
+        (["IdentityFile='/a b/c\"d\\e'"], "identityfile", '/a b/c"d\\e'),
+        (["IdentityFile=~/%h"], "identityfile", "~/%h"),
+        (["UserKnownHostsFile='/a b' /c"], "userknownhostsfile", "/a b /c"),
+        (["UserKnownHostsFile=/%h"], "userknownhostsfile", "/host"),
+        (["-i none"], "identityfile", "none"),
+        (["RequiredRSASize=3000"], "requiredrsasize", "3000"),
+        (["HostKeyAlias='a#b'"], "hostkeyalias", "a#b"),
+        (["ConnectTimeout=1m"], "connecttimeout", "60"),
+    ],
+)  # fmt: skip
+def test_options_reach_ssh(options: list[str], keyword: str, value: str) -> None:
+    """What the person says arrives as it is, also what the library cannot do."""
+    assert understood(*options).get_all(keyword) == (value,)
+
+
+def test_first_of_two_ways_wins() -> None:
+    """A ProxyCommand that stands before a ProxyJump is the way, as for ssh."""
+    config = understood("ProxyCommand=nc %h %p", "ProxyJump=gate")
+    assert config.get("ProxyCommand") == "nc %h %p"
+    assert config.get("ProxyJump") is None
+
+
+def test_what_config_files_may_not_do() -> None:
+    """What a config file says for the person's own sessions is turned off, for the command that we talk to."""
+    config = connecting("-o RequestTTY=no")
+    assert config.get("RequestTTY") == "false"
+    assert config.get("SessionType") == "default"
+    assert config.get("StdinNull") == "no"
+    assert config.get("ForkAfterAuthentication") == "no"
+    assert config.get("EscapeChar") == "none"
+    assert config.get("ClearAllForwardings") == "yes"
+    assert config.get("ForwardX11") == "no"
+    assert config.get("ControlMaster") == "false"
+
+
+def test_options_may() -> None:
+    """What the options ask for stays."""
+    config = connecting("-X", "-L 1:h:2", "-M", "Tunnel=yes")
+    assert config.get("ForwardX11") == "yes"
+    assert config.get("LocalForward") == "1 [h]:2"
+    assert config.get("ControlMaster") == "true"
+    assert config.get("Tunnel") == "point-to-point"
+
+
+def test_a_master_with_a_life_of_its_own_may_start() -> None:
+    """ControlMaster of a config file counts where ControlPersist keeps the master when we end."""
+    given = parsed()
+    effective = SshConfig({**ask(whole(given)).values, "controlpersist": ("600",)})
+    arguments = connect_arguments(given, effective, "c", is_batch=False, connect_timeout=20)
+    assert not any(argument.startswith("ControlMaster") for argument in arguments)
+
+
+def test_unknown_to_an_old_ssh() -> None:
+    """An ssh that does not print a keyword is not given it."""
+    arguments = connect_arguments(parsed(), SshConfig(), "c", is_batch=False, connect_timeout=20)
+    assert not any(argument.startswith("SessionType") for argument in arguments)
+
+
+def test_defaults() -> None:
+    """The keepalive and the time limit are ours where nobody has decided."""
+    config = connecting()
+    assert (config.get("ServerAliveInterval"), config.get("ConnectTimeout")) == ("15", "20")
+    config = connecting("ServerAliveInterval=0", "ConnectTimeout=7", is_keepalive_set=True)
+    assert (config.get("ServerAliveInterval"), config.get("ConnectTimeout")) == ("0", "7")
+    config = connecting(is_keepalive_set=True, connecttimeout="8")
+    assert (config.get("ServerAliveInterval"), config.get("ConnectTimeout")) == ("0", "none")
+
+
+def test_batch_mode() -> None:
+    """Where nobody may be asked, ssh asks nobody."""
+    assert connecting(is_batch=True).get("BatchMode") == "yes"
+    assert connecting().get("BatchMode") == "no"
+
+
+@pytest.mark.parametrize(
+    ("options", "config", "level"),
+    [
+        ([], {}, "DEBUG"),
+        (["-q"], {}, "DEBUG"),
+        (["-vvv"], {}, "DEBUG3"),
+        (["-S /socket"], {}, "DEBUG2"),
+        (["-vvv"], {"controlpath": "/socket"}, "DEBUG3"),
+    ],
+)
+def test_log_level(options: list[str], config: dict[str, Any], level: str) -> None:
+    """The program tells what we need to know, and more if more is asked for."""
+    assert connecting(*options, **config).get("LogLevel") == level
+
+
+def test_a_changed_host_key_is_as_it_is_to_ssh() -> None:
+    """StrictHostKeyChecking is given to ssh as the person says it."""
+    assert connecting("StrictHostKeyChecking=no").get("StrictHostKeyChecking") == "false"
+    assert connecting("StrictHostKeyChecking=yes").get("StrictHostKeyChecking") == "true"
+
+
+def test_check() -> None:
+    """A ControlMaster is asked for with the options of the connection."""
+    assert check_arguments(parsed("-S /socket")) == [
+        *("-O", "check", "-F", "none", "-l", "me", "-o", "ControlPath=/socket", "--", "host")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "where", "name"),
+    [
+        ([], "host port 22", "host"),
+        (["-p 2"], "host port 2", "[host]:2"),
+        (["HostKeyAlias=other", "-p 2"], "host port 2", "other"),
+    ],
+)
+def test_names(options: list[str], where: str, name: str) -> None:
+    """Messages name the host as it is reached, and as known_hosts has it."""
+    config = understood(*options)
+    assert config.where == where
+    assert config.host_key_name == name
+
+
+def test_control_path() -> None:
+    """Only with a ControlPath may a connection be shared."""
+    assert understood("-S /socket").has_control_path
+    assert not understood().has_control_path
+    assert not SshConfig({"controlpath": ("none",)}).has_control_path

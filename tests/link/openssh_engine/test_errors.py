@@ -1,0 +1,163 @@
+"""What the words of ``ssh`` mean, as releases from 9.2 on say them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from xpm_remote.errors import (
+    AuthenticationError,
+    HostKeyError,
+    NegotiationError,
+    OptionError,
+    ResolveError,
+    UnreachableError,
+    XpmRemoteError,
+)
+from xpm_remote.link.openssh_engine.errors import (
+    Evidence,
+    changed_key_warning,
+    config_error,
+    is_refusal,
+    login_error,
+    offending_key,
+)
+
+CHANGED = """\
+@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@
+@    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @
+@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@
+The fingerprint for the ED25519 key sent by the remote host is
+SHA256:new.
+Add correct host key in /home/me/.ssh/known_hosts to get rid of this message.
+Offending ED25519 key in /home/me/.ssh/known_hosts:3
+Host key for cluster has changed and you have requested strict checking.
+Host key verification failed.
+"""
+UNKNOWN = "Host key verification failed.\n"
+DENIED = "me@cluster: Permission denied (publickey,password,keyboard-interactive).\n"
+KEYS_ONLY = "me@cluster: Permission denied (publickey).\n"
+
+
+def evidence(said: str) -> Evidence:
+    """Say something about a host."""
+    return Evidence(where="cluster port 22", host_key_name="cluster", said=said, timeout=20)
+
+
+@pytest.mark.parametrize(
+    ("said", "kind", "words"),
+    [
+        ("ssh: Could not resolve hostname cluster: Name or service not known\n", ResolveError, "cluster"),
+        ("ssh: connect to host cluster port 22: Connection refused\n", UnreachableError, "refused"),
+        ("ssh: connect to host cluster port 22: No route to host\n", UnreachableError, "No route"),
+        ("Connection timed out during banner exchange\n", UnreachableError, "within 20 s"),
+        ("kex_exchange_identification: Connection closed by remote host\n", UnreachableError, "closed"),
+        ("", UnreachableError, "does not say why"),
+        (CHANGED, HostKeyError, "known is /home/me/.ssh/known_hosts:3, the host sent ED25519 SHA256:new"),
+        (UNKNOWN, HostKeyError, "is unknown"),
+        ("@ WARNING: REVOKED HOST KEY DETECTED! @\n" + UNKNOWN, HostKeyError, "revoked"),
+        (DENIED, AuthenticationError, "what you typed"),
+        (KEYS_ONLY, AuthenticationError, "ssh -v"),
+        ("Received disconnect: 2: Too many authentication failures\n", AuthenticationError, "Too many"),
+        ("Unable to negotiate with h port 22: no matching cipher found.\n", NegotiationError, "cipher"),
+        ("kex_exchange_identification: banner line contains invalid characters\n", NegotiationError, "banner"),
+        ("me@gate: Permission denied (publickey).\nConnection closed by UNKNOWN port 65535\n",
+         AuthenticationError, "me@gate"),
+        ("ssh: Could not resolve hostname gate: no\nConnection closed by UNKNOWN port 65535\n",
+         ResolveError, "gate"),
+        ("/bin/sh: line 1: nc: not found\nConnection closed by UNKNOWN port 65535\n", UnreachableError, "nc"),
+    ],
+)  # fmt: skip
+def test_cause(said: str, kind: type[XpmRemoteError], words: str) -> None:
+    """Each cause is an error of its own kind, with the words that tell more."""
+    error = login_error(evidence(said))
+    assert type(error) is kind
+    assert words in str(error)
+    assert "\n" not in str(error)
+
+
+def test_configuration() -> None:
+    """What ends ssh before it tries to connect is in its options or config files; its words name the line."""
+    said = "/home/me/.ssh/config: line 2: Bad configuration option: nope\r\n"
+    error = login_error(replace(evidence(said), is_connecting=False))
+    assert isinstance(error, OptionError)
+    assert "/home/me/.ssh/config: line 2" in str(error)
+    assert "cluster" in str(config_error("cluster", said))
+
+
+def test_changed_key_is_shown_with_the_known_one() -> None:
+    """Both fingerprints of a changed key are shown, as far as they are known."""
+    error = login_error(replace(evidence(CHANGED), known="ssh-ed25519 SHA256:old (file:3)"))
+    assert "known is ssh-ed25519 SHA256:old (file:3)" in str(error)
+    bare = f"REMOTE HOST IDENTIFICATION HAS CHANGED\n{UNKNOWN}"
+    assert "known is another one, the host sent another one" in str(login_error(evidence(bare)))
+    sent = replace(evidence(bare), fingerprint="ssh-rsa SHA256:new")
+    assert "the host sent ssh-rsa SHA256:new" in str(login_error(sent))
+    assert offending_key(CHANGED) == ("/home/me/.ssh/known_hosts", 3)
+    assert offending_key(UNKNOWN) is None
+
+
+def test_changed_key_that_nobody_checks() -> None:
+    """Where ssh went on all the same, that is worth a warning, and what fails after that is the cause."""
+    unchecked = CHANGED.replace(UNKNOWN, "").replace("Host key for", "For")
+    said = replace(evidence(unchecked), strict="false")
+    warning = changed_key_warning(said) or ""
+    assert "known is /home/me/.ssh/known_hosts:3, the host sent ED25519 SHA256:new" in warning
+    assert "connecting all the same" in warning
+    denied = login_error(replace(said, said=unchecked + KEYS_ONLY))
+    assert isinstance(denied, AuthenticationError)
+    assert changed_key_warning(evidence(CHANGED)) is None
+    assert changed_key_warning(evidence(DENIED)) is None
+
+
+def test_unknown_key() -> None:
+    """An unknown key is shown; where somebody could accept it but cannot be asked, that is said."""
+    said = replace(
+        evidence(UNKNOWN), fingerprint="ssh-ed25519 SHA256:x", obstacle="nobody is there"
+    )
+    error = login_error(said)
+    assert isinstance(error, HostKeyError)
+    assert "SHA256:x, and nobody is there" in str(error)
+    assert error.unanswered == ("whether the host key of cluster is right",)
+    strict = login_error(replace(said, strict="true", obstacle=None))
+    assert isinstance(strict, HostKeyError)
+    assert not strict.unanswered
+
+
+@pytest.mark.parametrize(
+    ("said", "strict", "wanted"),
+    [
+        (DENIED, "ask", ("a password", "an interactive login")),
+        (KEYS_ONLY, "ask", ()),
+        (UNKNOWN, "ask", ("whether the host key of cluster is right",)),
+        (UNKNOWN, "true", ()),
+        (CHANGED, "ask", ()),
+        ("anything\n", "ask", ()),
+    ],
+)
+def test_wanted(said: str, strict: str, wanted: tuple[str, ...]) -> None:
+    """What a person could have answered is told, and nothing where nothing was asked."""
+    assert replace(evidence(said), strict=strict).wanted == wanted
+
+
+def test_refused_without_a_person() -> None:
+    """Where nobody could be asked, the error says for what, and why not."""
+    refused = replace(evidence(DENIED), obstacle="there is no terminal")
+    error = login_error(refused)
+    assert isinstance(error, AuthenticationError)
+    assert "would take a password or an interactive login, but there is no terminal" in str(error)
+    assert error.unanswered == ("a password", "an interactive login")
+    by_options = login_error(replace(refused, is_batch=True))
+    assert isinstance(by_options, AuthenticationError)
+    assert not by_options.unanswered
+
+
+def test_locked_key() -> None:
+    """A key that needs a passphrase is named, with what opens it."""
+    locked = replace(evidence(KEYS_ONLY), locked=("/k",), obstacle="BatchMode")
+    error = login_error(locked)
+    assert "the private key /k needs a passphrase" in str(error)
+    assert "ssh-add" in str(error)
+    assert is_refusal(KEYS_ONLY)
+    assert not is_refusal(UNKNOWN)

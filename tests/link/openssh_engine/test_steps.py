@@ -1,0 +1,136 @@
+"""What ``ssh`` says at DEBUG1, read as steps of a connection."""
+
+from __future__ import annotations
+
+from itertools import count
+
+from xpm_remote.link.observer import AttemptOutcome, Step
+from xpm_remote.link.openssh_engine.stderr_parser import StepParser
+from xpm_remote.session.findings import Examination, Finding, Stage, Verdict
+
+HOST = "cluster port 2222"
+
+LINES = """\
+debug1: Reading configuration data /etc/ssh/ssh_config
+debug1: Connecting to cluster [10.0.0.1] port 2222.
+debug1: connect to address 10.0.0.1 port 2222: Connection refused
+debug1: Connecting to cluster [10.0.0.2] port 2222.
+debug1: Connection established.
+debug1: Remote protocol version 2.0, remote software version OpenSSH_9.2p1 Debian-2
+debug1: Authenticating to cluster:2222 as 'me'
+debug1: Server host key: ssh-ed25519 SHA256:host
+debug1: Host '[cluster]:2222' is known and matches the ED25519 host key.
+debug1: Found key in /home/me/.ssh/known_hosts:7
+debug1: SSH2_MSG_SERVICE_ACCEPT received
+debug1: Authentications that can continue: publickey,keyboard-interactive
+debug1: Next authentication method: publickey
+debug1: Offering public key: /home/me/my keys/id_rsa RSA SHA256:first agent
+debug1: Authentications that can continue: publickey,keyboard-interactive
+debug1: Offering public key: /home/me/.ssh/id_ed25519 ED25519 SHA256:second explicit
+debug1: Server accepts key: /home/me/.ssh/id_ed25519 ED25519 SHA256:second explicit
+Authenticated using "publickey" with partial success.
+debug1: Authentications that can continue: keyboard-interactive
+debug1: Next authentication method: keyboard-interactive
+debug1: Authentications that can continue: keyboard-interactive
+Authenticated to cluster ([10.0.0.2]:2222) using "keyboard-interactive".
+debug1: Entering interactive session.
+"""
+
+
+def read(text: str) -> list[Finding]:
+    """Give the findings, the one in progress with them; the clock goes on by a second with each look."""
+    seconds = count()
+    book = Examination(lambda: float(next(seconds)))
+    steps = StepParser(book, HOST, lambda: float(next(seconds)))
+    for line in text.splitlines():
+        steps.take(line)
+    book.finish()
+    return book.findings
+
+
+def test_whole_way() -> None:
+    """Addresses, greeting, host key with its place, methods, and each attempt are told in their steps."""
+    resolve, tcp, host_key, authentication, shell = read(LINES)
+    assert (resolve.stage, resolve.facts["addresses"]) == (
+        Stage.RESOLVE,
+        ["10.0.0.1", "10.0.0.2"],
+    )
+    assert tcp.facts == {"address": "10.0.0.2", "greeting": "OpenSSH_9.2p1 Debian-2"}
+    assert host_key.facts == {
+        "key": "ssh-ed25519 SHA256:host",
+        "known": "/home/me/.ssh/known_hosts:7",
+    }
+    assert authentication.facts["methods"] == ["publickey", "keyboard-interactive"]
+    told = [
+        (each["method"], each["identity"], each["outcome"])
+        for each in authentication.facts["attempts"]
+    ]
+    assert told == [
+        (
+            "publickey",
+            "RSA SHA256:first (/home/me/my keys/id_rsa) agent",
+            AttemptOutcome.REFUSED.value,
+        ),
+        (
+            "publickey",
+            "ED25519 SHA256:second (/home/me/.ssh/id_ed25519) explicit",
+            AttemptOutcome.PARTIAL.value,
+        ),
+        ("keyboard-interactive", "", AttemptOutcome.REFUSED.value),
+        ("keyboard-interactive", "", AttemptOutcome.ACCEPTED.value),
+    ]
+    assert (shell.stage, shell.host) == (Stage.SHELL, HOST)
+
+
+def test_no_key_to_offer() -> None:
+    """A method by which nothing was offered was not tried."""
+    text = """\
+debug1: Connecting to cluster [10.0.0.1] port 22.
+debug1: Remote protocol version 2.0, remote software version X
+debug1: SSH2_MSG_SERVICE_ACCEPT received
+debug1: Authentications that can continue: publickey
+debug1: Next authentication method: publickey
+debug1: Trying private key: /home/me/.ssh/id_rsa
+debug1: Authentications that can continue: publickey
+debug1: No more authentication methods to try.
+"""
+    assert "attempts" not in read(text)[-1].facts
+
+
+def test_key_in_other_words() -> None:
+    """A key that is named in words of another release is told as it stands."""
+    text = 'debug1: Offering public key: my key\nAuthenticated to c ([1]:22) using "publickey".\n'
+    attempt = read(text)[0].facts["attempts"][0]
+    assert (attempt["method"], attempt["identity"]) == ("publickey", "my key")
+
+
+def test_proxy_command() -> None:
+    """A command that carries the connection stands for name and TCP."""
+    text = "debug1: Executing proxy command: exec nc cluster 22\n" + "\n".join(
+        LINES.splitlines()[5:]
+    )
+    resolve, tcp, host_key, *_ = read(text)
+    assert "exec nc cluster 22" in resolve.facts["way"]
+    assert (tcp.verdict, tcp.why) == (Verdict.SKIPPED, resolve.facts["way"])
+    assert (host_key.stage, host_key.facts["greeting"]) == (
+        Stage.HOST_KEY,
+        "OpenSSH_9.2p1 Debian-2",
+    )
+
+
+def test_control_master() -> None:
+    """A ControlMaster stands for all of it."""
+    text = "debug2: mux_client_request_session: master session id: 2\n"
+    resolve, *skipped, shell = read(text)
+    assert "ControlMaster" in resolve.facts["way"]
+    assert [each.stage.value for each in skipped] == [
+        Step.TCP.value,
+        Step.HOST_KEY.value,
+        Step.AUTHENTICATION.value,
+    ]
+    assert shell.stage is Stage.SHELL
+
+
+def test_unresolved() -> None:
+    """What fails before anything is said failed while the name was looked up."""
+    assert [each.stage for each in read("debug1: OpenSSH_9.2\n")] == [Stage.RESOLVE]

@@ -1,0 +1,83 @@
+"""What ssh -G is asked, and what it answers."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.link.ssh_judge import ssh_dump
+from xpm_remote.link.options.connect_options import ConnectOptions, parse_ssh_options
+from xpm_remote.link.ssh_config.text import (
+    dump_arguments,
+    is_set,
+    parse_dump,
+    probe_text,
+    read_tokens,
+    token_arguments,
+)
+
+
+def test_lines() -> None:
+    """A keyword in any case has its values in order; a value is the rest of the line."""
+    dump = parse_dump("host t\nsetenv A=1 2\nsetenv B=\ncanonicalizePermittedcnames none\nempty\n")
+    assert dump == {
+        "host": ("t",),
+        "setenv": ("A=1 2", "B="),
+        "canonicalizepermittedcnames": ("none",),
+        "empty": ("",),
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "keyword", "expected"),
+    [
+        (["-i", "'/a b'"], "identityfile", ("/a b",)),
+        (["-o", "IdentityFile='a\"b\\c'"], "identityfile", ('a"b\\c',)),
+        (["-o", "IdentityFile='#x'"], "identityfile", ("#x",)),
+        (["SendEnv A B*"], "sendenv", ("A", "B*")),
+        (["ProxyCommand sh -c \"it's # %h\" | cat"], "proxycommand", ("sh -c \"it's # %h\" | cat",)),
+        (["-J a,u@b:3"], "proxyjump", ("a,u@b:3",)),
+        (["-l me -p 5"], "user", ("me",)),
+        (["-l me -p 5"], "port", ("5",)),
+        (["GSSAPIAuthentication=no", "-C"], "compression", ("yes",)),
+        (["RekeyLimit 1G 1h"], "rekeylimit", ("1073741824 3600",)),
+    ],
+)  # fmt: skip
+def test_options_reach_ssh(options: list[str], keyword: str, expected: tuple[str, ...]) -> None:
+    """Whatever a value holds, ssh reads the same one back."""
+    arguments = dump_arguments(parse_ssh_options("t", ["-F none", *options]))
+    assert ssh_dump(*arguments[1:])[keyword] == expected
+
+
+def test_arguments() -> None:
+    """What does not matter for reading a file is left out, as is what nobody has given."""
+    options = parse_ssh_options("t", ["GSSAPIAuthentication=yes", "ControlMaster=no"])
+    assert dump_arguments(options) == ["-G", "--", "t"]
+    assert dump_arguments(ConnectOptions("t"), ["-v"]) == ["-G", "-v", "--", "t"]
+
+
+@pytest.mark.parametrize(
+    ("jump", "expected"),
+    [("", ""), ("b", "b"), ("a,u@b:22", "b"), ("a,u@[10.0.0.1]:22", "10.0.0.1"), ("[::1]", "::1")],
+)
+def test_tokens(jump: str, expected: str) -> None:
+    """The tokens that only ssh expands are read from its answer."""
+    dump = {"controlpath": ("/|0123|",)} | ({"proxyjump": (jump,)} if jump else {})
+    assert read_tokens(dump) == {"C": "0123", "j": expected}
+
+
+def test_ssh_expands_tokens() -> None:
+    """The digest is that of ssh, whatever it makes it of."""
+    tokens = read_tokens(ssh_dump("-F", "none", *token_arguments(), "t"))
+    assert ssh_dump("-F", "none", "-o", "IdentityAgent=%C", "t")["identityagent"] == (tokens["C"],)
+
+
+def test_probe() -> None:
+    """Files come before our values, under their exact names; what we read twice comes last twice."""
+    assert probe_text(['/a b/c*"'], is_read_twice=False).splitlines()[:2] == [
+        'Include "/a b/c\\\\*\\""',
+        "Host *",
+    ]
+    assert "Match final\n" in probe_text([], is_read_twice=True)
+    untouched = {"serveraliveinterval": ("86399",), "compression": ("yes",)}
+    assert not is_set("Compression", untouched)
+    assert is_set("ServerAliveInterval", {"serveraliveinterval": ("0",)})

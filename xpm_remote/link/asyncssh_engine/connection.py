@@ -1,0 +1,394 @@
+"""An SSH connection through its jump hosts, or an error that names the cause; kept for another command."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, cast
+
+import asyncssh
+from asyncssh.gss import gss_available
+
+from xpm_remote.errors import HostKeyError, LinkError, OptionError, UnreachableError
+from xpm_remote.link.asyncssh_engine.host_keys import (
+    DEFAULT_GLOBAL_FILES,
+    DEFAULT_USER_FILES,
+    SSH_PORT,
+    HostKeyPolicy,
+)
+from xpm_remote.link.asyncssh_engine.keys import OpenedKeys, find_keys, find_locked_keys
+from xpm_remote.link.asyncssh_engine.login import LoginClient, LoginWatch, explain_failure
+from xpm_remote.link.asyncssh_engine.resolution import (
+    CONFIG_ERRORS,
+    Resolution,
+    report_once,
+    resolve,
+)
+from xpm_remote.link.asyncssh_engine.sockets import ProxyCommand, open_tcp, start_proxy_command
+from xpm_remote.link.observer import UNOBSERVED, Observer, Step
+from xpm_remote.link.options.connect_options import ConnectOptions
+from xpm_remote.link.options.destination import parse_jumps
+from xpm_remote.link.options.keywords import NEEDS_GSSAPI
+from xpm_remote.link.process import CONNECT_TIMEOUT, LOGIN_TIMEOUT
+from xpm_remote.link.prompts import BATCH_MODE, Prompter, RefusingPrompter, TerminalPrompter
+from xpm_remote.link.ssh_config.effective import MAX_JUMPS
+from xpm_remote.waiting import wait_within
+
+NEAR = 0.002
+"""Seconds of a round trip within which compression costs more time than it saves; our JSON shrinks to a tenth."""
+
+CLOSE_TIMEOUT = 1.0
+"""Seconds for a connection to close politely; the process on the other side has ended before."""
+
+_COMPRESSED = ("zlib@openssh.com", "zlib", "none")
+
+_LOG_LEVELS = {
+    "QUIET": logging.CRITICAL,
+    "FATAL": logging.CRITICAL,
+    "ERROR": logging.ERROR,
+    "VERBOSE": logging.INFO,
+    "DEBUG1": logging.DEBUG,
+    "DEBUG2": logging.DEBUG,
+    "DEBUG3": logging.DEBUG,
+}
+
+
+class Connection:
+    """An open connection, and whatever carries it. Whoever opens it holds it; others may, too."""
+
+    def __init__(
+        self, ssh: asyncssh.SSHClientConnection, resources: contextlib.AsyncExitStack
+    ) -> None:
+        self.ssh = ssh
+        self._resources = resources
+        self._holders = 1
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether more than one hold it."""
+        return self._holders > 1
+
+    def hold(self) -> None:
+        """Keep it open until one more has closed it."""
+        self._holders += 1
+
+    async def aclose(self, *, by_force: bool = False) -> None:
+        """Let go of it; the last who does closes it, and then what carried it, by force where nobody answers.
+
+        Args:
+            by_force: Whether to wait for no polite words.
+        """
+        self._holders -= 1
+        if self._holders:
+            return
+        if by_force:
+            self.ssh.abort()
+        await self._resources.aclose()
+
+
+async def _close(ssh: asyncssh.SSHClientConnection) -> None:
+    ssh.close()
+    try:
+        await wait_within(ssh.wait_closed(), CLOSE_TIMEOUT)
+    except (TimeoutError, asyncio.TimeoutError):
+        ssh.abort()
+    except (OSError, asyncssh.Error):
+        return  # it is closed, which is all that was asked for
+
+
+async def open_connection(
+    options: ConnectOptions,
+    prompter: Prompter | None = None,
+    observer: Observer = UNOBSERVED,
+    opened: OpenedKeys | None = None,
+) -> Connection:
+    """Connect and log in.
+
+    Args:
+        options: Where to connect to, and how.
+        prompter: Who is asked for what only a person knows; None: whoever is at the terminal.
+            With ``BatchMode=yes`` nobody is.
+        observer: Looks on.
+        opened: Keys that a person has opened before; those that are opened now are added.
+
+    Raises:
+        OptionError: An option, or a config file, holds something that cannot be used.
+        LinkError: One of its kinds, by the cause.
+    """
+    _set_log_level(options.get("LogLevel"))
+    _check_gssapi(options)
+    resources = contextlib.AsyncExitStack()
+    try:
+        keys = OpenedKeys() if opened is None else opened
+        ssh = await _open(options, resources, prompter or TerminalPrompter(), observer, keys)
+    except BaseException:
+        await resources.aclose()
+        raise
+    return Connection(ssh, resources)
+
+
+def _set_log_level(level: str | None) -> None:
+    """Have the library log as much as ``LogLevel``, ``-v`` or ``-q`` ask for."""
+    if level is not None and level in _LOG_LEVELS:
+        logging.getLogger("asyncssh").setLevel(_LOG_LEVELS[level])
+
+
+def _check_gssapi(options: ConnectOptions) -> None:
+    for keyword in NEEDS_GSSAPI:
+        if options.get(keyword) == "yes" and not gss_available:
+            raise OptionError(
+                f"{keyword}=yes cannot be honoured: the package gssapi is not installed here",
+                "pip install gssapi, or leave the option out",
+            )
+
+
+async def describe_connection(options: ConnectOptions) -> dict[str, str | int | list[str]]:
+    """Say where a connection would lead, by the options and the config files; connects to nothing.
+
+    Raises:
+        OptionError: An option, or a config file, holds something that cannot be used.
+    """
+    async with resolve(options) as found:
+        report_once(found.unsupported)
+    policy = _policy(found)
+    library = found.library
+    return {
+        "host": library.host,
+        "port": library.port,
+        "user": library.username,
+        "jump hosts": [str(jump) for jump in parse_jumps(cast("str", library.tunnel or "none"))],
+        "keys": found.identity_files or ["agent and default keys"],
+        "host keys": policy.files,
+        "checking": policy.strict,
+        "keepalive": f"{library.keepalive_interval:g} s, {library.keepalive_count_max} times",
+    }
+
+
+async def _open(
+    options: ConnectOptions,
+    resources: contextlib.AsyncExitStack,
+    prompter: Prompter,
+    observer: Observer,
+    opened: OpenedKeys,
+    depth: int = 0,
+) -> asyncssh.SSHClientConnection:
+    """Connect to a host, first to its jump hosts.
+
+    Args:
+        options: Where to connect to, and how.
+        resources: Collects what is to be closed in the end.
+        prompter: Who is asked.
+        observer: Looks on.
+        opened: Keys that a person has opened.
+        depth: How many hosts have led to this one.
+    """
+    if depth > MAX_JUMPS:
+        raise OptionError(f"more than {MAX_JUMPS} jump hosts on the way", "look for a circle")
+    async with resolve(options) as found:
+        report_once(found.unsupported)
+        if depth == 0:
+            _set_log_level(found.options.get("LogLevel"))
+        if found.own.is_batch:
+            prompter = RefusingPrompter(BATCH_MODE)
+        try:
+            through = None
+            if found.jump is not None:
+                through = await _open(found.jump, resources, prompter, observer, opened, depth + 1)
+            return await _Attempt(found, prompter, through, observer, opened).connect(resources)
+        except LinkError as error:
+            if found.own.is_batch:
+                error.unanswered = ()  # the options refused them, not the caller's prompter
+            raise
+
+
+@dataclass(frozen=True)
+class _Carrier:
+    """What carries a connection: the library's arguments for it, and the command behind it, if it is one."""
+
+    arguments: dict[str, Any]
+    proxy: ProxyCommand | None = None
+
+
+async def _find_way(
+    found: Resolution,
+    through: asyncssh.SSHClientConnection | None,
+    resources: contextlib.AsyncExitStack,
+    observer: Observer,
+) -> _Carrier:
+    """Open what is to carry the connection; compress it where that pays and nobody has decided."""
+    library = found.library
+    undecided = library.config.get("Compression") is None
+    far = {"compression_algs": _COMPRESSED} if undecided else {}
+    if through is not None:
+        _leave_out_tcp(observer, found, "the connection is carried by the jump host")
+        return _Carrier({"tunnel": through, **far})
+    direct = {"tunnel": None, "proxy_command": None}
+    command = found.proxy_command
+    if command is not None:
+        _leave_out_tcp(observer, found, f"the connection is carried by a command: {command}")
+        proxy = await start_proxy_command(command)
+        resources.push_async_callback(proxy.aclose)
+        return _Carrier({**direct, "sock": proxy.sock, **far}, proxy)
+    seconds = cast("int | None", library.config.get("ConnectTimeout"))
+    tcp = await open_tcp(
+        library.host,
+        library.port,
+        family=library.family,
+        local_address=cast("tuple[str, int] | None", library.local_addr),
+        timeout=CONNECT_TIMEOUT if seconds is None else seconds or None,
+        attempts=int(found.options.get("ConnectionAttempts") or 1),
+        observer=observer,
+    )
+    resources.callback(tcp.sock.close)
+    return _Carrier({**direct, "sock": tcp.sock, **(far if tcp.round_trip > NEAR else {})})
+
+
+def _leave_out_tcp(observer: Observer, found: Resolution, why: str) -> None:
+    for step in (Step.RESOLVE, Step.TCP):
+        observer.leave_out(step, found.where, why)
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    """All that one connection is made of, apart from what carries it."""
+
+    found: Resolution
+    prompter: Prompter
+    through: asyncssh.SSHClientConnection | None
+    observer: Observer
+    opened: OpenedKeys
+
+    async def connect(self, resources: contextlib.AsyncExitStack) -> asyncssh.SSHClientConnection:
+        """Connect; once more when the host's key is accepted after all: the library wants that decided at once."""
+        policy = _policy(self.found)
+        try:
+            return await self._connect(policy, resources, self.observer)
+        except HostKeyError:
+            if not policy.is_in_question and not policy.is_change_allowed:
+                raise
+        if policy.is_change_allowed:
+            policy.allow_change()
+        else:
+            # No connection stands while the person compares: no patience of the host's ends.
+            await policy.confirm(self.prompter)
+        # The step of the host key goes on: how the host is reached has been seen.
+        return await self._connect(policy, resources, UNOBSERVED)
+
+    async def _connect(
+        self, policy: HostKeyPolicy, resources: contextlib.AsyncExitStack, observer: Observer
+    ) -> asyncssh.SSHClientConnection:
+        async with contextlib.AsyncExitStack() as carrying:
+            way = await _find_way(self.found, self.through, carrying, observer)
+            observer.enter(Step.HOST_KEY, self.found.where)
+            ssh = await self._log_in(policy, way)
+            carrying.push_async_callback(_close, ssh)
+            resources.push_async_callback(carrying.pop_all().aclose)
+        return ssh
+
+    async def _log_in(self, policy: HostKeyPolicy, way: _Carrier) -> asyncssh.SSHClientConnection:
+        found = self.found
+        where = found.where
+        keys = find_keys(found.given, found.identity_files, found.certificates)
+        client = LoginClient(
+            policy,
+            f"{found.library.username}@{found.library.host}",
+            self.prompter,
+            locked=find_locked_keys(keys.private, keys.certificates, self.opened),
+            attempts=found.own.prompts,
+            watch=LoginWatch(self.observer, where, policy.place),
+        )
+        arguments = found.arguments | keys.arguments(only=bool(found.config("IdentitiesOnly")))
+        connecting = asyncssh.connect(
+            found.options.host,
+            known_hosts=policy.trusted,
+            client_factory=lambda: client,
+            connect_timeout=None,
+            login_timeout=0,
+            ignore_encrypted=True,  # the agent may hold what they lock
+            **(arguments | policy.restrictions),
+            **way.arguments,
+        )
+        try:
+            return await _in_time(connecting, client.person, where)
+        except asyncssh.HostKeyNotVerifiable as error:
+            raise policy.error(error.reason) from error
+        except (asyncssh.Error, OSError, *CONFIG_ERRORS) as error:
+            if way.proxy is not None and way.proxy.complaint:
+                where += f" (by a ProxyCommand that says: {way.proxy.complaint})"
+            raise explain_failure(error, where, client, keys.private) from error
+
+
+async def _in_time(
+    connecting: Awaitable[asyncssh.SSHClientConnection],
+    person: asyncio.Event,
+    where: str,
+) -> asyncssh.SSHClientConnection:
+    """Wait for a connection, not too long unless a person takes part."""
+    login = asyncio.ensure_future(connecting)
+    waiting = asyncio.create_task(person.wait(), name="person")
+    try:
+        await asyncio.wait(
+            {login, waiting}, timeout=LOGIN_TIMEOUT, return_when=asyncio.FIRST_COMPLETED
+        )
+        if not login.done() and not waiting.done():
+            raise UnreachableError(f"{where} has not let us log in within {LOGIN_TIMEOUT:g} s")
+        return await login
+    finally:
+        login.cancel()
+        waiting.cancel()
+        await asyncio.wait({login, waiting})
+
+
+def _policy(found: Resolution) -> HostKeyPolicy:
+    alias = found.library.host_key_alias
+    return HostKeyPolicy(
+        host=alias or found.library.host,
+        # Keys are looked up by the alias as it is, whatever the port, and not by the address.
+        port=SSH_PORT if alias else found.library.port,
+        strict=found.own.strict,
+        user_files=cast("list[str]", found.config("UserKnownHostsFile", DEFAULT_USER_FILES)),
+        global_files=cast("list[str]", found.config("GlobalKnownHostsFile", DEFAULT_GLOBAL_FILES)),
+        hash_names=found.own.hash_names,
+        is_alias=bool(alias),
+    )
+
+
+class KeptConnection:
+    """Keeps the connection of one command for the next, until this context ends.
+
+    What still runs on the connection then holds it alone.
+    """
+
+    def __init__(self) -> None:
+        self._connection: Connection | None = None
+
+    @property
+    def standing(self) -> Connection | None:
+        """The connection, if there is one and nobody has closed it."""
+        connection = self._connection
+        return None if connection is None or connection.ssh.is_closed() else connection
+
+    async def keep(self, connection: Connection) -> None:
+        """Keep a connection in place of the one before."""
+        connection.hold()
+        before, self._connection = self._connection, connection
+        if before is not None:
+            await before.aclose(by_force=True)
+
+    async def __aenter__(self) -> KeptConnection:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Let go of it."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.aclose(by_force=kind is not None)

@@ -1,0 +1,306 @@
+"""The login to a host: what it asks, who answers, what is reported to an observer, and what a failure means."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+
+import asyncssh
+
+from xpm_remote.errors import (
+    AuthenticationError,
+    LinkError,
+    NegotiationError,
+    OptionError,
+    UnreachableError,
+)
+from xpm_remote.link.asyncssh_engine.host_keys import HostKeyPolicy
+from xpm_remote.link.asyncssh_engine.keys import LockedKey
+from xpm_remote.link.asyncssh_engine.resolution import DEFAULT_PROMPTS
+from xpm_remote.link.key_files import is_locked
+from xpm_remote.link.observer import Attempt, AttemptOutcome, Observer, Step
+from xpm_remote.link.prompts import Prompter, UnansweredError, first_line
+
+PASSPHRASE_ATTEMPTS = 3
+"""Attempts at a key's passphrase, as with ssh."""
+
+
+class LoginClient(asyncssh.SSHClient):
+    """Answers what the library asks while it connects, by asking the person where it must.
+
+    Args:
+        policy: Decides about host keys.
+        who: Whom we log in as and where, for the person: ``user@host``.
+        prompter: The person, or nobody.
+        locked: Private keys that a passphrase locks.
+        attempts: How often each way to log in is asked for.
+        watch: Follows the login.
+
+    Attributes:
+        person: Set once a person takes part: how long that takes is not ours to say.
+        unanswered: What the host asked for that nobody answered, and why.
+        questions: The questions for that, as far as it came to them.
+        is_answered: Whether anything was answered.
+    """
+
+    def __init__(
+        self,
+        policy: HostKeyPolicy,
+        who: str,
+        prompter: Prompter,
+        *,
+        locked: Sequence[LockedKey] = (),
+        attempts: int = DEFAULT_PROMPTS,
+        watch: LoginWatch | None = None,
+    ) -> None:
+        self._policy = policy
+        self._who = who
+        self._prompter = prompter
+        self._locked = list(locked)
+        self._passwords = attempts
+        self._interviews = attempts
+        self._watch = watch
+        self.person = asyncio.Event()
+        self.unanswered: dict[str, str] = {}
+        self.questions: list[str] = []
+        self.is_answered = False
+
+    def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
+        """Have the login followed."""
+        if self._watch is not None:
+            self._watch.attach(conn)
+
+    def begin_auth(self, username: str) -> None:
+        """Take note that the host is trusted."""
+        if self._watch is not None:
+            self._watch.begin()
+
+    def auth_banner_received(self, msg: str, lang: str) -> None:
+        """Take note of what the host says to everybody."""
+        if self._watch is not None:
+            self._watch.show_banner(msg)
+
+    def auth_completed(self) -> None:
+        """Take note that we are logged in."""
+        if self._watch is not None:
+            self._watch.succeed()
+
+    def validate_host_public_key(
+        self, host: str, addr: str, port: int, key: asyncssh.SSHKey
+    ) -> bool:
+        """Decide about a key that is not known."""
+        return self._policy.accepts(addr, key)
+
+    def public_key_auth_requested(self) -> list[asyncssh.SSHKeyPair] | None:
+        """Give the locked keys, once those of the agent and the open ones are used up."""
+        locked, self._locked = self._locked, []
+        return [pair for key in locked for pair in key.pairs(self, PASSPHRASE_ATTEMPTS)] or None
+
+    async def ask_passphrase(self, key: str, attempt: int) -> str:
+        """Ask for a passphrase."""
+        if attempt:
+            self._prompter.tell("That is not its passphrase.")
+        return await self._ask(f"the passphrase of {key}", f"Passphrase of the key {key}: ")
+
+    async def password_auth_requested(self) -> str | None:
+        """Give the next password; None once there were enough of them."""
+        if not self._passwords:
+            return None
+        if self.is_answered:
+            self._prompter.tell("Permission denied, please try again.")
+        self._passwords -= 1
+        try:
+            return await self._ask("a password", f"Password of {self._who}: ")
+        except UnansweredError:
+            return None
+
+    def kbdint_auth_requested(self) -> str | None:
+        """Begin an interview, unless nobody can answer: its beginning may send the person a message."""
+        obstacle = self._prompter.obstacle
+        if obstacle is not None:
+            self.unanswered["an interactive login"] = obstacle
+        if obstacle is not None or not self._interviews:
+            return None
+        self._interviews -= 1
+        self.person.set()  # who may have to confirm on a telephone before the host says anything
+        return ""
+
+    async def kbdint_challenge_received(
+        self, name: str, instructions: str, lang: str, prompts: Sequence[tuple[str, bool]]
+    ) -> Sequence[str] | None:
+        """Show what the host says and ask what it asks."""
+        for text in (name, instructions):
+            if text.strip():
+                self._prompter.tell(text)
+        try:
+            # With the name before it, a host cannot ask in the name of another.
+            return [
+                await self._ask(f"“{text.strip()}”", f"({self._who}) {text}", echo=echo)
+                for text, echo in prompts
+            ]
+        except UnansweredError:
+            return None
+
+    async def _ask(self, what: str, question: str, *, echo: bool = False) -> str:
+        self.person.set()
+        try:
+            answer = await self._prompter.ask(question, echo=echo)
+        except UnansweredError as error:
+            self.unanswered[what] = str(error)
+            self.questions.append(first_line(question))
+            raise
+        self.is_answered = True
+        return answer
+
+
+def explain_failure(
+    error: Exception, where: str, client: LoginClient, keys: list[str]
+) -> LinkError | OptionError:
+    """Tell what an error of the library means for the person."""
+    reason = getattr(error, "reason", None) or str(error) or type(error).__name__
+    if isinstance(error, asyncssh.PermissionDenied):
+        return _refused(f"{where} refuses to log us in: {reason}", client, keys)
+    if isinstance(error, (asyncssh.KeyImportError, asyncssh.KeyEncryptionError)):
+        return AuthenticationError(
+            f"a private key for {where} cannot be used: {reason}",
+            "load it into an agent with ssh-add, or name another with -i",
+        )
+    if isinstance(error, asyncssh.ChannelOpenError):
+        return UnreachableError(f"the jump host cannot reach {where}: {reason}")
+    if isinstance(error, (asyncssh.ConnectionLost, OSError)):
+        return UnreachableError(
+            f"{where} dropped the connection: {reason}", "the host may be busy; try again"
+        )
+    if isinstance(error, asyncssh.DisconnectError):
+        return NegotiationError(f"{where} and we cannot agree: {reason}")
+    return OptionError(f"the SSH options for {where}: {reason}")
+
+
+def _refused(what: str, client: LoginClient, keys: list[str]) -> AuthenticationError:
+    """Say why we could not log in, and what would help, as far as we can see."""
+    unanswered: tuple[str, ...] = ()
+    if client.unanswered:
+        unanswered = tuple(dict.fromkeys(client.questions or client.unanswered))
+        whys = dict.fromkeys(client.unanswered.values())
+        what += f"; the host would take {' or '.join(client.unanswered)}, but {', '.join(whys)}"
+    locked = [key for key in keys if is_locked(key)]
+    if locked:
+        what += f"; the private key {', '.join(locked)} needs a passphrase"
+        hint = "load it into an agent with ssh-add"
+    elif client.is_answered:
+        hint = "check the user name and what you typed"
+    else:
+        hint = "check the user name and the keys: ssh -v to the same host tells more"
+    return AuthenticationError(what, hint, unanswered=unanswered)
+
+
+BANNER_KEPT = 4096
+"""Characters of the text that a host shows before the login: a screenful."""
+
+_CERTIFICATE = "-cert-v01@openssh.com"
+_LENGTH = 4
+_SOURCES = {"local": "a file", "agent": "the agent", "pkcs11": "a token"}
+_NONE = "none"
+"""The method by which one asks for the others."""
+
+
+class LoginWatch:
+    """Tells an observer of one login.
+
+    The library tells its client only of what it needs from it. Which key it offers, and that the host refused it, is
+    seen at two methods of its connection, which are wrapped; that they are called as we think is tested.
+
+    Args:
+        observer: Is told.
+        host: Host and port.
+        known: Gives the place where a host key is known, for the address that sent it; empty for nowhere.
+    """
+
+    def __init__(
+        self, observer: Observer, host: str, known: Callable[[asyncssh.SSHKey, str], str]
+    ) -> None:
+        self._observer = observer
+        self._host = host
+        self._known = known
+        self._connection: asyncssh.SSHClientConnection | None = None
+        self._method = ""
+        self._identity = ""
+        self._began = 0.0
+
+    def attach(self, connection: asyncssh.SSHClientConnection) -> None:
+        """Follow a connection from its beginning."""
+        self._connection = connection
+        request, proceed = connection.public_key_auth_requested, connection.try_next_auth
+
+        async def requested() -> asyncssh.SSHKeyPair | None:
+            pair = await request()
+            if pair is not None:
+                self._identity = describe_key(pair)
+            return pair
+
+        def proceeding(*, next_method: bool = False) -> None:
+            if not next_method:  # else nothing was tried: there is nothing to try by this method
+                self._note_failure(connection)
+            proceed(next_method=next_method)
+            self._note_next(connection)
+
+        connection.public_key_auth_requested = requested  # type: ignore[method-assign]
+        connection.try_next_auth = proceeding  # type: ignore[method-assign]
+
+    def begin(self) -> None:
+        """Take note that the host's key was accepted, and the login begins."""
+        connection = self._connection
+        key = None if connection is None else connection.get_server_host_key()
+        if connection is not None and key is not None:
+            peer = connection.get_extra_info("peername") or ("",)
+            self._observer.note("key", f"{key.get_algorithm()} {key.get_fingerprint()}")
+            self._observer.note("known", self._known(key, str(peer[0])))
+        self._observer.enter(Step.AUTHENTICATION, self._host)
+        self._began = time.monotonic()
+
+    def show_banner(self, text: str) -> None:
+        """Take note of the text that the host shows before the login."""
+        self._observer.note("banner", text[:BANNER_KEPT])
+
+    def succeed(self) -> None:
+        """Take note that we are logged in."""
+        self._tell(AttemptOutcome.ACCEPTED)
+
+    def _note_failure(self, connection: asyncssh.SSHClientConnection) -> None:
+        methods = list(connection.get_server_auth_methods())
+        if self._method == _NONE:
+            self._observer.note("methods", methods)
+        elif self._method:
+            # A method that has succeeded, where others are asked for as well, is not offered again.
+            self._tell(
+                AttemptOutcome.REFUSED if self._method in methods else AttemptOutcome.PARTIAL
+            )
+
+    def _note_next(self, connection: asyncssh.SSHClientConnection) -> None:
+        self._method = next(iter(connection.get_server_auth_methods()), "")
+        self._identity = ""
+        self._began = time.monotonic()
+
+    def _tell(self, outcome: AttemptOutcome) -> None:
+        seconds = time.monotonic() - self._began
+        self._observer.attempted(Attempt(self._method, self._identity, outcome, seconds))
+
+
+def describe_key(pair: asyncssh.SSHKeyPair) -> str:
+    """Name a key: its kind, its fingerprint unless it is a certificate's, and where it is from."""
+    data = pair.public_data
+    kind = data[_LENGTH : _LENGTH + int.from_bytes(data[:_LENGTH], "big")].decode(
+        "ascii", "replace"
+    )
+    words = [kind.removesuffix(_CERTIFICATE)]
+    if kind.endswith(_CERTIFICATE):
+        words.append("certificate")
+    else:
+        digest = base64.b64encode(hashlib.sha256(data).digest()).decode().rstrip("=")
+        words.append(f"SHA256:{digest}")
+    source = _SOURCES.get(pair.get_key_type(), pair.get_key_type())
+    comment = pair.get_comment(errors="backslashreplace") or ""
+    return " ".join([*words, *([f"({comment})"] if comment else []), f"from {source}"])

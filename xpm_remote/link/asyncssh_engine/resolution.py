@@ -1,0 +1,263 @@
+"""Options and config files made ready for asyncssh, and the keywords that its parser does not honour."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import getpass
+import logging
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+import asyncssh
+from asyncssh.config import SSHClientConfig, SSHConfig
+from asyncssh.encryption import get_encryption_algs
+from asyncssh.gss import gss_available
+from asyncssh.kex import get_kex_algs
+from asyncssh.mac import get_mac_algs
+from asyncssh.pkcs11 import pkcs11_available
+from asyncssh.public_key import get_certificate_algs, get_public_key_algs
+
+from xpm_remote.errors import OptionError
+from xpm_remote.link.asyncssh_engine.sockets import fill_in
+from xpm_remote.link.options.connect_options import ConnectOptions
+from xpm_remote.link.options.destination import parse_jumps
+from xpm_remote.link.options.keywords import BY_NAME, NEEDS_GSSAPI
+from xpm_remote.link.ssh_config.effective import Abilities, next_hop
+from xpm_remote.link.ssh_config.files import config_files, configured, read_mentions
+from xpm_remote.link.ssh_config.reader import read_config
+from xpm_remote.link.ssh_config.text import Dump
+from xpm_remote.link.ssh_config.unsupported import UnsupportedSetting, find_unsupported
+
+DEFAULT_PROMPTS = 3
+"""Attempts at a password, as with ssh."""
+
+_WANTED = ("BatchMode", "HashKnownHosts", "NumberOfPasswordPrompts", "StrictHostKeyChecking")
+
+
+@dataclass(frozen=True)
+class OwnKeywords:
+    """What options and config files say of asking a person.
+
+    Attributes:
+        is_batch: Whether nobody may be asked.
+        prompts: How often a password, or all questions of an interactive login, are asked.
+        strict: ``StrictHostKeyChecking``: ``yes``, ``ask``, ``accept-new`` or ``no``.
+        hash_names: Whether new entries of known_hosts hide the name.
+    """
+
+    is_batch: bool = False
+    prompts: int = DEFAULT_PROMPTS
+    strict: str = "ask"
+    hash_names: bool = False
+
+
+def _set_line(config: SSHConfig, option: str, args: list[str]) -> None:
+    config._options.setdefault(option, " ".join(args))  # noqa: SLF001 - as its own handlers do
+    args.clear()
+
+
+class _Reader(SSHClientConfig):
+    """The library's parser, with its ``Host``, ``Match`` and ``Include``, for the keywords that it passes over."""
+
+    # Nowhere else in its interface can a keyword be added; that it has this table is tested.
+    _handlers = {  # noqa: RUF012 - declared by the library
+        **{name: (keyword.name, _set_line) for name, keyword in BY_NAME.items()},
+        **SSHClientConfig._handlers,  # noqa: SLF001
+        **{name.lower(): (name, SSHConfig._set_string) for name in _WANTED},  # noqa: SLF001
+    }
+
+
+async def read_own_keywords(options: ConnectOptions, files: list[str]) -> OwnKeywords:
+    """Say what counts for a host: options first, then the config files in their order.
+
+    Raises:
+        OptionError: A config file has a value that ssh would not take.
+    """
+    config = await asyncio.to_thread(_read, options, files)
+    values = {name: _value(name, options, config) for name in _WANTED}
+    prompts = values["NumberOfPasswordPrompts"]
+    return OwnKeywords(
+        is_batch=values["BatchMode"] == "yes",
+        prompts=DEFAULT_PROMPTS if prompts is None else int(prompts),
+        strict=values["StrictHostKeyChecking"] or "ask",
+        hash_names=values["HashKnownHosts"] == "yes",
+    )
+
+
+async def read_passed_over(options: ConnectOptions, files: list[str]) -> Dump:
+    """Give the keywords that config files set for a host and that the library's parser passes over."""
+    config = await asyncio.to_thread(_read, options, files)
+    names = {keyword.name for keyword in BY_NAME.values()}
+    names -= {name for name, _ in SSHClientConfig._handlers.values()}  # noqa: SLF001
+    found = {name: config.get(name) for name in sorted(names)}
+    return {name.lower(): (str(value),) for name, value in found.items() if value is not None}
+
+
+def _read(options: ConnectOptions, files: list[str]) -> SSHConfig:
+    config = _parse(options, files, is_final=False)
+    return _parse(options, files, is_final=True) if config.has_match_final() else config
+
+
+def _parse(options: ConnectOptions, files: list[str], *, is_final: bool) -> SSHConfig:
+    # An empty tuple is the library's word for a value that is not given.
+    user, port = options.user or (), options.port or ()
+    canonical = False
+    return _Reader.load(
+        None, files, False, canonical, is_final, getpass.getuser(), user, options.host, port
+    )
+
+
+def _value(name: str, options: ConnectOptions, config: SSHConfig) -> str | None:
+    given = options.get(name)
+    found = config.get(name)
+    if given is not None or found is None:
+        return given
+    try:
+        return BY_NAME[name.lower()].value.canonical([str(found)])
+    except ValueError as error:
+        raise OptionError(f"{name} in a config file of {options.host}: {error}") from error
+
+
+CONFIG_ERRORS = (asyncssh.ConfigParseError, ValueError)
+
+log = logging.getLogger(__name__)
+_reported: set[UnsupportedSetting] = set()
+
+
+@functools.cache
+def library_abilities() -> Abilities:
+    """Return the algorithms that the library knows, and the keywords for which it lacks a package."""
+    known = {
+        "Ciphers": get_encryption_algs(),
+        "HostKeyAlgorithms": get_certificate_algs() + get_public_key_algs(),
+        "KexAlgorithms": get_kex_algs(),
+        "MACs": get_mac_algs(),
+    }
+    lacking = frozenset() if gss_available else NEEDS_GSSAPI
+    if not pkcs11_available:
+        lacking |= {"PKCS11Provider"}
+    names = {name: frozenset(each.decode() for each in found) for name, found in known.items()}
+    return Abilities(names, lacking)
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """A host with all that is said of it.
+
+    Attributes:
+        given: The options as they were given.
+        options: The same with what the config files say, where ssh has read them.
+        library: What the library makes of that.
+        arguments: The library's arguments for it.
+        own: What is ours to honour.
+        unsupported: What nobody honours.
+    """
+
+    given: ConnectOptions
+    options: ConnectOptions
+    library: asyncssh.SSHClientConnectionOptions
+    arguments: dict[str, Any]
+    own: OwnKeywords
+    unsupported: list[UnsupportedSetting]
+
+    @property
+    def where(self) -> str:
+        """The host and port that are connected to, for a message."""
+        return f"{self.library.host} port {self.library.port}"
+
+    @property
+    def jump(self) -> ConnectOptions | None:
+        """The options for the jump host next to this host, which itself may have others before it."""
+        # As with ssh -J: the options given for the target are not those of the hosts on the way.
+        return next_hop(parse_jumps(cast("str", self.library.tunnel or "none")), self.given)
+
+    def config(self, keyword: str, default: object = None) -> object:
+        """Give what the library has read for one of its keywords."""
+        return self.library.config.get(keyword, default)
+
+    @property
+    def identity_files(self) -> list[str] | None:
+        """The private keys to try; None leaves it to the default ones."""
+        return cast("list[str] | None", self.config("IdentityFile"))
+
+    @property
+    def certificates(self) -> list[str]:
+        """The certificates to try besides those that lie next to the keys."""
+        return cast("list[str]", self.config("CertificateFile", []))
+
+    @property
+    def proxy_command(self) -> str | None:
+        """The command that carries the connection, its tokens filled in; None where none does.
+
+        For one that is given as an option the library would do that before it has read the config files.
+        """
+        given = self.options.get("ProxyCommand")
+        if given is None:
+            return cast("str | None", self.config("ProxyCommand"))
+        tokens = {
+            "%": "%",
+            "h": self.library.host,
+            "n": self.options.host,
+            "p": str(self.library.port),
+            "r": self.library.username,
+        }
+        return None if given == "none" else fill_in(given, tokens)
+
+
+@contextlib.asynccontextmanager
+async def resolve(options: ConnectOptions) -> AsyncIterator[Resolution]:
+    """Say what counts for a host; the library may read it until the end of the block.
+
+    Raises:
+        OptionError: An option, or a config file, holds something that cannot be used.
+    """
+    config = await read_config(options, library_abilities())
+    effective = options if config is None else config.options
+    with config_files(effective) as files:
+        arguments: dict[str, Any] = {"config": files}
+        if effective.user is not None:
+            arguments["username"] = effective.user
+        if effective.port is not None:
+            arguments["port"] = effective.port
+        library = await _read_by_library(effective, arguments)
+        try:
+            own = await read_own_keywords(effective, files)
+            unsupported = await _passed_over(options) if config is None else config.unsupported
+        except CONFIG_ERRORS as error:
+            raise OptionError(f"the SSH options of {options.host}: {error}") from error
+        yield Resolution(options, effective, library, arguments, own, unsupported)
+
+
+def report_once(found: Iterable[UnsupportedSetting]) -> None:
+    """Warn of what is not honoured, of each setting once however often we connect."""
+    for each in found:
+        if each not in _reported:
+            _reported.add(each)
+            log.warning("%s", each)
+
+
+async def _read_by_library(
+    options: ConnectOptions, arguments: dict[str, Any]
+) -> asyncssh.SSHClientConnectionOptions:
+    """Let the library read the options, and the config files that are left, for this host."""
+    try:
+        # Declared as Any by the library.
+        resolved: asyncssh.SSHClientConnectionOptions = (
+            await asyncssh.SSHClientConnectionOptions.construct(
+                host=options.host, client_keys=None, **arguments
+            )
+        )
+    except CONFIG_ERRORS as error:
+        raise OptionError(f"the SSH options of {options.host}: {error}") from error
+    except OSError as error:
+        raise OptionError(f"cannot read {error.filename}: {error.strerror}") from error
+    return resolved
+
+
+async def _passed_over(options: ConnectOptions) -> list[UnsupportedSetting]:
+    files = configured(options.config_file)
+    dump = await read_passed_over(replace(options, keywords=()), files)
+    return find_unsupported(options, dump, {}, read_mentions(files), library_abilities().lacking)

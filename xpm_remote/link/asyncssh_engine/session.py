@@ -1,0 +1,190 @@
+"""A command on a host by the library asyncssh."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+
+import asyncssh
+
+from xpm_remote.errors import LinkLostError, StartError
+from xpm_remote.link.asyncssh_engine.connection import (
+    CLOSE_TIMEOUT,
+    Connection,
+    KeptConnection,
+    open_connection,
+)
+from xpm_remote.link.asyncssh_engine.keys import OpenedKeys
+from xpm_remote.link.observer import UNOBSERVED, Observer, Step
+from xpm_remote.link.options.connect_options import ConnectOptions
+from xpm_remote.link.process import DRAIN_TIME, RemoteProcess
+from xpm_remote.link.prompts import Prompter
+from xpm_remote.link.remote.startup import STDERR_KEPT, RemoteExit
+from xpm_remote.waiting import wait_within
+
+log = logging.getLogger(__name__)
+
+REUSE_TIMEOUT = 15.0
+"""Seconds for a connection that stands to run another command, several round trips of a slow one: it may be dead."""
+
+
+class AsyncsshSession(RemoteProcess, asyncssh.SSHClientSession[bytes]):
+    """Collects what the library hands over.
+
+    Args:
+        connection: Let go of with the session.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__()
+        self._connection = connection
+        self._channel: asyncssh.SSHClientChannel[bytes] | None = None
+        self._stderr = bytearray()
+        self._status: int | None = None
+        self._signalled = False
+        self._lost: str | None = None
+        self._is_closed = False
+
+    @property
+    def exit(self) -> RemoteExit:
+        """How the process ended."""
+        stderr = self._stderr.decode("utf-8", "backslashreplace")
+        return RemoteExit(self._status, stderr, self._lost)
+
+    def connection_made(self, chan: asyncssh.SSHClientChannel[bytes]) -> None:
+        """Take the channel."""
+        self._channel = chan
+
+    def data_received(self, data: bytes, datatype: asyncssh.DataType) -> None:
+        """Take output."""
+        if datatype == asyncssh.EXTENDED_DATA_STDERR:
+            self._stderr += data
+            del self._stderr[:-STDERR_KEPT]
+        else:
+            self._take(data)
+
+    def eof_received(self) -> bool:
+        """Keep the channel: the exit status is still to come."""
+        return True
+
+    def exit_status_received(self, status: int) -> None:
+        """Take the exit status."""
+        self._status = status
+        asyncio.get_running_loop().call_later(DRAIN_TIME, self._end)
+
+    def exit_signal_received(self, signal: str, core_dumped: bool, msg: str, lang: str) -> None:
+        """Take the signal that ended the process."""
+        self._signalled = True
+        self._stderr += f"\nended by signal {signal} {msg}".encode()
+        asyncio.get_running_loop().call_later(DRAIN_TIME, self._end)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Take the end of the channel."""
+        if exc is not None:
+            self._lost = str(exc) or type(exc).__name__
+        elif self._status is None and not self._signalled:
+            self._lost = "the host closed it"
+        self._end()
+
+    def send(self, data: bytes) -> None:
+        """Send bytes to the process."""
+        if self._channel is not None and not self._channel.is_closing():
+            # BrokenPipeError: the end of the process is on its way to us and tells more.
+            with contextlib.suppress(BrokenPipeError):
+                self._channel.write(data)
+
+    def close_stdin(self) -> None:
+        """Send the end of the input."""
+        if self._channel is not None and not self._channel.is_closing():
+            with contextlib.suppress(BrokenPipeError):
+                self._channel.write_eof()
+
+    def terminate(self) -> None:
+        """Have the host send SIGTERM."""
+        if self._channel is not None:
+            with contextlib.suppress(OSError):
+                self._channel.terminate()
+
+    async def aclose(self, *, by_force: bool = False) -> None:
+        """Close the channel, and the connection unless somebody keeps that for another command."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        if self._connection.is_shared and self._channel is not None:
+            self._channel.abort()
+            # Some hosts allow one channel at a time.
+            with contextlib.suppress(TimeoutError, asyncio.TimeoutError):
+                await wait_within(self._channel.wait_closed(), CLOSE_TIMEOUT)
+        await self._connection.aclose(by_force=by_force)
+
+    def _pause(self) -> None:
+        if self._channel is not None:
+            self._channel.pause_reading()
+
+    def _resume(self) -> None:
+        if self._channel is not None:
+            self._channel.resume_reading()
+
+
+async def start_by_asyncssh(
+    options: ConnectOptions,
+    command: str,
+    prompter: Prompter | None,
+    observer: Observer = UNOBSERVED,
+    opened: OpenedKeys | None = None,
+    kept: KeptConnection | None = None,
+) -> AsyncsshSession:
+    """Connect, log in and run a command; an observer looks on. Keys that a person opens are kept where it is said.
+
+    Args:
+        options: Where to connect to, and how.
+        command: The remote command line.
+        prompter: Who is asked.
+        observer: Looks on.
+        opened: Keys that a person has opened.
+        kept: A connection to the same host that is used while it stands; else it keeps the one that is made.
+
+    Raises:
+        OptionError: An option cannot be used.
+        LinkError: The connection failed.
+        StartError: The host runs no commands.
+    """
+    standing = None if kept is None else kept.standing
+    if standing is not None:
+        try:
+            return await wait_within(_start(standing, command), REUSE_TIMEOUT)
+        except (StartError, LinkLostError, TimeoutError, asyncio.TimeoutError) as error:
+            log.debug("the connection that stands runs no other command: %r", error)
+    connection = await open_connection(options, prompter, observer, opened)
+    try:
+        observer.enter(Step.SHELL, options.host)
+        session = await _start(connection, command)
+        if kept is not None:
+            await kept.keep(connection)
+    finally:
+        await connection.aclose(by_force=True)
+    return session
+
+
+async def _start(connection: Connection, command: str) -> AsyncsshSession:
+    """Run a command on a connection, which its session then holds, too."""
+    connection.hold()
+    try:
+        return await _create(connection, command)
+    except BaseException:
+        await connection.aclose(by_force=True)
+        raise
+
+
+async def _create(connection: Connection, command: str) -> AsyncsshSession:
+    session = AsyncsshSession(connection)
+    try:
+        await connection.ssh.create_session(
+            lambda: session, command, encoding=None, request_pty=False, x11_forwarding=False
+        )
+    except asyncssh.ChannelOpenError as error:
+        raise StartError(f"the host refuses to run a command: {error.reason}") from error
+    except (asyncssh.Error, OSError) as error:
+        raise LinkLostError(f"the connection broke before the command ran: {error}") from error
+    return session

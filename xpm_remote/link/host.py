@@ -1,0 +1,184 @@
+"""The connection to one host: which engine makes it and why, and what is kept of it for the next command."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Iterable
+from typing import NamedTuple
+
+from xpm_remote.link.asyncssh_engine.connection import KeptConnection, describe_connection
+from xpm_remote.link.asyncssh_engine.keys import OpenedKeys
+from xpm_remote.link.asyncssh_engine.resolution import library_abilities
+from xpm_remote.link.asyncssh_engine.session import start_by_asyncssh
+from xpm_remote.link.observer import UNOBSERVED, Observer
+from xpm_remote.link.openssh_engine.arguments import KEEPALIVE
+from xpm_remote.link.openssh_engine.session import is_master_alive, start_by_openssh
+from xpm_remote.link.options.connect_options import ConnectOptions
+from xpm_remote.link.options.keywords import NEEDS_GSSAPI
+from xpm_remote.link.process import RemoteProcess
+from xpm_remote.link.prompts import Prompter
+from xpm_remote.link.ssh_config.files import located
+from xpm_remote.link.ssh_config.reader import find_reader, read_for_openssh, read_way, require_ssh
+from xpm_remote.link.ssh_config.text import SshConfig
+from xpm_remote.link.ssh_config.unsupported import UnsupportedSetting
+from xpm_remote.settings.schema import SshEngine
+
+log = logging.getLogger(__name__)
+
+Facts = dict[str, str | int | list[str]]
+
+
+class EngineChoice(NamedTuple):
+    """The engine that makes a connection.
+
+    Attributes:
+        engine: Either of the two.
+        why: The reason, as part of a sentence.
+    """
+
+    engine: SshEngine
+    why: str
+
+
+_logged: set[tuple[str, EngineChoice]] = set()
+
+
+class HostLink:
+    """Runs commands on one host.
+
+    Keys that a person unlocks stay unlocked, in memory, as long as this object lives. With the engine openssh they are
+    ssh's own, and each command is a connection of its own.
+
+    Args:
+        options: Where to connect to, and how.
+        engine: What makes the connections.
+    """
+
+    def __init__(self, options: ConnectOptions, engine: SshEngine = SshEngine.ASYNCSSH) -> None:
+        self.options = options
+        self.engine = engine
+        self._opened = OpenedKeys()
+        self._kept: KeptConnection | None = None
+
+    @contextlib.asynccontextmanager
+    async def keeping(self) -> AsyncIterator[None]:
+        """Keep the connection of a command for the next one until the context ends.
+
+        A command that still runs then holds the connection alone.
+        """
+        async with KeptConnection() as kept:
+            self._kept = kept
+            try:
+                yield
+            finally:
+                self._kept = None
+
+    async def open_process(
+        self, command: str, prompter: Prompter | None = None, observer: Observer = UNOBSERVED
+    ) -> RemoteProcess:
+        """Connect to the host, or use the connection that is kept, and run a command there.
+
+        Args:
+            command: The remote command line.
+            prompter: Answers what the host asks; None: the person at the terminal.
+            observer: Is told of the steps.
+
+        Raises:
+            OptionError: An option cannot be used.
+            LinkError: The connection failed.
+            StartError: The host runs no commands.
+        """
+        choice = await choose_engine(self.options, self.engine)
+        is_new = self.engine is not choice.engine and (self.options.host, choice) not in _logged
+        is_news = is_new and choice.engine is SshEngine.OPENSSH
+        _logged.add((self.options.host, choice))
+        level = logging.INFO if is_news else logging.DEBUG
+        said = (self.options.host, choice.engine.value, choice.why)
+        log.log(level, "the SSH engine for %s is %s: %s", *said)
+        if choice.engine is SshEngine.OPENSSH:
+            return await start_by_openssh(self.options, command, prompter, observer)
+        return await start_by_asyncssh(
+            self.options, command, prompter, observer, self._opened, self._kept
+        )
+
+
+async def describe_link(options: ConnectOptions, engine: SshEngine) -> Facts:
+    """Return what would make a connection, and where that would lead; connects to nothing.
+
+    Raises:
+        OptionError: An option, or a config file, holds something that cannot be used.
+    """
+    choice = await choose_engine(options, engine)
+    if choice.engine is SshEngine.ASYNCSSH:
+        facts: Facts = await describe_connection(options)
+    else:
+        facts = _describe(options, await read_for_openssh(require_ssh(), located(options)))
+    return {**facts, "engine": choice.engine.value, "because": choice.why}
+
+
+async def choose_engine(options: ConnectOptions, engine: SshEngine) -> EngineChoice:
+    """Choose what makes a connection.
+
+    Raises:
+        OptionError: The program ``ssh`` is needed and not there, or it cannot use an option or a config file.
+    """
+    if engine is SshEngine.ASYNCSSH:
+        return EngineChoice(engine, "it is the default")
+    if engine is SshEngine.OPENSSH:
+        require_ssh()
+        return EngineChoice(engine, "it is asked for")
+    needed = needed_by_options(options, library_abilities().lacking)
+    if needed:
+        require_ssh()
+        return EngineChoice(SshEngine.OPENSSH, needed)
+    program = await find_reader()
+    if program is None:
+        why = "there is no program ssh on this machine that could tell what config files say"
+        return EngineChoice(SshEngine.ASYNCSSH, why)
+    options = located(options)
+    found = await read_way(program, options, library_abilities())
+    needed = needed_by_config(found.unsupported)
+    if not needed and found.config.has_control_path and await is_master_alive(program, options):
+        needed = "a ControlMaster that is alive leads to the host"
+    if needed:
+        return EngineChoice(SshEngine.OPENSSH, needed)
+    return EngineChoice(SshEngine.ASYNCSSH, "no ControlMaster is alive, and nothing asks for ssh")
+
+
+def needed_by_options(options: ConnectOptions, lacking: frozenset[str]) -> str | None:
+    """Return why the options need the program ``ssh``; None if they do not.
+
+    Args:
+        options: As they were given.
+        lacking: Keywords that asyncssh could honour but for a package that is not installed.
+    """
+    if options.beyond:
+        return f"asyncssh cannot honour {', '.join(options.beyond)}"
+    gssapi = [name for name in sorted(NEEDS_GSSAPI & lacking) if options.get(name) == "yes"]
+    return (
+        f"asyncssh cannot honour {', '.join(gssapi)} without the package gssapi" if gssapi else None
+    )
+
+
+def needed_by_config(unsupported: Iterable[UnsupportedSetting]) -> str | None:
+    """Return why the settings of config files that asyncssh lacks need the program ``ssh``; None if they do not."""
+    needed = [f"{each.keyword} ({each.place})" for each in unsupported if each.is_needed]
+    return f"asyncssh cannot honour {', '.join(dict.fromkeys(needed))}" if needed else None
+
+
+def _describe(options: ConnectOptions, config: SshConfig) -> Facts:
+    jumps = config.get("ProxyJump")
+    interval = config.get("ServerAliveInterval") if config.is_keepalive_set else str(KEEPALIVE)
+    strict = config.get("StrictHostKeyChecking") or ""
+    files = f"{config.get('UserKnownHostsFile')} {config.get('GlobalKnownHostsFile')}"
+    return {
+        "host": config.get("Hostname") or options.host,
+        "port": int(config.get("Port") or 0),
+        "user": config.get("User") or "",
+        "jump hosts": jumps.split(",") if jumps else [],
+        "keys": list(config.get_all("IdentityFile")),
+        "host keys": files.split(),
+        "checking": {"true": "yes", "false": "no"}.get(strict, strict),
+        "keepalive": f"{interval} s, {config.get('ServerAliveCountMax')} times",
+    }

@@ -1,0 +1,330 @@
+"""A command on a host by the program ``ssh`` of this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import cast
+
+from xpm_remote.errors import LinkError, OptionError, UnreachableError
+from xpm_remote.escaping import safe
+from xpm_remote.link.key_files import is_locked, known_key
+from xpm_remote.link.observer import UNOBSERVED, Observer
+from xpm_remote.link.openssh_engine.arguments import check_arguments, connect_arguments
+from xpm_remote.link.openssh_engine.errors import (
+    Evidence,
+    changed_key_warning,
+    login_error,
+    offending_key,
+)
+from xpm_remote.link.openssh_engine.stderr_parser import StderrParser, StepParser
+from xpm_remote.link.options.connect_options import ConnectOptions
+from xpm_remote.link.process import CONNECT_TIMEOUT, DRAIN_TIME, LOGIN_TIMEOUT, RemoteProcess
+from xpm_remote.link.prompts import BATCH_MODE, Prompter, RefusingPrompter, TerminalPrompter
+from xpm_remote.link.remote.startup import RemoteExit
+from xpm_remote.link.ssh_config.files import located
+from xpm_remote.link.ssh_config.reader import read_for_openssh, require_ssh, run_ssh
+from xpm_remote.link.ssh_config.text import SshConfig
+from xpm_remote.waiting import wait_within
+
+CHECK_TIMEOUT = 2.0
+"""Seconds for a ControlMaster, a process of this machine, to answer: one that does not is of no use."""
+
+
+async def is_master_alive(program: str, options: ConnectOptions) -> bool:
+    """Tell whether a ControlMaster answers that leads to the host."""
+    done = await run_ssh(program, check_arguments(options), CHECK_TIMEOUT)
+    return done is not None and done[0] == 0
+
+
+log = logging.getLogger(__name__)
+
+KILL_TIME = 2.0
+"""Seconds for a killed process to be gone."""
+
+SURVIVAL = 20
+"""Seconds that ``ssh`` has to end by itself after we were killed: its stdin has ended, and so does the server's."""
+
+_STDIN, _STDOUT, _STDERR = 0, 1, 2
+
+# The terminal sends its Ctrl-C to all: that would end the connection before we can end the remote side. Whatever
+# ssh is doing when we are killed (asking, waiting for a dead host), somebody must end it: a shell that waits at the end
+# of a pipe which we hold. A line in the pipe says that ssh has ended and all is well.
+_GUARD = f"""\
+trap '' INT QUIT
+ssh=$$ life=$1
+shift
+{{
+  read -r word || {{
+    n=0
+    while [ $n -lt {SURVIVAL} ] && kill -0 $ssh; do sleep 1; n=$((n + 1)); done
+    kill $ssh && sleep 5 && kill -9 $ssh
+  }}
+}} <"$life" >/dev/null 2>&1 &
+exec "$@"
+"""
+
+
+class OpensshSession(RemoteProcess, asyncio.SubprocessProtocol):
+    """A running ``ssh``.
+
+    Args:
+        prompter: Is shown what the host says while it asks for answers.
+        steps: Is told how far ``ssh`` has come.
+    """
+
+    def __init__(self, prompter: Prompter | None, steps: StepParser) -> None:
+        super().__init__()
+        self.talk = StderrParser()
+        self._prompter = prompter
+        self._steps = steps
+        self._process: asyncio.SubprocessTransport | None = None
+        self._life: int | None = None
+        self._logged_in = asyncio.Event()
+        self._is_paused = False
+        self._open = {_STDOUT, _STDERR}
+        self._exited = asyncio.Event()
+
+    @property
+    def exit(self) -> RemoteExit:
+        """How the process ended."""
+        status = None if self._process is None else self._process.get_returncode()
+        return self.talk.exit(0 if status is None else status)
+
+    async def start(self, program: str, arguments: list[str]) -> None:
+        """Start the program, with a shell that ends it when we are no more."""
+        end, self._life = os.pipe()
+        guarded = ("/bin/sh", "-c", _GUARD, "sh", f"/dev/fd/{end}", program, *arguments)
+        try:
+            await asyncio.get_running_loop().subprocess_exec(
+                lambda: self, *guarded, pass_fds=(end,)
+            )
+        finally:
+            os.close(end)
+
+    async def wait_logged_in(self, timeout: float | None) -> bool:
+        """Wait until the remote command runs, or all has ended; tell whether one of them came in time."""
+        with contextlib.suppress(TimeoutError, asyncio.TimeoutError):
+            await wait_within(self._logged_in.wait(), timeout)
+        return self._logged_in.is_set()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the process."""
+        self._process = cast("asyncio.SubprocessTransport", transport)
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        """Take output."""
+        if fd == _STDOUT:
+            self._logged_in.set()
+            self._take(data)
+            return
+        is_asking = self.talk.is_asking and not self._logged_in.is_set()
+        progress, others = self.talk.feed(data)
+        for line in progress:
+            log.debug("%s", safe(line))
+            self._steps.take(line)
+        if self.talk.is_logged_in:
+            self._logged_in.set()
+        elif is_asking and others and self._prompter is not None:
+            self._prompter.tell("\n".join(others))
+
+    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
+        """Take the end of an output."""
+        self._open.discard(fd)
+        self._end_if_drained()
+
+    def process_exited(self) -> None:
+        """Take the end of ``ssh``: its last output may yet be on the way."""
+        self._let_go()
+        self._exited.set()
+        self._end_if_drained()
+        asyncio.get_running_loop().call_later(DRAIN_TIME, self._stop_draining)
+
+    def send(self, data: bytes) -> None:
+        """Send bytes to the process."""
+        stdin = self._stdin
+        if stdin is not None and not stdin.is_closing():
+            stdin.write(data)
+
+    def close_stdin(self) -> None:
+        """Send the end of the input."""
+        stdin = self._stdin
+        if stdin is not None:
+            stdin.close()
+
+    def terminate(self) -> None:
+        """End ``ssh``, and with it the channel."""
+        self._signal(signal.SIGTERM)
+
+    async def aclose(self, *, by_force: bool = False) -> None:
+        """End ``ssh`` if it has not ended.
+
+        A ControlMaster that it has left behind has a life of its own, by ControlPersist.
+        """
+        if by_force:
+            self.terminate()
+            await self._wait_exited(KILL_TIME)
+        self._signal(signal.SIGKILL)
+        await self._wait_exited(KILL_TIME)
+        self._let_go()
+        if self._process is not None:
+            self._process.close()
+
+    @property
+    def _stdin(self) -> asyncio.WriteTransport | None:
+        pipe = None if self._process is None else self._process.get_pipe_transport(_STDIN)
+        return cast("asyncio.WriteTransport | None", pipe)
+
+    @property
+    def _stdout(self) -> asyncio.ReadTransport | None:
+        pipe = None if self._process is None else self._process.get_pipe_transport(_STDOUT)
+        return cast("asyncio.ReadTransport | None", pipe)
+
+    def _pause(self) -> None:
+        if self._stdout is not None and not self._is_paused:
+            self._is_paused = True
+            self._stdout.pause_reading()
+
+    def _resume(self) -> None:
+        if self._stdout is not None and self._is_paused:
+            self._is_paused = False
+            self._stdout.resume_reading()
+
+    def _end_if_drained(self) -> None:
+        if self._exited.is_set() and not self._open:
+            self._logged_in.set()
+            self._end()
+
+    def _stop_draining(self) -> None:
+        """Wait no longer for output, unless it is we who do not read it."""
+        if self._is_paused:
+            asyncio.get_running_loop().call_later(DRAIN_TIME, self._stop_draining)
+            return
+        self._open.clear()
+        self._end_if_drained()
+
+    def _signal(self, number: int) -> None:
+        if self._process is not None and not self._exited.is_set():
+            with contextlib.suppress(ProcessLookupError):
+                self._process.send_signal(number)
+
+    async def _wait_exited(self, timeout: float) -> None:
+        with contextlib.suppress(TimeoutError, asyncio.TimeoutError):
+            await wait_within(self._exited.wait(), timeout)
+
+    def _let_go(self) -> None:
+        """Tell the guard that nothing is left to end."""
+        if self._life is not None:
+            with contextlib.suppress(BrokenPipeError):
+                os.write(self._life, b"ended\n")
+            os.close(self._life)
+            self._life = None
+
+
+@dataclass(frozen=True)
+class _Login:
+    """All that one login is made of."""
+
+    options: ConnectOptions
+    config: SshConfig
+    prompter: Prompter
+
+    @property
+    def is_batch(self) -> bool:
+        """Whether nobody may be asked; whoever refuses is not looked for before there is a question."""
+        refuses = isinstance(self.prompter, RefusingPrompter)
+        return refuses or self.prompter.obstacle is not None
+
+    @property
+    def timeout(self) -> float:
+        """Seconds to reach the host."""
+        return float(self.options.get("ConnectTimeout") or self._configured or CONNECT_TIMEOUT)
+
+    @property
+    def _configured(self) -> str | None:
+        timeout = self.config.get("ConnectTimeout")
+        return None if timeout == "none" else timeout
+
+    def error(self, talk: StderrParser) -> LinkError | OptionError:
+        """Say why it failed."""
+        evidence = self.evidence(talk)
+        if evidence.wanted:
+            evidence = replace(evidence, obstacle=self.prompter.obstacle)
+        return login_error(evidence)
+
+    def evidence(self, talk: StderrParser) -> Evidence:
+        """Give what is known of it."""
+        identities = [str(Path(name).expanduser()) for name in self.config.get_all("IdentityFile")]
+        return Evidence(
+            where=self.config.where,
+            host_key_name=self.config.host_key_name,
+            said=talk.stderr,
+            is_connecting=talk.is_connecting,
+            timeout=self.timeout,
+            strict=self.config.get("StrictHostKeyChecking") or "",
+            fingerprint=talk.fingerprint,
+            known=known_key(offending_key(talk.stderr)),
+            locked=tuple(name for name in identities if self.is_batch and is_locked(name)),
+            is_batch=self.config.get("BatchMode") == "yes",
+        )
+
+
+async def start_by_openssh(
+    options: ConnectOptions,
+    command: str,
+    prompter: Prompter | None,
+    observer: Observer = UNOBSERVED,
+) -> OpensshSession:
+    """Connect, log in and run a command; an observer looks on.
+
+    Raises:
+        OptionError: An option cannot be used, or there is no program ``ssh``.
+        LinkError: The connection failed.
+    """
+    program = require_ssh()
+    options = located(options)
+    _set_log_level(options.get("LogLevel"))
+    config = await read_for_openssh(program, options)
+    is_batch = config.get("BatchMode") == "yes"
+    login = _Login(
+        options,
+        config,
+        RefusingPrompter(BATCH_MODE) if is_batch else prompter or TerminalPrompter(),
+    )
+    steps = StepParser(observer, config.where, time.monotonic)
+    session = OpensshSession(None if login.is_batch else login.prompter, steps)
+    try:
+        arguments = connect_arguments(
+            options, config, command, is_batch=login.is_batch, connect_timeout=CONNECT_TIMEOUT
+        )
+        await session.start(program, arguments)
+        await _log_in(session, login)
+    except BaseException:
+        await session.aclose(by_force=True)
+        raise
+    return session
+
+
+def _set_log_level(level: str | None) -> None:
+    """Have the progress of the connection logged where ``-v`` or ``LogLevel`` ask for it."""
+    if level is not None and level.startswith("DEBUG"):
+        log.setLevel(logging.DEBUG)
+
+
+async def _log_in(session: OpensshSession, login: _Login) -> None:
+    """Wait for the login, without a limit of ours where a person may take part."""
+    attempts = int(login.config.get("ConnectionAttempts") or 1)
+    limit = LOGIN_TIMEOUT + login.timeout * attempts if login.is_batch else None
+    if not await session.wait_logged_in(limit):
+        raise UnreachableError(f"{login.config.where} has not let us log in within {limit:g} s")
+    warning = changed_key_warning(login.evidence(session.talk))
+    if warning is not None:
+        log.warning("%s", warning)
+    if not session.talk.is_logged_in and session.has_ended:
+        raise login.error(session.talk)

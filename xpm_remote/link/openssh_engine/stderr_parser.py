@@ -1,0 +1,272 @@
+"""What the program ``ssh`` prints on its stderr, among what the remote command prints there.
+
+At DEBUG1 it tells, in words that have not changed for many releases, how far it came and whether an exit status is
+the remote command's. Everything else, the remote's included, is kept for messages. Only the host itself is followed:
+the output of an ``ssh`` that carries the connection from a jump host is not read. Pure.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from xpm_remote.link.observer import Attempt, AttemptOutcome, Observer, Step
+from xpm_remote.link.remote.startup import STDERR_KEPT, RemoteExit
+
+SSH_FAILED = 255
+"""The exit status of ``ssh`` when it failed itself. A remote command may have the same."""
+
+_DEBUG = re.compile(rb"debug[1-3]: ")
+# It counts what it has transferred, and does not say to whom.
+_STATISTICS = re.compile(rb"Transferred: sent \d+, received |Bytes per second: sent [\d.]+, ")
+_LOGGED_IN = re.compile(rb"Authenticated to .* using |Authenticated to \S+ \(")
+_ASKS = ("Next authentication method: password", "Next authentication method: keyboard-interactive")
+_CONNECTING = ("Connecting to ", "Executing proxy command", "Setting up multiplex")
+_SHARED = "mux_client_request_session: master session id"
+_MASTER_ENDED = "Control master terminated unexpectedly"
+_STATUS_TOLD = re.compile(
+    r"client_input_channel_req: channel \d+ rtype exit-status|Received exit status from master"
+)
+_SIGNAL_TOLD = re.compile(r"client_input_channel_req: channel \d+ rtype exit-signal")
+_HOST_KEY = re.compile(r"Server host key: (\S+ SHA256:\S+)")
+_LOSS = re.compile(
+    r"Connection .*(?:closed|reset|timed out|corrupt)|Timeout, server .* not responding"
+    r"|client_loop: |Received disconnect|Disconnected from|Read from remote host|Write failed|Bad packet length"
+    r"|Corrupted MAC|ssh_dispatch_run_fatal"
+)
+
+
+class StderrParser:
+    """Reads the stderr of ``ssh``.
+
+    Attributes:
+        is_connecting: Whether it has understood its options and tries to reach the host.
+        is_asking: Whether it has come to ways to log in for which a person is asked.
+        is_logged_in: Whether the host has let us in, or a ControlMaster has.
+        fingerprint: Kind and fingerprint of the host's key, once it was sent.
+    """
+
+    def __init__(self) -> None:
+        self.is_connecting = False
+        self.is_asking = False
+        self.is_logged_in = False
+        self.fingerprint: str | None = None
+        self._status_told = False
+        self._signal_told = False
+        self._master_ended = False
+        self._kept = bytearray()
+        self._partial = b""
+
+    @property
+    def stderr(self) -> str:
+        """The end of what is not about the connection's progress."""
+        kept = (bytes(self._kept) + self._partial)[-STDERR_KEPT:]
+        return kept.replace(b"\r\n", b"\n").decode("utf-8", "backslashreplace")
+
+    def feed(self, data: bytes) -> tuple[list[str], list[str]]:
+        """Take bytes; give the whole lines in them: those of progress, and the others."""
+        *lines, partial = (self._partial + data).split(b"\n")
+        progress: list[str] = []
+        others: list[str] = []
+        for line in lines:
+            before, told = _split(line)
+            if before:
+                self._keep(before + (b"" if told else b"\n"))
+                others.append(_text(before))
+            if told:
+                self._note(_text(told))
+                progress.append(_text(told))
+        if len(partial) > STDERR_KEPT:
+            self._keep(partial)
+            partial = b""
+        self._partial = partial
+        return progress, others
+
+    def exit(self, status: int) -> RemoteExit:
+        """Say how the remote command ended.
+
+        Args:
+            status: The exit status of ``ssh``; negative when a signal ended it.
+        """
+        if self._status_told:
+            return RemoteExit(status, self.stderr, None)
+        if self._signal_told:
+            return RemoteExit(None, self.stderr, None)
+        if status < 0:
+            return RemoteExit(None, self.stderr, f"the program ssh was ended by signal {-status}")
+        if status == SSH_FAILED:
+            return RemoteExit(None, self.stderr, self._loss())
+        return RemoteExit(status, self.stderr, None)
+
+    def _loss(self) -> str:
+        if self._master_ended:
+            return "the ControlMaster has ended, or has ended the session"
+        said = [line for line in self.stderr.splitlines() if _LOSS.search(line)]
+        return said[-1].strip() if said else "the program ssh does not say why"
+
+    def _keep(self, text: bytes) -> None:
+        self._kept += text
+        del self._kept[:-STDERR_KEPT]
+
+    def _note(self, line: str) -> None:
+        said = line.partition(": ")[2]
+        self.is_connecting |= said.startswith(_CONNECTING)
+        self.is_asking |= said.startswith(_ASKS)
+        self.is_logged_in |= line.startswith("Authenticated to ") or said.startswith(_SHARED)
+        self._master_ended |= said.startswith(_MASTER_ENDED)
+        self._status_told |= _STATUS_TOLD.match(said) is not None
+        self._signal_told |= _SIGNAL_TOLD.match(said) is not None
+        key = _HOST_KEY.match(said)
+        if key is not None:
+            self.fingerprint = key[1]
+
+
+def _split(line: bytes) -> tuple[bytes, bytes]:
+    """Split a line into what was there before, and what ``ssh`` told: the remote may have left a line unfinished."""
+    line = line.removesuffix(b"\r")
+    if _STATISTICS.match(line) or _LOGGED_IN.match(line):
+        return b"", line
+    told = _DEBUG.search(line)
+    return (line, b"") if told is None else (line[: told.start()], line[told.start() :])
+
+
+def _text(line: bytes) -> str:
+    return line.decode("utf-8", "backslashreplace")
+
+
+_KEY = re.compile(r"(?P<place>.+?) (?P<kind>\S+) (?P<print>SHA256:\S+)(?P<more>.*)")
+_METHOD = "publickey"
+
+_LINES = {
+    "connecting": r"Connecting to \S+ \[(?P<address>[^]]+)\] port \d+",
+    "carried": r"Executing (?P<by>proxy command: .*)",
+    "shared": r"(?:\w+: )?mux_client_request_session: master session id",
+    "greeted": r"Remote protocol version \S+, remote software version (?P<greeting>.*)",
+    "host_key": r"Server host key: (?P<key>.*)",
+    "known": r"Found (?:\S+ )?key in (?P<place>.*)",
+    "served": r"SSH2_MSG_SERVICE_ACCEPT received",
+    "offered": r"Authentications that can continue: (?P<methods>\S+)",
+    "next_method": r"Next authentication method: (?P<method>\S+)",
+    "offering": r"Offering public key: (?P<key>.*)",
+    "partly": r"Authenticated using \S+ with partial success",
+    "accepted": r'Authenticated to .* using "(?P<method>[^"]+)"',
+}
+_PATTERNS = {name: re.compile(pattern) for name, pattern in _LINES.items()}
+
+
+class StepParser:
+    """Tells an observer how far ``ssh`` has come.
+
+    Args:
+        observer: Is told.
+        host: Host and port.
+        clock: Gives seconds, of any clock that does not go back.
+    """
+
+    def __init__(self, observer: Observer, host: str, clock: Callable[[], float]) -> None:
+        self._observer = observer
+        self._host = host
+        self._clock = clock
+        self._step: Step | None = None
+        self._addresses: list[str] = []
+        self._is_offered = False
+        self._method = ""
+        self._identity = ""
+        self._began = 0.0
+        self._readers: dict[str, Callable[[re.Match[str]], None]] = {
+            "connecting": self._connecting,
+            "carried": self._carried,
+            "shared": self._shared,
+            "greeted": self._greeted,
+            "host_key": self._host_key,
+            "known": self._known,
+            "served": self._served,
+            "offered": self._offered,
+            "next_method": self._next_method,
+            "offering": self._offering,
+            "partly": self._partly,
+            "accepted": self._accepted,
+        }
+        observer.enter(Step.RESOLVE, host)
+
+    def take(self, line: str) -> None:
+        """Take a line of progress; one that tells of no step changes nothing."""
+        said = re.sub(r"^debug\d: ", "", line)
+        for name, pattern in _PATTERNS.items():
+            found = pattern.match(said)
+            if found is not None:
+                self._readers[name](found)
+                return
+
+    def _connecting(self, found: re.Match[str]) -> None:
+        """An address is tried; more than one if the first does not answer."""
+        self._addresses.append(found["address"])
+        if self._step is None:
+            self._observer.note("addresses", self._addresses)
+            self._enter(Step.TCP)
+        self._observer.note("address", found["address"])
+
+    def _carried(self, found: re.Match[str]) -> None:
+        why = f"the connection is carried by a {found['by']}"
+        self._observer.note("way", why)
+        self._observer.leave_out(Step.TCP, self._host, why)
+        self._enter(Step.HOST_KEY)
+
+    def _greeted(self, found: re.Match[str]) -> None:
+        self._observer.note("greeting", found["greeting"])
+        if self._step is not Step.HOST_KEY:
+            self._enter(Step.HOST_KEY)
+
+    def _host_key(self, found: re.Match[str]) -> None:
+        self._observer.note("key", found["key"])
+
+    def _known(self, found: re.Match[str]) -> None:
+        self._observer.note("known", found["place"])
+
+    def _served(self, _: re.Match[str]) -> None:
+        self._enter(Step.AUTHENTICATION)
+
+    def _offered(self, found: re.Match[str]) -> None:
+        """The host tells what it would take: after the first question, or because it has refused something."""
+        methods = found["methods"].split(",")
+        if not self._is_offered:
+            self._is_offered = True
+            self._observer.note("methods", methods)
+        elif self._method and (self._method != _METHOD or self._identity):
+            self._attempted(AttemptOutcome.REFUSED)
+        self._identity = ""
+
+    def _next_method(self, found: re.Match[str]) -> None:
+        self._method, self._identity = found["method"], ""
+        self._began = self._clock()
+
+    def _offering(self, found: re.Match[str]) -> None:
+        key = _KEY.match(found["key"])
+        self._identity = found["key"]
+        if key is not None:
+            self._identity = f"{key['kind']} {key['print']} ({key['place']}){key['more']}"
+        self._began = self._clock()
+
+    def _partly(self, _: re.Match[str]) -> None:
+        self._attempted(AttemptOutcome.PARTIAL)
+        self._method = ""
+
+    def _accepted(self, found: re.Match[str]) -> None:
+        self._method = found["method"]
+        self._attempted(AttemptOutcome.ACCEPTED)
+        self._enter(Step.SHELL)
+
+    def _shared(self, _: re.Match[str]) -> None:
+        why = "a ControlMaster has done it before"
+        self._observer.note("way", why)
+        for step in (Step.TCP, Step.HOST_KEY, Step.AUTHENTICATION):
+            self._observer.leave_out(step, self._host, why)
+        self._enter(Step.SHELL)
+
+    def _enter(self, step: Step) -> None:
+        self._step = step
+        self._observer.enter(step, self._host)
+
+    def _attempted(self, outcome: AttemptOutcome) -> None:
+        seconds = self._clock() - self._began
+        self._observer.attempted(Attempt(self._method, self._identity, outcome, seconds))

@@ -1,0 +1,228 @@
+"""The agent's start on a host: its sources packed, the command that runs it, and its greeting.
+
+``command.remote_command`` puts the command behind ``shell_init`` and the check of the workspace. It runs the first
+interpreter that will do; the agent's sources come on its stdin.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from xpm_remote.errors import StartError
+from xpm_remote.link.remote.command import quote_path, quote_word
+from xpm_remote.link.remote.startup import LINE_KEPT, MARK, NOISE_KEPT
+
+AGENT = "xpm_remote.workspace.agent.program"
+"""The module whose ``main`` is the agent."""
+
+IMPORTER = "xpm_remote.workspace.agent.importer"
+"""The module that makes the others importable."""
+
+COMPRESSION = 6
+"""Level: the highest saves one byte in a hundred, and takes twice as long."""
+
+# One line, without newline, backslash or exclamation mark, which some login shells would not leave alone.
+# A reader with a buffer of one byte takes from the pipe what it is asked for and nothing more: the rest is requests.
+LOADER = (
+    "import hashlib,io,json,sys,zlib;"
+    "size,digest=sys.argv[1:3];"
+    "packed=io.BufferedReader(io.FileIO(0,closefd=False),1).read(int(size));"
+    "hashlib.sha256(packed).hexdigest()==digest or"
+    ' sys.exit("the agent arrived damaged: %d of %s bytes" % (len(packed),size));'
+    "sources=json.loads(zlib.decompress(packed).decode());"
+    f'space={{"__name__":"{IMPORTER}"}};'
+    f'exec(compile(sources["{IMPORTER}"],"xpm-remote:importer","exec"),space);'
+    f'sys.exit(space["start"](sources,"{AGENT}",sys.argv[3:]))'
+)
+"""The program that a remote python is started with."""
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """The agent, ready to be sent.
+
+    Attributes:
+        payload: What the remote python's stdin gets first.
+        digest: Its SHA-256 in hexadecimal digits.
+    """
+
+    payload: bytes
+    digest: str
+
+    @property
+    def arguments(self) -> tuple[str, str]:
+        """What the loader is given first: size and digest."""
+        return str(len(self.payload)), self.digest
+
+
+def pack(sources: Mapping[str, str]) -> Bundle:
+    """Pack the sources of the agent.
+
+    Args:
+        sources: The text of each module and package by its dotted name.
+    """
+    text = json.dumps(dict(sorted(sources.items())), separators=(",", ":"))
+    payload = zlib.compress(text.encode(), COMPRESSION)
+    return Bundle(payload, hashlib.sha256(payload).hexdigest())
+
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable  # of Python 3.11 on
+
+PACKAGE = "xpm_remote.workspace"
+
+
+@cache
+def agent_bundle() -> Bundle:
+    """Read and pack ``xpm_remote/workspace``; its parent is sent as an empty package."""
+    return pack({"xpm_remote": "", **dict(_sources(files(PACKAGE), PACKAGE))})
+
+
+def _sources(directory: Traversable, package: str) -> Iterator[tuple[str, str]]:
+    for entry in directory.iterdir():
+        if entry.name == "__init__.py":
+            yield package, entry.read_text(encoding="utf-8")
+        elif entry.name.endswith(".py"):
+            yield f"{package}.{entry.name[:-3]}", entry.read_text(encoding="utf-8")
+        elif entry.is_dir() and entry.joinpath("__init__.py").is_file():
+            yield from _sources(entry, f"{package}.{entry.name}")
+
+
+INTERPRETERS = (
+    "python3",
+    "python3.13",
+    "python3.12",
+    "python3.11",
+    "python3.10",
+    "python3.9",
+    "python3.8",
+)
+"""What is tried, in this order, where the settings name no interpreter."""
+
+OLDEST_PYTHON = (3, 8)
+"""What the agent is written for."""
+
+# Isolated from the directory and the environment (a json.py in the home is not ours), without byte code, without
+# sitecustomize and its like, file names in UTF-8 whatever the locale.
+_FLAGS = "-I -B -S -X utf8"
+
+_FIT = (
+    f"import sys;sys.version_info>={OLDEST_PYTHON} or sys.exit(3);"
+    "import ctypes,fcntl,hashlib,json,select,zlib"
+)
+_VERSION = 'import sys;sys.stdout.write("%d.%d.%d" % sys.version_info[:3])'
+
+# POSIX sh; no exclamation mark, newline or backslash but in the format of the mark. An interpreter is started once: it
+# looks whether it will do before it takes anything from stdin, and only when it ended with a failure is it asked again,
+# so that what the agent said by its exit status, or a signal, is passed on. The version is for the error.
+_CHOOSE = (
+    f"fit='{_FIT}'; version='{_VERSION}'; loader=$1; size=$2; digest=$3; root=$4; mode=$5; shift 5; tried=; "
+    'for p in "$@"; do '
+    'if command -v "$p" >/dev/null 2>&1; then '
+    f'"$p" {_FLAGS} -c "$fit;$loader" "$size" "$digest" "$root" "$mode"; status=$?; '
+    f'if [ $status = 0 ] || "$p" {_FLAGS} -c "$fit" </dev/null >/dev/null 2>&1; then '
+    "[ $status -le 128 ] || kill -$((status-128)) $$; exit $status; fi; "
+    'v=$("$p" -c "$version" </dev/null 2>/dev/null) || v=; tried="$tried, $p (${v:-does not work})"; '
+    'else tried="$tried, $p (not found)"; fi; done; '
+    f"printf '\\n{MARK} python%s\\n' \"$tried\"; exit 69"
+)
+
+_INTERPRETER = re.compile(r"(?:.*/.*|~.*|(?:python|pypy)[0-9.]*)")
+
+
+def names_interpreter(python: str) -> bool:
+    """Tell whether ``ssh.python`` names a program, and not only a version for uv."""
+    return _INTERPRETER.fullmatch(python) is not None
+
+
+def agent_command(bundle: Bundle, workspace: str, *, python: str | None, compress: bool) -> str:
+    """Give the command that serves a workspace by the agent, without any preparation.
+
+    Args:
+        bundle: The agent; its payload must be the first that the command finds on its stdin.
+        workspace: The directory of the workspace there; ``~`` is the remote home.
+        python: What the settings say of the interpreter.
+        compress: Whether the agent's output is to be one deflate stream after its greeting.
+
+    Raises:
+        OptionError: A word cannot be part of a command.
+    """
+    programs = (python,) if python and names_interpreter(python) else INTERPRETERS
+    words = ["/bin/sh", "-c", quote_word(_CHOOSE), "sh", quote_word(LOADER), *bundle.arguments]
+    words += [quote_path(workspace), "deflate" if compress else "plain"]
+    return " ".join([*words, *map(quote_path, programs)])
+
+
+class Greeting:
+    """Reads the agent's stdout until it greets: what comes before is noise.
+
+    Attributes:
+        compressed: Whether what follows the greeting is a deflate stream.
+    """
+
+    def __init__(self) -> None:
+        self.compressed = False
+        self._noise = bytearray()
+        self._partial = b""
+        self._tried = ""
+
+    @property
+    def noise(self) -> str:
+        """The beginning of what was printed besides our marks; odd bytes are escaped."""
+        return self._noise.decode("utf-8", "backslashreplace")
+
+    def feed(self, data: bytes) -> bytes | None:
+        """Take bytes; give those that follow the greeting once it has come, else None."""
+        *lines, partial = (self._partial + data).split(b"\n")
+        for number, line in enumerate(lines):
+            if self._take(line):
+                return b"\n".join([*lines[number + 1 :], partial])
+        if len(partial) > LINE_KEPT:
+            self._keep(partial)
+            partial = b""
+        self._partial = partial
+        return None
+
+    def failure(self, status: int | None, stderr: str) -> StartError:
+        """Say why the agent ended before it greeted.
+
+        Args:
+            status: The exit status; None when a signal ended it.
+            stderr: The last lines of its stderr.
+        """
+        if self._tried:
+            oldest = ".".join(map(str, OLDEST_PYTHON))
+            return StartError(
+                f"the host has no python {oldest} or newer that works; tried {self._tried}",
+                "set ssh.python to one, or put one in the PATH by ssh.shell_init",
+            )
+        how = "by a signal" if status is None else f"with exit status {status}"
+        lines = [line.strip() for line in (stderr.strip() or self.noise.strip()).splitlines()]
+        said = " | ".join(line for line in lines[-3:] if line)
+        return StartError(
+            f"the agent ended {how} before it answered{': ' + said if said else ''}",
+            "try ssh.python with another interpreter of the host, or --backend experimaestro",
+        )
+
+    def _take(self, line: bytes) -> bool:
+        text = line.decode("utf-8", "backslashreplace")
+        if text.startswith(f"{MARK} agent "):
+            self.compressed = text.split()[2] == "deflate"
+            return True
+        if text.startswith(f"{MARK} python, "):
+            self._tried = text[len(f"{MARK} python, ") :]
+        else:
+            self._keep(line)
+        return False
+
+    def _keep(self, line: bytes) -> None:
+        if line:
+            self._noise += (line + b"\n")[: NOISE_KEPT - len(self._noise)]
