@@ -232,6 +232,33 @@ def test_line_as_long_as_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [plain(message) for message in rpc.receive(b"\n")] == [ANSWERED]
 
 
+class Decodings:
+    """Counts what is decoded, and decodes it."""
+
+    def __init__(self, decoder: Any) -> None:
+        self.made = 0
+        self._decoder = decoder
+
+    def decode(self, data: bytes) -> Any:
+        """Decode it."""
+        self.made += 1
+        return self._decoder.decode(data)
+
+
+@pytest.mark.parametrize("times", [1, 10])
+def test_noise_that_is_json_is_not_decoded(times: int) -> None:
+    """Values and objects without the key of a message cost no decoding, however many; those with it, one each."""
+    rpc = JsonRpc()
+    decodings = Decodings(rpc._decoder)
+    rpc._decoder = decodings  # type: ignore[assignment]
+    values = b'1\nnull\n"text"\n{}\n[1, 2]\n{"id": 1}\n{"method": "m"}\n\n' * times
+    assert rpc.receive(values) == []
+    assert (decodings.made, rpc.noise.lines) == (0, 7 * times)
+    assert rpc.receive(b'{"jsonrpc": 2, "id": 1}\n' * times) == []
+    assert (decodings.made, rpc.noise.lines) == (times, 8 * times)
+    assert list(map(plain, rpc.receive(ANSWER))) == [ANSWERED]
+
+
 # What Python's json writes beyond the standard
 
 

@@ -16,7 +16,9 @@ MAX_LINE = 128 * 1024 * 1024
 NOISE_KEPT = 4096
 """Bytes of noise kept for the error message: a screenful."""
 
-_START = b'{"jsonrpc"'
+_KEY = b'"jsonrpc"'
+"""In every message. Noise of a million lines, each of them JSON, is told by it without being decoded."""
+_START = b"{" + _KEY
 
 
 class Response(msgspec.Struct, frozen=True):
@@ -70,7 +72,8 @@ class Noise:
     def add(self, line: bytes) -> None:
         """Keep a line of it, as far as there is room."""
         self.lines += 1
-        self._head += (line + b"\n")[: NOISE_KEPT - len(self._head)]
+        if len(self._head) < NOISE_KEPT:
+            self._head += (line + b"\n")[: NOISE_KEPT - len(self._head)]
 
     @property
     def head(self) -> str:
@@ -112,9 +115,12 @@ class JsonRpc:
         *lines, rest = data.split(b"\n")
         messages = []
         for line in lines:
-            self._keep(line)
-            message = self._message(bytes(self._dropped), b"".join(self._partial))
-            self._forget()
+            dropped = b""
+            if self._partial or self._dropped or len(line) > MAX_LINE:
+                self._keep(line)
+                dropped, line = bytes(self._dropped), b"".join(self._partial)
+                self._forget()
+            message = self._message(dropped, line)
             if message is not None:
                 messages.append(message)
         self._keep(rest)
@@ -156,7 +162,11 @@ class JsonRpc:
 
     def _message(self, dropped: bytes, line: bytes) -> Message | None:
         """Read a line that has ended, of which something may have been dropped before."""
-        message = self._decode(line) if line.strip() else None
+        if _KEY not in line:
+            if line.strip() or dropped.strip():
+                self.noise.add(dropped + line)
+            return None
+        message = self._decode(line)
         noise = dropped if message is not None else dropped + line
         if message is None:
             # Text without a newline was printed just before the message.
@@ -171,6 +181,8 @@ class JsonRpc:
     def _envelope(self, line: bytes) -> _Envelope | None:
         try:
             return self._decoder.decode(line)
+        except msgspec.ValidationError:
+            return None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             if not line.startswith(_START):
                 return None
