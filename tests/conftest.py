@@ -7,7 +7,9 @@ import sys
 from collections.abc import Generator, Iterator
 
 import pytest
+from hypothesis import settings
 
+from tests.support.effort import examples
 from tests.support.errors import ServerUnavailableError
 from tests.support.launch import start_server
 from tests.support.server import Server
@@ -17,6 +19,9 @@ from xpm_remote.settings.schema import SshEngine
 # Compiled once: hundreds of processes import the package, and every worker the tests.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+# No deadline: the machine may be busy with other tests.
+settings.register_profile("ours", max_examples=examples(30, 100), deadline=None)
+settings.load_profile("ours")
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Struct, to_builtins
 
+from tests.support.effort import examples
 from tests.support.peer import run_peer
 from xpm_remote.model.filters import parse_filter
 
@@ -164,7 +165,7 @@ EXPRESSIONS = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=500)
+@settings(deadline=None, max_examples=examples(100, 500))
 @given(EXPRESSIONS)
 def test_sets_of_jobs(expression: Expression) -> None:
     """A filter means the jobs that the sets of its conditions give, by union, intersection and complement."""

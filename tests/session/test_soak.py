@@ -6,16 +6,18 @@ The seed is printed; ``XPM_TEST_SEED`` sets it.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import random
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
 
 from tests.session.observing import Observed, target_through
-from tests.support.busy import BusyWorkspace
+from tests.support.busy import STEPS_OF_A_JOB, BusyWorkspace
+from tests.support.effort import examples
 from tests.support.proxy import Proxy
 from tests.support.server import Server
 from xpm_remote.session.monitor import Monitor
@@ -23,14 +25,14 @@ from xpm_remote.session.reconnect import Backoff
 from xpm_remote.session.state import Phase
 from xpm_remote.settings.schema import Backend, SshEngine
 
-FAULTS = 50
-JOBS = 125
-"""Four changes each: 500 in all."""
+FAULTS = examples(12, 50)
 STEPS = 10
 """Changes that are made around each fault."""
+JOBS = FAULTS * STEPS // STEPS_OF_A_JOB
 ORDER = ["waiting", "ready", "scheduled", "running", "done", "error"]
 STAGE_LIMIT = 20.0
 """Seconds for an attempt to come so far that it can be disturbed; if it has not, it is disturbed where it is."""
+KINDS = ("reset", "close", "pause", "pause and cut", "refuse", "stall")
 KEY_EXCHANGE = 500
 """Bytes from the server with which it has begun to exchange keys: after its greeting, before the login."""
 
@@ -66,16 +68,22 @@ class Fault:
     seconds: float
 
     @classmethod
-    def draw(cls, dice: random.Random) -> Fault:
-        """Make one up."""
-        stage = dice.choice(["connect", "handshake", "snapshot", "stream", "stream"])
-        kinds = ["reset", "close", "pause", "pause and cut", "refuse"]
+    def draw(cls, dice: random.Random) -> Iterator[Fault]:
+        """Make them up for ever: however few are taken, each kind has its turn."""
+        for _ in itertools.count():
+            for kind in dice.sample(KINDS, len(KINDS)):
+                yield cls._of_kind(kind, dice)
+
+    @classmethod
+    def _of_kind(cls, kind: str, dice: random.Random) -> Fault:
+        stages = ["snapshot", "stream", "stream"]
         # Before the login nothing keeps the link alive, and patience is long by intention.
-        if stage in ("snapshot", "stream"):
-            kinds.append("stall")
+        if kind != "stall":
+            stages += ["connect", "handshake"]
+        stage = dice.choice(stages)
         return cls(
             stage=stage,
-            kind=dice.choice(kinds),
+            kind=kind,
             ways=dice.choice([(True, True), (True, False), (False, True)]),
             delay=dice.uniform(0, 0.05 if stage != "stream" else 0.2),
             seconds=dice.uniform(0.1, 0.6),
@@ -156,7 +164,7 @@ WAYS = [
 async def test_nothing_is_lost_and_nothing_is_told_twice(
     server: Server, engine: SshEngine, backend: Backend
 ) -> None:
-    """Through 50 cuts and stalls and 500 changes, each job's states are told in order, once, to the end."""
+    """Through cuts and stalls and ten times as many changes, each job's states are told in order, once, to the end."""
     seed = os.environ.get("XPM_TEST_SEED") or secrets.token_hex(4)
     print(f"XPM_TEST_SEED={seed}")  # noqa: T201 - with it, whoever sees a failure repeats it
     dice = random.Random(f"{seed} {engine.value} {backend.value}")
@@ -167,9 +175,9 @@ async def test_nothing_is_lost_and_nothing_is_told_twice(
         observed = Observed(Monitor(target, timeout=3, interval=1, backoff=Hurry()))
         trouble = Trouble(proxy, observed)
         async with busy, observed.running():
-            for _ in range(FAULTS):
+            for fault in itertools.islice(Fault.draw(dice), FAULTS):
                 await busy.advance(STEPS // 2)
-                await trouble.make(Fault.draw(dice), lambda: busy.advance(STEPS // 2))
+                await trouble.make(fault, lambda: busy.advance(STEPS // 2))
             assert busy.left == 0
             await busy.end()
             on_disk = await busy.states()

@@ -11,6 +11,7 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from tests.settings.support import FILE, HOME, SOON
+from tests.support.effort import examples
 from xpm_remote.settings import document
 from xpm_remote.settings.effective import effective_values
 from xpm_remote.settings.keys import SETTINGS, Key, Kind, Section
@@ -20,7 +21,7 @@ from xpm_remote.settings.schema import InvalidSettingsError
 
 Result = TypeVar("Result")
 
-MANY = settings(SOON, max_examples=300)
+MANY = settings(SOON, max_examples=examples(50, 300))
 ENVIRON = {"X": "x", "E": "", "N": "7", "S": "/s", "L": "a\nb", "BAD": "\udc80"}
 
 PIECES = [

@@ -14,6 +14,7 @@ import yaml
 
 from tests.settings.migration_cases import CASES
 from tests.settings.peer import Case, ask
+from tests.support.effort import examples
 from xpm_remote.errors import WorkspaceError
 from xpm_remote.settings.migration import migrate
 from xpm_remote.settings.reader import read_settings
@@ -21,7 +22,8 @@ from xpm_remote.settings.schema import InvalidSettingsError, Workspace
 from xpm_remote.settings.selection import Rule, Selection, select_workspace
 
 SEED = 20_240_607
-COUNT = 2_000
+COUNT = examples(300, 2_000)
+"""Files and queries that both are asked about."""
 
 IDS = ["a", "b", "ab", "A", "a-b", "nlp", "${env:NAME}", "${oc.env.NAME}x", "${env:UNSET}", "é"]
 PATHS = [
@@ -162,7 +164,7 @@ def _as_answer(workspace: Workspace, home: Path) -> dict[str, Any]:
 
 
 def test_selection_is_the_peers(tmp_path: Path) -> None:
-    """For 2,000 random files and queries we choose what the peer chooses, with the same values."""
+    """For many random files and queries we choose what the peer chooses, with the same values."""
     draw = random.Random(SEED)
     cases = [_case(draw) for _ in range(COUNT)]
     rules: Counter[Rule] = Counter()

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.effort import examples
 from tests.workspace.disk import Disk, TextHost, snapshot
 from xpm_remote.model.agent_rows import JobsPage, decode_page
 from xpm_remote.workspace.agent.announcing import Pages
@@ -41,7 +42,7 @@ CONTENTS = OBJECTS | VALUES | st.binary(max_size=40)
 EVENTS = st.lists(st.tuples(OBJECTS, KINDS).map(lambda each: {**each[0], "event_type": each[1]}))
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(40, 150))
 @given(
     status=CONTENTS,
     pid=st.none() | CONTENTS,

@@ -1,10 +1,11 @@
 """Archive, move or recover a job, with a fault at each file-system call in turn, and look what is left.
 
-    python inject.py ROOT archive|complete|move|recover|replace kill|ENOSPC|EIO plain|portable
+    python inject.py ROOT archive|complete|move|recover|replace kill|ENOSPC|EIO plain|portable [all|each-place]
 
 Each time the work is done by a child process, on a fresh workspace; then either the job is asked for, or the work is
-done again. The disk is never waited for: a process that is killed loses nothing that it has written. Prints one JSON
-object: how many calls there are, and what was found to be wrong.
+done again. With ``each-place``, a fault hits the first call that each place of the code makes of each function, and
+the ways to go on take turns. The disk is never waited for: a process that is killed loses nothing that it has written.
+Prints one JSON object: how many calls there are, how many of them were hit, and what was found to be wrong.
 """
 
 from __future__ import annotations
@@ -78,10 +79,14 @@ NEVER = 1 << 30
 
 
 class Counter:
-    """Counts the calls, and lets one of them fail."""
+    """Counts the calls, and lets one of them fail.
+
+    Attributes:
+        places: The function, and the file and the line that call it, of each call.
+    """
 
     def __init__(self, fault: str, at: int) -> None:
-        self.calls = 0
+        self.places: list[tuple[str, str, int]] = []
         self._fault = fault
         self._at = at
 
@@ -90,8 +95,9 @@ class Counter:
         real = getattr(filesystem, name)
 
         def call(*args: Any, **options: Any) -> Any:
-            self.calls += 1
-            if self.calls == self._at:
+            caller = sys._getframe(1)
+            self.places.append((name, caller.f_code.co_filename, caller.f_lineno))
+            if len(self.places) == self._at:
                 self._fail(lambda: real(*args, **options) if name == "close" else None)
             if name == "exchange" and portable:
                 raise OSError(errno.ENOSYS, "not here")
@@ -140,14 +146,14 @@ class Trial:
             outcomes[0].verdict.value
         ]
 
-    def work_with(self, fault: str, at: int) -> tuple[list[str], int]:
-        """Do the work with a fault; give the words for what came of it, and how many calls there were."""
+    def work_with(self, fault: str, at: int) -> tuple[list[str], Counter]:
+        """Do the work with a fault; give the words for what came of it, and the calls that there were."""
         counter = Counter(fault, at)
         real = {name: getattr(filesystem, name) for name in NAMES}
         for name in NAMES:
             setattr(filesystem, name, counter.wrap(name, self.portable))
         try:
-            return self.work(), counter.calls
+            return self.work(), counter
         finally:
             for name in NAMES:
                 setattr(filesystem, name, real[name])
@@ -195,10 +201,33 @@ class Trial:
                 os.utime(each, (0, 0))
 
 
-def trials(root: Path, action: str, fault: str, portable: bool, at: int) -> list[str]:
-    """Let the call of that number fail, once for each way to go on; say what is wrong then."""
+Check = Callable[[Trial], list[str]]
+
+CHECKS: tuple[Check, ...] = (Trial.check_recovery, Trial.check_again)
+"""The ways to go on after a fault."""
+
+
+def chosen(
+    calls: Counter, fault: str, portable: bool, all_of_them: bool
+) -> list[tuple[int, tuple[Check, ...]]]:
+    """Give the numbers of the calls that a fault hits, from 1 on, each with the ways to go on after it."""
+    if all_of_them:
+        return [(at, CHECKS) for at in range(1, len(calls.places) + 1)]
+    first = {place: at for at, place in reversed(list(enumerate(calls.places, 1)))}
+    # The other way is taken by the other error, and on the other system.
+    turn = (fault == "EIO") + portable
+    return [
+        (at, (CHECKS[(n + turn) % len(CHECKS)],)) for n, at in enumerate(sorted(first.values()))
+    ]
+
+
+def trials(
+    root: Path, action: str, fault: str, portable: bool, hit: tuple[int, tuple[Check, ...]]
+) -> list[str]:
+    """Let a call fail, once for each way to go on; say what is wrong then."""
+    at, checks = hit
     wrong = []
-    for check in (Trial.check_recovery, Trial.check_again):
+    for check in checks:
         trial = Trial(root / str(os.getpid()), action, portable)
         said: list[str] = []
         if fault != "kill":
@@ -215,6 +244,7 @@ def trials(root: Path, action: str, fault: str, portable: bool, at: int) -> list
 def main() -> None:
     """Run all trials, as many at once as there are processors."""
     root, action, fault, kind = Path(sys.argv[1]), *sys.argv[2:5]
+    all_of_them = sys.argv[5:] != ["each-place"]
     portable = kind == "portable"
     if portable:
         mounts.belongs_to_one_host = lambda path: False
@@ -222,9 +252,11 @@ def main() -> None:
     for name in SILENT:
         setattr(filesystem, name, lambda descriptor: None)
     _, calls = Trial(root / "counted", action, portable).work_with("kill", NEVER)
+    hit = chosen(calls, fault, portable, all_of_them)
     with multiprocessing.get_context("fork").Pool() as pool:
-        found = pool.map(partial(trials, root, action, fault, portable), range(1, calls + 1), 1)
-    print(json.dumps({"calls": calls, "wrong": [each for wrong in found for each in wrong]}))
+        found = pool.map(partial(trials, root, action, fault, portable), hit, 4)
+    wrong = [each for some in found for each in some]
+    print(json.dumps({"calls": len(calls.places), "hit": len(hit), "wrong": wrong}))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.effort import examples
 from xpm_remote.workspace.reading import json_files
 from xpm_remote.workspace.reading.json_files import (
     SMALL_LIMIT,
@@ -194,7 +195,7 @@ def test_deep_values_are_not_passed_on() -> None:
     assert bounded({"a": [1, {"b": 2}]}) == {"a": [1, {"b": 2}]}
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(50, 200))
 @given(
     data=st.binary(max_size=200) | st.text(max_size=100).map(lambda text: json.dumps(text).encode())
 )

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.effort import examples
 from tests.support.reference_form import run_form
 from xpm_remote.model.agent_rows import RunsPage, decode_page
 from xpm_remote.workspace.agent.announcing import Pages
@@ -224,7 +225,7 @@ OBJECTS = st.dictionaries(KEYS, VALUES, max_size=8) | st.tuples(
 ).map(lambda pair: {**pair[1], **pair[0]})
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(25, 200))
 @given(
     status=OBJECTS,
     lines=st.lists(OBJECTS, max_size=3),
