@@ -30,6 +30,8 @@ STEPS = 10
 """Changes that are made around each fault."""
 JOBS = FAULTS * STEPS // STEPS_OF_A_JOB
 ORDER = ["waiting", "ready", "scheduled", "running", "done", "error"]
+START_LIMIT = 30.0
+"""Seconds for experimaestro to answer, which has to start on a busy machine; stalls are noticed by the keepalive."""
 STAGE_LIMIT = 20.0
 """Seconds for an attempt to come so far that it can be disturbed; if it has not, it is disturbed where it is."""
 KINDS = ("reset", "close", "pause", "pause and cut", "refuse", "stall")
@@ -172,7 +174,7 @@ async def test_nothing_is_lost_and_nothing_is_told_twice(
     busy = BusyWorkspace(server, name, jobs=JOBS, seed=seed)
     with Proxy(server.host, server.port) as proxy:
         target = target_through(proxy, server, busy.path, engine, server.experimaestro, backend)
-        observed = Observed(Monitor(target, timeout=3, interval=1, backoff=Hurry()))
+        observed = Observed(Monitor(target, timeout=START_LIMIT, interval=1, backoff=Hurry()))
         trouble = Trouble(proxy, observed)
         async with busy, observed.running():
             for fault in itertools.islice(Fault.draw(dice), FAULTS):

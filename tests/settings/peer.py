@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from msgspec import Struct, to_builtins
 
-from tests.support.peer import run_peer
+from tests.support.peer import Peer, running_peer
 
 SCRIPT = Path(__file__).parent / "scripts" / "ask_peer.py"
 
@@ -24,6 +24,24 @@ class Case(Struct, frozen=True, kw_only=True):
     workdir: str | None = None
 
 
-def ask(cases: Sequence[Case], home: Path) -> list[dict[str, Any]]:
-    """What experimaestro makes of each case, in one process whose home is the given, empty folder."""
-    return run_peer(SCRIPT, [json.dumps(to_builtins(case)) for case in cases], home)
+class SettingsPeer:
+    """The real experimaestro with an empty home, in one process for all questions.
+
+    Attributes:
+        home: Its home.
+    """
+
+    def __init__(self, running: Peer, home: Path) -> None:
+        self.home = home
+        self._running = running
+
+    def ask(self, cases: Sequence[Case]) -> list[dict[str, Any]]:
+        """Return what it makes of each case."""
+        return [self._running.ask(to_builtins(case)) for case in cases]
+
+
+@contextmanager
+def running_settings_peer(home: Path) -> Iterator[SettingsPeer]:
+    """Run it until the context ends; the folder ``home`` is its home."""
+    with running_peer(SCRIPT, str(home)) as running:
+        yield SettingsPeer(running, home)

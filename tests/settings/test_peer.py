@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 import yaml
 
 from tests.settings.migration_cases import CASES
-from tests.settings.peer import Case, ask
+from tests.settings.peer import Case, SettingsPeer, running_settings_peer
 from tests.support.effort import examples
 from xpm_remote.errors import WorkspaceError
 from xpm_remote.settings.migration import migrate
@@ -22,7 +23,7 @@ from xpm_remote.settings.schema import InvalidSettingsError, Workspace
 from xpm_remote.settings.selection import Rule, Selection, select_workspace
 
 SEED = 20_240_607
-COUNT = examples(300, 2_000)
+COUNT = examples(200, 2_000)
 """Files and queries that both are asked about."""
 
 IDS = ["a", "b", "ab", "A", "a-b", "nlp", "${env:NAME}", "${oc.env.NAME}x", "${env:UNSET}", "é"]
@@ -163,41 +164,51 @@ def _as_answer(workspace: Workspace, home: Path) -> dict[str, Any]:
     }
 
 
-def test_selection_is_the_peers(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def peer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SettingsPeer]:
+    """The real experimaestro."""
+    with running_settings_peer(tmp_path_factory.mktemp("home")) as running:
+        yield running
+
+
+def test_selection_is_the_peers(peer: SettingsPeer) -> None:
     """For many random files and queries we choose what the peer chooses, with the same values."""
     draw = random.Random(SEED)
     cases = [_case(draw) for _ in range(COUNT)]
     rules: Counter[Rule] = Counter()
-    for case, answer in zip(cases, ask(cases, tmp_path), strict=True):
+    for case, answer in zip(cases, peer.ask(cases), strict=True):
         assert answer.get("stage") != "settings", (case, answer)
         if "error" in answer:
             with pytest.raises(WorkspaceError):
-                _select(case, tmp_path)
+                _select(case, peer.home)
             continue
-        selection = _select(case, tmp_path)
-        assert _as_answer(selection.workspace, tmp_path) == answer, (SEED, case)
+        selection = _select(case, peer.home)
+        assert _as_answer(selection.workspace, peer.home) == answer, (SEED, case)
         rules[selection.rule] += 1
     assert all(rules[rule] > COUNT / 20 for rule in Rule), rules
     assert rules.total() > COUNT * 0.7, rules
 
 
-def test_migrated_files_are_read_by_the_peer(tmp_path: Path) -> None:
+def test_migrated_files_are_read_by_the_peer(peer: SettingsPeer, tmp_path: Path) -> None:
     """What a migration makes is for the peer what it is for us: the folders, and no alternatives."""
-    home = tmp_path / "home"
     cases = []
     for before, _ in CASES.values():
         text = migrate(
-            dedent(before), path=tmp_path / "s", environ={"ROOT": "/r"}, home=home, cwd=Path.cwd()
+            dedent(before),
+            path=tmp_path / "s",
+            environ={"ROOT": "/r"},
+            home=peer.home,
+            cwd=Path.cwd(),
         ).text
         ids = [each["id"] for each in yaml.safe_load(text)["workspaces"]]
         cases += [Case(text=text, environ={"ROOT": "/r"}, workspace=name) for name in ids]
-    answers = ask(cases, home)
+    answers = peer.ask(cases)
     assert any(answer["folders"] for answer in answers)
     for case, answer in zip(cases, answers, strict=True):
-        assert _as_answer(_select(case, home).workspace, home) == answer, case
+        assert _as_answer(_select(case, peer.home).workspace, peer.home) == answer, case
 
 
-def test_files_that_only_the_peer_refuses(tmp_path: Path) -> None:
+def test_files_that_only_the_peer_refuses(peer: SettingsPeer, tmp_path: Path) -> None:
     """Where the page promises what the peer does not do, we do it."""
     texts = {
         "options": "workspaces: [{id: a, path: /a, ssh: {host: h, options: -p 2222}}]",
@@ -207,13 +218,13 @@ def test_files_that_only_the_peer_refuses(tmp_path: Path) -> None:
         "dates": "env: {A: 2024-01-01}",
     }
     for text, answer in zip(
-        texts.values(), ask([Case(text=text) for text in texts.values()], tmp_path), strict=True
+        texts.values(), peer.ask([Case(text=text) for text in texts.values()]), strict=True
     ):
         assert answer.get("stage") == "settings", text
         read_settings(text, path=tmp_path / "s", environ={}, home=tmp_path)
 
 
-def test_files_that_only_we_refuse(tmp_path: Path) -> None:
+def test_files_that_only_we_refuse(peer: SettingsPeer, tmp_path: Path) -> None:
     """What the peer takes in silence and then does wrong is an error here."""
     texts = {
         "same id": "workspaces: [{id: a, path: /a}, {id: a, path: /b}]",
@@ -223,7 +234,7 @@ def test_files_that_only_we_refuse(tmp_path: Path) -> None:
         "no such alternative": "workspaces: [{id: a, path: /a, alt_workspaces: [b]}]",
     }
     cases = [Case(text=text, workspace="a") for text in texts.values()]
-    for case, answer in zip(cases, ask(cases, tmp_path), strict=True):
+    for case, answer in zip(cases, peer.ask(cases), strict=True):
         assert answer.get("id") == "a", case
         with pytest.raises(InvalidSettingsError):
             read_settings(case.text, path=tmp_path / "s", environ={}, home=tmp_path)

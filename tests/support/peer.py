@@ -73,7 +73,7 @@ class Peer:
 
 
 @contextmanager
-def running_peer(script: str, *arguments: str) -> Iterator[Peer]:
+def running_peer(script: str | Path, *arguments: str) -> Iterator[Peer]:
     """Run a script of ours until the context ends."""
     process = subprocess.Popen(
         [peer_python(), SCRIPTS / script, *arguments],

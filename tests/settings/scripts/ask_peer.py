@@ -55,6 +55,7 @@ def main() -> None:
     file.parent.mkdir(parents=True)
     for line in sys.stdin:
         sys.stdout.write(json.dumps(answer(json.loads(line), file)) + "\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":
