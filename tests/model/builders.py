@@ -30,22 +30,22 @@ RUN = "20261122_100000"
 
 
 def moment(seconds: float) -> datetime:
-    """Give the time so many seconds after the start, as the model has it."""
+    """Return the time so many seconds after the start, as the model has it."""
     return START + timedelta(seconds=seconds)
 
 
 def iso(seconds: float | None) -> str | None:
-    """Give the time so many seconds after the start, as the remote writes it: naive."""
+    """Return the time so many seconds after the start, as the remote writes it: naive."""
     return None if seconds is None else moment(seconds).replace(tzinfo=None).isoformat()
 
 
 def epoch(seconds: float) -> float:
-    """Give the time so many seconds after the start, in epoch seconds."""
+    """Return the time so many seconds after the start, in epoch seconds."""
     return moment(seconds).timestamp()
 
 
 def key(job_id: str, task_id: str = TASK) -> str:
-    """Give the key of a job."""
+    """Return the key of a job."""
     return f"{task_id}/{job_id}"
 
 

@@ -54,7 +54,7 @@ def rows() -> AgentRows:
 
 
 def known(rows: AgentRows) -> dict[str, list[str]]:
-    """Give the jobs of each experiment."""
+    """Return the jobs of each experiment."""
     return {each.experiment_id: list(each.job_infos or {}) for each in rows.experiments()}
 
 
@@ -116,7 +116,7 @@ def jobs(*rows: list[Any]) -> JobsPage:
 
 
 def state_of_a(store: Store) -> str:
-    """Give the state of the first job."""
+    """Return the state of the first job."""
     return store.jobs["t.a/" + "a" * 8].state.value
 
 
@@ -151,7 +151,7 @@ def test_a_scheduler_behind(rows: AgentRows) -> None:
 
 
 def test_gone(rows: AgentRows) -> None:
-    """Jobs that no run lists any more are in none; numbers that nobody knows mean nothing."""
+    """Jobs that no run lists any more are in none; unknown numbers are ignored."""
     rows.jobs(jobs([0, "done"]))
     gone = page("gone", numbers=[0, 99])
     assert isinstance(gone, GonePage)

@@ -22,7 +22,7 @@ class Seen(Struct, frozen=True, kw_only=True):
 
 
 def matches(text: str, state: str = "done", **tags: object) -> bool:
-    """Tell whether a job of these tags is meant."""
+    """Return whether a job with these tags matches."""
     return parse_filter(text)(Seen(state=state, tags=tags))
 
 

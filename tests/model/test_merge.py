@@ -208,7 +208,7 @@ def test_fractions_are_bounded(given_value: float | None, expected: float) -> No
 
 
 def test_progress_means_running() -> None:
-    """A job that reports progress runs, even if nobody announced it."""
+    """A job that reports progress runs, even without an announcement."""
     assert with_progress_event(known_job(), progress_event(0.5)).state is State.RUNNING
 
 

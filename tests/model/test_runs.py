@@ -64,7 +64,7 @@ def test_bare_record() -> None:
 
 
 def test_words_of_protocol_2() -> None:
-    """The scheduler's words are taken by job; those of jobs that nobody submitted are left out."""
+    """The scheduler's words are taken by job; those of jobs never submitted are left out."""
     record = experiment_record({"a": "done", "b": "error:TIMEOUT", "c": "running"}, jobs="ab")
     words = Run.from_record(record, ZONE).words
     assert words == {key("a"): (State.DONE, None), key("b"): TIMED_OUT}

@@ -29,7 +29,7 @@ from xpm_remote.model.store import Store, when
 
 
 def moves(changes: list[Change]) -> list[tuple[str, str | None, str | None]]:
-    """Give the key of each changed job, and its states before and after."""
+    """Return the key of each changed job, and its states before and after."""
     return [
         (
             change.key,
@@ -42,7 +42,7 @@ def moves(changes: list[Change]) -> list[tuple[str, str | None, str | None]]:
 
 
 def job(store: Store, name: str = "a") -> Job:
-    """Give a job of the store."""
+    """Return a job of the store."""
     return store.jobs[key(name)]
 
 
@@ -335,7 +335,7 @@ def test_reasons_are_kept_when_the_run_ends() -> None:
         ],
     )
     assert job(store, "late").reason == "TIMEOUT"
-    # What the files of an ended run say of it, and what somebody who comes later sees.
+    # What the files of an ended run say of it, and what a later client sees.
     assert job(store, "blocked").state is State.UNSCHEDULED
     assert store.counts(EXPERIMENT) == Counts(total=2, failed=1, idle=1)
 

@@ -40,7 +40,7 @@ class Step:
 
 
 def attempt(begin: float, outcome: str, *, stuck: bool, retry_count: int) -> list[Step]:
-    """Give the steps of one attempt: ends are announced without the start; a stuck one repeats "running"."""
+    """Return the steps of one attempt: ends are announced without the start; a stuck one repeats "running"."""
     started, ended = begin + 1, begin + 4
     waiting = job_record(state="scheduled", retry_count=retry_count)
     running = job_record(state="running", started=started, retry_count=retry_count)
@@ -69,7 +69,7 @@ def attempt(begin: float, outcome: str, *, stuck: bool, retry_count: int) -> lis
 
 @st.composite
 def histories(draw: st.DrawFn) -> list[Step]:
-    """Give the history of a job: attempts that fail, and a last one that fails, succeeds or goes on."""
+    """Return the history of a job: attempts that fail, and a last one that fails, succeeds or goes on."""
     failures = draw(st.integers(0, 2))
     steps = [Step(scheduler_event("submitted", at=0), "waiting", job_record(state="waiting"))]
     for index in range(failures):
@@ -80,26 +80,26 @@ def histories(draw: st.DrawFn) -> list[Step]:
 
 
 def snapshot(store: Store, step: Step) -> None:
-    """Give the store what the server answers at a step, in the order in which it is asked."""
+    """Apply the server's answers at a step, in the order of the questions."""
     store.apply_experiments([experiment_record({"a": step.word})])
     store.apply_jobs(EXPERIMENT, [step.record])
 
 
 def announce(store: Store, steps: Iterable[Step]) -> None:
-    """Give the store what the server announces."""
+    """Apply what the server announces."""
     for step in steps:
         store.apply_event(step.event)
 
 
 def seen(store: Store) -> tuple[object, ...]:
-    """Give what a person sees of the job in the end."""
+    """Return what a person sees of the job in the end."""
     job = store.jobs[key("a")]
     progress = () if job.state.is_final else job.progress
     return job.state, job.reason, job.started, job.ended, progress, store.counts(EXPERIMENT)
 
 
 def expected(history: Sequence[Step]) -> tuple[State, str | None]:
-    """Give the state and the reason in which the history ends."""
+    """Return the state and the reason in which the history ends."""
     word, _, reason = history[-1].word.partition(":")
     if word in ("done", "error"):
         return State(word), reason or None
@@ -108,7 +108,7 @@ def expected(history: Sequence[Step]) -> tuple[State, str | None]:
 
 @st.composite
 def cuts(draw: st.DrawFn) -> tuple[list[Step], int, int, int]:
-    """Give a history and when in it a question was sent, answered, and its answer received."""
+    """Return a history and when in it a question was sent, answered, and its answer received."""
     history = draw(histories())
     moments = st.integers(1, len(history))
     asked, answered, received = sorted(draw(st.tuples(moments, moments, moments)))
@@ -233,7 +233,7 @@ NEWS: st.SearchStrategy[News] = st.one_of(
 
 
 def tell(store: Store, news: News) -> list[Change]:
-    """Give the store one piece of news."""
+    """Apply one piece of news to the store."""
     if isinstance(news, Experiments):
         return store.apply_experiments(news.records)
     if isinstance(news, Jobs):

@@ -148,7 +148,7 @@ def _as_answer(workspace: Workspace, home: Path) -> dict[str, Any]:
         [str(folder.path).replace("~", str(home), 1), folder.mode.value]
         for folder in workspace.folders
     ]
-    # The peer follows symlinks and ``..`` at once; we leave that to whoever opens the directory.
+    # The peer follows symlinks and ``..`` at once; here the opening of the directory does.
     path = str(workspace.path) if workspace.is_remote else os.path.realpath(workspace.path)
     return {
         "id": workspace.id,

@@ -138,7 +138,7 @@ def test_no_file_to_read(tmp_path: Path, make: Callable[[Path], None], what: str
 
 
 def test_named_file_has_to_exist(tmp_path: Path) -> None:
-    """A file that somebody named is missing: an error."""
+    """A missing file that was named is an error."""
     with pytest.raises(InvalidSettingsError, match=r"named\.yaml: no such file$"):
         load_settings(tmp_path / "named.yaml", {}, tmp_path)
 

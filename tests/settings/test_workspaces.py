@@ -241,7 +241,7 @@ def test_local_path_of_another_user() -> None:
     assert local_path(f"~{user.pw_name}/a", home=HOME, cwd=CWD) == Path(user.pw_dir, "a")
 
 
-def test_local_path_of_nobody() -> None:
+def test_local_path_of_an_unknown_user() -> None:
     """``~name`` of an unknown user is an error of the key."""
     assert complaints("workspaces: [{id: a, path: ~no-such-user/x}]") == [
         '1:28: workspaces[0].path: this machine has no user "no-such-user";'

@@ -41,7 +41,7 @@ class Kind(Enum):
     SECTIONS = "list of mappings"
 
 
-class Key(Struct, frozen=True, kw_only=True):
+class Key(Struct, frozen=True):
     """One key.
 
     Attributes:
@@ -65,7 +65,7 @@ class Key(Struct, frozen=True, kw_only=True):
     section: Section | None = None
 
 
-class Section(Struct, frozen=True, kw_only=True):
+class Section(Struct, frozen=True):
     """A mapping with a fixed set of keys.
 
     Attributes:
@@ -84,52 +84,47 @@ class Section(Struct, frozen=True, kw_only=True):
 
 
 SERVER = Section(
-    title="server",
-    values=ServerSettings,
+    "server",
+    ServerSettings,
     keys=(
         Key(
-            name="port",
-            kind=Kind.PORT,
-            about="Port of experimaestro's web server.",
+            "port",
+            Kind.PORT,
+            "Port of experimaestro's web server.",
             example="12345",
             unit="TCP port",
         ),
         Key(
-            name="host",
-            kind=Kind.TEXT,
-            about="Name or address under which the web server is reached.",
+            "host",
+            Kind.TEXT,
+            "Name or address under which the web server is reached.",
             example="192.168.1.1",
         ),
         Key(
-            name="autohost",
-            kind=Kind.TEXT,
-            about="Lets experimaestro find the host name: `fqdn` (the full one) or `name` (the short one).",
+            "autohost",
+            Kind.TEXT,
+            "Lets experimaestro find the host name: `fqdn` (the full one) or `name` (the short one).",
             example="fqdn",
         ),
-        Key(
-            name="token",
-            kind=Kind.TEXT,
-            about="Secret that opens the web server.",
-            example="2134inmd8132323",
-        ),
+        Key("token", Kind.TEXT, "Secret that opens the web server.", example="2134inmd8132323"),
     ),
 )
 
 HISTORY = Section(
-    title="history, workspaces[].history",
-    values=HistorySettings,
+    "history, workspaces[].history",
+    HistorySettings,
     keys=(
         Key(
-            name="max_done",
-            kind=Kind.COUNT,
-            about="How many successful runs of an experiment are kept.",
+            "max_done",
+            Kind.COUNT,
+            "How many successful runs of an experiment are kept.",
             example="10",
             unit="runs",
         ),
         Key(
-            name="max_failed",
-            kind=Kind.COUNT,
-            about="How many failed runs of an experiment are kept.",
+            "max_failed",
+            Kind.COUNT,
+            "How many failed runs of an experiment are kept.",
             example="2",
             unit="runs",
         ),
@@ -137,66 +132,51 @@ HISTORY = Section(
 )
 
 CARBON = Section(
-    title="carbon",
-    values=CarbonSettings,
+    "carbon",
+    CarbonSettings,
     keys=(
+        Key("enabled", Kind.FLAG, "Whether the emissions of jobs are tracked.", example="false"),
+        Key("provider", Kind.TEXT, "What measures them.", example="codecarbon"),
         Key(
-            name="enabled",
-            kind=Kind.FLAG,
-            about="Whether the emissions of jobs are tracked.",
-            example="false",
-        ),
-        Key(
-            name="provider",
-            kind=Kind.TEXT,
-            about="What measures them.",
-            example="codecarbon",
-        ),
-        Key(
-            name="country_iso_code",
-            kind=Kind.TEXT,
-            about="Country in place of the detected one, as an ISO 3166-1 alpha-3 code.",
+            "country_iso_code",
+            Kind.TEXT,
+            "Country in place of the detected one, as an ISO 3166-1 alpha-3 code.",
             example="FRA",
         ),
+        Key("region", Kind.TEXT, "Region in place of the detected one.", example="ile-de-france"),
         Key(
-            name="region",
-            kind=Kind.TEXT,
-            about="Region in place of the detected one.",
-            example="ile-de-france",
-        ),
-        Key(
-            name="report_interval_s",
-            kind=Kind.SECONDS,
-            about="Time between two measurements of a running job.",
+            "report_interval_s",
+            Kind.SECONDS,
+            "Time between two measurements of a running job.",
             example="30",
             unit="seconds",
         ),
         Key(
-            name="warn_if_unavailable",
-            kind=Kind.FLAG,
-            about="Whether experimaestro warns when the provider is not installed.",
+            "warn_if_unavailable",
+            Kind.FLAG,
+            "Whether experimaestro warns when the provider is not installed.",
             example="false",
         ),
     ),
 )
 
 FOLDER = Section(
-    title="workspaces[].folders[]",
-    values=Folder,
+    "workspaces[].folders[]",
+    Folder,
     keys=(
         Key(
-            name="path",
-            kind=Kind.PATH,
-            about="Root of the folder: jobs lie at `<path>/jobs/<task_id>/<hash>`. Absolute or starting with `~`; a"
+            "path",
+            Kind.PATH,
+            "Root of the folder: jobs lie at `<path>/jobs/<task_id>/<hash>`. Absolute or starting with `~`; a"
             " path that ends in `/jobs` means the directory above. It may neither lie in its own workspace nor"
             " contain it, and no other folder of the workspace may have the same one.",
             example="/slow/backup/nlp",
             required=True,
         ),
         Key(
-            name="mode",
-            kind=Kind.FOLDER_MODE,
-            about="`use`: jobs are looked up there, nothing is ever written. `backup`: a job that succeeded is copied"
+            "mode",
+            Kind.FOLDER_MODE,
+            "`use`: jobs are looked up there, nothing is ever written. `backup`: a job that succeeded is copied"
             " there. `move`: a job that succeeded is moved there and a symlink stays in the workspace.",
             example="backup",
         ),
@@ -204,60 +184,60 @@ FOLDER = Section(
 )
 
 SSH = Section(
-    title="workspaces[].ssh",
-    values=SshSettings,
+    "workspaces[].ssh",
+    SshSettings,
     keys=(
         Key(
-            name="host",
-            kind=Kind.TEXT,
-            about="Where to connect: `host`, `user@host`, `ssh://user@host:port`, or an alias of `~/.ssh/config`.",
+            "host",
+            Kind.TEXT,
+            "Where to connect: `host`, `user@host`, `ssh://user@host:port`, or an alias of `~/.ssh/config`.",
             example="user@cluster",
             required=True,
         ),
         Key(
-            name="shell_init",
-            kind=Kind.SCRIPT,
-            about="Shell commands that run on the remote before experimaestro, in the same shell.",
+            "shell_init",
+            Kind.SCRIPT,
+            "Shell commands that run on the remote before experimaestro, in the same shell.",
             example='"source /etc/profile; module load python/3.10"',
         ),
         Key(
-            name="uv_offline",
-            kind=Kind.FLAG,
-            about="Passes `--offline` to `uv tool run`: only what is in uv's cache, no network.",
+            "uv_offline",
+            Kind.FLAG,
+            "Passes `--offline` to `uv tool run`: only what is in uv's cache, no network.",
             example="true",
         ),
         Key(
-            name="python",
-            kind=Kind.TEXT,
-            about="Interpreter for `uv tool run --python`. Quote a version number."
+            "python",
+            Kind.TEXT,
+            "Interpreter for `uv tool run --python`. Quote a version number."
             " Where it is no mere version, the agent runs on it, too.",
             example='"3.10"',
         ),
         Key(
-            name="xpm_path",
-            kind=Kind.TEXT,
-            about="Command that starts experimaestro on the remote, in place of `uv tool run`; it may hold arguments"
+            "xpm_path",
+            Kind.TEXT,
+            "Command that starts experimaestro on the remote, in place of `uv tool run`; it may hold arguments"
             " and start with `~`.",
             example="~/venvs/xpm/bin/experimaestro",
         ),
         Key(
-            name="options",
-            kind=Kind.OPTIONS,
-            about="Command-line options of OpenSSH's `ssh`, in any of its spellings, in one text or several.",
+            "options",
+            Kind.OPTIONS,
+            "Command-line options of OpenSSH's `ssh`, in any of its spellings, in one text or several.",
             example='["-p 2222", "-o ProxyJump=gate"]',
         ),
         Key(
-            name="engine",
-            kind=Kind.ENGINE,
-            about="What makes the connection: our SSH library (`asyncssh`), the program `ssh` of this machine"
+            "engine",
+            Kind.ENGINE,
+            "What makes the connection: our SSH library (`asyncssh`), the program `ssh` of this machine"
             " (`openssh`), or that program only where a live ControlMaster leads to the host or where the library"
             " cannot do what options or `~/.ssh/config` ask for (`auto`).",
             example="auto",
         ),
         Key(
-            name="backend",
-            kind=Kind.BACKEND,
-            about="What serves the workspace there: `experimaestro`, our `agent`, which needs `python3` and nothing"
+            "backend",
+            Kind.BACKEND,
+            "What serves the workspace there: `experimaestro`, our `agent`, which needs `python3` and nothing"
             " installed, or the agent only where experimaestro cannot be started or is older than 2.7 (`auto`): on the"
             " same connection with the engine `asyncssh`, by another login, without prompts, with `openssh`.",
             example="agent",
@@ -266,76 +246,76 @@ SSH = Section(
 )
 
 WORKSPACE = Section(
-    title="workspaces[]",
-    values=Workspace,
+    "workspaces[]",
+    Workspace,
     keys=(
         Key(
-            name="id",
-            kind=Kind.TEXT,
-            about="Name of the workspace, for `--workspace`; no two have the same.",
+            "id",
+            Kind.TEXT,
+            "Name of the workspace, for `--workspace`; no two have the same.",
             example="neuralir",
             required=True,
         ),
         Key(
-            name="path",
-            kind=Kind.PATH,
-            about="Directory of the workspace. For a local workspace `~` expands here; for a remote one the text"
+            "path",
+            Kind.PATH,
+            "Directory of the workspace. For a local workspace `~` expands here; for a remote one the text"
             " reaches the remote as it is, and a relative path starts at the remote home.",
             example="~/experiments/xpmir",
             required=True,
         ),
         Key(
-            name="env",
-            kind=Kind.ENV,
-            about="Environment variables for this workspace, over those of the whole file. Values keep their"
+            "env",
+            Kind.ENV,
+            "Environment variables for this workspace, over those of the whole file. Values keep their"
             " spelling: `true` is the text `true`.",
             example="VARNAME: VALUE",
         ),
         Key(
-            name="folders",
-            kind=Kind.SECTIONS,
-            about="Further places for the jobs of the workspace, in the order in which they are searched.",
+            "folders",
+            Kind.SECTIONS,
+            "Further places for the jobs of the workspace, in the order in which they are searched.",
             section=FOLDER,
         ),
         Key(
-            name="alt_workspaces",
-            kind=Kind.TEXTS,
-            about="Deprecated: ids or paths of workspaces whose jobs are looked up. Each is a folder of mode `use`"
+            "alt_workspaces",
+            Kind.TEXTS,
+            "Deprecated: ids or paths of workspaces whose jobs are looked up. Each is a folder of mode `use`"
             " before the others; `workspaces migrate` rewrites them.",
             example="[other_project]",
         ),
         Key(
-            name="max_retries",
-            kind=Kind.COUNT,
-            about="How often a resumable task is tried when it times out.",
+            "max_retries",
+            Kind.COUNT,
+            "How often a resumable task is tried when it times out.",
             example="5",
             unit="attempts",
         ),
         Key(
-            name="lock_mode",
-            kind=Kind.LOCK_MODE,
-            about="Permissions of lock files: those of the workspace directory (`inherit`), those that the process's"
+            "lock_mode",
+            Kind.LOCK_MODE,
+            "Permissions of lock files: those of the workspace directory (`inherit`), those that the process's"
             " umask leaves (`umask`), or an octal mode.",
             example='"0664"',
         ),
         Key(
-            name="triggers",
-            kind=Kind.TEXTS,
-            about="Globs that select the workspace by experiment id: `*`, `?`, `[abc]`, `[!abc]`; case matters, and"
+            "triggers",
+            Kind.TEXTS,
+            "Globs that select the workspace by experiment id: `*`, `?`, `[abc]`, `[!abc]`; case matters, and"
             " the whole id has to match.",
             example='["neuralir-*", my-awesome-experiment]',
         ),
         Key(
-            name="history",
-            kind=Kind.SECTION,
-            about="How many runs are kept in this workspace.",
+            "history",
+            Kind.SECTION,
+            "How many runs are kept in this workspace.",
             section=HISTORY,
             default="the file's `history`, key by key",
         ),
         Key(
-            name="ssh",
-            kind=Kind.SECTION,
-            about="Makes the workspace remote: it is reached over SSH and takes no part in trigger matching or as the"
+            "ssh",
+            Kind.SECTION,
+            "Makes the workspace remote: it is reached over SSH and takes no part in trigger matching or as the"
             " default workspace.",
             section=SSH,
         ),
@@ -343,38 +323,28 @@ WORKSPACE = Section(
 )
 
 SETTINGS = Section(
-    title="(the file)",
-    values=Settings,
+    "(the file)",
+    Settings,
     keys=(
+        Key("server", Kind.SECTION, "experimaestro's web server.", section=SERVER),
         Key(
-            name="server",
-            kind=Kind.SECTION,
-            about="experimaestro's web server.",
-            section=SERVER,
-        ),
-        Key(
-            name="env",
-            kind=Kind.ENV,
-            about="Environment variables for whatever is started here. Values keep their spelling: `true` is the"
+            "env",
+            Kind.ENV,
+            "Environment variables for whatever is started here. Values keep their spelling: `true` is the"
             " text `true`.",
             example="JAVA_HOME: /path/to/java",
         ),
         Key(
-            name="history",
-            kind=Kind.SECTION,
-            about="How many runs are kept, for every workspace that does not say otherwise.",
+            "history",
+            Kind.SECTION,
+            "How many runs are kept, for every workspace that does not say otherwise.",
             section=HISTORY,
         ),
+        Key("carbon", Kind.SECTION, "Tracking of the emissions of jobs.", section=CARBON),
         Key(
-            name="carbon",
-            kind=Kind.SECTION,
-            about="Tracking of the emissions of jobs.",
-            section=CARBON,
-        ),
-        Key(
-            name="workspaces",
-            kind=Kind.SECTIONS,
-            about="The workspaces; the first one that is not remote is the default.",
+            "workspaces",
+            Kind.SECTIONS,
+            "The workspaces; the first one that is not remote is the default.",
             section=WORKSPACE,
         ),
     ),
