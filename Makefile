@@ -1,5 +1,6 @@
 # Everything that one does with this checkout. Each target does its own set-up, from a bare checkout on.
 
+SHELL := bash
 PYTHON ?= python3
 EXPERIMAESTRO_VERSION := 2.7.0
 
@@ -9,20 +10,26 @@ STAMP := .venv/.installed
 PEER := .venvs/experimaestro
 PEER_STAMP := $(PEER)/.installed-$(EXPERIMAESTRO_VERSION)
 
-.PHONY: help venv check format test test-all demo bench measure svg lock clean
+.PHONY: help venv check format test test-all quick demo bench measure svg lock clean
 
 help: ## Say what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 venv: $(STAMP) ## Make .venv, with xpm-remote and what development needs
 
+# Debian's python3 has the module venv without what it needs.
+NEED_VENV := $(PYTHON) -c 'import ensurepip' 2>/dev/null || \
+	{ . tools/engine.sh; XPM_NEEDED_FOR="$(PYTHON) -m venv" xpm_need python3-venv=python3-venv; }
+
 $(STAMP): pyproject.toml requirements/dev.in requirements/dev.txt
+	@$(NEED_VENV)
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check \
 		--editable . --requirement requirements/dev.in --constraint requirements/dev.txt
 	@touch $@
 
 $(PEER_STAMP):
+	@$(NEED_VENV)
 	$(PYTHON) -m venv $(PEER)
 	$(PEER)/bin/pip install --quiet --disable-pip-version-check experimaestro==$(EXPERIMAESTRO_VERSION)
 	@touch $@
@@ -38,13 +45,14 @@ format: $(STAMP) ## Format the code, and mend what can be mended by itself
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-test: $(STAMP) $(PEER_STAMP) ## All tests; needs docker, podman, or XPM_TEST_SSH=local
-	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest $(ARGS)
-	$(BIN)/coverage report --include="$$($(BIN)/python -m tools.pure)" --fail-under=100
+test: $(STAMP) $(PEER_STAMP) ## All tests; with docker, podman, or XPM_TEST_SSH=local; ARGS='tests/model -k merge' runs a part
+	@bash tools/test.sh test $(ARGS)
 
 test-all: export XPM_TEST_ALL := 1
 test-all: test ## All tests, with every example that they have
+
+quick: $(STAMP) $(PEER_STAMP) ## The tests that need no server and take no time
+	@bash tools/test.sh quick $(ARGS)
 
 demo: $(STAMP) $(PEER_STAMP) ## The main job: real jobs on a real SSH server, in the live dashboard
 	$(BIN)/python demo/run.py $(ARGS)

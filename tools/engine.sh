@@ -1,0 +1,139 @@
+# shellcheck shell=bash
+# Sourced by tools/test.sh, and before whatever else needs the test server:
+#
+#   source tools/engine.sh && xpm_engine
+#
+# That leaves a container engine that works and, in XPM_TEST_*, what it needs of this machine to work
+# (tests/support/engine.py says what each of them means). Nothing is done where XPM_TEST_ENGINE names one
+# already, or where docker answers. Otherwise podman is used, and each particular is set only if podman
+# fails without it. On Debian, root gets what is missing; elsewhere one line says what to install.
+
+XPM_ENGINE_STATE="${XDG_CACHE_HOME:-$HOME/.cache}/xpm-remote-ci"
+XPM_ENGINE_DOCKERFILE="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)/docker/Dockerfile"
+XPM_ENGINE_BASE=localhost/xpm-remote-test-base:bookworm
+# Seconds to find out whether an image registry can be reached.
+XPM_ENGINE_PULL_LIMIT=120
+
+xpm_say() {
+    printf 'set-up: %s\n' "$*" >&2
+}
+
+# Install the Debian packages of the commands that are missing: COMMAND=PACKAGE ...
+xpm_need() {
+    local pair missing=()
+    for pair in "$@"; do
+        PATH="$PATH:/usr/sbin:/sbin" command -v "${pair%%=*}" >/dev/null || missing+=("${pair#*=}")
+    done
+    [ "${#missing[@]}" -gt 0 ] || return 0
+    if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
+        xpm_say "${XPM_NEEDED_FOR:-this} needs ${missing[*]}: install it${XPM_INSTEAD:-}"
+        return 1
+    fi
+    xpm_say "installing ${missing[*]}"
+    apt-get update -q </dev/null >&2 || xpm_say "apt-get update failed; going on with old lists"
+    DEBIAN_FRONTEND=noninteractive apt-get install -q -y "${missing[@]}" </dev/null >&2
+}
+
+xpm_podman() {
+    # shellcheck disable=SC2086  # the arguments are words
+    podman ${XPM_TEST_ENGINE_ARGS:-} "$@" </dev/null
+}
+
+# The mirror of this machine's own apt, for its base distribution.
+xpm_mirror() {
+    local uri
+    # shellcheck disable=SC2016  # they are apt's own
+    uri=$(apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' |
+        awk '$3 == "main" && $2 !~ /-/ { print $1; exit }')
+    case "$uri" in
+        # Cloud images list their mirrors in a file of their own.
+        mirror+file:*) awk '/^[a-z]+:/ { print $1; exit }' "${uri#mirror+file:}" ;;
+        *) printf '%s\n' "$uri" ;;
+    esac
+}
+
+# Build Debian's minimal system as an image, once.
+xpm_build_base() {
+    local root status=0
+    xpm_need debootstrap=debootstrap || return
+    root=$(mktemp -d) || return
+    xpm_say "no image registry can be reached; building $XPM_ENGINE_BASE with debootstrap"
+    {
+        debootstrap --variant=minbase bookworm "$root" "$(xpm_mirror)" </dev/null >"$XPM_ENGINE_STATE/debootstrap.log" 2>&1 &&
+            # As in the distributed images: installing a server does not start it.
+            printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d" &&
+            chmod 0755 "$root/usr/sbin/policy-rc.d" &&
+            rm -rf "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/* &&
+            tar -C "$root" -c . | podman import - "$XPM_ENGINE_BASE" >&2
+    } || status=$?
+    rm -rf "$root"
+    [ "$status" -eq 0 ] || xpm_say "that failed; see $XPM_ENGINE_STATE/debootstrap.log"
+    return "$status"
+}
+
+# The base image that the Dockerfile asks for by itself.
+xpm_own_base() {
+    sed -n 's/^ARG BASE_IMAGE=//p' "$XPM_ENGINE_DOCKERFILE"
+}
+
+# Set XPM_TEST_BASE_IMAGE if the Dockerfile's own base image cannot be had.
+xpm_base_image() {
+    local own
+    own=$(xpm_own_base)
+    unset XPM_TEST_BASE_IMAGE
+    if podman image exists "$own"; then
+        return
+    fi
+    if ! podman image exists "$XPM_ENGINE_BASE"; then
+        if timeout "$XPM_ENGINE_PULL_LIMIT" podman pull -q "$own" </dev/null >/dev/null 2>&1; then
+            return
+        fi
+        xpm_build_base || return
+    fi
+    export XPM_TEST_BASE_IMAGE="$XPM_ENGINE_BASE"
+}
+
+# Find the arguments with which podman runs a container here, from none to all of them.
+xpm_run_args() {
+    local image="${XPM_TEST_BASE_IMAGE:-$(xpm_own_base)}"
+    local limits='--ulimit nofile=1024:1024 --ulimit nproc=4096:4096'
+    unset XPM_TEST_ENGINE_ARGS XPM_TEST_RUN_ARGS
+    if xpm_podman run --rm "$image" true >/dev/null 2>&1; then
+        return
+    fi
+    # A machine that may not raise its limits: podman's default limits are above them, and crun
+    # fails where runc does not.
+    xpm_need runc=runc || return
+    printf '[containers]\ndefault_ulimits = []\n' >"$XPM_ENGINE_STATE/containers.conf"
+    export CONTAINERS_CONF="$XPM_ENGINE_STATE/containers.conf"
+    export XPM_TEST_ENGINE_ARGS='--runtime runc' XPM_TEST_RUN_ARGS="$limits"
+    # shellcheck disable=SC2086  # the arguments are words
+    xpm_podman run --rm $XPM_TEST_RUN_ARGS "$image" true >&2 ||
+        { xpm_say "podman cannot run a container on this machine"; return 1; }
+}
+
+xpm_build_args() {
+    local bundle=/etc/ssl/certs/ca-certificates.crt inside=/run/build-ca.crt
+    XPM_TEST_BUILD_ARGS="--network=host ${XPM_TEST_RUN_ARGS:-}"
+    # The build trusts whom this machine trusts; a network may have an authority of its own.
+    if [ -r "$bundle" ]; then
+        XPM_TEST_BUILD_ARGS+=" -v $bundle:$inside:ro --env SSL_CERT_FILE=$inside --env PIP_CERT=$inside"
+    fi
+    export XPM_TEST_BUILD_ARGS
+}
+
+xpm_engine() {
+    local XPM_NEEDED_FOR="the test server" XPM_INSTEAD=" (or docker), or set XPM_TEST_SSH=local to use a private sshd"
+    if [ -n "${XPM_TEST_ENGINE:-}" ]; then
+        return
+    fi
+    if docker info >/dev/null 2>&1; then
+        xpm_say "using docker"
+        return
+    fi
+    xpm_need podman=podman || return
+    mkdir -p "$XPM_ENGINE_STATE" || return
+    export XPM_TEST_ENGINE=podman
+    xpm_base_image && xpm_run_args && xpm_build_args || return
+    xpm_say "using podman ${XPM_TEST_ENGINE_ARGS:-}"
+}

@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# Run the tests: `tools/test.sh test|quick [PYTEST ARGUMENT ...]`; see the Makefile.
+#
+# All tests run in two parts, none of them twice. What is quick and needs no server runs with the coverage
+# of the pure modules, which is a gate; the rest runs without. With arguments there is one part and no gate.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source tools/engine.sh
+
+kind=$1
+shift
+parallel=(-n "${XPM_TEST_WORKERS:-auto}" --maxprocesses 8 --dist loadfile -q --durations=25)
+quick='not server and not slow'
+started=$SECONDS
+status=0
+
+pytest() {
+    .venv/bin/python -m pytest "$@" || status=1
+}
+
+if [ "$kind" = quick ]; then
+    pytest "${parallel[@]}" -m "$quick" "$@"
+else
+    xpm_need ssh=openssh-client git=git
+    # A part may need no server; if it does, its tests say what is missing.
+    if [ "${XPM_TEST_SSH:-}" != local ]; then
+        xpm_engine || [ $# -gt 0 ]
+    fi
+    if [ $# -gt 0 ]; then
+        pytest "$@"
+    else
+        .venv/bin/python -m tools.pure >.venv/pure.coveragerc
+        pytest "${parallel[@]}" -m "$quick" --cov --cov-config=.venv/pure.coveragerc
+        pytest "${parallel[@]}" -m "not ($quick)"
+    fi
+fi
+took=$((SECONDS - started))
+printf 'tests: %d min %02d s, %s\n' $((took / 60)) $((took % 60)) "$([ $status = 0 ] && echo passed || echo FAILED)"
+exit $status
