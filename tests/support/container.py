@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import secrets
 import shutil
-from contextlib import suppress
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tests.support.engine import Engine
@@ -40,11 +43,12 @@ class ContainerServer(Server):
         Raises:
             ServerUnavailableError: The engine refuses; one line says what it answers.
         """
-        remove_leftovers(engine)
+        with _alone():
+            remove_leftovers(engine)
+            image = engine.image()
         container = f"{NAME_PREFIX}{os.getpid()}-{secrets.token_hex(3)}"
         keys = Keys(folder, USERS)
         publish = f"{LOOPBACK}::{SSH_PORT}"
-        image = engine.image()
         try:
             engine.call("create", "--name", container, "-p", publish, *engine.run_args, image)
             engine.call("cp", f"{_mounted_keys(keys)}/.", f"{container}:/keys")
@@ -81,6 +85,15 @@ class ContainerServer(Server):
         self._close_shells()
         _remove(self._engine, self._container)
         self._reap_spawned()
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Wait until no other worker removes leftovers or builds the image."""
+    path = Path(tempfile.gettempdir()) / f"{NAME_PREFIX}{os.getuid()}.lock"
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _mounted_keys(keys: Keys) -> Path:
