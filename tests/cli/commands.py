@@ -17,11 +17,14 @@ from typing import Any
 import yaml
 
 from tests.cli.in_process import call_main
+from tests.support import forked
 from tests.support.server import Server
 from xpm_remote.settings.schema import SshEngine
 
 COMMAND_LIMIT = 60.0
 """Seconds for one command: starting the real server on a loaded machine takes a few."""
+WATCH_LIMIT = 180.0
+"""Seconds for a command that goes on while a test does things, such as running a real experiment."""
 END_LIMIT = 10.0
 """Seconds for a command to end after it was told to."""
 
@@ -55,6 +58,7 @@ class Commands:
 
     Attributes:
         engine: What ``--ssh-engine`` gets; None leaves the flag out.
+        is_forked: Whether commands that go on are forked from this process, which has imported all that they need.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -62,6 +66,7 @@ class Commands:
         self.home.mkdir()
         self.settings = folder / "settings.yaml"
         self.engine: str | None = None
+        self.is_forked = True
         self._workspaces: list[dict[str, Any]] = []
         self._write()
 
@@ -119,17 +124,21 @@ class Commands:
     @contextmanager
     def started(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
         """Run a command with pipes for what it prints, until the context ends."""
-        process = subprocess.Popen(
-            self._argv(arguments),
-            env=self._environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
+        process = (
+            forked.start(arguments, self._environment())
+            if self.is_forked
+            else subprocess.Popen(
+                self._argv(arguments),
+                env=self._environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                start_new_session=True,
+            )
         )
         # A test that waits for a line that does not come is ended with the process.
-        watchdog = threading.Timer(COMMAND_LIMIT, process.kill)
+        watchdog = threading.Timer(WATCH_LIMIT, process.kill)
         watchdog.start()
         try:
             yield process

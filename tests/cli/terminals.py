@@ -10,6 +10,7 @@ from typing import Any
 import pexpect
 
 from tests.cli.commands import Commands
+from tests.support import forked
 
 SCREEN_LIMIT = 30
 """Seconds for something to appear on the screen."""
@@ -26,6 +27,8 @@ class Terminal:
         size: Lines and columns.
     """
 
+    child: Any
+
     def __init__(
         self,
         commands: Commands,
@@ -33,12 +36,16 @@ class Terminal:
         shell: tuple[str, ...] = (),
         size: tuple[int, int] = (24, 120),
     ) -> None:
-        words = [sys.executable, "-m", "xpm_remote", *commands.words(*arguments)]
-        words = [*shell, *words]
-        self.child: Any = pexpect.spawn(
-            words[0],
-            words[1:],
-            env={**commands._environment(), "TERM": "xterm-256color"},
+        words = commands.words(*arguments)
+        environment = {**commands._environment(), "TERM": "xterm-256color"}
+        if not shell:
+            self.child = forked.spawn(words, environment, size=size, limit=SCREEN_LIMIT)
+            return
+        argv = [*shell, sys.executable, "-m", "xpm_remote", *words]
+        self.child = pexpect.spawn(
+            argv[0],
+            argv[1:],
+            env=environment,
             dimensions=size,
             encoding="utf-8",
             timeout=SCREEN_LIMIT,

@@ -8,7 +8,6 @@ import shlex
 import signal
 import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -30,6 +29,7 @@ from tests.cli.examining import (
 )
 from tests.link.asking import HOST, PASSWORD, Asking
 from tests.link.remote_shells import make_workspace
+from tests.support import forked
 from tests.support.fakes import install_fake_monitor
 from tests.support.polling import wait_until
 from tests.support.server import Server
@@ -114,10 +114,10 @@ class TestWell:
 
     def test_noise(self, server: Server, commands: Commands) -> None:
         """What login files and shell_init print is shown as it came, by stage and stream, and warned of."""
-        server.write("noisy", "empty/.__experimaestro__", "")
+        fake = install_fake_monitor(server, {"generate": {"jobs": 2}}, "noisy")
         init = "echo 'two words'; printf '\\033[2Jred' >&2"
-        path = f"{server.home('noisy')}/empty"
-        commands.add_login(server, "noisy", path, xpm_path=server.experimaestro, shell_init=init)
+        given = {"xpm_path": fake.xpm_path, "shell_init": init}
+        commands.add_login(server, "noisy", fake.workspace, **given)
         finished, document = examine(commands, "--workspace", "noisy")
         assert finished.status == 0, finished.stderr
         assert document["verdict"] == "warning"
@@ -157,8 +157,9 @@ class TestWell:
         assert finished.status == 0, finished.stderr
         assert stage_of(document, "tools")["verdict"] == "ok"
 
-    def test_jump_host(self, server: Server, commands: Commands, workspace: str) -> None:
+    def test_jump_host(self, server: Server, commands: Commands) -> None:
         """Each host on the way has its stages; there is no TCP connection of ours to the second."""
+        fake = install_fake_monitor(server, {"generate": {"jobs": 2}})
         login = server.login("alice")
         config = commands.home / "config"
         common = f"  User {login.user}\n  IdentityFile {login.key}\n  UserKnownHostsFile {server.known_hosts}\n"
@@ -167,7 +168,7 @@ class TestWell:
             f"Host inner\n  HostName {server.inner[0]}\n  Port {server.inner[1]}\n{common}  ProxyJump gate\n"
         )
         finished, document = examine(
-            commands, "inner", workspace, "--remote-xpm", server.experimaestro, "-o", f"-F {config}"
+            commands, "inner", fake.workspace, "--remote-xpm", fake.xpm_path, "-o", f"-F {config}"
         )
         assert finished.status == 0, finished.stderr
         stages = [(each["stage"], each["verdict"]) for each in document["stages"][1:9]]
@@ -176,9 +177,10 @@ class TestWell:
         assert stages == list(zip(steps * 2, verdicts, strict=True))
         assert "jump host" in document["stages"][5]["why"]
 
-    def test_nothing_happens(self, server: Server, commands: Commands, workspace: str) -> None:
+    def test_nothing_happens(self, server: Server, commands: Commands) -> None:
         """Where nothing happens, the delay of events is not known, and nothing is made to happen."""
-        commands.add_login(server, "alice", workspace, xpm_path=server.experimaestro)
+        fake = install_fake_monitor(server, {"generate": {"jobs": 2}})
+        commands.add_login(server, "alice", fake.workspace, xpm_path=fake.xpm_path)
         finished, document = examine(commands, "--workspace", "alice", "--listen", "0.5")
         events = stage_of(document, "events")
         assert finished.status == 0
@@ -391,14 +393,7 @@ class TestTerminal:
         with Asking(tmp_path, "password") as asking:
             asking.know()
             options = [word for option in asking.options for word in ("-o", option)]
-            child = pexpect.spawn(
-                sys.executable,
-                ["-m", "xpm_remote", "doctor", f"me@{HOST}", "/d", *options],
-                env=_environment(tmp_path),
-                dimensions=(60, 200),
-                encoding="utf-8",
-                timeout=SCREEN_LIMIT,
-            )
+            child = spawn(tmp_path, f"me@{HOST}", "/d", *options)
             child.expect("host key")
             child.expect("Password of me@127.0.0.1: ")
             child.sendline(PASSWORD)
@@ -417,15 +412,8 @@ class TestTerminal:
             asking.know()
             options = [word for option in asking.options for word in ("-o", option)]
             flags = ["--ssh-engine", engine, "--remote-xpm", "/no/such/xpm"]
-            child = pexpect.spawn(
-                sys.executable,
-                ["-m", "xpm_remote", "doctor", f"me@{HOST}", str(workspace), *flags, *options],
-                env=_environment(tmp_path),
-                dimensions=(60, 200),
-                encoding="utf-8",
-                timeout=SCREEN_LIMIT,
-            )
-            child.expect("Password of .*: |'s password: ")
+            child = spawn(tmp_path, f"me@{HOST}", str(workspace), *flags, *options)
+            child.expect(r"Password of \S+: |\S+'s password: ")
             child.sendline(PASSWORD)
             child.expect(pexpect.EOF)
             child.close()
@@ -440,27 +428,20 @@ class TestTerminal:
             assert "experimaestro does not serve, the agent does" in shown
             assert child.exitstatus == 0
 
-    def test_interrupted(
-        self, server: Server, commands: Commands, real_workspace: RealWorkspace
-    ) -> None:
+    def test_interrupted(self, server: Server, commands: Commands) -> None:
         """Ctrl-C ends it with 130, without an error, and nothing stays on the host."""
-        commands.add_login(server, "alice", real_workspace.path, xpm_path=server.experimaestro)
-        argv = ["-m", "xpm_remote", "--settings", str(commands.settings)]
-        child = pexpect.spawn(
-            sys.executable,
-            [*argv, "doctor", "--workspace", "alice", "--listen", "600"],
-            env=_environment(commands.home),
-            encoding="utf-8",
-            timeout=SCREEN_LIMIT,
-        )
+        fake = install_fake_monitor(server, {"generate": {"jobs": 2}})
+        options = [word for option in server.ssh_args("alice") for word in ("-o", option)]
+        given = (server.host, fake.workspace, *options, "--remote-xpm", fake.xpm_path)
+        child = spawn(commands.home, *given, "--listen", "600")
         child.expect("running .*events")
         child.kill(signal.SIGINT)
         child.expect(pexpect.EOF)
         child.close()
-        # Ten events may have been heard before the signal came.
-        assert child.exitstatus in (0, 130)
+        assert child.exitstatus == 130
         assert "Traceback" not in str(child.before)
-        wait_until(lambda: not ours(server), REMOTE_END, "the remote side to end")
+        mark = f"{fake.folder}/fake.py"
+        wait_until(lambda: not running(server, mark), REMOTE_END, "the remote side to end")
 
 
 def test_defaults_are_those_of_the_doctor() -> None:
@@ -468,10 +449,16 @@ def test_defaults_are_those_of_the_doctor() -> None:
     assert doctor.LISTEN_TIME == LISTEN_TIME
 
 
-def _environment(home: Path) -> dict[str, str]:
-    environment = {**os.environ, "HOME": str(home), "PYTHONWARNINGS": "error", "TERM": "xterm"}
+def spawn(home: Path, *words: str) -> Any:
+    """Start the doctor in a terminal, with a home of its own and no agent."""
+    environment = {**os.environ, "HOME": str(home), "TERM": "xterm"}
     environment.pop("SSH_AUTH_SOCK", None)
-    return environment
+    return forked.spawn(("doctor", *words), environment, size=(60, 200), limit=SCREEN_LIMIT)
+
+
+def running(server: Server, mark: str) -> bool:
+    """Tell whether something runs for alice whose command line has a mark."""
+    return any(mark in each.arguments for each in server.processes("alice"))
 
 
 def _kill_when_asked(server: Server, fake: Any) -> None:

@@ -6,7 +6,6 @@ import fcntl
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ import pytest
 from tests.cli.commands import Commands
 from tests.cli.far import Far
 from tests.link.asking import HOST, PASSWORD, Asking
+from tests.support import forked
 from tests.support.proxy import Proxy
 from tests.support.server import Server
 from tests.workspace.small import SmallWorkspace
@@ -57,15 +57,8 @@ def send(far: Far, proxy: Proxy, *options: str) -> None:
 def follow(commands: Commands) -> Any:
     """Follow the log in a terminal."""
     job = ("--workspace", "far", "log", "-f", "-n", "1", "live1")
-    words = ["-m", "xpm_remote", "jobs", *job]
-    return pexpect.spawn(
-        sys.executable,
-        words,
-        env={**commands._environment(), "TERM": "xterm"},
-        dimensions=(30, 200),
-        encoding="utf-8",
-        timeout=SCREEN_LIMIT,
-    )
+    environment = {**commands._environment(), "TERM": "xterm"}
+    return forked.spawn(("jobs", *job), environment, size=(30, 200), limit=SCREEN_LIMIT)
 
 
 def test_passphrase(server: Server, commands: Commands, proxy: Proxy, tmp_path: Path) -> None:

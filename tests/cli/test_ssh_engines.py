@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import subprocess
-import sys
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ import pytest
 
 from tests.cli.commands import Commands
 from tests.link.asking import HOST, PASSWORD, WELCOME, Asking
+from tests.support import forked
 from tests.support.polling import wait_until
 from tests.support.server import Server
 from tests.support.workspaces import RealWorkspace
@@ -247,14 +247,9 @@ class TestTerminal:
 
     def spawn(self, commands: Commands, *words: str) -> Any:
         """Start our command in a terminal."""
-        return pexpect.spawn(
-            sys.executable,
-            ["-m", "xpm_remote", *commands.words(*words, "--ssh-engine", "openssh")],
-            env={**commands._environment(), "TERM": "xterm"},
-            dimensions=(30, 200),
-            encoding="utf-8",
-            timeout=START_LIMIT,
-        )
+        given = commands.words(*words, "--ssh-engine", "openssh")
+        environment = {**commands._environment(), "TERM": "xterm"}
+        return forked.spawn(given, environment, size=(30, 200), limit=START_LIMIT)
 
     def test_questions(self, commands: Commands, asking: Asking) -> None:
         """The program asks on the terminal for the host key and the password, a wrong one is told, and we go on."""

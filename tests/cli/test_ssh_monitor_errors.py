@@ -161,14 +161,15 @@ class TestLink:
         expect(commands.monitor(server.host, workspace, *given, ONCE), 12, "has changed", "SHA256:")
 
     def test_new_host_is_accepted_and_recorded(
-        self, server: Server, commands: Commands, workspace: str, tmp_path: Path
+        self, server: Server, commands: Commands, tmp_path: Path
     ) -> None:
         """With accept-new, an unknown host is recorded, so that the next time it is known."""
+        fake = install_fake_monitor(server, {"generate": {"jobs": 2}})
         known = tmp_path / "known_hosts"
         login = server.login("alice")
         flags = f"-p {server.port} -l {login.user} -i {login.key} -o UserKnownHostsFile={known}"
         flags += " -o HashKnownHosts=no"  # which the system's own config file may say otherwise
-        rest = (server.host, workspace, "--remote-xpm", server.experimaestro, ONCE)
+        rest = (server.host, fake.workspace, "--remote-xpm", fake.xpm_path, ONCE)
         first = commands.monitor("-o", f"{flags} -o StrictHostKeyChecking=accept-new", *rest)
         assert first.status == 0, first.stderr
         assert f"[{server.host}]:{server.port}" in known.read_text()

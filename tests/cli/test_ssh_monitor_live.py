@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import signal
-import sys
 from collections import defaultdict
 from typing import Any
 
@@ -14,6 +13,7 @@ import pytest
 
 from tests.cli.commands import Commands, Events
 from tests.cli.test_ssh_monitor_once import states_on_disk
+from tests.support import forked
 from tests.support.fakes import install_fake_monitor
 from tests.support.polling import wait_until
 from tests.support.proxy import Proxy
@@ -96,7 +96,7 @@ def test_real_jobs_end_as_their_files_say(server: Server, commands: Commands) ->
     with commands.events("--workspace", "alice", "--polling-interval", "2") as events:
         events.wait_live()
         experiment = server.start_experiment(
-            "live", "burst", ok=6, fail=2, dep=2, depfail=1, resume=1, giveup=1
+            "live", "burst", ok=2, fail=1, dep=1, depfail=1, resume=1, giveup=1
         )
         experiment.wait()
         on_disk = states_on_disk(server, RealWorkspace(path, "alice", experiment, experiment))
@@ -141,11 +141,11 @@ class TestEnds:
     @pytest.mark.parametrize(
         ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
     )
-    def test_signals(
-        self, server: Server, commands: Commands, monitored: str, number: int, status: int
-    ) -> None:
+    def test_signals(self, server: Server, commands: Commands, number: int, status: int) -> None:
         """A signal ends it with the usual status, and the remote side with it."""
-        with commands.events("--workspace", monitored) as events:
+        fake = install_fake_monitor(server, {"generate": {"jobs": 2}})
+        commands.add_login(server, "alice", fake.workspace, xpm_path=fake.xpm_path)
+        with commands.events("--workspace", "alice") as events:
             events.wait_live()
             finished = events.stop(number)
         assert finished.status == status
@@ -184,16 +184,15 @@ class TestReconnecting:
         )
         return ("-o", flags, "--remote-xpm", xpm_path)
 
-    @pytest.mark.parametrize("reset", [True, False])
     def test_comes_back(
-        self, server: Server, commands: Commands, real_workspace: RealWorkspace, reset: bool
+        self, server: Server, commands: Commands, real_workspace: RealWorkspace
     ) -> None:
         """A cut is told as such, with its cause; then the link is live again, and the stream goes on."""
         with Proxy(server.host, server.port) as proxy:
             given = self.through(proxy, server, server.experimaestro)
             with commands.events(server.host, real_workspace.path, *given) as events:
                 events.wait_live()
-                proxy.cut(reset=reset)
+                proxy.cut()
                 waiting = next(event for event in events if event["event"] == "link")
                 assert waiting["phase"] == "waiting"
                 assert "broke" in waiting["detail"]
@@ -234,19 +233,20 @@ class TestReconnecting:
         times = [event["time"] for event in recovered]
         assert times == sorted(times)
 
-    @pytest.mark.parametrize("direction", ["to_server", "to_client", "both"])
+    @pytest.mark.parametrize("direction", ["to_server", "to_client"])
     def test_a_silent_link_is_noticed(
-        self, server: Server, commands: Commands, real_workspace: RealWorkspace, direction: str
+        self, server: Server, commands: Commands, direction: str
     ) -> None:
-        """A link that stays open and carries nothing, in one direction or both, is given up."""
+        """A link that stays open and carries nothing in one direction is given up."""
+        fake = install_fake_monitor(server, {"generate": {"jobs": 2}})
         with Proxy(server.host, server.port) as proxy:
-            flag, options, *rest = self.through(proxy, server, server.experimaestro)
-            keepalive = " -o ServerAliveInterval=1 -o ServerAliveCountMax=2"
+            flag, options, *rest = self.through(proxy, server, fake.xpm_path)
+            keepalive = " -o ServerAliveInterval=1 -o ServerAliveCountMax=1"
             limits = ("--request-timeout", "2", "--polling-interval", "1")
             given = (flag, options + keepalive, *rest, *limits)
-            with commands.events(server.host, real_workspace.path, *given) as events:
+            with commands.events(server.host, fake.workspace, *given) as events:
                 events.wait_live()
-                proxy.stall(to_server=direction != "to_client", to_client=direction != "to_server")
+                proxy.stall(to_server=direction == "to_server", to_client=direction == "to_client")
                 waiting = next(event for event in events if event["event"] == "link")
                 assert waiting["phase"] == "waiting"
                 proxy.restore()
@@ -254,9 +254,10 @@ class TestReconnecting:
 
     def test_fatal_causes_end_it(self, server: Server, commands: Commands) -> None:
         """When the workspace is gone after the gap, the monitor ends with the error that says so."""
-        path = server.write("alice", "vanishing/.__experimaestro__", "").rpartition("/")[0]
+        fake = install_fake_monitor(server, {"generate": {"jobs": 2}})
+        path = fake.workspace
         with Proxy(server.host, server.port) as proxy:
-            given = self.through(proxy, server, server.experimaestro)
+            given = self.through(proxy, server, fake.xpm_path)
             with commands.events(server.host, path, *given) as events:
                 events.wait_live()
                 proxy.refuse()
@@ -287,15 +288,9 @@ class TestDashboard:
 
     def spawn(self, commands: Commands, *arguments: str, size: tuple[int, int]) -> Any:
         """Start the dashboard in a terminal of so many lines and columns."""
-        words = ["-m", "xpm_remote", "experiments", "ssh-monitor", *arguments]
-        return pexpect.spawn(
-            sys.executable,
-            words,
-            env={**commands._environment(), "TERM": "xterm-256color"},
-            dimensions=size,
-            encoding="utf-8",
-            timeout=SCREEN_LIMIT,
-        )
+        words = ("experiments", "ssh-monitor", *arguments)
+        environment = {**commands._environment(), "TERM": "xterm-256color"}
+        return forked.spawn(words, environment, size=size, limit=SCREEN_LIMIT)
 
     def test_picture_stays(self, commands: Commands, monitored: str) -> None:
         """The dashboard shows what runs, goes on, and leaves its last picture at Ctrl-C."""

@@ -41,6 +41,7 @@ def test_ten_megabytes(server: Server, commands: Commands, kind: str) -> None:
     fake = install_fake_monitor(server, {"generate": JOBS, "burst": BURST, "noise": parts})
     workspace = commands.add_login(server, "alice", fake.workspace, xpm_path=fake.xpm_path)
     ended = set()
+    commands.is_forked = False  # its memory is looked at
     with commands.events("--workspace", workspace) as events:
         events.wait_live()
         for event in events:
@@ -57,17 +58,17 @@ def test_ten_megabytes(server: Server, commands: Commands, kind: str) -> None:
 def test_before_the_server_starts(server: Server, commands: Commands) -> None:
     """What shell_init prints is passed over, however much it is; of a start that fails, the head is shown escaped."""
     noise = f"head -c {MEGABYTES}000000 /dev/zero | tr '\\0' x; printf '\\033[2Jred'"
-    path = server.write("alice", "noise/.__experimaestro__", "").rpartition("/")[0]
-    given = {"xpm_path": server.experimaestro, "shell_init": noise}
-    workspace = commands.add_login(server, "alice", path, **given)
+    fake = install_fake_monitor(server, {"generate": JOBS})
+    given = {"xpm_path": fake.xpm_path, "shell_init": noise}
+    workspace = commands.add_login(server, "alice", fake.workspace, **given)
     assert commands.monitor("--workspace", workspace, "--once").status == 0
     again = commands.add(
         "fails",
-        path,
+        fake.workspace,
         host=server.host,
         options=server.ssh_args("alice"),
         shell_init="printf '\\033[2Jno quota left\\n'; exit 3",
-        xpm_path=server.experimaestro,
+        xpm_path=fake.xpm_path,
     )
     failed = commands.monitor("--workspace", again, "--once")
     assert failed.status == 20

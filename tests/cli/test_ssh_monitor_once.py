@@ -131,8 +131,8 @@ class TestUsers:
 
     def test_noise_does_no_harm(self, server: Server, commands: Commands) -> None:
         """Banners, numbers, JSON, bytes that are not UTF-8 and unfinished lines before ours do not matter."""
-        path = self.make_workspace(server, "noisy")
-        commands.add_login(server, "noisy", path, xpm_path=server.experimaestro)
+        fake = install_fake_monitor(server, {"generate": {"jobs": 2}}, "noisy")
+        commands.add_login(server, "noisy", fake.workspace, xpm_path=fake.xpm_path)
         self.assert_works(commands.monitor("--workspace", "noisy", *JSON))
 
     def test_shell_init_loads_modules(self, server: Server, commands: Commands) -> None:

@@ -18,9 +18,9 @@ from tests.support.proxy import Proxy
 from tests.support.server import Server
 
 SCENARIO = {"generate": {"experiments": 1, "jobs": 2, "states": ["running"]}}
-QUESTION = "Password of .*: |'s password: "
-"""What we ask, and what ssh asks."""
-TICKS = 3
+QUESTION = r"Password of \S+: |\S+'s password: "
+"""What we ask, and what ssh asks: with its end, which the same words in the picture do not have."""
+TICKS = 2
 """Pictures, one a second, during which nothing is tried."""
 END_LIMIT = 20.0
 """Seconds for the command to end by itself."""
@@ -152,12 +152,12 @@ class TestDashboard:
         assert " ".join(recorded) in known
 
     def test_changed_host_key(
-        self, server: Server, by_engine: Commands, alice: Way, tmp_path: Path
+        self, server: Server, commands: Commands, alice: Way, tmp_path: Path
     ) -> None:
         """A host that comes back with another key than the known one ends it."""
         make = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / "other")]
         subprocess.run(make, check=True)
-        with Terminal(by_engine, *alice.arguments) as terminal:
+        with Terminal(commands, *alice.arguments) as terminal:
             terminal.see("live")
             other = (tmp_path / "other.pub").read_text()
             alice.known_hosts.write_text(f"[{server.host}]:{server.port} {other}")
@@ -171,9 +171,9 @@ class TestDashboard:
 class TestEvents:
     """The events viewer."""
 
-    def test_at_a_terminal(self, by_engine: Commands, pat: Way) -> None:
+    def test_at_a_terminal(self, commands: Commands, pat: Way) -> None:
         """At a terminal it waits for Enter before it connects, and then asks."""
-        with Terminal(by_engine, "--events-viewer", *pat.arguments) as terminal:
+        with Terminal(commands, "--events-viewer", *pat.arguments) as terminal:
             log_in(terminal)
             terminal.see("live: 1 experiments")
             pat.proxy.cut()
@@ -202,10 +202,10 @@ class TestEvents:
         assert [event["phase"] for event in phases][-2:] == ["needs-person", "ended"]
         assert "passphrase" in phases[-2]["asked"].lower()
 
-    def test_batch_mode(self, by_engine: Commands, alice: Way, key: Path) -> None:
+    def test_batch_mode(self, commands: Commands, alice: Way, key: Path) -> None:
         """With BatchMode=yes nobody is waited for, also where somebody is."""
         given = (*alice.arguments, "-o", "BatchMode=yes")
-        with Terminal(by_engine, "--events-viewer", *given) as terminal:
+        with Terminal(commands, "--events-viewer", *given) as terminal:
             terminal.see("live: 1 experiments")
             lock = ["ssh-keygen", "-q", "-p", "-P", "", "-N", PASSWORD, "-f", str(key)]
             subprocess.run(lock, check=True)
@@ -218,12 +218,12 @@ class TestEvents:
 class TestInterview:
     """OpenSSH's server with two questions of PAM."""
 
-    def test_two_questions(self, by_engine: Commands, server: Server, tmp_path: Path) -> None:
+    def test_two_questions(self, commands: Commands, server: Server, tmp_path: Path) -> None:
         """The password is not echoed, the code is; both together log in."""
         require_passwords(server)
         with Proxy(server.host, server.port) as proxy:
             kim = way(server, proxy, KIM, tmp_path, "-o PubkeyAuthentication=no")
-            with Terminal(by_engine, *kim.arguments) as terminal:
+            with Terminal(commands, *kim.arguments) as terminal:
                 terminal.child.expect("assword: ")
                 wait_until(lambda: not terminal.is_as_usual, END_LIMIT, "the echo to be off")
                 terminal.type(PASSWORD)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import json
 import os
-import secrets
 import signal
 from pathlib import Path
 
@@ -11,59 +11,49 @@ import pytest
 
 from tests.cli.commands import Commands, Events
 from tests.cli.test_ssh_monitor_live import histories
-from tests.cli.test_ssh_monitor_once import states_on_disk
+from tests.support.fakes import FakeMonitor, install_fake_monitor
 from tests.support.polling import wait_until
 from tests.support.server import Server
-from tests.support.workspaces import RealWorkspace
 
-KEEPALIVE = ("-o", "ServerAliveInterval=1", "-o", "ServerAliveCountMax=2")
+KEEPALIVE = ("-o", "ServerAliveInterval=1", "-o", "ServerAliveCountMax=1")
 END_LIMIT = 30.0
 """Seconds for a session on the server to end, or for a process to stand still."""
+JOBS = 6
+GENERATE = {"experiments": 1, "jobs": JOBS, "states": ["waiting"]}
+BURST = {"after": "get_jobs", "delay": 2.0, "seconds": 0.5, "final": ["done", "error"]}
+"""All jobs run and end, two seconds after they were first asked for."""
 
 
-def session_of(server: Server, login: str) -> int:
-    """Return the process of sshd that serves the one session of a user."""
-    processes = server.processes(login)
-    (session,) = {each.ppid for each in processes} - {each.pid for each in processes}
-    return session
+def session_of(server: Server, fake: FakeMonitor) -> int:
+    """Return the process of sshd that serves the session in which a fake server runs."""
+    processes = server.processes("alice")
+    parents = {each.pid: each.ppid for each in processes}
+    found = next(each.pid for each in processes if f"{fake.folder}/fake.py" in each.arguments)
+    while found in parents:
+        found = parents[found]
+    return found
 
 
-@pytest.fixture
-def options(server: Server) -> tuple[str, ...]:
-    """Those that lead to alice, with a keepalive that notices in three seconds."""
-    words = server.ssh_args("alice")
-    given = " ".join(words)
-    return ("-o", given, *KEEPALIVE)
+def arguments(server: Server, fake: FakeMonitor) -> tuple[str, ...]:
+    """Return those that lead to a fake server, with a keepalive that notices in two seconds."""
+    options = ("-o", " ".join(server.ssh_args("alice")), *KEEPALIVE)
+    return (server.host, fake.workspace, *options, "--remote-xpm", fake.xpm_path)
 
 
-@pytest.fixture
-def idle(server: Server) -> None:
-    """Let no session of another test be left."""
-    server.kill_session_processes("alice")
-
-
-@pytest.mark.usefixtures("idle")
 class TestServer:
     """The session process of the server is stopped."""
 
-    def test_for_good(
-        self,
-        server: Server,
-        commands: Commands,
-        real_workspace: RealWorkspace,
-        options: tuple[str, ...],
-    ) -> None:
+    def test_for_good(self, server: Server, commands: Commands) -> None:
         """It is noticed, another session takes over, and what was stopped ends once it goes on."""
-        given = (server.host, real_workspace.path, *options, "--remote-xpm", server.experimaestro)
-        with commands.events(*given) as events:
+        fake = install_fake_monitor(server, {"generate": GENERATE})
+        with commands.events(*arguments(server, fake)) as events:
             events.wait_live()
-            session = session_of(server, "alice")
+            session = session_of(server, fake)
             server.run("alice", f"kill -STOP {session}")
             waiting = next(event for event in events if event["event"] == "link")
             assert waiting["phase"] == "waiting"
             assert waiting["stale_since"] < waiting["time"]
             assert events.wait_live()["digest"]["away"] > 0
-            next(event for event in events if event["event"] == "progress")
             server.run("alice", f"kill -CONT {session}")
 
             def is_gone() -> bool:
@@ -71,21 +61,28 @@ class TestServer:
 
             wait_until(is_gone, END_LIMIT, "the end of the stopped session")
 
-    def test_for_a_moment(
-        self, server: Server, commands: Commands, real_workspace: RealWorkspace
-    ) -> None:
-        """When it goes on in time, the link has never been lost."""
-        path = real_workspace.path
-        workspace = commands.add_login(server, "alice", path, xpm_path=server.experimaestro)
+    def test_for_a_moment(self, server: Server, commands: Commands) -> None:
+        """When it goes on in time, the link has never been lost, and what was announced meanwhile is told."""
+        fake = install_fake_monitor(server, {"generate": GENERATE, "burst": BURST})
+        workspace = commands.add_login(server, "alice", fake.workspace, xpm_path=fake.xpm_path)
         with commands.events("--workspace", workspace) as events:
             events.wait_live()
-            session = session_of(server, "alice")
+            session = session_of(server, fake)
             server.run("alice", f"kill -STOP {session}; sleep 1; kill -CONT {session}")
             seen = len(events.seen)
-            for event in events:
-                if event["event"] == "progress" and len(events.seen) > seen + 2:
-                    break
+            assert ends(events) == {"done": 3, "error": 3}
             assert not [event for event in events.seen[seen:] if event["event"] == "link"]
+
+
+def ends(events: Events) -> dict[str, int]:
+    """Read until all jobs have ended, each once; return how many ended how."""
+    told: dict[str, list[str]] = {}
+    for _ in events:
+        told = histories(events.seen)
+        if sum(states[-1] in ("done", "error") for states in told.values()) == JOBS:
+            break
+    finals = [state for states in told.values() for state in states if state in ("done", "error")]
+    return {state: finals.count(state) for state in set(finals)}
 
 
 def is_stopped(events: Events) -> bool:
@@ -99,34 +96,24 @@ def has_been_lost(events: Events) -> bool:
     return any(event.get("phase") == "waiting" for event in events.seen)
 
 
-@pytest.mark.usefixtures("idle")
 @pytest.mark.parametrize("gives_up", [True, False], ids=["server gives up", "server waits"])
-def test_we_are_suspended(
-    server: Server, commands: Commands, options: tuple[str, ...], gives_up: bool
-) -> None:
+def test_we_are_suspended(server: Server, commands: Commands, *, gives_up: bool) -> None:
     """What ended while we were stopped is told after it, once, whether or not the connection is lost."""
-    name = f"suspended-{secrets.token_hex(4)}"
-    server.write("alice", f"{name}/.__experimaestro__", "")
-    path = f"{server.home('alice')}/{name}"
-    given = (server.host, path, *options, "--remote-xpm", server.experimaestro)
-    with commands.events(*given, "--polling-interval", "2") as events:
+    burst = {} if gives_up else {"burst": BURST}
+    fake = install_fake_monitor(server, {"generate": GENERATE, **burst})
+    with commands.events(*arguments(server, fake), "--polling-interval", "2") as events:
         events.wait_live()
         os.killpg(events.process.pid, signal.SIGSTOP)
         wait_until(lambda: is_stopped(events), END_LIMIT, "the command to stand still")
-        experiment = server.start_experiment(name, "while-away", ok=4, fail=2)
-        experiment.wait()
         if gives_up:
-            server.run("alice", f"kill -KILL {session_of(server, 'alice')}")
+            # The server that is started next stands in for what this one would have become.
+            ended = {"generate": {**GENERATE, "states": ["done", "error"]}}
+            server.write("alice", f"{fake.folder}/scenario.json", json.dumps(ended))
+            server.run("alice", f"kill -KILL {session_of(server, fake)}")
+        server.run("alice", f"sleep {BURST['delay']}")
         os.killpg(events.process.pid, signal.SIGCONT)
-        on_disk = states_on_disk(server, RealWorkspace(path, "alice", experiment, experiment))
-        told: dict[str, list[str]] = {}
-        for _ in events:
-            told = histories(events.seen)
-            is_told = {job: states[-1] for job, states in told.items()} == on_disk["while-away"]
-            if is_told and gives_up == has_been_lost(events):
-                break
+        assert ends(events) == {"done": 3, "error": 3}
+        while gives_up and not has_been_lost(events):
+            next(iter(events))
+        assert has_been_lost(events) == gives_up
         assert events.stop().status == 130
-    assert {job: states[-1] for job, states in told.items()} == on_disk["while-away"]
-    assert sorted(states[-1] for states in told.values()) == ["done"] * 4 + ["error"] * 2
-    for states in told.values():
-        assert sum(state in ("done", "error") for state in states) == 1

@@ -17,6 +17,7 @@ import pytest
 
 from tests.link.asking import CODE, HOST, PASSWORD, WELCOME, Asking
 from tests.link.remote_shells import make_workspace
+from tests.support import forked
 from tests.support.fakes import install_fake_monitor
 from tests.support.proxy import Proxy
 from tests.support.server import Server
@@ -27,19 +28,12 @@ SCREEN_LIMIT = 30
 
 def spawn(home: Path, host: str, *options: str, path: str = "/d", xpm: str = "xpm") -> Any:
     """Start our command in a terminal, with a home of its own and no agent."""
-    words = ["-m", "xpm_remote", "experiments", "ssh-monitor", host, path]
+    words = ["experiments", "ssh-monitor", host, path]
     words += ["--remote-xpm", xpm]
     words += [word for option in options for word in ("-o", option)]
     environment = {**os.environ, "HOME": str(home), "PYTHONWARNINGS": "error", "TERM": "xterm"}
     environment.pop("SSH_AUTH_SOCK", None)
-    return pexpect.spawn(
-        sys.executable,
-        words,
-        env=environment,
-        dimensions=(30, 200),
-        encoding="utf-8",
-        timeout=SCREEN_LIMIT,
-    )
+    return forked.spawn(words, environment, size=(30, 200), limit=SCREEN_LIMIT)
 
 
 def connect(server: Asking, *options: str) -> Any:
