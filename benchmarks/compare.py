@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Our client against the peer's, in turn, on one synthetic workspace over loopback SSH: medians and their ratios.
+"""Compare our client with the peer's, in turn, on one synthetic workspace over loopback SSH: medians and their ratios.
 
 The server is a private OpenSSH ``sshd`` of the person who runs this. The remote side of the peer is the real
 experimaestro; ours is that, and the agent. The floor is a program there that reads the same files and nothing else.
@@ -45,7 +45,7 @@ Times = dict[str, float]
 
 
 def make_workspace(jobs: int, folder: Path) -> Path:
-    """Write a workspace of so many jobs; give its path."""
+    """Write a workspace of so many jobs; return its path."""
     path = folder / f"workspace-{jobs}"
     subprocess.run([sys.executable, HERE / "make_big.py", path, str(jobs)], check=True)
     return path
@@ -54,7 +54,7 @@ def make_workspace(jobs: int, folder: Path) -> Path:
 def time_client(
     python: Path, script: str, server: LocalServer, workspace: Path, *flags: str
 ) -> Times:
-    """Run one client once; give what it measured."""
+    """Run one client once; return its measurements."""
     words: list[str | Path] = [
         python,
         HERE / script,
@@ -72,7 +72,7 @@ def time_client(
 
 
 def time_floor(server: LocalServer, workspace: Path) -> float:
-    """Run the floor once over ssh; give the seconds that it took."""
+    """Run the floor once over ssh; return the seconds that it took."""
     words = ["ssh", *server.ssh_args("alice"), server.host, "python3", "-", str(workspace)]
     began = time.perf_counter()
     with (HERE / "floor.py").open("rb") as program:
@@ -83,12 +83,12 @@ def time_floor(server: LocalServer, workspace: Path) -> float:
 
 
 def median(times: list[Times]) -> Times:
-    """Give the median of each quantity."""
+    """Return the median of each quantity."""
     return {name: statistics.median(each[name] for each in times) for name in NAMES}
 
 
 def report(backend: str, ours: Times, peer: Times) -> None:
-    """Print both and their ratios, and which ratio is aimed at."""
+    """Print both, their ratios, and the target ratio."""
     print(f"\n{'served by ' + backend:<28}{'peer':>8}{'ours':>8}{'ratio':>8}{'aim':>8}")
     for name, title in NAMES.items():
         target = TARGETS[backend].get(name)

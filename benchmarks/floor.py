@@ -15,7 +15,7 @@ from pathlib import Path
 
 
 def read_runs(root: Path) -> list[tuple[object, str]]:
-    """Give the status and the list of jobs of every run."""
+    """Return the status and the list of jobs of every run."""
     found = []
     for experiment in os.scandir(root / "experiments"):
         for run in os.scandir(experiment.path):
@@ -27,7 +27,7 @@ def read_runs(root: Path) -> list[tuple[object, str]]:
 
 
 def read_jobs(root: Path) -> list[object]:
-    """Give the status of every job that has one."""
+    """Return the status of every job that has one."""
     found = []
     for task in os.scandir(root / "jobs"):
         for job in os.scandir(task.path):

@@ -95,7 +95,7 @@ class Round:
             each.mkdir()
 
     def run(self) -> dict[str, tuple[float, float]]:
-        """Archive and recover; give the seconds of ours, and of what it is compared with."""
+        """Archive and recover; return our seconds, and those of the comparison."""
         archived = (timed(lambda: self._cp("first")), timed(self._archive))
         recovered = (timed(lambda: self._cp("second")), timed(self._recover))
         synced = timed(lambda: self._cp_and_sync("third"))
@@ -135,7 +135,7 @@ class Round:
 
 
 def timed(work: Callable[[], object]) -> float:
-    """Give the seconds that something takes when the disk has nothing else to do."""
+    """Return the seconds that a call takes after the disk has become idle."""
     os.sync()
     began = time.perf_counter()
     work()
@@ -143,12 +143,12 @@ def timed(work: Callable[[], object]) -> float:
 
 
 def resident() -> int:
-    """Give the most memory that this process had so far, bytes."""
+    """Return the peak memory of this process so far, in bytes."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def traced(base: Path, source: Path, jobs: list[JobId]) -> int:
-    """Archive jobs; give the most memory that Python held for it at once, bytes."""
+    """Archive jobs; return Python's peak memory for it, in bytes."""
     folder = Folder(Path(tempfile.mkdtemp(dir=base)), Mode.BACKUP)
     tracemalloc.start()
     assert all(each.is_archived for each in archive(Layout(source), [folder], jobs))
@@ -158,7 +158,7 @@ def traced(base: Path, source: Path, jobs: list[JobId]) -> int:
 
 
 def show_memory(base: Path, source: Path, jobs: list[JobId]) -> bool:
-    """Print by how much memory grows with the number of jobs and with the size of a file; tell whether that is fine."""
+    """Print the growth of memory with the number of jobs and the size of a file; return whether it is within limits."""
     half = len(jobs) // 2
     traced(base, source, jobs[:WARM])  # what any number of jobs takes does not count
     few = max(traced(base, source, jobs[:half]) for _ in range(TRIES))
@@ -184,7 +184,7 @@ def show_memory(base: Path, source: Path, jobs: list[JobId]) -> bool:
 
 
 def show_times(rounds: list[dict[str, tuple[float, float]]]) -> bool:
-    """Print the times; tell whether archiving and recovering are within the target."""
+    """Print the times; return whether archiving and recovering meet the target."""
     print("ours holds locks, verification and durability; cp -a alone has neither of them")
     print(f"{'':28} {'ours':>8} {'theirs':>8} {'median':>7} {'best':>6}   times theirs")
     fine = True
@@ -200,7 +200,7 @@ def show_times(rounds: list[dict[str, tuple[float, float]]]) -> bool:
 
 
 def main() -> int:
-    """Measure, print, and say by the exit status whether the targets are met."""
+    """Measure and print; return 0 if the targets are met, else 1."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )

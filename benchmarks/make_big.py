@@ -23,12 +23,12 @@ RUN_ID = "20261101_120000"
 
 
 def iso(seconds: float) -> str:
-    """Give a time after the start, as experimaestro writes it."""
+    """Return a time after the start, as experimaestro writes it."""
     return (START + dt.timedelta(seconds=seconds)).isoformat()
 
 
 def write_job(root: Path, k: int) -> tuple[str, str, str, Path]:
-    """Write the folder of the k-th job; give its task, id, state and path."""
+    """Write the folder of the k-th job; return its task, id, state and path."""
     task, state = TASKS[k % 4], STATES[k % 10]
     task_id, job_id = task.lower(), hashlib.sha256(str(k).encode()).hexdigest()
     module, type_name = task.rsplit(".", 1)

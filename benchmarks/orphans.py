@@ -91,7 +91,7 @@ def bare_walk(layout: Layout, folder: Folder) -> int:
 
 
 def timed(work: Callable[[], object]) -> float:
-    """Give the seconds that something takes, with nothing left over from before."""
+    """Return the seconds that a call takes after a garbage collection."""
     gc.collect()
     start = time.perf_counter()
     work()
@@ -99,7 +99,7 @@ def timed(work: Callable[[], object]) -> float:
 
 
 def main() -> int:
-    """Measure, print, and say by the exit status whether the target is met."""
+    """Measure and print; return 0 if the target is met, else 1."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--jobs", type=int, default=50_000)
     parser.add_argument("--rounds", type=int, default=9)

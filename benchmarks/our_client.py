@@ -23,7 +23,7 @@ from xpm_remote.settings.schema import Backend, Settings  # noqa: E402
 
 
 async def run(arguments: argparse.Namespace) -> dict[str, float]:
-    """Connect, learn everything once, and say how long it took."""
+    """Connect, receive everything once, and return the times."""
     overrides = Overrides(
         host=arguments.host,
         workdir=arguments.workspace,

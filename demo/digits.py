@@ -12,7 +12,7 @@ STEP = 0.4
 
 
 class Diverged(Exception):
-    """The loss is no number any more."""
+    """The loss is not a number."""
 
 
 def work(seconds: float, level: int = 0) -> None:

@@ -29,7 +29,7 @@ WIDTHS = (64, 256)
 
 
 def warm_up(workspace: Path) -> None:
-    """Run a small experiment, so that there is one that is over."""
+    """Run a small experiment, so that one has ended."""
     with experiment(workspace, "smoke-test") as xp:
         xp.setenv("PYTHONPATH", str(HERE))
         print("ready", flush=True)
@@ -39,7 +39,7 @@ def warm_up(workspace: Path) -> None:
 
 
 def digits(workspace: Path) -> None:
-    """Run the one to look at: data, six trainings, an evaluation of each, a comparison of those that did well."""
+    """Run the main experiment: data, six trainings, an evaluation of each, a comparison of those that did well."""
     with experiment(workspace, "digits") as xp:
         xp.setenv("PYTHONPATH", str(HERE))
         gpus = LocalConnector.instance().createtoken("gpu", AT_ONCE)

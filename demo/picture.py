@@ -1,4 +1,4 @@
-"""Write a picture of the dashboard once there is something to see in it. Started by ``run.py --svg``."""
+"""Write a picture of the dashboard once jobs are in all states. Started by ``run.py --svg``."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ LIMIT = 60.0
 
 
 def is_interesting(store: Store) -> bool:
-    """Tell whether jobs run and progress, wait, have failed and are done."""
+    """Return whether there are jobs that run, wait, have failed and are done."""
     running = [job.progress[0].fraction for job in store.in_state(State.RUNNING) if job.progress]
     some = [store.number_in_state(*states) for states in (PENDING, (State.ERROR,), (State.DONE,))]
     return len(running) > 1 and min(running) > 0 and all(some)
@@ -49,7 +49,7 @@ def write(picture: Picture, path: Path) -> None:
 
 
 async def main(workspace_id: str, path: Path) -> None:
-    """Watch the workspace until it is worth a picture."""
+    """Watch the workspace until it has jobs in all states, then write the picture."""
     settings = Context(settings_file=None).load_settings()
     monitor = Monitor(resolve_target(settings, workspace_id, Overrides()))
     interesting = asyncio.Event()

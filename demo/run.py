@@ -1,4 +1,4 @@
-"""The demo: real jobs of the real experimaestro behind a real SSH server, watched as a person would.
+"""The demo: real jobs of the real experimaestro behind a real SSH server, watched in the foreground.
 
     make demo                                           until Ctrl-C
     make demo ARGS='--duration 20'                      for 20 seconds
@@ -47,12 +47,12 @@ INTERRUPTED = (128 + signal.SIGINT, -signal.SIGINT)
 
 
 class DemoError(Exception):
-    """The demo cannot go on; the message is for the person who started it."""
+    """The demo cannot continue; the message is for the user."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """Where the demo plays.
+    """The files of the demo.
 
     Args:
         folder: The temporary folder.
@@ -64,7 +64,7 @@ class Stage:
 
     @property
     def home(self) -> Path:
-        """The home directory of the make-believe cluster."""
+        """The home directory on the simulated cluster."""
         return self.folder / "home"
 
     @property
@@ -74,17 +74,17 @@ class Stage:
 
     @property
     def settings(self) -> Path:
-        """The settings of the person who watches."""
+        """The user's settings file."""
         return self.folder / "settings.yaml"
 
     @property
     def key(self) -> Path:
-        """The person's private key."""
+        """The user's private key."""
         return self.folder / "id_ed25519"
 
     @property
     def known_hosts(self) -> Path:
-        """The person's list of host keys."""
+        """The user's known_hosts file."""
         return self.folder / "known_hosts"
 
     @property
@@ -210,7 +210,7 @@ async def watch(
 
 
 async def play(given: argparse.Namespace) -> int:
-    """Set the stage, watch, clear up; give the exit status."""
+    """Prepare, watch, clean up; return the exit status."""
     loop = asyncio.get_running_loop()
     stopped: asyncio.Future[int] = loop.create_future()
 
@@ -241,7 +241,7 @@ async def play(given: argparse.Namespace) -> int:
 
 
 def _command(given: argparse.Namespace, stage: Stage) -> list[str | Path]:
-    """Return what runs in the foreground, having said what that is."""
+    """Print and return the command that runs in the foreground."""
     if given.svg is not None:
         return [sys.executable, HERE / "picture.py", WORKSPACE_ID, given.svg.absolute()]
     words = ["experiments", "ssh-monitor", "--workspace", WORKSPACE_ID, *given.arguments]
@@ -251,7 +251,7 @@ def _command(given: argparse.Namespace, stage: Stage) -> list[str | Path]:
 
 
 def main() -> int:
-    """Read the arguments and play; give the exit status."""
+    """Read the arguments and play; return the exit status."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

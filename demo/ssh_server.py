@@ -1,7 +1,7 @@
 """An SSH server for the demo: no root, no system account, one key that may log in. Needs asyncssh.
 
 It listens on a free loopback port, writes that port as one line to its stdout, and runs commands with
-``/bin/sh -c`` as whoever started it, in the home directory that HOME names. It ends when its stdin does, so
+``/bin/sh -c`` as the user who started it, in the home directory that HOME names. It ends when its stdin does, so
 it never outlives who started it; whatever it runs ends with the connection that asked for it.
 """
 
@@ -32,7 +32,7 @@ HANGUP_GRACE = 2.0
 
 
 async def serve(host_key: Path, authorized_keys: Path) -> None:
-    """Listen until stdin ends or a signal says so, then end every command."""
+    """Listen until stdin ends or a signal arrives, then end every command."""
     sessions: set[asyncio.Task[None]] = set()
 
     async def handle(process: asyncssh.SSHServerProcess[bytes]) -> None:
@@ -128,7 +128,7 @@ class _Child:
         return status
 
     def signal(self, number: int) -> None:
-        """Signal the whole group; without effect when nobody is left in it."""
+        """Signal the whole process group; no effect when it is empty."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.transport.get_pid(), number)
 
@@ -159,7 +159,7 @@ async def run_command(process: asyncssh.SSHServerProcess[bytes]) -> None:
 
 
 async def _talk(process: asyncssh.SSHServerProcess[bytes], child: _Child) -> int:
-    """Pass everything on until the command has ended and its output is through; give its status."""
+    """Pass everything on until the command has ended and its output is through; return its status."""
     feed = asyncio.create_task(_feed(process, child), name="stdin")
     outputs = {
         asyncio.create_task(_pass_on(child.stdout, process.stdout), name="stdout"),
@@ -172,7 +172,7 @@ async def _talk(process: asyncssh.SSHServerProcess[bytes], child: _Child) -> int
     finally:
         for task in (feed, *outputs):
             task.cancel()
-        # A client that is gone shows in each of them; there is nobody left to be told.
+        # Each of them raises when the client is gone, which then needs no answer.
         await asyncio.gather(feed, *outputs, return_exceptions=True)
 
 
@@ -204,7 +204,7 @@ async def _pass_on(source: asyncio.StreamReader, target: asyncssh.SSHWriter[byte
 
 
 def _exit(process: asyncssh.SSHServerProcess[bytes], status: int) -> None:
-    """Tell the client how the command ended."""
+    """Send the client the exit status or signal of the command."""
     if status < 0:
         process.exit_with_signal(signal.Signals(-status).name.removeprefix("SIG"))
     else:

@@ -9,7 +9,7 @@
 # XPM_WAIT how many seconds to wait before each further try.
 #
 # Exit status: 0 when nothing is missing any more, 31 when some jobs are in no folder, else that of the last try
-# (docs/exit-codes.md): 13 when the host refuses us, 33 when a folder is not mounted, 34 when somebody is at work there.
+# (docs/exit-codes.md): 13 when the host refuses us, 33 when a folder is not mounted, 34 when another process works there.
 
 set -u
 
@@ -28,7 +28,7 @@ while :; do
         echo "nothing is missing in $workspace" >&2
         exit 0
         ;;
-    # No address, no host, a lost link, a server that ended or is slow, a folder that is away, somebody at work.
+    # No address, no host, a lost link, a server that ended or is slow, an unavailable folder, another process at work.
     10 | 11 | 14 | 24 | 26 | 33 | 34) ;;
     # Some or all of what is missing is in no folder, and further tries would not find it.
     30 | 31)
