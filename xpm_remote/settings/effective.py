@@ -9,9 +9,8 @@ from msgspec import Struct
 from xpm_remote.settings.keys import HISTORY, SSH, WORKSPACE
 from xpm_remote.settings.schema import Settings, SourcePosition, Workspace
 
-_Found = tuple[
-    str, object, tuple[str, ...]
-]  # the key, its value, and the keys that may have set it
+# The key, its value, and the keys that may have set it.
+_Found = tuple[str, object, tuple[str, ...]]
 
 _COMPOSED = ("env", "folders", "alt_workspaces", "history", "ssh")
 
@@ -36,9 +35,7 @@ def effective_values(settings: Settings, workspace: Workspace) -> tuple[Effectiv
     """Return every value of a workspace of these settings, in the order of the reference."""
     ids = [each.id for each in settings.workspaces]
     at = f"workspaces[{ids.index(workspace.id)}]" if workspace.id in ids else ""
-    found = [*_own(workspace, at), *_env(settings, workspace, at), *_folders(workspace, at)]
-    found += [*_history(workspace, at), *_ssh(workspace, at)]
-    return tuple(_effective(settings, *each) for each in found)
+    return tuple(_effective(settings, *each) for each in _values(settings, workspace, at))
 
 
 def _effective(settings: Settings, key: str, value: object, places: tuple[str, ...]) -> Effective:
@@ -65,30 +62,18 @@ def _variables(settings: Settings, place: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def _own(workspace: Workspace, at: str) -> Iterator[_Found]:
+def _values(settings: Settings, workspace: Workspace, at: str) -> Iterator[_Found]:
     for key in WORKSPACE.keys:
         if key.name not in _COMPOSED:
             yield key.name, getattr(workspace, key.name), (f"{at}.{key.name}",)
-
-
-def _env(settings: Settings, workspace: Workspace, at: str) -> Iterator[_Found]:
     for name, value in {**settings.env, **workspace.env}.items():
         yield f"env.{name}", value, (f"{at}.env.{name}", f"env.{name}")
-
-
-def _folders(workspace: Workspace, at: str) -> Iterator[_Found]:
     old = len(workspace.alt_workspaces)
     for index, folder in enumerate(workspace.folders):
         place = f"alt_workspaces[{index}]" if index < old else f"folders[{index - old}]"
         yield f"folders[{index}]", folder, (f"{at}.{place}",)
-
-
-def _history(workspace: Workspace, at: str) -> Iterator[_Found]:
     for key in HISTORY.keys:
         places = (f"{at}.history.{key.name}", f"history.{key.name}")
         yield f"history.{key.name}", getattr(workspace.history, key.name), places
-
-
-def _ssh(workspace: Workspace, at: str) -> Iterator[_Found]:
     for key in SSH.keys if workspace.ssh else ():
         yield f"ssh.{key.name}", getattr(workspace.ssh, key.name), (f"{at}.ssh.{key.name}",)

@@ -33,53 +33,6 @@ _COMMENT = re.compile(r"(?<!\S)#[^\r\n]*")
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
 
 
-class Edit(Struct, frozen=True, order=True):
-    """Replace the characters from ``start`` up to, not including, ``end`` by ``text``."""
-
-    start: int
-    end: int
-    text: str
-
-
-def apply_edits(text: str, edits: Iterable[Edit]) -> str:
-    """Return the text with these edits, which may not overlap; positions are those of the old text."""
-    for edit in sorted(edits, reverse=True):
-        text = text[: edit.start] + edit.text + text[edit.end :]
-    return text
-
-
-def comments_in(text: str, start: int, end: int, values: Iterable[tuple[int, int]]) -> list[str]:
-    """Return the comments of a stretch of YAML, given the ranges of the values in it, which may hold a ``#``."""
-    for first, last in values:
-        text = text[:first] + "x" * (last - first) + text[last:]
-    return _COMMENT.findall(text[start:end])
-
-
-def line_start(text: str, index: int) -> int:
-    """Return where the line of a character begins."""
-    return text.rfind("\n", 0, index) + 1
-
-
-def line_end(text: str, index: int) -> int:
-    """Return where the line of a character ends, before its line break."""
-    end = text.find("\n", index)
-    end = len(text) if end < 0 else end
-    return end - 1 if text[index:end].endswith("\r") else end
-
-
-def newline_of(text: str) -> str:
-    """Return the line break that a text uses."""
-    return "\r\n" if "\r\n" in text else "\n"
-
-
-def unified_diff(old: str, new: str, name: str) -> str:
-    """Return the difference of two texts in the form that ``patch`` reads; empty where there is none."""
-    lines = difflib.unified_diff(_LINE.findall(old), _LINE.findall(new), name, name)
-    return "".join(
-        line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines
-    )
-
-
 class Migration(Struct, frozen=True, kw_only=True):
     """A settings file rewritten.
 
@@ -135,7 +88,7 @@ class _Rewriting:
     def __init__(self, text: str, settings: Settings) -> None:
         self._text = text
         self._settings = settings
-        self._newline = newline_of(text)
+        self._newline = "\r\n" if "\r\n" in text else "\n"
         # A mapping: the settings were read from the same text.
         root = cast("yaml.MappingNode", document.compose(text, settings.path))
         self._shared = _shared_nodes(root)
@@ -245,7 +198,7 @@ class _Rewriting:
     ) -> list[Edit]:
         start, end = _start(key), line_end(self._text, end)
         comments = comments_in(self._text, start, end, scalars)
-        first = line_start(self._text, start)
+        first = self._text.rfind("\n", 0, start) + 1
         indent = self._text[first:start]
         if indent.strip():
             # The key is behind the dash of its workspace: the next key moves there.
@@ -295,3 +248,40 @@ def _scalar(text: str) -> str:
 
 def _flow_folder(path: str) -> str:
     return f"{{path: {path}, mode: use}}"
+
+
+class Edit(Struct, frozen=True, order=True):
+    """Replace the characters from ``start`` up to, not including, ``end`` by ``text``."""
+
+    start: int
+    end: int
+    text: str
+
+
+def apply_edits(text: str, edits: Iterable[Edit]) -> str:
+    """Return the text with these edits, which may not overlap; positions are those of the old text."""
+    for edit in sorted(edits, reverse=True):
+        text = text[: edit.start] + edit.text + text[edit.end :]
+    return text
+
+
+def comments_in(text: str, start: int, end: int, values: Iterable[tuple[int, int]]) -> list[str]:
+    """Return the comments of a stretch of YAML, given the ranges of the values in it, which may hold a ``#``."""
+    for first, last in values:
+        text = text[:first] + "x" * (last - first) + text[last:]
+    return _COMMENT.findall(text[start:end])
+
+
+def line_end(text: str, index: int) -> int:
+    """Return where the line of a character ends, before its line break."""
+    end = text.find("\n", index)
+    end = len(text) if end < 0 else end
+    return end - 1 if text[index:end].endswith("\r") else end
+
+
+def unified_diff(old: str, new: str, name: str) -> str:
+    """Return the difference of two texts in the form that ``patch`` reads; empty where there is none."""
+    lines = difflib.unified_diff(_LINE.findall(old), _LINE.findall(new), name, name)
+    return "".join(
+        line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines
+    )
