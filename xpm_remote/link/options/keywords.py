@@ -32,7 +32,7 @@ class Reason(NamedTuple):
     """
 
     why: str
-    advice: str
+    advice: str = "remove it"
     is_ours: bool = False
 
 
@@ -60,24 +60,21 @@ class Keyword:
         return self.accepted is None or value.lower() in self.accepted
 
 
-_REMOVE = "remove it"
+# These two are all that is said, unless advice helps.
+NOT_OURS = Reason("it does not apply to a connection of xpm-remote", is_ours=True)
+NO_SUPPORT = Reason("the SSH library (asyncssh) has nothing like it")
+
 NO_FORWARDING = Reason("xpm-remote runs one command and forwards nothing", "forward with plain ssh")
 NO_SHARING = Reason(
     "xpm-remote opens a connection of its own and cannot share OpenSSH's",
     "remove it; ControlMaster=no and ControlPath=none are taken",
-)
-NO_TTY = Reason(
-    "the remote command speaks a protocol that a terminal would spoil", _REMOVE, is_ours=True
 )
 OWN_COMMAND = Reason(
     "xpm-remote chooses the remote command itself and talks to it",
     "use --remote-shell-init or --remote-xpm to change the command",
     is_ours=True,
 )
-NEEDS_STDIN = Reason("xpm-remote talks to the remote command on its stdin", _REMOVE, is_ours=True)
 NO_LOCAL_COMMAND = Reason("xpm-remote runs no local commands", "run it yourself before connecting")
-FINGERPRINTS = Reason("xpm-remote tells fingerprints by SHA256 only", _REMOVE, is_ours=True)
-NO_SUPPORT = Reason("the SSH library (asyncssh) has nothing like it", _REMOVE)
 HOST_KEYS = Reason(
     "host keys are looked up in known_hosts files only",
     "put the key into a file and name it with UserKnownHostsFile",
@@ -89,14 +86,8 @@ LOCALHOST = Reason(
     "xpm-remote checks the keys of all hosts",
     "use StrictHostKeyChecking=accept-new and HostKeyAlias",
 )
-OBSOLETE = Reason("OpenSSH itself no longer has it", _REMOVE, is_ours=True)
 FILE_ONLY = Reason(
     "it belongs in a configuration file", "write the file and name it with -F", is_ours=True
-)
-OPTIONS_AS_TYPED = Reason(
-    "unknown keywords in files are passed over anyway, and on the command line they are mistakes",
-    _REMOVE,
-    is_ours=True,
 )
 LOGGING = Reason(
     "xpm-remote writes its log to stderr", "use -v or LogLevel, and redirect stderr", is_ours=True
@@ -177,8 +168,8 @@ _WHEN: dict[str, tuple[v.Value, set[str], Reason]] = {
     "ControlMaster": (v.STATE, _NO, NO_SHARING),
     "ControlPath": (v.TEXT, _NONE, NO_SHARING),
     "ControlPersist": (v.STATE, _NO, NO_SHARING),
-    "FingerprintHash": (v.TEXT, {"sha256"}, FINGERPRINTS),
-    "ForkAfterAuthentication": (v.STATE, _NO, NEEDS_STDIN),
+    "FingerprintHash": (v.TEXT, {"sha256"}, NOT_OURS),
+    "ForkAfterAuthentication": (v.STATE, _NO, NOT_OURS),
     "ForwardX11": (v.STATE, _NO, NO_FORWARDING),
     "GSSAPIRenewalForcesRekey": (v.STATE, _NO, NO_SUPPORT),
     "GSSAPITrustDns": (v.STATE, _NO, NO_SUPPORT),
@@ -189,18 +180,18 @@ _WHEN: dict[str, tuple[v.Value, set[str], Reason]] = {
     "LogVerbose": (v.WORDS, _NONE, LOGGING),
     "NoHostAuthenticationForLocalhost": (v.STATE, _NO, LOCALHOST),
     "PermitLocalCommand": (v.STATE, _NO, NO_LOCAL_COMMAND),
-    "Protocol": (v.TEXT, {"2"}, OBSOLETE),
+    "Protocol": (v.TEXT, {"2"}, NOT_OURS),
     "ProxyUseFdpass": (v.STATE, _NO, NO_SUPPORT),
     "PubkeyAcceptedAlgorithms": (v.PUBLIC_KEY_ALGORITHMS, {"+ssh-rsa"}, NO_SUPPORT),
     "RemoteCommand": (v.LINE, _NONE, OWN_COMMAND),
-    "RequestTTY": (v.STATE, {"no", "auto"}, NO_TTY),
+    "RequestTTY": (v.STATE, {"no", "auto"}, NOT_OURS),
     "RevokedHostKeys": (v.TEXT, _NONE, HOST_KEYS),
     "SecurityKeyProvider": (v.TEXT, {"internal"}, NO_SUPPORT),
     "SessionType": (v.STATE, {"default"}, OWN_COMMAND),
-    "StdinNull": (v.STATE, _NO, NEEDS_STDIN),
+    "StdinNull": (v.STATE, _NO, NOT_OURS),
     "Tunnel": (v.STATE, _NO, NO_FORWARDING),
     "UpdateHostKeys": (v.STATE, _NO, KNOWN_HOSTS_AS_THEY_ARE),
-    "UseRoaming": (v.STATE, _NO, OBSOLETE),
+    "UseRoaming": (v.STATE, _NO, NOT_OURS),
     "VerifyHostKeyDNS": (v.STATE, _NO, HOST_KEYS),
     "VersionAddendum": (v.WORDS, _NONE, NO_SUPPORT),
     "VisualHostKey": (v.STATE, _NO, NO_SUPPORT),
@@ -223,35 +214,35 @@ _IDLE = (
     "XAuthLocation",
 )
 _NEVER = {
-    "AFSTokenPassing": OBSOLETE,
+    "AFSTokenPassing": NOT_OURS,
     "BindInterface": BIND,
     "CASignatureAlgorithms": CA_ALGORITHMS,
-    "Cipher": OBSOLETE,
-    "CompressionLevel": OBSOLETE,
+    "Cipher": NOT_OURS,
+    "CompressionLevel": NOT_OURS,
     "DynamicForward": NO_FORWARDING,
-    "FallBackToRsh": OBSOLETE,
+    "FallBackToRsh": NOT_OURS,
     "GSSAPIClientIdentity": NO_SUPPORT,
     "GSSAPIKexAlgorithms": NO_SUPPORT,
     "GSSAPIServerIdentity": NO_SUPPORT,
-    "GlobalKnownHostsFile2": OBSOLETE,
+    "GlobalKnownHostsFile2": NOT_OURS,
     "Host": FILE_ONLY,
     "HostbasedAcceptedAlgorithms": NO_SUPPORT,
-    "IgnoreUnknown": OPTIONS_AS_TYPED,
+    "IgnoreUnknown": NOT_OURS,
     "Include": FILE_ONLY,
     "KbdInteractiveDevices": NO_SUPPORT,
-    "KerberosAuthentication": OBSOLETE,
-    "KerberosTGTPassing": OBSOLETE,
+    "KerberosAuthentication": NOT_OURS,
+    "KerberosTGTPassing": NOT_OURS,
     "LocalForward": NO_FORWARDING,
     "Match": FILE_ONLY,
-    "RSAAuthentication": OBSOLETE,
+    "RSAAuthentication": NOT_OURS,
     "RefuseConnection": REFUSED_BY_OPTION,
     "RemoteForward": NO_FORWARDING,
     "RequiredRSASize": NO_SUPPORT,
-    "RhostsAuthentication": OBSOLETE,
-    "RhostsRSAAuthentication": OBSOLETE,
-    "UsePrivilegedPort": OBSOLETE,
-    "UseRsh": OBSOLETE,
-    "UserKnownHostsFile2": OBSOLETE,
+    "RhostsAuthentication": NOT_OURS,
+    "RhostsRSAAuthentication": NOT_OURS,
+    "UsePrivilegedPort": NOT_OURS,
+    "UseRsh": NOT_OURS,
+    "UserKnownHostsFile2": NOT_OURS,
 }
 ALIASES = {
     "challengeresponseauthentication": "KbdInteractiveAuthentication",
@@ -293,6 +284,9 @@ READ_BY_LIBRARY = frozenset(_LIBRARY) - {"Port", "User"} | {
 
 NEEDS_GSSAPI = frozenset(name for name in _LIBRARY if name.startswith("GSSAPI"))
 """With ``yes``, honoured only where asyncssh found the package gssapi; else asyncssh passes over them."""
+
+OF_FILES = frozenset({"Host", "IgnoreUnknown", "Include", "Match"})
+"""Keywords of configuration files alone: refused as options, and honoured there by whatever reads the file."""
 
 FORWARDS = frozenset({"DynamicForward", "LocalForward", "RemoteForward"})
 
@@ -385,7 +379,7 @@ _DIAGNOSTIC = Reason(
     "it asks OpenSSH for something else than a connection", "use plain ssh for that"
 )
 REFUSED_FLAGS: dict[str, Reason] = {
-    "1": OBSOLETE,
+    "1": NOT_OURS,
     "E": LOGGING,
     "G": Reason(_DIAGNOSTIC.why, "use --dry-run to see how xpm-remote connects"),
     "O": NO_SHARING,

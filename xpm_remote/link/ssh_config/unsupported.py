@@ -8,11 +8,10 @@ from typing import NamedTuple
 from xpm_remote.link.options.connect_options import ConnectOptions
 from xpm_remote.link.options.keywords import (
     BY_NAME,
-    FILE_ONLY,
     FORWARDS,
     NEEDS_GSSAPI,
     NEEDS_OPENSSH,
-    OPTIONS_AS_TYPED,
+    OF_FILES,
     Honoured,
     Keyword,
     Reason,
@@ -22,10 +21,9 @@ from xpm_remote.link.ssh_config.effective import ALGORITHMS, HostReading
 from xpm_remote.link.ssh_config.text import Dump, Mention, find_mentions
 
 _OFF = ("no", "false")
-_OF_FILES = (FILE_ONLY, OPTIONS_AS_TYPED)
 _LACKING = (
-    Reason("the package python-pkcs11 is not installed here", ""),
-    Reason("the package gssapi is not installed here", ""),
+    Reason("the package python-pkcs11 is not installed here"),
+    Reason("the package gssapi is not installed here"),
 )
 # Nothing is lost without: we open a connection of our own, and auto looks for a ControlMaster that is alive.
 _NOT_MISSED = frozenset({"ControlMaster", "ControlPath", "ControlPersist"})
@@ -126,7 +124,7 @@ def _is_honoured(keyword: Keyword, value: str) -> bool:
     if keyword.honoured in (Honoured.BY_LIBRARY, Honoured.BY_US):
         return True
     if keyword.honoured is Honoured.NEVER:
-        return keyword.reason in _OF_FILES
+        return keyword.name in OF_FILES
     canonical = _canonical(keyword, value)
     return canonical is not None and keyword.accepts(canonical)
 
