@@ -1,16 +1,19 @@
-"""Which keys are shown to a host."""
+"""Keys that are offered to a host, and those that a passphrase locks."""
 
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import asyncssh
 import pytest
 
 from xpm_remote.errors import AuthenticationError
-from xpm_remote.link.asyncssh_engine.keys import find_keys
+from xpm_remote.link.asyncssh_engine.keys import LockedKey, OpenedKeys, find_keys, find_locked_keys
+from xpm_remote.link.key_files import default_keys, is_locked
 from xpm_remote.link.options.connect_options import ConnectOptions, parse_ssh_options
+from xpm_remote.link.prompts import UnansweredError
 
 NOTHING_GIVEN = ConnectOptions("t")
 
@@ -91,3 +94,139 @@ def test_certificate(key: Path, tmp_path: Path) -> None:
     assert found.certificates == [f"{tmp_path}/named.pub"]
     identities = found.arguments(only=True)["agent_identities"]
     assert identities == [public.public_data, beside.public_data, named.public_data]
+
+
+PASSPHRASE = "open sesame"
+
+
+class Answers:
+    """A person with prepared answers."""
+
+    def __init__(self, *answers: str) -> None:
+        self._answers = list(answers)
+        self.attempts: list[int] = []
+
+    async def ask_passphrase(self, key: str, attempt: int) -> str:
+        """Give the next answer, if there is one."""
+        self.attempts.append(attempt)
+        if not self._answers:
+            raise UnansweredError("no more")
+        return self._answers.pop(0)
+
+
+def make(folder: Path, kind: str = "ed25519", *options: str, lock: str = PASSPHRASE) -> Path:
+    """Make a key as ssh-keygen does."""
+    path = folder / f"id_{kind}"
+    words = ["ssh-keygen", "-q", "-t", kind, "-N", lock, "-f", str(path), *options]
+    subprocess.run(words, check=True)
+    return path
+
+
+def find_one(path: Path, *certificates: str) -> LockedKey:
+    """Find a locked key."""
+    (locked,) = find_locked_keys([str(path)], certificates)
+    return locked
+
+
+@pytest.mark.parametrize("beside", [True, False])
+@pytest.mark.parametrize("kind", ["ed25519", "rsa", "ecdsa"])
+def test_public_half(tmp_path: Path, kind: str, *, beside: bool) -> None:
+    """It is known without the passphrase, with a public file beside the key or without."""
+    path = make(tmp_path, kind)
+    expected = asyncssh.read_public_key(f"{path}.pub")
+    if not beside:
+        Path(f"{path}.pub").unlink()
+    assert find_one(path).public.public_data == expected.public_data
+
+
+def test_what_is_not_locked(tmp_path: Path) -> None:
+    """Open keys, other files and missing ones are left out."""
+    (tmp_path / "text").write_text("no key")
+    paths = [str(make(tmp_path, lock="")), str(tmp_path / "text"), str(tmp_path / "none")]
+    assert not any(map(is_locked, paths))
+    assert find_locked_keys(paths, []) == []
+
+
+def test_old_format(tmp_path: Path) -> None:
+    """The old format does not tell the public half: without a file beside it the key is left out."""
+    path = make(tmp_path, "rsa", "-m", "PEM")
+    assert find_one(path).path == str(path)
+    Path(f"{path}.pub").unlink()
+    assert is_locked(str(path))
+    assert find_locked_keys([str(path)], []) == []
+
+
+@pytest.mark.parametrize("cut", [70, 120, 200])
+def test_broken_file(tmp_path: Path, cut: int) -> None:
+    """A file that ends early is no obstacle."""
+    path = make(tmp_path)
+    Path(f"{path}.pub").unlink()
+    path.write_bytes(path.read_bytes()[:cut] + b"\n-----END OPENSSH PRIVATE KEY-----\n")
+    assert find_locked_keys([str(path)], []) == []
+
+
+async def test_signs_after_the_passphrase(tmp_path: Path) -> None:
+    """It is asked for once for everything that the key signs, and again while it is wrong."""
+    locked = find_one(make(tmp_path))
+    person = Answers("wrong", PASSPHRASE)
+    (pair,) = locked.pairs(person, 3)
+    assert person.attempts == []
+    for data in (b"one", b"two"):
+        signature = await pair.sign_async(data)  # type: ignore[attr-defined]
+        assert locked.public.verify(data, signature)
+    assert person.attempts == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("answers", "asked"), [(("a", "b", "c", PASSPHRASE), 3), (("a",), 2), ((), 1)]
+)
+async def test_stays_locked(tmp_path: Path, answers: tuple[str, ...], asked: int) -> None:
+    """After three wrong ones, or no answer, the key is given up for good."""
+    person = Answers(*answers)
+    (pair,) = find_one(make(tmp_path)).pairs(person, 3)
+    for _ in range(2):
+        with pytest.raises(ValueError, match="stays locked"):
+            await pair.sign_async(b"data")  # type: ignore[attr-defined]
+    assert len(person.attempts) == asked
+
+
+async def test_opened_before(tmp_path: Path) -> None:
+    """A key that has been opened signs for later connections, too; another key in its place does not."""
+    path, opened = make(tmp_path), OpenedKeys()
+    (first,) = find_locked_keys([str(path)], [], opened)
+    await first.unlock(Answers(PASSPHRASE), 1)
+    (second,) = find_locked_keys([str(path)], [], opened)
+    nobody = Answers()
+    assert second.public.verify(b"x", (await second.unlock(nobody, 3)).sign(b"x", b"ssh-ed25519"))
+    assert nobody.attempts == []
+    path.unlink()
+    make(tmp_path)
+    (other,) = find_locked_keys([str(path)], [], opened)
+    with pytest.raises(ValueError, match="stays locked"):
+        await other.unlock(nobody, 3)
+    assert nobody.attempts == [0]
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_certificates(tmp_path: Path, *, beside: bool) -> None:
+    """A certificate for the key, beside it or named, is offered before the key alone; others are not."""
+    authority, other = make(tmp_path, "ecdsa", lock=""), make(tmp_path, "rsa")
+    path = make(tmp_path)
+    for key in (path, other):
+        sign = ["ssh-keygen", "-q", "-s", str(authority), "-I", "me", "-n", "me", f"{key}.pub"]
+        subprocess.run(sign, check=True)
+    certificate = Path(f"{path}-cert.pub")
+    if not beside:
+        certificate = certificate.rename(tmp_path / "named")
+    named = [f"{other}-cert.pub", *([] if beside else [str(certificate)])]
+    pairs = find_one(path, *named).pairs(Answers(), 3)
+    assert [pair.has_cert for pair in pairs] == [True, False]
+
+
+def test_default_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of the usual names that are there."""
+    monkeypatch.setattr("xpm_remote.link.key_files.home", lambda: tmp_path)
+    (tmp_path / ".ssh").mkdir()
+    assert default_keys() == []
+    path = make(tmp_path / ".ssh")
+    assert default_keys() == [str(path)]
