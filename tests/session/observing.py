@@ -18,7 +18,7 @@ from xpm_remote.session.monitor import Monitor
 from xpm_remote.session.state import Phase, Update
 from xpm_remote.session.target import Target
 from xpm_remote.settings.schema import Backend, SshEngine
-from xpm_remote.ui.document import event_documents
+from xpm_remote.ui.documents import event_documents
 
 KEEPALIVE = "-o ServerAliveInterval=1 -o ServerAliveCountMax=2"
 LIVE_LIMIT = 60.0

@@ -17,7 +17,7 @@ from xpm_remote.model.records import (
 )
 from xpm_remote.model.store import Store
 from xpm_remote.session.state import Digest, LinkState, Phase, Picture
-from xpm_remote.ui.document import NO_MESSAGES
+from xpm_remote.ui.documents import NO_MESSAGES
 
 NOW = epoch(3600)
 """An hour after the start of the experiments."""

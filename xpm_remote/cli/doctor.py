@@ -16,7 +16,7 @@ from xpm_remote.errors import UsageError, XpmRemoteError
 from xpm_remote.session.findings import Examination, Finding, Stage, Verdict
 from xpm_remote.session.target import Target
 from xpm_remote.settings.schema import Settings
-from xpm_remote.ui.document import encode
+from xpm_remote.ui.documents import json_line
 from xpm_remote.ui.findings import (
     VALUES,
     examination_document,
@@ -24,8 +24,7 @@ from xpm_remote.ui.findings import (
     head_line,
     summary_line,
 )
-from xpm_remote.ui.plain import Format
-from xpm_remote.ui.text import Line
+from xpm_remote.ui.text import Format, Line
 from xpm_remote.waiting import run_until_signal
 
 LISTEN_TIME = 15.0
@@ -124,7 +123,7 @@ def _place(settings: Settings, workspace_id: str | None) -> str | None:
 def _print_document(book: Examination, target: Target | None, given: dict[str, Any]) -> None:
     host = target.name if target is not None else given["host"] or ""
     directory = target.workspace if target is not None else given["remote_workdir"] or ""
-    click.echo(encode(examination_document(book, host, directory, time.time())))
+    click.echo(json_line(examination_document(book, host, directory, time.time())))
 
 
 class _Report:

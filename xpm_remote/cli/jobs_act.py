@@ -22,9 +22,14 @@ from xpm_remote.cli.options import (
 )
 from xpm_remote.errors import BusyError
 from xpm_remote.jobs.interface import Jobs
-from xpm_remote.ui.action_report import outcome_document, outcome_line, plan_document, plan_lines
-from xpm_remote.ui.document import encode
-from xpm_remote.ui.tables import count_text
+from xpm_remote.ui.documents import json_line
+from xpm_remote.ui.reports.jobs import (
+    action_outcome_document,
+    action_outcome_line,
+    action_plan_document,
+    action_plan_lines,
+)
+from xpm_remote.ui.text import count_text
 from xpm_remote.workspace.agent.outcomes import CLEAN, KILL, ActionOutcome, ActionPlan
 from xpm_remote.workspace.layout import JobId
 from xpm_remote.workspace.reading.current import CurrentJob
@@ -72,9 +77,11 @@ def _has_place(job: CurrentJob) -> bool:
 
 def _print_plans(plans: Sequence[ActionPlan], action: str, choice: Choice) -> None:
     if choice.is_json:
-        lines: Iterable[str] = map(encode, map(plan_document, () if choice.perform else plans))
+        lines: Iterable[str] = map(
+            json_line, map(action_plan_document, () if choice.perform else plans)
+        )
     else:
-        lines = plan_lines(plans)
+        lines = action_plan_lines(plans)
     for line in lines:
         click.echo(line)
     count = sum(not plan.refusal for plan in plans)
@@ -91,7 +98,11 @@ def _perform(jobs: Jobs, plans: Sequence[ActionPlan], *, is_json: bool) -> list[
     with closing(jobs.perform(plans)) as work:
         for outcome in work:
             outcomes.append(outcome)
-            click.echo(encode(outcome_document(outcome)) if is_json else outcome_line(outcome))
+            click.echo(
+                json_line(action_outcome_document(outcome))
+                if is_json
+                else action_outcome_line(outcome)
+            )
     return outcomes
 
 

@@ -17,15 +17,14 @@ from xpm_remote.cli.options import JobsLocation, format_option, from_file_option
 from xpm_remote.errors import ExitCode, FolderError, UsageError
 from xpm_remote.escaping import safe
 from xpm_remote.jobs.interface import Jobs
-from xpm_remote.ui.archive_report import (
-    outcome_document,
-    outcome_lines,
-    plan_document,
-    plan_lines,
+from xpm_remote.ui.documents import json_line
+from xpm_remote.ui.reports.jobs import (
+    archive_outcome_document,
+    archive_outcome_lines,
+    archive_plan_document,
+    archive_plan_lines,
 )
-from xpm_remote.ui.document import encode
-from xpm_remote.ui.plain import Format
-from xpm_remote.ui.tables import count_text
+from xpm_remote.ui.text import Format, count_text
 from xpm_remote.workspace.folders.folder import archives
 from xpm_remote.workspace.folders.outcomes import (
     ArchiveOutcome,
@@ -114,7 +113,9 @@ def _wanted(plans: Iterable[ArchivePlan], *, is_all: bool) -> Iterator[ArchivePl
 
 def _archive(jobs: Jobs, plans: Iterable[ArchivePlan], *, is_dry: bool, is_json: bool) -> None:
     found = list(plans)
-    lines = map(encode, map(plan_document, found)) if is_json else plan_lines(found)
+    lines = (
+        map(json_line, map(archive_plan_document, found)) if is_json else archive_plan_lines(found)
+    )
     for line in lines if is_dry or not is_json else ():
         click.echo(line)
     if not is_dry:
@@ -137,7 +138,11 @@ def _carry_out(jobs: Jobs, plans: Sequence[ArchivePlan], *, is_json: bool) -> li
 
 def print_outcome(outcome: ArchiveOutcome, *, is_json: bool) -> None:
     """Print what came of a job."""
-    lines = [encode(outcome_document(outcome))] if is_json else outcome_lines(outcome)
+    lines = (
+        [json_line(archive_outcome_document(outcome))]
+        if is_json
+        else archive_outcome_lines(outcome)
+    )
     for line in lines:
         click.echo(line)
 

@@ -13,16 +13,16 @@ from xpm_remote.cli.options import JobsLocation, format_option, from_file_option
 from xpm_remote.errors import UsageError
 from xpm_remote.escaping import safe
 from xpm_remote.jobs.interface import Jobs
-from xpm_remote.ui.document import encode
-from xpm_remote.ui.plain import Format
-from xpm_remote.ui.recovery_report import (
-    outcome_document,
-    outcome_line,
-    plan_document,
-    plan_lines,
-    plan_total,
+from xpm_remote.ui.documents import json_line
+from xpm_remote.ui.reports.jobs import (
+    recovery_outcome_document,
+    recovery_outcome_line,
+    recovery_plan_document,
+    recovery_plan_lines,
+    recovery_total,
     unknown_document,
 )
+from xpm_remote.ui.text import Format
 from xpm_remote.workspace.failures import BadIdFailure
 from xpm_remote.workspace.folders.outcomes import RecoveryOutcome, RecoveryPlan, RecoveryStatus
 from xpm_remote.workspace.layout import JobId, parse_job_id
@@ -127,7 +127,7 @@ def _missing(
 def _print_plan(unknown: Iterable[str], plans: Sequence[RecoveryPlan]) -> None:
     for text in unknown:
         click.echo(f"{RecoveryStatus.NOT_FOUND.value}  {safe(text)}")
-    for line in (*plan_lines(plans), plan_total(plans)):
+    for line in (*recovery_plan_lines(plans), recovery_total(plans)):
         click.echo(line)
 
 
@@ -135,9 +135,9 @@ def _print_documents(
     unknown: Iterable[str], plans: Iterable[RecoveryPlan], *, is_plan: bool
 ) -> None:
     for text in unknown:
-        click.echo(encode(unknown_document(text, is_plan=is_plan)))
+        click.echo(json_line(unknown_document(text, is_plan=is_plan)))
     for plan in plans:
-        click.echo(encode(plan_document(plan)))
+        click.echo(json_line(recovery_plan_document(plan)))
 
 
 def _recover(
@@ -154,7 +154,9 @@ def _recover(
         sum(plan.size for plan in to_do),
         sum(plan.files for plan in to_do),
         lambda progress: jobs.recover(chosen, incomplete=incomplete, progress=progress),
-        lambda outcome: click.echo(_json_line(outcome) if is_json else outcome_line(outcome)),
+        lambda outcome: click.echo(
+            _json_line(outcome) if is_json else recovery_outcome_line(outcome)
+        ),
     )
 
 
@@ -170,7 +172,7 @@ def _settled(jobs: Jobs, plan: RecoveryPlan) -> RecoveryOutcome:
 
 
 def _json_line(outcome: RecoveryOutcome) -> str:
-    return encode(outcome_document(outcome))
+    return json_line(recovery_outcome_document(outcome))
 
 
 def _judge(found: Sequence[tuple[RecoveryStatus, tuple[str, ...]]], unknown: Sequence[str]) -> None:

@@ -32,8 +32,7 @@ from xpm_remote.escaping import safe
 from xpm_remote.jobs.interface import Jobs
 from xpm_remote.jobs.opening import open_jobs
 from xpm_remote.model.filters import Filter
-from xpm_remote.ui.plain import Format
-from xpm_remote.ui.tables import count_text
+from xpm_remote.ui.text import Format, count_text
 from xpm_remote.workspace.failures import NoJobFailure
 from xpm_remote.workspace.folders.outcomes import Progress
 from xpm_remote.workspace.layout import JobId

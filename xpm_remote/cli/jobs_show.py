@@ -16,9 +16,9 @@ from xpm_remote.errors import NoJobFoundError, SomeMissingError
 from xpm_remote.escaping import safe
 from xpm_remote.jobs.interface import Jobs
 from xpm_remote.model.filters import Filter
-from xpm_remote.ui.document import encode
-from xpm_remote.ui.job_list import job_document, job_lines
-from xpm_remote.ui.plain import Format
+from xpm_remote.ui.documents import json_line
+from xpm_remote.ui.reports.jobs import job_document, job_lines
+from xpm_remote.ui.text import Format
 from xpm_remote.workspace.layout import JobId
 from xpm_remote.workspace.watching.logs import STDERR, STDOUT
 
@@ -65,7 +65,7 @@ def list_jobs(
     chosen = [job for job in found if accepts is None or accepts(job)][:count]
     lines: Iterator[str]
     if form == Format.JSON.value:
-        lines = map(encode, map(job_document, chosen))
+        lines = map(json_line, map(job_document, chosen))
     else:
         lines = job_lines(chosen, with_tags=tags, with_paths=fullpath)
     for line in lines:

@@ -22,8 +22,9 @@ from xpm_remote.jobs.interface import failures_as_errors
 from xpm_remote.session.state import Update
 from xpm_remote.session.target import LocalTarget, Target
 from xpm_remote.settings.selection import select_workspace
-from xpm_remote.ui.document import encode, picture_document
-from xpm_remote.ui.plain import EventLines, Format
+from xpm_remote.ui.documents import json_line, picture_document
+from xpm_remote.ui.events import EventLines
+from xpm_remote.ui.text import Format
 from xpm_remote.waiting import run_until_signal
 from xpm_remote.workspace.reading.reader import check_workspace
 
@@ -113,7 +114,7 @@ async def show_once(monitor: Monitor, form: Format) -> None:
     """Learn everything, print it as a picture or as one JSON document, end."""
     await monitor.snapshot()
     if form is Format.JSON:
-        click.echo(encode(picture_document(monitor.picture, time.time())))
+        click.echo(json_line(picture_document(monitor.picture, time.time())))
         return
     from rich.console import Console
 
@@ -255,7 +256,7 @@ async def show_dry_run(target: Target, form: Format) -> None:
     link = await describe_link(target.options, target.engine)
     facts = {**link, "workspace": target.workspace, **served_facts(target)}
     if form is Format.JSON:
-        click.echo(encode(facts))
+        click.echo(json_line(facts))
         return
     for name, value in facts.items():
         text = ", ".join(value) if isinstance(value, list) else value

@@ -19,7 +19,7 @@ from xpm_remote.model.filter_tokens import FilterError
 from xpm_remote.model.filters import Filter, parse_filter
 from xpm_remote.session.target import Overrides, Target, resolve_target
 from xpm_remote.settings.schema import Backend, Settings, SshEngine
-from xpm_remote.ui.plain import Format
+from xpm_remote.ui.text import Format
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 

@@ -19,8 +19,8 @@ from xpm_remote.cli.options import (
 )
 from xpm_remote.errors import FolderError, UsageError, WorkspaceError
 from xpm_remote.jobs.interface import Jobs
-from xpm_remote.ui.document import encode
-from xpm_remote.ui.orphan_report import (
+from xpm_remote.ui.documents import json_line
+from xpm_remote.ui.reports.orphans import (
     clean_lines,
     cleaned_document,
     cleaned_line,
@@ -29,8 +29,7 @@ from xpm_remote.ui.orphan_report import (
     orphan_lines,
     question,
 )
-from xpm_remote.ui.plain import Format
-from xpm_remote.ui.tables import count_text
+from xpm_remote.ui.text import Format, count_text
 from xpm_remote.workspace.orphans.listing import OrphanReport
 from xpm_remote.workspace.orphans.outcomes import CleanAction, CleanOutcome, CleanStep
 
@@ -108,7 +107,7 @@ def _warn(context: Context, report: OrphanReport) -> None:
 
 
 def _print_report(report: OrphanReport, *, is_json: bool) -> None:
-    lines = map(encode, orphan_documents(report)) if is_json else orphan_lines(report)
+    lines = map(json_line, orphan_documents(report)) if is_json else orphan_lines(report)
     for line in lines:
         click.echo(line)
 
@@ -153,4 +152,4 @@ def _kept(steps: Sequence[CleanStep]) -> list[CleanStep]:
 
 
 def _json_line(outcome: CleanOutcome) -> str:
-    return encode(cleaned_document(outcome))
+    return json_line(cleaned_document(outcome))

@@ -266,7 +266,7 @@ def recover_before(
     """
     # These imports take as long as reading the settings, and most workspaces have no folders.
     from xpm_remote.jobs.opening import as_folders
-    from xpm_remote.ui.recovery_report import outcome_line, plan_total
+    from xpm_remote.ui.reports.jobs import recovery_outcome_line, recovery_total
     from xpm_remote.workspace.folders.recovery import plan_recovery, recover
     from xpm_remote.workspace.layout import Layout
     from xpm_remote.workspace.orphans.references import read_references
@@ -283,9 +283,9 @@ def recover_before(
     if not plans:
         return
     if not context.is_quiet:
-        say(plan_total(plans), err=True)
+        say(recovery_total(plans), err=True)
     size, files = sum(plan.size for plan in plans), sum(plan.files for plan in plans)
     with copy_progress("recovering", size, files) as progress:
         for outcome in recover(layout, folders, [plan.job for plan in plans], progress=progress):
             if not outcome.is_there:
-                context.warn(outcome_line(outcome))
+                context.warn(recovery_outcome_line(outcome))

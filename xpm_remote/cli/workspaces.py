@@ -28,8 +28,7 @@ from xpm_remote.settings.schema import (
     in_file_order,
 )
 from xpm_remote.settings.selection import select_workspace
-from xpm_remote.ui.document import encode
-from xpm_remote.ui.plain import Format
+from xpm_remote.ui.documents import json_line
 from xpm_remote.ui.reports.workspaces import (
     check_document,
     facts_lines,
@@ -41,6 +40,7 @@ from xpm_remote.ui.reports.workspaces import (
     which_document,
     which_lines,
 )
+from xpm_remote.ui.text import Format
 
 
 @click.command(
@@ -58,7 +58,7 @@ def list_workspaces(context: Context, /, *, verbose: bool, form: str) -> None:
     """
     settings = context.load_settings()
     if form == Format.JSON.value:
-        click.echo(encode(list_document(settings)))
+        click.echo(json_line(list_document(settings)))
         return
     for line in list_lines(settings, is_verbose=verbose):
         say(line)
@@ -91,7 +91,7 @@ def show(context: Context, /, *, workspace_id: str, form: str) -> None:
 
 def _show_json(settings: Settings, workspace: Workspace) -> None:
     facts = _facts(settings, workspace)
-    click.echo(encode({**show_document(settings, workspace), "connection": facts}))
+    click.echo(json_line({**show_document(settings, workspace), "connection": facts}))
 
 
 def _show_text(settings: Settings, workspace: Workspace) -> None:
@@ -151,7 +151,7 @@ def which(
         workdir=_directory(context, settings, workspace, workdir),
     )
     if form == Format.JSON.value:
-        click.echo(encode(which_document(settings, selection, experiment_id)))
+        click.echo(json_line(which_document(settings, selection, experiment_id)))
         return
     for line in which_lines(selection):
         say(line)
@@ -185,7 +185,7 @@ def check(context: Context, /, *, form: str) -> int:
     """
     errors, warnings = _look(context)
     if form == Format.JSON.value:
-        click.echo(encode(check_document(str(context.settings_path), errors, warnings)))
+        click.echo(json_line(check_document(str(context.settings_path), errors, warnings)))
     else:
         for line in problem_lines(errors, warnings):
             say(line)

@@ -15,6 +15,7 @@ from xpm_remote.link.prompts import TerminalPrompter, UnansweredError
 _STREAMS = (_STDIN, _STDOUT, _STDERR) = range(3)
 _MOST = 64
 """Bytes of one look: an escape sequence of a function key is shorter."""
+
 _LOCAL_FLAGS = 3
 _CONTROL_CHARACTERS = 6
 """Places in what ``tcgetattr`` gives."""

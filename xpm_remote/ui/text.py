@@ -1,17 +1,19 @@
-"""Text fit for a terminal: what a remote sent cannot move the cursor, and times and sizes read easily. Pure."""
+"""Text fit for a terminal: remote text that cannot move the cursor; every time, size and count; tables. Pure."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xpm_remote.escaping import safe
 
-if TYPE_CHECKING:  # every command prints lines, and few know the model
+if TYPE_CHECKING:
     from xpm_remote.model.entities import Job, Progress
     from xpm_remote.session.state import Digest
+
 
 CONTINUED = 4
 """Columns by which the rest of a long line is moved in, so that the next line is told from it."""
@@ -82,3 +84,41 @@ def percent(steps: Iterable[Progress]) -> str:
 def activity(steps: Iterable[Progress]) -> str:
     """Say what a job is at, from its outermost level inwards; empty when it says nothing."""
     return safe(" > ".join(step.description for step in steps if step.description))
+
+
+class Format(str, Enum):
+    """How events are written."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+_UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
+_STEP = 1000
+
+
+def table(rows: Iterable[Sequence[str]], *, indent: int = 0) -> Iterator[str]:
+    """Give a line for each row, with the columns below each other; columns that are empty are left out."""
+    columns = [list(map(safe, column)) for column in zip(*rows, strict=True)]
+    padded = [_padded(column) for column in columns if any(column)]
+    for row in zip(*padded, strict=True):
+        yield (" " * indent + "  ".join(row)).rstrip()
+
+
+def _padded(column: list[str]) -> list[str]:
+    width = max(map(len, column))
+    return [f"{cell:<{width}}" for cell in column]
+
+
+def size_text(size: int) -> str:
+    """Give a number of bytes in its unit: ``0 B``, ``12 kB``, ``1.5 GB``."""
+    value, unit = float(size), 0
+    while round(value) >= _STEP and unit < len(_UNITS) - 1:
+        value, unit = value / _STEP, unit + 1
+    digits = 1 if unit and value < 10 else 0
+    return f"{value:.{digits}f} {_UNITS[unit]}"
+
+
+def count_text(count: int, name: str) -> str:
+    """Count things: ``1 job``, ``2 jobs``."""
+    return f"{count:,} {name}{'' if count == 1 else 's'}"

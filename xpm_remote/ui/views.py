@@ -22,6 +22,7 @@ from xpm_remote.ui.text import activity, ago, digest_words, elapsed, percent, sh
 BAR_WIDTH = 16
 NARROW = 70
 """Columns below which the less important cells are left out."""
+
 WIDE = 100
 """Columns from which a job's bar has its full width."""
 

@@ -1,4 +1,4 @@
-"""What archiving, recovering and cleaning plan and do, as lines and documents."""
+"""Jobs, and what acting, archiving, recovering and cleaning plan and do, as lines and documents."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from xpm_remote.ui import archive_report, job_list, orphan_report, recovery_report
+from xpm_remote.ui.reports import jobs as reports
+from xpm_remote.ui.reports import orphans
+from xpm_remote.workspace.agent.outcomes import CLEAN, KILL, ActionOutcome, ActionPlan
 from xpm_remote.workspace.folders.folder import Folder, Mode
 from xpm_remote.workspace.folders.outcomes import (
     ArchiveOutcome,
@@ -36,30 +38,30 @@ def test_recovery_plan() -> None:
         RecoveryPlan(JOB, RecoveryStatus.INCOMPLETE, FOLDER, False, 10, 1, "no marker"),
         RecoveryPlan(JOB, RecoveryStatus.NOT_FOUND, unavailable=("/x is away",)),
     ]
-    assert [" ".join(line.split()) for line in recovery_report.plan_lines(plans)] == [
+    assert [" ".join(line.split()) for line in reports.recovery_plan_lines(plans)] == [
         "recover t.x/aaaa from /slow/\\x1bbackup 1.5 kB 3 files complete",
         "incomplete t.x/aaaa from /slow/\\x1bbackup 10 B 1 file without success marker"
         " no marker; --incomplete takes it",
         "not-found t.x/aaaa /x is away",
     ]
-    assert recovery_report.plan_total(plans) == "1 job to recover, 3 files, 1.5 kB."
-    assert recovery_report.plan_total(plans[1:]) == "Nothing is to be recovered."
-    document = recovery_report.plan_document(plans[0])
+    assert reports.recovery_total(plans) == "1 job to recover, 3 files, 1.5 kB."
+    assert reports.recovery_total(plans[1:]) == "Nothing is to be recovered."
+    document = reports.recovery_plan_document(plans[0])
     assert (document["id"], document["status"]) == ("t.x/aaaa", "recover")
-    assert recovery_report.plan_document(plans[2])["status"] == "not-found"
+    assert reports.recovery_plan_document(plans[2])["status"] == "not-found"
 
 
 def test_recovery_outcome() -> None:
     """An outcome says what came of a job, and what a person should know of it."""
     done = RecoveryOutcome(JOB, RecoveryStatus.RECOVERED, Path("/ws/a"), FOLDER)
-    assert recovery_report.outcome_line(done) == (
+    assert reports.recovery_outcome_line(done) == (
         "recovered t.x/aaaa from /slow/\\x1bbackup into /ws/a"
     )
     failed = RecoveryOutcome(JOB, RecoveryStatus.FAILED, Path("/ws/a"), message="disk full")
-    assert recovery_report.outcome_line(failed) == "failed t.x/aaaa: disk full"
-    assert recovery_report.outcome_document(failed)["message"] == "disk full"
+    assert reports.recovery_outcome_line(failed) == "failed t.x/aaaa: disk full"
+    assert reports.recovery_outcome_document(failed)["message"] == "disk full"
     for is_plan, schema in ((True, "recovery-plan"), (False, "recovery")):
-        document = recovery_report.unknown_document("zz", is_plan=is_plan)
+        document = reports.unknown_document("zz", is_plan=is_plan)
         assert document == {
             "schema": f"xpm-remote/{schema}/1",
             "id": "zz",
@@ -75,11 +77,11 @@ def test_archive() -> None:
         ),
         ArchivePlan(JOB, ArchiveVerdict.UNFINISHED, "it runs"),
     ]
-    assert [" ".join(line.split()) for line in archive_report.plan_lines(plans)] == [
+    assert [" ".join(line.split()) for line in reports.archive_plan_lines(plans)] == [
         "unavailable t.x/aaaa to /slow/\\x1bbackup 5 B 1 file away",
         "unfinished t.x/aaaa it runs",
     ]
-    assert archive_report.plan_document(plans[1])["verdict"] == "unfinished"
+    assert reports.archive_plan_document(plans[1])["verdict"] == "unfinished"
     outcomes = [
         ArchiveOutcome(
             JOB,
@@ -92,12 +94,12 @@ def test_archive() -> None:
         ),
         ArchiveOutcome(JOB, ArchiveVerdict.OPTED_OUT, "it is marked"),
     ]
-    assert [line for each in outcomes for line in archive_report.outcome_lines(each)] == [
+    assert [line for each in outcomes for line in reports.archive_outcome_lines(each)] == [
         "copied t.x/aaaa in /slow/\\x1bbackup",
         "failed t.x/aaaa in /slow/\\x1bbackup: full",
         "opted-out t.x/aaaa: it is marked",
     ]
-    assert archive_report.outcome_document(outcomes[1])["id"] == "t.x/aaaa"
+    assert reports.archive_outcome_document(outcomes[1])["id"] == "t.x/aaaa"
 
 
 @pytest.mark.parametrize(
@@ -116,7 +118,7 @@ def test_archive() -> None:
 def test_question(actions: list[CleanAction], question: str) -> None:
     """A person is asked about what goes, if anything does."""
     steps = [CleanStep(Orphan(JOB, Path("/ws/a")), action) for action in actions]
-    assert orphan_report.question(steps) == question
+    assert orphans.question(steps) == question
 
 
 def test_orphans() -> None:
@@ -124,21 +126,21 @@ def test_orphans() -> None:
     report = OrphanReport(
         (Orphan(JOB, Path("/ws/a"), size=5),), (Orphan(JOB, Path("/ws/a"), True, FOLDER),)
     )
-    assert list(orphan_report.orphan_lines(report)) == [
+    assert list(orphans.orphan_lines(report)) == [
         "Found 1 orphan job (5 B):",
         " t.x/aaaa  5 B",
         "Found 1 recoverable job, which a folder has too:",
         " t.x/aaaa  backup /slow/\\x1bbackup",
     ]
-    assert list(orphan_report.orphan_lines(OrphanReport())) == ["No orphan jobs found."]
-    kinds = [each["kind"] for each in orphan_report.orphan_documents(report)]
+    assert list(orphans.orphan_lines(OrphanReport())) == ["No orphan jobs found."]
+    kinds = [each["kind"] for each in orphans.orphan_documents(report)]
     assert kinds == ["orphan", "recoverable"]
     step = CleanStep(report.orphans[0], CleanAction.KEEP, "it runs")
-    assert list(orphan_report.clean_lines([step])) == ["keep  t.x/aaaa  5 B  it runs"]
+    assert list(orphans.clean_lines([step])) == ["keep  t.x/aaaa  5 B  it runs"]
     outcome = CleanOutcome(JOB, CleanStatus.FAILED, "no")
-    assert orphan_report.cleaned_line(outcome) == "failed t.x/aaaa: no"
-    assert orphan_report.is_bad(outcome)
-    assert orphan_report.cleaned_document(outcome)["message"] == "no"
+    assert orphans.cleaned_line(outcome) == "failed t.x/aaaa: no"
+    assert orphans.is_bad(outcome)
+    assert orphans.cleaned_document(outcome)["message"] == "no"
 
 
 def test_jobs() -> None:
@@ -146,14 +148,53 @@ def test_jobs() -> None:
     facts = JobFacts("t.x", "aaaa", "/ws/jobs", "running", submitted=1e9, ended=1e300)
     facts = facts._replace(progress=(Progress(0, 0.5, "epoch"),))
     job = CurrentJob(facts=facts, tags={"lr": 0.1, "b": "\x1b"}, experiments=("e",))
-    assert list(job_list.job_lines([job], with_tags=True, with_paths=False)) == [
+    assert list(reports.job_lines([job], with_tags=True, with_paths=False)) == [
         "running t.x/aaaa lr=0.1 b=\\x1b"
     ]
-    assert list(job_list.job_lines([job], with_tags=False, with_paths=True)) == [
+    assert list(reports.job_lines([job], with_tags=False, with_paths=True)) == [
         "running /ws/jobs/t.x/aaaa"
     ]
     assert (job.task_id, job.state) == ("t.x", "running")
-    document = job_list.job_document(job)
+    document = reports.job_document(job)
     assert document["progress"] == [{"level": 0, "fraction": 0.5, "description": "epoch"}]
     assert (document["started"], document["ended"]) == (None, None)
     assert document["submitted"][-6] in "+-"
+
+
+def test_action_plans() -> None:
+    """A plan says what would be done, or why not."""
+    do = ActionPlan(JOB, KILL, "end 12", pid=12, kind="local")
+    keep = ActionPlan(JOB, CLEAN, refusal="its lock is \x1b held")
+    assert list(reports.action_plan_lines([do, keep])) == [
+        "kill  t.x/aaaa  end 12",
+        r"keep  t.x/aaaa  its lock is \x1b held",
+    ]
+    assert reports.action_plan_document(do) == {
+        "schema": "xpm-remote/action-plan/1",
+        "id": "t.x/aaaa",
+        "action": "kill",
+        "status": "kill",
+        "what": "end 12",
+        "reason": None,
+        "pid": 12,
+        "launcher": "local",
+    }
+    assert reports.action_plan_document(keep)["status"] == "keep"
+    assert reports.action_plan_document(keep)["reason"] == keep.refusal
+
+
+def test_action_outcomes() -> None:
+    """An outcome says what was done, or why not, escaped for a terminal."""
+    done = ActionOutcome(JOB, CLEAN, True, "removed /\x1b")
+    assert reports.action_outcome_line(done) == r"cleaned t.x/aaaa: removed /\x1b"
+    assert (
+        reports.action_outcome_line(ActionOutcome(JOB, KILL, False, "no")) == "failed t.x/aaaa: no"
+    )
+    assert reports.action_outcome_document(done) == {
+        "schema": "xpm-remote/action/1",
+        "id": "t.x/aaaa",
+        "action": "clean",
+        "status": "cleaned",
+        "message": "removed /\x1b",
+    }
+    assert reports.action_outcome_document(ActionOutcome(JOB, KILL, False, ""))["message"] is None

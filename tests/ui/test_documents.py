@@ -36,11 +36,11 @@ from xpm_remote.model.entities import Change
 from xpm_remote.model.records import ExperimentRecord, JobProgressEvent, JobStateEvent
 from xpm_remote.model.store import Store
 from xpm_remote.session.state import Phase, Picture, Update
-from xpm_remote.ui.document import (
+from xpm_remote.ui.documents import (
     EVENT_SCHEMA,
     PICTURE_SCHEMA,
-    encode,
     event_documents,
+    json_line,
     link_event,
     picture_document,
 )
@@ -53,7 +53,7 @@ Document = dict[str, Any]
 def documents(store: Store, changes: list[Change], **options: bool) -> list[Document]:
     """Give the documents for some changes, as who reads them gets them."""
     made = event_documents(Update(tuple(changes)), store, NOW, **options)
-    return [json.loads(encode(document)) for document in made]
+    return [json.loads(json_line(document)) for document in made]
 
 
 # The picture
@@ -115,7 +115,7 @@ def test_link(heard: float | None, detail: str, expected: tuple[str | None, str 
 @given(pictures())
 def test_any_picture_is_json(picture: Picture) -> None:
     """Whatever the remote sent, the document is one line of JSON."""
-    line = encode(picture_document(picture, NOW))
+    line = json_line(picture_document(picture, NOW))
     assert line.encode()
     assert "\n" not in line
     assert json.loads(line)["schema"] == PICTURE_SCHEMA
@@ -320,7 +320,7 @@ def example_events() -> list[Document]:
 def guide_examples() -> dict[str, str]:
     """Give the examples as the guide has to show them."""
     shown = json.dumps(picture_document(example_picture(), NOW), indent=2)
-    events = "\n".join(map(encode, example_events()))
+    events = "\n".join(map(json_line, example_events()))
     return {
         "picture": f"```json\n{shown}\n```\n",
         "events": f"```json\n{events}\n```\n",

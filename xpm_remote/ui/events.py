@@ -4,20 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
-from enum import Enum
 from typing import Any
 
 from xpm_remote.escaping import safe
 from xpm_remote.session.state import Digest, Phase, Picture, Update
-from xpm_remote.ui.document import encode, event_documents, link_event
-from xpm_remote.ui.text import SHORT_ID, digest_words
-
-
-class Format(str, Enum):
-    """How events are written."""
-
-    TEXT = "text"
-    JSON = "json"
+from xpm_remote.ui.documents import event_documents, json_line, link_event
+from xpm_remote.ui.text import SHORT_ID, Format, digest_words
 
 
 class EventLines:
@@ -31,7 +23,7 @@ class EventLines:
     """
 
     def __init__(self, form: Format, *, progress: bool = True) -> None:
-        self._write = encode if form is Format.JSON else text_line
+        self._write = json_line if form is Format.JSON else text_line
         self._progress = progress
         self._phase: Phase | None = None
 

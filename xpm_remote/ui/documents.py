@@ -142,7 +142,7 @@ def link_event(picture: Picture, now: float) -> dict[str, Any]:
     return document
 
 
-def encode(document: dict[str, Any]) -> str:
+def json_line(document: dict[str, Any]) -> str:
     """Write a document as one line of JSON."""
     try:
         return msgspec.json.encode(document).decode()

@@ -6,13 +6,12 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from xpm_remote.escaping import safe
-from xpm_remote.ui.tables import count_text, size_text, table
+from xpm_remote.ui.text import count_text, size_text, table
 from xpm_remote.workspace.orphans.listing import Orphan, OrphanReport
 from xpm_remote.workspace.orphans.outcomes import CleanAction, CleanOutcome, CleanStatus, CleanStep
 
 ORPHAN_SCHEMA = "xpm-remote/orphan/1"
 CLEANED_SCHEMA = "xpm-remote/cleaned/1"
-
 _ACTIONS = {
     CleanAction.REMOVE: "delete",
     CleanAction.UNLINK: "remove the link",

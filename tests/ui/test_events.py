@@ -23,8 +23,9 @@ from tests.ui.pictures import HOSTILE, LONG_JOB, NOW, busy_store, example_pictur
 from xpm_remote.model.records import JobProgressEvent, JobStateEvent
 from xpm_remote.model.store import Store
 from xpm_remote.session.state import Digest, Phase, Update
-from xpm_remote.ui.document import event_documents, link_event
-from xpm_remote.ui.plain import EventLines, Format, text_line
+from xpm_remote.ui.documents import event_documents, link_event
+from xpm_remote.ui.events import EventLines, text_line
+from xpm_remote.ui.text import Format
 
 
 def texts(store: Store, update: Update) -> list[str]:

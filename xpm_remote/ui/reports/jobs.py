@@ -1,0 +1,241 @@
+"""Jobs, what is planned with them and its outcomes, as lines and as JSON documents; described in docs/json.md."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timezone
+from typing import Any
+
+from xpm_remote.escaping import safe
+from xpm_remote.ui.text import count_text, size_text, table
+from xpm_remote.workspace.agent.outcomes import ActionOutcome, ActionPlan
+from xpm_remote.workspace.folders.folder import Folder
+from xpm_remote.workspace.folders.outcomes import (
+    ArchiveOutcome,
+    ArchivePlan,
+    ArchiveVerdict,
+    RecoveryOutcome,
+    RecoveryPlan,
+    RecoveryStatus,
+)
+from xpm_remote.workspace.reading.current import CurrentJob
+
+JOB_SCHEMA = "xpm-remote/job/1"
+
+# As experimaestro's own list has them; other states stand there as they are.
+_STATE_WORDS = {"done": "DONE", "error": "FAIL", "unscheduled": "UNSCHED"}
+_STATE_WIDTH = 8
+
+
+def job_lines(jobs: Iterable[CurrentJob], *, with_tags: bool, with_paths: bool) -> Iterator[str]:
+    """Give a line for each job: its state, its id or directory, and its tags if wanted."""
+    for job in jobs:
+        name = job.facts.path if with_paths else str(job.facts.id)
+        words = [f"{_STATE_WORDS.get(job.state, job.state):<{_STATE_WIDTH}}{name}"]
+        if with_tags:
+            words += [f"{key}={value}" for key, value in job.tags.items()]
+        yield safe(" ".join(words))
+
+
+def job_document(job: CurrentJob) -> dict[str, Any]:
+    """Give a job as a document."""
+    facts = job.facts
+    return {
+        "schema": JOB_SCHEMA,
+        "id": str(facts.id),
+        "task_id": facts.task_id,
+        "job_id": facts.job_id,
+        "state": facts.state,
+        "scheduler": facts.scheduler_state,
+        "reason": facts.failure_reason,
+        "message": facts.message,
+        "experiments": list(job.experiments),
+        "tags": dict(job.tags),
+        "progress": [
+            {"level": step.level, "fraction": step.fraction, "description": step.description}
+            for step in facts.progress
+        ],
+        "submitted": _moment(facts.submitted),
+        "started": _moment(facts.started),
+        "ended": _moment(facts.ended),
+        "retry_count": facts.retry_count,
+        "exit_code": facts.exit_code,
+        "path": facts.path,
+        "exists": facts.has_directory,
+        "link": facts.is_link,
+    }
+
+
+def _moment(seconds: float | None) -> str | None:
+    """Write a time with the offset of the zone that held here then; None when it is unknown."""
+    if seconds is None:
+        return None
+    try:
+        return datetime.fromtimestamp(seconds, timezone.utc).astimezone().isoformat()
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+ACTION_PLAN_SCHEMA = "xpm-remote/action-plan/1"
+ACTION_SCHEMA = "xpm-remote/action/1"
+
+
+def action_plan_lines(plans: Iterable[ActionPlan]) -> Iterator[str]:
+    """Give a row for each job: what would be done, or why not."""
+    yield from table(
+        ("keep" if plan.refusal else plan.action, str(plan.job), plan.refusal or plan.what)
+        for plan in plans
+    )
+
+
+def action_plan_document(plan: ActionPlan) -> dict[str, Any]:
+    """Give what would be done to a job."""
+    return {
+        "schema": ACTION_PLAN_SCHEMA,
+        "id": str(plan.job),
+        "action": plan.action,
+        "status": "keep" if plan.refusal else plan.action,
+        "what": plan.what or None,
+        "reason": plan.refusal or None,
+        "pid": plan.pid,
+        "launcher": plan.kind or None,
+    }
+
+
+def action_outcome_line(outcome: ActionOutcome) -> str:
+    """Say what came of a job."""
+    word = _ACTION_DONE[outcome.action] if outcome.success else "failed"
+    return safe(f"{word} {outcome.job}: {outcome.message}")
+
+
+_ACTION_DONE = {"kill": "killed", "clean": "cleaned"}
+
+
+def action_outcome_document(outcome: ActionOutcome) -> dict[str, Any]:
+    """Give what came of a job."""
+    return {
+        "schema": ACTION_SCHEMA,
+        "id": str(outcome.job),
+        "action": outcome.action,
+        "status": _ACTION_DONE[outcome.action] if outcome.success else "failed",
+        "message": outcome.message or None,
+    }
+
+
+ARCHIVE_PLAN_SCHEMA = "xpm-remote/archive-plan/1"
+ARCHIVE_SCHEMA = "xpm-remote/archive/1"
+
+
+def archive_plan_lines(plans: Iterable[ArchivePlan]) -> Iterator[str]:
+    """Give a row for each job and folder: what is to be done, and how much it is."""
+    yield from table(row for plan in plans for row in _archive_rows(plan))
+
+
+def _archive_rows(plan: ArchivePlan) -> Iterator[tuple[str, ...]]:
+    job = str(plan.job)
+    if plan.verdict is not ArchiveVerdict.ARCHIVE:
+        yield plan.verdict.value, job, "", "", "", plan.reason
+        return
+    size, files = size_text(plan.size), count_text(plan.files, "file")
+    for step in plan.steps:
+        yield step.action, job, f"to {step.folder.path}", size, files, step.reason
+
+
+def archive_plan_document(plan: ArchivePlan) -> dict[str, Any]:
+    """Give what is to be done with a job."""
+    wire = plan.to_wire()
+    return {"schema": ARCHIVE_PLAN_SCHEMA, "id": wire.pop("job"), **wire}
+
+
+def archive_outcome_lines(outcome: ArchiveOutcome) -> Iterator[str]:
+    """Say what came of a job in each folder."""
+    job = str(outcome.job)
+    if not outcome.folders:
+        yield safe(f"{outcome.verdict.value} {job}: {outcome.reason}")
+    for each in outcome.folders:
+        message = f": {each.message}" if each.message else ""
+        yield safe(f"{each.status.value} {job} in {each.folder.path}{message}")
+
+
+def archive_outcome_document(outcome: ArchiveOutcome) -> dict[str, Any]:
+    """Give what came of a job."""
+    wire = outcome.to_wire()
+    return {"schema": ARCHIVE_SCHEMA, "id": wire.pop("job"), **wire}
+
+
+RECOVERY_PLAN_SCHEMA = "xpm-remote/recovery-plan/1"
+RECOVERY_SCHEMA = "xpm-remote/recovery/1"
+_RECOVERY_WORDS = {RecoveryStatus.RECOVERED: "recover"}
+
+
+def recovery_plan_lines(plans: Iterable[RecoveryPlan]) -> Iterator[str]:
+    """Give a row for each job: what is to be done, from where, how much it is, and what to know of it."""
+    yield from table(map(_recovery_row, plans))
+
+
+def _recovery_row(plan: RecoveryPlan) -> tuple[str, ...]:
+    has_copy = plan.source is not None
+    return (
+        _RECOVERY_WORDS.get(plan.status, plan.status.value),
+        str(plan.job),
+        _source_text(plan.source),
+        size_text(plan.size) if has_copy else "",
+        count_text(plan.files, "file") if has_copy else "",
+        _completeness(plan) if has_copy else "",
+        "; ".join(filter(None, (plan.reason, _remedy(plan), *plan.unavailable))),
+    )
+
+
+def _remedy(plan: RecoveryPlan) -> str:
+    return "--incomplete takes it" if plan.status is RecoveryStatus.INCOMPLETE else ""
+
+
+def _completeness(plan: RecoveryPlan) -> str:
+    return "complete" if plan.complete else "without success marker"
+
+
+def _source_text(folder: Folder | None) -> str:
+    return "" if folder is None else f"from {folder.path}"
+
+
+def recovery_total(plans: Iterable[RecoveryPlan]) -> str:
+    """Sum up a plan."""
+    wanted = [plan for plan in plans if plan.status is RecoveryStatus.RECOVERED]
+    if not wanted:
+        return "Nothing is to be recovered."
+    size = size_text(sum(plan.size for plan in wanted))
+    files = count_text(sum(plan.files for plan in wanted), "file")
+    return f"{count_text(len(wanted), 'job')} to recover, {files}, {size}."
+
+
+def recovery_plan_document(plan: RecoveryPlan) -> dict[str, Any]:
+    """Give what is to be done about a job."""
+    wire = plan.to_wire()
+    return {
+        "schema": RECOVERY_PLAN_SCHEMA,
+        "id": wire.pop("job"),
+        **wire,
+        "status": _RECOVERY_WORDS.get(plan.status, plan.status.value),
+    }
+
+
+def recovery_outcome_line(outcome: RecoveryOutcome) -> str:
+    """Say what came of a job."""
+    words = f"{outcome.status.value} {outcome.job}"
+    if outcome.status is RecoveryStatus.RECOVERED:
+        words += f" {_source_text(outcome.source)} into {outcome.path}"
+    notes = "; ".join(filter(None, (outcome.message, *outcome.unavailable)))
+    return safe(f"{words}: {notes}" if notes else words)
+
+
+def recovery_outcome_document(outcome: RecoveryOutcome) -> dict[str, Any]:
+    """Give what came of a job."""
+    wire = outcome.to_wire()
+    return {"schema": RECOVERY_SCHEMA, "id": wire.pop("job"), **wire}
+
+
+def unknown_document(text: str, *, is_plan: bool) -> dict[str, Any]:
+    """Give a text that means no job, neither in the workspace nor in its folders."""
+    schema = RECOVERY_PLAN_SCHEMA if is_plan else RECOVERY_SCHEMA
+    status = RecoveryStatus.NOT_FOUND.value
+    return {"schema": schema, "id": text, "status": status}
