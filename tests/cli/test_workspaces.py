@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import re
 import shlex
+import stat
+import subprocess
+from pathlib import Path
 
 import pexpect
 import pytest
 
+from tests.cli.commands import COMMAND_LIMIT
 from tests.cli.people import Person
+from xpm_remote.cli.settings_file import replace_file
+from xpm_remote.errors import SettingsError
 
 SETTINGS = """\
 env: {JAVA_HOME: "${env:ROOT}/java", LEVEL: all}
@@ -80,7 +86,7 @@ class TestList:
         assert (other["path"], other["max_retries"]) == ("/r/other", 5)
         assert other["history"] == {"max_done": 9, "max_failed": 1}
 
-    def test_no_settings(self, alone: Person) -> None:
+    def test_check_without_settings(self, alone: Person) -> None:
         """Without settings there is nothing to list, which is no error."""
         done = alone.run("workspaces", "list")
         assert (done.status, done.stdout) == (0, "")
@@ -271,3 +277,260 @@ class TestWhich:
         done = alone.run("workspaces", "which", "x")
         assert (done.status, done.stdout) == (4, "")
         assert "only remote workspaces" in done.error
+
+
+MISTAKES = """\
+env: {A: "${env:NOPE}"}
+workspaces:
+  - id: one
+    path: /one
+    trigers: [a]
+    folders: [{path: /f, mode: bakcup}]
+  - id: one
+    path: /two
+"""
+
+
+def test_everything_in_one_run(alone: Person) -> None:
+    """Errors and warnings are shown together, each a line with its place, and counted."""
+    file = alone.settle(MISTAKES)
+    done = alone.run("workspaces", "check")
+    assert (done.status, done.stderr) == (3, "")
+    assert [line.partition(" ")[0] for line in done.stdout.splitlines()] == [
+        "error:",
+        "error:",
+        "warning:",
+        "warning:",
+        f"{file}:",
+    ]
+    assert f'error: {file}:6:32: workspaces[0].folders[0].mode: found the text "bakcup"' in (
+        done.stdout
+    )
+    assert f'warning: {file}:5:5: workspaces[0]: unknown key "trigers"' in done.stdout
+    assert done.stdout.endswith(f"{file}: 2 errors, 2 warnings\n")
+
+
+def test_json(alone: Person) -> None:
+    """The document has the parts of each problem."""
+    file = alone.settle(MISTAKES)
+    done = alone.run("workspaces", "check", "--format", "json")
+    assert done.status == 3
+    document = done.document
+    assert (document["schema"], document["settings"]) == ("xpm-remote/check/1", str(file))
+    assert document["errors"][0] == {
+        "position": {"line": 6, "column": 32},
+        "key": "workspaces[0].folders[0].mode",
+        "what": 'found the text "bakcup"',
+        "allowed": 'use, backup, move; did you mean "backup"?',
+    }
+    assert [each["key"] for each in document["warnings"]] == ["env.A", "workspaces[0]"]
+
+
+def test_warnings_only(alone: Person) -> None:
+    """Warnings alone leave the exit status at 0."""
+    file = alone.settle("colour: red")
+    done = alone.run("workspaces", "check")
+    assert done.status == 0
+    assert done.stdout.splitlines()[-1] == f"{file}: no errors, 1 warning"
+
+
+def test_nothing_wrong(alone: Person) -> None:
+    """Good settings are said to be good."""
+    file = alone.settle("workspaces: [{id: w, path: /w}]")
+    done = alone.run("workspaces", "check")
+    assert (done.status, done.stdout) == (0, f"{file}: no problems\n")
+
+
+def test_migrate_without_settings(alone: Person) -> None:
+    """Absent settings are no problem, but are said to be absent; a named file has to be there."""
+    done = alone.run("workspaces", "check")
+    assert (done.status, done.stdout.count("no such file")) == (0, 1)
+    done = alone.run("--settings", "missing.yaml", "workspaces", "check")
+    assert done.status == 3
+    assert "error: missing.yaml: no such file" in done.stdout
+
+
+def test_ssh_options(alone: Person) -> None:
+    """An SSH option that cannot be honoured is an error at its place, before anybody connects."""
+    file = alone.settle(
+        """\
+        workspaces:
+          - {id: good, path: /g, ssh: {host: h, options: -p 22}}
+          - id: bad
+            path: /b
+            ssh:
+              host: h
+              options: [-q, "-L 1:h:2"]
+          - {id: worse, path: /w, ssh: {host: "ssh://h:nine"}}
+        """
+    )
+    done = alone.run("workspaces", "check")
+    assert done.status == 3
+    first, second, last = done.stdout.splitlines()
+    assert first.startswith(f"error: {file}:7:16: workspaces[1].ssh: ")
+    assert "-L" in first
+    assert second.startswith(f"error: {file}:8:32: workspaces[2].ssh: ")
+    assert last.endswith("2 errors, no warnings")
+
+
+def test_not_even_yaml(alone: Person) -> None:
+    """What cannot be parsed is one error, with its place."""
+    file = alone.settle("workspaces: [{id: a, path: /a}\nenv: {}\n")
+    done = alone.run("workspaces", "check")
+    assert done.status == 3
+    assert re.match(rf"error: {file}:[12]:\d+: not valid YAML: .*\n{file}: 1 error,", done.stdout)
+
+
+OLD = """\
+# what I have
+workspaces:
+  - {id: other,   path: /other}
+  - id: nlp
+    path: /nlp   # fast disk
+    alt_workspaces: [other]  # last year
+"""
+NEW = OLD.replace("alt_workspaces: [other]", "folders: [{path: /other, mode: use}]")
+MIGRATE = ("workspaces", "migrate")
+WRITE = (*MIGRATE, "--write")
+
+
+def files(person: Person) -> dict[str, str]:
+    """Give what the folder of the settings holds."""
+    return {each.name: each.read_text() for each in person.settings.parent.iterdir()}
+
+
+def test_difference_only(alone: Person) -> None:
+    """Without --write the difference is printed and nothing is written."""
+    alone.settle(OLD)
+    done = alone.run(*MIGRATE)
+    assert done.status == 0
+    assert "-    alt_workspaces: [other]  # last year\n" in done.stdout
+    assert "+    folders: [{path: /other, mode: use}]  # last year\n" in done.stdout
+    assert "--write" in done.error
+    assert files(alone) == {"settings.yaml": OLD}
+
+
+def test_write(alone: Person) -> None:
+    """--write changes the lines that it has to, and keeps the old file beside the new one."""
+    alone.settle(OLD)
+    done = alone.run(*WRITE)
+    assert done.status == 0
+    assert "+    folders:" in done.stdout
+    assert f"{alone.settings}.bak" in done.error
+    assert files(alone) == {"settings.yaml": NEW, "settings.yaml.bak": OLD}
+
+
+def test_second_time(alone: Person) -> None:
+    """Once it is done there is nothing to do, which is no error."""
+    alone.settle(OLD)
+    alone.run(*WRITE)
+    done = alone.run(*WRITE)
+    assert (done.status, done.stdout) == (0, "")
+    assert done.error == f"nothing to do: no alt_workspaces in {alone.settings}"
+    assert files(alone) == {"settings.yaml": NEW, "settings.yaml.bak": OLD}
+
+
+def test_real_one_reads_the_result(beside: Person) -> None:
+    """The real experimaestro reads what was written."""
+    beside.settle(OLD)
+    assert beside.run(*WRITE).status == 0
+    done = beside.run_python("-m", "experimaestro", "workspaces", "list", "-v")
+    assert done.status == 0
+    assert "/other" in done.stdout.partition("nlp: /nlp")[2]
+    assert "alt_workspaces: []" in done.stdout.partition("nlp: /nlp")[2]
+
+
+def test_backups_are_never_overwritten(alone: Person) -> None:
+    """Each backup gets a name of its own."""
+    for _ in range(3):
+        alone.settle(OLD)
+        assert alone.run(*WRITE).status == 0
+    names = ["settings.yaml", "settings.yaml.bak", "settings.yaml.bak.1", "settings.yaml.bak.2"]
+    assert sorted(files(alone)) == names
+
+
+def test_backup_that_is_a_link(alone: Person) -> None:
+    """A link in the place of the backup is not followed, even if it leads nowhere."""
+    alone.settle(OLD)
+    link = alone.settings.with_name("settings.yaml.bak")
+    link.symlink_to("nowhere")
+    assert alone.run(*WRITE).status == 0
+    assert link.is_symlink()
+    assert alone.settings.with_name("settings.yaml.bak.1").read_text() == OLD
+    assert not alone.settings.with_name("nowhere").exists()
+
+
+def test_mode(alone: Person) -> None:
+    """The new file and the backup have the permissions of the old one, whatever the umask says."""
+    alone.settle(OLD)
+    alone.settings.chmod(0o640)
+    assert alone.run(*WRITE).status == 0
+    for file in alone.settings.parent.iterdir():
+        assert stat.S_IMODE(file.stat().st_mode) == 0o640
+
+
+def test_link(alone: Person) -> None:
+    """A settings file that is a link stays one; the file that it leads to is written, its backup beside it."""
+    real = alone.write("dotfiles/xpm.yaml", OLD)
+    alone.settings.parent.mkdir(parents=True)
+    alone.settings.symlink_to("../../dotfiles/xpm.yaml")
+    assert alone.run(*WRITE).status == 0
+    assert alone.settings.is_symlink()
+    assert real.read_text() == NEW
+    assert sorted(each.name for each in real.parent.iterdir()) == ["xpm.yaml", "xpm.yaml.bak"]
+    assert list(files(alone)) == ["settings.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("mark", "newline"), [(b"\xef\xbb\xbf", "\n"), (b"", "\r\n"), (b"\xef\xbb\xbf", "\r\n")]
+)
+def test_bytes(alone: Person, mark: bytes, newline: str) -> None:
+    """Line breaks and a byte order mark stay what they are."""
+    alone.settle("")
+    alone.settings.write_bytes(mark + OLD.replace("\n", newline).encode())
+    assert alone.run(*WRITE).status == 0
+    assert alone.settings.read_bytes() == mark + NEW.replace("\n", newline).encode()
+
+
+def test_no_settings(alone: Person) -> None:
+    """Without settings there is nothing to do; a named file has to be there."""
+    done = alone.run(*WRITE)
+    assert (done.status, done.stdout) == (0, "")
+    assert "nothing to do" in done.error
+    assert alone.run("--settings", "missing.yaml", *WRITE).status == 3
+
+
+def test_errors_in_the_settings(alone: Person) -> None:
+    """A file with errors is left alone."""
+    text = OLD.replace("path: /nlp ", "path: [] ")
+    alone.settle(text)
+    done = alone.run(*WRITE)
+    assert (done.status, done.stdout) == (3, "")
+    assert files(alone) == {"settings.yaml": text}
+
+
+def test_disk_that_takes_nothing(alone: Person) -> None:
+    """Where nothing can be written the error says so, and everything is as it was."""
+    alone.settle(OLD)
+    program = str(alone.venv / "bin" / "experimaestro")
+    done = subprocess.run(
+        ["sh", "-c", 'ulimit -f 0; exec "$0" "$@"', program, *WRITE],
+        env=alone.environment(),
+        capture_output=True,
+        text=True,
+        timeout=COMMAND_LIMIT,
+        check=False,
+    )
+    assert done.returncode == 3
+    assert done.stderr == f"experimaestro: {alone.settings} cannot be written: File too large\n"
+    assert files(alone) == {"settings.yaml": OLD}
+
+
+def test_file_that_changes_meanwhile(tmp_path: Path) -> None:
+    """A file that somebody else has written in between is left alone, without a backup or a trace."""
+    file = tmp_path / "settings.yaml"
+    file.write_text("theirs")
+    with pytest.raises(SettingsError, match="was changed just now"):
+        replace_file(file, b"what we read", b"ours")
+    assert [each.name for each in tmp_path.iterdir()] == ["settings.yaml"]
+    assert file.read_text() == "theirs"

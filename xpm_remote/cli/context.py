@@ -95,17 +95,17 @@ class Context:
         return load_settings(self.settings_path, os.environ, Path.home())
 
     def warn(self, warning: str) -> None:
-        """Say on stderr what looks wrong."""
+        """Print a warning on stderr."""
         if not self.is_quiet:
             say(f"warning: {safe(warning)}", err=True)
 
     def warn_unread(self, problems: Iterable[Problem]) -> None:
-        """Say on stderr which files could not be read, and why."""
+        """Print on stderr which files could not be read, and why."""
         for problem in problems:
             self.warn(f"{problem.path} {problem.why}")
 
     def check_shared(self, command: str) -> None:
-        """Say that experimaestro does not read our settings file, where it is another one.
+        """Warn that experimaestro does not read our settings file, where it is another one.
 
         Raises:
             UsageError: That file was named on this command line.

@@ -112,7 +112,7 @@ def _begin(context: Context, given: dict[str, Any], book: Examination) -> Target
 
 
 def _place(settings: Settings, workspace_id: str | None) -> str | None:
-    """Give file and line of a workspace in the settings."""
+    """Return file and line of a workspace in the settings."""
     ids = [each.id for each in settings.workspaces]
     if workspace_id is None:
         return None
@@ -130,7 +130,7 @@ class _Report:
     """The report on stdout, as it is made.
 
     Args:
-        is_live: Whether somebody watches, so that the stage in progress is shown, too.
+        is_live: Whether it is a terminal, so that the stage in progress is shown, too.
     """
 
     def __init__(self, *, is_live: bool) -> None:

@@ -24,7 +24,7 @@ _TRUE = ("1", "on", "t", "true", "y", "yes")
 
 
 def find_file(name: str) -> Path:
-    """Give the file that is meant: ``.yaml`` may be left out.
+    """Return the file that is meant: ``.yaml`` may be left out.
 
     Raises:
         UsageError: There is no such file.
@@ -38,7 +38,7 @@ def find_file(name: str) -> Path:
 
 
 def experiment_id(files: Iterable[Path], settings: Iterable[str], now: datetime) -> str | None:
-    """Give the id that the experiment will have; None when it is set by its code, or not at all.
+    """Return the id that the experiment will have; None when it is set by its code, or not at all.
 
     Args:
         files: The files in the order in which they count.

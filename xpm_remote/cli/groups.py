@@ -81,11 +81,11 @@ class CommandTree(LazyGroup):
         return name, _HandedOver(name, rest), args[1:]
 
     def _check_foreign(self, ctx: click.Context, name: str) -> None:
-        """Say what is to be said of a command that is not ours before it is handed over.
+        """Check a command that is not ours before it is handed over.
 
         Raises:
             MissingPeerError: It is experimaestro's, which is not installed.
-            UsageError: It is nobody's.
+            UsageError: There is no such command.
         """
         path = " ".join([*_groups(ctx), name])
         if name in self._peer_commands:

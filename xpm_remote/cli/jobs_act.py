@@ -61,7 +61,7 @@ _DONE = {"kill": "killed", "clean": "cleaned"}
 
 
 def _chosen(context: Context, jobs: Jobs, texts: Sequence[str], choice: Choice) -> list[JobId]:
-    """Give the jobs that are meant: those of names, else those of current runs that have a directory."""
+    """Return the jobs that are meant: those of names, else those of current runs that have a directory."""
     if choice.is_named:
         named = jobs.find(texts) if texts else ()
         return list(dict.fromkeys(job for each in named for job in some_of(each)))

@@ -148,11 +148,11 @@ def print_outcome(outcome: ArchiveOutcome, *, is_json: bool) -> None:
 
 
 def _judge(outcomes: Sequence[ArchiveOutcome]) -> None:
-    """Say by an error that not all jobs are archived; a job that is marked so need not be.
+    """Raise an error when not all jobs are archived; a job that is marked so need not be.
 
     Raises:
         FolderError: A folder failed.
-        BusyError: Somebody else writes a job.
+        BusyError: Another process writes a job.
         SomeMissingError: Some of the jobs have not succeeded, or are not there.
         NoJobFoundError: None of them has.
     """
@@ -173,8 +173,8 @@ def _judge(outcomes: Sequence[ArchiveOutcome]) -> None:
 
 
 LOOK_INTERVAL = 5.0
-"""Seconds between two looks for jobs that have succeeded: a shared file system tells nobody of them, and a look at all
-that have not costs a call each."""
+"""Seconds between two looks for jobs that have succeeded: a shared file system does not announce them, and a look costs
+a call for each that has not."""
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

@@ -105,7 +105,7 @@ def _find(jobs: Jobs, texts: Sequence[str]) -> _Wanted:
 
 
 def _in_full(text: str) -> tuple[JobId, ...]:
-    """Read an id that is nowhere: whoever recovers says so, and which folders could not be looked into."""
+    """Read an id that is nowhere: recovery reports it, and the folders that could not be looked into."""
     try:
         return () if any(each in text for each in "*?[") else (parse_job_id(text),)
     except BadIdFailure:
@@ -161,7 +161,7 @@ def _recover(
 
 
 def _settled(jobs: Jobs, plan: RecoveryPlan) -> RecoveryOutcome:
-    """Give what came of a job about which there is nothing to do."""
+    """Return the outcome of a job about which there is nothing to do."""
     return RecoveryOutcome(
         plan.job,
         plan.status,
@@ -176,11 +176,11 @@ def _json_line(outcome: RecoveryOutcome) -> str:
 
 
 def _judge(found: Sequence[tuple[RecoveryStatus, tuple[str, ...]]], unknown: Sequence[str]) -> None:
-    """Say by an error that not all jobs are there, or will be.
+    """Raise an error when not all jobs are there, or will be.
 
     Raises:
         FolderError: A folder failed, or could not be looked into where a missing job may be.
-        BusyError: Somebody else works on one.
+        BusyError: Another process works on one.
         SomeMissingError: Some are missing.
         NoJobFoundError: All are missing.
     """

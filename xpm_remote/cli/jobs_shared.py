@@ -67,7 +67,7 @@ class Choice(NamedTuple):
 
 
 def acting_options(command: _Command) -> _Command:
-    """Give a command the options of a ``Choice``, and where the jobs are."""
+    """Add the options of a ``Choice``, and those that say where the jobs are."""
     options = (
         click.argument("ids", nargs=-1, metavar="[ID]..."),
         click.option("--experiment", metavar="ID", help="Only jobs of this experiment."),
@@ -138,7 +138,7 @@ async def _call_person(host: str, asked: str) -> bool:
 
 
 def one_of(found: Found) -> JobId:
-    """Give the one job that a text means.
+    """Return the one job that a text means.
 
     Raises:
         NoJobFailure: It means no job, or several.
@@ -150,7 +150,7 @@ def one_of(found: Found) -> JobId:
 
 
 def some_of(found: Found) -> tuple[JobId, ...]:
-    """Give the jobs that a text means.
+    """Return the jobs that a text means.
 
     Raises:
         NoJobFailure: It means no job.
@@ -161,7 +161,7 @@ def some_of(found: Found) -> tuple[JobId, ...]:
 
 
 def read_texts(arguments: Iterable[str], file: str | None) -> Iterator[str]:
-    """Give the ids of the command line, then those of a file: one a line, ``-`` is standard input.
+    """Yield the ids of the command line, then those of a file: one a line, ``-`` is standard input.
 
     Empty lines, and what follows a ``#``, do not count.
 
@@ -217,14 +217,14 @@ def copy_jobs(
 
 
 def error_of_left(left: int, count: int, done: str, *, is_failed: bool, is_busy: bool) -> JobsError:
-    """Give the error that says that not all jobs could be copied; its class decides the exit code.
+    """Return the error for jobs that could not all be copied; its class decides the exit code.
 
     Args:
         left: How many could not.
         count: How many there were.
         done: What could not be done, such as ``recovered``.
         is_failed: Whether a folder failed.
-        is_busy: Whether somebody else works on one.
+        is_busy: Whether another process works on one.
     """
     if is_failed:
         kind: type[JobsError] = FolderError

@@ -229,7 +229,7 @@ class LogPrinter:
 
 
 def _prefixes(jobs: Sequence[JobId]) -> list[str]:
-    """Give what stands before the lines of each log: nothing for one alone, else as little as tells them apart."""
+    """Return what stands before the lines of each log: nothing for one alone, else as little as tells them apart."""
     if len(jobs) == 1:
         return [""]
     short = [f"{job.script_name}/{job.hash[:_HASH_SHOWN]}" for job in jobs]

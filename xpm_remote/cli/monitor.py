@@ -76,7 +76,7 @@ _OPTIONS = (
 
 
 def showing_options(command: _Command) -> _Command:
-    """Give a command the options that ``watch`` reads."""
+    """Add the options that ``watch`` reads."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command

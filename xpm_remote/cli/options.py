@@ -167,7 +167,7 @@ def overrides(context: Context, given: dict[str, Any]) -> Overrides:
 
 
 def find_target(context: Context, settings: Settings, given: dict[str, Any]) -> Target:
-    """Say what to connect to: the command line over the settings.
+    """Return what to connect to: the command line over the settings.
 
     Raises:
         UsageError: The command line does not say which host or directory.
@@ -179,7 +179,7 @@ def find_target(context: Context, settings: Settings, given: dict[str, Any]) -> 
 
 
 def _local_version() -> str:
-    """Give the version of the experimaestro that is installed beside us, else the one we are tested with."""
+    """Return the version of the experimaestro that is installed beside us, else the one we are tested with."""
     try:
         version = importlib.metadata.version("experimaestro")
     except importlib.metadata.PackageNotFoundError:

@@ -117,7 +117,7 @@ def _clean(jobs: Jobs, report: OrphanReport, how: _How) -> None:
 
     Raises:
         WorkspaceError: It is a folder of another workspace.
-        UsageError: Nobody said that it is to be done.
+        UsageError: It was not confirmed, and there is no terminal to ask at.
         FolderError: Some could not be deleted, or not everything that must be known could be read.
         BusyError: An experiment runs.
     """

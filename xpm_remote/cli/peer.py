@@ -22,7 +22,7 @@ from xpm_remote.escaping import quoted
 PEER = "experimaestro"
 INSTALL = f"pip install {PEER}"
 HELP_LIMIT = 10.0
-"""Seconds for its help: it imports for half a second, and for several from a network disk that nobody read yet."""
+"""Seconds for its help: it imports for half a second, and for several from a network disk that was not read yet."""
 
 # A script does not have the current directory on its path either, where any experiment.py or yaml.py may lie.
 _SAFE_PATH = ("-P",) if sys.version_info >= (3, 11) else ()
@@ -38,7 +38,7 @@ def is_installed() -> bool:
 
 
 def installed_version() -> str | None:
-    """Give the version of the experimaestro that is installed where we are; None when there is none."""
+    """Return the version of the experimaestro that is installed where we are; None when there is none."""
     try:
         return importlib.metadata.version(PEER) if is_installed() else None
     except importlib.metadata.PackageNotFoundError:
@@ -57,7 +57,7 @@ def require_installed(command: str) -> None:
 
 
 def peer_command(arguments: Sequence[str]) -> list[str]:
-    """Give the command line that runs the real experimaestro."""
+    """Return the command line that runs the real experimaestro."""
     return [sys.executable, *_SAFE_PATH, "-m", PEER, *arguments]
 
 
@@ -120,7 +120,7 @@ class ForwardingCommand(click.Command):
 
 
 def forwarded_words(ctx: click.Context, dropped: Collection[str]) -> list[str]:
-    """Give the words of a passing command without some options and their values."""
+    """Return the words of a forwarding command without some options and their values."""
     values = {
         name: 0 if option.is_flag else option.nargs
         for option in ctx.command.params

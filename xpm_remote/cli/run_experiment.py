@@ -186,7 +186,7 @@ def peer_words(
     *,
     is_moved: bool,
 ) -> list[str]:
-    """Give the options by which experimaestro runs an experiment in the selected workspace.
+    """Return the options by which experimaestro runs an experiment in the selected workspace.
 
     Args:
         context: Says which settings file is ours.

@@ -69,7 +69,7 @@ def _write_backup(target: Path, content: bytes, status: os.stat_result) -> Path:
 
 def _write(descriptor: int, content: bytes, status: os.stat_result) -> None:
     with os.fdopen(descriptor, "wb") as file:
-        # Nobody else may read it before it has the owner and the permissions of the original.
+        # No one else may read it before it has the owner and the permissions of the original.
         with contextlib.suppress(PermissionError):
             os.fchown(descriptor, status.st_uid, status.st_gid)
         os.fchmod(descriptor, status.st_mode & 0o777)

@@ -11,7 +11,7 @@ from xpm_remote.settings.schema import Backend
 
 
 async def remote_facts(target: Target) -> dict[str, Any]:
-    """Give where SSH would connect to, what would serve the workspace there, and the whole command line.
+    """Return where SSH would connect to, what would serve the workspace there, and the whole command line.
 
     Raises:
         OptionError: An SSH option, or a config file, holds something that cannot be used.
@@ -20,7 +20,7 @@ async def remote_facts(target: Target) -> dict[str, Any]:
 
 
 def served_facts(target: Target) -> dict[str, str]:
-    """Give the backend, the server that would be run, and the whole command line; with ``or``, what if that fails.
+    """Return the backend, the server that would be run, and the whole command line; with ``or``, what if that fails.
 
     Raises:
         OptionError: A word of the command cannot be sent.

@@ -194,7 +194,7 @@ def check(context: Context, /, *, form: str) -> int:
 
 
 def _look(context: Context) -> tuple[Problems, Problems]:
-    """Give the errors and the warnings."""
+    """Return the errors and the warnings."""
     try:
         settings = context.read_settings()
     except InvalidSettingsError as error:

@@ -57,7 +57,7 @@ class ReliableAgent:
     """Questions to an agent, and work for it. Open it before anything else, and close it.
 
     Every method raises XpmRemoteError: the link's, the remote side's, or, where the agent refused, that of the local
-    command. A link that is lost is restored without asking anybody, for ``AWAY_LIMIT`` seconds at most, unless a person
+    command. A link that is lost is restored without asking, for ``AWAY_LIMIT`` seconds at most, unless a person
     comes who was called.
 
     Args:
@@ -85,7 +85,7 @@ class ReliableAgent:
         """Whether the agent does something that is to be brought to its end."""
 
     async def open(self) -> str:
-        """Start the agent; give the path of the workspace there."""
+        """Start the agent; return the path of the workspace there."""
         self._client = await self._opener(prompter=None, listener=self._hear)
         return self._client.workspace
 
@@ -117,7 +117,7 @@ class ReliableAgent:
         params: Callable[[Iterable[T], bool], Json],
         progress: Progress | None = None,
     ) -> AsyncGenerator[Json, None]:
-        """Have something done to each item, by the id of its job; after a lost link the rest is asked for again."""
+        """Request work on each item, by the id of its job; after a lost link, request the rest again."""
         left, again, busy_until = dict(items), False, 0.0
         loop = asyncio.get_running_loop()
         while left:
@@ -142,7 +142,7 @@ class ReliableAgent:
     async def follow(
         self, method: str, requests: Mapping[T, Json]
     ) -> AsyncGenerator[tuple[T, Json], None]:
-        """Have things followed, each after the ``position`` in its request, until they have ended.
+        """Follow things, each after the ``position`` in its request, until they have ended.
 
         Each piece comes as the agent tells it (docs/agent.md); the last word on a thing is that it ended, or an error.
         """
@@ -171,7 +171,7 @@ class ReliableAgent:
     async def _attempt(
         self, method: str, params: Json, progress: Progress | None
     ) -> AsyncGenerator[Json, None]:
-        """Have something done by the agent that there is now; give what it tells of each job."""
+        """Request work from the agent that there is now; yield what it tells of each job."""
         heard: asyncio.Queue[Json | None] = asyncio.Queue()
 
         def hear(notification: Notification) -> None:
@@ -203,7 +203,7 @@ class ReliableAgent:
         requests: Mapping[T, Json],
         heard: asyncio.Queue[tuple[T, Json] | None],
     ) -> None:
-        """Have the agent follow things; end, by an error, when it is lost."""
+        """Let the agent follow things; end, by an error, when it is lost."""
         client = self._client_now()
         for item, request in list(requests.items()):
             name = self._new_name(lambda told, item=item: heard.put_nowait((item, _params(told))))  # type: ignore[misc]
@@ -211,7 +211,7 @@ class ReliableAgent:
         raise await client.wait_ended()
 
     async def _reconnect(self, error: XpmRemoteError) -> None:
-        """Have an agent again, unless it is no lost link that an error tells of, or it does not come back.
+        """Start an agent again, unless the error is no lost link, or the link does not come back.
 
         Raises:
             XpmRemoteError: The same error, or that of the last attempt.
@@ -256,7 +256,7 @@ class ReliableAgent:
         return name
 
     def _hear(self, notification: Notification) -> None:
-        """Pass a notification to who asked for it; one that cannot be read is nobody's."""
+        """Pass a notification to the call that asked for it; drop one that cannot be read."""
         with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
             hear = self._hearers.get(_params(notification)["name"])
             if hear is not None:

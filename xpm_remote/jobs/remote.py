@@ -63,7 +63,7 @@ class RemoteJobs:
         return self._agent.is_acting
 
     async def open(self) -> Layout:
-        """Start the agent; give the paths of the workspace there."""
+        """Start the agent; return the paths of the workspace there."""
         return Layout(Path(await self._agent.open()))
 
     async def aclose(self, *, finish: bool = False) -> None:
@@ -75,37 +75,37 @@ class RemoteJobs:
         await self._agent.aclose(finish=finish)
 
     async def find(self, texts: Sequence[str], *, everywhere: bool) -> list[Found]:
-        """Say which jobs texts mean, in the workspace, or in its folders too."""
+        """Find the jobs that texts mean, in the workspace, or in its folders too."""
         folders = self._folders if everywhere else []
         answer = await self._agent.ask("find_jobs", {"texts": list(texts), "folders": folders})
         return _read(answer, lambda wire: Found(wire["text"], _jobs(wire["jobs"])))
 
     async def references(self) -> tuple[tuple[JobId, ...], tuple[Problem, ...]]:
-        """Give all jobs that runs refer to, and what could not be read of them."""
+        """Return all jobs that runs refer to, and what could not be read of them."""
         answer = await self._agent.ask("get_references", {})
         return _read([answer], _references)[0]
 
     async def current(
         self, experiment: str | None
     ) -> tuple[list[CurrentJob] | None, list[str], list[Problem]]:
-        """Give the jobs of the current runs (None when there is no such experiment), all experiments, problems."""
+        """Return the jobs of the current runs (None when there is no such experiment), all experiments, problems."""
         answer = await self._agent.ask("list_jobs", {"experiment": experiment})
         return _read([answer], _current)[0]
 
     async def directory(self, job: JobId) -> tuple[str, bool]:
-        """Give the directory of a job, and whether it is there."""
+        """Return the directory of a job, and whether it is there."""
         answer = await self._agent.ask("get_directory", _names(job))
         return _read([answer], lambda wire: (str(wire["path"]), bool(wire["exists"])))[0]
 
     async def plan_recovery(self, jobs: Iterable[JobId], *, incomplete: bool) -> list[RecoveryPlan]:
-        """Say what ``recover`` would do."""
+        """Plan what ``recover`` would do."""
         params = {**self._about(jobs), "incomplete": incomplete}
         return _read(await self._agent.ask("plan_recovery", params), RecoveryPlan.from_wire)
 
     async def recover(
         self, jobs: Iterable[JobId], *, incomplete: bool, progress: Progress
     ) -> AsyncGenerator[RecoveryOutcome, None]:
-        """Restore jobs; give each outcome once, when it is there."""
+        """Restore jobs; yield each outcome once, when it is there."""
         items = {str(job): job for job in jobs}
 
         def params(left: Iterable[JobId], _: bool) -> Json:
@@ -115,7 +115,7 @@ class RemoteJobs:
             yield _read([wire], RecoveryOutcome.from_wire)[0]
 
     async def plan_archive(self, jobs: Iterable[JobId]) -> list[ArchivePlan]:
-        """Say what ``archive`` would do."""
+        """Plan what ``archive`` would do."""
         return _read(
             await self._agent.ask("plan_archive", self._about(jobs)), ArchivePlan.from_wire
         )
@@ -123,7 +123,7 @@ class RemoteJobs:
     async def archive(
         self, jobs: Iterable[JobId], *, progress: Progress
     ) -> AsyncGenerator[ArchiveOutcome, None]:
-        """Copy or move jobs to the folders; give each outcome once, when it is there."""
+        """Copy or move jobs to the folders; yield each outcome once, when it is there."""
         items = {str(job): job for job in jobs}
 
         def params(left: Iterable[JobId], _: bool) -> Json:
@@ -138,14 +138,14 @@ class RemoteJobs:
         return _read([await self._agent.ask("find_orphans", params)], OrphanReport.from_wire)[0]
 
     async def plan_orphans(self, *, with_folders: bool, force: bool) -> list[CleanStep]:
-        """Say what ``clean_orphans`` would do."""
+        """Plan what ``clean_orphans`` would do."""
         params = {"with_folders": with_folders, "force": force, "folders": self._folders}
         return _read(await self._agent.ask("plan_orphans", params), CleanStep.from_wire)
 
     async def clean_orphans(
         self, steps: Iterable[CleanStep], *, with_folders: bool, force: bool
     ) -> AsyncGenerator[CleanOutcome, None]:
-        """Do what steps say; give each outcome once, when it is there."""
+        """Carry out steps; yield each outcome once, when it is there."""
         items = {str(step.orphan.job): step for step in steps}
 
         def params(left: Iterable[CleanStep], again: bool) -> Json:
@@ -157,12 +157,12 @@ class RemoteJobs:
             yield _read([wire], CleanOutcome.from_wire)[0]
 
     async def plan_action(self, action: str, jobs: Iterable[JobId]) -> list[ActionPlan]:
-        """Say what killing or cleaning jobs would do."""
+        """Plan what killing or cleaning jobs would do."""
         params = {"action": action, "jobs": [_names(job) for job in jobs]}
         return _read(await self._agent.ask("plan_action", params), ActionPlan.from_wire)
 
     async def perform(self, plans: Iterable[ActionPlan]) -> AsyncGenerator[ActionOutcome, None]:
-        """Do what plans say; give each outcome once, when it is there."""
+        """Carry out plans; yield each outcome once, when it is there."""
         items = {str(plan.job): plan for plan in plans}
 
         def params(left: Iterable[ActionPlan], again: bool) -> Json:
@@ -174,14 +174,14 @@ class RemoteJobs:
     async def read_log(
         self, job: JobId, stream: str, *, lines: int | None = None, position: object = None
     ) -> Json:
-        """Give the last lines of a log (None: its beginning), or what follows a position, as the agent does."""
+        """Return the last lines of a log (None: its beginning), or what follows a position, as the agent does."""
         params = {**_names(job), "stream": stream, "lines": lines, "position": position}
         return _read([await self._agent.ask("read_log", params)], _piece)[0]
 
     def follow_logs(
         self, stream: str, positions: Mapping[JobId, Any]
     ) -> AsyncGenerator[tuple[JobId, Json], None]:
-        """Give what is added to logs, each after its position, until their jobs have ended.
+        """Yield what is added to logs, each after its position, until their jobs have ended.
 
         Each comes as the agent tells it (docs/agent.md); the last word on a log is that it ended, or an error.
         """

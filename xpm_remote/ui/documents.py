@@ -21,7 +21,7 @@ NO_MESSAGES: Mapping[str, str] = MappingProxyType({})
 
 
 def picture_document(picture: Picture, now: float) -> dict[str, Any]:
-    """Give the whole picture at a moment (local epoch seconds)."""
+    """Return the whole picture at a moment (local epoch seconds)."""
     store = picture.store
     return {
         "schema": PICTURE_SCHEMA,
@@ -36,12 +36,12 @@ def picture_document(picture: Picture, now: float) -> dict[str, Any]:
 
 
 def backend_document(choice: BackendChoice) -> dict[str, Any]:
-    """Give which remote side serves the workspace, and why."""
+    """Return which remote side serves the workspace, and why."""
     return {"name": choice.backend.value, "why": choice.why}
 
 
 def link_document(picture: Picture) -> dict[str, Any]:
-    """Give the state of the link, and so how true the rest is."""
+    """Return the state of the link, and so how true the rest is."""
     return {
         "phase": picture.link.phase.value,
         "since": _local(picture.link.since),
@@ -51,7 +51,7 @@ def link_document(picture: Picture) -> dict[str, Any]:
 
 
 def _honesty(link: LinkState) -> dict[str, Any]:
-    """Say since when what is shown may be untrue, why, and what happened meanwhile."""
+    """Return since when what is shown may be untrue, why, and what happened meanwhile."""
     return {
         "detail": link.detail or None,
         "stale_since": None if link.stale_since is None else _local(link.stale_since),
@@ -62,7 +62,7 @@ def _honesty(link: LinkState) -> dict[str, Any]:
 
 
 def experiment_document(experiment: Experiment, store: Store) -> dict[str, Any]:
-    """Give an experiment with the counts of its jobs."""
+    """Return an experiment with the counts of its jobs."""
     return {
         "id": experiment.experiment_id,
         "run_id": experiment.run_id,
@@ -78,7 +78,7 @@ def experiment_document(experiment: Experiment, store: Store) -> dict[str, Any]:
 
 
 def job_document(job: Job, messages: Mapping[str, str] = NO_MESSAGES) -> dict[str, Any]:
-    """Give a job, with what else is known of its failure."""
+    """Return a job, with what else is known of its failure."""
     reason = job.reason
     return {
         "id": job.key,
@@ -104,7 +104,7 @@ def job_document(job: Job, messages: Mapping[str, str] = NO_MESSAGES) -> dict[st
 def event_documents(
     update: Update, store: Store, now: float, *, progress: bool = True
 ) -> Iterator[dict[str, Any]]:
-    """Give one document for each change that a person may care about.
+    """Yield one document for each change that a person may care about.
 
     Args:
         update: What happened.
@@ -124,7 +124,7 @@ def event_documents(
 
 
 def link_event(picture: Picture, now: float) -> dict[str, Any]:
-    """Give the document that says that the link's state changed; with the counts, once it is live."""
+    """Return the document that says that the link's state changed; with the counts, once it is live."""
     link = picture.link
     document: dict[str, Any] = {
         "event": "link",

@@ -28,7 +28,7 @@ class EventLines:
         self._phase: Phase | None = None
 
     def lines(self, update: Update, picture: Picture, now: float) -> Iterator[str]:
-        """Give the lines for an update, and for a change of the link's state.
+        """Yield the lines for an update, and for a change of the link's state.
 
         Args:
             update: What happened.

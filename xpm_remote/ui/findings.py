@@ -75,7 +75,7 @@ def summary_line(examination: Examination) -> str:
 def examination_document(
     examination: Examination, host: str, workspace: str, now: float
 ) -> dict[str, Any]:
-    """Give the whole examination.
+    """Return the whole examination.
 
     Args:
         examination: What was found.

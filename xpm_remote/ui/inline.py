@@ -17,7 +17,7 @@ from xpm_remote.ui.views import dashboard
 from xpm_remote.waiting import wait_within
 
 MIN_REDRAW = 0.1
-"""Seconds between two pictures: more than ten a second nobody sees, and an SSH terminal feels."""
+"""Seconds between two pictures: more than ten a second cannot be seen, and slow down an SSH terminal."""
 
 MAX_REDRAW = 1.0
 """Seconds after which the picture is drawn anyway: its ages and elapsed times go on."""
@@ -99,7 +99,7 @@ class InlineDashboard:
         self._live.update(self._picture(), refresh=True)
 
     def _hide(self, *, keep: bool) -> None:
-        """Give the terminal back as it was, with the last picture on it or without."""
+        """Restore the terminal as it was, with the last picture on it or without."""
         self._keyboard.stop()
         live, self._live = self._live, None
         if live is None:

@@ -22,7 +22,7 @@ _CONTROL_CHARACTERS = 6
 
 
 def has_keyboard() -> bool:
-    """Tell whether somebody could type to us, if we are the foreground job of the shell or come to be it."""
+    """Return whether a person could type to us, if we are the foreground job of the shell or come to be it."""
     return os.isatty(_STDIN)
 
 
@@ -45,7 +45,7 @@ async def call_person(host: str, asked: str) -> bool:
 
 
 def is_background() -> bool:
-    """Tell whether the terminal is another job's at the moment."""
+    """Return whether the terminal is another job's at the moment."""
     for stream in _STREAMS:
         with contextlib.suppress(OSError):  # it leads somewhere else
             return os.tcgetpgrp(stream) != os.getpgrp()
@@ -70,7 +70,7 @@ class Keyboard:
         return self._terminal is not None
 
     def start(self) -> None:
-        """Read keys from now on; without effect where nobody can type to us."""
+        """Read keys from now on; without effect where there is no keyboard."""
         if self._terminal is not None or not has_keyboard() or is_background():
             return
         # By its own name and opened anew: macOS cannot watch /dev/tty, and stdin's flags are not ours alone.
@@ -120,7 +120,7 @@ class Keyboard:
             return
         except OSError:
             typed = b""
-        if not typed:  # somebody else's now, or gone
+        if not typed:  # another job's now, or gone
             self.stop()
         for key in typed.decode("utf-8", "replace"):
             self._press(key)
@@ -132,7 +132,7 @@ def job_control(suspend: Callable[[], None], resume: Callable[[], None]) -> Iter
 
     Args:
         suspend: Takes down what is on the terminal.
-        resume: Is called when we go on, also after somebody stopped us who did not ask.
+        resume: Is called when we go on, also after a stop that was not asked for (SIGSTOP).
     """
     loop = asyncio.get_running_loop()
 

@@ -34,7 +34,7 @@ class Line(NamedTuple):
 
 
 def span(seconds: float) -> str:
-    """Give a length of time in its two largest units: ``42 s``, ``3 min 5 s``, ``2 h 10 min``, ``5 d 3 h``."""
+    """Return a length of time in its two largest units: ``42 s``, ``3 min 5 s``, ``2 h 10 min``, ``5 d 3 h``."""
     whole = max(0, math.floor(seconds))
     parts = [
         f"{value} {unit}"
@@ -50,17 +50,17 @@ def span(seconds: float) -> str:
 
 
 def elapsed(moment: datetime | None, now: float) -> str:
-    """Give the time from a moment to ``now`` (epoch seconds of the same clock); empty when it is unknown."""
+    """Return the time from a moment to ``now`` (epoch seconds of the same clock); empty when it is unknown."""
     return "" if moment is None else span(now - moment.timestamp())
 
 
 def ago(moment: datetime | None, now: float) -> str:
-    """Say roughly how long ago a moment was: ``3 min ago``; empty when it is unknown."""
+    """Return roughly how long ago a moment was: ``3 min ago``; empty when it is unknown."""
     return "" if moment is None else f"{' '.join(elapsed(moment, now).split()[:2])} ago"
 
 
 def digest_words(digest: Digest) -> str:
-    """Say what happened while we were away: ``away 2 h 10 min: 14 done, 2 failed, 1 started``."""
+    """Return what happened while the link was lost: ``away 2 h 10 min: 14 done, 2 failed, 1 started``."""
     counted = ((digest.done, "done"), (digest.failed, "failed"), (digest.started, "started"))
     happened = ", ".join(f"{number} {word}" for number, word in counted if number)
     return f"away {span(digest.away)}: {happened or 'nothing happened'}"
@@ -77,12 +77,12 @@ def tags(values: Mapping[str, Any]) -> str:
 
 
 def percent(steps: Iterable[Progress]) -> str:
-    """Give the progress of each level: ``45 %``, or ``45 % > 50 %``; empty for none."""
+    """Return the progress of each level: ``45 %``, or ``45 % > 50 %``; empty for none."""
     return " > ".join(f"{step.fraction:.0%}".replace("%", " %") for step in steps)
 
 
 def activity(steps: Iterable[Progress]) -> str:
-    """Say what a job is at, from its outermost level inwards; empty when it says nothing."""
+    """Return what a job is at, from its outermost level inwards; empty when it says nothing."""
     return safe(" > ".join(step.description for step in steps if step.description))
 
 
@@ -98,7 +98,7 @@ _STEP = 1000
 
 
 def table(rows: Iterable[Sequence[str]], *, indent: int = 0) -> Iterator[str]:
-    """Give a line for each row, with the columns below each other; columns that are empty are left out."""
+    """Yield a line for each row, with the columns below each other; columns that are empty are left out."""
     columns = [list(map(safe, column)) for column in zip(*rows, strict=True)]
     padded = [_padded(column) for column in columns if any(column)]
     for row in zip(*padded, strict=True):
@@ -111,7 +111,7 @@ def _padded(column: list[str]) -> list[str]:
 
 
 def size_text(size: int) -> str:
-    """Give a number of bytes in its unit: ``0 B``, ``12 kB``, ``1.5 GB``."""
+    """Return a number of bytes in its unit: ``0 B``, ``12 kB``, ``1.5 GB``."""
     value, unit = float(size), 0
     while round(value) >= _STEP and unit < len(_UNITS) - 1:
         value, unit = value / _STEP, unit + 1

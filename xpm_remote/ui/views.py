@@ -65,7 +65,7 @@ def dashboard(
         now: The local time in epoch seconds.
         width: Columns of the terminal.
         height: Lines that may be used; what does not fit is left out and counted.
-        has_keys: Whether somebody can press keys, and so wants to know which.
+        has_keys: Whether keys can be pressed, so that they are listed.
     """
     below = [footer(picture.link)] if has_keys and height > _HEAD_LINES else []
     height -= len(below)
@@ -126,7 +126,7 @@ def header(picture: Picture, now: float, width: int) -> RenderableType:
 
 
 def link_text(link: LinkState, heard: float | None, now: float) -> Text:
-    """Say in what state the link is, and how old what is shown."""
+    """Return in what state the link is, and how old what is shown."""
     text = Text("● ", style=_PHASE_STYLE[link.phase])
     text.append(link.phase.value)
     if link.retry_at is not None:
@@ -142,7 +142,7 @@ def link_text(link: LinkState, heard: float | None, now: float) -> Text:
 
 
 def link_notice(picture: Picture, now: float) -> list[Text]:
-    """Say in a line why the link is lost, what happened while it was, or why not experimaestro serves us.
+    """Return in a line why the link is lost, what happened while it was, or why not experimaestro serves us.
 
     In none when all is well.
     """
@@ -162,7 +162,7 @@ def link_notice(picture: Picture, now: float) -> list[Text]:
 
 
 def footer(link: LinkState) -> Text:
-    """Say which keys mean something now."""
+    """Return which keys mean something now."""
     keys = {"q": "quit"}
     if link.phase in _RETRY_KEY:
         keys["r"] = _RETRY_KEY[link.phase]
@@ -193,7 +193,7 @@ def totals(picture: Picture) -> Text:
 
 
 def experiment_status(experiment: Experiment, counts: Counts) -> tuple[str, str]:
-    """Give a word for an experiment and its style; the run's own word says nothing of the jobs' success."""
+    """Return a word for an experiment and its style; the run's own word says nothing of the jobs' success."""
     if experiment.status == "running":
         return ("detached", "yellow") if experiment.ended else ("running", "cyan")
     if experiment.status == "failed":
@@ -275,7 +275,7 @@ def _running(picture: Picture, now: float, limit: int, *, bar: int) -> _Section:
 
 
 def _doing(job: Job) -> Text:
-    """Say what a job is at, and then its tags: where there is little room, they are what may go."""
+    """Return what a job is at, and then its tags: where there is little room, they are what may go."""
     text = Text(activity(job.progress))
     text.append("  " if text else "")
     text.append(tags(job.tags), style="dim")
@@ -311,7 +311,7 @@ def _failed(picture: Picture, now: float, limit: int, *, narrow: bool) -> _Secti
 
 
 def _known(job: Job, message: str) -> Text:
-    """Say what is known of a failure besides its reason, and then the tags of the job, which may go."""
+    """Return what is known of a failure besides its reason, and then the tags of the job, which may go."""
     text = Text(safe(message))
     text.append("  " if text else "")
     text.append(tags(job.tags), style="dim")

@@ -28,7 +28,7 @@ _STATE_WIDTH = 8
 
 
 def job_lines(jobs: Iterable[CurrentJob], *, with_tags: bool, with_paths: bool) -> Iterator[str]:
-    """Give a line for each job: its state, its id or directory, and its tags if wanted."""
+    """Yield a line for each job: its state, its id or directory, and its tags if wanted."""
     for job in jobs:
         name = job.facts.path if with_paths else str(job.facts.id)
         words = [f"{_STATE_WORDS.get(job.state, job.state):<{_STATE_WIDTH}}{name}"]
@@ -38,7 +38,7 @@ def job_lines(jobs: Iterable[CurrentJob], *, with_tags: bool, with_paths: bool) 
 
 
 def job_document(job: CurrentJob) -> dict[str, Any]:
-    """Give a job as a document."""
+    """Return a job as a document."""
     facts = job.facts
     return {
         "schema": JOB_SCHEMA,
@@ -81,7 +81,7 @@ ACTION_SCHEMA = "xpm-remote/action/1"
 
 
 def action_plan_lines(plans: Iterable[ActionPlan]) -> Iterator[str]:
-    """Give a row for each job: what would be done, or why not."""
+    """Yield a row for each job: what would be done, or why not."""
     yield from table(
         ("keep" if plan.refusal else plan.action, str(plan.job), plan.refusal or plan.what)
         for plan in plans
@@ -89,7 +89,7 @@ def action_plan_lines(plans: Iterable[ActionPlan]) -> Iterator[str]:
 
 
 def action_plan_document(plan: ActionPlan) -> dict[str, Any]:
-    """Give what would be done to a job."""
+    """Return what would be done to a job."""
     return {
         "schema": ACTION_PLAN_SCHEMA,
         "id": str(plan.job),
@@ -103,7 +103,7 @@ def action_plan_document(plan: ActionPlan) -> dict[str, Any]:
 
 
 def action_outcome_line(outcome: ActionOutcome) -> str:
-    """Say what came of a job."""
+    """Return the outcome of a job as a line."""
     word = _ACTION_DONE[outcome.action] if outcome.success else "failed"
     return safe(f"{word} {outcome.job}: {outcome.message}")
 
@@ -112,7 +112,7 @@ _ACTION_DONE = {"kill": "killed", "clean": "cleaned"}
 
 
 def action_outcome_document(outcome: ActionOutcome) -> dict[str, Any]:
-    """Give what came of a job."""
+    """Return the outcome of a job as a document."""
     return {
         "schema": ACTION_SCHEMA,
         "id": str(outcome.job),
@@ -127,7 +127,7 @@ ARCHIVE_SCHEMA = "xpm-remote/archive/1"
 
 
 def archive_plan_lines(plans: Iterable[ArchivePlan]) -> Iterator[str]:
-    """Give a row for each job and folder: what is to be done, and how much it is."""
+    """Yield a row for each job and folder: what is to be done, and how much it is."""
     yield from table(row for plan in plans for row in _archive_rows(plan))
 
 
@@ -142,13 +142,13 @@ def _archive_rows(plan: ArchivePlan) -> Iterator[tuple[str, ...]]:
 
 
 def archive_plan_document(plan: ArchivePlan) -> dict[str, Any]:
-    """Give what is to be done with a job."""
+    """Return what is to be done with a job."""
     wire = plan.to_wire()
     return {"schema": ARCHIVE_PLAN_SCHEMA, "id": wire.pop("job"), **wire}
 
 
 def archive_outcome_lines(outcome: ArchiveOutcome) -> Iterator[str]:
-    """Say what came of a job in each folder."""
+    """Yield the outcome of a job in each folder as a line."""
     job = str(outcome.job)
     if not outcome.folders:
         yield safe(f"{outcome.verdict.value} {job}: {outcome.reason}")
@@ -158,7 +158,7 @@ def archive_outcome_lines(outcome: ArchiveOutcome) -> Iterator[str]:
 
 
 def archive_outcome_document(outcome: ArchiveOutcome) -> dict[str, Any]:
-    """Give what came of a job."""
+    """Return the outcome of a job as a document."""
     wire = outcome.to_wire()
     return {"schema": ARCHIVE_SCHEMA, "id": wire.pop("job"), **wire}
 
@@ -169,7 +169,7 @@ _RECOVERY_WORDS = {RecoveryStatus.RECOVERED: "recover"}
 
 
 def recovery_plan_lines(plans: Iterable[RecoveryPlan]) -> Iterator[str]:
-    """Give a row for each job: what is to be done, from where, how much it is, and what to know of it."""
+    """Yield a row for each job: what is to be done, from where, how much it is, and what to know of it."""
     yield from table(map(_recovery_row, plans))
 
 
@@ -209,7 +209,7 @@ def recovery_total(plans: Iterable[RecoveryPlan]) -> str:
 
 
 def recovery_plan_document(plan: RecoveryPlan) -> dict[str, Any]:
-    """Give what is to be done about a job."""
+    """Return what is to be done about a job."""
     wire = plan.to_wire()
     return {
         "schema": RECOVERY_PLAN_SCHEMA,
@@ -220,7 +220,7 @@ def recovery_plan_document(plan: RecoveryPlan) -> dict[str, Any]:
 
 
 def recovery_outcome_line(outcome: RecoveryOutcome) -> str:
-    """Say what came of a job."""
+    """Return the outcome of a job as a line."""
     words = f"{outcome.status.value} {outcome.job}"
     if outcome.status is RecoveryStatus.RECOVERED:
         words += f" {_source_text(outcome.source)} into {outcome.path}"
@@ -229,13 +229,13 @@ def recovery_outcome_line(outcome: RecoveryOutcome) -> str:
 
 
 def recovery_outcome_document(outcome: RecoveryOutcome) -> dict[str, Any]:
-    """Give what came of a job."""
+    """Return the outcome of a job as a document."""
     wire = outcome.to_wire()
     return {"schema": RECOVERY_SCHEMA, "id": wire.pop("job"), **wire}
 
 
 def unknown_document(text: str, *, is_plan: bool) -> dict[str, Any]:
-    """Give a text that means no job, neither in the workspace nor in its folders."""
+    """Return a text that means no job, neither in the workspace nor in its folders."""
     schema = RECOVERY_PLAN_SCHEMA if is_plan else RECOVERY_SCHEMA
     status = RecoveryStatus.NOT_FOUND.value
     return {"schema": schema, "id": text, "status": status}

@@ -20,7 +20,7 @@ _ACTIONS = {
 
 
 def orphan_lines(report: OrphanReport) -> Iterator[str]:
-    """Give the orphans, then those that a folder could give back."""
+    """Yield the orphans, then those that a folder could give back."""
     if not report.orphans:
         yield "No orphan jobs found."
     else:
@@ -47,7 +47,7 @@ def _total(orphans: Iterable[Orphan]) -> str:
 
 
 def orphan_documents(report: OrphanReport) -> Iterator[dict[str, Any]]:
-    """Give an object for each job that no run refers to."""
+    """Yield an object for each job that no run refers to."""
     yield from (_document(each, "orphan") for each in report.orphans)
     yield from (_document(each, "recoverable") for each in report.recoverable)
 
@@ -65,7 +65,7 @@ def _document(orphan: Orphan, kind: str) -> dict[str, Any]:
 
 
 def clean_lines(steps: Iterable[CleanStep]) -> Iterator[str]:
-    """Say what is to be done with each orphan."""
+    """Yield a row for each orphan: what is to be done with it."""
     yield from table(
         (
             _ACTIONS[step.action],
@@ -78,13 +78,13 @@ def clean_lines(steps: Iterable[CleanStep]) -> Iterator[str]:
 
 
 def cleaned_line(outcome: CleanOutcome) -> str:
-    """Say what came of an orphan."""
+    """Return the outcome of an orphan as a line."""
     message = f": {outcome.message}" if outcome.message else ""
     return safe(f"{outcome.status.value} {outcome.job}{message}")
 
 
 def cleaned_document(outcome: CleanOutcome) -> dict[str, Any]:
-    """Give what came of an orphan."""
+    """Return the outcome of an orphan as a document."""
     return {
         "schema": CLEANED_SCHEMA,
         "id": str(outcome.job),

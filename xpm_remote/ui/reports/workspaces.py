@@ -26,12 +26,12 @@ def is_default(settings: Settings, workspace: Workspace) -> bool:
 
 
 def place(workspace: Workspace) -> str:
-    """Say where a workspace is, with its host if that is another one."""
+    """Return where a workspace is, with its host if that is another one."""
     return f"{workspace.ssh.host}:{workspace.path}" if workspace.ssh else str(workspace.path)
 
 
 def list_lines(settings: Settings, *, is_verbose: bool) -> Iterator[Line]:
-    """Give a line for each workspace; a verbose list has what stands in the file below it."""
+    """Yield a line for each workspace; a verbose list has what stands in the file below it."""
     rows = [(each.id, _kind(settings, each), place(each)) for each in settings.workspaces]
     for workspace, line in zip(settings.workspaces, _table(rows), strict=True):
         yield line
@@ -42,13 +42,13 @@ def list_lines(settings: Settings, *, is_verbose: bool) -> Iterator[Line]:
 
 
 def list_document(settings: Settings) -> dict[str, Any]:
-    """Give all workspaces."""
+    """Return all workspaces."""
     workspaces = [workspace_document(settings, each) for each in settings.workspaces]
     return {"schema": LIST_SCHEMA, "settings": str(settings.path), "workspaces": workspaces}
 
 
 def workspace_document(settings: Settings, workspace: Workspace) -> dict[str, Any]:
-    """Give a workspace with all its values."""
+    """Return a workspace with all its values."""
     document: dict[str, Any] = to_builtins(workspace, enc_hook=str)
     return {
         **document,
@@ -58,7 +58,7 @@ def workspace_document(settings: Settings, workspace: Workspace) -> dict[str, An
 
 
 def show_lines(settings: Settings, workspace: Workspace) -> Iterator[Line]:
-    """Give a line for each value of a workspace: the key, where it comes from, the value."""
+    """Yield a line for each value of a workspace: the key, where it comes from, the value."""
     kind = _kind(settings, workspace).replace("default", "local, the default")
     yield Line(safe(f"workspace {workspace.id} ({kind}) in {settings.path}"))
     yield Line("")
@@ -69,7 +69,7 @@ def show_lines(settings: Settings, workspace: Workspace) -> Iterator[Line]:
 
 
 def show_document(settings: Settings, workspace: Workspace) -> dict[str, Any]:
-    """Give each value of a workspace with its place in the file; without one it is a default."""
+    """Return each value of a workspace with its place in the file; without one it is a default."""
     return {
         "schema": SHOW_SCHEMA,
         "settings": str(settings.path),
@@ -89,12 +89,12 @@ def show_document(settings: Settings, workspace: Workspace) -> dict[str, Any]:
 
 
 def facts_lines(facts: Mapping[str, Any]) -> Iterator[Line]:
-    """Give a line for each fact about a connection."""
+    """Yield a line for each fact about a connection."""
     return _table([(name, setting_text(value)) for name, value in facts.items()])
 
 
 def which_lines(selection: Selection) -> Iterator[Line]:
-    """Say which workspace it is, where, and why."""
+    """Yield which workspace it is, where, and why."""
     workspace = selection.workspace
     yield from _table(
         [
@@ -106,7 +106,7 @@ def which_lines(selection: Selection) -> Iterator[Line]:
 
 
 def which_document(settings: Settings, selection: Selection, experiment: str) -> dict[str, Any]:
-    """Give the selected workspace, and the rule that made it."""
+    """Return the selected workspace, and the rule that made it."""
     return {
         "schema": WHICH_SCHEMA,
         "settings": str(settings.path),
@@ -118,7 +118,7 @@ def which_document(settings: Settings, selection: Selection, experiment: str) ->
 
 
 def problem_lines(errors: Iterable[Problem], warnings: Iterable[Problem]) -> Iterator[Line]:
-    """Give a line for each problem."""
+    """Yield a line for each problem."""
     yield from (Line(safe(f"error: {each}")) for each in errors)
     yield from (Line(safe(f"warning: {each}")) for each in warnings)
 
@@ -126,7 +126,7 @@ def problem_lines(errors: Iterable[Problem], warnings: Iterable[Problem]) -> Ite
 def check_document(
     file: str, errors: Iterable[Problem], warnings: Iterable[Problem]
 ) -> dict[str, Any]:
-    """Give all problems."""
+    """Return all problems."""
     return {
         "schema": CHECK_SCHEMA,
         "settings": file,
