@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import re
+import secrets
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -101,7 +102,8 @@ class TestLogins:
     @pytest.fixture
     def agent(self, server: Server, tmp_path: Path) -> Iterator[str]:
         """An ssh-agent that holds alice's key; the path of its socket."""
-        path = f"/tmp/xpm-agent-{os.getpid()}"  # short: a socket's path may have 108 bytes
+        # Short, since a socket's path may have 108 bytes; new, since an agent that ends takes its time to remove it.
+        path = f"/tmp/xpm-agent-{secrets.token_hex(8)}"
         started = subprocess.run(
             ["ssh-agent", "-s", "-a", path], capture_output=True, text=True, check=True
         )
