@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.cli.commands import Commands, Finished
 from tests.support.server import Server
-from xpm_remote.session.findings import Stage
+from xpm_remote.doctor.stages import Stage
 
 STAGES = [stage.value for stage in Stage]
 REMOTE_END = 10.0

@@ -34,8 +34,7 @@ from tests.support.fakes import install_fake_monitor
 from tests.support.polling import wait_until
 from tests.support.server import Server
 from tests.support.workspaces import RealWorkspace
-from xpm_remote.cli import doctor
-from xpm_remote.session.doctor import LISTEN_TIME
+from xpm_remote.doctor.stages import LISTEN_TIME
 
 SCREEN_LIMIT = 30
 """Seconds for something to appear on the screen."""
@@ -216,7 +215,7 @@ class TestConfiguration:
         expect_failure(examine(commands, "h", "/d", "-o", "Nonsense=1"), "configuration", 5)
 
     def test_no_host(self, commands: Commands) -> None:
-        """A command line that does not fit together is no finding."""
+        """A command line that does not fit together is no result."""
         finished = commands.run("doctor")
         assert (finished.status, finished.stdout) == (2, "")
         assert "HOST is missing" in finished.error
@@ -442,11 +441,6 @@ class TestTerminal:
         assert "Traceback" not in str(child.before)
         mark = f"{fake.folder}/fake.py"
         wait_until(lambda: not running(server, mark), REMOTE_END, "the remote side to end")
-
-
-def test_defaults_are_those_of_the_doctor() -> None:
-    """The default that the help shows without importing the SSH library is the doctor's own."""
-    assert doctor.LISTEN_TIME == LISTEN_TIME
 
 
 def spawn(home: Path, *words: str) -> Any:

@@ -21,7 +21,7 @@ from xpm_remote.link.remote.command import (
     monitor_command,
     remote_command,
 )
-from xpm_remote.link.remote.startup import Stage, Startup
+from xpm_remote.link.remote.startup import StartPhase, Startup
 
 RUN_TIMEOUT = 30.0
 """Seconds for a command line: it takes a tenth of one, so what takes longer waits for something."""
@@ -93,8 +93,8 @@ class Run:
 
 def started(run: Run) -> dict[str, Any]:
     """Give the call of the stub, after checking that it began in order."""
-    assert run.call is not None, (run.startup.stage, run.startup.noise, run.stderr)
-    assert run.startup.stage is Stage.READY
+    assert run.call is not None, (run.startup.phase, run.startup.noise, run.stderr)
+    assert run.startup.phase is StartPhase.READY
     assert run.call["stdin"] == REQUEST.decode()
     return run.call
 

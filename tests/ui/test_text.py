@@ -14,6 +14,7 @@ from xpm_remote.ui.text import (
     activity,
     ago,
     count_text,
+    duration,
     elapsed,
     percent,
     short_key,
@@ -128,12 +129,13 @@ def test_hostile_cells() -> None:
     [
         (0, "0 B"),
         (999, "999 B"),
-        (1000, "1.0 kB"),
-        (9_940, "9.9 kB"),
-        (12_345, "12 kB"),
-        (999_600, "1.0 MB"),
-        (1_500_000_000, "1.5 GB"),
-        (10**19, "10000 PB"),
+        (1000, "1000 B"),
+        (1024, "1.0 KiB"),
+        (10_100, "9.9 KiB"),
+        (12_345, "12 KiB"),
+        ((1 << 20) - 1, "1.0 MiB"),
+        (3 << 39, "1.5 TiB"),
+        (10**19, "8882 PiB"),
     ],
 )
 def test_sizes(size: int, text: str) -> None:
@@ -144,3 +146,12 @@ def test_sizes(size: int, text: str) -> None:
 def test_counts() -> None:
     """One thing is one, others are many."""
     assert [count_text(n, "job") for n in (0, 1, 1200)] == ["0 jobs", "1 job", "1,200 jobs"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [(0.00123, "1.23 ms"), (0.09, "90 ms"), (0.5, "0.50 s"), (12.34, "12.3 s"), (-3.0, "-3.00 s")],
+)
+def test_duration(seconds: float, expected: str) -> None:
+    """Times are as exact as they need be."""
+    assert duration(seconds) == expected

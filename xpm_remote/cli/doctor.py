@@ -12,23 +12,20 @@ import click
 from xpm_remote.cli.context import Context
 from xpm_remote.cli.options import connection_options, find_target, format_option
 from xpm_remote.cli.output import say
+from xpm_remote.doctor.stages import LISTEN_TIME, Examination, Stage, StageResult, Verdict
 from xpm_remote.errors import UsageError, XpmRemoteError
-from xpm_remote.session.findings import Examination, Finding, Stage, Verdict
 from xpm_remote.session.target import Target
 from xpm_remote.settings.schema import Settings
 from xpm_remote.ui.documents import json_line
-from xpm_remote.ui.findings import (
+from xpm_remote.ui.reports.doctor import (
     VALUES,
     examination_document,
-    finding_lines,
     head_line,
+    stage_lines,
     summary_line,
 )
 from xpm_remote.ui.text import Format, Line
 from xpm_remote.waiting import run_until_signal
-
-LISTEN_TIME = 15.0
-"""The doctor's own default, which the help shall not import the SSH library for."""
 
 _COLOURS = {
     Verdict.OK: "green",
@@ -69,45 +66,45 @@ def doctor(context: Context, /, *, form: str, listen: float, **given: Any) -> in
     """
     is_json = form == Format.JSON.value
     report = _Report(is_live=sys.stdout.isatty())
-    book = Examination(time.monotonic, (lambda _: None) if is_json else report.show)
-    target = _begin(context, given, book)
+    examination = Examination(time.monotonic, (lambda _: None) if is_json else report.show)
+    target = _begin(context, given, examination)
     if target is not None:
         # Not imported for the help, as the SSH library that comes with it.
-        from xpm_remote.session.doctor import examine
+        from xpm_remote.doctor.examine import examine
 
-        work = examine(target, book, timeout=given["request_timeout"], listen=listen)
+        work = examine(target, examination, timeout=given["request_timeout"], listen=listen)
         status = run_until_signal(work)
         if status:
             report.interrupt()
             return status
     if is_json:
-        _print_document(book, target, given)
+        _print_document(examination, target, given)
     else:
-        click.echo(summary_line(book))
-    if book.failure is not None and (is_json or not report.is_live):
-        raise book.failure
-    return book.exit_code
+        click.echo(summary_line(examination))
+    if examination.failure is not None and (is_json or not report.is_live):
+        raise examination.failure
+    return examination.exit_code
 
 
-def _begin(context: Context, given: dict[str, Any], book: Examination) -> Target | None:
+def _begin(context: Context, given: dict[str, Any], examination: Examination) -> Target | None:
     """Begin with the configuration; None when that fails.
 
     Raises:
         UsageError: The command line does not fit together: nothing is examined.
     """
-    book.begin(Stage.CONFIGURATION)
+    examination.begin(Stage.CONFIGURATION)
     try:
         settings = context.read_settings()
         for problem in settings.warnings:
-            book.warn(str(problem))
+            examination.warn(str(problem))
         target = find_target(context, settings, given)
     except UsageError:
         raise
     except XpmRemoteError as error:
-        book.fail(error)
+        examination.fail(error)
         return None
-    book.fact("settings", _place(settings, given["workspace"] or context.workspace))
-    book.fact("workspace", target.workspace)
+    examination.fact("settings", _place(settings, given["workspace"] or context.workspace))
+    examination.fact("workspace", target.workspace)
     return target
 
 
@@ -120,10 +117,10 @@ def _place(settings: Settings, workspace_id: str | None) -> str | None:
     return f"{settings.path}:{position.line}" if position else str(settings.path)
 
 
-def _print_document(book: Examination, target: Target | None, given: dict[str, Any]) -> None:
+def _print_document(examination: Examination, target: Target | None, given: dict[str, Any]) -> None:
     host = target.name if target is not None else given["host"] or ""
     directory = target.workspace if target is not None else given["remote_workdir"] or ""
-    click.echo(json_line(examination_document(book, host, directory, time.time())))
+    click.echo(json_line(examination_document(examination, host, directory, time.time())))
 
 
 class _Report:
@@ -137,16 +134,16 @@ class _Report:
         self.is_live = is_live
         self._is_open = False
 
-    def show(self, finding: Finding) -> None:
+    def show(self, result: StageResult) -> None:
         """Show a stage that begins or has ended."""
         self._erase()
-        if finding.verdict is Verdict.RUNNING:
-            if self.is_live and finding.stage not in _QUIET:
+        if result.verdict is Verdict.RUNNING:
+            if self.is_live and result.stage not in _QUIET:
                 width = shutil.get_terminal_size().columns
-                click.echo(f"{head_line(finding)} …"[: width - 1], nl=False)
+                click.echo(f"{head_line(result)} …"[: width - 1], nl=False)
                 self._is_open = True
             return
-        for line in finding_lines(finding):
+        for line in stage_lines(result):
             if line.verdict is None:
                 say(Line(line.text, VALUES))
             else:

@@ -106,7 +106,7 @@ async def _await_start(
     except (TimeoutError, asyncio.TimeoutError):
         raise RemoteTimeoutError(
             f"the remote shell has not come to start the server within {START_TIMEOUT:g} s"
-            f" (it is at the stage {startup.stage.value})",
+            f" (it is at the stage {startup.phase.value})",
             "look for a command there that waits for an answer",
         ) from None
     if rest is None:

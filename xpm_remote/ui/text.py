@@ -24,6 +24,11 @@ SHORT_ID = 8
 _MINUTE = 60
 _HOUR = 60 * _MINUTE
 _DAY = 24 * _HOUR
+_FINE = 10.0
+"""Seconds from which on a hundredth of one says nothing."""
+
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+_KIB = 1024
 
 
 class Line(NamedTuple):
@@ -47,6 +52,13 @@ def span(seconds: float) -> str:
     ]
     first = next((index for index, part in enumerate(parts) if part[0] != "0"), len(parts) - 1)
     return " ".join(parts[first : first + 2])
+
+
+def duration(seconds: float) -> str:
+    """Return a measured time: ``3 ms``, ``0.52 s``, ``12.3 s``."""
+    if abs(seconds) < 0.1:
+        return f"{seconds * 1000:.3g} ms"
+    return f"{seconds:.1f} s" if abs(seconds) >= _FINE else f"{seconds:.2f} s"
 
 
 def elapsed(moment: datetime | None, now: float) -> str:
@@ -93,10 +105,6 @@ class Format(str, Enum):
     JSON = "json"
 
 
-_UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
-_STEP = 1000
-
-
 def table(rows: Iterable[Sequence[str]], *, indent: int = 0) -> Iterator[str]:
     """Yield a line for each row, with the columns below each other; columns that are empty are left out."""
     columns = [list(map(safe, column)) for column in zip(*rows, strict=True)]
@@ -110,11 +118,11 @@ def _padded(column: list[str]) -> list[str]:
     return [f"{cell:<{width}}" for cell in column]
 
 
-def size_text(size: int) -> str:
-    """Return a number of bytes in its unit: ``0 B``, ``12 kB``, ``1.5 GB``."""
+def size_text(size: float) -> str:
+    """Return a number of bytes in its unit: ``0 B``, ``12 KiB``, ``1.5 GiB``."""
     value, unit = float(size), 0
-    while round(value) >= _STEP and unit < len(_UNITS) - 1:
-        value, unit = value / _STEP, unit + 1
+    while round(value) >= _KIB and unit < len(_UNITS) - 1:
+        value, unit = value / _KIB, unit + 1
     digits = 1 if unit and value < 10 else 0
     return f"{value:.{digits}f} {_UNITS[unit]}"
 

@@ -10,9 +10,9 @@ from typing import Any
 import asyncssh
 import pytest
 
+from xpm_remote.doctor.stages import Examination, Stage, StageResult
 from xpm_remote.link.asyncssh_engine.login import BANNER_KEPT, LoginWatch, describe_key
 from xpm_remote.link.observer import Step
-from xpm_remote.session.findings import Examination, Finding, Stage
 
 HOST = "127.0.0.1"
 PASSWORD = "correct horse"
@@ -115,11 +115,11 @@ async def serve(key: asyncssh.SSHKey | None, banner: str = "") -> AsyncIterator[
         await server.wait_closed()
 
 
-async def log_in(port: int, folder: Path, *passwords: str) -> list[Finding]:
+async def log_in(port: int, folder: Path, *passwords: str) -> list[StageResult]:
     """Try both keys, then passwords; give what was seen of it."""
-    book = Examination(lambda: 0.0)
-    book.enter(Step.HOST_KEY, HOST)
-    watch = LoginWatch(book, HOST, lambda _, address: f"known_hosts:1 by {address}")
+    examination = Examination(lambda: 0.0)
+    examination.enter(Step.HOST_KEY, HOST)
+    watch = LoginWatch(examination, HOST, lambda _, address: f"known_hosts:1 by {address}")
     options: dict[str, Any] = {"known_hosts": None, "config": None, "agent_path": None}
     try:
         connection = await asyncssh.connect(
@@ -134,15 +134,15 @@ async def log_in(port: int, folder: Path, *passwords: str) -> list[Finding]:
         await connection.wait_closed()
     except asyncssh.PermissionDenied:
         pass
-    book.finish()
-    return book.findings
+    examination.finish()
+    return examination.results
 
 
-def tries(finding: Finding) -> list[tuple[str, str, str]]:
+def tries(result: StageResult) -> list[tuple[str, str, str]]:
     """Give method, the comment of the key, and outcome of each attempt."""
     return [
         (each["method"], each["identity"].partition("(")[2].partition(")")[0], each["outcome"])
-        for each in finding.facts["attempts"]
+        for each in result.facts["attempts"]
     ]
 
 
@@ -165,16 +165,16 @@ async def test_second_key(keys: list[asyncssh.SSHKey], tmp_path: Path) -> None:
 async def test_second_password(keys: list[asyncssh.SSHKey], tmp_path: Path) -> None:
     """After the keys, each password is an attempt; none is written down."""
     async with serve(None) as port:
-        findings = await log_in(port, tmp_path, "wrong", PASSWORD)
-    assert tries(findings[-1])[2:] == [("password", "", "refused"), ("password", "", "accepted")]
-    assert PASSWORD not in repr(findings)
+        results = await log_in(port, tmp_path, "wrong", PASSWORD)
+    assert tries(results[-1])[2:] == [("password", "", "refused"), ("password", "", "accepted")]
+    assert PASSWORD not in repr(results)
 
 
 async def test_nothing_works(keys: list[asyncssh.SSHKey], tmp_path: Path) -> None:
     """A method for which there is nothing to try is no attempt."""
     async with serve(None) as port:
-        findings = await log_in(port, tmp_path)
-    assert tries(findings[-1]) == [
+        results = await log_in(port, tmp_path)
+    assert tries(results[-1]) == [
         ("publickey", "key 0", "refused"),
         ("publickey", "key 1", "refused"),
     ]
@@ -183,8 +183,8 @@ async def test_nothing_works(keys: list[asyncssh.SSHKey], tmp_path: Path) -> Non
 async def test_banner(keys: list[asyncssh.SSHKey], tmp_path: Path) -> None:
     """What the host shows everybody is told, a screenful of it."""
     async with serve(keys[0].convert_to_public(), "Welcome\n" * 1000) as port:
-        findings = await log_in(port, tmp_path)
-    banner = findings[-1].facts["banner"]
+        results = await log_in(port, tmp_path)
+    banner = results[-1].facts["banner"]
     assert banner.startswith("Welcome\nWelcome\n")
     assert len(banner) == BANNER_KEPT
 

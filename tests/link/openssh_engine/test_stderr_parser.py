@@ -6,10 +6,10 @@ from itertools import count
 
 import pytest
 
+from xpm_remote.doctor.stages import Examination, Stage, StageResult, Verdict
 from xpm_remote.link.observer import AttemptOutcome, Step
 from xpm_remote.link.openssh_engine.stderr_parser import StderrParser, StepParser
 from xpm_remote.link.remote.startup import STDERR_KEPT, RemoteExit
-from xpm_remote.session.findings import Examination, Finding, Stage, Verdict
 
 LOGIN = """\
 debug1: Connecting to cluster [192.0.2.1] port 22.\r
@@ -159,15 +159,15 @@ debug1: Entering interactive session.
 """
 
 
-def read(text: str) -> list[Finding]:
-    """Give the findings, the one in progress with them; the clock goes on by a second with each look."""
+def read(text: str) -> list[StageResult]:
+    """Give the results, the one in progress with them; the clock goes on by a second with each look."""
     seconds = count()
-    book = Examination(lambda: float(next(seconds)))
-    steps = StepParser(book, HOST, lambda: float(next(seconds)))
+    examination = Examination(lambda: float(next(seconds)))
+    steps = StepParser(examination, HOST, lambda: float(next(seconds)))
     for line in text.splitlines():
         steps.take(line)
-    book.finish()
-    return book.findings
+    examination.finish()
+    return examination.results
 
 
 def test_whole_way() -> None:

@@ -126,13 +126,13 @@ def test_binary(host: Host, tmp_path: Path) -> None:
     program.write_bytes(b"\x7fELF\0\0\xff no newline")
     program.chmod(0o755)
     done = run(host, "sh", str(program))
-    assert (done.call, done.startup.stage.value) == (None, "ready")
+    assert (done.call, done.startup.phase.value) == (None, "ready")
 
 
 def test_missing(host: Host) -> None:
     """What is not there is left to the shell to complain about."""
     done = run(host, "sh", "/no/such/program")
-    assert (done.status, done.startup.stage.value) == (127, "ready")
+    assert (done.status, done.startup.phase.value) == (127, "ready")
 
 
 @pytest.mark.parametrize("xpm_path", [None, "python3 -m experimaestro"])

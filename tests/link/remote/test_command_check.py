@@ -22,7 +22,7 @@ from tests.link.remote_shells import (
     started,
 )
 from xpm_remote.errors import RemotePathError
-from xpm_remote.link.remote.startup import RemoteClock, Stage, start_failure
+from xpm_remote.link.remote.startup import RemoteClock, StartPhase, start_failure
 
 
 @pytest.fixture
@@ -104,7 +104,7 @@ def test_forbidden(host: Host, shell: str, forbidden: Path) -> None:
 def test_shell_init_and_no_workspace(host: Host, shell: str) -> None:
     """A directory that is none is told from a failed preparation."""
     run = host.run(shell, workspace="nowhere", shell_init="true")
-    assert run.startup.stage is Stage.WORKSPACE
+    assert run.startup.phase is StartPhase.WORKSPACE
     assert failure(run, "nowhere").startswith("does not exist")
 
 
@@ -112,7 +112,7 @@ def test_shell_init_and_no_workspace(host: Host, shell: str) -> None:
 def test_no_program(host: Host, shell: str) -> None:
     """A program that is not there is named, with what to do."""
     run = host.run(shell, xpm_path="'/nowhere/my xpm' --flag")
-    assert run.startup.stage is Stage.READY
+    assert run.startup.phase is StartPhase.READY
     error = start_failure(run.status, run.stderr, run.startup.noise, "'/nowhere/my xpm' --flag")
     # A C shell has no status of its own for it.
     assert is_csh(shell) or "cannot run /nowhere/my xpm" in str(error)

@@ -18,7 +18,7 @@ from tests.link.remote_shells import (
     started,
 )
 from xpm_remote.errors import ShellInitError, StartError
-from xpm_remote.link.remote.startup import Stage
+from xpm_remote.link.remote.startup import StartPhase
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def test_shell_init_fails(host: Host, shell: str, shell_init: str, status: int) 
     """When the preparation fails nothing is started, and its status and stderr are told."""
     run = host.run(shell, shell_init=shell_init)
     assert run.call is None
-    assert run.startup.stage is Stage.SHELL_INIT
+    assert run.startup.phase is StartPhase.SHELL_INIT
     error = run.startup.failure(run.status, run.stderr, "ws")
     assert isinstance(error, ShellInitError)
     assert f"shell_init failed with exit status {status}" in str(error)
@@ -136,7 +136,7 @@ def test_shell_init_fails_in_any_shell(host: Host, shell: str) -> None:
     for shell_init, status in (("false", 1), ("sh -c 'exit 3'", 3), ("exit 7", 7)):
         run = host.run(shell, shell_init=shell_init)
         assert run.call is None
-        assert (run.startup.stage, run.status) == (Stage.SHELL_INIT, status)
+        assert (run.startup.phase, run.status) == (StartPhase.SHELL_INIT, status)
 
 
 @any_shell

@@ -19,7 +19,7 @@ from xpm_remote.link.remote.startup import (
     MarkedStream,
     RemoteClock,
     Section,
-    Stage,
+    StartPhase,
     Startup,
     path_error,
     start_failure,
@@ -47,26 +47,26 @@ def fed(data: bytes, *, has_init: bool = True) -> tuple[Startup, bytes | None]:
 @pytest.mark.parametrize(
     ("marks", "stage"),
     [
-        ([], Stage.LOGIN),
-        (["shell"], Stage.SHELL_INIT),
-        (["shell", "init"], Stage.WORKSPACE),
-        (["shell", "init", "path missing"], Stage.WORKSPACE),
-        (["shell", "init", READY], Stage.READY),
-        (["levitating"], Stage.LOGIN),
+        ([], StartPhase.LOGIN),
+        (["shell"], StartPhase.SHELL_INIT),
+        (["shell", "init"], StartPhase.WORKSPACE),
+        (["shell", "init", "path missing"], StartPhase.WORKSPACE),
+        (["shell", "init", READY], StartPhase.READY),
+        (["levitating"], StartPhase.LOGIN),
     ],
 )
-def test_stages(marks: list[str], stage: Stage) -> None:
+def test_stages(marks: list[str], stage: StartPhase) -> None:
     """Each mark says how far the command came; one that is not known says nothing."""
     startup, rest = fed(b"".join(map(mark, marks)))
-    assert startup.stage is stage
-    assert (rest is not None) == (stage is Stage.READY)
+    assert startup.phase is stage
+    assert (rest is not None) == (stage is StartPhase.READY)
     assert startup.noise == ""
 
 
 def test_nothing_to_prepare() -> None:
     """Without shell_init the first thing of ours is the check of the workspace."""
     startup, _ = fed(b"Welcome\n", has_init=False)
-    assert startup.stage is Stage.WORKSPACE
+    assert startup.phase is StartPhase.WORKSPACE
 
 
 @pytest.mark.parametrize("rest", [b"", b"{", SERVER, b"\n\n", mark("path missing")])
@@ -74,7 +74,7 @@ def test_what_follows_is_the_servers(rest: bytes) -> None:
     """Every byte after the last mark belongs to the server, even one that looks like a mark."""
     startup, given_back = fed(mark(READY) + rest)
     assert given_back == rest
-    assert startup.stage is Stage.READY
+    assert startup.phase is StartPhase.READY
 
 
 STREAM = b"motd" + mark("shell") + b"noise\xff\nmore" + mark("init") + mark(READY)
@@ -115,7 +115,7 @@ def test_noise(line: bytes) -> None:
     startup, rest = fed(line + b"\n" + f" {MARK} {READY}\n".encode())
     assert rest is None
     assert startup.noise.startswith(line.decode("utf-8", "backslashreplace"))
-    assert startup.stage is Stage.LOGIN
+    assert startup.phase is StartPhase.LOGIN
 
 
 def test_noise_is_bounded() -> None:

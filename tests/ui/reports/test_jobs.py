@@ -39,12 +39,12 @@ def test_recovery_plan() -> None:
         RecoveryPlan(JOB, RecoveryStatus.NOT_FOUND, unavailable=("/x is away",)),
     ]
     assert [" ".join(line.split()) for line in reports.recovery_plan_lines(plans)] == [
-        "recover t.x/aaaa from /slow/\\x1bbackup 1.5 kB 3 files complete",
+        "recover t.x/aaaa from /slow/\\x1bbackup 1.5 KiB 3 files complete",
         "incomplete t.x/aaaa from /slow/\\x1bbackup 10 B 1 file without success marker"
         " no marker; --incomplete takes it",
         "not-found t.x/aaaa /x is away",
     ]
-    assert reports.recovery_total(plans) == "1 job to recover, 3 files, 1.5 kB."
+    assert reports.recovery_total(plans) == "1 job to recover, 3 files, 1.5 KiB."
     assert reports.recovery_total(plans[1:]) == "Nothing is to be recovered."
     document = reports.recovery_plan_document(plans[0])
     assert (document["id"], document["status"]) == ("t.x/aaaa", "recover")

@@ -38,7 +38,7 @@ _PATH_PROBLEMS = {
 }
 
 
-class Stage(Enum):
+class StartPhase(Enum):
     """How far the remote command has come."""
 
     LOGIN = "login"
@@ -64,12 +64,12 @@ class Startup:
     """Reads the remote's stdout until the server is about to start.
 
     Attributes:
-        stage: How far it came.
+        phase: How far it came.
         clock: The remote's clock, once ready; None when its ``date`` speaks another way.
     """
 
     def __init__(self, *, has_init: bool) -> None:
-        self.stage = Stage.LOGIN if has_init else Stage.WORKSPACE
+        self.phase = StartPhase.LOGIN if has_init else StartPhase.WORKSPACE
         self.clock: RemoteClock | None = None
         self._noise = bytearray()
         self._partial = b""
@@ -86,7 +86,7 @@ class Startup:
         *lines, partial = (self._partial + data).split(b"\n")
         for number, line in enumerate(lines):
             self._take(line)
-            if self.stage is Stage.READY:
+            if self.phase is StartPhase.READY:
                 return b"\n".join([*lines[number + 1 :], partial])
         if len(partial) > LINE_KEPT:
             self._keep(partial)
@@ -113,7 +113,7 @@ class Startup:
                 " looking: it was not started",
                 "install a newer one there, or take --backend agent",
             )
-        if self.stage is Stage.SHELL_INIT:
+        if self.phase is StartPhase.SHELL_INIT:
             return ShellInitError(f"shell_init failed {ended}{said}", "correct ssh.shell_init")
         return StartError(
             f"the remote shell ended {ended} before anything of ours ran{said}",
@@ -127,15 +127,15 @@ class Startup:
             return
         word, _, rest = text[len(MARK) + 1 :].partition(" ")
         if word == "shell":
-            self.stage = Stage.SHELL_INIT
+            self.phase = StartPhase.SHELL_INIT
         elif word == "init":
-            self.stage = Stage.WORKSPACE
+            self.phase = StartPhase.WORKSPACE
         elif word == "path":
             self._path_problem = rest
         elif word == "old":
             self._outdated = rest
         elif word == "ready":
-            self.stage = Stage.READY
+            self.phase = StartPhase.READY
             self.clock = _clock(rest)
 
     def _keep(self, line: bytes) -> None:

@@ -1,4 +1,4 @@
-"""What an examination finds, stage by stage: values, and the book in which they are written.
+"""What an examination finds, stage by stage: values, and the examination in which they are written.
 
 Time is an argument. Text of a remote is in there as it came; whoever prints it escapes it. Pure.
 """
@@ -12,6 +12,9 @@ from typing import Any
 
 from xpm_remote.errors import ExitCode, XpmRemoteError
 from xpm_remote.link.observer import Attempt, Step
+
+LISTEN_TIME = 15.0
+"""Seconds to listen for events: jobs that run report every few seconds, and a person still waits."""
 
 
 class Stage(str, Enum):
@@ -44,7 +47,7 @@ class Verdict(str, Enum):
 
 
 @dataclass(frozen=True)
-class Finding:
+class StageResult:
     """A stage and what came of it.
 
     Attributes:
@@ -68,11 +71,11 @@ class Finding:
     error: XpmRemoteError | None = None
 
 
-Listener = Callable[[Finding], None]
+Listener = Callable[[StageResult], None]
 
 
 class Examination:
-    """The book of an examination; it looks on while a connection is made.
+    """The examination of an examination; it looks on while a connection is made.
 
     Args:
         clock: Gives seconds, of any clock that does not go back.
@@ -82,11 +85,11 @@ class Examination:
     def __init__(self, clock: Callable[[], float], listener: Listener = lambda _: None) -> None:
         self._clock = clock
         self._listener = listener
-        self._open: Finding | None = None
+        self._open: StageResult | None = None
         self._began = 0.0
         self._facts: dict[str, Any] = {}
         self._warnings: list[str] = []
-        self.findings: list[Finding] = []
+        self.results: list[StageResult] = []
 
     @property
     def stage(self) -> Stage | None:
@@ -96,12 +99,12 @@ class Examination:
     @property
     def failure(self) -> XpmRemoteError | None:
         """Why the first stage that failed did so; None when none has."""
-        return next((each.error for each in self.findings if each.error is not None), None)
+        return next((each.error for each in self.results if each.error is not None), None)
 
     @property
     def verdict(self) -> Verdict:
         """The worst verdict of all."""
-        verdicts = {each.verdict for each in self.findings}
+        verdicts = {each.verdict for each in self.results}
         worst = (Verdict.FAILED, Verdict.WARNING)
         return next((verdict for verdict in worst if verdict in verdicts), Verdict.OK)
 
@@ -114,7 +117,7 @@ class Examination:
         """Begin a stage; the one before it has succeeded."""
         self.finish()
         self._began = self._clock()
-        self._open = Finding(stage, Verdict.RUNNING, host)
+        self._open = StageResult(stage, Verdict.RUNNING, host)
         self._listener(self._open)
 
     def finish(self) -> None:
@@ -126,13 +129,13 @@ class Examination:
         if self._open is None:
             self.begin(self._next_stage())
         self._end(Verdict.FAILED, error)
-        failed = self.findings[-1].stage
+        failed = self.results[-1].stage
         self.skip_after(failed, f"{failed.value} failed")
 
     def skip(self, stage: Stage, why: str, host: str = "") -> None:
         """Leave a stage out; the one before it has succeeded."""
         self.finish()
-        self._write(Finding(stage, Verdict.SKIPPED, host, why=why))
+        self._write(StageResult(stage, Verdict.SKIPPED, host, why=why))
 
     def leave(self, why: str) -> None:
         """End the stage in progress without a verdict of its own: there was nothing to see."""
@@ -171,13 +174,13 @@ class Examination:
 
     def _next_stage(self) -> Stage:
         stages = list(Stage)
-        done = max((stages.index(each.stage) for each in self.findings), default=-1)
+        done = max((stages.index(each.stage) for each in self.results), default=-1)
         return stages[min(done + 1, len(stages) - 1)]
 
     def _end(self, verdict: Verdict, error: XpmRemoteError | None = None, why: str = "") -> None:
         if self._open is None:
             return
-        finding = Finding(
+        result = StageResult(
             self._open.stage,
             verdict,
             self._open.host,
@@ -188,8 +191,8 @@ class Examination:
             error=error,
         )
         self._open, self._facts, self._warnings = None, {}, []
-        self._write(finding)
+        self._write(result)
 
-    def _write(self, finding: Finding) -> None:
-        self.findings.append(finding)
-        self._listener(finding)
+    def _write(self, result: StageResult) -> None:
+        self.results.append(result)
+        self._listener(result)

@@ -6,10 +6,7 @@ import asyncio
 import time
 from typing import Any
 
-from xpm_remote.errors import RemoteTimeoutError, StartError, XpmRemoteError
-from xpm_remote.link.process import RemoteProcess
-from xpm_remote.link.remote.agent import OLDEST_PYTHON
-from xpm_remote.link.remote.probe import (
+from xpm_remote.doctor.probe import (
     EXPERIMAESTRO,
     GOING,
     UV,
@@ -22,6 +19,10 @@ from xpm_remote.link.remote.probe import (
     stderr_noise,
     without_marks,
 )
+from xpm_remote.doctor.stages import Examination, Stage
+from xpm_remote.errors import RemoteTimeoutError, StartError, XpmRemoteError
+from xpm_remote.link.process import RemoteProcess
+from xpm_remote.link.remote.agent import OLDEST_PYTHON
 from xpm_remote.link.remote.startup import (
     Mark,
     MarkedStream,
@@ -29,11 +30,10 @@ from xpm_remote.link.remote.startup import (
     RemoteClock,
     RemoteExit,
     Section,
+    StartPhase,
     Startup,
 )
-from xpm_remote.link.remote.startup import Stage as Reached
 from xpm_remote.link.transport import START_TIMEOUT, ended_before_start
-from xpm_remote.session.findings import Examination, Stage
 from xpm_remote.session.target import Target
 from xpm_remote.settings.schema import Backend
 from xpm_remote.waiting import wait_within
@@ -57,17 +57,17 @@ class Probing:
     Args:
         process: The probe, started a moment ago.
         target: What is probed.
-        book: Where the findings go; the stage of the shell has begun.
+        examination: Where the results go; the stage of the shell has begun.
 
     Attributes:
         offset: By how much the host's clock is ahead; None before that is known.
         outdated: The version of the experimaestro there, if that is older than we support.
     """
 
-    def __init__(self, process: RemoteProcess, target: Target, book: Examination) -> None:
+    def __init__(self, process: RemoteProcess, target: Target, examination: Examination) -> None:
         self._process = process
         self._target = target
-        self._book = book
+        self._examination = examination
         self._stdout = MarkedStream()
         self._startup = Startup(has_init=True)
         self._answers = Answers()
@@ -99,22 +99,22 @@ class Probing:
         await self._go_on()
         self._tell_noise(Section.LOGIN)
         if self._target.has_init:
-            self._book.begin(Stage.SHELL_INIT)
+            self._examination.begin(Stage.SHELL_INIT)
             await self._until("init")
             await self._go_on()
             self._tell_noise(Section.SHELL_INIT)
-            self._book.begin(Stage.TOOLS)
+            self._examination.begin(Stage.TOOLS)
         else:
-            self._book.skip(Stage.SHELL_INIT, "there is none")
-            self._book.begin(Stage.TOOLS)
+            self._examination.skip(Stage.SHELL_INIT, "there is none")
+            self._examination.begin(Stage.TOOLS)
             await self._until("init")
             await self._go_on()
         await self._until("tools")
         self._tell_tools()
-        self._book.begin(Stage.WORKSPACE)
+        self._examination.begin(Stage.WORKSPACE)
         await self._until("looked")
         self._tell_workspace()
-        self._book.begin(Stage.CLOCK)
+        self._examination.begin(Stage.CLOCK)
         await self._compare_clocks()
 
     async def _go_on(self) -> None:
@@ -130,9 +130,9 @@ class Probing:
         printed = {stream: noise for stream, noise in noises.items() if noise.size}
         if printed:
             told = " and ".join(f"{n.size} bytes on {stream}" for stream, n in printed.items())
-            self._book.fact("noise", [_noise_fact(*each) for each in printed.items()])
+            self._examination.fact("noise", [_noise_fact(*each) for each in printed.items()])
             who = "the login files print" if section is Section.LOGIN else "shell_init prints"
-            self._book.warn(f"{who} {told}: we pass over it, other programs may stumble")
+            self._examination.warn(f"{who} {told}: we pass over it, other programs may stumble")
 
     async def _until(self, word: str) -> Mark:
         """Read until a mark.
@@ -149,7 +149,7 @@ class Probing:
             data = await self._process.receive()
             if not data:
                 raise self._failure()
-            if self._startup.stage is not Reached.READY:
+            if self._startup.phase is not StartPhase.READY:
                 self._startup.feed(data)
             self._marks += self._stdout.feed(data)
 
@@ -159,7 +159,7 @@ class Probing:
         error = ended_before_start(
             RemoteExit(ended.status, stderr, ended.lost), self._startup, self._target.workspace
         )
-        if isinstance(error, StartError) and self._startup.stage is not Reached.LOGIN:
+        if isinstance(error, StartError) and self._startup.phase is not StartPhase.LOGIN:
             said = " | ".join(stderr.strip().splitlines()[-3:])
             return StartError(
                 f"the remote shell ended with exit status {ended.status} while we looked around"
@@ -173,9 +173,9 @@ class Probing:
         uv = self._answers.program(UV)
         experimaestro = self._answers.program(EXPERIMAESTRO)
         programs = [each for each in (*pythons, uv, experimaestro) if each.path or each.status == 0]
-        self._book.fact("programs", [_program_fact(each) for each in programs])
+        self._examination.fact("programs", [_program_fact(each) for each in programs])
         if all(not each.version or each.is_before(*OLDEST_PYTHON) for each in pythons):
-            self._book.warn(
+            self._examination.warn(
                 f"there is no python {'.'.join(map(str, OLDEST_PYTHON))} or newer: our agent cannot run here"
             )
         if self._target.backend is not Backend.AGENT:
@@ -185,35 +185,37 @@ class Probing:
         by_path = self._target.remote.xpm_path
         if experimaestro.is_before(*SAFE_VERSION):
             self.outdated = experimaestro.version
-            self._book.warn(
+            self._examination.warn(
                 f"experimaestro {experimaestro.version} changes the workspace when its server starts: before"
                 " 2.7 it may mark jobs of other hosts as failed; set ssh.xpm_path to a newer one"
             )
         elif experimaestro.version:
             return
         elif by_path is not None:
-            self._book.warn(f"{by_path} does not tell its version: {_problem(experimaestro)}")
+            self._examination.warn(
+                f"{by_path} does not tell its version: {_problem(experimaestro)}"
+            )
         elif not uv.path:
-            self._book.warn("there is no uv in the PATH, and ssh.xpm_path is not set")
+            self._examination.warn("there is no uv in the PATH, and ssh.xpm_path is not set")
         else:
-            self._book.warn(
+            self._examination.warn(
                 "uv has no experimaestro in its cache: the server can only start with a network, and slowly"
                 f" ({_problem(experimaestro)})"
             )
 
     def _tell_workspace(self) -> None:
-        self._book.fact("experiments", self._answers.experiments)
+        self._examination.fact("experiments", self._answers.experiments)
         for problem in self._answers.problems:
-            self._book.warn(problem)
+            self._examination.warn(problem)
         found = self._answers.file_system
         if found is None:
             return
-        self._book.fact("file_system", found.kind or None)
-        self._book.fact("device", found.device)
-        self._book.fact("free", found.free)
-        self._book.fact("network", found.is_network)
+        self._examination.fact("file_system", found.kind or None)
+        self._examination.fact("device", found.device)
+        self._examination.fact("free", found.free)
+        self._examination.fact("network", found.is_network)
         if found.free < LITTLE_SPACE:
-            self._book.warn("there is little space left where the workspace is")
+            self._examination.warn("there is little space left where the workspace is")
 
     async def _compare_clocks(self) -> None:
         rounds = []
@@ -227,11 +229,11 @@ class Probing:
                 rounds.append(Round(before, there, after))
         self.offset = clock_offset(rounds)
         if self.offset is not None:
-            self._book.fact("ahead", self.offset._asdict())
+            self._examination.fact("ahead", self.offset._asdict())
             if abs(self.offset.seconds) > MUCH_SKEW + self.offset.error:
-                self._book.warn("the clocks of the host and of this machine differ")
+                self._examination.warn("the clocks of the host and of this machine differ")
         if self.clock is not None:
-            self._book.fact("zone", str(self.clock.zone))
+            self._examination.fact("zone", str(self.clock.zone))
 
 
 def _noise_fact(stream: str, noise: Noise) -> dict[str, Any]:

@@ -21,9 +21,7 @@ from tests.link.remote_shells import (
     make_workspace,
     posix_shell,
 )
-from xpm_remote.link.remote.agent import INTERPRETERS, Bundle, agent_bundle, agent_command
-from xpm_remote.link.remote.command import RemoteExperimaestro
-from xpm_remote.link.remote.probe import (
+from xpm_remote.doctor.probe import (
     EXPERIMAESTRO,
     GO,
     UV,
@@ -39,6 +37,8 @@ from xpm_remote.link.remote.probe import (
     stderr_noise,
     without_marks,
 )
+from xpm_remote.link.remote.agent import INTERPRETERS, Bundle, agent_bundle, agent_command
+from xpm_remote.link.remote.command import RemoteExperimaestro
 from xpm_remote.link.remote.startup import MARK, Mark, MarkedStream, Section
 
 STUB = """\

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
+from xpm_remote.doctor.stages import Examination, StageResult, Verdict
 from xpm_remote.errors import XpmRemoteError
 from xpm_remote.escaping import safe, safe_lines
-from xpm_remote.session.findings import Examination, Finding, Verdict
+from xpm_remote.ui.text import duration, size_text
 
 DOCTOR_SCHEMA = "xpm-remote/doctor/1"
 
@@ -21,10 +22,7 @@ _FACT_WIDTH = 14
 VALUES = len(INDENT) + _FACT_WIDTH + 1
 """The column in which the values of facts begin."""
 
-_KIB = 1024
 _NETWORK = "a network file system: what other hosts change there may be announced late"
-_FINE = 10.0
-"""Seconds from which on a hundredth of one says nothing."""
 
 
 class ReportLine(NamedTuple):
@@ -34,39 +32,39 @@ class ReportLine(NamedTuple):
     verdict: Verdict | None = None
 
 
-def finding_lines(finding: Finding) -> Iterator[ReportLine]:
+def stage_lines(result: StageResult) -> Iterator[ReportLine]:
     """Write a stage: its head, what it brought, what is not as it should be, and what to do."""
-    yield ReportLine(head_line(finding), finding.verdict)
-    for name, value in finding.facts.items():
+    yield ReportLine(head_line(result), result.verdict)
+    for name, value in result.facts.items():
         words = _WORDS.get(name, _plain_words)
         lines = [line for line in words(value) if line]
         for number, line in enumerate(lines):
             label = safe(name.replace("_", " ")) if number == 0 else ""
             yield ReportLine(f"{INDENT}{label:<{_FACT_WIDTH}} {line}")
-    for sentence in finding.warnings:
+    for sentence in result.warnings:
         yield ReportLine(f"{INDENT}! {safe(sentence)}")
-    if finding.error is not None:
-        for line in safe_lines(finding.error.what).splitlines():
+    if result.error is not None:
+        for line in safe_lines(result.error.what).splitlines():
             yield ReportLine(f"{INDENT}{line}")
-        if finding.error.hint:
-            yield ReportLine(f"{INDENT}→ {safe(finding.error.hint)}")
+        if result.error.hint:
+            yield ReportLine(f"{INDENT}→ {safe(result.error.hint)}")
 
 
-def head_line(finding: Finding) -> str:
+def head_line(result: StageResult) -> str:
     """Write the head of a stage: verdict, name, time, host; why, if it was skipped."""
-    time = "" if finding.seconds is None else duration(finding.seconds)
-    tail = f"({safe(finding.why)})" if finding.why else safe(finding.host)
-    line = f"{finding.verdict.value:<9} {finding.stage.value:<{_NAME_WIDTH}} {time:>8}  {tail}"
+    time = "" if result.seconds is None else duration(result.seconds)
+    tail = f"({safe(result.why)})" if result.why else safe(result.host)
+    line = f"{result.verdict.value:<9} {result.stage.value:<{_NAME_WIDTH}} {time:>8}  {tail}"
     return line.rstrip()
 
 
 def summary_line(examination: Examination) -> str:
     """Write the end of the report."""
-    failed = next((each for each in examination.findings if each.error is not None), None)
+    failed = next((each for each in examination.results if each.error is not None), None)
     if failed is not None:
         code = examination.exit_code
         return f"{failed.stage.value} failed: exit status {code.value} ({code.name})"
-    number = sum(len(each.warnings) for each in examination.findings)
+    number = sum(len(each.warnings) for each in examination.results)
     if not number:
         return "everything works"
     return f"everything works, with {number} warning{'s' if number > 1 else ''}"
@@ -90,20 +88,20 @@ def examination_document(
         "generated": _local(now),
         "verdict": examination.verdict.value,
         "exit_code": int(examination.exit_code),
-        "stages": [_finding_document(each) for each in examination.findings],
+        "stages": [_stage_document(each) for each in examination.results],
     }
 
 
-def _finding_document(finding: Finding) -> dict[str, Any]:
+def _stage_document(result: StageResult) -> dict[str, Any]:
     return {
-        "stage": finding.stage.value,
-        "host": finding.host or None,
-        "verdict": finding.verdict.value,
-        "seconds": finding.seconds,
-        "facts": dict(finding.facts),
-        "warnings": list(finding.warnings),
-        "why": finding.why or None,
-        "error": None if finding.error is None else _error_document(finding.error),
+        "stage": result.stage.value,
+        "host": result.host or None,
+        "verdict": result.verdict.value,
+        "seconds": result.seconds,
+        "facts": dict(result.facts),
+        "warnings": list(result.warnings),
+        "why": result.why or None,
+        "error": None if result.error is None else _error_document(result.error),
     }
 
 
@@ -114,24 +112,6 @@ def _error_document(error: XpmRemoteError) -> dict[str, Any]:
         "what": error.what,
         "hint": error.hint or None,
     }
-
-
-def duration(seconds: float) -> str:
-    """Write a length of time: ``3 ms``, ``0.52 s``, ``12.3 s``."""
-    if abs(seconds) < 0.1:
-        return f"{seconds * 1000:.3g} ms"
-    return f"{seconds:.1f} s" if abs(seconds) >= _FINE else f"{seconds:.2f} s"
-
-
-def size(number: float) -> str:
-    """Write a number of bytes: ``312 bytes``, ``9.6 MiB``."""
-    if abs(number) < _KIB:
-        return f"{number:.0f} bytes"
-    for unit in ("KiB", "MiB", "GiB"):
-        number /= _KIB
-        if abs(number) < _KIB:
-            return f"{number:.1f} {unit}"
-    return f"{number / _KIB:.1f} TiB"
 
 
 def _plain_words(value: object) -> Iterable[str]:
@@ -150,7 +130,7 @@ def _attempt_words(attempts: Iterable[Mapping[str, Any]]) -> Iterable[str]:
 
 def _noise_words(noises: Iterable[Mapping[str, Any]]) -> Iterable[str]:
     for each in noises:
-        yield f"{size(each['bytes'])} on {each['stream']}:"
+        yield f"{size_text(each['bytes'])} on {each['stream']}:"
         for line in safe_lines(each["text"]).splitlines():
             yield f"  | {line}"
         if each["is_cut"]:
@@ -181,7 +161,7 @@ def _duration_words(seconds: float) -> Iterable[str]:
 
 
 def _size_words(number: int) -> Iterable[str]:
-    return [size(number)]
+    return [size_text(number)]
 
 
 _WORDS: Mapping[str, Callable[[Any], Iterable[str]]] = {

@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from xpm_remote.link.remote.probe import Offset
+from xpm_remote.doctor.examine import ENOUGH_EVENTS, Delays
+from xpm_remote.doctor.probe import Offset
 from xpm_remote.rpc.protocol import Notification
-from xpm_remote.session.doctor import ENOUGH_EVENTS, Delays
 
 AHEAD = 3600.0
 """Seconds by which the host's clock is ahead."""

@@ -9,26 +9,24 @@ from typing import Any
 
 import pytest
 
+from xpm_remote.doctor.stages import Examination, Stage, StageResult, Verdict
 from xpm_remote.errors import StartError, XpmRemoteError
-from xpm_remote.session.findings import Examination, Finding, Stage, Verdict
-from xpm_remote.ui.findings import (
-    duration,
+from xpm_remote.ui.reports.doctor import (
     examination_document,
-    finding_lines,
     head_line,
-    size,
+    stage_lines,
     summary_line,
 )
 
-GUIDE = (Path(__file__).parent.parent.parent / "docs" / "json.md").read_text()
-DOCTOR_GUIDE = (Path(__file__).parent.parent.parent / "docs" / "doctor.md").read_text()
+GUIDE = (Path(__file__).parents[3] / "docs" / "json.md").read_text()
+DOCTOR_GUIDE = (Path(__file__).parents[3] / "docs" / "doctor.md").read_text()
 NOW = 1_700_000_000.0
 
 
 def text(**given: Any) -> str:
     """Give the lines of a stage."""
-    finding = Finding(**{"stage": Stage.TOOLS, "verdict": Verdict.OK, "seconds": 1.0, **given})
-    return "\n".join(line.text for line in finding_lines(finding))
+    result = StageResult(**{"stage": Stage.TOOLS, "verdict": Verdict.OK, "seconds": 1.0, **given})
+    return "\n".join(line.text for line in stage_lines(result))
 
 
 def lines_of(name: str, value: object) -> list[str]:
@@ -41,13 +39,13 @@ class TestLines:
 
     def test_head(self) -> None:
         """The head has verdict, stage, time and host."""
-        finding = Finding(Stage.TCP, Verdict.OK, "cluster port 22", seconds=0.5)
-        assert head_line(finding).split() == ["ok", "tcp", "0.50", "s", "cluster", "port", "22"]
-        assert next(iter(finding_lines(finding))).verdict is Verdict.OK
+        result = StageResult(Stage.TCP, Verdict.OK, "cluster port 22", seconds=0.5)
+        assert head_line(result).split() == ["ok", "tcp", "0.50", "s", "cluster", "port", "22"]
+        assert next(iter(stage_lines(result))).verdict is Verdict.OK
 
     def test_skipped(self) -> None:
         """What is skipped says why, and has no time."""
-        head = head_line(Finding(Stage.EVENTS, Verdict.SKIPPED, why="server failed"))
+        head = head_line(StageResult(Stage.EVENTS, Verdict.SKIPPED, why="server failed"))
         assert head.split() == ["skipped", "events", "(server", "failed)"]
 
     def test_failed(self) -> None:
@@ -77,7 +75,7 @@ class TestLines:
             ("known", "", []),
             ("known", None, []),
             ("round_trip", 0.0123, ["round trip     12.3 ms"]),
-            ("received", 10 << 20, ["received       10.0 MiB"]),
+            ("received", 10 << 20, ["received       10 MiB"]),
             ("free", 5 << 30, ["free           5.0 GiB"]),
             ("network", False, []),
             ("banner", "one\ntwo\x1b[2J", ["banner         one", "two\\x1b[2J"]),
@@ -115,7 +113,7 @@ class TestLines:
             {"stream": "stderr", "bytes": 9000, "text": "xx", "is_cut": True},
         ]
         assert lines_of("noise", noise) == [
-            "noise          12 bytes on stdout:",
+            "noise          12 B on stdout:",
             "| motd",
             "| \\x1b[31mred",
             "8.8 KiB on stderr:",
@@ -153,35 +151,17 @@ class TestLines:
         assert "\x1b" not in text(**given)
 
 
-@pytest.mark.parametrize(
-    ("seconds", "expected"),
-    [(0.00123, "1.23 ms"), (0.09, "90 ms"), (0.5, "0.50 s"), (12.34, "12.3 s"), (-3.0, "-3.00 s")],
-)
-def test_duration(seconds: float, expected: str) -> None:
-    """Times are as exact as they need be."""
-    assert duration(seconds) == expected
-
-
-@pytest.mark.parametrize(
-    ("number", "expected"),
-    [(0, "0 bytes"), (1023, "1023 bytes"), (2048, "2.0 KiB"), (3 << 40, "3.0 TiB")],
-)
-def test_size(number: int, expected: str) -> None:
-    """Sizes have their unit."""
-    assert size(number) == expected
-
-
 def examined(*, warn: bool = False, error: XpmRemoteError | None = None) -> Examination:
     """Give an examination that went through two stages."""
-    book = Examination(lambda: 0.0)
-    book.begin(Stage.SERVER, "cluster port 22")
-    book.fact("protocol", "2.0")
+    examination = Examination(lambda: 0.0)
+    examination.begin(Stage.SERVER, "cluster port 22")
+    examination.fact("protocol", "2.0")
     if warn:
-        book.warn("slow")
+        examination.warn("slow")
     if error is not None:
-        book.fail(error)
-    book.finish()
-    return book
+        examination.fail(error)
+    examination.finish()
+    return examination
 
 
 class TestSummary:
