@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from xpm_remote import errors
-from xpm_remote.errors import ExitCode, RequestError, XpmRemoteError
+from xpm_remote.errors import ExitCode, RequestError, XpmRemoteError, error_of
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "exit-codes.md"
 BASES = {"XpmRemoteError", "LinkError", "RemoteError", "JobsError"}
@@ -96,3 +96,27 @@ def test_parts() -> None:
     error = RequestError("get_jobs", -32603, "no such run")
     assert (error.method, error.code, error.message) == ("get_jobs", -32603, "no such run")
     assert (error.what, error.hint) == (str(error), "")
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("workspace", errors.WorkspaceError),
+        ("not-a-workspace", errors.WorkspaceError),
+        ("bad-id", errors.BadJobIdError),
+        ("no-job", errors.NoJobFoundError),
+        ("folder", errors.FolderError),
+        ("busy", errors.BusyError),
+        ("damaged", errors.FolderError),
+    ],
+)
+def test_failures_of_the_workspace(kind: str, expected: type[XpmRemoteError]) -> None:
+    """Each kind of failure of the workspace engine is an error, with its words."""
+    error = error_of(kind, "it is so", "do this")
+    assert type(error) is expected
+    assert str(error) == "it is so; do this"
+
+
+def test_unknown_failure() -> None:
+    """A kind that we do not know is no error of ours."""
+    assert error_of("other", "it is so") is None

@@ -39,6 +39,16 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import ClassVar
 
+from xpm_remote.workspace.failures import (
+    BadIdFailure,
+    BusyFailure,
+    DamagedFailure,
+    FolderFailure,
+    NoJobFailure,
+    NotAWorkspaceFailure,
+    WorkspaceFailure,
+)
+
 
 class ExitCode(IntEnum):
     """What a command's exit status means; documented in docs/exit-codes.md."""
@@ -261,3 +271,20 @@ class BusyError(JobsError):
     """Somebody else works on the same job, or an experiment runs."""
 
     exit_code = ExitCode.BUSY
+
+
+_BY_KIND: dict[str, type[XpmRemoteError]] = {
+    WorkspaceFailure.kind: WorkspaceError,
+    NotAWorkspaceFailure.kind: WorkspaceError,
+    BadIdFailure.kind: BadJobIdError,
+    NoJobFailure.kind: NoJobFoundError,
+    FolderFailure.kind: FolderError,
+    BusyFailure.kind: BusyError,
+    DamagedFailure.kind: FolderError,
+}
+
+
+def error_of(kind: str, what: str, hint: str = "") -> XpmRemoteError | None:
+    """Return the error for a failure of the workspace engine, here or in an agent; None for an unknown kind."""
+    error = _BY_KIND.get(kind)
+    return None if error is None else error(what, hint)

@@ -61,6 +61,24 @@ async def _end(task: asyncio.Future[_Result]) -> None:
         task.exception()  # looked at, so that nobody complains that it was not
 
 
+async def race(*works: Coroutine[Any, Any, None]) -> None:
+    """Wait until one of several works ends; cancel the others; raise what that one raised.
+
+    Of several that have ended at once, the first in the order of the arguments counts.
+    """
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            if task in done:
+                task.result()
+                return
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
 def run_until_signal(work: Coroutine[Any, Any, None]) -> int:
     """Run to the end, or until SIGINT, SIGTERM or SIGHUP; return the exit status."""
     return asyncio.run(_run_until_signal(work))

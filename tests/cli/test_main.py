@@ -13,11 +13,8 @@ import pytest
 
 from tests.cli.people import PROGRAMS, Person
 from xpm_remote import __version__
-from xpm_remote.cli import monitor, options
 from xpm_remote.cli.groups import CommandTree
 from xpm_remote.cli.main import root
-from xpm_remote.rpc.client import REQUEST_TIMEOUT
-from xpm_remote.session.session import RECONCILE_INTERVAL
 
 HEAVY = {"asyncssh", "rich", "textual", "experimaestro"}
 BROKEN = "workspaces: [{id: 1"
@@ -161,9 +158,3 @@ def test_quiet(alone: Person) -> None:
     assert 'unknown key "colour"' in alone.run("workspaces", "list").error
     assert alone.run("--quiet", "workspaces", "list").stderr == ""
     assert alone.run("--quiet", "workspaces", "show", "x").error.startswith("experimaestro: no ")
-
-
-def test_defaults_are_those_of_the_monitor() -> None:
-    """The defaults that the help shows without importing the monitor are the monitor's own."""
-    assert options.REQUEST_TIMEOUT == REQUEST_TIMEOUT
-    assert monitor.RECONCILE_INTERVAL == RECONCILE_INTERVAL

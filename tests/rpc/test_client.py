@@ -7,9 +7,11 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
+import msgspec
 import pytest
 
 from xpm_remote.errors import (
+    BusyError,
     LinkLostError,
     RemoteEndedError,
     RemoteTimeoutError,
@@ -18,8 +20,8 @@ from xpm_remote.errors import (
     XpmRemoteError,
 )
 from xpm_remote.link.remote.startup import RemoteExit
-from xpm_remote.rpc.client import RpcClient
-from xpm_remote.rpc.protocol import Notification
+from xpm_remote.rpc.client import RpcClient, refusal
+from xpm_remote.rpc.protocol import ErrorResponse, JsonRpc, Notification
 
 PATIENCE = 5.0
 """Seconds for what should happen at once; bounds a test that hangs."""
@@ -242,3 +244,33 @@ async def test_whatever_comes_is_a_sign_of_life(
     transport.answer({"id": transport.sent[0]["id"], "result": 1})
     await task
     assert client.last_heard > 0
+
+
+def refused(data: object) -> XpmRemoteError:
+    """Return the error of a refusal with such data."""
+    raw = msgspec.Raw(json.dumps(data).encode())
+    return refusal("recover", ErrorResponse(1, -32603, "words", raw))
+
+
+def test_refusal_of_a_kind() -> None:
+    """A refusal that names a kind of failure is the error of local commands."""
+    error = refused({"kind": "busy", "what": "it is so", "hint": "do this"})
+    assert isinstance(error, BusyError)
+    assert str(error) == "it is so; do this"
+
+
+@pytest.mark.parametrize("data", [None, "text", {"kind": "other", "what": "x"}, {"kind": 3}])
+def test_other_refusals(data: object) -> None:
+    """A refusal that names no kind that we know is an error of the request."""
+    error = refused(data)
+    assert isinstance(error, RequestError)
+    assert (error.method, error.code, error.message) == ("recover", -32603, "words")
+
+
+def test_data_come_with_the_message() -> None:
+    """The protocol hands over what a server adds to an error."""
+    error = {"code": 1, "message": "m", "data": {"kind": "busy", "what": "w"}}
+    line = json.dumps({"jsonrpc": "2.0", "id": 1, "error": error}).encode()
+    (response,) = JsonRpc().receive(line + b"\n")
+    assert isinstance(response, ErrorResponse)
+    assert isinstance(refusal("m", response), BusyError)

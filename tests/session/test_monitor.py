@@ -20,9 +20,9 @@ from xpm_remote.link.options.connect_options import parse_ssh_options
 from xpm_remote.link.prompts import BATCH_MODE, Prompter, UnansweredError
 from xpm_remote.link.remote.command import RemoteExperimaestro
 from xpm_remote.session import monitor as module
+from xpm_remote.session.backends import BackendContext
 from xpm_remote.session.monitor import Monitor
 from xpm_remote.session.reconnect import Backoff
-from xpm_remote.session.serving import Needs
 from xpm_remote.session.state import LinkState, Phase
 from xpm_remote.session.target import Target
 
@@ -72,7 +72,7 @@ class Script:
         self.steps = list(steps)
         self.prompters: list[Prompter | None] = []
 
-    def session(self, _: Any, needs: Needs, enter: Callable[[Phase], None]) -> Any:
+    def session(self, _: Any, context: BackendContext, enter: Callable[[Phase], None]) -> Any:
         """Stand in for the class of sessions."""
         script = self
 
@@ -82,13 +82,13 @@ class Script:
 
             async def run(self, interval: float) -> None:
                 del interval
-                script.prompters.append(needs.prompter)
+                script.prompters.append(context.prompter)
                 enter(Phase.CONNECTING)
                 step = script.steps.pop(0)
                 if step is be_live:
                     enter(Phase.LOADING)
                     enter(Phase.LIVE)
-                await step(needs.prompter)
+                await step(context.prompter)
 
         return Session()
 

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from xpm_remote.cli.context import Context
-from xpm_remote.cli.options import REQUEST_TIMEOUT, SECONDS, connection_options, find_target
+from xpm_remote.cli.options import SECONDS, connection_options, find_target
 from xpm_remote.cli.peer import hand_over, require_installed
 from xpm_remote.errors import UsageError, WorkspaceError
 from xpm_remote.escaping import quoted, safe
 from xpm_remote.jobs.interface import failures_as_errors
-from xpm_remote.session.state import Update
+from xpm_remote.rpc.protocol import REQUEST_TIMEOUT
+from xpm_remote.session.state import RECONCILE_INTERVAL, Update
 from xpm_remote.session.target import LocalTarget, Target
 from xpm_remote.settings.selection import select_workspace
 from xpm_remote.ui.documents import json_line, picture_document
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
 
 WATCHERS = ("auto", "polling", "inotify", "fsevents", "kqueue", "windows")
 FORMATS = click.Choice([form.value for form in Format])
-RECONCILE_INTERVAL = 10.0
-"""The monitor's own default, which the help shall not import the SSH library for."""
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _OPTIONS = (

@@ -17,6 +17,7 @@ from xpm_remote.escaping import safe
 from xpm_remote.link.remote.command import TESTED_VERSION
 from xpm_remote.model.filter_tokens import FilterError
 from xpm_remote.model.filters import Filter, parse_filter
+from xpm_remote.rpc.protocol import REQUEST_TIMEOUT
 from xpm_remote.session.target import Overrides, Target, resolve_target
 from xpm_remote.settings.schema import Backend, Settings, SshEngine
 from xpm_remote.ui.text import Format
@@ -39,8 +40,6 @@ from_file_option = click.option(
 """``--from-file``; ``read_texts`` reads it."""
 
 SECONDS = click.FloatRange(min=0.1)
-REQUEST_TIMEOUT = 60.0
-"""The monitor's own default, which the help shall not import the SSH library for."""
 
 _SSH_OPTIONS = (
     click.option(

@@ -27,17 +27,17 @@ from xpm_remote.link.transport import Transport
 from xpm_remote.model.agent_rows import AgentRows
 from xpm_remote.model.records import OtherEvent, decode_event
 from xpm_remote.model.store import Store
-from xpm_remote.rpc.client import REQUEST_TIMEOUT, RpcClient
-from xpm_remote.rpc.protocol import Notification
+from xpm_remote.rpc.client import RpcClient
+from xpm_remote.rpc.protocol import REQUEST_TIMEOUT, Notification
 from xpm_remote.rpc.server_api import MonitorServer
 from xpm_remote.session.agent_client import AgentClient, greet, open_agent
 from xpm_remote.session.agent_sync import AgentSync
-from xpm_remote.session.choosing import CANNOT_SERVE
-from xpm_remote.session.racing import race
-from xpm_remote.session.session import ASKED_ALREADY
-from xpm_remote.session.sync import Sync
+from xpm_remote.session.backends import CANNOT_SERVE
+from xpm_remote.session.monitor import ASKED_ALREADY
+from xpm_remote.session.server_sync import ServerSync
 from xpm_remote.session.target import Target
 from xpm_remote.settings.schema import Backend
+from xpm_remote.waiting import race
 
 ENOUGH_EVENTS = 10
 """Events that tell how late they come; more would not tell more."""
@@ -311,7 +311,7 @@ class _Doctor:
         self._examination.fact("protocol", info.protocol_version)
         self._examination.fact("directory", info.workspace_path)
         self._examination.begin(Stage.SNAPSHOT)
-        sync = Sync(server, store, publish=lambda _: None)
+        sync = ServerSync(server, store, publish=lambda _: None)
         await sync.snapshot()
         sync.catch_up()
         write_snapshot(self._examination, store, transport.received)

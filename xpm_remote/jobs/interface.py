@@ -6,9 +6,8 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from xpm_remote.errors import NoJobFoundError, WorkspaceError
+from xpm_remote.errors import NoJobFoundError, WorkspaceError, error_of
 from xpm_remote.escaping import nearest, quoted
-from xpm_remote.rpc.failures import ERRORS
 from xpm_remote.workspace.failures import WorkspaceFailure
 
 if TYPE_CHECKING:
@@ -145,4 +144,5 @@ def failures_as_errors() -> Iterator[None]:
     try:
         yield
     except WorkspaceFailure as failure:
-        raise ERRORS.get(failure.kind, WorkspaceError)(failure.what, failure.hint) from failure
+        error = error_of(failure.kind, failure.what, failure.hint)
+        raise (error or WorkspaceError(failure.what, failure.hint)) from failure

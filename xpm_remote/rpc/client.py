@@ -14,16 +14,21 @@ from xpm_remote.errors import (
     LinkLostError,
     RemoteEndedError,
     RemoteTimeoutError,
+    RequestError,
     XpmRemoteError,
+    error_of,
 )
 from xpm_remote.link.remote.startup import RemoteExit, start_failure
-from xpm_remote.rpc.failures import refusal
-from xpm_remote.rpc.protocol import ErrorResponse, JsonRpc, Message, Notification, Response
+from xpm_remote.rpc.protocol import (
+    REQUEST_TIMEOUT,
+    ErrorResponse,
+    JsonRpc,
+    Message,
+    Notification,
+    Response,
+)
 
 log = logging.getLogger(__name__)
-
-REQUEST_TIMEOUT = 60.0
-"""Seconds without any part of an answer after which a request has failed; all answers may well take longer."""
 
 Listener = Callable[[Notification], None]
 
@@ -43,6 +48,27 @@ class Stdio(Protocol):
 
     async def aclose(self, *, finish: float = 0.0) -> None:
         """End the process and the connection, giving it so many seconds more to finish what it does."""
+
+
+class _Failure(msgspec.Struct):
+    kind: str
+    what: str
+    hint: str = ""
+
+
+def refusal(method: str, response: ErrorResponse) -> XpmRemoteError:
+    """Return the error for a refused request; our agent names the kind of failure, as local commands do.
+
+    Args:
+        method: The method that was called.
+        response: The refusal.
+    """
+    try:
+        failure = msgspec.json.decode(response.data, type=_Failure)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return RequestError(method, response.code, response.message)
+    error = error_of(failure.kind, failure.what, failure.hint)
+    return error or RequestError(method, response.code, response.message)
 
 
 class RpcClient:

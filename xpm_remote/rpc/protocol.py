@@ -11,6 +11,9 @@ from typing import Any
 
 import msgspec
 
+REQUEST_TIMEOUT = 60.0
+"""Seconds without any part of an answer after which a request has failed; all answers may well take longer."""
+
 MAX_LINE = 128 * 1024 * 1024
 """Bytes in one message: 100,000 jobs in one answer, each record with its tags and times up to a kilobyte."""
 NOISE_KEPT = 4096

@@ -17,8 +17,8 @@ from xpm_remote.link.prompts import Prompter
 from xpm_remote.link.remote.agent import agent_bundle
 from xpm_remote.link.remote.startup import RemoteClock
 from xpm_remote.link.transport import AgentTransport, Transport, greet_agent, open_transport
-from xpm_remote.rpc.client import REQUEST_TIMEOUT, Listener, RpcClient
-from xpm_remote.rpc.protocol import Notification
+from xpm_remote.rpc.client import Listener, RpcClient
+from xpm_remote.rpc.protocol import REQUEST_TIMEOUT, Notification
 from xpm_remote.session.target import Target
 
 PING_INTERVAL = 10.0

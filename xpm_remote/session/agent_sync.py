@@ -26,8 +26,8 @@ from xpm_remote.model.entities import Change
 from xpm_remote.model.store import Store
 from xpm_remote.rpc.protocol import Notification
 from xpm_remote.session.agent_client import AgentClient
-from xpm_remote.session.racing import race
 from xpm_remote.session.state import Update
+from xpm_remote.waiting import race
 
 log = logging.getLogger(__name__)
 

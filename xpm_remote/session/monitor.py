@@ -7,15 +7,17 @@ import contextlib
 import random
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
-from xpm_remote.errors import XpmRemoteError
+from xpm_remote.errors import LinkError, XpmRemoteError
 from xpm_remote.link.host import HostLink
-from xpm_remote.link.prompts import Unattended
+from xpm_remote.link.prompts import RefusingPrompter, Unattended
+from xpm_remote.link.remote.startup import RemoteClock
 from xpm_remote.model.agent_rows import AgentRows
 from xpm_remote.model.entities import Change, in_time_order, net
 from xpm_remote.model.store import Store
-from xpm_remote.rpc.client import REQUEST_TIMEOUT
-from xpm_remote.session.choosing import Chooser
+from xpm_remote.rpc.protocol import REQUEST_TIMEOUT
+from xpm_remote.session.backends import BackendChooser, BackendContext, Client, ServingSide
 from xpm_remote.session.reconnect import (
     AskPerson,
     Backoff,
@@ -24,13 +26,114 @@ from xpm_remote.session.reconnect import (
     Reconnect,
     no_person,
 )
-from xpm_remote.session.serving import Needs
-from xpm_remote.session.session import RECONCILE_INTERVAL, Session
-from xpm_remote.session.state import Digest, LinkState, Phase, Picture, Update
+from xpm_remote.session.state import RECONCILE_INTERVAL, Digest, LinkState, Phase, Picture, Update
 from xpm_remote.session.target import LocalTarget, Target
-from xpm_remote.waiting import wait_within
+from xpm_remote.waiting import race, wait_within
 
 Listener = Callable[[Update], None]
+
+ASKED_ALREADY = "nobody is asked a second time"
+"""Why nobody answers while our agent is tried in place of an experimaestro that cannot be started."""
+
+
+class Session:
+    """One connection to a workspace, feeding a store.
+
+    Args:
+        chooser: Opens the remote side.
+        context: The store, and what else that context.
+        enter: Is told of each phase that is reached.
+    """
+
+    def __init__(
+        self, chooser: BackendChooser, context: BackendContext, enter: Callable[[Phase], None]
+    ) -> None:
+        self._chooser = chooser
+        self._context = context
+        self._enter = enter
+        self._client: Client | None = None
+        self.skew = 0.0
+
+    @property
+    def heard(self) -> float | None:
+        """When the remote side was last heard, in local epoch seconds; None before it was."""
+        return None if self._client is None else self._client.last_heard
+
+    async def snapshot(self) -> None:
+        """Connect, learn everything once, and end.
+
+        Raises:
+            XpmRemoteError: Any of its kinds: this did not succeed.
+        """
+        side = await self._start()
+        try:
+            side.feed.catch_up()
+            self._enter(Phase.LIVE)
+        finally:
+            await side.client.aclose()
+
+    async def run(self, interval: float = RECONCILE_INTERVAL) -> None:
+        """Connect and keep the store true until the link ends, which it always does by an error.
+
+        Args:
+            interval: Seconds between two reconciliations.
+
+        Raises:
+            XpmRemoteError: Any of its kinds: why the link ended.
+        """
+        side = await self._start()
+        try:
+            self._enter(Phase.LIVE)
+            side.feed.catch_up()
+            await race(_end(side.client), side.feed.follow(interval))
+        finally:
+            await side.client.aclose()
+
+    async def _start(self) -> ServingSide:
+        """Connect and learn everything; from the other side, where that is the way out."""
+        context = self._context
+        async with contextlib.nullcontext() if context.link is None else context.link.keeping():
+            try:
+                return await self._try(context)
+            except XpmRemoteError as error:
+                if not self._chooser.has_other(error):
+                    raise
+                return await self._try_other(context, error)
+
+    async def _try_other(self, context: BackendContext, first: XpmRemoteError) -> ServingSide:
+        # Where the connection cannot be kept it is another login: a person is not asked for the same again.
+        prompter = context.prompter or RefusingPrompter(ASKED_ALREADY)
+        try:
+            return await self._try(replace(context, prompter=prompter))
+        except LinkError as error:
+            if context.prompter is not None or not error.unanswered:
+                raise
+            hint = f"{first.hint}; or take our agent at once: --backend agent"
+            raise type(first)(first.what, hint.removeprefix("; or ")) from error
+
+    async def _try(self, context: BackendContext) -> ServingSide:
+        self._enter(Phase.CONNECTING)
+        side = await self._chooser.open(context)
+        try:
+            self._client = side.client
+            self._set_clock(side.clock)
+            self._enter(Phase.LOADING)
+            await race(side.feed.snapshot(), _end(side.client))
+        except BaseException:
+            await side.client.aclose()
+            raise
+        self._chooser.settle()
+        return side
+
+    def _set_clock(self, clock: RemoteClock | None) -> None:
+        if clock is not None:
+            self._context.store.zone = clock.zone
+            self.skew = clock.epoch - time.time()
+
+
+async def _end(client: Client) -> None:
+    """Wait for the end of the link, and raise why it came."""
+    raise await client.wait_ended()
 
 
 class Monitor:
@@ -63,7 +166,7 @@ class Monitor:
         self._host: HostLink | None = None
         if not isinstance(target, LocalTarget):
             self._host = HostLink(target.options, target.engine)
-        self._chooser = Chooser(target)
+        self._chooser = BackendChooser(target)
         self._rows = AgentRows()
         self._session = self._new_session()
         self._heard: float | None = None
@@ -141,7 +244,7 @@ class Monitor:
         return True
 
     def _new_session(self) -> Session:
-        needs = Needs(
+        context = BackendContext(
             store=self.store,
             publish=self._publish,
             timeout=self._timeout,
@@ -149,7 +252,7 @@ class Monitor:
             rows=self._rows,
             link=self._host,
         )
-        return Session(self._chooser, needs, self._enter)
+        return Session(self._chooser, context, self._enter)
 
     async def _wait_for_retry(self, error: XpmRemoteError, delay: float) -> None:
         now = time.time()

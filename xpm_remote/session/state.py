@@ -12,6 +12,9 @@ from xpm_remote.model.states import State
 from xpm_remote.model.store import Store
 from xpm_remote.settings.schema import Backend
 
+RECONCILE_INTERVAL = 10.0
+"""Seconds between two reconciliations: what an announcement did not tell is seen this much later."""
+
 
 class Phase(str, Enum):
     """How far a link has come."""

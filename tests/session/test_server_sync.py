@@ -21,9 +21,9 @@ from xpm_remote.model.records import (
 )
 from xpm_remote.model.states import State
 from xpm_remote.model.store import Store
-from xpm_remote.session import sync as sync_module
+from xpm_remote.session import server_sync as sync_module
+from xpm_remote.session.server_sync import FEW_JOBS, ServerSync
 from xpm_remote.session.state import Update
-from xpm_remote.session.sync import FEW_JOBS, Sync
 
 TASK = "demo.task"
 PATIENCE = 5.0
@@ -86,7 +86,7 @@ class Bench:
         self.store = Store()
         self.updates: list[Update] = []
         self.told: list[tuple[str, str]] = []
-        self.sync = Sync(self.server, self.store, self.publish)  # type: ignore[arg-type]
+        self.sync = ServerSync(self.server, self.store, self.publish)  # type: ignore[arg-type]
 
     def publish(self, update: Update) -> None:
         """Keep an update."""

@@ -22,14 +22,13 @@ from xpm_remote.link.prompts import Prompter, Unattended
 from xpm_remote.link.remote.command import RemoteExperimaestro
 from xpm_remote.model.agent_rows import AgentRows
 from xpm_remote.model.store import Store
-from xpm_remote.session import choosing as module
-from xpm_remote.session.choosing import Chooser
-from xpm_remote.session.serving import Needs
-from xpm_remote.session.session import Session
+from xpm_remote.session import backends as module
+from xpm_remote.session.backends import BackendChooser, BackendContext
+from xpm_remote.session.monitor import Session
 from xpm_remote.session.target import LocalTarget, Target
 from xpm_remote.settings.schema import Backend
 
-NEEDS = Needs(Store(), lambda _: None, 1.0, None, AgentRows())
+CONTEXT = BackendContext(Store(), lambda _: None, 1.0, None, AgentRows())
 
 
 def target(backend: Backend) -> Target:
@@ -48,16 +47,18 @@ class Sides:
         monkeypatch.setattr(module, "open_experimaestro", self.experimaestro)
         monkeypatch.setattr(module, "open_by_agent", self.agent)
 
-    async def experimaestro(self, target: Target, needs: Needs, *, needs_current: bool) -> Any:
+    async def experimaestro(
+        self, target: Target, context: BackendContext, *, needs_current: bool
+    ) -> Any:
         """Stand in for experimaestro."""
         del target
-        self.kept.append(needs.link and needs.link._kept)
+        self.kept.append(context.link and context.link._kept)
         return self._open("current experimaestro" if needs_current else "experimaestro")
 
-    async def agent(self, target: Target, needs: Needs) -> Any:
+    async def agent(self, target: Target, context: BackendContext) -> Any:
         """Stand in for the agent."""
         del target
-        self.kept.append(needs.link and needs.link._kept)
+        self.kept.append(context.link and context.link._kept)
         return self._open("agent")
 
     def _open(self, name: str) -> str:
@@ -76,8 +77,8 @@ def sides(monkeypatch: pytest.MonkeyPatch) -> Sides:
 @pytest.mark.parametrize("backend", [Backend.EXPERIMAESTRO, Backend.AGENT])
 async def test_asked_for(backend: Backend, sides: Sides) -> None:
     """A side that is asked for is taken, of any age, and there is no other."""
-    chooser = Chooser(target(backend))
-    await chooser.open(NEEDS)
+    chooser = BackendChooser(target(backend))
+    await chooser.open(CONTEXT)
     assert sides.opened == [backend.value]
     assert not chooser.has_other(StartError("not found"))
     assert (chooser.choice.backend, chooser.choice.is_fallback) == (backend, False)
@@ -85,8 +86,8 @@ async def test_asked_for(backend: Backend, sides: Sides) -> None:
 
 async def test_local(sides: Sides) -> None:
     """A workspace of this machine is served by the agent."""
-    chooser = Chooser(LocalTarget("me", "/d"))
-    await chooser.open(NEEDS)
+    chooser = BackendChooser(LocalTarget("me", "/d"))
+    await chooser.open(CONTEXT)
     assert sides.opened == ["agent"]
     assert not chooser.has_other(StartError("no"))
 
@@ -96,15 +97,15 @@ async def test_local(sides: Sides) -> None:
 )
 async def test_fallback(error: XpmRemoteError, sides: Sides) -> None:
     """With auto, an experimaestro that will not do is given up for the agent, for good, and the choice says why."""
-    chooser = Chooser(target(Backend.AUTO))
-    await chooser.open(NEEDS)
+    chooser = BackendChooser(target(Backend.AUTO))
+    await chooser.open(CONTEXT)
     assert chooser.has_other(error)
     assert (chooser.choice.backend, chooser.choice.why) == (Backend.AGENT, error.what)
     assert chooser.choice.is_fallback
-    await chooser.open(NEEDS)
+    await chooser.open(CONTEXT)
     assert not chooser.has_other(error)
     chooser.settle()
-    await chooser.open(NEEDS)
+    await chooser.open(CONTEXT)
     assert sides.opened == ["current experimaestro", "agent", "agent"]
 
 
@@ -113,26 +114,26 @@ async def test_fallback(error: XpmRemoteError, sides: Sides) -> None:
 )
 def test_failures_of_both(error: XpmRemoteError) -> None:
     """What the agent would meet, too, is no reason to take it."""
-    assert not Chooser(target(Backend.AUTO)).has_other(error)
+    assert not BackendChooser(target(Backend.AUTO)).has_other(error)
 
 
 async def test_settled(sides: Sides) -> None:
     """An experimaestro that has served once is kept, whatever becomes of it later."""
-    chooser = Chooser(target(Backend.AUTO))
-    await chooser.open(NEEDS)
+    chooser = BackendChooser(target(Backend.AUTO))
+    await chooser.open(CONTEXT)
     chooser.settle()
     assert not chooser.has_other(StartError("the disk is full"))
-    await chooser.open(NEEDS)
+    await chooser.open(CONTEXT)
     assert sides.opened == ["current experimaestro", "experimaestro"]
 
 
 async def test_neither(sides: Sides) -> None:
     """Where neither can be started, the error names both."""
     sides.failures["agent"] = StartError("no python")
-    chooser = Chooser(target(Backend.AUTO))
+    chooser = BackendChooser(target(Backend.AUTO))
     assert chooser.has_other(StartError("no uv", "install it"))
     with pytest.raises(StartError) as caught:
-        await chooser.open(NEEDS)
+        await chooser.open(CONTEXT)
     assert str(caught.value) == "no uv; and by the agent: no python; install it"
 
 
@@ -140,14 +141,14 @@ async def test_agent_alone_fails(sides: Sides) -> None:
     """Where the agent was asked for, its failure is told as it is."""
     sides.failures["agent"] = StartError("no python")
     with pytest.raises(StartError, match=r"^no python$"):
-        await Chooser(target(Backend.AGENT)).open(NEEDS)
+        await BackendChooser(target(Backend.AGENT)).open(CONTEXT)
 
 
 async def test_nobody_is_asked_twice(sides: Sides) -> None:
     """Where the agent could be started only after another question, the first failure stands, with a hint."""
     sides.failures["current experimaestro"] = StartError("no uv", "install it")
     sides.failures["agent"] = AuthenticationError("refused", unanswered=("a password",))
-    session = Session(Chooser(target(Backend.AUTO)), NEEDS, lambda _: None)
+    session = Session(BackendChooser(target(Backend.AUTO)), CONTEXT, lambda _: None)
     with pytest.raises(StartError) as caught:
         await session.snapshot()
     assert str(caught.value) == "no uv; install it; or take our agent at once: --backend agent"
@@ -161,9 +162,9 @@ async def test_second_login_that_fails(
     """What the second login was asked while a link is restored, or what nobody refused, is told as it is."""
     sides.failures["current experimaestro"] = StartError("no uv", "install it")
     sides.failures["agent"] = AuthenticationError("refused", unanswered=unanswered)
-    needs = replace(NEEDS, prompter=prompter)
+    context = replace(CONTEXT, prompter=prompter)
     with pytest.raises(AuthenticationError) as caught:
-        await Session(Chooser(target(Backend.AUTO)), needs, lambda _: None).snapshot()
+        await Session(BackendChooser(target(Backend.AUTO)), context, lambda _: None).snapshot()
     assert caught.value.unanswered == unanswered
 
 
@@ -172,8 +173,8 @@ async def test_connection_is_kept(sides: Sides) -> None:
     sides.failures["current experimaestro"] = StartError("no uv")
     sides.failures["agent"] = StartError("no python")
     host = target(Backend.AUTO)
-    needs = replace(NEEDS, link=HostLink(host.options))
-    session = Session(Chooser(host), needs, lambda _: None)
+    context = replace(CONTEXT, link=HostLink(host.options))
+    session = Session(BackendChooser(host), context, lambda _: None)
     with pytest.raises(StartError, match="no python"):
         await session.snapshot()
     first, second = sides.kept
@@ -184,6 +185,6 @@ async def test_other_failures_of_the_login(sides: Sides) -> None:
     """A second login that fails for a reason of its own is told as it is."""
     sides.failures["current experimaestro"] = StartError("no uv", "install it")
     sides.failures["agent"] = LinkLostError("the cable")
-    session = Session(Chooser(target(Backend.AUTO)), NEEDS, lambda _: None)
+    session = Session(BackendChooser(target(Backend.AUTO)), CONTEXT, lambda _: None)
     with pytest.raises(LinkLostError, match="the cable"):
         await session.snapshot()

@@ -1,4 +1,4 @@
-"""The remote side of a session: connected, shaken hands with, and how the store is kept true to it."""
+"""What serves a workspace, experimaestro or our agent: chosen, connected, and how the store is kept true to it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Protocol
 
 import msgspec
 
-from xpm_remote.errors import XpmRemoteError
+from xpm_remote.errors import ProtocolError, RemoteTimeoutError, StartError, XpmRemoteError
 from xpm_remote.link.host import HostLink
 from xpm_remote.link.prompts import Prompter
 from xpm_remote.link.remote.startup import RemoteClock
@@ -22,13 +22,17 @@ from xpm_remote.rpc.protocol import Notification
 from xpm_remote.rpc.server_api import MonitorServer
 from xpm_remote.session.agent_client import open_agent, open_local_agent
 from xpm_remote.session.agent_sync import AgentSync
-from xpm_remote.session.state import Update
-from xpm_remote.session.sync import Sync
+from xpm_remote.session.server_sync import ServerSync
+from xpm_remote.session.state import BackendChoice, Update
 from xpm_remote.session.target import LocalTarget, Target
+from xpm_remote.settings.schema import Backend
 
 log = logging.getLogger(__name__)
 
 Publish = Callable[[Update], None]
+
+CANNOT_SERVE = (StartError, ProtocolError, RemoteTimeoutError)
+"""The failures of a remote experimaestro that our agent need not share."""
 
 
 class Client(Protocol):
@@ -59,7 +63,7 @@ class Feed(Protocol):
 
 
 @dataclass(frozen=True)
-class RemoteSide:
+class ServingSide:
     """A remote side that has shaken hands.
 
     Attributes:
@@ -74,7 +78,7 @@ class RemoteSide:
 
 
 @dataclass(frozen=True)
-class Needs:
+class BackendContext:
     """What is needed to open a remote side.
 
     Attributes:
@@ -94,67 +98,71 @@ class Needs:
     link: HostLink | None = None
 
 
-async def open_experimaestro(target: Target, needs: Needs, *, needs_current: bool) -> RemoteSide:
+async def open_experimaestro(
+    target: Target, context: BackendContext, *, needs_current: bool
+) -> ServingSide:
     """Connect, and start the experimaestro of the host.
 
     Args:
         target: What to connect to.
-        needs: What else is needed.
+        context: What else is needed.
         needs_current: Whether one that is older than we support will not do.
 
     Raises:
         XpmRemoteError: Any of its kinds.
     """
     transport = await open_transport(
-        needs.link or HostLink(target.options, target.engine),
+        context.link or HostLink(target.options, target.engine),
         target.command,
         workspace=target.workspace,
         has_init=target.has_init,
-        prompter=needs.prompter,
+        prompter=context.prompter,
     )
     announcements = _Announcements()
     client = RpcClient(
         transport,
         command=target.server_command,
         listener=announcements.hear,
-        timeout=needs.timeout,
+        timeout=context.timeout,
     )
     try:
         server = MonitorServer(client, needs_current=needs_current)
-        sync = announcements.sync = Sync(server, needs.store, needs.publish)
+        sync = announcements.sync = ServerSync(server, context.store, context.publish)
         await server.handshake()
     except BaseException:
         await client.aclose()
         raise
-    return RemoteSide(client, sync, transport.clock)
+    return ServingSide(client, sync, transport.clock)
 
 
-async def open_by_agent(target: Target | LocalTarget, needs: Needs) -> RemoteSide:
+async def open_by_agent(target: Target | LocalTarget, context: BackendContext) -> ServingSide:
     """Connect, and start our agent; on this machine without connecting.
 
     Raises:
         XpmRemoteError: Any of its kinds.
     """
-    sync = AgentSync(needs.rows, needs.store, needs.publish)
+    sync = AgentSync(context.rows, context.store, context.publish)
     if isinstance(target, LocalTarget):
-        client = await open_local_agent(target.workspace, timeout=needs.timeout, listener=sync.hear)
+        client = await open_local_agent(
+            target.workspace, timeout=context.timeout, listener=sync.hear
+        )
     else:
         client = await open_agent(
             target,
-            needs.link,
-            prompter=needs.prompter,
-            timeout=needs.timeout,
+            context.link,
+            prompter=context.prompter,
+            timeout=context.timeout,
             listener=sync.hear,
         )
     sync.serve(client)
-    return RemoteSide(client, sync, client.clock)
+    return ServingSide(client, sync, client.clock)
 
 
 class _Announcements:
     """Announcements of a server, decoded for who is to hear them."""
 
     def __init__(self) -> None:
-        self.sync: Sync | None = None
+        self.sync: ServerSync | None = None
 
     def hear(self, notification: Notification) -> None:
         """Pass one on."""
@@ -166,3 +174,60 @@ class _Announcements:
             log.warning("an announcement cannot be read: %s", error)
             event = OtherEvent("unreadable")
         self.sync.hear(event)
+
+
+class BackendChooser:
+    """Opens the remote side of a target, and remembers which one that is.
+
+    Args:
+        target: The workspace.
+    """
+
+    def __init__(self, target: Target | LocalTarget) -> None:
+        self._target = target
+        self._failure: XpmRemoteError | None = None
+        self._is_settled = True
+        if isinstance(target, LocalTarget):
+            self.choice = BackendChoice(Backend.AGENT, "the workspace is on this machine")
+        elif target.backend is Backend.AUTO:
+            self.choice = BackendChoice(Backend.EXPERIMAESTRO, "it can be started on the host")
+            self._is_settled = False
+        else:
+            self.choice = BackendChoice(target.backend, "it is asked for")
+
+    async def open(self, context: BackendContext) -> ServingSide:
+        """Open the side that is chosen.
+
+        Raises:
+            XpmRemoteError: Any of its kinds: this did not succeed.
+        """
+        target = self._target
+        if isinstance(target, LocalTarget) or self.choice.backend is Backend.AGENT:
+            return await self._open_agent(context)
+        return await open_experimaestro(target, context, needs_current=not self._is_settled)
+
+    def settle(self) -> None:
+        """Keep the choice: everything has been learnt from that side."""
+        if not self._is_settled:
+            log.debug("served by %s: %s", self.choice.backend.value, self.choice.why)
+        self._is_settled = True
+        self._failure = None
+
+    def has_other(self, error: XpmRemoteError) -> bool:
+        """Choose the other side, if this one failed by itself and nothing is settled; tell whether there is one."""
+        is_first = not self._is_settled and self.choice.backend is Backend.EXPERIMAESTRO
+        if not is_first or not isinstance(error, CANNOT_SERVE):
+            return False
+        self._failure = error
+        self.choice = BackendChoice(Backend.AGENT, error.what, is_fallback=True)
+        log.info("%s is served by our agent: %s", self._target.name, error.what)
+        return True
+
+    async def _open_agent(self, context: BackendContext) -> ServingSide:
+        try:
+            return await open_by_agent(self._target, context)
+        except StartError as error:
+            first = self._failure
+            if first is None:
+                raise
+            raise StartError(f"{first.what}; and by the agent: {error.what}", first.hint) from error

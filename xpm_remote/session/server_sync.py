@@ -39,7 +39,7 @@ REST_ROUNDS = 30
 _NOTICES = ("WarningEvent", "ErrorEvent")
 
 
-class Sync:
+class ServerSync:
     """Keeps a store in step with a server.
 
     Args:
