@@ -94,7 +94,10 @@ class Commands:
         The program ssh would ask at a terminal that the tests have; where it is the engine, it is another process.
         """
         if self.engine == SshEngine.OPENSSH.value:
-            return self.run_process(*arguments, limit=limit)
+            with self.started(*arguments) as process:
+                stdout, stderr = process.communicate(timeout=limit)
+            assert "Traceback" not in stderr, stderr
+            return Finished(process.returncode, stdout, stderr)
         return Finished(*call_main(arguments, self._environment(), limit))
 
     def run_process(self, *arguments: str, limit: float = COMMAND_LIMIT) -> Finished:

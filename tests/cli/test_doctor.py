@@ -285,8 +285,8 @@ class TestHost:
     def examine(
         self, commands: Commands, server: Server, path: str, login: str = "alice", **ssh: object
     ) -> tuple[Finished, Document]:
-        """Examine a directory of a user."""
-        given = {"xpm_path": server.experimaestro, **ssh}
+        """Examine a directory of a user, with a program that tells its version and is no server."""
+        given = {"xpm_path": "echo 2.7.0", **ssh}
         commands.add_login(server, login, path, **{k: v for k, v in given.items() if v})
         return examine(commands, "--workspace", login)
 
