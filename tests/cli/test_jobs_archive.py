@@ -13,6 +13,8 @@ from tests.cli.commands import END_LIMIT, Commands
 from tests.cli.local import Local
 from tests.workspace.small import locked
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def local(commands: Commands, tmp_path: Path) -> Local:

@@ -16,6 +16,8 @@ from xpm_remote import __version__
 from xpm_remote.cli.groups import CommandTree
 from xpm_remote.cli.main import root
 
+pytestmark = pytest.mark.slow
+
 HEAVY = {"asyncssh", "rich", "textual", "experimaestro"}
 BROKEN = "workspaces: [{id: 1"
 

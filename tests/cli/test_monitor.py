@@ -14,6 +14,8 @@ from xpm_remote.cli import monitor as module
 from xpm_remote.cli.main import root
 from xpm_remote.workspace.layout import JobId
 
+pytestmark = pytest.mark.slow
+
 TASK = "demo.task"
 DONE, WAITING = JobId(TASK, "a" * 8), JobId(TASK, "b" * 8)
 

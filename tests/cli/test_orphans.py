@@ -14,6 +14,8 @@ from tests.cli.commands import COMMAND_LIMIT, Commands
 from tests.cli.local import Local
 from tests.workspace.small import locked
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def local(commands: Commands, tmp_path: Path) -> Local:

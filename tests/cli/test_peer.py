@@ -18,6 +18,8 @@ from tests.support.polling import wait_until
 from xpm_remote.cli import main
 from xpm_remote.cli.peer import drop_options, parse_commands
 
+pytestmark = pytest.mark.slow
+
 READY_LIMIT = 30.0
 """Seconds for the real server to start on a loaded machine."""
 

@@ -13,6 +13,8 @@ from tests.cli.far import Far
 from tests.support.proxy import Proxy
 from tests.support.server import Server
 
+pytestmark = pytest.mark.slow
+
 LIMIT = 60.0
 """Seconds for what a command does on a busy machine."""
 

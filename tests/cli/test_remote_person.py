@@ -22,6 +22,8 @@ from tests.support.proxy import Proxy
 from tests.support.server import Server
 from tests.workspace.small import SmallWorkspace
 
+pytestmark = pytest.mark.slow
+
 SCREEN_LIMIT = 30
 """Seconds for something to appear in the terminal."""
 PASSPHRASE = "open sesame"

@@ -21,6 +21,8 @@ from xpm_remote.cli.run_experiment import recover_before
 from xpm_remote.errors import UsageError
 from xpm_remote.settings.schema import Folder, FolderMode, Workspace
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = """\
 carbon: {warn_if_unavailable: false}
 env: {GREETING: all, TONE: "${env:TONE}!"}

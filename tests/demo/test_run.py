@@ -16,6 +16,8 @@ import pytest
 from tests.support.peer import peer_python
 from tests.support.polling import wait_until
 
+pytestmark = pytest.mark.slow
+
 DEMO = Path(__file__).resolve().parents[2] / "demo"
 
 LIMIT = 120.0

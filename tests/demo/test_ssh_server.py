@@ -16,6 +16,8 @@ import pytest
 
 from tests.support.polling import wait_until
 
+pytestmark = pytest.mark.slow
+
 SERVER = Path(__file__).resolve().parents[2] / "demo" / "ssh_server.py"
 
 LIMIT = 30.0

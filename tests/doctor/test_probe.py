@@ -41,6 +41,8 @@ from xpm_remote.link.remote.agent import INTERPRETERS, Bundle, agent_bundle, age
 from xpm_remote.link.remote.command import RemoteExperimaestro
 from xpm_remote.link.remote.startup import MARK, Mark, MarkedStream, Section
 
+pytestmark = pytest.mark.slow
+
 STUB = """\
 #!/bin/sh
 case $1 in

@@ -14,6 +14,8 @@ from tests.cli.commands import COMMAND_LIMIT, Commands
 from tests.cli.far import Far
 from tests.support.server import Server
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = Path(__file__).parents[2] / "examples" / "recover_missing.sh"
 
 

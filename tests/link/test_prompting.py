@@ -22,6 +22,8 @@ from tests.support.fakes import install_fake_monitor
 from tests.support.proxy import Proxy
 from tests.support.server import Server
 
+pytestmark = pytest.mark.slow
+
 SCREEN_LIMIT = 30
 """Seconds for something to appear in the terminal."""
 

@@ -25,6 +25,8 @@ from xpm_remote.link.remote.agent import Greeting, agent_bundle
 from xpm_remote.link.remote.startup import MARK, RemoteExit
 from xpm_remote.link.transport import UNPACKED_MAX, AgentTransport, Transport, greet_agent
 
+pytestmark = pytest.mark.slow
+
 LIMIT = 30.0
 """Seconds for the longest conversation."""
 

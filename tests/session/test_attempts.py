@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 
+import pytest
+
 from tests.session.observing import Observed, target_through
 from tests.support.fakes import install_fake_monitor
 from tests.support.proxy import Proxy
@@ -13,6 +15,8 @@ from xpm_remote.session.monitor import Monitor
 from xpm_remote.session.reconnect import ATTEMPTS, WINDOW, Backoff
 from xpm_remote.session.state import Phase
 from xpm_remote.settings.schema import SshEngine
+
+pytestmark = pytest.mark.slow
 
 ENGINES = (SshEngine.ASYNCSSH, SshEngine.OPENSSH)
 SCENARIO = {"generate": {"experiments": 1, "jobs": 2}}

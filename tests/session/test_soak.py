@@ -25,6 +25,8 @@ from xpm_remote.session.reconnect import Backoff
 from xpm_remote.session.state import Phase
 from xpm_remote.settings.schema import Backend, SshEngine
 
+pytestmark = pytest.mark.slow
+
 FAULTS = examples(12, 50)
 STEPS = 10
 """Changes that are made around each fault."""

@@ -22,6 +22,8 @@ from xpm_remote.settings.reader import read_settings
 from xpm_remote.settings.schema import InvalidSettingsError, Workspace
 from xpm_remote.settings.selection import Rule, Selection, select_workspace
 
+pytestmark = pytest.mark.slow
+
 SEED = 20_240_607
 COUNT = examples(200, 2_000)
 """Files and queries that both are asked about."""

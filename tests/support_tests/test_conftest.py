@@ -10,6 +10,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 PYTEST_LIMIT = 120.0
 """Seconds for a session with one test, which may start a server."""
 CHECKOUT = Path(__file__).resolve().parents[2]

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.support.conversation import Json
 from tests.support.polling import wait_until
 from tests.support_tests.talk import LIMIT, Fake, Start, states
+
+pytestmark = pytest.mark.slow
 
 
 def burst_of(fake: Fake, events: int) -> list[Json]:

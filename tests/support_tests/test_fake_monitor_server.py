@@ -13,6 +13,8 @@ import pytest
 from tests.support.fakes import FAKE_SERVER
 from tests.support_tests.talk import LIMIT, Start, states
 
+pytestmark = pytest.mark.slow
+
 
 def test_answers_like_a_quiet_server(start: Start) -> None:
     """Without faults it greets nobody, answers in order, and says farewell at the end of input."""

@@ -13,6 +13,8 @@ import pytest
 from tests.support.polling import wait_until
 from tests.support.proxy import Proxy
 
+pytestmark = pytest.mark.slow
+
 LIMIT = 10.0
 """Seconds for anything to come through; loopback needs milliseconds."""
 SILENCE = 0.2

@@ -7,9 +7,13 @@ import shlex
 from collections import Counter
 from typing import Any
 
+import pytest
+
 from tests.support.polling import wait_until
 from tests.support.server import Server
 from tests.support.workspaces import FINISHED, RealWorkspace
+
+pytestmark = pytest.mark.slow
 
 PROGRESS_LIMIT = 20.0
 """Seconds for the next report of a job that reports twice a second."""

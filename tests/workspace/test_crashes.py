@@ -14,6 +14,8 @@ import pytest
 
 from tests.support.effort import ALL
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = Path(__file__).parents[1] / "support" / "scripts" / "inject.py"
 MEMORY = Path("/dev/shm")
 """A file system in memory, where there is one: a killed process leaves there what it leaves on a disk, but sooner."""

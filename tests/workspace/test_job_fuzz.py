@@ -18,6 +18,8 @@ from xpm_remote.workspace.reading.job_files import JobReader
 from xpm_remote.workspace.reading.json_files import Problems
 from xpm_remote.workspace.reading.live_events import LiveEvents
 
+pytestmark = pytest.mark.slow
+
 JOB = JobId("demo.ok", "aa")
 
 VALUES = st.recursive(

@@ -18,6 +18,8 @@ from tests.support.peer import Peer, running_peer
 from tests.workspace.small import SmallWorkspace
 from xpm_remote.workspace.orphans.listing import OrphanReport, find_orphans
 
+pytestmark = pytest.mark.slow
+
 # The real experimaestro knows the jobs of a run by their hashes, which are never the same in two tasks.
 NAMES = [f"{'t.x' if letter < 'e' else 'u'}/{letter * 4}" for letter in "abcdefgh"]
 PLACES = ["absent", "directory", "directory", "moved", "linked", "dangling", "file", "staging"]

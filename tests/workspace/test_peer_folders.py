@@ -27,6 +27,8 @@ from xpm_remote.workspace.folders.outcomes import ArchiveStatus, RecoveryStatus
 from xpm_remote.workspace.folders.recovery import recover
 from xpm_remote.workspace.layout import JobId, Layout
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = Path(__file__).parents[1] / "support" / "scripts" / "peer_folders.py"
 LIMIT = 120.0
 """Seconds for some dozen small jobs, the imports of experimaestro included: ten times what they take."""

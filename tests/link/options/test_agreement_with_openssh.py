@@ -6,12 +6,15 @@ import shlex
 import subprocess
 from collections.abc import Sequence
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from xpm_remote.errors import OptionError
 from xpm_remote.link.options.connect_options import ConnectOptions, parse_ssh_options
 from xpm_remote.link.options.destination import parse_jumps
+
+pytestmark = pytest.mark.slow
 
 KEY_FILES = ("/etc/passwd", "/etc/hosts", "/dev/null")
 """Files that exist everywhere: ssh passes over -i with one that does not."""

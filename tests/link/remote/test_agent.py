@@ -32,6 +32,8 @@ from xpm_remote.link.remote.agent import (
 from xpm_remote.link.remote.command import remote_command
 from xpm_remote.link.remote.startup import LINE_KEPT, MARK, NOISE_KEPT, Startup
 
+pytestmark = pytest.mark.slow
+
 IMPORTER_SOURCE = json.loads(zlib.decompress(agent_bundle().payload))[IMPORTER]
 
 

@@ -20,6 +20,8 @@ from tests.link.remote_shells import (
 from xpm_remote.errors import ShellInitError, StartError
 from xpm_remote.link.remote.startup import StartPhase
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def host(tmp_path: Path) -> Host:

@@ -15,6 +15,8 @@ from tests.link.ssh_judge import Refused
 from xpm_remote.errors import OptionError
 from xpm_remote.link.options.connect_options import parse_ssh_options
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = 350
 
 HOSTS = ("t", "alias", "j1", "j2")

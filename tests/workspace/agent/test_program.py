@@ -24,6 +24,8 @@ from xpm_remote.workspace.agent.ordering import PAGE
 from xpm_remote.workspace.agent.program import END_GRACE, NOT_A_WORKSPACE
 from xpm_remote.workspace.layout import JobId
 
+pytestmark = pytest.mark.slow
+
 ONE, TWO = (JobId("pkg.learn", letter * 64) for letter in "ab")
 SOON = 10.0
 """Seconds within which what is done at once has been done, on a machine that does other things, too."""
