@@ -13,12 +13,12 @@ from pathlib import Path
 from rich.console import Console
 
 from xpm_remote.cli.context import Context
-from xpm_remote.model.states import PENDING, State
 from xpm_remote.model.store import Store
 from xpm_remote.session.monitor import Monitor
 from xpm_remote.session.state import Picture, Update
 from xpm_remote.session.target import Overrides, resolve_target
 from xpm_remote.ui.views import dashboard
+from xpm_remote.workspace.states import PENDING, State
 
 WIDTH, HEIGHT = 100, 24
 
@@ -33,7 +33,8 @@ LIMIT = 60.0
 
 def is_interesting(store: Store) -> bool:
     """Return whether there are jobs that run, wait, have failed and are done."""
-    running = [job.progress[0].fraction for job in store.in_state(State.RUNNING) if job.progress]
+    jobs = store.in_state(State.RUNNING)
+    running = [job.progress[0].fraction or 0.0 for job in jobs if job.progress]
     some = [store.number_in_state(*states) for states in (PENDING, (State.ERROR,), (State.DONE,))]
     return len(running) > 1 and min(running) > 0 and all(some)
 

@@ -21,16 +21,15 @@ if TYPE_CHECKING:
         ExperimentChange,
         Job,
         JobChange,
-        Progress,
         Service,
     )
-    from xpm_remote.model.states import State
     from xpm_remote.model.store import Store
     from xpm_remote.session.monitor import Monitor
     from xpm_remote.session.state import LinkState, Phase, Picture, Update
     from xpm_remote.session.target import Overrides, Target, resolve_target
     from xpm_remote.settings.reader import default_settings_path, load_settings
     from xpm_remote.settings.schema import Settings
+    from xpm_remote.workspace.states import Progress, State
 
 __version__ = "0.1.0"
 
@@ -68,16 +67,15 @@ _HOMES = {
         "ExperimentChange",
         "Job",
         "JobChange",
-        "Progress",
         "Service",
     ),
-    "model.states": ("State",),
     "model.store": ("Store",),
     "session.monitor": ("Monitor",),
     "session.state": ("LinkState", "Phase", "Picture", "Update"),
     "session.target": ("Overrides", "Target", "resolve_target"),
     "settings.reader": ("default_settings_path", "load_settings"),
     "settings.schema": ("Settings",),
+    "workspace.states": ("Progress", "State"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

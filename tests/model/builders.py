@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from xpm_remote.model.entities import Job, Progress
+from xpm_remote.model.entities import Job
 from xpm_remote.model.records import (
     ExperimentRecord,
     JobInfoRecord,
@@ -17,8 +17,8 @@ from xpm_remote.model.records import (
     SchedulerEvent,
     TagRecord,
 )
-from xpm_remote.model.states import State
 from xpm_remote.model.store import Store
+from xpm_remote.workspace.states import Progress, State
 
 ZONE = timezone(timedelta(hours=1))
 """The zone of the remote host, unlike that of any machine that runs the tests in UTC."""

@@ -18,8 +18,8 @@ from xpm_remote.model.agent_rows import (
     decode_page,
 )
 from xpm_remote.model.records import ExperimentRecord, JobRecord
-from xpm_remote.model.states import State
 from xpm_remote.model.store import Store
+from xpm_remote.workspace.states import State
 
 
 def page(name: str, **params: Any) -> Any:

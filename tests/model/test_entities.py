@@ -18,7 +18,7 @@ from xpm_remote.model.entities import (
     in_time_order,
     net,
 )
-from xpm_remote.model.states import State
+from xpm_remote.workspace.states import State
 
 
 def test_key() -> None:

@@ -10,7 +10,7 @@ from msgspec import Struct
 from xpm_remote.model.entities import Job
 from xpm_remote.model.filter_tokens import MAX_DEPTH, MAX_LENGTH, FilterError
 from xpm_remote.model.filters import are_equal, parse_filter
-from xpm_remote.model.states import State
+from xpm_remote.workspace.states import State
 
 
 class Seen(Struct, frozen=True, kw_only=True):

@@ -16,10 +16,10 @@ from tests.model.builders import (
     progress_event,
     state_event,
 )
-from xpm_remote.model.entities import Job, Progress
+from xpm_remote.model.entities import Job
 from xpm_remote.model.merge import with_progress_event, with_record, with_state_event
 from xpm_remote.model.records import JobProgressEvent, JobRecord, JobStateEvent, ProgressRecord
-from xpm_remote.model.states import State
+from xpm_remote.workspace.states import Progress, State
 
 DONE = known_job(State.DONE, started=10, ended=20)
 

@@ -24,7 +24,7 @@ from tests.model.builders import (
 from xpm_remote.model.entities import Service
 from xpm_remote.model.records import ExperimentRecord, JobInfoRecord, SchedulerEvent, ServiceRecord
 from xpm_remote.model.runs import Run, Word, count_states, submission
-from xpm_remote.model.states import IDLE, State
+from xpm_remote.workspace.states import IDLE, State
 
 TIMED_OUT = (State.ERROR, "TIMEOUT")
 DEPENDENCY = (State.ERROR, "DEPENDENCY")

@@ -24,8 +24,8 @@ from tests.model.builders import (
 )
 from xpm_remote.model.entities import Change, Counts, ExperimentChange, Job, JobChange
 from xpm_remote.model.records import ExperimentRecord, JobRecord, OtherEvent
-from xpm_remote.model.states import State
 from xpm_remote.model.store import Store, when
+from xpm_remote.workspace.states import State
 
 
 def moves(changes: list[Change]) -> list[tuple[str, str | None, str | None]]:

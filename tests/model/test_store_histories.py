@@ -21,8 +21,8 @@ from tests.model.builders import (
 from xpm_remote.model.entities import Change, Experiment, ExperimentChange, Job, JobChange
 from xpm_remote.model.records import Event, ExperimentRecord, JobRecord
 from xpm_remote.model.runs import count_states
-from xpm_remote.model.states import State
 from xpm_remote.model.store import Store
+from xpm_remote.workspace.states import State
 
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """A busy machine is no failure: what is tested here is what comes out, not how fast."""

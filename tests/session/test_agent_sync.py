@@ -16,7 +16,6 @@ from tests.workspace.disk import HOST, Disk, write
 from xpm_remote.errors import LinkLostError, RemoteTimeoutError, XpmRemoteError
 from xpm_remote.model.agent_rows import AgentRows
 from xpm_remote.model.entities import ExperimentChange, JobChange
-from xpm_remote.model.states import State
 from xpm_remote.model.store import Store
 from xpm_remote.rpc.protocol import Notification
 from xpm_remote.session.agent_client import open_local_agent
@@ -25,6 +24,7 @@ from xpm_remote.session.monitor import Monitor
 from xpm_remote.session.state import Phase, Update
 from xpm_remote.session.target import LocalTarget
 from xpm_remote.workspace.layout import JobId
+from xpm_remote.workspace.states import State
 
 PATIENCE = 30.0
 """Seconds for what should happen at once, on a machine that runs other tests, too."""

@@ -19,11 +19,11 @@ from xpm_remote.model.records import (
     OtherEvent,
     SchedulerEvent,
 )
-from xpm_remote.model.states import State
 from xpm_remote.model.store import Store
 from xpm_remote.session import server_sync as sync_module
 from xpm_remote.session.server_sync import FEW_JOBS, ServerSync
 from xpm_remote.session.state import Update
+from xpm_remote.workspace.states import State
 
 TASK = "demo.task"
 PATIENCE = 5.0

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from xpm_remote.model.entities import Change, Experiment, ExperimentChange, Job, JobChange
-from xpm_remote.model.states import State
 from xpm_remote.session.state import Digest, LinkState, Phase, Update
+from xpm_remote.workspace.states import State
 
 
 def test_phases() -> None:

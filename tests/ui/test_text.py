@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.model.builders import TASK, epoch, moment
 from tests.ui.pictures import HOSTILE
 from xpm_remote.escaping import safe
-from xpm_remote.model.entities import Job, Progress
+from xpm_remote.model.entities import Job
 from xpm_remote.ui.text import (
     activity,
     ago,
@@ -23,6 +23,7 @@ from xpm_remote.ui.text import (
     table,
     tags,
 )
+from xpm_remote.workspace.states import Progress
 
 
 @pytest.mark.parametrize(

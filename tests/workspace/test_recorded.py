@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.workspace.disk import TextHost, snapshot
-from xpm_remote.workspace.reading.jobs import DIED, JobFacts, Progress
+from xpm_remote.workspace.reading.jobs import DIED, JobFacts
 from xpm_remote.workspace.reading.reader import WorkspaceReader
 from xpm_remote.workspace.reading.runs import RunFacts
+from xpm_remote.workspace.states import Progress
 
 RECORDED = Path(__file__).parent / "recorded"
 VERSIONS = ("2.0.2", "2.0.7", "2.2.1", "2.4.0", "2.6.1", "2.7.0")

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from xpm_remote.model.records import ExperimentRecord, JobInfoRecord, JobRecord, ProgressRecord
-from xpm_remote.model.states import State, parse_state
+from xpm_remote.workspace.states import State, read_state
 
 
 class _Others(msgspec.Struct):
@@ -235,4 +235,4 @@ def _lesser(scheduler: str | None, state: str) -> str:
     """Return the less advanced of the two states: a scheduler may have died."""
     if scheduler is None:
         return state
-    return scheduler if parse_state(scheduler)[0].rank <= parse_state(state)[0].rank else state
+    return scheduler if read_state(scheduler)[0].rank <= read_state(state)[0].rank else state

@@ -11,17 +11,9 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec.structs import replace
 
-from xpm_remote.model.states import GENERIC_REASON, State, further, telling_reason
+from xpm_remote.workspace.states import GENERIC_REASON, Progress, State, further, telling_reason
 
 NO_TAGS: Mapping[str, Any] = MappingProxyType({})
-
-
-class Progress(msgspec.Struct, frozen=True, gc=False):
-    """One level of a job's progress bars: ``fraction`` in 0..1, ``level`` from 0 (outermost)."""
-
-    level: int
-    fraction: float
-    description: str | None = None
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):

@@ -21,7 +21,7 @@ from xpm_remote.model.filter_tokens import (
     as_number,
     tokenize,
 )
-from xpm_remote.model.states import State
+from xpm_remote.workspace.states import State
 
 
 class Filterable(Protocol):

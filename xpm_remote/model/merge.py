@@ -11,7 +11,7 @@ from datetime import datetime, tzinfo
 
 import msgspec
 
-from xpm_remote.model.entities import Job, Progress
+from xpm_remote.model.entities import Job
 from xpm_remote.model.records import (
     JobProgressEvent,
     JobRecord,
@@ -19,12 +19,12 @@ from xpm_remote.model.records import (
     ProgressRecord,
     parse_time,
 )
-from xpm_remote.model.states import GENERIC_REASON, State, parse_state
+from xpm_remote.workspace.states import GENERIC_REASON, Progress, State, read_state
 
 
 def with_record(job: Job, record: JobRecord, zone: tzinfo) -> Job:
     """Return the job after an answer of the reference server."""
-    execution, _ = parse_state(record.state)
+    execution, _ = read_state(record.state)
     started = parse_time(record.started_time, zone)
     if execution is State.RUNNING and _is_echo(job, started, record.retry_count):
         return job
@@ -33,7 +33,7 @@ def with_record(job: Job, record: JobRecord, zone: tzinfo) -> Job:
 
 def with_judgement(job: Job, record: JobRecord, zone: tzinfo) -> Job:
     """Return the job after a record that is trusted as it is."""
-    execution, reason = parse_state(record.state)
+    execution, reason = read_state(record.state)
     started = parse_time(record.started_time, zone)
     same_attempt = execution is State.ERROR and started == job.started
     return msgspec.structs.replace(
@@ -52,7 +52,7 @@ def with_judgement(job: Job, record: JobRecord, zone: tzinfo) -> Job:
 
 def with_state_event(job: Job, event: JobStateEvent, zone: tzinfo) -> Job:
     """Return the job after its process announced a state."""
-    execution, reason = parse_state(event.state)
+    execution, reason = read_state(event.state)
     started = parse_time(event.started_time, zone)
     # The announcement of an end may lack its time; without one, a later echo of "running" would look like news.
     ended = parse_time(event.ended_time, zone) or parse_time(event.timestamp, zone)

@@ -12,7 +12,7 @@ from xpm_remote.model.records import (
     SchedulerEvent,
     parse_time,
 )
-from xpm_remote.model.states import PENDING, State, parse_state
+from xpm_remote.workspace.states import PENDING, State, read_state
 
 Word = tuple[State, str | None]
 """A scheduler's word on a job: its state and, where it failed, the reason."""
@@ -104,7 +104,7 @@ def _telling(before: Word | None, word: Word) -> Word:
 def _words(record: ExperimentRecord) -> Iterable[tuple[str, Word]]:
     if record.job_states is not None:
         for job_id, word in record.job_states.items():
-            yield job_id, parse_state(word)
+            yield job_id, read_state(word)
         return
     # Before protocol 2.0 only the ends were listed (and in some releases only counted).
     for ended, state in ((record.finished_jobs, State.DONE), (record.failed_jobs, State.ERROR)):

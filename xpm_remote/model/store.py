@@ -34,7 +34,7 @@ from xpm_remote.model.records import (
     parse_time,
 )
 from xpm_remote.model.runs import Run, Word, count_states, job_key, submission
-from xpm_remote.model.states import State, parse_state
+from xpm_remote.workspace.states import State, read_state
 
 _SILENCE: Word = (State.UNSCHEDULED, None)
 
@@ -107,7 +107,7 @@ class Store:
         for record in records:
             key = f"{record.task_id}/{record.job_id}"
             if run is not None and record.scheduler_state is not None:
-                state, reason = parse_state(record.scheduler_state)
+                state, reason = read_state(record.scheduler_state)
                 run.hear(key, (state, reason or record.scheduler_failure_reason))
             job = self._jobs.get(key) or Job(task_id=record.task_id, job_id=record.job_id)
             changes.extend(self._put(self._with_runs(with_record(job, record, self.zone))))
@@ -118,7 +118,7 @@ class Store:
         changes: list[Change] = []
         for record in records:
             key = f"{record.task_id}/{record.job_id}"
-            state, reason = parse_state(record.scheduler_state)
+            state, reason = read_state(record.scheduler_state)
             for name in self._members.get(key, ()):
                 self._runs[name].hear(key, (state, reason or record.scheduler_failure_reason))
             job = self._jobs.get(key) or Job(task_id=record.task_id, job_id=record.job_id)
@@ -157,7 +157,7 @@ class Store:
         before = run.experiment if run is not None else None
         if run is None:
             run = self._runs[event.experiment_id] = Run.from_event(event, self.zone)
-        state, reason = parse_state(event.scheduler_state)
+        state, reason = read_state(event.scheduler_state)
         run.hear(key, (state, reason or event.failure_reason))
         if key not in run.infos:
             run.infos[key] = submission(event)

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from xpm_remote.model.entities import Change, Job, JobChange
-from xpm_remote.model.states import State
 from xpm_remote.model.store import Store
 from xpm_remote.settings.schema import Backend
+from xpm_remote.workspace.states import State
 
 RECONCILE_INTERVAL = 10.0
 """Seconds between two reconciliations: what an announcement did not tell is seen this much later."""

@@ -91,7 +91,7 @@ def job_document(job: Job, messages: Mapping[str, str] = NO_MESSAGES) -> dict[st
         "message": messages.get(job.key) if reason else None,
         "experiments": list(job.experiments),
         "tags": dict(job.tags),
-        "progress": msgspec.to_builtins(job.progress),
+        "progress": [step._asdict() for step in job.progress],
         "submitted": _iso(job.submitted),
         "started": _iso(job.started),
         "ended": _iso(job.ended),
@@ -167,7 +167,7 @@ def _job_event(change: JobChange, now: float, *, progress: bool) -> dict[str, An
         "previous": before.state.value if before is not None else None,
         "state": after.state.value,
         "reason": after.reason,
-        "progress": msgspec.to_builtins(after.progress),
+        "progress": [step._asdict() for step in after.progress],
         "tags": dict(after.tags),
     }
 

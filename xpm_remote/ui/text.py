@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from xpm_remote.escaping import safe
 
 if TYPE_CHECKING:
-    from xpm_remote.model.entities import Job, Progress
+    from xpm_remote.model.entities import Job
     from xpm_remote.session.state import Digest
+    from xpm_remote.workspace.states import Progress
 
 
 CONTINUED = 4
@@ -90,7 +91,7 @@ def tags(values: Mapping[str, Any]) -> str:
 
 def percent(steps: Iterable[Progress]) -> str:
     """Return the progress of each level: ``45 %``, or ``45 % > 50 %``; empty for none."""
-    return " > ".join(f"{step.fraction:.0%}".replace("%", " %") for step in steps)
+    return " > ".join(f"{step.fraction or 0.0:.0%}".replace("%", " %") for step in steps)
 
 
 def activity(steps: Iterable[Progress]) -> str:

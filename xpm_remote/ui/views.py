@@ -14,10 +14,10 @@ from rich.text import Text
 
 from xpm_remote.escaping import safe
 from xpm_remote.model.entities import Counts, Experiment, Job
-from xpm_remote.model.states import IDLE, PENDING, State
 from xpm_remote.session.state import LinkState, Phase, Picture
 from xpm_remote.settings.schema import Backend
 from xpm_remote.ui.text import activity, ago, digest_words, elapsed, percent, short_key, span, tags
+from xpm_remote.workspace.states import IDLE, PENDING, State
 
 BAR_WIDTH = 16
 NARROW = 70
@@ -289,7 +289,7 @@ def _started(job: Job) -> tuple[float, str]:
 def _job_bar(job: Job, width: int) -> RenderableType:
     if not job.progress:
         return Text()
-    return ProgressBar(total=1.0, completed=job.progress[0].fraction, width=width)
+    return ProgressBar(total=1.0, completed=job.progress[0].fraction or 0.0, width=width)
 
 
 def _failed(picture: Picture, now: float, limit: int, *, narrow: bool) -> _Section:

@@ -25,7 +25,8 @@ from xpm_remote.workspace.layout import JobId
 from xpm_remote.workspace.orphans.listing import Orphan, OrphanReport
 from xpm_remote.workspace.orphans.outcomes import CleanAction, CleanOutcome, CleanStatus, CleanStep
 from xpm_remote.workspace.reading.current import CurrentJob
-from xpm_remote.workspace.reading.jobs import JobFacts, Progress
+from xpm_remote.workspace.reading.jobs import JobFacts
+from xpm_remote.workspace.states import Progress
 
 JOB = JobId("t.x", "aaaa")
 FOLDER = Folder(Path("/slow/\x1bbackup"), Mode.BACKUP)

@@ -17,10 +17,10 @@ from xpm_remote.workspace.layout import JobId
 from xpm_remote.workspace.reading import job_files, json_files
 from xpm_remote.workspace.reading.directories import Directories
 from xpm_remote.workspace.reading.job_files import JobReader
-from xpm_remote.workspace.reading.jobs import DIED, JobFacts, Progress
+from xpm_remote.workspace.reading.jobs import DIED, JobFacts
 from xpm_remote.workspace.reading.json_files import Problems
 from xpm_remote.workspace.reading.live_events import LiveEvents
-from xpm_remote.workspace.reading.liveness import Process
+from xpm_remote.workspace.states import Process, Progress
 
 JOB = JobId("demo.ok", "aa")
 PID = {"type": "local", "pid": 5, "host": "node01"}

@@ -14,7 +14,8 @@ import pytest
 
 from tests.support.polling import wait_until
 from xpm_remote.workspace.reading import liveness
-from xpm_remote.workspace.reading.liveness import REUSE_SLACK, Host, Process, process_is_running
+from xpm_remote.workspace.reading.liveness import REUSE_SLACK, Host, process_is_running
+from xpm_remote.workspace.states import Process
 
 END_LIMIT = 10.0
 """Seconds for a killed process to be gone."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import Iterable, Iterator
 
-from xpm_remote.workspace.reading import states
+from xpm_remote.workspace import states
 from xpm_remote.workspace.reading.runs import RUNNING, UNKNOWN, RunFacts
 from xpm_remote.workspace.watching.places import (
     EventsSubject,

@@ -11,6 +11,7 @@ import time
 from itertools import islice
 from typing import Callable, Iterable, Iterator, NamedTuple
 
+from xpm_remote.workspace import states
 from xpm_remote.workspace.agent.announcing import Pages
 from xpm_remote.workspace.agent.ordering import (
     age,
@@ -23,7 +24,6 @@ from xpm_remote.workspace.agent.ordering import (
 )
 from xpm_remote.workspace.agent.since import place_unless_changed, run_changed
 from xpm_remote.workspace.layout import JobId
-from xpm_remote.workspace.reading import states
 from xpm_remote.workspace.reading.directories import DIRECTORY, LINK, list_jobs
 from xpm_remote.workspace.reading.jobs import JobFacts
 from xpm_remote.workspace.reading.liveness import Host

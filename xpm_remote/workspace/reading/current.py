@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from xpm_remote.workspace import states
 from xpm_remote.workspace.layout import JobId
-from xpm_remote.workspace.reading import states
-from xpm_remote.workspace.reading.jobs import JobFacts, Progress
+from xpm_remote.workspace.reading.jobs import JobFacts
 from xpm_remote.workspace.reading.json_files import JsonObject
-from xpm_remote.workspace.reading.liveness import Process
 from xpm_remote.workspace.reading.reader import WorkspaceReader
+from xpm_remote.workspace.states import Process, Progress
 
 
 class CurrentJob(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 
-from xpm_remote.workspace.reading import states
+from xpm_remote.workspace import states
 from xpm_remote.workspace.reading.directories import ABSENT, DIRECTORY, UNKNOWN, Directories
 from xpm_remote.workspace.reading.jobs import (
     NO_STATUS,
@@ -26,7 +26,8 @@ from xpm_remote.workspace.reading.json_files import (
     whole_of,
 )
 from xpm_remote.workspace.reading.live_events import LiveEvents
-from xpm_remote.workspace.reading.liveness import Host, Process
+from xpm_remote.workspace.reading.liveness import Host
+from xpm_remote.workspace.states import Process
 
 
 class JobReader:

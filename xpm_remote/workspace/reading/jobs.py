@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from typing import NamedTuple
 
+from xpm_remote.workspace import states
 from xpm_remote.workspace.layout import JobId
-from xpm_remote.workspace.reading import states
 from xpm_remote.workspace.reading.json_files import (
     JsonObject,
     bounded,
@@ -14,9 +14,17 @@ from xpm_remote.workspace.reading.json_files import (
     text_of,
     whole_of,
 )
-from xpm_remote.workspace.reading.liveness import Process
-from xpm_remote.workspace.reading.states import DONE, ERROR, FAILED, FINAL, RUNNING, UNSCHEDULED
 from xpm_remote.workspace.reading.times import parse_time
+from xpm_remote.workspace.states import (
+    DONE,
+    ERROR,
+    FINAL,
+    GENERIC_REASON,
+    RUNNING,
+    UNSCHEDULED,
+    Process,
+    Progress,
+)
 
 DIED = "the process died without saying why"
 """What is said of a job that was killed, or whose host went down."""
@@ -26,14 +34,6 @@ PROGRESS_LEVELS = 32
 
 NO_STATUS: JsonObject = {}
 _AN_HOUR = 3600.0  # an event tells of what just happened, so of an hour that comes twice it means the one nearer to it
-
-
-class Progress(NamedTuple):
-    """One level of a job's progress bars: level from 0 (outermost), fraction of 1, or None where it is none."""
-
-    level: int
-    fraction: float | None
-    description: str | None = None
 
 
 class JobFacts(NamedTuple):
@@ -138,13 +138,13 @@ def with_word(
     file has: ``unscheduled`` for a job whose dependency failed, ``running`` for one that was killed.
     """
     state, reason = states.parse_state(word)
-    if state is None or not (is_live or states.RANKS[state] > states.RANKS[facts.scheduler_state]):
+    if state is None or not (is_live or states.is_further(state, facts.scheduler_state)):
         state, reason = facts.scheduler_state, facts.scheduler_failure_reason or reason
     shown = states.further(facts.state, state)
     why = states.telling_reason(facts.failure_reason, reason)
     return facts._replace(
         state=shown,
-        failure_reason=(why or FAILED) if shown == ERROR else None,
+        failure_reason=(why or GENERIC_REASON) if shown == ERROR else None,
         scheduler_state=state,
         scheduler_failure_reason=reason,
         submitted=facts.submitted if submitted is None else submitted,
@@ -229,7 +229,7 @@ def failed(facts: JobFacts, at: float, content: object) -> JobFacts:
     )
     return facts._replace(
         state=ERROR,
-        failure_reason=reason or FAILED,
+        failure_reason=reason or GENERIC_REASON,
         message=text_of(values.get("message")),
         ended=at,
         exit_code=facts.exit_code if code is None else code,
@@ -240,7 +240,7 @@ def failed(facts: JobFacts, at: float, content: object) -> JobFacts:
 def died(facts: JobFacts) -> JobFacts:
     """Give a job whose process ended without leaving a marker."""
     return facts._replace(
-        state=ERROR, failure_reason=FAILED, message=DIED, process=None, has_died=True
+        state=ERROR, failure_reason=GENERIC_REASON, message=DIED, process=None, has_died=True
     )
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 import socket
 from pathlib import Path
-from typing import Callable, NamedTuple
+from typing import Callable
 
 from xpm_remote.workspace.locks import is_held
+from xpm_remote.workspace.states import Process
 
 REUSE_SLACK = 300.0
 """Seconds by which a process may seem younger than its pid file and still be the one that the file names: the clock of
@@ -21,14 +22,6 @@ _NO_PROCESS = frozenset({"Z", "X", "x"})
 _STARTED_FIELD = (
     19  # of /proc/<pid>/stat, counted from the state, which follows the name in brackets
 )
-
-
-class Process(NamedTuple):
-    """What a pid file says: the pid (of SLURM: the number of its job), the launcher's kind, and the host if known."""
-
-    pid: int | str
-    kind: str
-    host: str | None = None
 
 
 def lock_held(path: str) -> bool:

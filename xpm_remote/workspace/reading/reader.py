@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Iterator
 
+from xpm_remote.workspace import states
 from xpm_remote.workspace.failures import NotAWorkspaceFailure
 from xpm_remote.workspace.layout import MARKER, JobId, Layout, is_name
-from xpm_remote.workspace.reading import states
 from xpm_remote.workspace.reading.directories import Directories
 from xpm_remote.workspace.reading.job_files import JobReader
 from xpm_remote.workspace.reading.jobs import JobFacts, with_word

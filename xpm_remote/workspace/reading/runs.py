@@ -7,8 +7,8 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Mapping, NamedTuple
 
+from xpm_remote.workspace import states
 from xpm_remote.workspace.layout import is_name
-from xpm_remote.workspace.reading import states
 from xpm_remote.workspace.reading.json_files import (
     JsonObject,
     bounded,

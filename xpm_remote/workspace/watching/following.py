@@ -8,7 +8,7 @@ from typing import Any, Callable, Dict
 from xpm_remote.workspace.failures import WorkspaceFailure
 from xpm_remote.workspace.layout import JobFiles, JobId
 from xpm_remote.workspace.reading.reader import WorkspaceReader
-from xpm_remote.workspace.reading.states import FINAL
+from xpm_remote.workspace.states import FINAL
 from xpm_remote.workspace.watching.logs import Log, Position
 from xpm_remote.workspace.watching.watch import LIVE, Pace, Watcher
 

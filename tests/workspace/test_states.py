@@ -6,13 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xpm_remote.model.states import (
+from xpm_remote.workspace.states import (
     FINAL,
     IDLE,
     PENDING,
     State,
     further,
+    is_further,
+    parse_reason,
     parse_state,
+    read_state,
     telling_reason,
 )
 
@@ -33,9 +36,50 @@ STATES = st.sampled_from(list(State))
         (None, (State.UNSCHEDULED, None)),
     ],
 )
-def test_parse_state(word: str | None, expected: tuple[State, str | None]) -> None:
+def test_read_state(word: str | None, expected: tuple[State, str | None]) -> None:
     """A word is read whatever its case, with the reason that may follow it; an unknown one is no error."""
-    assert parse_state(word) == expected
+    assert read_state(word) == expected
+
+
+@pytest.mark.parametrize(
+    ("word", "state", "reason"),
+    [
+        ("running", "running", None),
+        ("submitted", "waiting", None),
+        ("DONE", "done", None),
+        ("error:TIMEOUT", "error", "TIMEOUT"),
+        ("error:timeout", "error", "TIMEOUT"),
+        ("error:", "error", None),
+        ("error:\x1b[31m", "error", None),
+        ("dancing", None, None),
+        (None, None, None),
+        (5, None, None),
+        ([], None, None),
+    ],
+)
+def test_parse_state(word: object, state: str | None, reason: str | None) -> None:
+    """A word is a state with or without a reason; any other is none."""
+    assert parse_state(word) == (state, reason)
+
+
+@pytest.mark.parametrize("word", [*State, "submitted", "error:TIMEOUT"])
+def test_words_of_files_are_those_of_messages(word: str) -> None:
+    """Files and messages spell the same states; that a state is unknown is said by none."""
+    state, reason = read_state(word)
+    known = state is not State.UNKNOWN
+    assert parse_state(word) == (state.value if known else None, reason)
+
+
+@pytest.mark.parametrize("word", ["", "a b", "x" * 41, "\n", None, 3])
+def test_no_reason(word: object) -> None:
+    """What is no single word is no reason."""
+    assert parse_reason(word) is None
+
+
+def test_plain_words() -> None:
+    """A state and its word are one key of a table, and one member of a set."""
+    assert {each: each.rank for each in State} == {each.value: each.rank for each in State}
+    assert all((each.value in FINAL) is each.is_final for each in State)
 
 
 def test_every_state_is_in_one_group() -> None:
@@ -62,6 +106,15 @@ def test_further_is_the_more_advanced(execution: State, scheduler: State) -> Non
     assert shown.rank == max(execution.rank, scheduler.rank)
     if execution.rank == scheduler.rank:
         assert shown is execution
+
+
+def test_further_of_plain_words() -> None:
+    """The more advanced of two states counts; the execution's where they tie."""
+    assert further("running", "done") == "done"
+    assert is_further("done", "running")
+    assert not is_further("done", "error")
+    assert further("error", "done") == "error"
+    assert further("unscheduled", "transient") == "unscheduled"
 
 
 @pytest.mark.parametrize(

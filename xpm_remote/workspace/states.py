@@ -1,0 +1,136 @@
+"""What a job does, how far it has come, and the process that runs it.
+
+A state is a ``State``, or its plain word where very many are handled: the two are equal, and have the same hash. Pure.
+"""
+
+from __future__ import annotations
+
+import sys
+from enum import Enum
+from typing import NamedTuple, TypeVar
+
+
+class State(str, Enum):
+    """What a job does, from the least to the most advanced.
+
+    ``UNKNOWN`` stands for a word that a newer experimaestro may send; it never wins over a word that we know.
+    """
+
+    UNKNOWN = "unknown"
+    UNSCHEDULED = "unscheduled"
+    TRANSIENT = "transient"
+    WAITING = "waiting"
+    READY = "ready"
+    SCHEDULED = "scheduled"
+    RUNNING = "running"
+    DONE = "done"
+    ERROR = "error"
+
+    @property
+    def rank(self) -> int:
+        """How far a job in this state has come, from -1 to 5."""
+        return _RANKS[self.value]
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the job has ended, well or not."""
+        return self in FINAL
+
+
+UNSCHEDULED = State.UNSCHEDULED.value
+SCHEDULED = State.SCHEDULED.value
+RUNNING = State.RUNNING.value
+DONE = State.DONE.value
+ERROR = State.ERROR.value
+
+_RANKS = {
+    "unknown": -1,
+    "unscheduled": 0,
+    "transient": 0,
+    "waiting": 1,
+    "ready": 2,
+    "scheduled": 3,
+    "running": 4,
+    "done": 5,
+    "error": 5,
+}
+_BY_WORD = {state.value: state for state in State}
+# A scheduler event says "submitted" before it says anything else: the job then waits for its turn.
+_BY_WORD["submitted"] = State.WAITING
+_WORDS = {word: state.value for word, state in _BY_WORD.items() if state is not State.UNKNOWN}
+
+FINAL = frozenset({State.DONE, State.ERROR})
+PENDING = frozenset({State.WAITING, State.READY, State.SCHEDULED})
+"""Jobs that are to run. An unscheduled one may never do: what it needs has failed, or its run has ended."""
+IDLE = frozenset({State.UNSCHEDULED, State.TRANSIENT, State.UNKNOWN})
+
+GENERIC_REASON = "FAILED"
+"""The reason that says no more than that a job failed."""
+
+_REASON_MAX = 40
+
+_State = TypeVar("_State", bound=str)
+
+
+class Progress(NamedTuple):
+    """One level of a job's progress bars: level from 0 (outermost), fraction of 1, or None where it is none."""
+
+    level: int
+    fraction: float | None
+    description: str | None = None
+
+
+class Process(NamedTuple):
+    """What a pid file says: the pid (of SLURM: the number of its job), the launcher's kind, and the host if known."""
+
+    pid: int | str
+    kind: str
+    host: str | None = None
+
+
+def read_state(word: str | None) -> tuple[State, str | None]:
+    """Return the state that a message spells, ``running`` or ``error:TIMEOUT``, and the reason; None is unscheduled."""
+    if word is None:
+        return State.UNSCHEDULED, None
+    name, _, reason = word.partition(":")
+    return _BY_WORD.get(name.lower(), State.UNKNOWN), reason.upper() or None
+
+
+def parse_state(word: object) -> tuple[str | None, str | None]:
+    """Return the plain word of the state that a file spells, None if it is none, and the reason."""
+    if not isinstance(word, str):
+        return None, None
+    state = _WORDS.get(word)
+    if state is not None:
+        return state, None
+    name, _, reason = word.partition(":")
+    state = _WORDS.get(name.lower())
+    return (None, None) if state is None else (state, parse_reason(reason))
+
+
+def parse_reason(word: object) -> str | None:
+    """Return the reason of a failure, in capitals as experimaestro names them; None when it is none."""
+    if not isinstance(word, str) or not word.replace("_", "").isalnum() or len(word) > _REASON_MAX:
+        return None
+    return sys.intern(word.upper())
+
+
+def is_further(one: str, other: str) -> bool:
+    """Return whether a job in a state has come further than one in another."""
+    return _RANKS[one] > _RANKS[other]
+
+
+def further(execution: _State, scheduler: _State) -> _State:
+    """Return the state to show: the more advanced of the two; the execution's where they tie.
+
+    The reference server reports finished jobs as running, its scheduler's word being right, and the reverse.
+    """
+    return scheduler if _RANKS[scheduler] > _RANKS[execution] else execution
+
+
+def telling_reason(*reasons: str | None) -> str | None:
+    """Return the first reason that says more than that the job failed, else the first, else None."""
+    known = [reason for reason in reasons if reason]
+    return next(
+        (reason for reason in known if reason != GENERIC_REASON), known[0] if known else None
+    )
