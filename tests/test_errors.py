@@ -120,3 +120,8 @@ def test_failures_of_the_workspace(kind: str, expected: type[XpmRemoteError]) ->
 def test_unknown_failure() -> None:
     """A kind that we do not know is no error of ours."""
     assert error_of("other", "it is so") is None
+
+
+def test_signal() -> None:
+    """What a signal ended has the exit status that a shell would show."""
+    assert errors.StoppedBySignal(15).exit_code == 143

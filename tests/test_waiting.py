@@ -9,7 +9,8 @@ from collections.abc import AsyncGenerator, Iterator
 
 import pytest
 
-from xpm_remote.waiting import StepLoop, StoppedBySignal, race, wait_within
+from xpm_remote.errors import StoppedBySignal
+from xpm_remote.waiting import StepLoop, race, wait_within
 
 LONG = 60.0
 

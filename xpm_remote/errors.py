@@ -288,3 +288,22 @@ def error_of(kind: str, what: str, hint: str = "") -> XpmRemoteError | None:
     """Return the error for a failure of the workspace engine, here or in an agent; None for an unknown kind."""
     error = _BY_KIND.get(kind)
     return None if error is None else error(what, hint)
+
+
+_BY_SIGNAL = 128
+"""What a shell adds to the number of the signal that ended a command."""
+
+
+class StoppedBySignal(Exception):
+    """A signal ended what was waited for.
+
+    Args:
+        number: The signal.
+
+    Attributes:
+        exit_code: The exit status that a shell would show.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.exit_code = _BY_SIGNAL + number

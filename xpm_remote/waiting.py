@@ -8,26 +8,11 @@ import signal
 from collections.abc import AsyncGenerator, Awaitable, Coroutine, Generator
 from typing import Any, TypeVar
 
+from xpm_remote.errors import StoppedBySignal
+
 _Result = TypeVar("_Result")
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_BY_SIGNAL = 128
-"""What a shell adds to the number of the signal that ended a command."""
-
-
-class StoppedBySignal(Exception):
-    """A signal ended what was waited for.
-
-    Args:
-        number: The signal.
-
-    Attributes:
-        exit_code: The exit status that a shell would show.
-    """
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.exit_code = _BY_SIGNAL + number
 
 
 async def wait_within(awaitable: Awaitable[_Result], seconds: float | None) -> _Result:
@@ -101,7 +86,7 @@ async def _run_until_signal(work: Coroutine[Any, Any, None]) -> int:
     except asyncio.CancelledError:
         if not caught:
             raise
-        return _BY_SIGNAL + caught[0]
+        return StoppedBySignal(caught[0]).exit_code
     finally:
         for number in _SIGNALS:
             loop.remove_signal_handler(number)

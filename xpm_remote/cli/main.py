@@ -13,9 +13,8 @@ from xpm_remote.cli.context import Context
 from xpm_remote.cli.groups import CommandTree
 from xpm_remote.cli.output import say, set_up_logs
 from xpm_remote.cli.peer import PEER, installed_version
-from xpm_remote.errors import ExitCode, SettingsError, XpmRemoteError
+from xpm_remote.errors import ExitCode, SettingsError, StoppedBySignal, XpmRemoteError
 from xpm_remote.escaping import safe
-from xpm_remote.waiting import StoppedBySignal
 
 COMMANDS = {
     "doctor": "xpm_remote.cli.doctor:doctor",

@@ -17,7 +17,6 @@ import click
 
 from xpm_remote.escaping import safe
 from xpm_remote.ui.text import Line
-from xpm_remote.workspace.folders.archiving import no_progress
 
 if TYPE_CHECKING:
     from xpm_remote.workspace.folders.outcomes import Progress
@@ -86,6 +85,8 @@ def copy_progress(what: str, size: int, files: int) -> Iterator[Progress]:
         files: Files in all.
     """
     if not (sys.stderr.isatty() and files):
+        from xpm_remote.workspace.folders.archiving import no_progress
+
         yield no_progress
         return
     # Rich alone takes as long as copying a small job.

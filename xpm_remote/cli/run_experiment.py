@@ -57,7 +57,7 @@ def _passed(*names: str, **how: Any) -> Callable[[_Command], _Command]:  # noqa:
 @_passed("--run-mode", metavar="MODE", help="normal, generate_only, dry_run or prepare.")
 @_passed("--file", metavar="FILE", help="The code of the experiment.")
 @_passed("--module-name", metavar="NAME", help="The module with the code of the experiment.")
-@_passed("--xpm-config-dir", metavar="DIR", help="JobsLocation launchers are configured.")
+@_passed("--xpm-config-dir", metavar="DIR", help="Where launchers are configured.")
 @_passed("--show", is_flag=True, help="Print the configuration of the experiment and end.")
 @_passed("--console", is_flag=True, help="Watch the experiment in experimaestro's console.")
 @_passed("--web", is_flag=True, help="Watch the experiment in the browser.")

@@ -105,7 +105,7 @@ def _show_text(settings: Settings, workspace: Workspace) -> None:
 
 
 def _facts(settings: Settings, workspace: Workspace) -> dict[str, Any] | None:
-    """JobsLocation SSH would connect to, and what would be run there; None for a local workspace.
+    """Return where SSH would connect to, and what would be run there; None for a local workspace.
 
     Raises:
         OptionError: An SSH option of the workspace cannot be used.

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
+from xpm_remote.errors import StoppedBySignal
 from xpm_remote.jobs.interface import no_experiment
 from xpm_remote.jobs.remote import RemoteJobs
-from xpm_remote.waiting import StepLoop, StoppedBySignal
+from xpm_remote.waiting import StepLoop
 from xpm_remote.workspace.agent.outcomes import ActionOutcome, ActionPlan
 from xpm_remote.workspace.folders.folder import Folder
 from xpm_remote.workspace.folders.outcomes import (
