@@ -249,11 +249,10 @@ def ssh_monitor(
 
 async def show_dry_run(target: Target, form: Format) -> None:
     """Print the resolved connection, the backend, and the remote command lines."""
-    from xpm_remote.cli.show_remote import served_facts
-    from xpm_remote.link.host import describe_link
+    from xpm_remote.session.backends import describe_target
 
-    link = await describe_link(target.options, target.engine)
-    facts = {**link, "workspace": target.workspace, **served_facts(target)}
+    link, served = await describe_target(target)
+    facts = {**link, "workspace": target.workspace, **served}
     if form is Format.JSON:
         click.echo(json_line(facts))
         return

@@ -114,9 +114,10 @@ def _facts(settings: Settings, workspace: Workspace) -> dict[str, Any] | None:
         return None
     target = resolve_target(settings, workspace.id, Overrides())
     # Only a remote workspace needs the SSH library.
-    from xpm_remote.cli.show_remote import remote_facts
+    from xpm_remote.session.backends import describe_target
 
-    return asyncio.run(remote_facts(target))
+    link, served = asyncio.run(describe_target(target))
+    return {**link, **served}
 
 
 @click.command(

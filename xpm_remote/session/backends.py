@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
 from xpm_remote.errors import ProtocolError, RemoteTimeoutError, StartError, XpmRemoteError
-from xpm_remote.link.host import HostLink
+from xpm_remote.link.host import HostLink, describe_link
 from xpm_remote.link.prompts import Prompter
+from xpm_remote.link.remote.agent import agent_bundle
 from xpm_remote.link.remote.startup import RemoteClock
 from xpm_remote.link.transport import open_transport
 from xpm_remote.model.agent_rows import AgentRows
@@ -231,3 +232,28 @@ class BackendChooser:
             if first is None:
                 raise
             raise StartError(f"{first.what}; and by the agent: {error.what}", first.hint) from error
+
+
+async def describe_target(target: Target) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return where SSH would connect to, and what would serve the workspace there, with its whole command line.
+
+    What would be run if that fails has ``or`` before its name. Nothing is connected to.
+
+    Raises:
+        OptionError: An SSH option, a config file, or a word of the command holds something that cannot be used.
+    """
+    link = await describe_link(target.options, target.engine)
+    bundle = agent_bundle()
+    size, digest = bundle.arguments
+    by_agent = {
+        "server": target.agent_start(bundle),
+        "command": target.agent_command(bundle),
+        "stdin": f"our agent: {size} bytes with the SHA-256 {digest}, then requests",
+    }
+    served = {"backend": target.backend.value}
+    if target.backend is Backend.AGENT:
+        return link, {**served, **by_agent}
+    served |= {"server": target.server_command, "command": target.command}
+    if target.backend is Backend.AUTO:
+        served |= {f"or {name}": value for name, value in by_agent.items()}
+    return link, served
