@@ -20,7 +20,7 @@ def work(seconds: float, level: int = 0) -> None:
     steps = max(1, round(seconds / STEP))
     for step in range(steps):
         progress(step / steps, level=level)
-        time.sleep(STEP)
+        time.sleep(min(STEP, seconds))
 
 
 class Prepare(Task):

@@ -28,22 +28,22 @@ LEARNING_RATES = (0.1, 1.0, 0.01)
 WIDTHS = (64, 256)
 
 
-def warm_up(workspace: Path) -> None:
+def warm_up(workspace: Path, pace: float) -> None:
     """Run a small experiment, so that one has ended."""
     with experiment(workspace, "smoke-test") as xp:
         xp.setenv("PYTHONPATH", str(HERE))
         print("ready", flush=True)
         # Nobody reads on from here.
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-        Prepare.C(seconds=tag(1.0)).submit()
+        Prepare.C(seconds=tag(1.0 / pace)).submit()
 
 
-def digits(workspace: Path) -> None:
+def digits(workspace: Path, pace: float) -> None:
     """Run the main experiment: data, six trainings, an evaluation of each, a comparison of those that did well."""
     with experiment(workspace, "digits") as xp:
         xp.setenv("PYTHONPATH", str(HERE))
         gpus = LocalConnector.instance().createtoken("gpu", AT_ONCE)
-        data = Prepare.C(seconds=4.0).submit()
+        data = Prepare.C(seconds=4.0 / pace).submit()
         good = []
         for index, (width, rate) in enumerate((w, r) for w in WIDTHS for r in LEARNING_RATES):
             train = Train.C(
@@ -51,26 +51,27 @@ def digits(workspace: Path) -> None:
                 learning_rate=tag(rate),
                 width=tag(width),
                 epochs=8,
-                seconds=9.0 + index,
+                seconds=(9.0 + index) / pace,
             )
             train.add_dependencies(gpus.dependency(1))
-            evaluation = Evaluate.C(model=train.submit(), seconds=4.0).submit()
+            evaluation = Evaluate.C(model=train.submit(), seconds=4.0 / pace).submit()
             if rate < 1:
                 good.append(evaluation)
         Compare.C(evaluations=good).submit()
 
 
-def schedule(workspace: Path) -> None:
-    """Run both experiments."""
+def schedule(workspace: Path, pace: float) -> None:
+    """Run both experiments, whose jobs take less time by a factor."""
     logging.basicConfig(level=logging.WARNING)
-    warm_up(workspace)
-    digits(workspace)
+    warm_up(workspace, pace)
+    digits(workspace, pace)
 
 
-def guard(workspace: Path) -> None:
+def guard(workspace: Path, pace: float) -> None:
     """Have another process schedule, and end it and its jobs when our stdin ends."""
     scheduler = psutil.Popen(
-        [sys.executable, __file__, "--unguarded", str(workspace)], stdin=subprocess.DEVNULL
+        [sys.executable, __file__, "--unguarded", str(workspace), "--pace", str(pace)],
+        stdin=subprocess.DEVNULL,
     )
     # Whoever reads the scheduler's output is to see its end.
     os.close(sys.stdout.fileno())
@@ -89,11 +90,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("workspace", type=Path)
     parser.add_argument("--unguarded", action="store_true", help="go on when stdin ends")
+    parser.add_argument("--pace", type=float, default=1.0, help="how many times faster jobs work")
     given = parser.parse_args()
     if given.unguarded:
-        schedule(given.workspace)
+        schedule(given.workspace, given.pace)
     else:
-        guard(given.workspace)
+        guard(given.workspace, given.pace)
 
 
 if __name__ == "__main__":

@@ -165,7 +165,7 @@ async def first_line(name: str, process: asyncio.subprocess.Process, stage: Stag
 
 
 @contextlib.asynccontextmanager
-async def playing(venv: Path) -> AsyncIterator[Stage]:
+async def playing(venv: Path, pace: float) -> AsyncIterator[Stage]:
     """Have the SSH server and the experiment run, and end them and remove all traces afterwards."""
     if not (venv / "bin" / "experimaestro").exists():
         raise DemoError(f"there is no experimaestro in {venv}: `make demo` installs it")
@@ -175,6 +175,7 @@ async def playing(venv: Path) -> AsyncIterator[Stage]:
         server: list[str | Path] = [sys.executable, HERE / "ssh_server.py"]
         server += ["--host-key", stage.host_key, "--authorized-keys", f"{stage.key}.pub"]
         experiment = [venv / "bin" / "python", HERE / "experiment.py", stage.workspace]
+        experiment += ["--pace", str(pace)]
         async with (
             running("experiment", experiment, stage) as jobs,
             running("SSH server", server, stage) as sshd,
@@ -224,7 +225,7 @@ async def play(given: argparse.Namespace) -> int:
     ready = asyncio.Event()
 
     async def show() -> int:
-        async with playing(given.venv.absolute()) as stage:
+        async with playing(given.venv.absolute(), given.pace) as stage:
             ready.set()
             if given.duration is not None:
                 loop.call_later(given.duration, stop, signal.SIGTERM)
@@ -256,6 +257,9 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--duration", type=float, metavar="S", help="end by itself after S seconds")
+    parser.add_argument(
+        "--pace", type=float, default=1.0, metavar="N", help="let the jobs work N times faster"
+    )
     parser.add_argument("--svg", type=Path, metavar="FILE", help="write a picture instead")
     parser.add_argument(
         "--venv", type=Path, default=DEFAULT_VENV, help="where the real experimaestro is installed"

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
 import stat
-import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from tests.support.peer import peer_python
+from tests.support.peer import Peer, running_peer
 from tests.workspace.jobs_on_disk import (
     JOB,
     leftovers,
@@ -29,37 +27,51 @@ from xpm_remote.workspace.layout import JobId, Layout
 
 pytestmark = pytest.mark.slow
 
-SCRIPT = Path(__file__).parents[1] / "support" / "scripts" / "peer_folders.py"
-LIMIT = 120.0
-"""Seconds for some dozen small jobs, the imports of experimaestro included: ten times what they take."""
-
 MANY = [JobId("demo.train", f"{number:064x}") for number in range(40)]
 
 
-def start_peer(
-    action: str, workspace: Layout, folder: Folder, jobs: Sequence[JobId], home: Path
-) -> subprocess.Popen[str]:
-    """Start experimaestro on these jobs, with an empty home."""
-    home.mkdir(exist_ok=True)
-    command = [
-        *(peer_python(), SCRIPT, action, workspace.root, folder.path, folder.mode.value),
-        *map(str, jobs),
-    ]
-    return subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "HOME": str(home)},
-    )
+class FoldersPeer:
+    """The real experimaestro, in one process for all tests."""
+
+    def __init__(self, running: Peer) -> None:
+        self._running = running
+
+    def ask(
+        self, action: str, workspace: Layout, folder: Folder, jobs: Sequence[JobId]
+    ) -> dict[str, str | None]:
+        """Let it archive or recover jobs; return what it says of each."""
+        case = {
+            "action": action,
+            "workspace": str(workspace.root),
+            "folder": str(folder.path),
+            "mode": folder.mode.value,
+            "jobs": list(map(str, jobs)),
+        }
+        said: dict[str, str | None] = self._running.ask(case)
+        return said
+
+    def ask_and_act(
+        self,
+        action: str,
+        workspace: Layout,
+        folder: Folder,
+        jobs: Sequence[JobId],
+        act: Callable[[], object],
+    ) -> None:
+        """Let it archive or recover jobs, and do something again and again meanwhile."""
+        with ThreadPoolExecutor(1) as pool:
+            asked = pool.submit(self.ask, action, workspace, folder, jobs)
+            act()
+            while not asked.done():
+                act()
+            asked.result()
 
 
-def end_peer(peer: subprocess.Popen[str]) -> dict[str, str | None]:
-    """Wait for experimaestro; give what it said of each job."""
-    out, errors = peer.communicate(timeout=LIMIT)
-    assert peer.returncode == 0, errors
-    said: dict[str, str | None] = json.loads(out)
-    return said
+@pytest.fixture(scope="module")
+def peer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FoldersPeer]:
+    """The real experimaestro, with an empty home."""
+    with running_peer("peer_folders.py", str(tmp_path_factory.mktemp("home"))) as running:
+        yield FoldersPeer(running)
 
 
 def kept_by_both(path: Path) -> dict[str, tuple[object, ...]]:
@@ -86,48 +98,52 @@ def workspace(tmp_path: Path) -> Layout:
 
 
 @pytest.mark.parametrize("mode", [Mode.BACKUP, Mode.MOVE])
-def test_same_tree(tmp_path: Path, mode: Mode) -> None:
+def test_same_tree(peer: FoldersPeer, tmp_path: Path, mode: Mode) -> None:
     """The tree that we make, and the link, equal experimaestro's for the same job, its own faults aside."""
     ours, theirs = make_workspace(tmp_path / "ours"), make_workspace(tmp_path / "theirs")
     shutil.copytree(make_job(ours), theirs.job(JOB), symlinks=True)
     wanted = kept_by_both(ours.job(JOB))
     our_folder = make_folder(tmp_path / "our-folder", mode)
     their_folder = make_folder(tmp_path / "their-folder", mode)
-    end_peer(start_peer("archive", theirs, their_folder, [JOB], tmp_path / "home"))
+    peer.ask("archive", theirs, their_folder, [JOB])
     list(archive(ours, [our_folder], [JOB]))
     assert kept_by_both(our_folder.job(JOB)) == kept_by_both(their_folder.job(JOB)) == wanted
     assert ours.job(JOB).is_symlink() is theirs.job(JOB).is_symlink() is (mode is Mode.MOVE)
 
 
 @pytest.mark.parametrize("mode", [Mode.BACKUP, Mode.MOVE])
-def test_experimaestro_recovers_ours(workspace: Layout, tmp_path: Path, mode: Mode) -> None:
+def test_experimaestro_recovers_ours(
+    peer: FoldersPeer, workspace: Layout, tmp_path: Path, mode: Mode
+) -> None:
     """Experimaestro restores a job that we archived."""
     wanted = kept_by_both(workspace.job(JOB))
     folder = make_folder(tmp_path / "folder", mode)
     list(archive(workspace, [folder], [JOB]))
     shutil.rmtree(workspace.jobs)
     workspace.jobs.mkdir()
-    said = end_peer(start_peer("recover", workspace, folder, [JOB], tmp_path / "home"))
+    said = peer.ask("recover", workspace, folder, [JOB])
     assert said[str(JOB)] is not None
     assert kept_by_both(workspace.job(JOB)) == wanted
 
 
-def test_we_recover_theirs(workspace: Layout, tmp_path: Path) -> None:
+def test_we_recover_theirs(peer: FoldersPeer, workspace: Layout, tmp_path: Path) -> None:
     """We restore a job that experimaestro archived."""
     wanted = kept_by_both(workspace.job(JOB))
     folder = make_folder(tmp_path / "folder", Mode.BACKUP)
-    end_peer(start_peer("archive", workspace, folder, [JOB], tmp_path / "home"))
+    peer.ask("archive", workspace, folder, [JOB])
     shutil.rmtree(workspace.jobs)
     (outcome,) = recover(workspace, [folder], [JOB])
     assert outcome.status is RecoveryStatus.RECOVERED
     assert kept_by_both(workspace.job(JOB)) == wanted
 
 
-def test_what_their_copy_lacks_is_completed(workspace: Layout, tmp_path: Path) -> None:
+def test_what_their_copy_lacks_is_completed(
+    peer: FoldersPeer, workspace: Layout, tmp_path: Path
+) -> None:
     """The user's *.lock files, which experimaestro does not copy, are added to its copies before a job is moved."""
     wanted = tree(workspace.job(JOB))
     folder = make_folder(tmp_path / "folder", Mode.BACKUP)
-    end_peer(start_peer("archive", workspace, folder, [JOB], tmp_path / "home"))
+    peer.ask("archive", workspace, folder, [JOB])
     assert not (folder.job(JOB) / "uv.lock").exists()
     (outcome,) = archive(workspace, [Folder(folder.path, Mode.MOVE)], [JOB])
     assert outcome.folders[0].status is ArchiveStatus.MOVED
@@ -142,18 +158,19 @@ def make_many(workspace: Layout) -> dict[JobId, dict[str, tuple[object, ...]]]:
 
 
 @pytest.mark.parametrize("mode", [Mode.BACKUP, Mode.MOVE])
-def test_both_archive_at_once(tmp_path: Path, mode: Mode) -> None:
+def test_both_archive_at_once(peer: FoldersPeer, tmp_path: Path, mode: Mode) -> None:
     """Two that archive the same jobs to the same folder at once lose nothing, and a second run has nothing to mend."""
     workspace = make_workspace(tmp_path / "ws")
     wanted = make_many(workspace)
     folder = make_folder(tmp_path / "folder", mode)
-    peer = start_peer("archive", workspace, folder, MANY, tmp_path / "home")
-    while peer.poll() is None:
+
+    def act() -> None:
         list(archive(workspace, [folder], reversed(MANY)))
         if mode is Mode.BACKUP:
             for job in MANY[::2]:
                 shutil.rmtree(folder.job(job), ignore_errors=True)
-    end_peer(peer)
+
+    peer.ask_and_act("archive", workspace, folder, MANY, act)
     outcomes = list(archive(workspace, [folder], MANY))
     assert all(outcome.is_archived for outcome in outcomes)
     for job in MANY:
@@ -162,7 +179,7 @@ def test_both_archive_at_once(tmp_path: Path, mode: Mode) -> None:
     assert leftovers(workspace.root, folder.path) == []
 
 
-def test_both_recover_at_once(tmp_path: Path) -> None:
+def test_both_recover_at_once(peer: FoldersPeer, tmp_path: Path) -> None:
     """Two that restore the same jobs at once give whole jobs."""
     workspace = make_workspace(tmp_path / "ws")
     wanted = make_many(workspace)
@@ -170,12 +187,13 @@ def test_both_recover_at_once(tmp_path: Path) -> None:
     list(archive(workspace, [folder], MANY))
     shutil.rmtree(workspace.jobs)
     workspace.jobs.mkdir()
-    peer = start_peer("recover", workspace, folder, MANY, tmp_path / "home")
-    while peer.poll() is None:
+
+    def act() -> None:
         list(recover(workspace, [folder], reversed(MANY)))
         for job in MANY[::2]:
             shutil.rmtree(workspace.job(job), ignore_errors=True)
-    end_peer(peer)
+
+    peer.ask_and_act("recover", workspace, folder, MANY, act)
     assert all(outcome.is_there for outcome in recover(workspace, [folder], MANY))
     for job in MANY:
         assert kept_by_both(workspace.job(job)) == wanted[job]

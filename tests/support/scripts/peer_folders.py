@@ -1,27 +1,34 @@
-"""Let the real experimaestro archive or recover jobs; run by its own python.
+"""Let the real experimaestro archive or recover jobs: runs inside its venv, cases in, paths out, as JSON lines.
 
-    python peer_folders.py archive|recover WORKSPACE FOLDER backup|move TASK/HASH...
-
-Prints one JSON object: for each job, the path that experimaestro gave, or null.
+Usage: ``peer_folders.py HOME < CASES``; a case is ``{"action": "archive" | "recover", "workspace", "folder", "mode":
+"backup" | "move", "jobs": ["task/hash", ...]}``. The answer is, for each job, the path that experimaestro gave, or
+null. One process answers all cases: it takes a second to start.
 """
 
+from __future__ import annotations
+
+import importlib
 import json
+import os
 import sys
 from pathlib import Path
+from typing import Any
 
-from experimaestro.scheduler import folders
-from experimaestro.settings import FolderMode, FolderSettings
+os.environ["HOME"] = sys.argv[1]
+
+folders = importlib.import_module("experimaestro.scheduler.folders")
+settings = importlib.import_module("experimaestro.settings")
 
 
-def main() -> None:
-    """Do what the command line says."""
-    action, workspace, path, mode = sys.argv[1:5]
-    folder = FolderSettings(path=Path(path), mode=FolderMode(mode))
-    jobs = Path(workspace) / "jobs"
+def answer(case: dict[str, Any]) -> dict[str, str | None]:
+    """Do what one case says."""
+    mode = settings.FolderMode(case["mode"])
+    folder = settings.FolderSettings(path=Path(case["folder"]), mode=mode)
+    jobs = Path(case["workspace"]) / "jobs"
     found = {}
-    for job in sys.argv[5:]:
+    for job in case["jobs"]:
         relative = Path(job)
-        if action == "archive":
+        if case["action"] == "archive":
             given = folders._archive_job(
                 folders._Job(jobs / relative, relative, relative.parent.name.rpartition(".")[2]),
                 folder,
@@ -29,7 +36,14 @@ def main() -> None:
         else:
             given = folders.recover_from_folders(relative, jobs, [folder])
         found[job] = given and str(given)
-    print(json.dumps(found))
+    return found
+
+
+def main() -> None:
+    """Answer every line of standard input with one of standard output."""
+    for line in sys.stdin:
+        sys.stdout.write(json.dumps(answer(json.loads(line))) + "\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":
