@@ -174,8 +174,8 @@ async def playing(venv: Path, pace: float) -> AsyncIterator[Stage]:
         stage.prepare()
         server: list[str | Path] = [sys.executable, HERE / "ssh_server.py"]
         server += ["--host-key", stage.host_key, "--authorized-keys", f"{stage.key}.pub"]
-        experiment = [venv / "bin" / "python", HERE / "experiment.py", stage.workspace]
-        experiment += ["--pace", str(pace)]
+        experiment: list[str | Path] = [venv / "bin" / "python", HERE / "experiment.py"]
+        experiment += [stage.workspace, "--pace", str(pace)]
         async with (
             running("experiment", experiment, stage) as jobs,
             running("SSH server", server, stage) as sshd,
