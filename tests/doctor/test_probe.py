@@ -39,7 +39,7 @@ from xpm_remote.doctor.probe import (
 )
 from xpm_remote.link.remote.agent import INTERPRETERS, Bundle, agent_bundle, agent_command
 from xpm_remote.link.remote.command import RemoteExperimaestro
-from xpm_remote.link.remote.startup import MARK, Mark, MarkedStream, Section
+from xpm_remote.link.remote.startup import MARK, Mark, MarkedStream, NoiseSource
 
 pytestmark = pytest.mark.slow
 
@@ -148,7 +148,7 @@ class TestShells:
         assert probed.answers.program(EXPERIMAESTRO).version == "2.7.3"
         assert set(probed.answers.times) == {"1", "2"}
         assert all(began - 1 < told < time.time() + 1 for told in probed.answers.times.values())
-        assert probed.stream.noise[Section.REST].text == "serving: monitor\nrequest\n"
+        assert probed.stream.noise[NoiseSource.REST].text == "serving: monitor\nrequest\n"
 
     @any_shell
     def test_agent(self, host: Host, shell: str) -> None:
@@ -173,9 +173,9 @@ class TestShells:
         remote = RemoteExperimaestro(xpm_path="experimaestro")
         probed = host.run(shell, shell_init=said + set_path, remote=remote)
         assert (probed.status, probed.words) == (0, WORDS)
-        assert probed.stream.noise[Section.SHELL_INIT].text == "half a line"
-        assert stderr_noise(probed.stderr, Section.SHELL_INIT).text == "oops"
-        assert stderr_noise(probed.stderr, Section.LOGIN).size == 0
+        assert probed.stream.noise[NoiseSource.SHELL_INIT].text == "half a line"
+        assert stderr_noise(probed.stderr, NoiseSource.SHELL_INIT).text == "oops"
+        assert stderr_noise(probed.stderr, NoiseSource.LOGIN).size == 0
         assert probed.answers.program(EXPERIMAESTRO).version == "2.7.3"
 
     @any_shell
@@ -205,7 +205,7 @@ class TestShells:
         """It ends with its stdin, and starts no server then."""
         probed = host.run(shell, answers="\n\n1\n")
         assert probed.status == 1
-        assert "serving" not in probed.stream.noise[Section.REST].text
+        assert "serving" not in probed.stream.noise[NoiseSource.REST].text
 
     def test_no_newline_for_csh(self, host: Host) -> None:
         """The command line is one line, whatever a C shell would make of more."""
@@ -395,12 +395,12 @@ class TestStderr:
 
     def test_sections(self) -> None:
         """Each section has its own words; what the marks lost of their newlines is no matter."""
-        assert stderr_noise(self.TEXT, Section.LOGIN).text == "quota\n"
-        assert stderr_noise(self.TEXT, Section.SHELL_INIT).text == "loading"
+        assert stderr_noise(self.TEXT, NoiseSource.LOGIN).text == "quota\n"
+        assert stderr_noise(self.TEXT, NoiseSource.SHELL_INIT).text == "loading"
         assert without_marks(self.TEXT) == "warning\n"
 
     def test_beginning_is_lost(self) -> None:
         """When the beginning is not kept, what is left belongs to the later section."""
-        assert stderr_noise("ing\n", Section.SHELL_INIT).text == "ing\n"
-        assert stderr_noise("ing\n", Section.LOGIN).text == ""
+        assert stderr_noise("ing\n", NoiseSource.SHELL_INIT).text == "ing\n"
+        assert stderr_noise("ing\n", NoiseSource.LOGIN).text == ""
         assert without_marks("ing\n") == "ing\n"

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from xpm_remote.link.remote.startup import NOISE_KEPT
 from xpm_remote.model.records import JobRecord, decode_each
 from xpm_remote.rpc import protocol
 from xpm_remote.rpc.protocol import (
-    NOISE_KEPT,
     ErrorResponse,
     JsonRpc,
     Message,
@@ -150,7 +150,7 @@ def test_noise_between_messages(noise: bytes) -> None:
     messages, rpc = receive(ANSWER + noise + b"\n" + ANSWER)
     assert messages == [ANSWERED, ANSWERED]
     assert rpc.noise.lines == 1
-    assert rpc.noise.head.startswith(noise.decode("utf-8", "backslashreplace")[:NOISE_KEPT])
+    assert rpc.noise.text.startswith(noise.decode("utf-8", "backslashreplace")[:NOISE_KEPT])
 
 
 @pytest.mark.parametrize(
@@ -168,24 +168,24 @@ def test_text_glued_before_a_message(noise: bytes, data: bytes, expected: tuple[
     messages, rpc = receive(noise + data)
     assert messages == [expected]
     assert rpc.noise.lines == 1
-    assert rpc.noise.head == noise.decode("utf-8", "backslashreplace") + "\n"
+    assert rpc.noise.text == noise.decode("utf-8", "backslashreplace") + "\n"
 
 
 def test_noise_is_bounded() -> None:
     """The beginning of the noise is kept, however much follows; all its lines are counted."""
     _, rpc = receive(b"first\n" + b"x" * NOISE_KEPT + b"\n" + b"last\n" * 3)
     assert rpc.noise.lines == 5
-    assert rpc.noise.head.startswith("first\nxxx")
-    assert len(rpc.noise.head) == NOISE_KEPT
-    assert "last" not in rpc.noise.head
+    assert rpc.noise.text.startswith("first\nxxx")
+    assert len(rpc.noise.text) == NOISE_KEPT
+    assert "last" not in rpc.noise.text
 
 
 def test_noise_cut_within_a_character() -> None:
     """A character that the bound cuts in two is escaped, not an error."""
     _, rpc = receive("é".encode() * NOISE_KEPT + b"\n")
-    assert rpc.noise.head == "é" * (NOISE_KEPT // 2)
+    assert rpc.noise.text == "é" * (NOISE_KEPT // 2)
     _, rpc = receive(b"x" + "é".encode() * NOISE_KEPT + b"\n")
-    assert rpc.noise.head.endswith("é\\xc3")
+    assert rpc.noise.text.endswith("é\\xc3")
 
 
 def test_line_without_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,7 +198,7 @@ def test_line_without_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     messages = [plain(message) for message in rpc.receive(b"\n" + ANSWER)]
     assert messages == [ANSWERED]
     assert rpc.noise.lines == 1
-    assert rpc.noise.head.startswith('{"jsonrpc"yyy')
+    assert rpc.noise.text.startswith('{"jsonrpc"yyy')
 
 
 @pytest.mark.parametrize("noise", [b"y", b" ", b"[1, ", b'"{', b"\xff"])
@@ -214,7 +214,7 @@ def test_noise_without_an_end(noise: bytes) -> None:
     assert [plain(message) for message in messages[-1]] == [ANSWERED]
     assert rpc.noise.lines == (1 if noise.strip() else 0)
     head = (noise * NOISE_KEPT)[:NOISE_KEPT].decode("utf-8", "backslashreplace")
-    assert rpc.noise.head == (head if noise.strip() else "")
+    assert rpc.noise.text == (head if noise.strip() else "")
 
 
 def test_message_with_a_message_inside_after_noise() -> None:
@@ -322,7 +322,7 @@ def test_any_cut_gives_the_same(parts: list[bytes], data: st.DataObject) -> None
         for message in rpc.receive(stream[begin:end])
     ]
     assert messages == whole
-    assert (rpc.noise.lines, rpc.noise.head) == (reference.noise.lines, reference.noise.head)
+    assert (rpc.noise.lines, rpc.noise.text) == (reference.noise.lines, reference.noise.text)
 
 
 @given(st.binary(max_size=200))

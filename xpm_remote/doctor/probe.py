@@ -23,7 +23,7 @@ from xpm_remote.link.remote.command import (
     quote_word,
     workspace_check,
 )
-from xpm_remote.link.remote.startup import MARK, Mark, Noise, Section
+from xpm_remote.link.remote.startup import MARK, Mark, Noise, NoiseSource
 
 EXPERIMAESTRO = "experimaestro"
 UV = "uv"
@@ -127,7 +127,7 @@ def _pause(word: str) -> str:
     return f"/bin/sh -c {quote_word(f'{mark} >&2; {mark}; read -r x; {_SAY}say {GOING}')}"
 
 
-def stderr_noise(stderr: str, section: Section) -> Noise:
+def stderr_noise(stderr: str, section: NoiseSource) -> Noise:
     """Give what stands on stderr of a section, as far as it is kept.
 
     Args:
@@ -136,7 +136,7 @@ def stderr_noise(stderr: str, section: Section) -> Noise:
     """
     *_, login, init = ("", *_SHELL_MARK.split(_INIT_MARK.split(stderr)[0]))
     noise = Noise()
-    noise.add((login if section is Section.LOGIN else init).encode("utf-8", "surrogatepass"))
+    noise.add((login if section is NoiseSource.LOGIN else init).encode("utf-8", "surrogatepass"))
     return noise
 
 

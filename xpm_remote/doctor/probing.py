@@ -27,9 +27,9 @@ from xpm_remote.link.remote.startup import (
     Mark,
     MarkedStream,
     Noise,
+    NoiseSource,
     RemoteClock,
     RemoteExit,
-    Section,
     StartPhase,
     Startup,
 )
@@ -97,12 +97,12 @@ class Probing:
     async def _run(self) -> None:
         await self._until("shell")
         await self._go_on()
-        self._tell_noise(Section.LOGIN)
+        self._tell_noise(NoiseSource.LOGIN)
         if self._target.has_init:
             self._examination.begin(Stage.SHELL_INIT)
             await self._until("init")
             await self._go_on()
-            self._tell_noise(Section.SHELL_INIT)
+            self._tell_noise(NoiseSource.SHELL_INIT)
             self._examination.begin(Stage.TOOLS)
         else:
             self._examination.skip(Stage.SHELL_INIT, "there is none")
@@ -122,7 +122,7 @@ class Probing:
         self._process.send(b"\n")
         await self._until(GOING)
 
-    def _tell_noise(self, section: Section) -> None:
+    def _tell_noise(self, section: NoiseSource) -> None:
         noises = {
             "stdout": self._stdout.noise[section],
             "stderr": stderr_noise(self._process.exit.stderr, section),
@@ -131,7 +131,7 @@ class Probing:
         if printed:
             told = " and ".join(f"{n.size} bytes on {stream}" for stream, n in printed.items())
             self._examination.fact("noise", [_noise_fact(*each) for each in printed.items()])
-            who = "the login files print" if section is Section.LOGIN else "shell_init prints"
+            who = "the login files print" if section is NoiseSource.LOGIN else "shell_init prints"
             self._examination.warn(f"{who} {told}: we pass over it, other programs may stumble")
 
     async def _until(self, word: str) -> Mark:

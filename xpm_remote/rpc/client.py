@@ -193,7 +193,7 @@ class RpcClient:
         if ended.lost is not None:
             return LinkLostError(f"the connection to the host broke: {ended.lost}")
         if not self._answered and self._command is not None:
-            return start_failure(ended.status, ended.stderr, self._rpc.noise.head, self._command)
+            return start_failure(ended.status, ended.stderr, self._rpc.noise.text, self._command)
         how = "by a signal" if ended.status is None else f"with exit status {ended.status}"
         said = " | ".join(ended.stderr.strip().splitlines()[-3:])
         return RemoteEndedError(

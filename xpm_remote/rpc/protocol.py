@@ -11,13 +11,13 @@ from typing import Any
 
 import msgspec
 
+from xpm_remote.link.remote.startup import NOISE_KEPT, Noise
+
 REQUEST_TIMEOUT = 60.0
 """Seconds without any part of an answer after which a request has failed; all answers may well take longer."""
 
 MAX_LINE = 128 * 1024 * 1024
 """Bytes in one message: 100,000 jobs in one answer, each record with its tags and times up to a kilobyte."""
-NOISE_KEPT = 4096
-"""Bytes of noise kept for the error message: a screenful."""
 
 _KEY = b'"jsonrpc"'
 """In every message. Noise of a million lines, each of them JSON, is told by it without being decoded."""
@@ -63,25 +63,6 @@ class _Envelope(msgspec.Struct):
     params: msgspec.Raw = msgspec.Raw(b"{}")
     result: msgspec.Raw = msgspec.Raw(b"null")
     error: _Error | None = None
-
-
-class Noise:
-    """What came that is no message: the first bytes of it, and how many lines there were."""
-
-    def __init__(self) -> None:
-        self.lines = 0
-        self._head = bytearray()
-
-    def add(self, line: bytes) -> None:
-        """Keep a line of it, as far as there is room."""
-        self.lines += 1
-        if len(self._head) < NOISE_KEPT:
-            self._head += (line + b"\n")[: NOISE_KEPT - len(self._head)]
-
-    @property
-    def head(self) -> str:
-        """The beginning of the noise as text; bytes that are not UTF-8 are escaped."""
-        return self._head.decode("utf-8", "backslashreplace")
 
 
 class JsonRpc:
@@ -167,7 +148,7 @@ class JsonRpc:
         """Read a line that has ended, of which something may have been dropped before."""
         if _KEY not in line:
             if line.strip() or dropped.strip():
-                self.noise.add(dropped + line)
+                self.noise.add(dropped + line + b"\n")
             return None
         message = self._decode(line)
         noise = dropped if message is not None else dropped + line
@@ -178,7 +159,7 @@ class JsonRpc:
                     message = self._decode(line[start:])
                     noise = dropped + (line if message is None else line[:start])
         if noise.strip():
-            self.noise.add(noise)
+            self.noise.add(noise + b"\n")
         return message
 
     def _envelope(self, line: bytes) -> _Envelope | None:

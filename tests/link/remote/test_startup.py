@@ -17,8 +17,8 @@ from xpm_remote.link.remote.startup import (
     NOISE_KEPT,
     Mark,
     MarkedStream,
+    NoiseSource,
     RemoteClock,
-    Section,
     StartPhase,
     Startup,
     path_error,
@@ -313,8 +313,8 @@ INIT = f"\n{MARK} init\n".encode()
 def noise_of(stream: MarkedStream) -> dict[str, tuple[int, str]]:
     """Give size and text of all noise that there is."""
     return {
-        section.value: (noise.size, noise.text)
-        for section, noise in stream.noise.items()
+        source.value: (noise.size, noise.text)
+        for source, noise in stream.noise.items()
         if noise.size
     }
 
@@ -322,7 +322,7 @@ def noise_of(stream: MarkedStream) -> dict[str, tuple[int, str]]:
 class TestNoise:
     """What others printed."""
 
-    def test_belongs_to_its_section(self) -> None:
+    def test_belongs_to_its_source(self) -> None:
         """What is printed belongs to whoever was at work, byte for byte."""
         stream = MarkedStream()
         stream.feed(b"motd\n42\n" + SHELL + b"loaded " + INIT + b"later\n")
@@ -365,7 +365,7 @@ class TestNoise:
         for _ in range(100):
             assert stream.feed(b"y" * 10_000) == []
         assert noise_of(stream)["login files"][0] + LINE_KEPT >= 1_000_000
-        assert len(stream.noise[Section.LOGIN].head) == NOISE_KEPT
+        assert len(stream.noise[NoiseSource.LOGIN].head) == NOISE_KEPT
 
     def test_unfinished_line(self) -> None:
         """At the end, what there is of a line counts."""

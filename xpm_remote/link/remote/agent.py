@@ -1,7 +1,7 @@
-"""The agent's start on a host: its sources packed, the command that runs it, and its greeting.
+"""The agent's start on a host: its packed sources, the command that runs it, and its greeting.
 
 ``command.remote_command`` puts the command behind ``shell_init`` and the check of the workspace. It runs the first
-interpreter that will do; the agent's sources come on its stdin.
+interpreter that is suitable; the agent's sources come on its stdin.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from xpm_remote.errors import StartError
 from xpm_remote.link.remote.command import quote_path, quote_word
-from xpm_remote.link.remote.startup import LINE_KEPT, MARK, NOISE_KEPT
+from xpm_remote.link.remote.startup import MARK, StartReader, how_ended, last_words
 
 AGENT = "xpm_remote.workspace.agent.program"
 """The module whose ``main`` is the agent."""
@@ -42,7 +42,7 @@ LOADER = (
     f'exec(compile(sources["{IMPORTER}"],"xpm-remote:importer","exec"),space);'
     f'sys.exit(space["start"](sources,"{AGENT}",sys.argv[3:]))'
 )
-"""The program that a remote python is started with."""
+"""The program with which a remote python is started."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Bundle:
     """The agent, ready to be sent.
 
     Attributes:
-        payload: What the remote python's stdin gets first.
+        payload: The first bytes on the remote python's stdin.
         digest: Its SHA-256 in hexadecimal digits.
     """
 
@@ -59,7 +59,7 @@ class Bundle:
 
     @property
     def arguments(self) -> tuple[str, str]:
-        """What the loader is given first: size and digest."""
+        """The loader's first arguments: size and digest."""
         return str(len(self.payload)), self.digest
 
 
@@ -105,10 +105,10 @@ INTERPRETERS = (
     "python3.9",
     "python3.8",
 )
-"""What is tried, in this order, where the settings name no interpreter."""
+"""The interpreters that are tried, in this order, where the settings name none."""
 
 OLDEST_PYTHON = (3, 8)
-"""What the agent is written for."""
+"""The oldest python on which the agent runs."""
 
 # Isolated from the directory and the environment (a json.py in the home is not ours), without byte code, without
 # sitecustomize and its like, file names in UTF-8 whatever the locale.
@@ -121,8 +121,8 @@ _FIT = (
 _VERSION = 'import sys;sys.stdout.write("%d.%d.%d" % sys.version_info[:3])'
 
 # POSIX sh; no exclamation mark, newline or backslash but in the format of the mark. An interpreter is started once: it
-# looks whether it will do before it takes anything from stdin, and only when it ended with a failure is it asked again,
-# so that what the agent said by its exit status, or a signal, is passed on. The version is for the error.
+# checks itself before it reads anything from stdin, and is examined only after it has failed. So the agent's exit
+# status, or a signal, is passed on. The version is for the error.
 _CHOOSE = (
     f"fit='{_FIT}'; version='{_VERSION}'; loader=$1; size=$2; digest=$3; root=$4; mode=$5; shift 5; tried=; "
     'for p in "$@"; do '
@@ -139,18 +139,18 @@ _INTERPRETER = re.compile(r"(?:.*/.*|~.*|(?:python|pypy)[0-9.]*)")
 
 
 def names_interpreter(python: str) -> bool:
-    """Tell whether ``ssh.python`` names a program, and not only a version for uv."""
+    """Return whether ``ssh.python`` names a program, and not only a version for uv."""
     return _INTERPRETER.fullmatch(python) is not None
 
 
 def agent_command(bundle: Bundle, workspace: str, *, python: str | None, compress: bool) -> str:
-    """Give the command that serves a workspace by the agent, without any preparation.
+    """Return the command that serves a workspace by the agent, without any preparation.
 
     Args:
-        bundle: The agent; its payload must be the first that the command finds on its stdin.
+        bundle: The agent; its payload must come first on the command's stdin.
         workspace: The directory of the workspace there; ``~`` is the remote home.
-        python: What the settings say of the interpreter.
-        compress: Whether the agent's output is to be one deflate stream after its greeting.
+        python: The interpreter, by the settings.
+        compress: Whether the agent compresses its output, after the greeting, into one deflate stream.
 
     Raises:
         OptionError: A word cannot be part of a command.
@@ -161,42 +161,24 @@ def agent_command(bundle: Bundle, workspace: str, *, python: str | None, compres
     return " ".join([*words, *map(quote_path, programs)])
 
 
-class Greeting:
+class Greeting(StartReader):
     """Reads the agent's stdout until it greets: what comes before is noise.
 
     Attributes:
-        compressed: Whether what follows the greeting is a deflate stream.
+        compressed: Whether a deflate stream follows the greeting.
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self.compressed = False
-        self._noise = bytearray()
-        self._partial = b""
         self._tried = ""
 
-    @property
-    def noise(self) -> str:
-        """The beginning of what was printed besides our marks; odd bytes are escaped."""
-        return self._noise.decode("utf-8", "backslashreplace")
-
-    def feed(self, data: bytes) -> bytes | None:
-        """Take bytes; give those that follow the greeting once it has come, else None."""
-        *lines, partial = (self._partial + data).split(b"\n")
-        for number, line in enumerate(lines):
-            if self._take(line):
-                return b"\n".join([*lines[number + 1 :], partial])
-        if len(partial) > LINE_KEPT:
-            self._keep(partial)
-            partial = b""
-        self._partial = partial
-        return None
-
     def failure(self, status: int | None, stderr: str) -> StartError:
-        """Say why the agent ended before it greeted.
+        """Return the error for an agent that ended before it greeted.
 
         Args:
-            status: The exit status; None when a signal ended it.
-            stderr: The last lines of its stderr.
+            status: Its exit status; None if a signal ended it.
+            stderr: The end of its stderr.
         """
         if self._tried:
             oldest = ".".join(map(str, OLDEST_PYTHON))
@@ -204,11 +186,8 @@ class Greeting:
                 f"the host has no python {oldest} or newer that works; tried {self._tried}",
                 "set ssh.python to one, or put one in the PATH by ssh.shell_init",
             )
-        how = "by a signal" if status is None else f"with exit status {status}"
-        lines = [line.strip() for line in (stderr.strip() or self.noise.strip()).splitlines()]
-        said = " | ".join(line for line in lines[-3:] if line)
         return StartError(
-            f"the agent ended {how} before it answered{': ' + said if said else ''}",
+            f"the agent ended {how_ended(status)} before it answered{last_words(stderr, self.noise)}",
             "try ssh.python with another interpreter of the host, or --backend experimaestro",
         )
 
@@ -222,7 +201,3 @@ class Greeting:
         else:
             self._keep(line)
         return False
-
-    def _keep(self, line: bytes) -> None:
-        if line:
-            self._noise += (line + b"\n")[: NOISE_KEPT - len(self._noise)]

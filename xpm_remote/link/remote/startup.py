@@ -1,9 +1,10 @@
-"""What the remote command prints before the server speaks, marks among the noise of login files; how it ended. Pure."""
+"""The start of a remote command: the marks that it prints among the noise of login files, and its end. Pure."""
 
 from __future__ import annotations
 
 import re
 import shlex
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone, tzinfo
 from enum import Enum
@@ -13,13 +14,16 @@ from zoneinfo import ZoneInfo
 from xpm_remote.errors import RemoteError, RemotePathError, ShellInitError, StartError
 
 MARK = "@xpm-remote"
-"""Begins each line that is ours. It may stand in a process list; it is not a secret."""
+"""The beginning of each line that is ours. It may stand in a process list; it is not a secret."""
 
 NOISE_KEPT = 4096
-"""Bytes of noise kept for an error message: a screenful."""
+"""Bytes of noise that are kept for an error message: a screenful."""
 
 LINE_KEPT = 65536
-"""Bytes of an unfinished line that are looked at: a mark is far shorter, so what is longer is noise."""
+"""Bytes of an unfinished line that may yet become a mark: one is far shorter, so what is longer is noise."""
+
+STDERR_KEPT = 8192
+"""Bytes of the end of stderr that are kept for an error message: a traceback."""
 
 _CLOCK = re.compile(r"(\d{1,12}) ([+-](?:[01]\d|2[0-3])[0-5]\d) ?(.*)", re.ASCII)
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
@@ -38,8 +42,70 @@ _PATH_PROBLEMS = {
 }
 
 
+@dataclass(frozen=True)
+class RemoteExit:
+    """How a remote process ended.
+
+    Attributes:
+        status: Its exit status; None when a signal or the loss of the connection ended it.
+        stderr: The end of its stderr.
+        lost: Why the connection broke; None if it did not.
+    """
+
+    status: int | None
+    stderr: str
+    lost: str | None
+
+
+@dataclass
+class Noise:
+    """Output that is neither a mark nor a message.
+
+    Attributes:
+        size: The number of bytes.
+        lines: The number of finished lines.
+        head: The first bytes, a screenful.
+    """
+
+    size: int = 0
+    lines: int = 0
+    head: bytearray = field(default_factory=bytearray)
+
+    def add(self, data: bytes) -> None:
+        """Add bytes."""
+        self.size += len(data)
+        self.lines += data.count(b"\n")
+        self.head += data[: max(0, NOISE_KEPT - len(self.head))]
+
+    def drop_newline(self) -> None:
+        """Remove the last newline: it is the one with which a mark begins."""
+        self.size -= 1
+        self.lines -= 1
+        del self.head[self.size :]
+
+    @property
+    def text(self) -> str:
+        """The head as text; bytes that are not UTF-8 are escaped."""
+        return self.head.decode("utf-8", "backslashreplace")
+
+
+class Mark(NamedTuple):
+    """A line of ours: its first word and the rest."""
+
+    word: str
+    rest: str
+
+
+def _mark(line: bytes) -> Mark | None:
+    text = line.decode("utf-8", "backslashreplace")
+    if not text.startswith(f"{MARK} "):
+        return None
+    word, _, rest = text[len(MARK) + 1 :].partition(" ")
+    return Mark(word, rest)
+
+
 class StartPhase(Enum):
-    """How far the remote command has come."""
+    """The phases of a remote command's start, in order."""
 
     LOGIN = "login"
     SHELL_INIT = "shell_init"
@@ -49,10 +115,10 @@ class StartPhase(Enum):
 
 @dataclass(frozen=True)
 class RemoteClock:
-    """What the remote said of its clock.
+    """The clock of the remote.
 
     Attributes:
-        epoch: Its time when it said so, in seconds since 1970.
+        epoch: Its time when it was read, in seconds since 1970.
         zone: Its time zone, with its rules where the name is known here, else its present offset.
     """
 
@@ -60,33 +126,23 @@ class RemoteClock:
     zone: tzinfo
 
 
-class Startup:
-    """Reads the remote's stdout until the server is about to start.
+class StartReader(ABC):
+    """Reads the stdout of a process up to the mark after which it speaks a protocol."""
 
-    Attributes:
-        phase: How far it came.
-        clock: The remote's clock, once ready; None when its ``date`` speaks another way.
-    """
-
-    def __init__(self, *, has_init: bool) -> None:
-        self.phase = StartPhase.LOGIN if has_init else StartPhase.WORKSPACE
-        self.clock: RemoteClock | None = None
-        self._noise = bytearray()
+    def __init__(self) -> None:
+        self._noise = Noise()
         self._partial = b""
-        self._path_problem = ""
-        self._outdated = ""
 
     @property
     def noise(self) -> str:
-        """The beginning of what was printed besides our marks; odd bytes are escaped."""
-        return self._noise.decode("utf-8", "backslashreplace")
+        """The beginning of what was printed besides our marks; bytes that are not UTF-8 are escaped."""
+        return self._noise.text
 
     def feed(self, data: bytes) -> bytes | None:
-        """Take bytes; give those that belong to the server once it is about to start, else None."""
+        """Read bytes; return those after the last mark once it has come, else None."""
         *lines, partial = (self._partial + data).split(b"\n")
         for number, line in enumerate(lines):
-            self._take(line)
-            if self.phase is StartPhase.READY:
+            if self._take(line):
                 return b"\n".join([*lines[number + 1 :], partial])
         if len(partial) > LINE_KEPT:
             self._keep(partial)
@@ -94,16 +150,41 @@ class Startup:
         self._partial = partial
         return None
 
+    @abstractmethod
+    def _take(self, line: bytes) -> bool:
+        """Read a line; return whether it is the last mark."""
+
+    def _keep(self, line: bytes) -> None:
+        if line:
+            self._noise.add(line + b"\n")
+
+
+class Startup(StartReader):
+    """Reads the remote's stdout until the server is about to start.
+
+    Args:
+        has_init: Whether the command begins with a ``shell_init``.
+
+    Attributes:
+        phase: The phase that the command has reached.
+        clock: The remote's clock, once ready; None if the output of its ``date`` cannot be read.
+    """
+
+    def __init__(self, *, has_init: bool) -> None:
+        super().__init__()
+        self.phase = StartPhase.LOGIN if has_init else StartPhase.WORKSPACE
+        self.clock: RemoteClock | None = None
+        self._path_problem = ""
+        self._outdated = ""
+
     def failure(self, status: int | None, stderr: str, workspace: str) -> RemoteError:
-        """Say why the remote command ended before the server started.
+        """Return the error for a remote command that ended before the server started.
 
         Args:
-            status: Its exit status; None when it was killed or did not say.
-            stderr: The last lines of its stderr.
-            workspace: The directory that was looked at.
+            status: Its exit status; None if a signal ended it, or the host did not send one.
+            stderr: The end of its stderr.
+            workspace: The directory of the workspace.
         """
-        ended = _how(status)
-        said = _said(stderr, self.noise)
         if self._path_problem:
             return path_error(self._path_problem, workspace)
         if self._outdated:
@@ -113,6 +194,7 @@ class Startup:
                 " looking: it was not started",
                 "install a newer one there, or take --backend agent",
             )
+        ended, said = how_ended(status), last_words(stderr, self.noise)
         if self.phase is StartPhase.SHELL_INIT:
             return ShellInitError(f"shell_init failed {ended}{said}", "correct ssh.shell_init")
         return StartError(
@@ -120,51 +202,48 @@ class Startup:
             "check that the account may run commands: ssh HOST true",
         )
 
-    def _take(self, line: bytes) -> None:
-        text = line.decode("utf-8", "backslashreplace")
-        if not text.startswith(f"{MARK} "):
+    def _take(self, line: bytes) -> bool:
+        mark = _mark(line)
+        if mark is None:
             self._keep(line)
-            return
-        word, _, rest = text[len(MARK) + 1 :].partition(" ")
-        if word == "shell":
+            return False
+        if mark.word == "shell":
             self.phase = StartPhase.SHELL_INIT
-        elif word == "init":
+        elif mark.word == "init":
             self.phase = StartPhase.WORKSPACE
-        elif word == "path":
-            self._path_problem = rest
-        elif word == "old":
-            self._outdated = rest
-        elif word == "ready":
+        elif mark.word == "path":
+            self._path_problem = mark.rest
+        elif mark.word == "old":
+            self._outdated = mark.rest
+        elif mark.word == "ready":
             self.phase = StartPhase.READY
-            self.clock = _clock(rest)
-
-    def _keep(self, line: bytes) -> None:
-        if line:
-            self._noise += (line + b"\n")[: NOISE_KEPT - len(self._noise)]
+            self.clock = _clock(mark.rest)
+        return self.phase is StartPhase.READY
 
 
 def start_failure(status: int | None, stderr: str, noise: str, command: str) -> StartError:
-    """Say why the server ended before it answered anything.
+    """Return the error for a server that ended before its first answer.
 
     Args:
-        status: Its exit status; None when it was killed or did not say.
-        stderr: The last lines of its stderr.
+        status: Its exit status; None if a signal ended it, or the host did not send one.
+        stderr: The end of its stderr.
         noise: What it printed on stdout.
-        command: What was run, for the message.
+        command: The command that ran.
     """
-    what = f"the remote server ended {_how(status)} before it answered{_said(stderr, noise)}"
+    said = last_words(stderr, noise)
     if status in (_NOT_FOUND, _NOT_EXECUTABLE):
-        program = _program(command)
-        what = f"the remote shell cannot run {program}{_said(stderr, noise)}"
+        words = shlex.split(command)
+        program = next((word for word in words if not _ASSIGNMENT.match(word)), command)
         return StartError(
-            what,
+            f"the remote shell cannot run {program}{said}",
             "set ssh.xpm_path to the remote experimaestro, or put it (or uv) in the PATH by ssh.shell_init",
         )
+    what = f"the remote server ended {how_ended(status)} before it answered{said}"
     return StartError(what, f"try it by hand on the host: {command}")
 
 
 def path_error(problem: str, workspace: str) -> RemotePathError:
-    """Say what is wrong with the directory, given the mark's words."""
+    """Return the error for a directory that is no workspace, from the words of the mark."""
     kind, _, detail = problem.partition(" ")
     if kind == "inside":
         return RemotePathError(
@@ -175,22 +254,16 @@ def path_error(problem: str, workspace: str) -> RemotePathError:
     return RemotePathError(f"the remote directory {workspace} {what}", hint)
 
 
-def _how(status: int | None) -> str:
+def how_ended(status: int | None) -> str:
+    """Return how a process ended, as part of a sentence."""
     return "by a signal" if status is None else f"with exit status {status}"
 
 
-def _said(stderr: str, noise: str) -> str:
-    """Quote the end of stderr, or else of stdout, as one line."""
-    lines = [
-        line.strip() for line in (stderr.strip() or noise.strip()).splitlines() if line.strip()
-    ]
-    return f": {' | '.join(lines[-3:])}" if lines else ""
-
-
-def _program(command: str) -> str:
-    """Find the program in a command line that may begin with assignments."""
-    words = shlex.split(command)
-    return next((word for word in words if not _ASSIGNMENT.match(word)), command)
+def last_words(stderr: str, noise: str) -> str:
+    """Quote the last lines of stderr, or else of stdout, as the end of a sentence."""
+    lines = (line.strip() for line in (stderr.strip() or noise.strip()).splitlines())
+    quoted = " | ".join([line for line in lines if line][-3:])
+    return f": {quoted}" if quoted else ""
 
 
 def _clock(text: str) -> RemoteClock | None:
@@ -198,13 +271,15 @@ def _clock(text: str) -> RemoteClock | None:
     if told is None:
         return None
     epoch = int(told[1])
-    return RemoteClock(float(epoch), _zone(epoch, _delta(told[2]), told[3]))
+    sign, hours, minutes = told[2][0], int(told[2][1:3]), int(told[2][3:])
+    offset = timedelta(hours=hours, minutes=minutes) * (1 if sign == "+" else -1)
+    return RemoteClock(float(epoch), _zone(epoch, offset, told[3]))
 
 
 def _zone(epoch: int, offset: timedelta, name: str) -> tzinfo:
-    """Give the zone of that name if it is known here, else the offset alone (which knows no summer time).
+    """Return the zone of that name if it is known here, else the offset alone (which has no summer time).
 
-    A name that does not give the offset is wrong: /etc/timezone may be left over from an installation.
+    A name that does not have the offset is wrong: /etc/timezone may be left over from an installation.
     """
     fixed = timezone(offset)
     name = _ZONE_FILE.sub("", name.strip().removeprefix(":"))
@@ -215,110 +290,49 @@ def _zone(epoch: int, offset: timedelta, name: str) -> tzinfo:
         return fixed
 
 
-def _delta(offset: str) -> timedelta:
-    minutes = int(offset[1:3]) * 60 + int(offset[3:5])
-    return timedelta(minutes=minutes if offset[0] == "+" else -minutes)
-
-
-STDERR_KEPT = 8192
-"""Bytes of the end of stderr that are kept for an error message: a traceback."""
-
-
-@dataclass(frozen=True)
-class RemoteExit:
-    """How a remote process ended.
-
-    Attributes:
-        status: Its exit status; None when a signal or the loss of the connection ended it.
-        stderr: The last lines that it wrote there.
-        lost: Why the connection broke; None when it did not.
-    """
-
-    status: int | None
-    stderr: str
-    lost: str | None
-
-
-class Section(str, Enum):
-    """Whose words they are that are not ours."""
+class NoiseSource(str, Enum):
+    """The part of the remote command that printed noise."""
 
     LOGIN = "login files"
     SHELL_INIT = "shell_init"
     REST = "our commands"
 
 
-_BEGINS = {"shell": Section.SHELL_INIT, "init": Section.REST}
-
-
-class Mark(NamedTuple):
-    """A line of ours: its first word and the rest."""
-
-    word: str
-    rest: str
-
-
-@dataclass
-class Noise:
-    """What somebody else printed.
-
-    Attributes:
-        size: How many bytes.
-        head: The first of them, a screenful.
-    """
-
-    size: int = 0
-    head: bytearray = field(default_factory=bytearray)
-
-    def add(self, data: bytes) -> None:
-        """Take more of it."""
-        self.size += len(data)
-        self.head += data[: max(0, NOISE_KEPT - len(self.head))]
-
-    def drop_newline(self) -> None:
-        """Forget the last newline: it is the one with which a mark begins."""
-        self.size -= 1
-        del self.head[self.size :]
-
-    @property
-    def text(self) -> str:
-        """The head; odd bytes are escaped."""
-        return self.head.decode("utf-8", "backslashreplace")
+_BEGINS = {"shell": NoiseSource.SHELL_INIT, "init": NoiseSource.REST}
 
 
 class MarkedStream:
-    """Tells marks from noise in a stream.
+    """Separates marks from noise in a stream.
 
     Attributes:
-        noise: What was printed besides the marks, by section.
+        noise: What was printed besides the marks, by its source.
     """
 
     def __init__(self) -> None:
-        self.noise = {section: Noise() for section in Section}
-        self._section = Section.LOGIN
+        self.noise = {source: Noise() for source in NoiseSource}
+        self._source = NoiseSource.LOGIN
         self._partial = b""
 
     def feed(self, data: bytes) -> list[Mark]:
-        """Take bytes; give the marks that are complete by now."""
+        """Read bytes; return the marks that they complete."""
         *lines, self._partial = (self._partial + data).split(b"\n")
         marks = [mark for line in lines if (mark := self._take(line)) is not None]
         if len(self._partial) > LINE_KEPT:
-            self.noise[self._section].add(self._partial)
-            self._partial = b""
+            self.end()
         return marks
 
     def end(self) -> None:
-        """Take note that nothing follows: what is there of a line is noise."""
-        self.noise[self._section].add(self._partial)
+        """Count an unfinished line as noise, as nothing follows."""
+        self.noise[self._source].add(self._partial)
         self._partial = b""
 
     def _take(self, line: bytes) -> Mark | None:
-        noise = self.noise[self._section]
-        text = line.decode("utf-8", "backslashreplace")
-        if not text.startswith(f"{MARK} "):
+        noise = self.noise[self._source]
+        mark = _mark(line)
+        if mark is None:
             noise.add(line + b"\n")
             return None
         if noise.size:
             noise.drop_newline()
-        word, _, rest = text[len(MARK) + 1 :].partition(" ")
-        self._section = _BEGINS.get(word, self._section)
-        return Mark(word, rest)
+        self._source = _BEGINS.get(mark.word, self._source)
+        return mark
