@@ -29,9 +29,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from xpm_remote.workspace.folders.archiving import archive
-from xpm_remote.workspace.folders.folder import Folder, Mode
 from xpm_remote.workspace.folders.recovery import recover
-from xpm_remote.workspace.layout import JobId, Layout
+from xpm_remote.workspace.layout import Folder, FolderMode, JobId, Layout
 
 SEED = 5
 FILE_SIZE = 2000
@@ -89,8 +88,8 @@ class Round:
         self._base = base
         self._source = Layout(source)
         self._jobs = jobs
-        self._backup = Folder(base / "archive", Mode.BACKUP)
-        self._moved = Folder(base / "moved", Mode.MOVE)
+        self._backup = Folder(base / "archive", FolderMode.BACKUP)
+        self._moved = Folder(base / "moved", FolderMode.MOVE)
         for each in (self._backup.path, self._moved.path, base / "back"):
             each.mkdir()
 
@@ -149,7 +148,7 @@ def resident() -> int:
 
 def traced(base: Path, source: Path, jobs: list[JobId]) -> int:
     """Archive jobs; return Python's peak memory for it, in bytes."""
-    folder = Folder(Path(tempfile.mkdtemp(dir=base)), Mode.BACKUP)
+    folder = Folder(Path(tempfile.mkdtemp(dir=base)), FolderMode.BACKUP)
     tracemalloc.start()
     assert all(each.is_archived for each in archive(Layout(source), [folder], jobs))
     peak = tracemalloc.get_traced_memory()[1]
@@ -172,7 +171,7 @@ def show_memory(base: Path, source: Path, jobs: list[JobId]) -> bool:
     (path / "train.done").touch()
     make_file(path / "data", BIG)
     before = resident()
-    folder = Folder(Path(tempfile.mkdtemp(dir=base)), Mode.BACKUP)
+    folder = Folder(Path(tempfile.mkdtemp(dir=base)), FolderMode.BACKUP)
     assert all(each.is_archived for each in archive(Layout(base / "big"), [folder], [job]))
     by_size = (resident() - before) // 1024
     print(

@@ -23,9 +23,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from xpm_remote.workspace.folders.folder import Folder, Mode
-from xpm_remote.workspace.layout import Layout
-from xpm_remote.workspace.orphans.listing import OrphanReport, find_orphans
+from xpm_remote.workspace.layout import Folder, FolderMode, Layout
+from xpm_remote.workspace.orphans.listing import find_orphans
+from xpm_remote.workspace.outcomes import OrphanReport
 
 TASKS = ["xpmir.neural.crossscorer", "xpmir.learn.learner", "xpmir.evaluate", "xpmir.index"]
 RUNS = 100
@@ -37,7 +37,7 @@ TARGET = 2.0
 
 def make_workspace(root: Path, jobs: int) -> tuple[Layout, Folder]:
     """Write the directories and the files that finding orphans reads."""
-    layout, folder = Layout(root / "ws"), Folder(root / "backup", Mode.BACKUP)
+    layout, folder = Layout(root / "ws"), Folder(root / "backup", FolderMode.BACKUP)
     for place in (layout, folder.layout):
         for task in TASKS:
             (place.jobs / task).mkdir(parents=True)

@@ -14,10 +14,9 @@ from xpm_remote.errors import ProtocolError
 from xpm_remote.jobs import remote
 from xpm_remote.jobs.remote import RemoteJobs
 from xpm_remote.session.reconnect import Backoff
-from xpm_remote.workspace.agent.outcomes import CLEAN
 from xpm_remote.workspace.folders.archiving import no_progress
-from xpm_remote.workspace.folders.outcomes import RecoveryStatus
 from xpm_remote.workspace.layout import JobId
+from xpm_remote.workspace.outcomes import CLEAN, RecoveryStatus
 
 
 @pytest.fixture

@@ -7,8 +7,7 @@ import stat
 from pathlib import Path
 
 from xpm_remote.workspace.folders.contents import SMALL
-from xpm_remote.workspace.folders.folder import Folder, Mode
-from xpm_remote.workspace.layout import JobId, Layout
+from xpm_remote.workspace.layout import Folder, FolderMode, JobId, Layout
 
 JOB = JobId("demo.train", "ab" * 32)
 OWN = {"train.lock", "train.pid", ".scheduler"}
@@ -23,7 +22,7 @@ def make_workspace(root: Path) -> Layout:
     return layout
 
 
-def make_folder(root: Path, mode: Mode) -> Folder:
+def make_folder(root: Path, mode: FolderMode) -> Folder:
     """Make a folder without jobs."""
     root.mkdir(parents=True)
     return Folder(root, mode)

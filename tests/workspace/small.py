@@ -8,8 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from xpm_remote.workspace.folders.folder import Folder, Mode
-from xpm_remote.workspace.layout import JobId, Layout, parse_job_id
+from xpm_remote.workspace.layout import Folder, FolderMode, JobId, Layout, parse_job_id
 
 RUN = "20261122_120000"
 
@@ -33,7 +32,7 @@ class SmallWorkspace:
 
     def as_folder(self, mode: str) -> Folder:
         """Give it as a folder of another workspace."""
-        return Folder(self.root, Mode(mode))
+        return Folder(self.root, FolderMode(mode))
 
     def job(self, name: str, marker: str | None = "done", text: str = "result") -> Path:
         """Make a job; give its directory."""

@@ -11,8 +11,9 @@ from tests.workspace.jobs_on_disk import JOB, make_job, make_workspace
 from xpm_remote.workspace import mounts
 from xpm_remote.workspace.failures import FolderFailure
 from xpm_remote.workspace.folders.archiving import archive
-from xpm_remote.workspace.folders.folder import Folder, Mode, check_folder
-from xpm_remote.workspace.folders.outcomes import ArchiveStatus
+from xpm_remote.workspace.folders.folder import check_folder
+from xpm_remote.workspace.layout import Folder, FolderMode
+from xpm_remote.workspace.outcomes import ArchiveStatus
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("name", ["nlp", ""])
 def test_unmounted_disk(disk: Path, tmp_path: Path, name: str) -> None:
     """A folder on a disk that should be mounted and is not is refused, also when the directory is there."""
-    folder = Folder(disk / name, Mode.MOVE)
+    folder = Folder(disk / name, FolderMode.MOVE)
     folder.path.mkdir(exist_ok=True)
     with pytest.raises(FolderFailure, match="is not mounted"):
         check_folder(folder, make_workspace(tmp_path / "ws"))
@@ -41,7 +42,7 @@ def test_empty_mount_point_stays_empty(disk: Path, tmp_path: Path) -> None:
     """Nothing is archived into the empty directory of a disk that is not mounted, and the workspace keeps the job."""
     workspace = make_workspace(tmp_path / "ws")
     path = make_job(workspace)
-    (outcome,) = archive(workspace, [Folder(disk, Mode.MOVE)], [JOB])
+    (outcome,) = archive(workspace, [Folder(disk, FolderMode.MOVE)], [JOB])
     assert [each.status for each in outcome.folders] == [ArchiveStatus.UNAVAILABLE]
     assert list(disk.iterdir()) == []
     assert (path / "train.done").is_file()
@@ -58,7 +59,7 @@ def test_mounted_disk(disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         f"1 0 0:1 / / rw - ext4 /dev/sda rw\n2 1 {number} / {escaped} rw shared:1 - nfs4 server:/x rw\n"
     )
     monkeypatch.setattr(mounts, "_MOUNTS", mounted)
-    check_folder(Folder(disk, Mode.MOVE), make_workspace(tmp_path / "ws"))
+    check_folder(Folder(disk, FolderMode.MOVE), make_workspace(tmp_path / "ws"))
     assert mounts.type_at(disk) == "nfs4"
     assert not mounts.belongs_to_one_host(disk)
     assert mounts.belongs_to_one_host(tmp_path)

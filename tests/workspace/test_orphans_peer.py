@@ -16,7 +16,8 @@ from msgspec import Struct
 from tests.support.effort import examples
 from tests.support.peer import Peer, running_peer
 from tests.workspace.small import SmallWorkspace
-from xpm_remote.workspace.orphans.listing import OrphanReport, find_orphans
+from xpm_remote.workspace.orphans.listing import find_orphans
+from xpm_remote.workspace.outcomes import OrphanReport
 
 pytestmark = pytest.mark.slow
 

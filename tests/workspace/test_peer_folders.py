@@ -20,10 +20,9 @@ from tests.workspace.jobs_on_disk import (
     tree,
 )
 from xpm_remote.workspace.folders.archiving import archive
-from xpm_remote.workspace.folders.folder import Folder, Mode
-from xpm_remote.workspace.folders.outcomes import ArchiveStatus, RecoveryStatus
 from xpm_remote.workspace.folders.recovery import recover
-from xpm_remote.workspace.layout import JobId, Layout
+from xpm_remote.workspace.layout import Folder, FolderMode, JobId, Layout
+from xpm_remote.workspace.outcomes import ArchiveStatus, RecoveryStatus
 
 pytestmark = pytest.mark.slow
 
@@ -97,8 +96,8 @@ def workspace(tmp_path: Path) -> Layout:
     return workspace
 
 
-@pytest.mark.parametrize("mode", [Mode.BACKUP, Mode.MOVE])
-def test_same_tree(peer: FoldersPeer, tmp_path: Path, mode: Mode) -> None:
+@pytest.mark.parametrize("mode", [FolderMode.BACKUP, FolderMode.MOVE])
+def test_same_tree(peer: FoldersPeer, tmp_path: Path, mode: FolderMode) -> None:
     """The tree that we make, and the link, equal experimaestro's for the same job, its own faults aside."""
     ours, theirs = make_workspace(tmp_path / "ours"), make_workspace(tmp_path / "theirs")
     shutil.copytree(make_job(ours), theirs.job(JOB), symlinks=True)
@@ -108,12 +107,12 @@ def test_same_tree(peer: FoldersPeer, tmp_path: Path, mode: Mode) -> None:
     peer.ask("archive", theirs, their_folder, [JOB])
     list(archive(ours, [our_folder], [JOB]))
     assert kept_by_both(our_folder.job(JOB)) == kept_by_both(their_folder.job(JOB)) == wanted
-    assert ours.job(JOB).is_symlink() is theirs.job(JOB).is_symlink() is (mode is Mode.MOVE)
+    assert ours.job(JOB).is_symlink() is theirs.job(JOB).is_symlink() is (mode is FolderMode.MOVE)
 
 
-@pytest.mark.parametrize("mode", [Mode.BACKUP, Mode.MOVE])
+@pytest.mark.parametrize("mode", [FolderMode.BACKUP, FolderMode.MOVE])
 def test_experimaestro_recovers_ours(
-    peer: FoldersPeer, workspace: Layout, tmp_path: Path, mode: Mode
+    peer: FoldersPeer, workspace: Layout, tmp_path: Path, mode: FolderMode
 ) -> None:
     """Experimaestro restores a job that we archived."""
     wanted = kept_by_both(workspace.job(JOB))
@@ -129,7 +128,7 @@ def test_experimaestro_recovers_ours(
 def test_we_recover_theirs(peer: FoldersPeer, workspace: Layout, tmp_path: Path) -> None:
     """We restore a job that experimaestro archived."""
     wanted = kept_by_both(workspace.job(JOB))
-    folder = make_folder(tmp_path / "folder", Mode.BACKUP)
+    folder = make_folder(tmp_path / "folder", FolderMode.BACKUP)
     peer.ask("archive", workspace, folder, [JOB])
     shutil.rmtree(workspace.jobs)
     (outcome,) = recover(workspace, [folder], [JOB])
@@ -142,10 +141,10 @@ def test_what_their_copy_lacks_is_completed(
 ) -> None:
     """The user's *.lock files, which experimaestro does not copy, are added to its copies before a job is moved."""
     wanted = tree(workspace.job(JOB))
-    folder = make_folder(tmp_path / "folder", Mode.BACKUP)
+    folder = make_folder(tmp_path / "folder", FolderMode.BACKUP)
     peer.ask("archive", workspace, folder, [JOB])
     assert not (folder.job(JOB) / "uv.lock").exists()
-    (outcome,) = archive(workspace, [Folder(folder.path, Mode.MOVE)], [JOB])
+    (outcome,) = archive(workspace, [Folder(folder.path, FolderMode.MOVE)], [JOB])
     assert outcome.folders[0].status is ArchiveStatus.MOVED
     assert tree(workspace.job(JOB).resolve()) == wanted
 
@@ -157,8 +156,8 @@ def make_many(workspace: Layout) -> dict[JobId, dict[str, tuple[object, ...]]]:
     return {job: kept_by_both(workspace.job(job)) for job in MANY}
 
 
-@pytest.mark.parametrize("mode", [Mode.BACKUP, Mode.MOVE])
-def test_both_archive_at_once(peer: FoldersPeer, tmp_path: Path, mode: Mode) -> None:
+@pytest.mark.parametrize("mode", [FolderMode.BACKUP, FolderMode.MOVE])
+def test_both_archive_at_once(peer: FoldersPeer, tmp_path: Path, mode: FolderMode) -> None:
     """Two that archive the same jobs to the same folder at once lose nothing, and a second run has nothing to mend."""
     workspace = make_workspace(tmp_path / "ws")
     wanted = make_many(workspace)
@@ -166,7 +165,7 @@ def test_both_archive_at_once(peer: FoldersPeer, tmp_path: Path, mode: Mode) -> 
 
     def act() -> None:
         list(archive(workspace, [folder], reversed(MANY)))
-        if mode is Mode.BACKUP:
+        if mode is FolderMode.BACKUP:
             for job in MANY[::2]:
                 shutil.rmtree(folder.job(job), ignore_errors=True)
 
@@ -183,7 +182,7 @@ def test_both_recover_at_once(peer: FoldersPeer, tmp_path: Path) -> None:
     """Two that restore the same jobs at once give whole jobs."""
     workspace = make_workspace(tmp_path / "ws")
     wanted = make_many(workspace)
-    folder = make_folder(tmp_path / "folder", Mode.BACKUP)
+    folder = make_folder(tmp_path / "folder", FolderMode.BACKUP)
     list(archive(workspace, [folder], MANY))
     shutil.rmtree(workspace.jobs)
     workspace.jobs.mkdir()

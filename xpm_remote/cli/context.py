@@ -16,7 +16,7 @@ from xpm_remote.settings.schema import Settings
 from xpm_remote.settings.workspaces import local_path
 
 if TYPE_CHECKING:
-    from xpm_remote.workspace.reading.json_files import Problem
+    from xpm_remote.workspace.failures import UnreadFile
 
 
 @dataclass
@@ -99,7 +99,7 @@ class Context:
         if not self.is_quiet:
             say(f"warning: {safe(warning)}", err=True)
 
-    def warn_unread(self, problems: Iterable[Problem]) -> None:
+    def warn_unread(self, problems: Iterable[UnreadFile]) -> None:
         """Print on stderr which files could not be read, and why."""
         for problem in problems:
             self.warn(f"{problem.path} {problem.why}")

@@ -30,8 +30,8 @@ from xpm_remote.ui.reports.jobs import (
     action_plan_lines,
 )
 from xpm_remote.ui.text import count_text
-from xpm_remote.workspace.agent.outcomes import CLEAN, KILL, ActionOutcome, ActionPlan
 from xpm_remote.workspace.layout import JobId
+from xpm_remote.workspace.outcomes import CLEAN, KILL, ActionOutcome, ActionPlan
 from xpm_remote.workspace.reading.current import CurrentJob
 
 

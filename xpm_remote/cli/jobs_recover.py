@@ -24,8 +24,8 @@ from xpm_remote.ui.reports.jobs import (
 )
 from xpm_remote.ui.text import Format
 from xpm_remote.workspace.failures import BadIdFailure
-from xpm_remote.workspace.folders.outcomes import RecoveryOutcome, RecoveryPlan, RecoveryStatus
 from xpm_remote.workspace.layout import JobId, parse_job_id
+from xpm_remote.workspace.outcomes import RecoveryOutcome, RecoveryPlan, RecoveryStatus
 
 
 class _Wanted(NamedTuple):

@@ -34,8 +34,8 @@ from xpm_remote.jobs.opening import open_jobs
 from xpm_remote.model.filters import Filter
 from xpm_remote.ui.text import Format, count_text
 from xpm_remote.workspace.failures import NoJobFailure
-from xpm_remote.workspace.folders.outcomes import Progress
 from xpm_remote.workspace.layout import JobId
+from xpm_remote.workspace.outcomes import CopyProgress
 from xpm_remote.workspace.reading.lookup import Found
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -192,7 +192,7 @@ def copy_jobs(
     what: str,
     size: int,
     files: int,
-    work: Callable[[Progress], Generator[Outcome, None, None]],
+    work: Callable[[CopyProgress], Generator[Outcome, None, None]],
     show: Callable[[Outcome], None],
 ) -> list[Outcome]:
     """Copy jobs, and show what came of each when it is there.

@@ -30,8 +30,7 @@ from xpm_remote.ui.reports.orphans import (
     question,
 )
 from xpm_remote.ui.text import Format, count_text
-from xpm_remote.workspace.orphans.listing import OrphanReport
-from xpm_remote.workspace.orphans.outcomes import CleanAction, CleanOutcome, CleanStep
+from xpm_remote.workspace.outcomes import CleanAction, CleanOutcome, CleanStep, OrphanReport
 
 
 @click.command(

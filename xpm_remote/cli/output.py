@@ -19,8 +19,8 @@ from xpm_remote.escaping import safe
 from xpm_remote.ui.text import Line
 
 if TYPE_CHECKING:
-    from xpm_remote.workspace.folders.outcomes import Progress
     from xpm_remote.workspace.layout import JobId
+    from xpm_remote.workspace.outcomes import CopyProgress
 
 
 _STDOUT, _STDERR = 1, 2
@@ -76,7 +76,7 @@ REDRAW_INTERVAL = 0.1
 
 
 @contextmanager
-def copy_progress(what: str, size: int, files: int) -> Iterator[Progress]:
+def copy_progress(what: str, size: int, files: int) -> Iterator[CopyProgress]:
     """Show a progress bar on a terminal; yield what is to be called, from any thread, for each step.
 
     Args:

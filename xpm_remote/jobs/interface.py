@@ -11,20 +11,21 @@ from xpm_remote.escaping import nearest, quoted
 from xpm_remote.workspace.failures import WorkspaceFailure
 
 if TYPE_CHECKING:
-    from xpm_remote.workspace.agent.outcomes import ActionOutcome, ActionPlan
-    from xpm_remote.workspace.folders.folder import Folder
-    from xpm_remote.workspace.folders.outcomes import (
+    from xpm_remote.workspace.failures import UnreadFile
+    from xpm_remote.workspace.layout import Folder, JobId, Layout
+    from xpm_remote.workspace.outcomes import (
+        ActionOutcome,
+        ActionPlan,
         ArchiveOutcome,
         ArchivePlan,
-        Progress,
+        CleanOutcome,
+        CleanStep,
+        CopyProgress,
+        OrphanReport,
         RecoveryOutcome,
         RecoveryPlan,
     )
-    from xpm_remote.workspace.layout import JobId, Layout
-    from xpm_remote.workspace.orphans.listing import OrphanReport
-    from xpm_remote.workspace.orphans.outcomes import CleanOutcome, CleanStep
     from xpm_remote.workspace.reading.current import CurrentJob
-    from xpm_remote.workspace.reading.json_files import Problem
     from xpm_remote.workspace.reading.lookup import Found
     from xpm_remote.workspace.watching.logs import Piece
 
@@ -55,10 +56,10 @@ class Jobs(Protocol):
     def find(self, texts: Sequence[str], *, everywhere: bool = False) -> list[Found]:
         """Find the jobs that texts mean, in the workspace, or in its folders too."""
 
-    def references(self) -> tuple[tuple[JobId, ...], tuple[Problem, ...]]:
+    def references(self) -> tuple[tuple[JobId, ...], tuple[UnreadFile, ...]]:
         """Return all jobs that runs refer to, and what could not be read of them."""
 
-    def current(self, experiment: str | None) -> tuple[list[CurrentJob], list[Problem]]:
+    def current(self, experiment: str | None) -> tuple[list[CurrentJob], list[UnreadFile]]:
         """Return the jobs of the current runs, the last submitted first, and what could not be read.
 
         Raises:
@@ -72,7 +73,7 @@ class Jobs(Protocol):
         """Plan what ``recover`` would do."""
 
     def recover(
-        self, jobs: Iterable[JobId], *, incomplete: bool, progress: Progress
+        self, jobs: Iterable[JobId], *, incomplete: bool, progress: CopyProgress
     ) -> Generator[RecoveryOutcome, None, None]:
         """Restore jobs."""
 
@@ -80,7 +81,7 @@ class Jobs(Protocol):
         """Plan what ``archive`` would do."""
 
     def archive(
-        self, jobs: Iterable[JobId], *, progress: Progress
+        self, jobs: Iterable[JobId], *, progress: CopyProgress
     ) -> Generator[ArchiveOutcome, None, None]:
         """Copy or move jobs to the folders."""
 

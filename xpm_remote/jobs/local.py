@@ -8,25 +8,26 @@ from typing import Any
 
 from xpm_remote.jobs.interface import no_experiment
 from xpm_remote.workspace.agent.actions import Actions
-from xpm_remote.workspace.agent.outcomes import ActionOutcome, ActionPlan
-from xpm_remote.workspace.failures import WorkspaceFailure
+from xpm_remote.workspace.failures import UnreadFile, WorkspaceFailure
 from xpm_remote.workspace.folders.archiving import archive, plan_archive
-from xpm_remote.workspace.folders.folder import Folder
-from xpm_remote.workspace.folders.outcomes import (
+from xpm_remote.workspace.folders.recovery import plan_recovery, recover
+from xpm_remote.workspace.layout import Folder, JobId, Layout
+from xpm_remote.workspace.orphans.cleaning import Cleaner
+from xpm_remote.workspace.orphans.listing import find_orphans
+from xpm_remote.workspace.orphans.references import read_references
+from xpm_remote.workspace.outcomes import (
+    ActionOutcome,
+    ActionPlan,
     ArchiveOutcome,
     ArchivePlan,
-    Progress,
+    CleanOutcome,
+    CleanStep,
+    CopyProgress,
+    OrphanReport,
     RecoveryOutcome,
     RecoveryPlan,
 )
-from xpm_remote.workspace.folders.recovery import plan_recovery, recover
-from xpm_remote.workspace.layout import JobId, Layout
-from xpm_remote.workspace.orphans.cleaning import Cleaner
-from xpm_remote.workspace.orphans.listing import OrphanReport, find_orphans
-from xpm_remote.workspace.orphans.outcomes import CleanOutcome, CleanStep
-from xpm_remote.workspace.orphans.references import read_references
 from xpm_remote.workspace.reading.current import CurrentJob, current_jobs
-from xpm_remote.workspace.reading.json_files import Problem
 from xpm_remote.workspace.reading.liveness import Host
 from xpm_remote.workspace.reading.lookup import Found, Lookup
 from xpm_remote.workspace.reading.reader import WorkspaceReader
@@ -60,12 +61,12 @@ class LocalJobs:
         lookup = Lookup([self.layout, *folders])
         return [lookup.find(text) for text in texts]
 
-    def references(self) -> tuple[tuple[JobId, ...], tuple[Problem, ...]]:
+    def references(self) -> tuple[tuple[JobId, ...], tuple[UnreadFile, ...]]:
         """Return all jobs that runs refer to, and what could not be read of them."""
         references = read_references(self.layout)
         return tuple(references), tuple(references.problems)
 
-    def current(self, experiment: str | None) -> tuple[list[CurrentJob], list[Problem]]:
+    def current(self, experiment: str | None) -> tuple[list[CurrentJob], list[UnreadFile]]:
         """Return the jobs of the current runs."""
         reader = WorkspaceReader(self.layout.root)
         found = current_jobs(reader, experiment)
@@ -83,7 +84,7 @@ class LocalJobs:
         return list(plan_recovery(self.layout, self.folders, jobs, incomplete=incomplete))
 
     def recover(
-        self, jobs: Iterable[JobId], *, incomplete: bool, progress: Progress
+        self, jobs: Iterable[JobId], *, incomplete: bool, progress: CopyProgress
     ) -> Generator[RecoveryOutcome, None, None]:
         """Restore jobs."""
         yield from recover(
@@ -95,7 +96,7 @@ class LocalJobs:
         return list(plan_archive(self.layout, self.folders, jobs))
 
     def archive(
-        self, jobs: Iterable[JobId], *, progress: Progress
+        self, jobs: Iterable[JobId], *, progress: CopyProgress
     ) -> Generator[ArchiveOutcome, None, None]:
         """Copy or move jobs to the folders."""
         yield from archive(self.layout, self.folders, jobs, progress=progress)

@@ -17,8 +17,7 @@ from xpm_remote.session.target import Overrides, resolve_target
 from xpm_remote.settings.schema import Settings, Workspace
 from xpm_remote.settings.selection import select_workspace
 from xpm_remote.settings.workspaces import normal
-from xpm_remote.workspace.folders.folder import Folder, Mode
-from xpm_remote.workspace.layout import Layout
+from xpm_remote.workspace.layout import Folder, FolderMode, Layout
 from xpm_remote.workspace.reading.reader import check_workspace
 
 if TYPE_CHECKING:
@@ -77,7 +76,7 @@ def open_jobs(
 
 def as_folders(workspace: Workspace) -> tuple[Folder, ...]:
     """Return the folders of a workspace; in those of a remote one, ``~`` is the home there."""
-    return tuple(Folder(Path(each.path), Mode(each.mode.value)) for each in workspace.folders)
+    return tuple(Folder(Path(each.path), FolderMode(each.mode.value)) for each in workspace.folders)
 
 
 def _find_local(settings: Settings, workspace: str | None, directory: Path | None) -> LocalJobs:

@@ -24,8 +24,8 @@ from xpm_remote.session.reconnect import (
     Retry,
     no_person,
 )
-from xpm_remote.workspace.folders.outcomes import Progress
 from xpm_remote.workspace.layout import parse_job_id
+from xpm_remote.workspace.outcomes import CopyProgress
 
 AWAY_LIMIT = 3600.0
 """Seconds without a link after which we give up: a person has noticed by then, and a script is to fail some time."""
@@ -115,7 +115,7 @@ class ReliableAgent:
         method: str,
         items: dict[str, T],
         params: Callable[[Iterable[T], bool], Json],
-        progress: Progress | None = None,
+        progress: CopyProgress | None = None,
     ) -> AsyncGenerator[Json, None]:
         """Request work on each item, by the id of its job; after a lost link, request the rest again."""
         left, again, busy_until = dict(items), False, 0.0
@@ -169,7 +169,7 @@ class ReliableAgent:
                 await asyncio.wait({watching})
 
     async def _attempt(
-        self, method: str, params: Json, progress: Progress | None
+        self, method: str, params: Json, progress: CopyProgress | None
     ) -> AsyncGenerator[Json, None]:
         """Request work from the agent that there is now; yield what it tells of each job."""
         heard: asyncio.Queue[Json | None] = asyncio.Queue()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,21 +14,23 @@ from xpm_remote.jobs.reliable_agent import (
     ReliableAgent,
 )
 from xpm_remote.session.reconnect import Backoff, CallPerson, no_person
-from xpm_remote.workspace.agent.outcomes import ActionOutcome, ActionPlan
-from xpm_remote.workspace.failures import BadIdFailure
-from xpm_remote.workspace.folders.folder import Folder
-from xpm_remote.workspace.folders.outcomes import (
+from xpm_remote.workspace.failures import BadIdFailure, UnreadFile
+from xpm_remote.workspace.layout import Folder, JobId, Layout, parse_job_id
+from xpm_remote.workspace.outcomes import (
+    ActionOutcome,
+    ActionPlan,
     ArchiveOutcome,
     ArchivePlan,
-    Progress,
+    CleanOutcome,
+    CleanStep,
+    CopyProgress,
+    OrphanReport,
     RecoveryOutcome,
     RecoveryPlan,
+    from_wire,
+    to_wire,
 )
-from xpm_remote.workspace.layout import JobId, Layout, parse_job_id
-from xpm_remote.workspace.orphans.listing import OrphanReport
-from xpm_remote.workspace.orphans.outcomes import CleanOutcome, CleanStep
 from xpm_remote.workspace.reading.current import CurrentJob
-from xpm_remote.workspace.reading.json_files import Problem
 from xpm_remote.workspace.reading.lookup import Found
 
 T = TypeVar("T")
@@ -55,7 +58,7 @@ class RemoteJobs:
         backoff: Backoff | None = None,
     ) -> None:
         self._agent = ReliableAgent(opener, tell, call_person, backoff)
-        self._folders = [folder.to_wire() for folder in folders]
+        self._folders = [to_wire(folder) for folder in folders]
 
     @property
     def is_acting(self) -> bool:
@@ -80,14 +83,14 @@ class RemoteJobs:
         answer = await self._agent.ask("find_jobs", {"texts": list(texts), "folders": folders})
         return _read(answer, lambda wire: Found(wire["text"], _jobs(wire["jobs"])))
 
-    async def references(self) -> tuple[tuple[JobId, ...], tuple[Problem, ...]]:
+    async def references(self) -> tuple[tuple[JobId, ...], tuple[UnreadFile, ...]]:
         """Return all jobs that runs refer to, and what could not be read of them."""
         answer = await self._agent.ask("get_references", {})
         return _read([answer], _references)[0]
 
     async def current(
         self, experiment: str | None
-    ) -> tuple[list[CurrentJob] | None, list[str], list[Problem]]:
+    ) -> tuple[list[CurrentJob] | None, list[str], list[UnreadFile]]:
         """Return the jobs of the current runs (None when there is no such experiment), all experiments, problems."""
         answer = await self._agent.ask("list_jobs", {"experiment": experiment})
         return _read([answer], _current)[0]
@@ -100,10 +103,12 @@ class RemoteJobs:
     async def plan_recovery(self, jobs: Iterable[JobId], *, incomplete: bool) -> list[RecoveryPlan]:
         """Plan what ``recover`` would do."""
         params = {**self._about(jobs), "incomplete": incomplete}
-        return _read(await self._agent.ask("plan_recovery", params), RecoveryPlan.from_wire)
+        return _read(
+            await self._agent.ask("plan_recovery", params), partial(from_wire, RecoveryPlan)
+        )
 
     async def recover(
-        self, jobs: Iterable[JobId], *, incomplete: bool, progress: Progress
+        self, jobs: Iterable[JobId], *, incomplete: bool, progress: CopyProgress
     ) -> AsyncGenerator[RecoveryOutcome, None]:
         """Restore jobs; yield each outcome once, when it is there."""
         items = {str(job): job for job in jobs}
@@ -112,16 +117,17 @@ class RemoteJobs:
             return {**self._about(left), "incomplete": incomplete}
 
         async for wire in self._agent.carry_out("recover", items, params, progress):
-            yield _read([wire], RecoveryOutcome.from_wire)[0]
+            yield _read([wire], partial(from_wire, RecoveryOutcome))[0]
 
     async def plan_archive(self, jobs: Iterable[JobId]) -> list[ArchivePlan]:
         """Plan what ``archive`` would do."""
         return _read(
-            await self._agent.ask("plan_archive", self._about(jobs)), ArchivePlan.from_wire
+            await self._agent.ask("plan_archive", self._about(jobs)),
+            partial(from_wire, ArchivePlan),
         )
 
     async def archive(
-        self, jobs: Iterable[JobId], *, progress: Progress
+        self, jobs: Iterable[JobId], *, progress: CopyProgress
     ) -> AsyncGenerator[ArchiveOutcome, None]:
         """Copy or move jobs to the folders; yield each outcome once, when it is there."""
         items = {str(job): job for job in jobs}
@@ -130,17 +136,19 @@ class RemoteJobs:
             return self._about(left)
 
         async for wire in self._agent.carry_out("archive", items, params, progress):
-            yield _read([wire], ArchiveOutcome.from_wire)[0]
+            yield _read([wire], partial(from_wire, ArchiveOutcome))[0]
 
     async def find_orphans(self, *, with_folders: bool, with_sizes: bool) -> OrphanReport:
         """Report the jobs that no run refers to."""
         params = {"with_folders": with_folders, "with_sizes": with_sizes, "folders": self._folders}
-        return _read([await self._agent.ask("find_orphans", params)], OrphanReport.from_wire)[0]
+        return _read(
+            [await self._agent.ask("find_orphans", params)], partial(from_wire, OrphanReport)
+        )[0]
 
     async def plan_orphans(self, *, with_folders: bool, force: bool) -> list[CleanStep]:
         """Plan what ``clean_orphans`` would do."""
         params = {"with_folders": with_folders, "force": force, "folders": self._folders}
-        return _read(await self._agent.ask("plan_orphans", params), CleanStep.from_wire)
+        return _read(await self._agent.ask("plan_orphans", params), partial(from_wire, CleanStep))
 
     async def clean_orphans(
         self, steps: Iterable[CleanStep], *, with_folders: bool, force: bool
@@ -149,27 +157,27 @@ class RemoteJobs:
         items = {str(step.orphan.job): step for step in steps}
 
         def params(left: Iterable[CleanStep], again: bool) -> Json:
-            wires = [step.to_wire() for step in left]
+            wires = [to_wire(step) for step in left]
             about = {"with_folders": with_folders, "force": force, "folders": self._folders}
             return {**about, "steps": wires, "again": again}
 
         async for wire in self._agent.carry_out("clean_orphans", items, params):
-            yield _read([wire], CleanOutcome.from_wire)[0]
+            yield _read([wire], partial(from_wire, CleanOutcome))[0]
 
     async def plan_action(self, action: str, jobs: Iterable[JobId]) -> list[ActionPlan]:
         """Plan what killing or cleaning jobs would do."""
         params = {"action": action, "jobs": [_names(job) for job in jobs]}
-        return _read(await self._agent.ask("plan_action", params), ActionPlan.from_wire)
+        return _read(await self._agent.ask("plan_action", params), partial(from_wire, ActionPlan))
 
     async def perform(self, plans: Iterable[ActionPlan]) -> AsyncGenerator[ActionOutcome, None]:
         """Carry out plans; yield each outcome once, when it is there."""
         items = {str(plan.job): plan for plan in plans}
 
         def params(left: Iterable[ActionPlan], again: bool) -> Json:
-            return {"plans": [plan.to_wire() for plan in left], "again": again}
+            return {"plans": [to_wire(plan) for plan in left], "again": again}
 
         async for wire in self._agent.carry_out("carry_out", items, params):
-            yield _read([wire], ActionOutcome.from_wire)[0]
+            yield _read([wire], partial(from_wire, ActionOutcome))[0]
 
     async def read_log(
         self, job: JobId, stream: str, *, lines: int | None = None, position: object = None
@@ -203,14 +211,14 @@ def _jobs(texts: Iterable[str]) -> tuple[JobId, ...]:
     return tuple(parse_job_id(each) for each in texts)
 
 
-def _references(wire: Json) -> tuple[tuple[JobId, ...], tuple[Problem, ...]]:
-    return _jobs(wire["jobs"]), tuple(Problem(**each) for each in wire["problems"])
+def _references(wire: Json) -> tuple[tuple[JobId, ...], tuple[UnreadFile, ...]]:
+    return _jobs(wire["jobs"]), tuple(UnreadFile(**each) for each in wire["problems"])
 
 
-def _current(wire: Json) -> tuple[list[CurrentJob] | None, list[str], list[Problem]]:
+def _current(wire: Json) -> tuple[list[CurrentJob] | None, list[str], list[UnreadFile]]:
     jobs = wire["jobs"]
     found = None if jobs is None else [CurrentJob.from_wire(each) for each in jobs]
-    return found, list(wire["experiments"]), [Problem(**each) for each in wire["problems"]]
+    return found, list(wire["experiments"]), [UnreadFile(**each) for each in wire["problems"]]
 
 
 def _piece(wire: Json) -> Json:

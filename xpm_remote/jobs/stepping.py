@@ -9,20 +9,21 @@ from xpm_remote.errors import StoppedBySignal
 from xpm_remote.jobs.interface import no_experiment
 from xpm_remote.jobs.remote import RemoteJobs
 from xpm_remote.waiting import StepLoop
-from xpm_remote.workspace.agent.outcomes import ActionOutcome, ActionPlan
-from xpm_remote.workspace.folders.folder import Folder
-from xpm_remote.workspace.folders.outcomes import (
+from xpm_remote.workspace.failures import UnreadFile
+from xpm_remote.workspace.layout import Folder, JobId, Layout
+from xpm_remote.workspace.outcomes import (
+    ActionOutcome,
+    ActionPlan,
     ArchiveOutcome,
     ArchivePlan,
-    Progress,
+    CleanOutcome,
+    CleanStep,
+    CopyProgress,
+    OrphanReport,
     RecoveryOutcome,
     RecoveryPlan,
 )
-from xpm_remote.workspace.layout import JobId, Layout
-from xpm_remote.workspace.orphans.listing import OrphanReport
-from xpm_remote.workspace.orphans.outcomes import CleanOutcome, CleanStep
 from xpm_remote.workspace.reading.current import CurrentJob
-from xpm_remote.workspace.reading.json_files import Problem
 from xpm_remote.workspace.reading.lookup import Found
 from xpm_remote.workspace.watching.logs import Piece, Position
 
@@ -83,11 +84,11 @@ class SteppedJobs:
         """Find the jobs that texts mean."""
         return self._loop.run(self._jobs.find(texts, everywhere=everywhere))
 
-    def references(self) -> tuple[tuple[JobId, ...], tuple[Problem, ...]]:
+    def references(self) -> tuple[tuple[JobId, ...], tuple[UnreadFile, ...]]:
         """Return all jobs that runs refer to, and what could not be read of them."""
         return self._loop.run(self._jobs.references())
 
-    def current(self, experiment: str | None) -> tuple[list[CurrentJob], list[Problem]]:
+    def current(self, experiment: str | None) -> tuple[list[CurrentJob], list[UnreadFile]]:
         """Return the jobs of the current runs."""
         jobs, experiments, problems = self._loop.run(self._jobs.current(experiment))
         if jobs is None:
@@ -103,7 +104,7 @@ class SteppedJobs:
         return self._loop.run(self._jobs.plan_recovery(jobs, incomplete=incomplete))
 
     def recover(
-        self, jobs: Iterable[JobId], *, incomplete: bool, progress: Progress
+        self, jobs: Iterable[JobId], *, incomplete: bool, progress: CopyProgress
     ) -> Generator[RecoveryOutcome, None, None]:
         """Restore jobs."""
         work = self._jobs.recover(jobs, incomplete=incomplete, progress=progress)
@@ -114,7 +115,7 @@ class SteppedJobs:
         return self._loop.run(self._jobs.plan_archive(jobs))
 
     def archive(
-        self, jobs: Iterable[JobId], *, progress: Progress
+        self, jobs: Iterable[JobId], *, progress: CopyProgress
     ) -> Generator[ArchiveOutcome, None, None]:
         """Copy or move jobs to the folders."""
         yield from self._loop.each(self._jobs.archive(jobs, progress=progress))

@@ -6,6 +6,10 @@ come from file names: whoever prints it escapes it. Pure.
 
 from __future__ import annotations
 
+import errno
+from pathlib import Path
+from typing import NamedTuple
+
 
 class WorkspaceFailure(Exception):
     """Something in a workspace, or in one of its folders, that a person can act upon.
@@ -60,3 +64,22 @@ class DamagedFailure(WorkspaceFailure):
     """A copy is not what it was copied from, or is not whole."""
 
     kind = "damaged"
+
+
+class UnreadFile(NamedTuple):
+    """A file or directory that cannot be used, and why; both may hold text of whoever wrote the workspace."""
+
+    path: str
+    why: str
+
+
+def explain(error: OSError, where: Path) -> str:
+    """Return a line that says what the system refused, and where: at ``where``, if the error names no file."""
+    name = error.filename
+    if isinstance(name, bytes):
+        name = name.decode("utf-8", "surrogateescape")
+    if not isinstance(name, str) or not name:  # an int where the call took a descriptor
+        name = str(where)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"no space is left for {name} ({error.strerror})"
+    return f"{name}: {error.strerror or error}"

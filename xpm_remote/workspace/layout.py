@@ -6,6 +6,7 @@ Source of the names: workspaces that experimaestro 2.0 to 2.7 wrote. Pure.
 from __future__ import annotations
 
 import re
+from enum import Enum
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -151,3 +152,37 @@ class JobFiles:
     def status(self) -> Path:
         """The state, as last noted."""
         return self.own / "status.json"
+
+
+class FolderMode(str, Enum):
+    """What a folder is for."""
+
+    USE = "use"
+    """Read only: jobs are found there, nothing is ever written."""
+
+    BACKUP = "backup"
+    """Jobs that succeeded are copied there."""
+
+    MOVE = "move"
+    """Jobs that succeeded are moved there, and the workspace keeps a link."""
+
+
+class Folder(NamedTuple):
+    """A folder of a workspace.
+
+    Attributes:
+        path: Its root, absolute. A relative one would mean another directory for each process.
+        mode: What it is for.
+    """
+
+    path: Path
+    mode: FolderMode
+
+    @property
+    def layout(self) -> Layout:
+        """Give the paths in it."""
+        return Layout(self.path)
+
+    def job(self, job: JobId) -> Path:
+        """Give the directory of a job in it."""
+        return Path(self.path, "jobs", job.task, job.hash)

@@ -17,8 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from tests.workspace.jobs_on_disk import leftovers, make_folder, make_job, make_workspace, tree
 from xpm_remote.workspace.folders.archiving import archive
-from xpm_remote.workspace.folders.folder import Mode
-from xpm_remote.workspace.layout import JobId
+from xpm_remote.workspace.layout import FolderMode, JobId
 
 JOBS = [JobId("demo.train", letter * 64) for letter in "abc"]
 SPACE = 1 << 20
@@ -28,7 +27,7 @@ SPACE = 1 << 20
 def main() -> None:
     """Do it."""
     root = Path(sys.argv[1])
-    workspace, folder = make_workspace(root / "ws"), make_folder(root / "disk", Mode.MOVE)
+    workspace, folder = make_workspace(root / "ws"), make_folder(root / "disk", FolderMode.MOVE)
     mount = ["mount", "-t", "tmpfs", "-o"]
     subprocess.run([*mount, f"size={SPACE}", "none", folder.path], check=True)
     wanted = []

@@ -36,8 +36,8 @@ from tests.workspace.jobs_on_disk import (
 from xpm_remote.workspace import filesystem, mounts
 from xpm_remote.workspace.folders import contents
 from xpm_remote.workspace.folders.archiving import archive
-from xpm_remote.workspace.folders.folder import Mode
 from xpm_remote.workspace.folders.recovery import recover
+from xpm_remote.workspace.layout import FolderMode
 
 NAMES = (
     "chmod",
@@ -121,7 +121,7 @@ class Trial:
         self.action = action
         self.portable = portable
         self.workspace = make_workspace(root / "ws")
-        mode = Mode.MOVE if action == "move" else Mode.BACKUP
+        mode = FolderMode.MOVE if action == "move" else FolderMode.BACKUP
         self.folder = make_folder(root / "folder", mode)
         self.path = make_job(self.workspace)
         self.wanted = tree(self.path)

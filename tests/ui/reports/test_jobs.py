@@ -8,28 +8,34 @@ import pytest
 
 from xpm_remote.ui.reports import jobs as reports
 from xpm_remote.ui.reports import orphans
-from xpm_remote.workspace.agent.outcomes import CLEAN, KILL, ActionOutcome, ActionPlan
-from xpm_remote.workspace.folders.folder import Folder, Mode
-from xpm_remote.workspace.folders.outcomes import (
+from xpm_remote.workspace.layout import Folder, FolderMode, JobId
+from xpm_remote.workspace.outcomes import (
+    CLEAN,
+    KILL,
+    ActionOutcome,
+    ActionPlan,
     ArchiveOutcome,
     ArchivePlan,
     ArchiveStatus,
     ArchiveStep,
     ArchiveVerdict,
+    CleanAction,
+    CleanOutcome,
+    CleanStatus,
+    CleanStep,
     FolderOutcome,
+    Orphan,
+    OrphanReport,
     RecoveryOutcome,
     RecoveryPlan,
     RecoveryStatus,
 )
-from xpm_remote.workspace.layout import JobId
-from xpm_remote.workspace.orphans.listing import Orphan, OrphanReport
-from xpm_remote.workspace.orphans.outcomes import CleanAction, CleanOutcome, CleanStatus, CleanStep
 from xpm_remote.workspace.reading.current import CurrentJob
 from xpm_remote.workspace.reading.jobs import JobFacts
 from xpm_remote.workspace.states import Progress
 
 JOB = JobId("t.x", "aaaa")
-FOLDER = Folder(Path("/slow/\x1bbackup"), Mode.BACKUP)
+FOLDER = Folder(Path("/slow/\x1bbackup"), FolderMode.BACKUP)
 
 
 def test_recovery_plan() -> None:

@@ -17,9 +17,9 @@ import pytest
 from tests.workspace.disk import Disk, snapshot, write
 from xpm_remote.workspace.agent import processes
 from xpm_remote.workspace.agent.actions import Actions, run_program
-from xpm_remote.workspace.agent.outcomes import CLEAN, KILL, ActionOutcome, ActionPlan
 from xpm_remote.workspace.failures import NoJobFailure, WorkspaceFailure
 from xpm_remote.workspace.layout import JobId
+from xpm_remote.workspace.outcomes import CLEAN, KILL, ActionOutcome, ActionPlan, from_wire, to_wire
 from xpm_remote.workspace.reading.liveness import Host
 from xpm_remote.workspace.reading.reader import WorkspaceReader
 
@@ -315,8 +315,8 @@ def test_plans_and_outcomes_travel(disk: Disk) -> None:
     """Both are plain JSON, with the job's id as a text."""
     disk.job(JOB, {"state": "done"}, done="")
     plan = make(disk).plan_clean(JOB)
-    assert plan.to_wire()["job"] == str(JOB)
-    assert make(disk).perform(plan).to_wire() == {
+    assert to_wire(plan)["job"] == str(JOB)
+    assert to_wire(make(disk).perform(plan)) == {
         "job": str(JOB),
         "action": "clean",
         "success": True,
@@ -338,7 +338,7 @@ def test_done_before(which: str, disk: Disk, directory: Path) -> None:
     shutil.rmtree(directory)
     plan = ActionPlan(JOB, CLEAN if which == "cleaned" else KILL)
     assert make(disk).repeat(plan).success == (which == "cleaned")
-    assert ActionPlan.from_wire(plan.to_wire()) == plan
+    assert from_wire(ActionPlan, to_wire(plan)) == plan
 
 
 def test_not_done_before(disk: Disk, directory: Path) -> None:
@@ -346,4 +346,4 @@ def test_not_done_before(disk: Disk, directory: Path) -> None:
     disk.job(JOB, {"state": "done"}, done="")
     outcome = make(disk).repeat(make(disk).plan(CLEAN, JOB))
     assert (outcome.success, directory.exists()) == (True, False)
-    assert ActionOutcome.from_wire(outcome.to_wire()) == outcome
+    assert from_wire(ActionOutcome, to_wire(outcome)) == outcome

@@ -14,18 +14,21 @@ import pytest
 from tests.link.agent_host import Talk
 from tests.workspace.jobs_on_disk import leftovers, make_folder, make_job, make_workspace
 from xpm_remote.workspace.agent.folder_requests import PROGRESS_INTERVAL, FolderRequests
-from xpm_remote.workspace.folders.folder import Folder, Mode
-from xpm_remote.workspace.folders.outcomes import (
+from xpm_remote.workspace.layout import Folder, FolderMode, JobId, Layout
+from xpm_remote.workspace.outcomes import (
     ArchiveOutcome,
     ArchivePlan,
     ArchiveVerdict,
+    CleanOutcome,
+    CleanStatus,
+    CleanStep,
+    OrphanReport,
     RecoveryOutcome,
     RecoveryPlan,
     RecoveryStatus,
+    from_wire,
+    to_wire,
 )
-from xpm_remote.workspace.layout import JobId, Layout
-from xpm_remote.workspace.orphans.listing import OrphanReport
-from xpm_remote.workspace.orphans.outcomes import CleanOutcome, CleanStatus, CleanStep
 from xpm_remote.workspace.reading.liveness import Host
 
 JOBS = [JobId("pkg.train", f"{number:064x}") for number in range(3)]
@@ -44,7 +47,7 @@ def workspace(tmp_path: Path) -> Layout:
 @pytest.fixture
 def folder(tmp_path: Path) -> Folder:
     """A folder without jobs."""
-    return make_folder(tmp_path / "backup", Mode.BACKUP)
+    return make_folder(tmp_path / "backup", FolderMode.BACKUP)
 
 
 @pytest.fixture
@@ -71,18 +74,18 @@ def outcomes(notices: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def test_archive_and_recover(talk: Talk, workspace: Layout, folder: Folder) -> None:
     """Jobs go to a folder and come back; plans and outcomes are those of the local commands."""
     request = {"folders": [{"path": "~/backup", "mode": "backup"}], "jobs": ids(JOBS)}
-    plans = [ArchivePlan.from_wire(each) for each in talk.result("plan_archive", **request)]
+    plans = [from_wire(ArchivePlan, each) for each in talk.result("plan_archive", **request)]
     assert [plan.verdict for plan in plans] == [ArchiveVerdict.ARCHIVE] * 3
     assert talk.result("archive", name="a", **request) == {"outcomes": 3, "stopped": False}
-    archived = [ArchiveOutcome.from_wire(each) for each in outcomes(talk.notices)]
+    archived = [from_wire(ArchiveOutcome, each) for each in outcomes(talk.notices)]
     assert [(each.job, each.is_archived) for each in archived] == [(job, True) for job in JOBS]
     shutil.rmtree(workspace.job(JOBS[1]))
-    recovery = [RecoveryPlan.from_wire(each) for each in talk.result("plan_recovery", **request)]
+    recovery = [from_wire(RecoveryPlan, each) for each in talk.result("plan_recovery", **request)]
     there, lost = RecoveryStatus.THERE, RecoveryStatus.RECOVERED
     assert [plan.status for plan in recovery] == [there, lost, there]
     talk.notices.clear()
     assert talk.result("recover", name="b", **request)["outcomes"] == 3
-    recovered = [RecoveryOutcome.from_wire(each) for each in outcomes(talk.notices)]
+    recovered = [from_wire(RecoveryOutcome, each) for each in outcomes(talk.notices)]
     assert [each.status for each in recovered] == [there, lost, there]
     assert workspace.job_files(JOBS[1]).done.exists()
     assert leftovers(workspace.root, folder.path) == []
@@ -100,16 +103,16 @@ def test_find_jobs(talk: Talk) -> None:
 
 def test_orphans(talk: Talk, workspace: Layout, folder: Folder) -> None:
     """Orphans are reported, and removed as the plan says; what is recoverable is kept."""
-    request = {"folders": [folder.to_wire()]}
+    request = {"folders": [to_wire(folder)]}
     talk.result("archive", name="a", jobs=ids(JOBS[:1]), **request)
-    report = OrphanReport.from_wire(talk.result("find_orphans", with_sizes=True, **request))
+    report = from_wire(OrphanReport, talk.result("find_orphans", with_sizes=True, **request))
     assert [each.job for each in report.orphans] == JOBS[1:]
     assert [each.job for each in report.recoverable] == JOBS[:1]
     steps = talk.result("plan_orphans", **request)
-    assert [CleanStep.from_wire(each).orphan.job for each in steps] == JOBS[1:]
+    assert [from_wire(CleanStep, each).orphan.job for each in steps] == JOBS[1:]
     talk.notices.clear()
     assert talk.result("clean_orphans", name="c", steps=steps, **request)["outcomes"] == 2
-    done = [CleanOutcome.from_wire(each) for each in outcomes(talk.notices)]
+    done = [from_wire(CleanOutcome, each) for each in outcomes(talk.notices)]
     assert [each.status for each in done] == [CleanStatus.REMOVED] * 2
     assert [path.name for path in workspace.job(JOBS[0]).parent.iterdir()] == [JOBS[0].hash]
 
@@ -178,7 +181,7 @@ def test_link_is_cut_in_the_middle(tmp_path: Path) -> None:
     """Of 200 jobs whose recovery is cut off, and asked for again, all are whole, and each is reported once."""
     workspace = make_workspace(tmp_path / "ws")
     workspace.marker.touch()
-    folder = make_folder(tmp_path / "folder", Mode.USE)
+    folder = make_folder(tmp_path / "folder", FolderMode.USE)
     jobs = [JobId("pkg.train", f"{number:064x}") for number in range(200)]
     for job in jobs:
         make_job(folder.layout, job)
@@ -189,7 +192,7 @@ def test_link_is_cut_in_the_middle(tmp_path: Path) -> None:
             break
         with Talk(workspace.root) as talk:
             talk.greet()
-            request_id = talk.ask("recover", name="r", jobs=left, folders=[folder.to_wire()])
+            request_id = talk.ask("recover", name="r", jobs=left, folders=[to_wire(folder)])
             messages = []
             if attempt == 0:
                 messages.append(talk.read())

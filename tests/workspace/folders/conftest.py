@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.workspace.jobs_on_disk import make_folder, make_workspace
-from xpm_remote.workspace.folders.folder import Folder, Mode
-from xpm_remote.workspace.layout import Layout
+from xpm_remote.workspace.layout import Folder, FolderMode, Layout
 
 
 @pytest.fixture
@@ -20,10 +19,10 @@ def workspace(tmp_path: Path) -> Layout:
 @pytest.fixture
 def backup(tmp_path: Path) -> Folder:
     """A folder that jobs are copied to."""
-    return make_folder(tmp_path / "backup", Mode.BACKUP)
+    return make_folder(tmp_path / "backup", FolderMode.BACKUP)
 
 
 @pytest.fixture
 def move(tmp_path: Path) -> Folder:
     """A folder that jobs are moved to."""
-    return make_folder(tmp_path / "move", Mode.MOVE)
+    return make_folder(tmp_path / "move", FolderMode.MOVE)

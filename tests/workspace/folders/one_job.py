@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from tests.workspace.jobs_on_disk import JOB
 from xpm_remote.workspace.folders.archiving import archive
-from xpm_remote.workspace.folders.folder import Folder
-from xpm_remote.workspace.folders.outcomes import ArchiveStatus, FolderOutcome
-from xpm_remote.workspace.layout import Layout
+from xpm_remote.workspace.layout import Folder, Layout
+from xpm_remote.workspace.outcomes import ArchiveStatus, FolderOutcome
 
 
 def run(workspace: Layout, *folders: Folder) -> list[FolderOutcome]:

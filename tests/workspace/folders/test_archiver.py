@@ -11,9 +11,8 @@ from tests.workspace.jobs_on_disk import JOB, leftovers, make_folder, make_job
 from xpm_remote.workspace.failures import NoJobFailure, WorkspaceFailure
 from xpm_remote.workspace.folders.archiver import Archiver
 from xpm_remote.workspace.folders.archiving import archive
-from xpm_remote.workspace.folders.folder import Folder, Mode
-from xpm_remote.workspace.folders.outcomes import ArchiveOutcome, ArchiveStatus, ArchiveVerdict
-from xpm_remote.workspace.layout import JobId, Layout
+from xpm_remote.workspace.layout import Folder, FolderMode, JobId, Layout
+from xpm_remote.workspace.outcomes import ArchiveOutcome, ArchiveStatus, ArchiveVerdict
 
 LIMIT = 30.0
 """Seconds after which an event that must come counts as missing."""
@@ -29,7 +28,7 @@ def workspace(workspace: Layout) -> Layout:
 @pytest.fixture
 def folder(tmp_path: Path) -> Folder:
     """A folder."""
-    return make_folder(tmp_path / "folder", Mode.MOVE)
+    return make_folder(tmp_path / "folder", FolderMode.MOVE)
 
 
 def test_submitted_job_is_archived(workspace: Layout, folder: Folder) -> None:
@@ -63,7 +62,7 @@ def test_folder_that_comes_back(workspace: Layout, folder: Folder, tmp_path: Pat
 
 def test_close_says_what_is_left(workspace: Layout, tmp_path: Path) -> None:
     """A job that waits for another try has a last one when the worker is closed, and is named if it fails."""
-    missing = Folder(tmp_path / "missing", Mode.BACKUP)
+    missing = Folder(tmp_path / "missing", FolderMode.BACKUP)
     failed = threading.Event()
     archiver = Archiver(workspace, [missing], lambda _: failed.set())
     archiver.submit(JOB)

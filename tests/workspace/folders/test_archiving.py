@@ -13,15 +13,16 @@ from tests.workspace.folders.one_job import run, statuses
 from tests.workspace.jobs_on_disk import JOB, OLD, leftovers, make_folder, make_job, tree
 from xpm_remote.workspace import filesystem
 from xpm_remote.workspace.folders.archiving import archive, plan_archive
-from xpm_remote.workspace.folders.folder import Folder, Mode
 from xpm_remote.workspace.folders.opt_out import opt_out
-from xpm_remote.workspace.folders.outcomes import (
+from xpm_remote.workspace.layout import Folder, FolderMode, JobId, Layout
+from xpm_remote.workspace.outcomes import (
     ArchiveOutcome,
     ArchivePlan,
     ArchiveStatus,
     ArchiveVerdict,
+    from_wire,
+    to_wire,
 )
-from xpm_remote.workspace.layout import JobId, Layout
 
 
 def test_move_leaves_a_link(workspace: Layout, move: Folder) -> None:
@@ -35,9 +36,9 @@ def test_move_leaves_a_link(workspace: Layout, move: Folder) -> None:
     assert statuses(workspace, move) == [ArchiveStatus.PRESENT]
 
 
-@pytest.mark.parametrize("second", [Mode.BACKUP, Mode.MOVE])
+@pytest.mark.parametrize("second", [FolderMode.BACKUP, FolderMode.MOVE])
 def test_second_folder_gets_a_copy(
-    workspace: Layout, move: Folder, tmp_path: Path, second: Mode
+    workspace: Layout, move: Folder, tmp_path: Path, second: FolderMode
 ) -> None:
     """After a move another folder gets a copy, and the link keeps pointing to the first."""
     path = make_job(workspace)
@@ -51,7 +52,7 @@ def test_second_folder_gets_a_copy(
 def test_use_folder_is_never_written(workspace: Layout, tmp_path: Path) -> None:
     """A folder of mode use is not archived to."""
     make_job(workspace)
-    folder = make_folder(tmp_path / "use", Mode.USE)
+    folder = make_folder(tmp_path / "use", FolderMode.USE)
     (outcome,) = archive(workspace, [folder], [JOB])
     assert outcome.verdict is ArchiveVerdict.NO_FOLDER
     assert list(folder.path.iterdir()) == []
@@ -60,21 +61,21 @@ def test_use_folder_is_never_written(workspace: Layout, tmp_path: Path) -> None:
 def test_copy_without_move_is_moved_by_the_next_run(workspace: Layout, move: Folder) -> None:
     """A whole copy whose job is still a directory here, as a crash leaves it, is verified and then linked to."""
     path = make_job(workspace)
-    run(workspace, Folder(move.path, Mode.BACKUP))
+    run(workspace, Folder(move.path, FolderMode.BACKUP))
     assert statuses(workspace, move) == [ArchiveStatus.MOVED]
     assert path.is_symlink()
 
 
-@pytest.mark.parametrize("mode", [Mode.BACKUP, Mode.MOVE])
-def test_incomplete_copy_is_completed(workspace: Layout, tmp_path: Path, mode: Mode) -> None:
+@pytest.mark.parametrize("mode", [FolderMode.BACKUP, FolderMode.MOVE])
+def test_incomplete_copy_is_completed(workspace: Layout, tmp_path: Path, mode: FolderMode) -> None:
     """A copy that lacks files, or has the beginnings of some, is replaced by a whole one."""
     path = make_job(workspace)
     wanted = tree(path)
     folder = make_folder(tmp_path / "folder", mode)
-    run(workspace, Folder(folder.path, Mode.BACKUP))
+    run(workspace, Folder(folder.path, FolderMode.BACKUP))
     (folder.job(JOB) / "uv.lock").unlink()
     os.truncate(folder.job(JOB) / "out" / "model.bin", 1000)
-    expected = ArchiveStatus.MOVED if mode is Mode.MOVE else ArchiveStatus.COMPLETED
+    expected = ArchiveStatus.MOVED if mode is FolderMode.MOVE else ArchiveStatus.COMPLETED
     assert statuses(workspace, folder) == [expected]
     assert tree(folder.job(JOB)) == wanted
     assert leftovers(workspace.root, folder.path) == []
@@ -84,7 +85,7 @@ def test_incomplete_copy_is_completed(workspace: Layout, tmp_path: Path, mode: M
 def test_other_data_is_reported(workspace: Layout, move: Folder, change: str) -> None:
     """A copy that has data which the workspace lacks is not touched, and the job here is not moved."""
     path = make_job(workspace)
-    run(workspace, Folder(move.path, Mode.BACKUP))
+    run(workspace, Folder(move.path, FolderMode.BACKUP))
     copy = move.job(JOB)
     model = copy / "out" / "model.bin"
     if change == "flip":
@@ -187,13 +188,13 @@ def test_opting_out_is_durable(workspace: Layout, monkeypatch: pytest.MonkeyPatc
 def test_plan(workspace: Layout, backup: Folder, move: Folder, tmp_path: Path) -> None:
     """A plan says what is done in each folder, with sizes, and changes nothing."""
     path = make_job(workspace)
-    gone = Folder(tmp_path / "gone", Mode.BACKUP)
+    gone = Folder(tmp_path / "gone", FolderMode.BACKUP)
     run(workspace, backup)
     (plan,) = plan_archive(workspace, [backup, move, gone], [JOB])
     assert [step.action for step in plan.steps] == ["verify", "move", "unavailable"]
     assert plan.size > (path / "out" / "model.bin").stat().st_size
     assert list(move.path.iterdir()) == []
-    assert ArchivePlan.from_wire(plan.to_wire()) == plan
+    assert from_wire(ArchivePlan, to_wire(plan)) == plan
 
 
 def test_many_jobs_in_order(workspace: Layout, move: Folder) -> None:
@@ -211,7 +212,7 @@ def test_many_jobs_in_order(workspace: Layout, move: Folder) -> None:
     assert [outcome.job for outcome in outcomes] == jobs
     assert all(outcome.is_archived for outcome in outcomes)
     assert {job for job, _ in seen} == set(jobs)
-    assert ArchiveOutcome.from_wire(outcomes[0].to_wire()) == outcomes[0]
+    assert from_wire(ArchiveOutcome, to_wire(outcomes[0])) == outcomes[0]
     assert all(workspace.job(job).stat().st_mtime == OLD for job in jobs)
 
 

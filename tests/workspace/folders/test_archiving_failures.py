@@ -14,10 +14,9 @@ import pytest
 from tests.workspace.folders.one_job import run, statuses
 from tests.workspace.jobs_on_disk import JOB, leftovers, make_job, tree
 from xpm_remote.workspace import filesystem
-from xpm_remote.workspace.folders.folder import Folder, Mode
-from xpm_remote.workspace.folders.outcomes import ArchiveStatus
-from xpm_remote.workspace.layout import JobId, Layout
+from xpm_remote.workspace.layout import Folder, FolderMode, JobId, Layout
 from xpm_remote.workspace.locks import StagingLock
+from xpm_remote.workspace.outcomes import ArchiveStatus
 
 SCRIPTS = Path(__file__).parents[2] / "support" / "scripts"
 
@@ -25,7 +24,7 @@ SCRIPTS = Path(__file__).parents[2] / "support" / "scripts"
 def test_missing_folder_is_not_created(workspace: Layout, backup: Folder, tmp_path: Path) -> None:
     """A folder that is not there costs that folder only, and is never created."""
     make_job(workspace)
-    missing = Folder(tmp_path / "not-mounted", Mode.MOVE)
+    missing = Folder(tmp_path / "not-mounted", FolderMode.MOVE)
     assert statuses(workspace, missing, backup) == [ArchiveStatus.UNAVAILABLE, ArchiveStatus.COPIED]
     assert not missing.path.exists()
 
@@ -34,7 +33,7 @@ def test_missing_folder_is_not_created(workspace: Layout, backup: Folder, tmp_pa
 def test_impossible_folders(workspace: Layout, tmp_path: Path, path: str) -> None:
     """A relative folder, and the workspace itself, take no job: each would lose it."""
     primary = make_job(workspace)
-    folder = Folder(Path(path) if "/" in path else tmp_path / path, Mode.MOVE)
+    folder = Folder(Path(path) if "/" in path else tmp_path / path, FolderMode.MOVE)
     before = tree(primary)
     assert statuses(workspace, folder) == [ArchiveStatus.UNAVAILABLE]
     assert tree(primary) == before

@@ -12,9 +12,8 @@ import pytest
 
 from tests.workspace.folders.one_job import run, statuses
 from tests.workspace.jobs_on_disk import JOB, leftovers, make_folder, make_job, tree
-from xpm_remote.workspace.folders.folder import Folder, Mode
-from xpm_remote.workspace.folders.outcomes import ArchiveStatus
-from xpm_remote.workspace.layout import Layout
+from xpm_remote.workspace.layout import Folder, FolderMode, Layout
+from xpm_remote.workspace.outcomes import ArchiveStatus
 
 
 @pytest.fixture
@@ -36,8 +35,8 @@ def test_copy_keeps_everything(workspace: Layout, backup: Folder) -> None:
     assert leftovers(workspace.root, backup.path) == []
 
 
-@pytest.mark.parametrize("mode", [Mode.BACKUP, Mode.MOVE])
-def test_users_locks_and_pids_are_kept(workspace: Layout, tmp_path: Path, mode: Mode) -> None:
+@pytest.mark.parametrize("mode", [FolderMode.BACKUP, FolderMode.MOVE])
+def test_users_locks_and_pids_are_kept(workspace: Layout, tmp_path: Path, mode: FolderMode) -> None:
     """Files of the user named *.lock and *.pid are archived; the job's own lock, pid and .scheduler are not."""
     path = make_job(workspace)
     (path / ".lock").write_text("mine")
@@ -59,7 +58,7 @@ def test_other_file_system(workspace: Layout, other_disk: Path) -> None:
     """A job is moved to another file system as to the same one."""
     path = make_job(workspace)
     wanted = tree(path)
-    folder = Folder(other_disk, Mode.MOVE)
+    folder = Folder(other_disk, FolderMode.MOVE)
     assert statuses(workspace, folder) == [ArchiveStatus.MOVED]
     assert tree(path.resolve()) == wanted
 

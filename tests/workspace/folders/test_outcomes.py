@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from xpm_remote.workspace.folders.outcomes import RecoveryStatus
+from xpm_remote.workspace.outcomes import RecoveryStatus
 
 
 @pytest.mark.parametrize("status", RecoveryStatus)

@@ -12,15 +12,18 @@ import pytest
 
 from tests.workspace.jobs_on_disk import JOB, leftovers, make_folder, make_job, tree
 from xpm_remote.workspace import filesystem
-from xpm_remote.workspace.failures import (
-    BadIdFailure,
-)
+from xpm_remote.workspace.failures import BadIdFailure
 from xpm_remote.workspace.folders.archiving import archive
-from xpm_remote.workspace.folders.folder import Folder, Mode
-from xpm_remote.workspace.folders.outcomes import RecoveryOutcome, RecoveryPlan, RecoveryStatus
 from xpm_remote.workspace.folders.recovery import plan_recovery, recover
-from xpm_remote.workspace.layout import JobId, Layout, parse_job_id
+from xpm_remote.workspace.layout import Folder, FolderMode, JobId, Layout, parse_job_id
 from xpm_remote.workspace.locks import StagingLock
+from xpm_remote.workspace.outcomes import (
+    RecoveryOutcome,
+    RecoveryPlan,
+    RecoveryStatus,
+    from_wire,
+    to_wire,
+)
 
 
 @pytest.fixture
@@ -33,7 +36,7 @@ def workspace(workspace: Layout) -> Layout:
 @pytest.fixture
 def folder(tmp_path: Path, workspace: Layout) -> Folder:
     """A folder that has that job."""
-    folder = make_folder(tmp_path / "folder", Mode.BACKUP)
+    folder = make_folder(tmp_path / "folder", FolderMode.BACKUP)
     list(archive(workspace, [folder], [JOB]))
     return folder
 
@@ -43,14 +46,14 @@ def run(workspace: Layout, *folders: Folder, incomplete: bool = False) -> Recove
     (plan,) = plan_recovery(workspace, folders, [JOB], incomplete=incomplete)
     (outcome,) = recover(workspace, folders, [JOB], incomplete=incomplete)
     assert plan.status is outcome.status
-    assert RecoveryPlan.from_wire(plan.to_wire()) == plan
-    assert RecoveryOutcome.from_wire(outcome.to_wire()) == outcome
+    assert from_wire(RecoveryPlan, to_wire(plan)) == plan
+    assert from_wire(RecoveryOutcome, to_wire(outcome)) == outcome
     assert leftovers(workspace.root) == []
     return outcome
 
 
-@pytest.mark.parametrize("mode", list(Mode))
-def test_missing_job(workspace: Layout, folder: Folder, mode: Mode) -> None:
+@pytest.mark.parametrize("mode", list(FolderMode))
+def test_missing_job(workspace: Layout, folder: Folder, mode: FolderMode) -> None:
     """A job that is gone is restored from a folder of any mode, with all that it had."""
     wanted = tree(workspace.job(JOB))
     shutil.rmtree(workspace.jobs)
@@ -146,7 +149,7 @@ def test_ids_that_leave_the_jobs(text: str) -> None:
 def test_job_that_is_there(workspace: Layout, folder: Folder, tmp_path: Path) -> None:
     """A job that is there, as a directory or as the link of a moved one, is left as it is."""
     assert run(workspace, folder).status is RecoveryStatus.THERE
-    list(archive(workspace, [make_folder(tmp_path / "move", Mode.MOVE)], [JOB]))
+    list(archive(workspace, [make_folder(tmp_path / "move", FolderMode.MOVE)], [JOB]))
     assert workspace.job(JOB).is_symlink()
     assert run(workspace, folder).status is RecoveryStatus.THERE
     assert run(workspace).status is RecoveryStatus.THERE
@@ -155,7 +158,7 @@ def test_job_that_is_there(workspace: Layout, folder: Folder, tmp_path: Path) ->
 def test_move_folder_that_is_gone(workspace: Layout, folder: Folder, tmp_path: Path) -> None:
     """A moved job whose folder is not mounted comes back from another one; from none, the reason says what is gone."""
     wanted = tree(workspace.job(JOB))
-    move = make_folder(tmp_path / "move", Mode.MOVE)
+    move = make_folder(tmp_path / "move", FolderMode.MOVE)
     list(archive(workspace, [move], [JOB]))
     move.path.rename(tmp_path / "unplugged")
     outcome = run(workspace, move)
@@ -168,7 +171,7 @@ def test_move_folder_that_is_gone(workspace: Layout, folder: Folder, tmp_path: P
 def test_first_whole_copy_wins(workspace: Layout, folder: Folder, tmp_path: Path) -> None:
     """A copy without success marker is passed over for a whole one further down."""
     wanted = tree(workspace.job(JOB))
-    first = make_folder(tmp_path / "first", Mode.USE)
+    first = make_folder(tmp_path / "first", FolderMode.USE)
     make_job(Layout(first.path), done=False)
     shutil.rmtree(workspace.jobs)
     outcome = run(workspace, first, folder, incomplete=True)
@@ -222,7 +225,7 @@ def test_bad_disk_passes_to_the_next_folder(
 ) -> None:
     """A copy that cannot be read is passed over for the next one."""
     wanted = tree(workspace.job(JOB))
-    second = make_folder(tmp_path / "second", Mode.BACKUP)
+    second = make_folder(tmp_path / "second", FolderMode.BACKUP)
     list(archive(workspace, [second], [JOB]))
     shutil.rmtree(workspace.jobs)
     bad = (folder.job(JOB) / "uv.lock").stat().st_ino
@@ -249,6 +252,6 @@ def test_interrupted_move_is_put_back(workspace: Layout, tmp_path: Path) -> None
     path = workspace.job(JOB)
     wanted = tree(path)
     path.rename(path.with_name(f".tmp.{JOB.hash}.aside"))
-    list(recover(workspace, [Folder(tmp_path / "gone", Mode.MOVE)], [JOB]))
+    list(recover(workspace, [Folder(tmp_path / "gone", FolderMode.MOVE)], [JOB]))
     assert tree(path) == wanted
     assert leftovers(workspace.root) == []

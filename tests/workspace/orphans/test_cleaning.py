@@ -15,10 +15,17 @@ import pytest
 from tests.workspace.disk import TextHost
 from tests.workspace.small import SmallWorkspace, locked
 from xpm_remote.workspace.failures import BusyFailure, DamagedFailure, FolderFailure
-from xpm_remote.workspace.folders.folder import Folder, Mode
+from xpm_remote.workspace.layout import Folder, FolderMode
 from xpm_remote.workspace.orphans.cleaning import Cleaner
 from xpm_remote.workspace.orphans.listing import find_orphans
-from xpm_remote.workspace.orphans.outcomes import CleanAction, CleanOutcome, CleanStatus, CleanStep
+from xpm_remote.workspace.outcomes import (
+    CleanAction,
+    CleanOutcome,
+    CleanStatus,
+    CleanStep,
+    from_wire,
+    to_wire,
+)
 
 
 @pytest.fixture
@@ -188,7 +195,7 @@ def test_referred_to_meanwhile(made: SmallWorkspace) -> None:
 
 def test_unknown_references(made: SmallWorkspace, tmp_path: Path) -> None:
     """Nothing is removed while it is not known what a run refers to, or what a folder has."""
-    missing = Folder(tmp_path / "no", Mode.BACKUP)
+    missing = Folder(tmp_path / "no", FolderMode.BACKUP)
     report = find_orphans(made.layout, [missing])
     with pytest.raises(FolderFailure, match="does not exist"):
         Cleaner(made.layout, [missing]).plan(report)
@@ -239,6 +246,6 @@ def test_wire(made: SmallWorkspace) -> None:
     """Plans and outcomes survive their way over a wire."""
     cleaner = Cleaner(made.layout)
     (step,) = cleaner.plan(find_orphans(made.layout))
-    assert CleanStep.from_wire(json.loads(json.dumps(step.to_wire()))) == step
+    assert from_wire(CleanStep, json.loads(json.dumps(to_wire(step)))) == step
     (outcome,) = cleaner.apply([step])
-    assert CleanOutcome.from_wire(json.loads(json.dumps(outcome.to_wire()))) == outcome
+    assert from_wire(CleanOutcome, json.loads(json.dumps(to_wire(outcome)))) == outcome

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.workspace.small import SmallWorkspace
-from xpm_remote.workspace.folders.folder import Folder, Mode
-from xpm_remote.workspace.orphans.listing import OrphanReport, disk_usage, find_orphans
+from xpm_remote.workspace.layout import Folder, FolderMode
+from xpm_remote.workspace.orphans.listing import disk_usage, find_orphans
+from xpm_remote.workspace.outcomes import OrphanReport, from_wire, to_wire
 
 
 @pytest.fixture
@@ -95,7 +96,7 @@ def test_nothing_there(tmp_path: Path) -> None:
 def test_folder_that_is_not_there(made: SmallWorkspace, tmp_path: Path) -> None:
     """A folder that cannot be looked into is told of."""
     made.job("t/a")
-    missing = Folder(tmp_path / "no", Mode.BACKUP)
+    missing = Folder(tmp_path / "no", FolderMode.BACKUP)
     report = find_orphans(made.layout, [missing])
     assert orphans(report) == ["t/a"]
     assert str(tmp_path / "no") in report.unavailable[0]
@@ -121,7 +122,7 @@ def test_wire(made: SmallWorkspace, tmp_path: Path) -> None:
     made.job("t/b")
     with (made.layout.experiment("e") / "current" / "jobs.jsonl").open("a") as file:
         file.write("broken\n")
-    missing = Folder(tmp_path / "no", Mode.MOVE)
+    missing = Folder(tmp_path / "no", FolderMode.MOVE)
     report = find_orphans(made.layout, [folder.as_folder("backup"), missing], with_sizes=True)
-    assert OrphanReport.from_wire(json.loads(json.dumps(report.to_wire()))) == report
+    assert from_wire(OrphanReport, json.loads(json.dumps(to_wire(report)))) == report
     assert (len(report.orphans), len(report.recoverable), len(report.unread)) == (1, 1, 1)

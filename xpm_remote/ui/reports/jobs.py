@@ -8,15 +8,17 @@ from typing import Any
 
 from xpm_remote.escaping import safe
 from xpm_remote.ui.text import count_text, size_text, table
-from xpm_remote.workspace.agent.outcomes import ActionOutcome, ActionPlan
-from xpm_remote.workspace.folders.folder import Folder
-from xpm_remote.workspace.folders.outcomes import (
+from xpm_remote.workspace.layout import Folder
+from xpm_remote.workspace.outcomes import (
+    ActionOutcome,
+    ActionPlan,
     ArchiveOutcome,
     ArchivePlan,
     ArchiveVerdict,
     RecoveryOutcome,
     RecoveryPlan,
     RecoveryStatus,
+    to_wire,
 )
 from xpm_remote.workspace.reading.current import CurrentJob
 
@@ -143,7 +145,7 @@ def _archive_rows(plan: ArchivePlan) -> Iterator[tuple[str, ...]]:
 
 def archive_plan_document(plan: ArchivePlan) -> dict[str, Any]:
     """Return what is to be done with a job."""
-    wire = plan.to_wire()
+    wire = to_wire(plan)
     return {"schema": ARCHIVE_PLAN_SCHEMA, "id": wire.pop("job"), **wire}
 
 
@@ -159,7 +161,7 @@ def archive_outcome_lines(outcome: ArchiveOutcome) -> Iterator[str]:
 
 def archive_outcome_document(outcome: ArchiveOutcome) -> dict[str, Any]:
     """Return the outcome of a job as a document."""
-    wire = outcome.to_wire()
+    wire = to_wire(outcome)
     return {"schema": ARCHIVE_SCHEMA, "id": wire.pop("job"), **wire}
 
 
@@ -210,7 +212,7 @@ def recovery_total(plans: Iterable[RecoveryPlan]) -> str:
 
 def recovery_plan_document(plan: RecoveryPlan) -> dict[str, Any]:
     """Return what is to be done about a job."""
-    wire = plan.to_wire()
+    wire = to_wire(plan)
     return {
         "schema": RECOVERY_PLAN_SCHEMA,
         "id": wire.pop("job"),
@@ -230,7 +232,7 @@ def recovery_outcome_line(outcome: RecoveryOutcome) -> str:
 
 def recovery_outcome_document(outcome: RecoveryOutcome) -> dict[str, Any]:
     """Return the outcome of a job as a document."""
-    wire = outcome.to_wire()
+    wire = to_wire(outcome)
     return {"schema": RECOVERY_SCHEMA, "id": wire.pop("job"), **wire}
 
 

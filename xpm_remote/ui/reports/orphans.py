@@ -7,8 +7,15 @@ from typing import Any
 
 from xpm_remote.escaping import safe
 from xpm_remote.ui.text import count_text, size_text, table
-from xpm_remote.workspace.orphans.listing import Orphan, OrphanReport
-from xpm_remote.workspace.orphans.outcomes import CleanAction, CleanOutcome, CleanStatus, CleanStep
+from xpm_remote.workspace.outcomes import (
+    CleanAction,
+    CleanOutcome,
+    CleanStatus,
+    CleanStep,
+    Orphan,
+    OrphanReport,
+    to_wire,
+)
 
 ORPHAN_SCHEMA = "xpm-remote/orphan/1"
 CLEANED_SCHEMA = "xpm-remote/cleaned/1"
@@ -59,7 +66,7 @@ def _document(orphan: Orphan, kind: str) -> dict[str, Any]:
         "kind": kind,
         "path": str(orphan.path),
         "link": orphan.is_link,
-        "folder": orphan.folder.to_wire() if orphan.folder else None,
+        "folder": to_wire(orphan.folder) if orphan.folder else None,
         "size": orphan.size,
     }
 

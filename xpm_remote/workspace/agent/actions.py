@@ -14,10 +14,10 @@ from typing import Callable, Sequence
 
 from xpm_remote.workspace import states
 from xpm_remote.workspace.agent import processes
-from xpm_remote.workspace.agent.outcomes import CLEAN, KILL, ActionOutcome, ActionPlan
 from xpm_remote.workspace.failures import BusyFailure, NoJobFailure, WorkspaceFailure
 from xpm_remote.workspace.folders.discarding import discard_job
 from xpm_remote.workspace.layout import JobFiles, JobId
+from xpm_remote.workspace.outcomes import CLEAN, KILL, ActionOutcome, ActionPlan
 from xpm_remote.workspace.reading.jobs import process_of
 from xpm_remote.workspace.reading.json_files import SMALL_LIMIT, Problems, read_object
 from xpm_remote.workspace.reading.liveness import REUSE_SLACK, Host

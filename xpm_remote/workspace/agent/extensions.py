@@ -7,10 +7,10 @@ import socket
 import sys
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from xpm_remote.workspace.agent.announcing import Pages
-from xpm_remote.workspace.agent.outcomes import CLEAN, KILL, ActionPlan
 from xpm_remote.workspace.agent.tracking import Tracker
 from xpm_remote.workspace.agent.wire import (
     Method,
@@ -22,6 +22,7 @@ from xpm_remote.workspace.agent.wire import (
     text,
 )
 from xpm_remote.workspace.layout import JobFiles
+from xpm_remote.workspace.outcomes import CLEAN, KILL, ActionPlan, from_wire, to_wire
 from xpm_remote.workspace.reading.current import current_jobs
 from xpm_remote.workspace.reading.liveness import Host
 from xpm_remote.workspace.reading.reader import WorkspaceReader
@@ -225,7 +226,7 @@ class Extensions:
             message = f"action is {KILL} or {CLEAN}, and jobs is a list"
             raise ParameterError(message)
         ids = [job_id_of(each) for each in jobs if isinstance(each, dict)]
-        return [self._actions().plan(action, job).to_wire() for job in ids]
+        return [to_wire(self._actions().plan(action, job)) for job in ids]
 
     def carry_out(self, params: Params) -> dict[str, Any]:
         """Do what ``plans`` say, one after the other, each told when it is done.
@@ -234,14 +235,16 @@ class Extensions:
         done already by another agent.
         """
         name = text(params, "name")
-        plans = read_list(params.get("plans") or [], "plans", "a plan", ActionPlan.from_wire)
+        plans = read_list(
+            params.get("plans") or [], "plans", "a plan", partial(from_wire, ActionPlan)
+        )
         actions = self._actions()
         perform = actions.repeat if params.get("again") is True else actions.perform
         count = 0
         for plan in plans:
             if self._stopping.is_set():
                 break
-            outcome = perform(plan).to_wire()
+            outcome = to_wire(perform(plan))
             self._notify("notification.outcome", {"name": name, "outcome": outcome})
             count += 1
         return {"outcomes": count, "stopped": self._stopping.is_set()}

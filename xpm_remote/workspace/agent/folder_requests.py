@@ -16,23 +16,25 @@ from itertools import chain
 from pathlib import Path
 from typing import Callable, Iterable, Iterator, Protocol, Sequence
 
-from xpm_remote.workspace.agent.wire import (
-    Method,
-    Notify,
-    ParameterError,
-    Params,
-    read_list,
-    text,
-)
+from xpm_remote.workspace.agent.wire import Method, Notify, ParameterError, Params, read_list, text
 from xpm_remote.workspace.folders.archiving import archive, plan_archive
-from xpm_remote.workspace.folders.folder import Folder
-from xpm_remote.workspace.folders.outcomes import ArchiveOutcome, Progress, RecoveryOutcome
 from xpm_remote.workspace.folders.recovery import plan_recovery, recover
-from xpm_remote.workspace.layout import JobId, Layout, parse_job_id
+from xpm_remote.workspace.layout import Folder, JobId, Layout, parse_job_id
 from xpm_remote.workspace.orphans.cleaning import Cleaner
-from xpm_remote.workspace.orphans.listing import OrphanReport, find_orphans
-from xpm_remote.workspace.orphans.outcomes import CleanAction, CleanOutcome, CleanStatus, CleanStep
+from xpm_remote.workspace.orphans.listing import find_orphans
 from xpm_remote.workspace.orphans.references import read_references
+from xpm_remote.workspace.outcomes import (
+    ArchiveOutcome,
+    CleanAction,
+    CleanOutcome,
+    CleanStatus,
+    CleanStep,
+    CopyProgress,
+    OrphanReport,
+    RecoveryOutcome,
+    from_wire,
+    to_wire,
+)
 from xpm_remote.workspace.reading.json_files import JsonObject
 from xpm_remote.workspace.reading.liveness import Host
 from xpm_remote.workspace.reading.lookup import Lookup
@@ -50,7 +52,7 @@ class Copying(Protocol):
         folders: Sequence[Folder],
         jobs: Iterable[JobId],
         *,
-        progress: Progress,
+        progress: CopyProgress,
         stop: Callable[[], bool],
     ) -> Iterator[ArchiveOutcome | RecoveryOutcome]:
         """Give one outcome a job."""
@@ -120,7 +122,7 @@ class FolderRequests:
             jobs_of(params),
             incomplete=params.get("incomplete") is True,
         )
-        return [plan.to_wire() for plan in plans]
+        return [to_wire(plan) for plan in plans]
 
     def recover(self, params: Params) -> JsonObject:
         """Restore jobs; each outcome is told when it is there."""
@@ -130,7 +132,7 @@ class FolderRequests:
     def plan_archive(self, params: Params) -> list[JsonObject]:
         """Say what ``archive`` would do."""
         plans = plan_archive(self._layout, folders_of(params), jobs_of(params))
-        return [plan.to_wire() for plan in plans]
+        return [to_wire(plan) for plan in plans]
 
     def archive(self, params: Params) -> JsonObject:
         """Copy or move jobs to the folders; each outcome is told when it is there."""
@@ -138,24 +140,27 @@ class FolderRequests:
 
     def find_orphans(self, params: Params) -> JsonObject:
         """Report the jobs that no run refers to."""
-        return self._report(params).to_wire()
+        report: JsonObject = to_wire(self._report(params))
+        return report
 
     def plan_orphans(self, params: Params) -> list[JsonObject]:
         """Say what ``clean_orphans`` would do."""
         steps = self._cleaner(params).plan(self._report(params))
-        return [step.to_wire() for step in steps]
+        return [to_wire(step) for step in steps]
 
     def clean_orphans(self, params: Params) -> JsonObject:
         """Do what ``steps`` say; each outcome is told when it is there."""
         name = text(params, "name")
-        steps = read_list(params.get("steps"), "steps", "a step", CleanStep.from_wire)
+        steps = read_list(
+            params.get("steps"), "steps", "a step", functools.partial(from_wire, CleanStep)
+        )
         done: list[CleanOutcome] = []
         if params.get("again") is True:
             done = [each for each in map(self._done_before, steps) if each is not None]
         gone = {outcome.job for outcome in done}
         left = [step for step in steps if step.orphan.job not in gone]
         outcomes = chain(done, self._cleaner(params).apply(left) if left else ())
-        return self._tell(name, (each.to_wire() for each in outcomes))
+        return self._tell(name, (to_wire(each) for each in outcomes))
 
     def _copy(self, params: Params, work: Copying) -> JsonObject:
         """Have jobs copied; tell of it while it goes on."""
@@ -167,7 +172,7 @@ class FolderRequests:
             progress=self._progress(name),
             stop=self._stop,
         )
-        return self._tell(name, (each.to_wire() for each in outcomes))
+        return self._tell(name, (to_wire(each) for each in outcomes))
 
     def _done_before(self, step: CleanStep) -> CleanOutcome | None:
         """Say that an orphan is gone, if it is: another agent has removed it whose client was lost."""
@@ -202,7 +207,7 @@ class FolderRequests:
             count += 1
         return {"outcomes": count, "stopped": self._stop()}
 
-    def _progress(self, name: str) -> Progress:
+    def _progress(self, name: str) -> CopyProgress:
         """Give what is told of progress and tells the client now and then: bytes and files since the last time."""
         lock, told, bytes_, files = threading.Lock(), self._clock(), 0, 0
 
@@ -225,7 +230,9 @@ def folders_of(params: Params) -> tuple[Folder, ...]:
     Raises:
         ParameterError: They cannot be read.
     """
-    folders = read_list(params.get("folders", []), "folders", "a folder", Folder.from_wire)
+    folders = read_list(
+        params.get("folders", []), "folders", "a folder", functools.partial(from_wire, Folder)
+    )
     return tuple(
         folder._replace(path=Path(os.path.expanduser(folder.path)))  # noqa: PTH111  (leaves an unknown user)
         for folder in folders

@@ -11,10 +11,9 @@ from typing import Callable, NamedTuple, Sequence
 from xpm_remote.workspace.failures import WorkspaceFailure
 from xpm_remote.workspace.folders import batches
 from xpm_remote.workspace.folders.archiving import archive, no_progress
-from xpm_remote.workspace.folders.folder import Folder
 from xpm_remote.workspace.folders.opt_out import opt_out
-from xpm_remote.workspace.folders.outcomes import ArchiveOutcome, ArchiveVerdict, Progress
-from xpm_remote.workspace.layout import JobId, Layout
+from xpm_remote.workspace.layout import Folder, JobId, Layout
+from xpm_remote.workspace.outcomes import ArchiveOutcome, ArchiveVerdict, CopyProgress
 
 DRAIN_LIMIT = 60.0
 """Seconds that ``close`` waits for jobs that were submitted: as long as experimaestro does when it ends."""
@@ -60,7 +59,7 @@ class Archiver:
         workspace: Layout,
         folders: Sequence[Folder],
         told: Callable[[ArchiveOutcome], None],
-        progress: Progress = no_progress,
+        progress: CopyProgress = no_progress,
         *,
         first_delay: float = FIRST_DELAY,
     ) -> None:

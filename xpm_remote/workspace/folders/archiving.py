@@ -10,20 +10,20 @@ from xpm_remote.workspace import filesystem
 from xpm_remote.workspace.failures import FolderFailure
 from xpm_remote.workspace.folders.batches import Turns, run_batches
 from xpm_remote.workspace.folders.depositing import Depositor
-from xpm_remote.workspace.folders.folder import Folder, Mode, archives, check_folder
+from xpm_remote.workspace.folders.folder import archives, check_folder
 from xpm_remote.workspace.folders.opt_out import has_opted_out
-from xpm_remote.workspace.folders.outcomes import (
+from xpm_remote.workspace.folders.sizes import measure
+from xpm_remote.workspace.folders.sweeping import Sweeper
+from xpm_remote.workspace.layout import Folder, FolderMode, JobId, Layout
+from xpm_remote.workspace.locks import is_held
+from xpm_remote.workspace.outcomes import (
     ArchiveOutcome,
     ArchivePlan,
     ArchiveStep,
     ArchiveVerdict,
+    CopyProgress,
     FolderOutcome,
-    Progress,
 )
-from xpm_remote.workspace.folders.sizes import measure
-from xpm_remote.workspace.folders.sweeping import Sweeper
-from xpm_remote.workspace.layout import JobId, Layout
-from xpm_remote.workspace.locks import is_held
 
 
 def no_progress(job: JobId, size: int, files: int) -> None:
@@ -56,7 +56,7 @@ def archive(
     folders: Sequence[Folder],
     jobs: Iterable[JobId],
     *,
-    progress: Progress = no_progress,
+    progress: CopyProgress = no_progress,
     stop: Callable[[], bool] = never,
     abandon: Callable[[], bool] = never,
 ) -> Iterator[ArchiveOutcome]:
@@ -139,7 +139,7 @@ def _step(workspace: Layout, folder: Folder, job: JobId, unavailable: str) -> Ar
     if os.path.lexists(there):
         lives_there = there.exists() and there.samefile(here)
         return ArchiveStep(folder, "none" if lives_there else "verify")
-    moves = folder.mode is Mode.MOVE and not here.is_symlink()
+    moves = folder.mode is FolderMode.MOVE and not here.is_symlink()
     return ArchiveStep(folder, "move" if moves else "copy")
 
 

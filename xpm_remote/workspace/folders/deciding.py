@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
+from xpm_remote.workspace.failures import explain
 from xpm_remote.workspace.folders.comparing import compare_jobs
 from xpm_remote.workspace.folders.finding import (
     Copy,
@@ -14,11 +15,10 @@ from xpm_remote.workspace.folders.finding import (
     find_copies,
     presence,
 )
-from xpm_remote.workspace.folders.outcomes import RecoveryStatus
 from xpm_remote.workspace.folders.staging import Place
-from xpm_remote.workspace.folders.transfers import explain
 from xpm_remote.workspace.layout import JobId, Layout
 from xpm_remote.workspace.locks import is_held
+from xpm_remote.workspace.outcomes import RecoveryStatus
 
 
 class Decision(NamedTuple):

@@ -11,21 +11,16 @@ from pathlib import Path
 from typing import Callable, Sequence
 
 from xpm_remote.workspace import filesystem
-from xpm_remote.workspace.failures import BusyFailure, FolderFailure, WorkspaceFailure
+from xpm_remote.workspace.failures import BusyFailure, FolderFailure, WorkspaceFailure, explain
 from xpm_remote.workspace.folders.batches import Turns
 from xpm_remote.workspace.folders.comparing import compare_jobs
 from xpm_remote.workspace.folders.durability import Durability
-from xpm_remote.workspace.folders.folder import Folder, Mode, check_folder
+from xpm_remote.workspace.folders.folder import check_folder
 from xpm_remote.workspace.folders.moving import READ_ONLY, Moving
-from xpm_remote.workspace.folders.outcomes import ArchiveStatus, FolderOutcome, Progress
 from xpm_remote.workspace.folders.staging import Place
-from xpm_remote.workspace.folders.transfers import (
-    NEEDS_ANOTHER_FOLDER,
-    Heartbeat,
-    Transfer,
-    explain,
-)
-from xpm_remote.workspace.layout import JobId, Layout
+from xpm_remote.workspace.folders.transfers import NEEDS_ANOTHER_FOLDER, Heartbeat, Transfer
+from xpm_remote.workspace.layout import Folder, FolderMode, JobId, Layout
+from xpm_remote.workspace.outcomes import ArchiveStatus, CopyProgress, FolderOutcome
 
 _STAGED = frozenset({ArchiveStatus.COPIED, ArchiveStatus.COMPLETED})
 _WHOLE = _STAGED | {ArchiveStatus.PRESENT}
@@ -79,7 +74,7 @@ class Depositor:
         self,
         workspace: Layout,
         folder: Folder,
-        progress: Progress,
+        progress: CopyProgress,
         abandon: Callable[[], bool],
         turns: Turns,
     ) -> None:
@@ -144,7 +139,7 @@ class Depositor:
         work = _Work(Transfer(source, place, self._progress, self._heartbeat))
         try:
             self._heartbeat.add(place.lock)
-            if self._folder.mode is Mode.MOVE and not here.is_symlink():
+            if self._folder.mode is FolderMode.MOVE and not here.is_symlink():
                 self._lock_here(work, job, workspace)
             self._stage(work, sync=folder.is_each(place.parent))
         except BaseException:

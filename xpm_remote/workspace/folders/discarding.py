@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Iterator
 
 from xpm_remote.workspace import filesystem, mounts
-from xpm_remote.workspace.failures import BusyFailure, DamagedFailure
+from xpm_remote.workspace.failures import BusyFailure, DamagedFailure, explain
 from xpm_remote.workspace.folders.removal import remove
 from xpm_remote.workspace.folders.staging import Place
-from xpm_remote.workspace.folders.transfers import explain
 from xpm_remote.workspace.layout import JobId, Layout
 from xpm_remote.workspace.locks import holding
 

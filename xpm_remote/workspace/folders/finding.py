@@ -9,8 +9,8 @@ from typing import NamedTuple, Sequence
 
 from xpm_remote.workspace import filesystem
 from xpm_remote.workspace.failures import FolderFailure
-from xpm_remote.workspace.folders.folder import Folder, check_folder
-from xpm_remote.workspace.layout import JobId, Layout
+from xpm_remote.workspace.folders.folder import check_folder
+from xpm_remote.workspace.layout import Folder, JobId, Layout
 
 
 class Presence(Enum):

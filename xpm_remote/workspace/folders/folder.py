@@ -6,66 +6,17 @@ A folder has the layout of a workspace, with jobs only: ``<folder>/jobs/<task>/<
 from __future__ import annotations
 
 import os
-from enum import Enum
 from pathlib import Path
-from typing import Any, Iterable, NamedTuple
+from typing import Iterable
 
 from xpm_remote.workspace import filesystem, mounts
 from xpm_remote.workspace.failures import FolderFailure
-from xpm_remote.workspace.layout import JobId, Layout
-
-
-class Mode(Enum):
-    """What a folder is for."""
-
-    USE = "use"
-    """Read only: jobs are found there, nothing is ever written."""
-
-    BACKUP = "backup"
-    """Jobs that succeeded are copied there."""
-
-    MOVE = "move"
-    """Jobs that succeeded are moved there, and the workspace keeps a link."""
-
-
-class Folder(NamedTuple):
-    """A folder of a workspace.
-
-    Attributes:
-        path: Its root, absolute. A relative one would mean another directory for each process.
-        mode: What it is for.
-    """
-
-    path: Path
-    mode: Mode
-
-    @property
-    def layout(self) -> Layout:
-        """Give the paths in it."""
-        return Layout(self.path)
-
-    def job(self, job: JobId) -> Path:
-        """Give the directory of a job in it."""
-        return Path(self.path, "jobs", job.task, job.hash)
-
-    def to_wire(self) -> dict[str, Any]:
-        """Give it as plain JSON types."""
-        return {"path": str(self.path), "mode": self.mode.value}
-
-    @classmethod
-    def from_wire(cls, wire: dict[str, Any]) -> Folder:
-        """Read what ``to_wire`` gave.
-
-        Raises:
-            KeyError: A part is missing.
-            ValueError: The mode is unknown.
-        """
-        return cls(Path(wire["path"]), Mode(wire["mode"]))
+from xpm_remote.workspace.layout import Folder, FolderMode, Layout
 
 
 def archives(folders: Iterable[Folder]) -> tuple[Folder, ...]:
     """Give those that jobs go to, in their order."""
-    return tuple(folder for folder in folders if folder.mode is not Mode.USE)
+    return tuple(folder for folder in folders if folder.mode is not FolderMode.USE)
 
 
 def check_folder(folder: Folder, workspace: Layout) -> None:

@@ -8,16 +8,11 @@ from xpm_remote.workspace.folders.archiving import never, no_progress
 from xpm_remote.workspace.folders.batches import Turns, run_batches
 from xpm_remote.workspace.folders.deciding import decide
 from xpm_remote.workspace.folders.finding import usable_folders
-from xpm_remote.workspace.folders.folder import Folder
-from xpm_remote.workspace.folders.outcomes import (
-    Progress,
-    RecoveryOutcome,
-    RecoveryPlan,
-)
 from xpm_remote.workspace.folders.restoring import Restorer
 from xpm_remote.workspace.folders.sizes import measure
 from xpm_remote.workspace.folders.sweeping import Sweeper
-from xpm_remote.workspace.layout import JobId, Layout
+from xpm_remote.workspace.layout import Folder, JobId, Layout
+from xpm_remote.workspace.outcomes import CopyProgress, RecoveryOutcome, RecoveryPlan
 
 
 def plan_recovery(
@@ -47,7 +42,7 @@ def recover(
     jobs: Iterable[JobId],
     *,
     incomplete: bool = False,
-    progress: Progress = no_progress,
+    progress: CopyProgress = no_progress,
     stop: Callable[[], bool] = never,
     abandon: Callable[[], bool] = never,
 ) -> Iterator[RecoveryOutcome]:

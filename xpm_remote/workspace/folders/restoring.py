@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import Callable, Sequence
 
-from xpm_remote.workspace.failures import BusyFailure, WorkspaceFailure
+from xpm_remote.workspace.failures import BusyFailure, WorkspaceFailure, explain
 from xpm_remote.workspace.folders.batches import Turns
 from xpm_remote.workspace.folders.deciding import Decision, decide
 from xpm_remote.workspace.folders.durability import Durability
 from xpm_remote.workspace.folders.finding import Copy, Presence, presence, usable_folders
-from xpm_remote.workspace.folders.folder import Folder
-from xpm_remote.workspace.folders.outcomes import Progress, RecoveryOutcome, RecoveryStatus
 from xpm_remote.workspace.folders.staging import Place
-from xpm_remote.workspace.folders.transfers import Heartbeat, Transfer, explain
-from xpm_remote.workspace.layout import JobId, Layout
+from xpm_remote.workspace.folders.transfers import Heartbeat, Transfer
+from xpm_remote.workspace.layout import Folder, JobId, Layout
+from xpm_remote.workspace.outcomes import CopyProgress, RecoveryOutcome, RecoveryStatus
 
 
 class _Work:
@@ -56,7 +55,7 @@ class Restorer:
         folders: Sequence[Folder],
         *,
         incomplete: bool,
-        progress: Progress,
+        progress: CopyProgress,
         abandon: Callable[[], bool],
         turns: Turns,
     ) -> None:

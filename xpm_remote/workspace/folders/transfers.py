@@ -12,9 +12,9 @@ from xpm_remote.workspace import filesystem
 from xpm_remote.workspace.failures import BusyFailure
 from xpm_remote.workspace.folders.copying import CopyReport, TreeCopy
 from xpm_remote.workspace.folders.entries import own_top_names
-from xpm_remote.workspace.folders.outcomes import Progress
 from xpm_remote.workspace.folders.staging import Place
 from xpm_remote.workspace.locks import RENEW_AFTER, StagingLock
+from xpm_remote.workspace.outcomes import CopyProgress
 
 NEEDS_ANOTHER_FOLDER = frozenset(
     {
@@ -78,7 +78,7 @@ class Transfer:
     """
 
     def __init__(
-        self, source: Path, place: Place, progress: Progress, heartbeat: Heartbeat
+        self, source: Path, place: Place, progress: CopyProgress, heartbeat: Heartbeat
     ) -> None:
         self.source = source
         self.place = place
@@ -138,11 +138,3 @@ class Transfer:
     def _told(self, size: int, files: int) -> None:
         self._heartbeat.beat()
         self._progress(self.place.job, size, files)
-
-
-def explain(error: OSError, where: Path) -> str:
-    """Say in a line what the system refused, and where if it did not say itself."""
-    name = os.fsdecode(error.filename) if error.filename else str(where)
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"no space is left for {name} ({error.strerror})"
-    return f"{name}: {error.strerror or error}"

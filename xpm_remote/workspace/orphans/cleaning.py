@@ -15,11 +15,18 @@ from xpm_remote.workspace.failures import (
     WorkspaceFailure,
 )
 from xpm_remote.workspace.folders.discarding import discard_job
-from xpm_remote.workspace.folders.folder import Folder, archives
-from xpm_remote.workspace.layout import JobFiles, Layout
+from xpm_remote.workspace.folders.folder import archives
+from xpm_remote.workspace.layout import Folder, JobFiles, Layout
 from xpm_remote.workspace.locks import is_held
-from xpm_remote.workspace.orphans.listing import Orphan, OrphanReport, find_orphans
-from xpm_remote.workspace.orphans.outcomes import CleanAction, CleanOutcome, CleanStatus, CleanStep
+from xpm_remote.workspace.orphans.listing import find_orphans
+from xpm_remote.workspace.outcomes import (
+    CleanAction,
+    CleanOutcome,
+    CleanStatus,
+    CleanStep,
+    Orphan,
+    OrphanReport,
+)
 from xpm_remote.workspace.reading.jobs import process_of
 from xpm_remote.workspace.reading.json_files import SMALL_LIMIT, Problems, read_object, reason
 from xpm_remote.workspace.reading.liveness import Host

@@ -9,94 +9,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import AbstractSet, Any, Iterable, Iterator, NamedTuple
+from typing import AbstractSet, Iterable, Iterator, NamedTuple
 
 from xpm_remote.workspace.failures import FolderFailure
-from xpm_remote.workspace.folders.folder import Folder, Mode, archives, check_folder
-from xpm_remote.workspace.layout import JobId, Layout, is_name, parse_job_id
+from xpm_remote.workspace.folders.folder import archives, check_folder
+from xpm_remote.workspace.layout import Folder, FolderMode, JobId, Layout, is_name
 from xpm_remote.workspace.orphans.references import Inode, References, read_references
-from xpm_remote.workspace.reading.json_files import Problem, Problems, reason
+from xpm_remote.workspace.outcomes import Orphan, OrphanReport
+from xpm_remote.workspace.reading.json_files import Problems, reason
 
 _BLOCK = 512  # bytes of a block of ``st_blocks``, whatever the file system's own are
-
-
-class Orphan(NamedTuple):
-    """A job that no run refers to.
-
-    Attributes:
-        job: The job.
-        path: Its directory in the workspace, or a link to one.
-        is_link: Whether it is a link, as that of a moved job.
-        folder: The folder that could give it back; None for an orphan.
-        size: Bytes that it takes on the disk of the workspace; None when nobody asked.
-    """
-
-    job: JobId
-    path: Path
-    is_link: bool = False
-    folder: Folder | None = None
-    size: int | None = None
-
-    def to_wire(self) -> dict[str, Any]:
-        """Give it as plain JSON types."""
-        return {
-            "job": str(self.job),
-            "path": str(self.path),
-            "is_link": self.is_link,
-            "folder": self.folder.to_wire() if self.folder else None,
-            "size": self.size,
-        }
-
-    @classmethod
-    def from_wire(cls, wire: dict[str, Any]) -> Orphan:
-        """Read what ``to_wire`` gave."""
-        folder = wire["folder"]
-        return cls(
-            parse_job_id(wire["job"]),
-            Path(wire["path"]),
-            wire["is_link"],
-            Folder.from_wire(folder) if folder else None,
-            wire["size"],
-        )
-
-
-class OrphanReport(NamedTuple):
-    """The jobs that no run refers to, in order.
-
-    Attributes:
-        orphans: Those that are in the workspace only, or all when folders do not count.
-        recoverable: Those that a backup or move folder has too.
-        unread: What could not be read of the runs, so that more jobs may be referred to.
-        unlisted: The directories of jobs that could not be listed, so that there may be more orphans.
-        unavailable: The folders that could not be looked into, so that more jobs may be recoverable; with the reason.
-    """
-
-    orphans: tuple[Orphan, ...] = ()
-    recoverable: tuple[Orphan, ...] = ()
-    unread: tuple[Problem, ...] = ()
-    unlisted: tuple[Problem, ...] = ()
-    unavailable: tuple[str, ...] = ()
-
-    def to_wire(self) -> dict[str, Any]:
-        """Give it as plain JSON types."""
-        return {
-            "orphans": [each.to_wire() for each in self.orphans],
-            "recoverable": [each.to_wire() for each in self.recoverable],
-            "unread": [each._asdict() for each in self.unread],
-            "unlisted": [each._asdict() for each in self.unlisted],
-            "unavailable": list(self.unavailable),
-        }
-
-    @classmethod
-    def from_wire(cls, wire: dict[str, Any]) -> OrphanReport:
-        """Read what ``to_wire`` gave."""
-        return cls(
-            tuple(Orphan.from_wire(each) for each in wire["orphans"]),
-            tuple(Orphan.from_wire(each) for each in wire["recoverable"]),
-            tuple(Problem(**each) for each in wire["unread"]),
-            tuple(Problem(**each) for each in wire["unlisted"]),
-            tuple(wire["unavailable"]),
-        )
 
 
 def find_orphans(
@@ -212,7 +134,7 @@ def _is_in_use(orphan: Orphan, folders: Iterable[Folder]) -> bool:
     if not orphan.is_link:
         return False
     target = Path(os.path.realpath(orphan.path))
-    roots = (Path(os.path.realpath(each.path)) for each in folders if each.mode is Mode.USE)
+    roots = (Path(os.path.realpath(each.path)) for each in folders if each.mode is FolderMode.USE)
     return any(root in target.parents for root in roots)
 
 

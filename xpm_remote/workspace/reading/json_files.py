@@ -12,7 +12,9 @@ import math
 import os
 import re
 import stat
-from typing import Any, BinaryIO, Dict, Generator, Iterator, NamedTuple
+from typing import Any, BinaryIO, Dict, Generator, Iterator
+
+from xpm_remote.workspace.failures import UnreadFile
 
 JsonObject = Dict[str, Any]
 
@@ -50,13 +52,6 @@ _ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR})
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
-class Problem(NamedTuple):
-    """A file or directory that cannot be used, and why; both may hold text of whoever wrote the workspace."""
-
-    path: str
-    why: str
-
-
 class Problems:
     """What could not be read, each once; a file that is whole again is taken off."""
 
@@ -64,8 +59,8 @@ class Problems:
         self._by_path: dict[str, str] = {}
         self.left_out = 0
 
-    def __iter__(self) -> Iterator[Problem]:
-        return iter([Problem(path, why) for path, why in self._by_path.items()])
+    def __iter__(self) -> Iterator[UnreadFile]:
+        return iter([UnreadFile(path, why) for path, why in self._by_path.items()])
 
     def __len__(self) -> int:
         return len(self._by_path) + self.left_out

@@ -1,18 +1,21 @@
-"""What archiving and recovering plan to do, and what came of it: values that print and travel as JSON.
+"""What is planned for jobs, what came of it, and both as plain JSON types.
 
-Text in a reason or a message may hold file names: whoever prints it escapes it. Pure.
+Text in a reason or a message may hold file names: whatever prints it escapes it. Pure.
 """
 
 from __future__ import annotations
 
 from enum import Enum
 from pathlib import Path
-from typing import Any, Callable, NamedTuple
+from typing import Any, Callable, NamedTuple, TypeVar
 
-from xpm_remote.workspace.folders.folder import Folder
-from xpm_remote.workspace.layout import JobId, parse_job_id
+from xpm_remote.workspace.failures import UnreadFile
+from xpm_remote.workspace.layout import Folder, FolderMode, JobId, parse_job_id
 
-Progress = Callable[[JobId, int, int], None]
+_Value = TypeVar("_Value")
+_Reader = Callable[[Any], Any]
+
+CopyProgress = Callable[[JobId, int, int], None]
 """Told the job, and how many more bytes and files of it are copied; called from several threads at once."""
 
 
@@ -92,15 +95,6 @@ class ArchiveStep(NamedTuple):
     action: str
     reason: str = ""
 
-    def to_wire(self) -> dict[str, Any]:
-        """Give it as plain JSON types."""
-        return {"folder": self.folder.to_wire(), "action": self.action, "reason": self.reason}
-
-    @classmethod
-    def from_wire(cls, wire: dict[str, Any]) -> ArchiveStep:
-        """Read what ``to_wire`` gave."""
-        return cls(Folder.from_wire(wire["folder"]), wire["action"], wire["reason"])
-
 
 class ArchivePlan(NamedTuple):
     """What is to be done with a job, folder by folder.
@@ -121,29 +115,6 @@ class ArchivePlan(NamedTuple):
     files: int = 0
     steps: tuple[ArchiveStep, ...] = ()
 
-    def to_wire(self) -> dict[str, Any]:
-        """Give it as plain JSON types."""
-        return {
-            "job": str(self.job),
-            "verdict": self.verdict.value,
-            "reason": self.reason,
-            "size": self.size,
-            "files": self.files,
-            "steps": [step.to_wire() for step in self.steps],
-        }
-
-    @classmethod
-    def from_wire(cls, wire: dict[str, Any]) -> ArchivePlan:
-        """Read what ``to_wire`` gave."""
-        return cls(
-            parse_job_id(wire["job"]),
-            ArchiveVerdict(wire["verdict"]),
-            wire["reason"],
-            wire["size"],
-            wire["files"],
-            tuple(ArchiveStep.from_wire(step) for step in wire["steps"]),
-        )
-
 
 class FolderOutcome(NamedTuple):
     """What came of one job in one folder.
@@ -161,27 +132,6 @@ class FolderOutcome(NamedTuple):
     message: str = ""
     size: int = 0
     files: int = 0
-
-    def to_wire(self) -> dict[str, Any]:
-        """Give it as plain JSON types."""
-        return {
-            "folder": self.folder.to_wire(),
-            "status": self.status.value,
-            "message": self.message,
-            "size": self.size,
-            "files": self.files,
-        }
-
-    @classmethod
-    def from_wire(cls, wire: dict[str, Any]) -> FolderOutcome:
-        """Read what ``to_wire`` gave."""
-        return cls(
-            Folder.from_wire(wire["folder"]),
-            ArchiveStatus(wire["status"]),
-            wire["message"],
-            wire["size"],
-            wire["files"],
-        )
 
 
 class ArchiveOutcome(NamedTuple):
@@ -208,25 +158,6 @@ class ArchiveOutcome(NamedTuple):
     def is_worth_another_try(self) -> bool:
         """Whether a folder failed in a way that may pass."""
         return any(each.status in WORTH_ANOTHER_TRY for each in self.folders)
-
-    def to_wire(self) -> dict[str, Any]:
-        """Give it as plain JSON types."""
-        return {
-            "job": str(self.job),
-            "verdict": self.verdict.value,
-            "reason": self.reason,
-            "folders": [folder.to_wire() for folder in self.folders],
-        }
-
-    @classmethod
-    def from_wire(cls, wire: dict[str, Any]) -> ArchiveOutcome:
-        """Read what ``to_wire`` gave."""
-        return cls(
-            parse_job_id(wire["job"]),
-            ArchiveVerdict(wire["verdict"]),
-            wire["reason"],
-            tuple(FolderOutcome.from_wire(folder) for folder in wire["folders"]),
-        )
 
 
 class RecoveryStatus(Enum):
@@ -287,34 +218,6 @@ class RecoveryPlan(NamedTuple):
     reason: str = ""
     unavailable: tuple[str, ...] = ()
 
-    def to_wire(self) -> dict[str, Any]:
-        """Give it as plain JSON types."""
-        return {
-            "job": str(self.job),
-            "status": self.status.value,
-            "source": self.source.to_wire() if self.source else None,
-            "complete": self.complete,
-            "size": self.size,
-            "files": self.files,
-            "reason": self.reason,
-            "unavailable": list(self.unavailable),
-        }
-
-    @classmethod
-    def from_wire(cls, wire: dict[str, Any]) -> RecoveryPlan:
-        """Read what ``to_wire`` gave."""
-        source = wire["source"]
-        return cls(
-            parse_job_id(wire["job"]),
-            RecoveryStatus(wire["status"]),
-            Folder.from_wire(source) if source else None,
-            wire["complete"],
-            wire["size"],
-            wire["files"],
-            wire["reason"],
-            tuple(wire["unavailable"]),
-        )
-
 
 class RecoveryOutcome(NamedTuple):
     """What came of the recovery of a job.
@@ -344,30 +247,216 @@ class RecoveryOutcome(NamedTuple):
         """Whether the workspace has the job."""
         return self.status.is_there
 
-    def to_wire(self) -> dict[str, Any]:
-        """Give it as plain JSON types."""
-        return {
-            "job": str(self.job),
-            "status": self.status.value,
-            "path": str(self.path),
-            "source": self.source.to_wire() if self.source else None,
-            "message": self.message,
-            "size": self.size,
-            "files": self.files,
-            "unavailable": list(self.unavailable),
-        }
 
-    @classmethod
-    def from_wire(cls, wire: dict[str, Any]) -> RecoveryOutcome:
-        """Read what ``to_wire`` gave."""
-        source = wire["source"]
-        return cls(
-            parse_job_id(wire["job"]),
-            RecoveryStatus(wire["status"]),
-            Path(wire["path"]),
-            Folder.from_wire(source) if source else None,
-            wire["message"],
-            wire["size"],
-            wire["files"],
-            tuple(wire["unavailable"]),
-        )
+class Orphan(NamedTuple):
+    """A job that no run refers to.
+
+    Attributes:
+        job: The job.
+        path: Its directory in the workspace, or a link to one.
+        is_link: Whether it is a link, as that of a moved job.
+        folder: The folder that could give it back; None for an orphan.
+        size: Bytes that it takes on the disk of the workspace; None when nobody asked.
+    """
+
+    job: JobId
+    path: Path
+    is_link: bool = False
+    folder: Folder | None = None
+    size: int | None = None
+
+
+class OrphanReport(NamedTuple):
+    """The jobs that no run refers to, in order.
+
+    Attributes:
+        orphans: Those that are in the workspace only, or all when folders do not count.
+        recoverable: Those that a backup or move folder has too.
+        unread: What could not be read of the runs, so that more jobs may be referred to.
+        unlisted: The directories of jobs that could not be listed, so that there may be more orphans.
+        unavailable: The folders that could not be looked into, so that more jobs may be recoverable; with the reason.
+    """
+
+    orphans: tuple[Orphan, ...] = ()
+    recoverable: tuple[Orphan, ...] = ()
+    unread: tuple[UnreadFile, ...] = ()
+    unlisted: tuple[UnreadFile, ...] = ()
+    unavailable: tuple[str, ...] = ()
+
+
+class CleanAction(Enum):
+    """What is to be done with an orphan."""
+
+    REMOVE = "remove"
+    """Its directory is deleted."""
+
+    UNLINK = "unlink"
+    """The link of a moved job is removed; the folder keeps the job."""
+
+    KEEP = "keep"
+    """Nothing; the reason says why."""
+
+
+class CleanStep(NamedTuple):
+    """What is to be done with an orphan.
+
+    Attributes:
+        orphan: The orphan.
+        action: What is to be done.
+        reason: Why it is kept, in a line; empty otherwise.
+    """
+
+    orphan: Orphan
+    action: CleanAction
+    reason: str = ""
+
+
+class CleanStatus(Enum):
+    """What came of an orphan."""
+
+    REMOVED = "removed"
+    UNLINKED = "unlinked"
+    KEPT = "kept"
+    """Nothing was changed: it is used, or no orphan any more."""
+
+    FAILED = "failed"
+    """It could not be removed; the message says what is left, and where."""
+
+
+class CleanOutcome(NamedTuple):
+    """What came of an orphan.
+
+    Attributes:
+        job: The job.
+        status: What came of it.
+        message: What a person should know, in a line; empty when all is well.
+    """
+
+    job: JobId
+    status: CleanStatus
+    message: str = ""
+
+
+KILL = "kill"
+CLEAN = "clean"
+
+
+class ActionPlan(NamedTuple):
+    """What would be done to a job.
+
+    Attributes:
+        job: The job.
+        action: ``kill`` or ``clean``.
+        what: What would be done, in words; empty when it is refused.
+        refusal: Why it is refused; empty when it is not.
+        pid: The process, or SLURM's number, to be ended.
+        kind: The launcher's kind: ``local`` or ``slurm``.
+        is_over: Whether it is refused because what is wanted is so already.
+    """
+
+    job: JobId
+    action: str
+    what: str = ""
+    refusal: str = ""
+    pid: int | str | None = None
+    kind: str = ""
+    is_over: bool = False
+
+    def outcome(self, success: bool, message: str) -> ActionOutcome:
+        """Say what came of it."""
+        return ActionOutcome(self.job, self.action, success, message)
+
+
+class ActionOutcome(NamedTuple):
+    """What came of an action.
+
+    Attributes:
+        job: The job.
+        action: ``kill`` or ``clean``.
+        success: Whether what was wanted is so.
+        message: What was done, or why not.
+    """
+
+    job: JobId
+    action: str
+    success: bool
+    message: str
+
+
+def to_wire(value: Any) -> Any:  # noqa: ANN401  (any of the values here, and what they hold)
+    """Return a value as plain JSON types."""
+    if isinstance(value, JobId):
+        return str(value)
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, tuple):
+        if hasattr(value, "_fields"):
+            return {name: to_wire(each) for name, each in zip(value._fields, value)}
+        return [to_wire(each) for each in value]
+    return value
+
+
+def from_wire(kind: type[_Value], wire: dict[str, Any]) -> _Value:
+    """Read what ``to_wire`` returned for a value of a kind.
+
+    Raises:
+        BadIdFailure: A job has no id.
+        KeyError, TypeError, ValueError: It is something else.
+    """
+    readers = _READERS[kind]
+    names: tuple[str, ...] = kind._fields  # type: ignore[attr-defined]
+    return kind(*(readers[name](wire[name]) if name in readers else wire[name] for name in names))
+
+
+def _one(kind: type[Any]) -> _Reader:
+    return lambda wire: from_wire(kind, wire)
+
+
+def _perhaps(kind: type[Any]) -> _Reader:
+    return lambda wire: from_wire(kind, wire) if wire else None
+
+
+def _each(kind: type[Any]) -> _Reader:
+    return lambda wires: tuple(from_wire(kind, wire) for wire in wires)
+
+
+_READERS: dict[type[Any], dict[str, _Reader]] = {
+    Folder: {"path": Path, "mode": FolderMode},
+    UnreadFile: {},
+    ArchiveStep: {"folder": _one(Folder)},
+    ArchivePlan: {"job": parse_job_id, "verdict": ArchiveVerdict, "steps": _each(ArchiveStep)},
+    FolderOutcome: {"folder": _one(Folder), "status": ArchiveStatus},
+    ArchiveOutcome: {
+        "job": parse_job_id,
+        "verdict": ArchiveVerdict,
+        "folders": _each(FolderOutcome),
+    },
+    RecoveryPlan: {
+        "job": parse_job_id,
+        "status": RecoveryStatus,
+        "source": _perhaps(Folder),
+        "unavailable": tuple,
+    },
+    RecoveryOutcome: {
+        "job": parse_job_id,
+        "status": RecoveryStatus,
+        "path": Path,
+        "source": _perhaps(Folder),
+        "unavailable": tuple,
+    },
+    Orphan: {"job": parse_job_id, "path": Path, "folder": _perhaps(Folder)},
+    OrphanReport: {
+        "orphans": _each(Orphan),
+        "recoverable": _each(Orphan),
+        "unread": _each(UnreadFile),
+        "unlisted": _each(UnreadFile),
+        "unavailable": tuple,
+    },
+    CleanStep: {"orphan": _one(Orphan), "action": CleanAction},
+    CleanOutcome: {"job": parse_job_id, "status": CleanStatus},
+    ActionPlan: {"job": parse_job_id},
+    ActionOutcome: {"job": parse_job_id},
+}
+"""How fields are read that are not plain JSON types."""

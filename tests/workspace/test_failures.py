@@ -1,0 +1,40 @@
+"""Failures of the system, told in a line."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from xpm_remote.workspace.failures import explain
+
+
+@pytest.mark.parametrize(
+    ("filename", "said"),
+    [
+        ("/a/b", "/a/b: "),
+        (b"/a/\xff", "/a/\udcff: "),
+        (None, "/where: "),
+        ("", "/where: "),
+        (5, "/where: "),
+    ],
+)
+def test_where(filename: object, said: str) -> None:
+    """An error names its file, whatever its type; where it names none, or a descriptor, the place is given."""
+    error = OSError(errno.EIO, os.strerror(errno.EIO))
+    error.filename = filename
+    assert explain(error, Path("/where")) == said + os.strerror(errno.EIO)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_no_space(number: int) -> None:
+    """A full disk and a used-up quota are told as what they are."""
+    error = OSError(number, "full", "/a")
+    assert explain(error, Path("/where")) == "no space is left for /a (full)"
+
+
+def test_no_text() -> None:
+    """An error without a text of the system is told by its own."""
+    assert explain(OSError("odd"), Path("/where")) == "/where: odd"
