@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from xpm_remote.workspace.layout import JobId
-from xpm_remote.workspace.reading.liveness import Host
+from xpm_remote.workspace.processes import Host
 
 HOST = "node01"
 RUN_ID = "20261101_120000"

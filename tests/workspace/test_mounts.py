@@ -11,7 +11,7 @@ from tests.workspace.jobs_on_disk import JOB, make_job, make_workspace
 from xpm_remote.workspace import mounts
 from xpm_remote.workspace.failures import FolderFailure
 from xpm_remote.workspace.folders.archiving import archive
-from xpm_remote.workspace.folders.folder import check_folder
+from xpm_remote.workspace.folders.finding import check_folder
 from xpm_remote.workspace.layout import Folder, FolderMode
 from xpm_remote.workspace.outcomes import ArchiveStatus
 

@@ -17,9 +17,7 @@ from xpm_remote.cli.jobs_shared import (
     read_texts,
     some_of,
 )
-from xpm_remote.cli.options import (
-    JobsLocation,
-)
+from xpm_remote.cli.options import JobsLocation
 from xpm_remote.errors import BusyError
 from xpm_remote.jobs.interface import Jobs
 from xpm_remote.ui.documents import json_line
@@ -32,7 +30,7 @@ from xpm_remote.ui.reports.jobs import (
 from xpm_remote.ui.text import count_text
 from xpm_remote.workspace.layout import JobId
 from xpm_remote.workspace.outcomes import CLEAN, KILL, ActionOutcome, ActionPlan
-from xpm_remote.workspace.reading.current import CurrentJob
+from xpm_remote.workspace.reading.jobs import CurrentJob
 
 
 def act(context: Context, location: JobsLocation, action: str, choice: Choice) -> None:

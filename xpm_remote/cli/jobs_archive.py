@@ -25,7 +25,7 @@ from xpm_remote.ui.reports.jobs import (
     archive_plan_lines,
 )
 from xpm_remote.ui.text import Format, count_text
-from xpm_remote.workspace.folders.folder import archives
+from xpm_remote.workspace.folders.finding import archives
 from xpm_remote.workspace.layout import JobId
 from xpm_remote.workspace.outcomes import ArchiveOutcome, ArchivePlan, ArchiveStatus, ArchiveVerdict
 from xpm_remote.workspace.reading.lookup import Lookup

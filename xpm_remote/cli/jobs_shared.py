@@ -36,7 +36,7 @@ from xpm_remote.ui.text import Format, count_text
 from xpm_remote.workspace.failures import NoJobFailure
 from xpm_remote.workspace.layout import JobId
 from xpm_remote.workspace.outcomes import CopyProgress
-from xpm_remote.workspace.reading.lookup import Found
+from xpm_remote.workspace.reading.lookup import LookupResult
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -137,7 +137,7 @@ async def _call_person(host: str, asked: str) -> bool:
     return await call_person(host, asked)
 
 
-def one_of(found: Found) -> JobId:
+def one_of(found: LookupResult) -> JobId:
     """Return the one job that a text means.
 
     Raises:
@@ -149,7 +149,7 @@ def one_of(found: Found) -> JobId:
     return jobs[0]
 
 
-def some_of(found: Found) -> tuple[JobId, ...]:
+def some_of(found: LookupResult) -> tuple[JobId, ...]:
     """Return the jobs that a text means.
 
     Raises:

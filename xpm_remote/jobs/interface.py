@@ -25,8 +25,8 @@ if TYPE_CHECKING:
         RecoveryOutcome,
         RecoveryPlan,
     )
-    from xpm_remote.workspace.reading.current import CurrentJob
-    from xpm_remote.workspace.reading.lookup import Found
+    from xpm_remote.workspace.reading.jobs import CurrentJob
+    from xpm_remote.workspace.reading.lookup import LookupResult
     from xpm_remote.workspace.watching.logs import Piece
 
 
@@ -53,7 +53,7 @@ class Jobs(Protocol):
     def is_local(self) -> bool:
         """Whether it is on this machine."""
 
-    def find(self, texts: Sequence[str], *, everywhere: bool = False) -> list[Found]:
+    def find(self, texts: Sequence[str], *, everywhere: bool = False) -> list[LookupResult]:
         """Find the jobs that texts mean, in the workspace, or in its folders too."""
 
     def references(self) -> tuple[tuple[JobId, ...], tuple[UnreadFile, ...]]:

@@ -27,10 +27,10 @@ from xpm_remote.workspace.outcomes import (
     RecoveryOutcome,
     RecoveryPlan,
 )
-from xpm_remote.workspace.reading.current import CurrentJob, current_jobs
-from xpm_remote.workspace.reading.liveness import Host
-from xpm_remote.workspace.reading.lookup import Found, Lookup
-from xpm_remote.workspace.reading.reader import WorkspaceReader
+from xpm_remote.workspace.processes import Host
+from xpm_remote.workspace.reading.jobs import CurrentJob
+from xpm_remote.workspace.reading.lookup import Lookup, LookupResult
+from xpm_remote.workspace.reading.reader import WorkspaceReader, current_jobs
 from xpm_remote.workspace.watching.following import Follower, Life
 from xpm_remote.workspace.watching.inotify import Inotify
 from xpm_remote.workspace.watching.logs import Log, Piece
@@ -55,7 +55,7 @@ class LocalJobs:
         self.folders = folders
         self.keepers = keepers
 
-    def find(self, texts: Sequence[str], *, everywhere: bool = False) -> list[Found]:
+    def find(self, texts: Sequence[str], *, everywhere: bool = False) -> list[LookupResult]:
         """Find the jobs that texts mean."""
         folders = [folder.layout for folder in self.folders] if everywhere else []
         lookup = Lookup([self.layout, *folders])

@@ -8,11 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from xpm_remote.errors import ProtocolError
-from xpm_remote.jobs.reliable_agent import (
-    Json,
-    Opener,
-    ReliableAgent,
-)
+from xpm_remote.jobs.reliable_agent import Json, Opener, ReliableAgent
 from xpm_remote.session.reconnect import Backoff, CallPerson, no_person
 from xpm_remote.workspace.failures import BadIdFailure, UnreadFile
 from xpm_remote.workspace.layout import Folder, JobId, Layout, parse_job_id
@@ -30,8 +26,8 @@ from xpm_remote.workspace.outcomes import (
     from_wire,
     to_wire,
 )
-from xpm_remote.workspace.reading.current import CurrentJob
-from xpm_remote.workspace.reading.lookup import Found
+from xpm_remote.workspace.reading.jobs import CurrentJob
+from xpm_remote.workspace.reading.lookup import LookupResult
 
 T = TypeVar("T")
 
@@ -77,11 +73,11 @@ class RemoteJobs:
         """
         await self._agent.aclose(finish=finish)
 
-    async def find(self, texts: Sequence[str], *, everywhere: bool) -> list[Found]:
+    async def find(self, texts: Sequence[str], *, everywhere: bool) -> list[LookupResult]:
         """Find the jobs that texts mean, in the workspace, or in its folders too."""
         folders = self._folders if everywhere else []
         answer = await self._agent.ask("find_jobs", {"texts": list(texts), "folders": folders})
-        return _read(answer, lambda wire: Found(wire["text"], _jobs(wire["jobs"])))
+        return _read(answer, lambda wire: LookupResult(wire["text"], _jobs(wire["jobs"])))
 
     async def references(self) -> tuple[tuple[JobId, ...], tuple[UnreadFile, ...]]:
         """Return all jobs that runs refer to, and what could not be read of them."""

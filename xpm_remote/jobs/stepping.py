@@ -23,8 +23,8 @@ from xpm_remote.workspace.outcomes import (
     RecoveryOutcome,
     RecoveryPlan,
 )
-from xpm_remote.workspace.reading.current import CurrentJob
-from xpm_remote.workspace.reading.lookup import Found
+from xpm_remote.workspace.reading.jobs import CurrentJob
+from xpm_remote.workspace.reading.lookup import LookupResult
 from xpm_remote.workspace.watching.logs import Piece, Position
 
 
@@ -80,7 +80,7 @@ class SteppedJobs:
         self.folders = folders
         self.keepers = keepers
 
-    def find(self, texts: Sequence[str], *, everywhere: bool = False) -> list[Found]:
+    def find(self, texts: Sequence[str], *, everywhere: bool = False) -> list[LookupResult]:
         """Find the jobs that texts mean."""
         return self._loop.run(self._jobs.find(texts, everywhere=everywhere))
 

@@ -30,8 +30,7 @@ from xpm_remote.workspace.outcomes import (
     RecoveryPlan,
     RecoveryStatus,
 )
-from xpm_remote.workspace.reading.current import CurrentJob
-from xpm_remote.workspace.reading.jobs import JobFacts
+from xpm_remote.workspace.reading.jobs import CurrentJob, JobFacts
 from xpm_remote.workspace.states import Progress
 
 JOB = JobId("t.x", "aaaa")

@@ -15,12 +15,12 @@ from pathlib import Path
 import pytest
 
 from tests.workspace.disk import Disk, snapshot, write
-from xpm_remote.workspace.agent import processes
+from xpm_remote.workspace import processes
 from xpm_remote.workspace.agent.actions import Actions, run_program
 from xpm_remote.workspace.failures import NoJobFailure, WorkspaceFailure
 from xpm_remote.workspace.layout import JobId
 from xpm_remote.workspace.outcomes import CLEAN, KILL, ActionOutcome, ActionPlan, from_wire, to_wire
-from xpm_remote.workspace.reading.liveness import Host
+from xpm_remote.workspace.processes import Host
 from xpm_remote.workspace.reading.reader import WorkspaceReader
 
 JOB = JobId("pkg.learn", "a" * 64)

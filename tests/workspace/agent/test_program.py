@@ -20,7 +20,7 @@ from tests.support.polling import wait_until
 from tests.workspace.agent.test_actions import Started, write_pid
 from tests.workspace.disk import Disk, snapshot, write, write_lines
 from xpm_remote.link.remote.agent import agent_bundle, agent_command
-from xpm_remote.workspace.agent.ordering import PAGE
+from xpm_remote.workspace.agent.announcing import PAGE
 from xpm_remote.workspace.agent.program import END_GRACE, NOT_A_WORKSPACE
 from xpm_remote.workspace.layout import JobId
 

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.workspace.disk import RUN_ID, Disk, TextHost, snapshot, write, write_lines
-from xpm_remote.workspace.agent.announcing import Pages
-from xpm_remote.workspace.agent.ordering import PAGE
+from xpm_remote.workspace.agent.announcing import PAGE, Pages
 from xpm_remote.workspace.agent.tracking import PULSE_INTERVAL, PULSES_PER_SECOND, Tracker
 from xpm_remote.workspace.layout import JobId
 from xpm_remote.workspace.reading.job_files import JobReader
@@ -417,7 +416,7 @@ def test_changes_of_a_gap(change: str, disk: Disk, monkeypatch: pytest.MonkeyPat
     job = JobId("pkg.eval", "d" * 64)
     directory = disk.job(job, {"state": "done"}, done="")
     disk.run("ended", [job], status="done", job_states={job.hash: "done"})
-    monkeypatch.setattr("xpm_remote.workspace.agent.since.SLACK", 0.0)
+    monkeypatch.setattr("xpm_remote.workspace.reading.directories.SLACK", 0.0)
     mark = _after_now(disk)
     if change == "recovered":
         shutil.copytree(directory, disk.root / "copy")

@@ -12,8 +12,7 @@ import pytest
 from tests.workspace.folders.one_job import run, statuses
 from tests.workspace.jobs_on_disk import JOB, OLD, leftovers, make_folder, make_job, tree
 from xpm_remote.workspace import filesystem
-from xpm_remote.workspace.folders.archiving import archive, plan_archive
-from xpm_remote.workspace.folders.opt_out import opt_out
+from xpm_remote.workspace.folders.archiving import archive, opt_out, plan_archive
 from xpm_remote.workspace.layout import Folder, FolderMode, JobId, Layout
 from xpm_remote.workspace.outcomes import (
     ArchiveOutcome,

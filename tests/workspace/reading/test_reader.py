@@ -12,7 +12,7 @@ import pytest
 from tests.workspace.disk import RUN_ID, Disk, TextHost, snapshot, write
 from xpm_remote.workspace.failures import NotAWorkspaceFailure
 from xpm_remote.workspace.layout import JobId
-from xpm_remote.workspace.reading.liveness import Host
+from xpm_remote.workspace.processes import Host
 from xpm_remote.workspace.reading.reader import WorkspaceReader
 
 JOB = JobId("demo.ok", "aa")

@@ -13,8 +13,8 @@ from tests.support.effort import examples
 from tests.support.reference_form import run_form
 from xpm_remote.model.agent_rows import RunsPage, decode_page
 from xpm_remote.workspace.agent.announcing import Pages
+from xpm_remote.workspace.reading.json_files import parse_time
 from xpm_remote.workspace.reading.runs import RunDraft, RunFacts, info_of
-from xpm_remote.workspace.reading.times import parse_time
 
 STARTED = "2026-11-01T12:00:00"
 

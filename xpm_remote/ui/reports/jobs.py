@@ -20,7 +20,7 @@ from xpm_remote.workspace.outcomes import (
     RecoveryStatus,
     to_wire,
 )
-from xpm_remote.workspace.reading.current import CurrentJob
+from xpm_remote.workspace.reading.jobs import CurrentJob
 
 JOB_SCHEMA = "xpm-remote/job/1"
 

@@ -12,15 +12,14 @@ import stat
 import subprocess
 from typing import Callable, Sequence
 
-from xpm_remote.workspace import states
-from xpm_remote.workspace.agent import processes
+from xpm_remote.workspace import processes, states
 from xpm_remote.workspace.failures import BusyFailure, NoJobFailure, WorkspaceFailure
-from xpm_remote.workspace.folders.discarding import discard_job
+from xpm_remote.workspace.folders.staging import discard_job
 from xpm_remote.workspace.layout import JobFiles, JobId
 from xpm_remote.workspace.outcomes import CLEAN, KILL, ActionOutcome, ActionPlan
+from xpm_remote.workspace.processes import REUSE_SLACK, Host
 from xpm_remote.workspace.reading.jobs import process_of
 from xpm_remote.workspace.reading.json_files import SMALL_LIMIT, Problems, read_object
-from xpm_remote.workspace.reading.liveness import REUSE_SLACK, Host
 from xpm_remote.workspace.reading.reader import WorkspaceReader
 from xpm_remote.workspace.states import Process
 

@@ -18,8 +18,7 @@ import traceback
 from pathlib import Path
 from typing import Any, Sequence, Union
 
-from xpm_remote.workspace.agent.extensions import Extensions
-from xpm_remote.workspace.agent.output import Output
+from xpm_remote.workspace.agent.requests import Requests
 from xpm_remote.workspace.agent.wire import (
     INTERNAL_ERROR,
     INVALID_PARAMS,
@@ -33,10 +32,11 @@ from xpm_remote.workspace.agent.wire import (
     RequestReader,
     Stream,
     answer,
+    notice,
     refuse,
 )
 from xpm_remote.workspace.failures import WorkspaceFailure
-from xpm_remote.workspace.reading.liveness import Host
+from xpm_remote.workspace.processes import Host
 from xpm_remote.workspace.reading.reader import WorkspaceReader
 
 GREETING = "@xpm-remote agent"
@@ -128,9 +128,9 @@ class Agent:
         host = Host()
         reader = WorkspaceReader(root, host)
         self._output = output
-        self._extensions = Extensions(reader, host, output.notify, polls_only=polls_only)
-        self._methods = self._extensions.slow()
-        self._quick = self._extensions.quick()
+        self._requests = Requests(reader, host, output.notify, polls_only=polls_only)
+        self._methods = self._requests.slow()
+        self._quick = self._requests.quick()
 
     def serve(self, stdin: int) -> None:
         """Answer requests until they end."""
@@ -144,11 +144,11 @@ class Agent:
                 (quick if is_quick else requests).put(message)
             if not data:
                 break
-        self._extensions.stop()
+        self._requests.stop()
         end = time.monotonic() + END_GRACE
         for lane in (requests, quick):
             lane.end(end - time.monotonic())
-        self._extensions.await_actions()
+        self._requests.await_actions()
         self._say_goodbye(end)
 
     def _say_goodbye(self, end: float) -> None:
@@ -219,3 +219,35 @@ def _die(failure: Any) -> None:  # noqa: ANN401  (its type has no public name in
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))
+
+
+class Output:
+    """The stdout of this process.
+
+    Args:
+        descriptor: Where bytes go.
+        stream: How lines become bytes.
+    """
+
+    def __init__(self, descriptor: int, stream: Stream) -> None:
+        self._descriptor = descriptor
+        self._stream = stream
+        self._lock = threading.Lock()
+        self.is_broken = False
+        """Whether nobody reads any more."""
+
+    def send(self, line: bytes) -> None:
+        """Send a line, waiting for room; without effect once nobody reads."""
+        with self._lock:
+            if self.is_broken:
+                return
+            left = memoryview(self._stream.pack(line))
+            try:
+                while left:
+                    left = left[os.write(self._descriptor, left) :]
+            except OSError:
+                self.is_broken = True
+
+    def notify(self, method: str, params: dict[str, Any]) -> None:
+        """Send a notification."""
+        self.send(notice(method, params))

@@ -12,8 +12,8 @@ from itertools import islice
 from typing import Callable, Iterable, Iterator, NamedTuple
 
 from xpm_remote.workspace import states
-from xpm_remote.workspace.agent.announcing import Pages
-from xpm_remote.workspace.agent.ordering import (
+from xpm_remote.workspace.agent.announcing import (
+    Pages,
     age,
     by_importance,
     has_ended,
@@ -22,11 +22,16 @@ from xpm_remote.workspace.agent.ordering import (
     is_live,
     pages,
 )
-from xpm_remote.workspace.agent.since import place_unless_changed, run_changed
 from xpm_remote.workspace.layout import JobId
-from xpm_remote.workspace.reading.directories import DIRECTORY, LINK, list_jobs
+from xpm_remote.workspace.processes import Host
+from xpm_remote.workspace.reading.directories import (
+    DIRECTORY,
+    LINK,
+    list_jobs,
+    place_unless_changed,
+    run_changed,
+)
 from xpm_remote.workspace.reading.jobs import JobFacts
-from xpm_remote.workspace.reading.liveness import Host
 from xpm_remote.workspace.reading.parallel import ParallelReader
 from xpm_remote.workspace.reading.reader import WorkspaceReader
 from xpm_remote.workspace.reading.runs import RunFacts

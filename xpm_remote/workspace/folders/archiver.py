@@ -10,8 +10,7 @@ from typing import Callable, NamedTuple, Sequence
 
 from xpm_remote.workspace.failures import WorkspaceFailure
 from xpm_remote.workspace.folders import batches
-from xpm_remote.workspace.folders.archiving import archive, no_progress
-from xpm_remote.workspace.folders.opt_out import opt_out
+from xpm_remote.workspace.folders.archiving import archive, no_progress, opt_out
 from xpm_remote.workspace.layout import Folder, JobId, Layout
 from xpm_remote.workspace.outcomes import ArchiveOutcome, ArchiveVerdict, CopyProgress
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 import stat
+from pathlib import Path
 from typing import Callable, Iterable, Iterator, Sequence
 
 from xpm_remote.workspace import filesystem
-from xpm_remote.workspace.failures import FolderFailure
+from xpm_remote.workspace.failures import FolderFailure, NoJobFailure
 from xpm_remote.workspace.folders.batches import Turns, run_batches
-from xpm_remote.workspace.folders.depositing import Depositor
-from xpm_remote.workspace.folders.folder import archives, check_folder
-from xpm_remote.workspace.folders.opt_out import has_opted_out
-from xpm_remote.workspace.folders.sizes import measure
-from xpm_remote.workspace.folders.sweeping import Sweeper
-from xpm_remote.workspace.layout import Folder, FolderMode, JobId, Layout
+from xpm_remote.workspace.folders.depositing import BatchArchiver
+from xpm_remote.workspace.folders.durability import sync_directory
+from xpm_remote.workspace.folders.finding import archives, check_folder
+from xpm_remote.workspace.folders.staging import Sweeper
+from xpm_remote.workspace.folders.trees import measure
+from xpm_remote.workspace.layout import Folder, FolderMode, JobFiles, JobId, Layout
 from xpm_remote.workspace.locks import is_held
 from xpm_remote.workspace.outcomes import (
     ArchiveOutcome,
@@ -24,6 +25,9 @@ from xpm_remote.workspace.outcomes import (
     CopyProgress,
     FolderOutcome,
 )
+
+FILE_NAME = "no-backup"
+"""The file in ``.experimaestro/`` of a job that is not to be archived."""
 
 
 def no_progress(job: JobId, size: int, files: int) -> None:
@@ -83,7 +87,7 @@ def archive(
 
     def work(batch: Sequence[JobId], abandoned: Callable[[], bool]) -> list[ArchiveOutcome]:
         depositors = [
-            Depositor(workspace, folder, progress, abandoned, turns) for folder in targets
+            BatchArchiver(workspace, folder, progress, abandoned, turns) for folder in targets
         ]
         return _archive_batch(workspace, targets, batch, depositors)
 
@@ -120,7 +124,7 @@ def _archive_batch(
     workspace: Layout,
     targets: Sequence[Folder],
     batch: Sequence[JobId],
-    depositors: Sequence[Depositor],
+    depositors: Sequence[BatchArchiver],
 ) -> list[ArchiveOutcome]:
     verdicts = {job: judge(workspace, targets, job) for job in batch}
     wanted = [job for job in verdicts if verdicts[job][0] is ArchiveVerdict.ARCHIVE]
@@ -149,3 +153,30 @@ def _unavailable(folder: Folder, workspace: Layout) -> str:
     except FolderFailure as failure:
         return str(failure)
     return ""
+
+
+def has_opted_out(layout: Layout, job: JobId) -> bool:
+    """Tell whether a job is not to be archived."""
+    return os.path.lexists(_file(layout, job))
+
+
+def opt_out(layout: Layout, job: JobId) -> None:
+    """Remember durably that a job is not to be archived; what is archived already stays.
+
+    Raises:
+        NoJobFailure: The workspace has no directory of that job to remember it in.
+        OSError: The file cannot be made, or not be made durable.
+    """
+    files: JobFiles = layout.job_files(job)
+    if not files.directory.is_dir():
+        raise NoJobFailure(f"the workspace has no job {job}", "say so when it has run")
+    if not files.own.is_dir():
+        filesystem.mkdir(files.own)
+        sync_directory(files.directory)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    filesystem.close(filesystem.open_file(_file(layout, job), flags, 0o666))
+    sync_directory(files.own)  # the file is empty: that there is its name is all
+
+
+def _file(layout: Layout, job: JobId) -> Path:
+    return layout.job(job) / ".experimaestro" / FILE_NAME

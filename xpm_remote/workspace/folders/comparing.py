@@ -10,9 +10,8 @@ from pathlib import Path
 from xpm_remote.workspace import filesystem
 from xpm_remote.workspace.folders import contents
 from xpm_remote.workspace.folders.contents import Match
-from xpm_remote.workspace.folders.copying import NAMED_AT_MOST, join
 from xpm_remote.workspace.folders.durability import sync_directory
-from xpm_remote.workspace.folders.entries import job_entries, own_top_names
+from xpm_remote.workspace.folders.trees import NAMED_AT_MOST, job_entries, join, own_top_names
 
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _PARAMS_MAX = 1 << 20

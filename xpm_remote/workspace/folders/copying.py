@@ -17,9 +17,7 @@ from typing import Callable, Iterator
 from xpm_remote.workspace import filesystem
 from xpm_remote.workspace.failures import DamagedFailure
 from xpm_remote.workspace.folders import contents
-
-NAMED_AT_MOST = 5
-"""How many names a message lists; a tree may have any number of sockets."""
+from xpm_remote.workspace.folders.trees import NAMED_AT_MOST, join
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _SOURCE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -232,11 +230,6 @@ def _attributes(source: int) -> list[str]:
         if error.errno in _NO_ATTRIBUTES:
             return []
         raise
-
-
-def join(directory: str, name: str) -> str:
-    """Join two parts of a path, either of which may be empty."""
-    return f"{directory}/{name}" if directory and name else directory or name
 
 
 @contextlib.contextmanager

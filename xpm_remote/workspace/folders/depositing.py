@@ -15,9 +15,8 @@ from xpm_remote.workspace.failures import BusyFailure, FolderFailure, WorkspaceF
 from xpm_remote.workspace.folders.batches import Turns
 from xpm_remote.workspace.folders.comparing import compare_jobs
 from xpm_remote.workspace.folders.durability import Durability
-from xpm_remote.workspace.folders.folder import check_folder
-from xpm_remote.workspace.folders.moving import READ_ONLY, Moving
-from xpm_remote.workspace.folders.staging import Place
+from xpm_remote.workspace.folders.finding import check_folder
+from xpm_remote.workspace.folders.staging import READ_ONLY, JobSlot, MoveOut
 from xpm_remote.workspace.folders.transfers import NEEDS_ANOTHER_FOLDER, Heartbeat, Transfer
 from xpm_remote.workspace.layout import Folder, FolderMode, JobId, Layout
 from xpm_remote.workspace.outcomes import ArchiveStatus, CopyProgress, FolderOutcome
@@ -38,13 +37,13 @@ class _Work:
 
     def __init__(self, transfer: Transfer) -> None:
         self.transfer = transfer
-        self.moving: Moving | None = None
+        self.moving: MoveOut | None = None
         self.status = ArchiveStatus.COPIED
         self.message = ""
         self.replaces = False
 
     @property
-    def place(self) -> Place:
+    def place(self) -> JobSlot:
         """Where it goes."""
         return self.transfer.place
 
@@ -59,7 +58,7 @@ class _Work:
             self.moving.release()
 
 
-class Depositor:
+class BatchArchiver:
     """Brings jobs into one folder.
 
     Args:
@@ -132,7 +131,7 @@ class Depositor:
         """Lock, look, copy; None when the job lives in this folder."""
         here = self._workspace.job(job)
         source = Path(os.path.realpath(here))
-        place = Place(self._layout, job, shared=folder.each)
+        place = JobSlot(self._layout, job, shared=folder.each)
         if _are_one(source, place.final):
             return None
         place.take()
@@ -149,7 +148,7 @@ class Depositor:
 
     def _lock_here(self, work: _Work, job: JobId, workspace: Durability) -> None:
         try:
-            work.moving = Moving(self._workspace, job, shared=workspace.each)
+            work.moving = MoveOut(self._workspace, job, shared=workspace.each)
         except OSError as error:
             if error.errno not in READ_ONLY:
                 raise

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 from enum import Enum
 from pathlib import Path
-from typing import NamedTuple, Sequence
+from typing import Iterable, NamedTuple, Sequence
 
-from xpm_remote.workspace import filesystem
+from xpm_remote.workspace import filesystem, mounts
 from xpm_remote.workspace.failures import FolderFailure
-from xpm_remote.workspace.folders.folder import check_folder
-from xpm_remote.workspace.layout import Folder, JobId, Layout
+from xpm_remote.workspace.layout import Folder, FolderMode, JobId, Layout
 
 
 class Presence(Enum):
@@ -59,7 +58,7 @@ class UsableFolders(NamedTuple):
     unavailable: tuple[str, ...]
 
 
-class Found(NamedTuple):
+class FoundCopies(NamedTuple):
     """What the folders have of a job.
 
     Attributes:
@@ -103,7 +102,7 @@ def usable_folders(workspace: Layout, folders: Sequence[Folder]) -> UsableFolder
     return UsableFolders(tuple(usable), tuple(unavailable))
 
 
-def find_copies(folders: UsableFolders, job: JobId) -> Found:
+def find_copies(folders: UsableFolders, job: JobId) -> FoundCopies:
     """Look for a job in all folders, in their order."""
     copies, unavailable = [], list(folders.unavailable)
     for folder in folders.usable:
@@ -113,7 +112,7 @@ def find_copies(folders: UsableFolders, job: JobId) -> Found:
             unavailable.append(f"the folder {folder.path} cannot be read: {error.strerror}")
         else:
             copies += [copy] if copy else []
-    return Found(tuple(copies), tuple(unavailable))
+    return FoundCopies(tuple(copies), tuple(unavailable))
 
 
 def _copy_in(folder: Folder, job: JobId) -> Copy | None:
@@ -150,3 +149,48 @@ def _has_files(directory: Path) -> bool:
                     return True
                 pending.append(entry.path)
     return False
+
+
+def archives(folders: Iterable[Folder]) -> tuple[Folder, ...]:
+    """Give those that jobs go to, in their order."""
+    return tuple(folder for folder in folders if folder.mode is not FolderMode.USE)
+
+
+def check_folder(folder: Folder, workspace: Layout) -> None:
+    """Make sure that a folder can be used now, without changing anything.
+
+    Raises:
+        FolderFailure: It is missing, not mounted, no directory, not absolute, or the workspace itself.
+    """
+    path = folder.path
+    if not path.is_absolute():
+        raise FolderFailure(f"the folder {path} is not an absolute path", "write it in full")
+    point = mounts.unmounted_above(path)
+    if point is not None:
+        raise FolderFailure(f"the folder {path} is not there: {point} is not mounted", "mount it")
+    try:
+        status = filesystem.stat(path)
+        with filesystem.scan(path):
+            pass
+    except FileNotFoundError:
+        raise FolderFailure(
+            f"the folder {path} does not exist", "mount its disk, or create it"
+        ) from None
+    except OSError as error:
+        raise FolderFailure(f"the folder {path} cannot be read: {error.strerror}") from error
+    if _is_same(status, workspace.root) or _is_same_jobs(folder.layout, workspace):
+        raise FolderFailure(f"the folder {path} is the workspace itself", "name another one")
+
+
+def _is_same_jobs(folder: Layout, workspace: Layout) -> bool:
+    try:
+        return _is_same(filesystem.stat(folder.jobs), workspace.jobs)
+    except OSError:
+        return False
+
+
+def _is_same(status: os.stat_result, path: Path) -> bool:
+    try:
+        return os.path.samestat(status, filesystem.stat(path))
+    except OSError:
+        return False

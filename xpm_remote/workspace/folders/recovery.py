@@ -6,11 +6,10 @@ from typing import Callable, Iterable, Iterator, Sequence
 
 from xpm_remote.workspace.folders.archiving import never, no_progress
 from xpm_remote.workspace.folders.batches import Turns, run_batches
-from xpm_remote.workspace.folders.deciding import decide
 from xpm_remote.workspace.folders.finding import usable_folders
-from xpm_remote.workspace.folders.restoring import Restorer
-from xpm_remote.workspace.folders.sizes import measure
-from xpm_remote.workspace.folders.sweeping import Sweeper
+from xpm_remote.workspace.folders.restoring import BatchRestorer, decide
+from xpm_remote.workspace.folders.staging import Sweeper
+from xpm_remote.workspace.folders.trees import measure
 from xpm_remote.workspace.layout import Folder, JobId, Layout
 from xpm_remote.workspace.outcomes import CopyProgress, RecoveryOutcome, RecoveryPlan
 
@@ -68,7 +67,7 @@ def recover(
     turns = Turns()
 
     def work(batch: Sequence[JobId], abandoned: Callable[[], bool]) -> list[RecoveryOutcome]:
-        restorer = Restorer(
+        restorer = BatchRestorer(
             workspace,
             folders,
             incomplete=incomplete,

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Callable, Sequence
+import os
+from typing import Callable, NamedTuple, Sequence
 
 from xpm_remote.workspace.failures import BusyFailure, WorkspaceFailure, explain
 from xpm_remote.workspace.folders.batches import Turns
-from xpm_remote.workspace.folders.deciding import Decision, decide
+from xpm_remote.workspace.folders.comparing import compare_jobs
 from xpm_remote.workspace.folders.durability import Durability
-from xpm_remote.workspace.folders.finding import Copy, Presence, presence, usable_folders
-from xpm_remote.workspace.folders.staging import Place
+from xpm_remote.workspace.folders.finding import (
+    Copy,
+    FoundCopies,
+    Presence,
+    UsableFolders,
+    find_copies,
+    presence,
+    usable_folders,
+)
+from xpm_remote.workspace.folders.staging import JobSlot
 from xpm_remote.workspace.folders.transfers import Heartbeat, Transfer
 from xpm_remote.workspace.layout import Folder, JobId, Layout
+from xpm_remote.workspace.locks import is_held
 from xpm_remote.workspace.outcomes import CopyProgress, RecoveryOutcome, RecoveryStatus
 
 
@@ -37,7 +47,7 @@ class _Work:
         self.status, self.message = _classify(error, self.transfer.place)
 
 
-class Restorer:
+class BatchRestorer:
     """Brings jobs back into a workspace.
 
     Args:
@@ -95,7 +105,7 @@ class Restorer:
         """Copy a job beside its place; give the bytes."""
         decision = self._decide(job)
         if decision.status is RecoveryStatus.RECOVERED:
-            place = Place(self._workspace, job, shared=durable.each)
+            place = JobSlot(self._workspace, job, shared=durable.each)
             try:
                 place.take()
             except (WorkspaceFailure, OSError) as error:
@@ -105,7 +115,7 @@ class Restorer:
         self._done[job] = self._outcome(job, decision.status, decision.reason, decision)
         return 0
 
-    def _begin_locked(self, place: Place, durable: Durability) -> int:
+    def _begin_locked(self, place: JobSlot, durable: Durability) -> int:
         """Look again, for what counts is what is there when the job is locked; then copy."""
         try:
             self._heartbeat.add(place.lock)
@@ -129,7 +139,7 @@ class Restorer:
             self._workspace, self._folders, job, incomplete=self._incomplete, locked=locked
         )
 
-    def _stage(self, place: Place, decision: Decision, *, sync: bool) -> _Work:
+    def _stage(self, place: JobSlot, decision: Decision, *, sync: bool) -> _Work:
         """Copy from the first folder that can be read."""
         works = []
         for copy in decision.copies:
@@ -208,9 +218,104 @@ def _settle(works: Sequence[_Work], durable: Durability, *, named: bool = False)
                 work.fail(error)
 
 
-def _classify(error: OSError | WorkspaceFailure, place: Place) -> tuple[RecoveryStatus, str]:
+def _classify(error: OSError | WorkspaceFailure, place: JobSlot) -> tuple[RecoveryStatus, str]:
     if isinstance(error, BusyFailure):
         return RecoveryStatus.BUSY, str(error)
     if isinstance(error, WorkspaceFailure):
         return RecoveryStatus.FAILED, str(error)
     return RecoveryStatus.FAILED, explain(error, place.final)
+
+
+class Decision(NamedTuple):
+    """What is to be done about a job.
+
+    Attributes:
+        status: ``RECOVERED`` when there is something to do; otherwise why there is nothing.
+        reason: What a person should know, in a line.
+        copies: Where it may come from, best first; none when what an interrupted move set aside is put back.
+        unavailable: Why folders could not be looked into.
+    """
+
+    status: RecoveryStatus
+    reason: str = ""
+    copies: tuple[Copy, ...] = ()
+    unavailable: tuple[str, ...] = ()
+
+
+def decide(
+    workspace: Layout,
+    folders: UsableFolders,
+    job: JobId,
+    *,
+    incomplete: bool,
+    locked: bool = False,
+) -> Decision:
+    """Tell what is to be done to have a job in the workspace; nothing is changed.
+
+    Args:
+        workspace: The workspace.
+        folders: Its folders.
+        job: The job.
+        incomplete: Whether a copy without success marker will do.
+        locked: Whether the staging lock is ours.
+    """
+    here = presence(workspace.job(job), job)
+    if here is Presence.WHOLE:
+        return Decision(RecoveryStatus.THERE)
+    if here is Presence.OTHER:
+        what = "something that is not a directory, or cannot be read, is in its place"
+        return Decision(RecoveryStatus.OBSTRUCTED, what)
+    place = JobSlot(workspace, job, shared=False)
+    busy = _busy(workspace, place, locked=locked)
+    if busy:
+        return Decision(RecoveryStatus.BUSY, busy)
+    if here is not Presence.PART and os.path.lexists(place.aside / place.done_name):
+        return Decision(RecoveryStatus.RECOVERED, "an interrupted move has set it aside")
+    found = find_copies(folders, job)
+    copies = tuple(copy for copy in found.copies if copy.is_whole or incomplete)
+    if here is Presence.PART:
+        return _decide_on_part(workspace, job, copies, found)
+    return _decide_on_copies(here, copies, found)
+
+
+def _busy(workspace: Layout, place: JobSlot, *, locked: bool) -> str:
+    """Say who is at the job; empty when nobody is."""
+    if not locked and is_held(place.lock.path):
+        return f"somebody else holds {place.lock.path}"
+    return "it runs" if is_held(place.final / f"{place.job.script_name}.lock") else ""
+
+
+def _decide_on_copies(here: Presence, copies: tuple[Copy, ...], found: FoundCopies) -> Decision:
+    if copies:
+        best = tuple(sorted(copies, key=lambda copy: not copy.is_whole))  # keeps their order
+        return Decision(RecoveryStatus.RECOVERED, "", best, found.unavailable)
+    if found.copies:
+        path = found.copies[0].path
+        reason = f"{path} has no success marker"
+        return Decision(RecoveryStatus.INCOMPLETE, reason, (), found.unavailable)
+    leftover = {
+        Presence.NOWHERE: "its link leads nowhere, and no folder has it",
+        Presence.EMPTY: "its directory is empty, and no folder has it",
+    }
+    reason = leftover.get(here, "no folder has it")
+    return Decision(RecoveryStatus.NOT_FOUND, reason, (), found.unavailable)
+
+
+def _decide_on_part(
+    workspace: Layout, job: JobId, copies: tuple[Copy, ...], found: FoundCopies
+) -> Decision:
+    """Let a whole copy take the place of a part of it; leave alone what has anything else."""
+    whole = tuple(copy for copy in copies if copy.is_whole)
+    path = workspace.job(job)
+    if not whole or path.is_symlink():
+        reason = "it has no success marker"
+        return Decision(RecoveryStatus.THERE, reason, (), found.unavailable)
+    try:
+        compared = compare_jobs(whole[0].path, path, job.script_name)
+    except OSError as error:
+        return Decision(RecoveryStatus.FAILED, explain(error, path), (), found.unavailable)
+    if compared.is_part:
+        return Decision(RecoveryStatus.RECOVERED, "", whole[:1], found.unavailable)
+    reason = f"{path} has no success marker, but files that {whole[0].path} has otherwise or not"
+    names = ", ".join(compared.different)
+    return Decision(RecoveryStatus.OBSTRUCTED, f"{reason}: {names}", (), found.unavailable)

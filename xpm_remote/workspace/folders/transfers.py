@@ -11,8 +11,8 @@ from typing import Callable
 from xpm_remote.workspace import filesystem
 from xpm_remote.workspace.failures import BusyFailure
 from xpm_remote.workspace.folders.copying import CopyReport, TreeCopy
-from xpm_remote.workspace.folders.entries import own_top_names
-from xpm_remote.workspace.folders.staging import Place
+from xpm_remote.workspace.folders.staging import JobSlot
+from xpm_remote.workspace.folders.trees import own_top_names
 from xpm_remote.workspace.locks import RENEW_AFTER, StagingLock
 from xpm_remote.workspace.outcomes import CopyProgress
 
@@ -78,7 +78,7 @@ class Transfer:
     """
 
     def __init__(
-        self, source: Path, place: Place, progress: CopyProgress, heartbeat: Heartbeat
+        self, source: Path, place: JobSlot, progress: CopyProgress, heartbeat: Heartbeat
     ) -> None:
         self.source = source
         self.place = place

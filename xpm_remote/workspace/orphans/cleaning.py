@@ -14,8 +14,8 @@ from xpm_remote.workspace.failures import (
     FolderFailure,
     WorkspaceFailure,
 )
-from xpm_remote.workspace.folders.discarding import discard_job
-from xpm_remote.workspace.folders.folder import archives
+from xpm_remote.workspace.folders.finding import archives
+from xpm_remote.workspace.folders.staging import discard_job
 from xpm_remote.workspace.layout import Folder, JobFiles, Layout
 from xpm_remote.workspace.locks import is_held
 from xpm_remote.workspace.orphans.listing import find_orphans
@@ -27,9 +27,9 @@ from xpm_remote.workspace.outcomes import (
     Orphan,
     OrphanReport,
 )
+from xpm_remote.workspace.processes import Host
 from xpm_remote.workspace.reading.jobs import process_of
 from xpm_remote.workspace.reading.json_files import SMALL_LIMIT, Problems, read_object, reason
-from xpm_remote.workspace.reading.liveness import Host
 
 LOOK_AGAIN = 1.0
 """Seconds after which it is looked at again whether an experiment has started: before that, it has hardly a job."""

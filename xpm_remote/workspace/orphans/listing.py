@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import AbstractSet, Iterable, Iterator, NamedTuple
 
 from xpm_remote.workspace.failures import FolderFailure
-from xpm_remote.workspace.folders.folder import archives, check_folder
+from xpm_remote.workspace.folders.finding import archives, check_folder
 from xpm_remote.workspace.layout import Folder, FolderMode, JobId, Layout, is_name
 from xpm_remote.workspace.orphans.references import Inode, References, read_references
 from xpm_remote.workspace.outcomes import Orphan, OrphanReport

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import os
+import stat
+from pathlib import Path
+
+from xpm_remote.workspace.layout import Layout, is_name
+from xpm_remote.workspace.reading.json_files import Problems, reason
+from xpm_remote.workspace.reading.runs import RunFacts
 
 DIRECTORY = "directory"
 LINK = "link"
 ABSENT = "absent"
 UNKNOWN = "unknown"
+
+SLACK = 120.0
+"""Seconds before the time in question that are looked at, too: a file server's clock may differ from the host's."""
 
 
 class Directories:
@@ -39,3 +48,75 @@ def list_jobs(task: str) -> dict[str, str] | None:
         return {}
     except OSError:
         return None
+
+
+def run_changed(layout: Layout, run: RunFacts, since: float) -> bool:
+    """Tell whether a run's files may have changed since a time (epoch seconds)."""
+    experiment = layout.experiment(run.experiment_id)
+    directory = experiment / run.run_id
+    paths = (experiment, directory / "status.json", directory / "jobs.jsonl")
+    return any(_changed(path, since) for path in paths)
+
+
+def place_unless_changed(job: Path, since: float) -> str | None:
+    """Say what is at a job's path if nothing of it has changed since a time; None when it may have, or is not there."""
+    try:
+        found = os.lstat(job)
+    except OSError:
+        return None
+    if found.st_ctime >= since - SLACK:
+        return None
+    own = job / ".experimaestro"
+    if any(_changed(path, since) for path in (job, own, own / "status.json")):
+        return None
+    return LINK if stat.S_ISLNK(found.st_mode) else DIRECTORY
+
+
+def _changed(path: Path, since: float) -> bool:
+    try:
+        return path.stat().st_ctime >= since - SLACK
+    except OSError:
+        return True
+
+
+def list_named(path: str, problems: Problems) -> list[os.DirEntry[str]]:
+    """List a directory; empty when it is not there.
+
+    Hidden names are left out (files that are being written have such); names that can be part of no id are noted.
+    """
+    try:
+        with os.scandir(path) as entries:
+            return [entry for entry in entries if _is_fit(entry, problems)]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        problems.note(path, reason(error))
+        return []
+
+
+def is_directory(entry: os.DirEntry[str], problems: Problems, *, follow: bool = False) -> bool:
+    """Tell whether an entry is a directory, by default not through a link."""
+    try:
+        return entry.is_dir(follow_symlinks=follow)
+    except OSError as error:
+        problems.note(entry.path, reason(error))
+        return False
+
+
+def _is_fit(entry: os.DirEntry[str], problems: Problems) -> bool:
+    name = entry.name
+    if name.startswith("."):
+        return False
+    # A name that is no UTF-8 could be in no message; nobody gives such a name to a task or an experiment.
+    if is_name(name) and (name.isascii() or _is_utf8(name)):
+        return True
+    problems.note(entry.path, "has a name that cannot be part of an id")
+    return False
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True

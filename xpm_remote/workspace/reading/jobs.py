@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from xpm_remote.workspace import states
 from xpm_remote.workspace.layout import JobId
@@ -11,10 +11,10 @@ from xpm_remote.workspace.reading.json_files import (
     JsonObject,
     bounded,
     number_of,
+    parse_time,
     text_of,
     whole_of,
 )
-from xpm_remote.workspace.reading.times import parse_time
 from xpm_remote.workspace.states import (
     DONE,
     ERROR,
@@ -251,3 +251,63 @@ def _carbon(status: JsonObject) -> JsonObject | None:
         if status.get(key)
     }
     return found or None
+
+
+class CurrentJob(NamedTuple):
+    """A job of current runs.
+
+    Attributes:
+        facts: What its files say.
+        tags: Its tags.
+        experiments: The experiments whose current run has it.
+    """
+
+    facts: JobFacts
+    tags: JsonObject
+    experiments: tuple[str, ...]
+
+    @property
+    def state(self) -> str:
+        """The state to show."""
+        return self.facts.state
+
+    @property
+    def task_id(self) -> str:
+        """The task."""
+        return self.facts.task_id
+
+    def to_wire(self) -> JsonObject:
+        """Give it as plain JSON types; times are epoch seconds."""
+        facts = self.facts._asdict()
+        facts["progress"] = [list(each) for each in self.facts.progress]
+        facts["process"] = list(self.facts.process) if self.facts.process else None
+        return {"facts": facts, "tags": self.tags, "experiments": list(self.experiments)}
+
+    @classmethod
+    def from_wire(cls, wire: dict[str, Any]) -> CurrentJob:
+        """Read what ``to_wire`` gave.
+
+        Raises:
+            KeyError, TypeError: It is something else.
+        """
+        facts = dict(wire["facts"])
+        facts["progress"] = tuple(Progress(*each) for each in facts["progress"])
+        facts["process"] = Process(*facts["process"]) if facts["process"] else None
+        return cls(JobFacts(**facts), wire["tags"], tuple(wire["experiments"]))
+
+
+def _merged(first: CurrentJob, second: CurrentJob) -> CurrentJob:
+    """One job of two experiments: the further state counts, and the later submission."""
+    shown = states.further(first.facts.state, second.facts.state)
+    facts = first.facts if shown == first.facts.state else second.facts
+    times = [each.facts.submitted for each in (first, second) if each.facts.submitted is not None]
+    return CurrentJob(
+        facts._replace(submitted=max(times, default=None)),
+        {**first.tags, **second.tags},
+        (*first.experiments, *second.experiments),
+    )
+
+
+def _age(job: CurrentJob) -> tuple[float, JobId]:
+    submitted = job.facts.submitted
+    return (float("inf") if submitted is None else -submitted, job.facts.id)

@@ -12,6 +12,7 @@ import math
 import os
 import re
 import stat
+from datetime import datetime
 from typing import Any, BinaryIO, Dict, Generator, Iterator
 
 from xpm_remote.workspace.failures import UnreadFile
@@ -299,3 +300,21 @@ def _fit(value: Any) -> Any:  # noqa: ANN401
 
 
 _DECODER = json.JSONDecoder(parse_constant=lambda _: None, parse_float=_finite, parse_int=_bounded)
+
+
+def parse_time(value: object, not_before: float | None = None) -> float | None:
+    """Read a time: ISO text (naive: in the zone of this host) or epoch seconds; None when it is neither.
+
+    When clocks are set back, an hour comes twice. It is the first one, unless that lies before ``not_before``.
+    """
+    if not isinstance(value, str):
+        return number_of(value)
+    try:
+        time = datetime.fromisoformat(value[:-1] + "+00:00" if value.endswith("Z") else value)
+        seconds = time.timestamp()
+        if not_before is None or seconds >= not_before or time.tzinfo is not None:
+            return seconds
+        second = time.replace(fold=1).timestamp()
+    except (ValueError, OverflowError, OSError):
+        return None
+    return second if second >= not_before else seconds

@@ -25,7 +25,7 @@ _PATTERN = re.compile(r"[*?\[]")
 _Matches = Callable[[str], bool]
 
 
-class Found(NamedTuple):
+class LookupResult(NamedTuple):
     """What a text means.
 
     Attributes:
@@ -48,7 +48,7 @@ class Lookup:
         self._places = tuple(places)
         self._hashes: dict[str, frozenset[str]] = {}
 
-    def find(self, text: str) -> Found:
+    def find(self, text: str) -> LookupResult:
         """Find the jobs that a text means.
 
         Raises:
@@ -57,14 +57,14 @@ class Lookup:
         """
         task, job_hash = _parts(text)
         if _PATTERN.search(text):
-            return Found(text, self._matching(_pattern(task or "*"), _pattern(job_hash)))
+            return LookupResult(text, self._matching(_pattern(task or "*"), _pattern(job_hash)))
         exact = self._exact(task, job_hash)
         if exact:
-            return Found(text, exact)
+            return LookupResult(text, exact)
         jobs = self._matching(self._task_matcher(task), lambda each: each.startswith(job_hash))
         if len(jobs) > 1:
             raise _ambiguous(text, jobs)
-        return Found(text, jobs)
+        return LookupResult(text, jobs)
 
     def all(self) -> tuple[JobId, ...]:
         """Give all jobs, in order."""

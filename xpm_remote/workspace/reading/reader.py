@@ -8,13 +8,12 @@ from typing import Iterator
 from xpm_remote.workspace import states
 from xpm_remote.workspace.failures import NotAWorkspaceFailure
 from xpm_remote.workspace.layout import MARKER, JobId, Layout, is_name
+from xpm_remote.workspace.processes import Host
 from xpm_remote.workspace.reading.directories import Directories
-from xpm_remote.workspace.reading.job_files import JobReader
-from xpm_remote.workspace.reading.jobs import JobFacts, with_word
+from xpm_remote.workspace.reading.job_files import JobReader, read_dependencies
+from xpm_remote.workspace.reading.jobs import CurrentJob, JobFacts, _age, _merged, with_word
 from xpm_remote.workspace.reading.json_files import Problems, reason
 from xpm_remote.workspace.reading.live_events import LiveEvents
-from xpm_remote.workspace.reading.liveness import Host
-from xpm_remote.workspace.reading.params import read_dependencies
 from xpm_remote.workspace.reading.run_files import RunFiles
 from xpm_remote.workspace.reading.runs import RUNNING, UNKNOWN, RunFacts
 
@@ -128,3 +127,23 @@ def check_workspace(root: Path) -> None:
     except ValueError as error:
         why = f"is no path: {error}"
     raise NotAWorkspaceFailure(f"{root} {why}", f"give the directory that holds {MARKER}")
+
+
+def current_jobs(reader: WorkspaceReader, experiment: str | None = None) -> list[CurrentJob] | None:
+    """Give the jobs of the current runs, the one that was submitted last first; None for an unknown experiment.
+
+    Args:
+        reader: Reads the workspace.
+        experiment: The experiment, if only one is wanted.
+    """
+    runs = reader.experiments() if experiment is None else [reader.experiment(experiment)]
+    found: dict[JobId, CurrentJob] = {}
+    for run in runs:
+        if run is None:
+            return None
+        for facts in reader.jobs(run):
+            tags = run.job_infos[facts.job_id].tags
+            job = CurrentJob(facts, tags, (run.experiment_id,))
+            before = found.get(facts.id)
+            found[facts.id] = job if before is None else _merged(before, job)
+    return sorted(found.values(), key=_age)

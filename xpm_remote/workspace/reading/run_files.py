@@ -1,11 +1,14 @@
 """Where the runs of experiments are, and reading one of them."""
 
 # ruff: noqa: PTH112, PTH119  (paths are plain text here, as in the modules that read very many jobs)
+
 from __future__ import annotations
 
 import os
 import re
 
+from xpm_remote.workspace.processes import Host
+from xpm_remote.workspace.reading.directories import is_directory, list_named
 from xpm_remote.workspace.reading.json_files import (
     LARGE_LIMIT,
     JsonObject,
@@ -14,9 +17,7 @@ from xpm_remote.workspace.reading.json_files import (
     read_object,
     whole_of,
 )
-from xpm_remote.workspace.reading.listing import is_directory, list_named
 from xpm_remote.workspace.reading.live_events import LiveEvents
-from xpm_remote.workspace.reading.liveness import Host
 from xpm_remote.workspace.reading.runs import RUNNING, UNKNOWN, RunDraft, RunFacts
 
 FIRST_RUN_ID = "v1"

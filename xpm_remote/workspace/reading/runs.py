@@ -13,10 +13,10 @@ from xpm_remote.workspace.reading.json_files import (
     JsonObject,
     bounded,
     number_of,
+    parse_time,
     text_of,
     whole_of,
 )
-from xpm_remote.workspace.reading.times import parse_time
 
 RUNNING = "running"
 DONE = "done"

@@ -13,7 +13,7 @@ import pytest
 
 from tests.link.agent_host import Talk
 from tests.workspace.jobs_on_disk import leftovers, make_folder, make_job, make_workspace
-from xpm_remote.workspace.agent.folder_requests import PROGRESS_INTERVAL, FolderRequests
+from xpm_remote.workspace.agent.job_requests import PROGRESS_INTERVAL, JobRequests
 from xpm_remote.workspace.layout import Folder, FolderMode, JobId, Layout
 from xpm_remote.workspace.outcomes import (
     ArchiveOutcome,
@@ -29,7 +29,7 @@ from xpm_remote.workspace.outcomes import (
     from_wire,
     to_wire,
 )
-from xpm_remote.workspace.reading.liveness import Host
+from xpm_remote.workspace.processes import Host
 
 JOBS = [JobId("pkg.train", f"{number:064x}") for number in range(3)]
 
@@ -165,7 +165,7 @@ def test_progress_is_told_now_and_then(workspace: Layout) -> None:
     def send(method: str, params: dict[str, Any]) -> None:
         sent.append((method, params))
 
-    requests = FolderRequests(workspace, Host(), send, lambda: False, lambda: now[0])
+    requests = JobRequests(workspace, Host(), send, lambda: False, lambda: now[0])
     progress = requests._progress("a")
     for _ in range(10):
         now[0] += 0.0625

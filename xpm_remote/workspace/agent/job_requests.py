@@ -35,8 +35,8 @@ from xpm_remote.workspace.outcomes import (
     from_wire,
     to_wire,
 )
+from xpm_remote.workspace.processes import Host
 from xpm_remote.workspace.reading.json_files import JsonObject
-from xpm_remote.workspace.reading.liveness import Host
 from xpm_remote.workspace.reading.lookup import Lookup
 
 PROGRESS_INTERVAL = 0.2
@@ -58,7 +58,7 @@ class Copying(Protocol):
         """Give one outcome a job."""
 
 
-class FolderRequests:
+class JobRequests:
     """Answers requests about folders.
 
     Args:

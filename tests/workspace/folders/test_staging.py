@@ -12,8 +12,7 @@ import pytest
 from tests.workspace.jobs_on_disk import JOB, leftovers, make_job, tree
 from xpm_remote.workspace import filesystem
 from xpm_remote.workspace.failures import BusyFailure, DamagedFailure
-from xpm_remote.workspace.folders.discarding import discard_job
-from xpm_remote.workspace.folders.sweeping import Sweeper
+from xpm_remote.workspace.folders.staging import Sweeper, discard_job
 from xpm_remote.workspace.layout import Layout
 from xpm_remote.workspace.locks import StagingLock
 

@@ -7,10 +7,14 @@ import errno
 import os
 import stat
 from pathlib import Path
+from typing import Iterator
 
 from xpm_remote.workspace import filesystem
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+NAMED_AT_MOST = 5
+"""How many names a message lists; a tree may have any number of sockets."""
 
 
 def remove(path: Path, first: str = "") -> None:
@@ -75,3 +79,69 @@ def _empty(directory: str) -> list[str]:
         return inner
     finally:
         filesystem.close(descriptor)
+
+
+def measure(directory: Path) -> tuple[int, int]:
+    """Give the bytes of a job's files, and how many files, links and directories there are, itself included.
+
+    What cannot be read is not counted.
+    """
+    size, files = 0, 0
+    pending = [os.fspath(directory)]
+    while pending:
+        files += 1
+        try:
+            with filesystem.scan(pending.pop()) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        pending.append(entry.path)
+                    else:
+                        files += 1
+                        size += _size(entry)
+        except OSError:
+            continue
+    return size, files
+
+
+def _size(entry: os.DirEntry[str]) -> int:
+    try:
+        return (
+            entry.stat(follow_symlinks=False).st_size if entry.is_file(follow_symlinks=False) else 0
+        )
+    except OSError:
+        return 0
+
+
+def own_top_names(name: str) -> frozenset[str]:
+    """Give what is not copied: the job's own lock and pid, and the scheduler's directory, at the top of a job."""
+    return frozenset({f"{name}.lock", f"{name}.pid", ".scheduler"})
+
+
+def job_entries(directory: Path, name: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """Give what a job has, at any depth, but directories: each with its path in the job; links are not followed.
+
+    Args:
+        directory: The job's directory.
+        name: The job's script name.
+
+    Raises:
+        OSError: Something cannot be read.
+    """
+    root, skipped = os.fspath(directory), own_top_names(name)
+    pending = [""]
+    while pending:
+        inner = pending.pop()
+        with filesystem.scan(join(root, inner)) as entries:
+            for entry in entries:
+                path = join(inner, entry.name)
+                if not inner and entry.name in skipped:
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    pending.append(path)
+                else:
+                    yield path, entry
+
+
+def join(directory: str, name: str) -> str:
+    """Join two parts of a path, either of which may be empty."""
+    return f"{directory}/{name}" if directory and name else directory or name

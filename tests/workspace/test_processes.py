@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.polling import wait_until
-from xpm_remote.workspace.reading import liveness
-from xpm_remote.workspace.reading.liveness import REUSE_SLACK, Host, process_is_running
+from xpm_remote.workspace import processes
+from xpm_remote.workspace.processes import REUSE_SLACK, Host, process_is_running
 from xpm_remote.workspace.states import Process
 
 END_LIMIT = 10.0
@@ -67,9 +67,9 @@ def test_process_of_another_user_lives(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_system_that_tells_little(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the system does not tell of zombies and start times, a process that can be signalled lives."""
-    monkeypatch.setattr(liveness, "_proc_stat", lambda pid: [])
+    monkeypatch.setattr(processes, "_proc_stat", lambda pid: [])
     assert process_is_running(os.getpid(), 0.0)
-    monkeypatch.setattr(liveness, "_proc_stat", lambda pid: ["S", "1"])
+    monkeypatch.setattr(processes, "_proc_stat", lambda pid: ["S", "1"])
     assert process_is_running(os.getpid(), 0.0)
 
 

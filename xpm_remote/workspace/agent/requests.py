@@ -23,9 +23,8 @@ from xpm_remote.workspace.agent.wire import (
 )
 from xpm_remote.workspace.layout import JobFiles
 from xpm_remote.workspace.outcomes import CLEAN, KILL, ActionPlan, from_wire, to_wire
-from xpm_remote.workspace.reading.current import current_jobs
-from xpm_remote.workspace.reading.liveness import Host
-from xpm_remote.workspace.reading.reader import WorkspaceReader
+from xpm_remote.workspace.processes import Host
+from xpm_remote.workspace.reading.reader import WorkspaceReader, current_jobs
 from xpm_remote.workspace.watching.following import Follower, Life
 from xpm_remote.workspace.watching.inotify import Inotify
 from xpm_remote.workspace.watching.logs import STDERR, STDOUT, Log, Position
@@ -34,6 +33,7 @@ from xpm_remote.workspace.watching.watch import Watcher
 
 if TYPE_CHECKING:
     from xpm_remote.workspace.agent.actions import Actions
+
 
 AGENT_VERSION = 1
 """Of our requests: raised when an older client could not use them."""
@@ -61,7 +61,7 @@ LINES_DEFAULT = 10
 """Lines of a log that are given when nobody says how many."""
 
 
-class Extensions:
+class Requests:
     """Answers all requests. What monitoring never needs is imported when it is first asked for: it starts sooner so.
 
     Args:
@@ -254,9 +254,9 @@ class Extensions:
 
         def ask(params: Params) -> object:
             if not self._folder_methods:
-                from xpm_remote.workspace.agent.folder_requests import FolderRequests
+                from xpm_remote.workspace.agent.job_requests import JobRequests
 
-                requests = FolderRequests(
+                requests = JobRequests(
                     self._reader.layout, self._host, self._notify, self._stopping.is_set
                 )
                 self._folder_methods = {**requests.reading(), **requests.acting()}
