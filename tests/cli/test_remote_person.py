@@ -131,7 +131,7 @@ def test_nobody_at_the_terminal(commands: Commands, tmp_path: Path) -> None:
         child.expect(pexpect.EOF)
         child.close()
     assert child.exitstatus == 13
-    assert "nobody is asked while a lost link is restored" in child.before
+    assert "no question is asked while a lost link is restored" in child.before
 
 
 def log_in(commands: Commands, asking: Asking, made: SmallWorkspace) -> Any:

@@ -32,8 +32,7 @@ from xpm_remote.rpc.protocol import REQUEST_TIMEOUT, Notification
 from xpm_remote.rpc.server_api import MonitorServer
 from xpm_remote.session.agent_client import AgentClient, greet, open_agent
 from xpm_remote.session.agent_sync import AgentSync
-from xpm_remote.session.backends import CANNOT_SERVE
-from xpm_remote.session.monitor import ASKED_ALREADY
+from xpm_remote.session.backends import ASKED_ALREADY, CANNOT_SERVE
 from xpm_remote.session.server_sync import ServerSync
 from xpm_remote.session.target import Target
 from xpm_remote.settings.schema import Backend
@@ -184,7 +183,7 @@ class ExaminedAgent:
         if client is None:
             return
         await race(self._sync.snapshot(), _end(client))
-        write_snapshot(self._examination, self._store, client.received)
+        write_snapshot(self._examination, self._store, client.stdio.received)
 
     async def aclose(self) -> None:
         """End it."""

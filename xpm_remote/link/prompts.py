@@ -84,7 +84,7 @@ class Unattended(RefusingPrompter):
     """Refuses every question while a lost link is restored: the terminal may have been left, and is drawn on."""
 
     def __init__(self) -> None:
-        super().__init__("nobody is asked while a lost link is restored")
+        super().__init__("no question is asked while a lost link is restored")
 
 
 class TerminalPrompter:

@@ -1,4 +1,4 @@
-"""Talking to the remote side: JSON-RPC without I/O, the asyncio shell around it, the methods as typed calls.
+"""JSON-RPC with the remote side: the protocol without I/O, its asyncio client, a server's methods as typed calls.
 
-What the answers mean for a picture of the workspace is the business of ``model``.
+``model`` interprets the answers.
 """

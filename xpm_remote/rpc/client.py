@@ -1,4 +1,4 @@
-"""The asyncio shell around the protocol: one reader, pending calls, deadlines; the end of the stream wakes all."""
+"""The asyncio client of the protocol: one reader, pending calls, deadlines; the end of the stream ends every call."""
 
 from __future__ import annotations
 
@@ -34,20 +34,20 @@ Listener = Callable[[Notification], None]
 
 
 class Stdio(Protocol):
-    """What a client needs of a server's stdio."""
+    """The part of a server's stdio that a client uses."""
 
     @property
     def exit(self) -> RemoteExit:
-        """How the process ended; meaningful once ``receive`` gave no more bytes."""
+        """How the process ended; meaningful once ``receive`` has returned ``b""``."""
 
     async def receive(self) -> bytes:
-        """Give what has arrived, waiting for at least one byte; ``b""`` once the process has ended."""
+        """Wait for at least one byte and return what has arrived; ``b""`` once the process has ended."""
 
     def send(self, data: bytes) -> None:
         """Send bytes to the process; without effect once it has ended."""
 
     async def aclose(self, *, finish: float = 0.0) -> None:
-        """End the process and the connection, giving it so many seconds more to finish what it does."""
+        """End the process and the connection; ``finish`` seconds more are allowed for work in progress."""
 
 
 class _Failure(msgspec.Struct):
@@ -57,7 +57,7 @@ class _Failure(msgspec.Struct):
 
 
 def refusal(method: str, response: ErrorResponse) -> XpmRemoteError:
-    """Return the error for a refused request; our agent names the kind of failure, as local commands do.
+    """Return the error for a refused request; our agent names the kind of failure.
 
     Args:
         method: The method that was called.
@@ -76,9 +76,12 @@ class RpcClient:
 
     Args:
         transport: The server's stdio.
-        command: What was run there, for a person to try by hand; None where nobody could.
-        listener: Is given each notification, in order, from the reader's task.
+        command: The command that was run there, as one can type it on the host; None: there is no such command.
+        listener: Called with each notification, in order, from the reader's task.
         timeout: Seconds without any part of an answer after which a pending call fails.
+
+    Attributes:
+        last_heard: When anything last came from the server, in local epoch seconds.
     """
 
     def __init__(
@@ -94,21 +97,19 @@ class RpcClient:
         self._listener = listener
         self._timeout = timeout
         self._rpc = JsonRpc()
-        self._pending: dict[int, asyncio.Future[msgspec.Raw]] = {}
-        self._methods: dict[int, str] = {}
+        self._pending: dict[int, tuple[str, asyncio.Future[msgspec.Raw]]] = {}
         self._heard = 0.0
         self.last_heard = time.time()
-        """When anything last came from the server, in local epoch seconds."""
         self._answered = False
         self._ended: asyncio.Future[XpmRemoteError] = asyncio.get_running_loop().create_future()
         self._reader = asyncio.create_task(self._read(), name="rpc-reader")
 
     async def call(self, method: str, params: dict[str, Any] | None = None) -> msgspec.Raw:
-        """Send a request and wait for its answer; requests that wait at once are answered in order.
+        """Send a request and wait for its answer; the server answers concurrent requests in order.
 
         Raises:
             RequestError: The server answered with an error.
-            RemoteTimeoutError: It is alive and says nothing.
+            RemoteTimeoutError: The server is alive but does not answer.
             XpmRemoteError: The process or the connection ended: the same error for every pending and later call.
         """
         if self._ended.done():
@@ -116,35 +117,35 @@ class RpcClient:
         loop = asyncio.get_running_loop()
         request_id, data = self._rpc.request(method, params)
         answer: asyncio.Future[msgspec.Raw] = loop.create_future()
-        self._pending[request_id] = answer
-        self._methods[request_id] = method
+        self._pending[request_id] = method, answer
         sent = loop.time()
         self._transport.send(data)
         try:
-            while True:
-                deadline = max(sent, self._heard) + self._timeout
-                done, _ = await asyncio.wait({answer}, timeout=deadline - loop.time())
-                if done:
-                    return answer.result()
-                if max(sent, self._heard) + self._timeout <= loop.time():
+            while not answer.done():
+                left = max(sent, self._heard) + self._timeout - loop.time()
+                if left <= 0:
                     raise RemoteTimeoutError(
-                        f"the remote server has not answered for {self._timeout:g} s"
-                        f" while it was asked {method}",
+                        f"the remote server has not answered for {self._timeout:g} s (request: {method})",
                         "raise --request-timeout, or look at the load of the host",
                     )
+                await asyncio.wait({answer}, timeout=left)
+            return answer.result()
         finally:
             del self._pending[request_id]
-            del self._methods[request_id]
 
     async def wait_ended(self) -> XpmRemoteError:
-        """Wait until the server or the connection has ended; give the error that says how."""
+        """Wait until the server or the connection has ended; return the error that says how."""
         return await asyncio.shield(self._ended)
 
+    async def raise_ended(self) -> None:
+        """Wait until the server or the connection has ended; raise the error that says how."""
+        raise await self.wait_ended()
+
     async def aclose(self, *, finish: float = 0.0) -> None:
-        """End the conversation, the server and the connection.
+        """End the server and the connection.
 
         Args:
-            finish: Seconds that the server is given, besides the usual ones, to finish what it does.
+            finish: Seconds that the server may use, besides the usual ones, to finish work in progress.
         """
         await self._transport.aclose(finish=finish)
         self._reader.cancel()
@@ -156,13 +157,19 @@ class RpcClient:
             while data := await self._transport.receive():
                 self.last_heard = time.time()
                 messages = self._rpc.receive(data)
-                # Announcements go on where our questions do not arrive any more: only answers count, or parts of one.
-                if self._rpc.is_within_message or not all(map(_is_announcement, messages)):
+                # Notifications go on where our requests do not arrive any more: only answers count, or parts of one.
+                if self._rpc.is_within_message or not all(
+                    isinstance(message, Notification) for message in messages
+                ):
                     self._heard = loop.time()
                 for message in messages:
                     self._take(message)
         finally:
-            self._finish(self._end_error())
+            error = self._end_error()
+            self._ended.set_result(error)
+            for _, answer in self._pending.values():
+                if not answer.done():
+                    answer.set_exception(error)
 
     def _take(self, message: Message) -> None:
         if isinstance(message, Notification):
@@ -172,21 +179,15 @@ class RpcClient:
                 log.exception("a listener failed on %s", message.method)
             return
         self._answered = True
-        answer = self._pending.get(message.request_id)
-        if answer is None or answer.done():
+        if message.request_id not in self._pending:
+            return
+        method, answer = self._pending[message.request_id]
+        if answer.done():
             return
         if isinstance(message, Response):
             answer.set_result(message.result)
         elif isinstance(message, ErrorResponse):
-            method = self._methods[message.request_id]
             answer.set_exception(refusal(method, message))
-
-    def _finish(self, error: XpmRemoteError) -> None:
-        if not self._ended.done():
-            self._ended.set_result(error)
-        for answer in self._pending.values():
-            if not answer.done():
-                answer.set_exception(error)
 
     def _end_error(self) -> XpmRemoteError:
         ended = self._transport.exit
@@ -198,9 +199,5 @@ class RpcClient:
         said = " | ".join(ended.stderr.strip().splitlines()[-3:])
         return RemoteEndedError(
             f"the remote server ended {how}{': ' + said if said else ''}",
-            "look at the host's log of it",
+            "look at its log on the host",
         )
-
-
-def _is_announcement(message: Message) -> bool:
-    return isinstance(message, Notification)

@@ -1,7 +1,8 @@
 """JSON-RPC 2.0 over lines, without I/O: bytes in, messages out, and the reverse.
 
-A line that is no message of the protocol is noise (a login file, a library that prints): kept for the error message,
-bounded, never fatal. What cannot become a message is dropped as it comes, so only a message may grow. Pure.
+A line that is no message of the protocol is noise (from a login file, or a library that prints): its beginning is kept
+for the error message, and it is never fatal. What cannot become a message is dropped as it arrives, so only a message
+may grow. Pure.
 """
 
 from __future__ import annotations
@@ -14,25 +15,25 @@ import msgspec
 from xpm_remote.link.remote.startup import NOISE_KEPT, Noise
 
 REQUEST_TIMEOUT = 60.0
-"""Seconds without any part of an answer after which a request has failed; all answers may well take longer."""
+"""Seconds without any part of an answer after which a request has failed; a whole answer may take longer."""
 
 MAX_LINE = 128 * 1024 * 1024
 """Bytes in one message: 100,000 jobs in one answer, each record with its tags and times up to a kilobyte."""
 
 _KEY = b'"jsonrpc"'
-"""In every message. Noise of a million lines, each of them JSON, is told by it without being decoded."""
+"""Stands in every message, so that a million lines of JSON that are no messages need not be decoded."""
 _START = b"{" + _KEY
 
 
 class Response(msgspec.Struct, frozen=True):
-    """The answer to a request; ``result`` still encoded."""
+    """The answer to a request; ``result`` is still encoded."""
 
     request_id: int
     result: msgspec.Raw
 
 
 class ErrorResponse(msgspec.Struct, frozen=True):
-    """The refusal of a request; ``data`` is what JSON-RPC lets a server add."""
+    """The refusal of a request; ``data`` holds what JSON-RPC lets a server add."""
 
     request_id: int
     code: int
@@ -41,7 +42,7 @@ class ErrorResponse(msgspec.Struct, frozen=True):
 
 
 class Notification(msgspec.Struct, frozen=True):
-    """An announcement; ``params`` still encoded."""
+    """A message that is no answer; ``params`` are still encoded."""
 
     method: str
     params: msgspec.Raw
@@ -66,9 +67,9 @@ class _Envelope(msgspec.Struct):
 
 
 class JsonRpc:
-    """One JSON-RPC conversation, seen from the client.
+    """The client's side of one JSON-RPC connection.
 
-    Feed ``receive`` with whatever arrives; send what ``request`` returns.
+    Feed ``receive`` with what arrives; send what ``request`` returns.
     """
 
     def __init__(self) -> None:
@@ -88,14 +89,14 @@ class JsonRpc:
         return self._is_message
 
     def request(self, method: str, params: dict[str, Any] | None = None) -> tuple[int, bytes]:
-        """Make a request; give its id and its bytes."""
+        """Encode a request; return its id and its bytes."""
         request_id = self._next_id
         self._next_id += 1
         message = {"jsonrpc": "2.0", "method": method, "params": params or {}, "id": request_id}
         return request_id, self._encoder.encode(message) + b"\n"
 
     def receive(self, data: bytes) -> list[Message]:
-        """Take bytes as they come; give the messages that they complete."""
+        """Take bytes that have arrived; return the messages that they complete."""
         *lines, rest = data.split(b"\n")
         messages = []
         for line in lines:
@@ -103,7 +104,8 @@ class JsonRpc:
             if self._partial or self._dropped or len(line) > MAX_LINE:
                 self._keep(line)
                 dropped, line = bytes(self._dropped), b"".join(self._partial)
-                self._forget()
+                self._drop(b"")
+                self._dropped.clear()
             message = self._message(dropped, line)
             if message is not None:
                 messages.append(message)
@@ -121,7 +123,7 @@ class JsonRpc:
             self._drop(b"".join(self._partial))
 
     def _drop_noise(self) -> None:
-        """Drop what an unfinished line has before a message, or what may be the first bytes of one."""
+        """Drop what precedes a message, or its possible first bytes, in an unfinished line."""
         text = b"".join(self._partial)
         start = text.find(_START)
         if not self._dropped and text.lstrip().startswith(b"{"):
@@ -132,20 +134,14 @@ class JsonRpc:
         self._is_message = start >= 0
 
     def _drop(self, noise: bytes) -> None:
-        """Drop the line so far, but for its head."""
+        """Drop the line so far; keep the head of the noise in it."""
         self._dropped += noise[: NOISE_KEPT - len(self._dropped)]
         self._partial.clear()
         self._partial_size = 0
         self._is_message = False
 
-    def _forget(self) -> None:
-        self._dropped.clear()
-        self._partial.clear()
-        self._partial_size = 0
-        self._is_message = False
-
     def _message(self, dropped: bytes, line: bytes) -> Message | None:
-        """Read a line that has ended, of which something may have been dropped before."""
+        """Decode a complete line, whose beginning may have been dropped before; note the noise in it."""
         if _KEY not in line:
             if line.strip() or dropped.strip():
                 self.noise.add(dropped + line + b"\n")
@@ -172,14 +168,12 @@ class JsonRpc:
                 return None
         try:
             return self._decoder.decode(_strict_json(line))
-        except (ValueError, RecursionError):  # of which all decoding errors are kinds
+        except (ValueError, RecursionError):  # all decoding errors are ValueErrors
             return None
 
     def _decode(self, line: bytes) -> Message | None:
         envelope = self._envelope(line)
-        if envelope is None:
-            return None
-        if envelope.jsonrpc != "2.0":
+        if envelope is None or envelope.jsonrpc != "2.0":
             return None
         if envelope.method is not None:
             return Notification(envelope.method, envelope.params)
@@ -192,9 +186,9 @@ class JsonRpc:
 
 
 def _strict_json(line: bytes) -> bytes:
-    """Rewrite what Python's json writes beyond the standard: NaN and Infinity as null, half a character as "?".
+    """Rewrite what Python's json writes beyond the standard: NaN and Infinity as null, a lone surrogate as "?".
 
-    A tag ``lr=nan``, or a file name that is not UTF-8, is enough to meet one.
+    A tag ``lr=nan``, or a file name that is not UTF-8, is enough to get one.
     """
     value = json.loads(line, parse_constant=lambda _: None)
     return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")

@@ -1,7 +1,7 @@
 """The methods of a monitor server that we use, as typed calls; the answers as records of the model.
 
-Sources of names and parameters: the monitor protocol of experimaestro, versions 1.0 and 2.0. ``refresh`` is sent with
-every query: without it, servers since 2.7.0 give answers that they cached.
+Names and parameters are those of experimaestro's monitor protocol, versions 1.0 and 2.0. ``refresh`` is sent with every
+query: without it, servers since 2.7.0 answer from a cache.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ _Record = TypeVar("_Record")
 class MonitorServer:
     """A remote monitor server.
 
-    Every call may raise what ``RpcClient.call`` raises, and ProtocolError when an answer is of another shape.
+    Every call may raise what ``RpcClient.call`` raises, and ProtocolError where an answer has another shape.
 
     Args:
-        client: The conversation with it.
-        needs_current: Whether a server that is older than 2.7 is refused by a ProtocolError as soon as that shows.
+        client: Carries the calls.
+        needs_current: Whether to raise ProtocolError as soon as the server shows that it is older than 2.7.
     """
 
     def __init__(self, client: RpcClient, *, needs_current: bool = False) -> None:
@@ -46,10 +46,10 @@ class MonitorServer:
         self.protocol = ""
 
     async def handshake(self) -> SyncInfo:
-        """Learn who is there; must come first.
+        """Return what the server tells of itself; must be called first.
 
         Raises:
-            ProtocolError: The server speaks a protocol that we do not.
+            ProtocolError: We do not speak the server's protocol.
         """
         info = await self._one("get_sync_info", SyncInfo)
         if info is None or info.protocol_version not in PROTOCOLS:
@@ -64,18 +64,18 @@ class MonitorServer:
         return info
 
     async def experiments(self) -> list[ExperimentRecord]:
-        """Give the current run of every experiment. The server drops all that it has cached."""
+        """Return the current run of every experiment. The server clears its cache."""
         records = await self._list("get_experiments", ExperimentRecord, refresh=True)
         if self._needs_current and records and all(each.runs_count is None for each in records):
             raise _outdated("it counts no runs")
         return records
 
     async def jobs(self, experiment_id: str) -> list[JobRecord]:
-        """Give the jobs of the current run of an experiment; none for an unknown one."""
+        """Return the jobs of the current run of an experiment; none for an unknown one."""
         return await self._list("get_jobs", JobRecord, experiment_id=experiment_id, refresh=True)
 
     async def job(self, task_id: str, job_id: str) -> JobRecord | None:
-        """Give one job; None when its folder is gone."""
+        """Return one job; None where its folder is gone."""
         return await self._one("get_job", JobRecord, task_id=task_id, job_id=job_id, refresh=True)
 
     async def _one(self, method: str, kind: type[_Record], **params: object) -> _Record | None:

@@ -1,4 +1,4 @@
-"""A link kept alive: connect, handshake, snapshot, stream, and what a loss means.
+"""A link to a workspace: connecting, handshake, snapshot, stream, and reconnecting after a loss.
 
 Nothing here draws or parses bytes.
 """

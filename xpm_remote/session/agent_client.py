@@ -1,4 +1,4 @@
-"""Our agent at the other end: started, greeted, shaken hands with; then calls and notifications."""
+"""The client of our agent: starting it here or on a host, the handshake, calls and notifications."""
 
 from __future__ import annotations
 
@@ -22,29 +22,21 @@ from xpm_remote.rpc.protocol import REQUEST_TIMEOUT, Notification
 from xpm_remote.session.target import Target
 
 PING_INTERVAL = 10.0
-"""Seconds between two pings while an answer is awaited: long work says nothing by itself, and a dead link neither."""
+"""Seconds between two pings while an answer is awaited: only they tell long work from a dead link."""
 
 FINISH_TIME = 3600.0
-"""Seconds for the action in hand, such as a copy of one large job, when we end while the link stands."""
+"""Seconds for the agent to finish an action, such as a copy of one large job, when we end while the link stands."""
 
 
 class AgentInfo(msgspec.Struct, frozen=True):
-    """What the agent says of itself.
+    """What the agent tells of itself in the handshake.
 
     Attributes:
-        version: Of its requests.
-        instance: Tells this agent from every other.
         python: The version of its interpreter.
-        host: The name of its host.
-        pid: Its process there.
-        capabilities: What may be asked for.
+        capabilities: The names of what can be requested.
     """
 
-    version: int = 0
-    instance: str = ""
     python: str = ""
-    host: str = ""
-    pid: int = 0
     capabilities: tuple[str, ...] = ()
 
 
@@ -54,52 +46,40 @@ class _Handshake(msgspec.Struct):
 
 
 def ignore(_: Notification) -> None:
-    """Hear nothing."""
+    """Ignore a notification."""
 
 
-class AgentClient:
+class AgentClient(RpcClient):
     """Calls to an agent. Use ``open_agent`` or ``open_local_agent`` to get one.
 
     Attributes:
-        about: What the agent says of itself.
+        about: What the agent told of itself.
         workspace: The absolute path of the workspace there.
+        stdio: Its stdio, which counts the bytes received.
+        clock: The clock of its host; None where that is unknown.
 
     Args:
         transport: Its stdio, greeted.
-        listener: Is given each notification, in order, from the reader's task.
+        listener: Called with each notification, in order, from the reader's task.
         timeout: Seconds without any answer, pings included, after which a call fails.
     """
 
     def __init__(self, transport: AgentTransport, *, listener: Listener, timeout: float) -> None:
-        self._transport = transport
+        super().__init__(transport, command=None, listener=listener, timeout=timeout)
         self._ping_interval = min(PING_INTERVAL, timeout / 3)
-        self.rpc = RpcClient(transport, command=None, listener=listener, timeout=timeout)
+        self.stdio = transport
+        self.clock = transport.clock
         self.about = AgentInfo()
         self.workspace = ""
 
-    @property
-    def clock(self) -> RemoteClock | None:
-        """The clock of the host, where that said."""
-        return self._transport.clock
-
-    @property
-    def received(self) -> int:
-        """Bytes that came, as they were on the way."""
-        return self._transport.received
-
-    @property
-    def last_heard(self) -> float:
-        """When anything last came from the agent, in local epoch seconds."""
-        return self.rpc.last_heard
-
     async def handshake(self) -> None:
-        """Learn who is there; must come first.
+        """Read what the agent tells of itself; must be called first.
 
         Raises:
             ProtocolError: It is not our agent.
             XpmRemoteError: As ``call``.
         """
-        raw = await self.rpc.call("get_sync_info")
+        raw = await super().call("get_sync_info")
         try:
             answer = msgspec.json.decode(raw, type=_Handshake)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -109,38 +89,26 @@ class AgentClient:
         self.about, self.workspace = answer.agent, answer.workspace_path
 
     async def call(self, method: str, params: dict[str, Any] | None = None) -> msgspec.Raw:
-        """Send a request and wait for its answer, for as long as the agent answers pings.
+        """Send a request and wait for its answer, as long as the agent answers pings.
 
         Raises:
-            RequestError: The agent refused, for no reason of the workspace.
-            WorkspaceError, JobsError: It refused, and said why: the errors of local commands.
-            RemoteTimeoutError: It is alive and says nothing.
+            RequestError: The agent refused, for a reason outside the workspace.
+            WorkspaceError, JobsError: It refused; the same errors as those of local commands.
+            RemoteTimeoutError: It is alive but does not answer.
             XpmRemoteError: It or the connection ended.
         """
         pinging = asyncio.create_task(self._ping(), name="agent-ping")
         try:
-            return await self.rpc.call(method, params)
+            return await super().call(method, params)
         finally:
             pinging.cancel()
 
-    async def wait_ended(self) -> XpmRemoteError:
-        """Wait until the agent or the connection has ended; give the error that says how."""
-        return await self.rpc.wait_ended()
-
-    async def aclose(self, *, finish: float = 0.0) -> None:
-        """End the conversation, the agent and the connection.
-
-        Args:
-            finish: Seconds for the agent to bring the action in hand to its end; ``FINISH_TIME`` where it may have one.
-        """
-        await self.rpc.aclose(finish=finish)
-
     async def _ping(self) -> None:
-        # A failure is told by the call that is waited for.
+        # The awaited call raises the same error.
         with contextlib.suppress(XpmRemoteError):
             while True:
                 await asyncio.sleep(self._ping_interval)
-                await self.rpc.call("ping")
+                await super().call("ping")
 
 
 async def open_agent(
@@ -155,10 +123,10 @@ async def open_agent(
 
     Args:
         target: The workspace.
-        link: The way to its host; None: a new one.
-        prompter: Who answers what the host asks; None: the person at the terminal.
+        link: The link to its host; None: a new one.
+        prompter: Answers what the host asks; None: the person at the terminal.
         timeout: Seconds without any answer after which a call fails.
-        listener: Is given each notification.
+        listener: Called with each notification.
 
     Raises:
         OptionError: An option cannot be used.
@@ -183,7 +151,7 @@ async def open_local_agent(
     Args:
         directory: The workspace.
         timeout: Seconds without any answer after which a call fails.
-        listener: Is given each notification.
+        listener: Called with each notification.
 
     Raises:
         RemoteError: The agent failed.
@@ -197,12 +165,12 @@ async def open_local_agent(
 async def greet(
     transport: Transport, *, timeout: float = REQUEST_TIMEOUT, listener: Listener = ignore
 ) -> AgentClient:
-    """Send the agent to an interpreter that waits for it, and shake hands.
+    """Send the agent to an interpreter that waits for it, and do the handshake.
 
     Args:
-        transport: The stdio of the command that waits; closed where this fails.
+        transport: The stdio of the interpreter; closed on failure.
         timeout: Seconds without any answer after which a call fails.
-        listener: Is given each notification.
+        listener: Called with each notification.
 
     Raises:
         LinkError: The connection failed.

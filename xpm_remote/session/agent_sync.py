@@ -1,7 +1,7 @@
-"""Keeping a store true to what an agent tells: runs first, then jobs in pages, then changes.
+"""Keeping a store in step with an agent, which sends runs first, then jobs in pages, then changes.
 
-What the agent says of a job is its judgement of all the files, so it counts as it is. Pages are taken in their order by
-one task, which lets others have their turn after each.
+What the agent sends of a job is its judgement of all the files, and is applied as it is. One task applies the pages in
+their order, and yields to other tasks after each.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ from xpm_remote.waiting import race
 log = logging.getLogger(__name__)
 
 LIST_LOAD = 0.2
-"""The share of its time for which taking lists of jobs may keep us busy while more of them arrive."""
+"""The share of time that may be spent on lists of experiments while more pages arrive."""
 
 PING_INTERVAL = 10.0
-"""Seconds between two pings while everything is told for the first time."""
+"""Seconds between two pings during the snapshot."""
 
 
 class AgentSync:
     """Keeps a store in step with an agent.
 
     Args:
-        rows: What agents have told so far; it outlives each of them.
-        store: What is kept.
-        publish: Is told of everything that changed.
+        rows: What agents have sent so far; it outlives each of them.
+        store: The store.
+        publish: Called with every change.
     """
 
     def __init__(self, rows: AgentRows, store: Store, publish: Callable[[Update], None]) -> None:
@@ -59,12 +59,12 @@ class AgentSync:
         self._listed_at = self._listing_took = 0.0
 
     def serve(self, client: AgentClient) -> None:
-        """Take the agent, after its handshake."""
+        """Set the agent; its handshake is done."""
         self._client = client
         self._rows.root = client.workspace.rstrip("/")
 
     def hear(self, notification: Notification) -> None:
-        """Take a notification of the agent."""
+        """Queue a notification of the agent."""
         try:
             page = decode_page(notification.method, notification.params)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -74,28 +74,31 @@ class AgentSync:
             self._pages.put_nowait(page)
 
     async def snapshot(self) -> None:
-        """Have the agent tell everything, or what changed since another one was heard; publish it as it comes."""
+        """Request everything, or what changed since the last agent was heard; publish it as it arrives."""
         self._rows.begin()
         await self._ask("subscribe", since=self._rows.mark)
         await race(self._take_pages(until_loaded=True), self._ping(PING_INTERVAL))
 
     def catch_up(self) -> None:
-        """From now on, what is told has just happened."""
+        """Publish what arrives from now on as happening now, not as recovered."""
         self._is_live = True
 
     async def follow(self, interval: float) -> None:
-        """Keep the store true until cancelled.
+        """Keep the store in step until cancelled.
 
         Args:
-            interval: Seconds between two pings: an agent that has nothing to tell says nothing.
+            interval: Seconds between two pings: without changes the agent sends nothing.
         """
         await race(self._take_pages(until_loaded=False), self._ping(interval))
 
     async def _take_pages(self, *, until_loaded: bool) -> None:
         while not (until_loaded and self._is_loaded):
             self._take(await self._pages.get())
-            if self._pages.empty():
-                self._list_unless_busy()
+            if self._pages.empty() and (
+                self._is_loaded
+                or time.monotonic() - self._listed_at > self._listing_took / LIST_LOAD
+            ):
+                self._list()
             await asyncio.sleep(0)
 
     async def _ping(self, interval: float) -> None:
@@ -105,7 +108,7 @@ class AgentSync:
 
     async def _ask(self, method: str, **params: object) -> None:
         if self._client is not None:
-            await self._client.rpc.call(method, params)
+            await self._client.call(method, params)
 
     def _take(self, page: Page) -> None:
         if isinstance(page, JobsPage):
@@ -125,11 +128,6 @@ class AgentSync:
             self._is_loaded = True
         if self._is_loaded:
             self._rows.mark = page.mark
-
-    def _list_unless_busy(self) -> None:
-        """Show what is listed so far; while everything is told, that is done for a part of the time only."""
-        if self._is_loaded or time.monotonic() - self._listed_at > self._listing_took / LIST_LOAD:
-            self._list()
 
     def _list(self) -> None:
         if not self._has_news:

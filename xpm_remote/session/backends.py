@@ -1,4 +1,4 @@
-"""What serves a workspace, experimaestro or our agent: chosen, connected, and how the store is kept true to it."""
+"""Choosing and opening what serves a workspace: the experimaestro of the host, or our agent."""
 
 from __future__ import annotations
 
@@ -33,47 +33,36 @@ log = logging.getLogger(__name__)
 Publish = Callable[[Update], None]
 
 CANNOT_SERVE = (StartError, ProtocolError, RemoteTimeoutError)
-"""The failures of a remote experimaestro that our agent need not share."""
+"""The failures of a remote experimaestro after which our agent may still serve."""
 
-
-class Client(Protocol):
-    """The conversation with a remote side."""
-
-    @property
-    def last_heard(self) -> float:
-        """When anything last came, in local epoch seconds."""
-
-    async def wait_ended(self) -> XpmRemoteError:
-        """Wait until it has ended; give the error that says how."""
-
-    async def aclose(self) -> None:
-        """End it."""
+ASKED_ALREADY = "no question is asked a second time"
+"""Why prompts are refused while our agent is tried in place of, or beside, a remote experimaestro."""
 
 
 class Feed(Protocol):
-    """What keeps a store true to a remote side."""
+    """Keeps a store in step with a remote side."""
 
     async def snapshot(self) -> None:
-        """Learn everything, and publish it as it comes."""
+        """Fetch everything, and publish it as it arrives."""
 
     def catch_up(self) -> None:
-        """Take what was announced while the snapshot was made; from now on announcements count at once."""
+        """Apply what was announced during the snapshot; from now on apply announcements at once."""
 
     async def follow(self, interval: float) -> None:
-        """Keep the store true until cancelled; ``interval`` is the longest silence in seconds."""
+        """Keep the store in step until cancelled; ``interval`` is the longest silence in seconds."""
 
 
 @dataclass(frozen=True)
 class ServingSide:
-    """A remote side that has shaken hands.
+    """A remote side whose handshake is done.
 
     Attributes:
-        client: The conversation with it.
-        feed: What keeps the store true to it.
-        clock: The clock of its host, where that said.
+        client: Its client.
+        feed: Keeps the store in step with it.
+        clock: The clock of its host; None where that is unknown.
     """
 
-    client: Client
+    client: RpcClient
     feed: Feed
     clock: RemoteClock | None
 
@@ -83,12 +72,12 @@ class BackendContext:
     """What is needed to open a remote side.
 
     Attributes:
-        store: What is kept true.
-        publish: Is told of everything that changed.
+        store: The store to keep in step.
+        publish: Called with every change.
         timeout: Seconds without an answer after which a request has failed.
-        prompter: Who answers what the host asks; None: the person at the terminal.
-        rows: What agents have told before.
-        link: The way to the host, with what it keeps of one connection for the next; None: a new one.
+        prompter: Answers what the host asks; None: the person at the terminal.
+        rows: What agents have sent before.
+        link: The link to the host, which keeps opened keys for the next connection; None: a new one.
     """
 
     store: Store
@@ -105,12 +94,12 @@ async def open_experimaestro(
     """Connect, and start the experimaestro of the host.
 
     Args:
-        target: What to connect to.
-        context: What else is needed.
-        needs_current: Whether one that is older than we support will not do.
+        target: The workspace.
+        context: The store, prompter, link and limits.
+        needs_current: Whether to refuse one that is older than we support.
 
     Raises:
-        XpmRemoteError: Any of its kinds.
+        XpmRemoteError: It could not be opened.
     """
     transport = await open_transport(
         context.link or HostLink(target.options, target.engine),
@@ -119,16 +108,22 @@ async def open_experimaestro(
         has_init=target.has_init,
         prompter=context.prompter,
     )
-    announcements = _Announcements()
+
+    def hear(notification: Notification) -> None:
+        if notification.method == "notification.state_event":
+            try:
+                event = decode_event(notification.params)
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                log.warning("an announcement cannot be read: %s", error)
+                event = OtherEvent("unreadable")
+            sync.hear(event)
+
     client = RpcClient(
-        transport,
-        command=target.server_command,
-        listener=announcements.hear,
-        timeout=context.timeout,
+        transport, command=target.server_command, listener=hear, timeout=context.timeout
     )
+    server = MonitorServer(client, needs_current=needs_current)
+    sync = ServerSync(server, context.store, context.publish)
     try:
-        server = MonitorServer(client, needs_current=needs_current)
-        sync = announcements.sync = ServerSync(server, context.store, context.publish)
         await server.handshake()
     except BaseException:
         await client.aclose()
@@ -137,10 +132,10 @@ async def open_experimaestro(
 
 
 async def open_by_agent(target: Target | LocalTarget, context: BackendContext) -> ServingSide:
-    """Connect, and start our agent; on this machine without connecting.
+    """Start our agent: on the host, or as a child process for a workspace of this machine.
 
     Raises:
-        XpmRemoteError: Any of its kinds.
+        XpmRemoteError: It could not be opened.
     """
     sync = AgentSync(context.rows, context.store, context.publish)
     if isinstance(target, LocalTarget):
@@ -159,26 +154,11 @@ async def open_by_agent(target: Target | LocalTarget, context: BackendContext) -
     return ServingSide(client, sync, client.clock)
 
 
-class _Announcements:
-    """Announcements of a server, decoded for who is to hear them."""
-
-    def __init__(self) -> None:
-        self.sync: ServerSync | None = None
-
-    def hear(self, notification: Notification) -> None:
-        """Pass one on."""
-        if self.sync is None or notification.method != "notification.state_event":
-            return
-        try:
-            event = decode_event(notification.params)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            log.warning("an announcement cannot be read: %s", error)
-            event = OtherEvent("unreadable")
-        self.sync.hear(event)
-
-
 class BackendChooser:
-    """Opens the remote side of a target, and remembers which one that is.
+    """Opens the remote side of a target, and remembers the choice.
+
+    Attributes:
+        choice: The side that is opened next.
 
     Args:
         target: The workspace.
@@ -197,25 +177,32 @@ class BackendChooser:
             self.choice = BackendChoice(target.backend, "it is asked for")
 
     async def open(self, context: BackendContext) -> ServingSide:
-        """Open the side that is chosen.
+        """Open the chosen side.
 
         Raises:
-            XpmRemoteError: Any of its kinds: this did not succeed.
+            XpmRemoteError: It could not be opened.
         """
         target = self._target
         if isinstance(target, LocalTarget) or self.choice.backend is Backend.AGENT:
-            return await self._open_agent(context)
+            try:
+                return await open_by_agent(target, context)
+            except StartError as error:
+                first = self._failure
+                if first is None:
+                    raise
+                both = f"{first.what}; and by the agent: {error.what}"
+                raise StartError(both, first.hint) from error
         return await open_experimaestro(target, context, needs_current=not self._is_settled)
 
     def settle(self) -> None:
-        """Keep the choice: everything has been learnt from that side."""
+        """Make the choice final: that side has sent its snapshot."""
         if not self._is_settled:
             log.debug("served by %s: %s", self.choice.backend.value, self.choice.why)
         self._is_settled = True
         self._failure = None
 
     def has_other(self, error: XpmRemoteError) -> bool:
-        """Choose the other side, if this one failed by itself and nothing is settled; tell whether there is one."""
+        """Choose the agent, if experimaestro was tried and cannot serve; return whether it was chosen."""
         is_first = not self._is_settled and self.choice.backend is Backend.EXPERIMAESTRO
         if not is_first or not isinstance(error, CANNOT_SERVE):
             return False
@@ -224,20 +211,11 @@ class BackendChooser:
         log.info("%s is served by our agent: %s", self._target.name, error.what)
         return True
 
-    async def _open_agent(self, context: BackendContext) -> ServingSide:
-        try:
-            return await open_by_agent(self._target, context)
-        except StartError as error:
-            first = self._failure
-            if first is None:
-                raise
-            raise StartError(f"{first.what}; and by the agent: {error.what}", first.hint) from error
-
 
 async def describe_target(target: Target) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return where SSH would connect to, and what would serve the workspace there, with its whole command line.
+    """Return what SSH would connect to, and what would serve the workspace there, with its whole command line.
 
-    What would be run if that fails has ``or`` before its name. Nothing is connected to.
+    The fallback's entries have ``or`` before their names. No connection is made.
 
     Raises:
         OptionError: An SSH option, a config file, or a word of the command holds something that cannot be used.

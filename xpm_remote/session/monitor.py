@@ -1,4 +1,4 @@
-"""A workspace under observation: its store, the state of the link to it, and those who want to know."""
+"""The monitor of one workspace: its store, the state of its link, reconnecting, and the listeners."""
 
 from __future__ import annotations
 
@@ -12,12 +12,17 @@ from dataclasses import replace
 from xpm_remote.errors import LinkError, XpmRemoteError
 from xpm_remote.link.host import HostLink
 from xpm_remote.link.prompts import RefusingPrompter, Unattended
-from xpm_remote.link.remote.startup import RemoteClock
 from xpm_remote.model.agent_rows import AgentRows
 from xpm_remote.model.entities import Change, in_time_order, net
 from xpm_remote.model.store import Store
+from xpm_remote.rpc.client import RpcClient
 from xpm_remote.rpc.protocol import REQUEST_TIMEOUT
-from xpm_remote.session.backends import BackendChooser, BackendContext, Client, ServingSide
+from xpm_remote.session.backends import (
+    ASKED_ALREADY,
+    BackendChooser,
+    BackendContext,
+    ServingSide,
+)
 from xpm_remote.session.reconnect import (
     AskPerson,
     Backoff,
@@ -32,17 +37,17 @@ from xpm_remote.waiting import race, wait_within
 
 Listener = Callable[[Update], None]
 
-ASKED_ALREADY = "nobody is asked a second time"
-"""Why nobody answers while our agent is tried in place of an experimaestro that cannot be started."""
-
 
 class Session:
-    """One connection to a workspace, feeding a store.
+    """One connection to a workspace, which keeps a store in step.
 
     Args:
         chooser: Opens the remote side.
-        context: The store, and what else that context.
-        enter: Is told of each phase that is reached.
+        context: The store, and what opening needs.
+        enter: Called with each phase that is reached.
+
+    Attributes:
+        skew: Seconds by which the remote's clock is ahead of ours.
     """
 
     def __init__(
@@ -51,7 +56,7 @@ class Session:
         self._chooser = chooser
         self._context = context
         self._enter = enter
-        self._client: Client | None = None
+        self._client: RpcClient | None = None
         self.skew = 0.0
 
     @property
@@ -60,10 +65,10 @@ class Session:
         return None if self._client is None else self._client.last_heard
 
     async def snapshot(self) -> None:
-        """Connect, learn everything once, and end.
+        """Connect, fetch everything once, and disconnect.
 
         Raises:
-            XpmRemoteError: Any of its kinds: this did not succeed.
+            XpmRemoteError: The snapshot failed.
         """
         side = await self._start()
         try:
@@ -73,24 +78,24 @@ class Session:
             await side.client.aclose()
 
     async def run(self, interval: float = RECONCILE_INTERVAL) -> None:
-        """Connect and keep the store true until the link ends, which it always does by an error.
+        """Connect and keep the store in step until the link ends, always by an error.
 
         Args:
             interval: Seconds between two reconciliations.
 
         Raises:
-            XpmRemoteError: Any of its kinds: why the link ended.
+            XpmRemoteError: Why the link ended.
         """
         side = await self._start()
         try:
             self._enter(Phase.LIVE)
             side.feed.catch_up()
-            await race(_end(side.client), side.feed.follow(interval))
+            await race(side.client.raise_ended(), side.feed.follow(interval))
         finally:
             await side.client.aclose()
 
     async def _start(self) -> ServingSide:
-        """Connect and learn everything; from the other side, where that is the way out."""
+        """Connect and take the snapshot, by the agent where experimaestro cannot serve."""
         context = self._context
         async with contextlib.nullcontext() if context.link is None else context.link.keeping():
             try:
@@ -101,7 +106,7 @@ class Session:
                 return await self._try_other(context, error)
 
     async def _try_other(self, context: BackendContext, first: XpmRemoteError) -> ServingSide:
-        # Where the connection cannot be kept it is another login: a person is not asked for the same again.
+        # Where the connection cannot be kept this is another login: questions are not asked again.
         prompter = context.prompter or RefusingPrompter(ASKED_ALREADY)
         try:
             return await self._try(replace(context, prompter=prompter))
@@ -116,34 +121,29 @@ class Session:
         side = await self._chooser.open(context)
         try:
             self._client = side.client
-            self._set_clock(side.clock)
+            if side.clock is not None:
+                self._context.store.zone = side.clock.zone
+                self.skew = side.clock.epoch - time.time()
             self._enter(Phase.LOADING)
-            await race(side.feed.snapshot(), _end(side.client))
+            await race(side.feed.snapshot(), side.client.raise_ended())
         except BaseException:
             await side.client.aclose()
             raise
         self._chooser.settle()
         return side
 
-    def _set_clock(self, clock: RemoteClock | None) -> None:
-        if clock is not None:
-            self._context.store.zone = clock.zone
-            self.skew = clock.epoch - time.time()
-
-
-async def _end(client: Client) -> None:
-    """Wait for the end of the link, and raise why it came."""
-    raise await client.wait_ended()
-
 
 class Monitor:
-    """Observes one workspace.
+    """Keeps the store of one workspace in step, and reconnects after a lost link.
 
     Args:
         target: The workspace.
         timeout: Seconds without an answer after which a request has failed.
         interval: Seconds between two reconciliations.
-        backoff: When to try again; None: with a growing delay and a limit of attempts.
+        backoff: The delays before attempts; None: those of ``Backoff`` with real jitter.
+
+    Attributes:
+        store: The experiments and jobs.
     """
 
     def __init__(
@@ -160,9 +160,9 @@ class Monitor:
         self._interval = interval
         self._listeners: list[Listener] = []
         self._link = LinkState(Phase.CONNECTING, time.time(), is_asking=True)
-        # Before anything was seen, whoever started us is at the terminal, if there is one.
+        # The first attempt may ask at the terminal: the person has just started us.
         self._unattended: Unattended | None = None
-        # A passphrase is asked for once: the link comes back without anybody. Passwords and codes are not ours to keep.
+        # It keeps the keys that a passphrase opened, so the link is restored without a prompt; no passwords or codes.
         self._host: HostLink | None = None
         if not isinstance(target, LocalTarget):
             self._host = HostLink(target.options, target.engine)
@@ -177,7 +177,7 @@ class Monitor:
 
     @property
     def picture(self) -> Picture:
-        """All that is to be seen at this moment."""
+        """What to show at this moment."""
         return Picture(
             host=self.target.name,
             workspace=self.target.workspace,
@@ -190,7 +190,7 @@ class Monitor:
         )
 
     def subscribe(self, listener: Listener) -> None:
-        """Have a function called with every update; one with no changes and no notice: the link's state changed."""
+        """Call a function with every update; an empty update means that the link's state changed."""
         self._listeners.append(listener)
 
     def retry_now(self) -> None:
@@ -198,10 +198,10 @@ class Monitor:
         self._retry_wanted.set()
 
     async def snapshot(self) -> None:
-        """Learn everything once.
+        """Fetch everything once.
 
         Raises:
-            XpmRemoteError: Any of its kinds: this did not succeed.
+            XpmRemoteError: The snapshot failed.
         """
         try:
             await self._session.snapshot()
@@ -210,13 +210,13 @@ class Monitor:
             raise
 
     async def run(self, call_person: CallPerson = no_person) -> None:
-        """Observe until told to stop: once seen, a workspace is come back to whenever the link is lost.
+        """Keep the store in step until cancelled, and reconnect whenever the link is lost.
 
         Args:
-            call_person: Is awaited when the link can be restored only by a person who answers what the host asks.
+            call_person: Awaited when the link can be restored only by a person who answers what the host asks.
 
         Raises:
-            XpmRemoteError: The first attempt failed, or a later one for a cause that does not pass.
+            XpmRemoteError: The first attempt failed, or a later one for a cause that is not transient.
         """
         while True:
             try:
@@ -229,7 +229,7 @@ class Monitor:
             self._session = self._new_session()
 
     async def _can_go_on(self, error: XpmRemoteError, call_person: CallPerson) -> bool:
-        """Wait until it makes sense to connect again; return whether it ever does."""
+        """Wait for the time, or the person, of the next attempt; return False if there is none."""
         if not self._was_live:
             return False
         decision = self._reconnect.decide(error, asyncio.get_running_loop().time())
@@ -262,7 +262,7 @@ class Monitor:
             await wait_within(self._retry_wanted.wait(), delay)
 
     def _enter(self, phase: Phase) -> None:
-        """Take note of a phase that the session has reached."""
+        """Update the link's state for a phase; when live, publish what the snapshot after a gap has found."""
         now = time.time()
         if phase is not Phase.LIVE:
             is_asking = phase is Phase.CONNECTING and self._unattended is None
@@ -286,7 +286,7 @@ class Monitor:
         self._tell(Update())
 
     def _publish(self, update: Update) -> None:
-        """Pass on what a session found; after a gap, what its snapshot finds is told when that is complete."""
+        """Pass an update on; after a gap, keep changes until the snapshot is complete."""
         if self._was_live and self._link.phase is not Phase.LIVE:
             self._gap.extend(update.changes)
             update = Update(notice=update.notice)

@@ -1,4 +1,7 @@
-"""What follows a lost link: another attempt and when, a person, or the end. Time and chance are arguments. Pure."""
+"""Deciding what follows a lost link: another attempt and its time, a person, or giving up.
+
+Time and chance are arguments. Pure.
+"""
 
 from __future__ import annotations
 
@@ -22,12 +25,12 @@ from xpm_remote.errors import (
 )
 
 FIRST_DELAY = 0.5
-"""Seconds of the first delay, at most: a dropped connection is mostly back at once."""
+"""The longest first delay in seconds: a dropped connection is mostly back at once."""
 LONGEST_DELAY = 30.0
-"""Seconds of any delay, at most: a person who opens the laptop waits no longer."""
+"""The longest delay in seconds: how long one waits after opening the laptop."""
 
 WINDOW = 30.0
-"""Seconds within which there are at most ``ATTEMPTS`` attempts, however the dice fall: sites ban those who hammer."""
+"""Seconds within which there are at most ``ATTEMPTS`` attempts, whatever the jitter: sites ban frequent logins."""
 ATTEMPTS = 6
 
 _TRANSIENT = (
@@ -43,15 +46,15 @@ _TRANSIENT = (
 
 
 def is_transient(error: XpmRemoteError) -> bool:
-    """Return whether what has worked before, and failed so, is likely to work again.
+    """Return whether a link that worked before, and failed with this error, is likely to work again.
 
-    A host that refuses us, has another key, has no such workspace or speaks another protocol will go on doing so.
+    A refused login, another host key, a missing workspace and another protocol are not transient.
     """
     return isinstance(error, _TRANSIENT)
 
 
 class Backoff:
-    """When to try again: exponential backoff with full jitter, under a limit of attempts.
+    """Exponential backoff with full jitter, under a limit of attempts.
 
     Args:
         random: Returns numbers in [0, 1).
@@ -63,14 +66,14 @@ class Backoff:
         self._attempts: deque[float] = deque(maxlen=ATTEMPTS)
 
     def reset(self) -> None:
-        """Take note of a success: the next failure is a first one again. The limit of attempts stays."""
+        """Start with the first delay again, after a success. The limit of attempts stays."""
         self._failures = 0
 
     def next_delay(self, now: float) -> float:
         """Return the seconds until the next attempt, and count that attempt.
 
         Args:
-            now: The time in seconds, of any clock that does not go back.
+            now: The time in seconds, of any monotonic clock.
         """
         ceiling = min(LONGEST_DELAY, FIRST_DELAY * 2.0 ** min(self._failures, 16))
         self._failures += 1
@@ -82,7 +85,7 @@ class Backoff:
 
 
 CallPerson = Callable[[str], Awaitable[bool]]
-"""Waits until a person is ready to answer the questions named; returns False if none will be."""
+"""Waits until a person is ready to answer the given questions; returns False if there is none."""
 
 
 async def no_person(asked: str) -> bool:
@@ -100,21 +103,21 @@ class Retry:
 
 @dataclass(frozen=True)
 class AskPerson:
-    """Connect once a person is ready to answer these questions, with them as prompter; until then make no attempt."""
+    """Connect once a person is ready to answer these questions, asking at the terminal; make no attempt before."""
 
     asked: str
 
 
 @dataclass(frozen=True)
 class GiveUp:
-    """The failure does not pass."""
+    """Make no further attempt: the failure is not transient."""
 
 
 class Reconnect:
-    """Decides what follows a lost link, or an attempt to restore it that failed.
+    """Decides what follows a lost link, or a failed attempt to restore it.
 
     Args:
-        backoff: When to try again.
+        backoff: The delays before attempts.
     """
 
     def __init__(self, backoff: Backoff) -> None:
@@ -122,7 +125,7 @@ class Reconnect:
         self._asked = ""  # what a person is answering in the present attempt
 
     def succeeded(self) -> None:
-        """Take note that the link is restored."""
+        """Note that the link is restored."""
         self._backoff.reset()
         self._asked = ""
 
@@ -133,11 +136,11 @@ class Reconnect:
 
         Args:
             error: What ended the link, or the attempt.
-            now: The time in seconds, of any clock that does not go back.
-            until: When to give up.
+            now: The time in seconds, of any monotonic clock.
+            until: The time after which to give up.
         """
         asked = ""
-        if self._asked:  # a wrong answer may be given anew
+        if self._asked:  # after a wrong answer, ask again
             asked = self._asked if isinstance(error, AuthenticationError) else ""
         elif isinstance(error, LinkError):
             asked = " or ".join(error.unanswered)

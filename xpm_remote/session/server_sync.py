@@ -1,8 +1,8 @@
-"""Keeping a store true to what a server knows: snapshot, then announcements, then asking again.
+"""Keeping a store in step with a server: snapshot, announcements, and repeated queries.
 
-Announcements are hints: they are applied at once, and what they are about is asked for again; a slow
-reconciliation runs even in silence. An answer may have been overtaken by announcements that came
-while it was made, so those are applied once more after it.
+Announcements are hints: they are applied at once, and their subject is queried again; a slow reconciliation runs even
+in silence. Announcements that arrive during a query may be newer than its answer, so they are applied once more after
+it.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from xpm_remote.session.state import Update
 from xpm_remote.waiting import wait_within
 
 SETTLE_TIME = 0.1
-"""Seconds to wait after an announcement before asking again: a burst is one question."""
+"""Seconds between an announcement and the query that it causes: a burst causes one query."""
 
 MAX_LOAD = 0.2
-"""The share of its time for which our questions may keep the server busy; large workspaces are asked less often."""
+"""The share of the server's time that our queries may take; large workspaces are queried less often."""
 
 FEW_JOBS = 16
-"""Jobs that are asked for one by one; beyond that, their experiments are asked for."""
+"""Jobs that are queried one by one; of more jobs, the experiments are queried."""
 
 REST_ROUNDS = 30
-"""Reconciliations between two in which experiments where nothing goes on are asked for, too."""
+"""Of so many reconciliations, one queries the experiments that have ended, too."""
 
 _NOTICES = ("WarningEvent", "ErrorEvent")
 
@@ -44,8 +44,8 @@ class ServerSync:
 
     Args:
         server: The server, after its handshake.
-        store: What is kept.
-        publish: Is told of everything that changed.
+        store: The store.
+        publish: Called with every change.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class ServerSync:
         self._round = 0
 
     def hear(self, event: Event) -> None:
-        """Take an announcement of the server."""
+        """Apply an announcement of the server; before the snapshot is complete, keep it."""
         if self._queries or not self._loaded:
             self._events.append(event)
         self._note(event)
@@ -76,13 +76,13 @@ class ServerSync:
             self._publish(Update(notice=event.message))
 
     async def snapshot(self) -> None:
-        """Ask for everything; publish the experiments as soon as they are there, then their jobs."""
-        await self._query(self._ask_list())
+        """Query everything; publish the experiments as soon as they arrive, then their jobs."""
+        await self._query(self._ask_experiments())
         names = [each.experiment_id for each in _busiest_first(self._store.experiments)]
         await self._query(self._ask_jobs_of(names))
 
     def catch_up(self) -> None:
-        """Take what was announced while the snapshot was made; from now on announcements count at once."""
+        """Apply what was announced during the snapshot; from now on apply announcements at once."""
         self._loaded = True
         changes = self._replay()
         self._events.clear()
@@ -90,10 +90,10 @@ class ServerSync:
             self._publish(Update(tuple(changes)))
 
     async def follow(self, interval: float) -> None:
-        """Keep the store true until cancelled.
+        """Keep the store in step until cancelled.
 
         Args:
-            interval: Seconds between two reconciliations, at least.
+            interval: The shortest time between two reconciliations, in seconds.
         """
         loop = asyncio.get_running_loop()
         due = loop.time() + interval
@@ -105,7 +105,7 @@ class ServerSync:
                 due = loop.time() + interval
             else:
                 await self._query(self._ask_dirty())
-            # What came meanwhile waits a little: we are not the only ones whom the server serves.
+            # Later announcements wait a little: the server has other clients.
             busy = loop.time() - began
             due = max(due, loop.time() + busy / MAX_LOAD)
             await asyncio.sleep(busy / MAX_LOAD)
@@ -118,7 +118,7 @@ class ServerSync:
         await asyncio.sleep(SETTLE_TIME)
 
     def _note(self, event: Event) -> None:
-        """Remember what is to be asked for because of an announcement; progress says all by itself."""
+        """Note what an announcement requires to query: progress is complete in itself and requires nothing."""
         if isinstance(event, (JobStateEvent, SchedulerEvent)) and event.task_id:
             self._dirty_jobs[f"{event.task_id}/{event.job_id}"] = None
         elif not isinstance(event, JobProgressEvent):
@@ -127,7 +127,7 @@ class ServerSync:
             return
         self._woken.set()
 
-    async def _query(self, asking: Coroutine[Any, Any, None]) -> None:
+    async def _query(self, asking: Coroutine[Any, Any, object]) -> None:
         self._queries += 1
         try:
             await asking
@@ -170,14 +170,16 @@ class ServerSync:
         return counts.done + counts.failed < counts.total or counts.total == 0
 
     async def _ask_experiments(self) -> set[str]:
-        """Ask for the list of experiments; give the names of those in which something differs."""
-        records = await self._server.experiments()
-        changes = self._store.apply_experiments(records)
+        """Query the list of experiments; return the ids of those in which something changed."""
+        changes = self._store.apply_experiments(await self._server.experiments())
         self._absorb(changes)
-        return set(_experiments_of(changes))
-
-    async def _ask_list(self) -> None:
-        await self._ask_experiments()
+        changed: set[str] = set()
+        for change in changes:
+            if isinstance(change, ExperimentChange):
+                changed.add(change.key)
+            elif change.after is not None:
+                changed.update(change.after.experiments)
+        return changed
 
     async def _ask_jobs_of(self, names: Iterable[str]) -> None:
         await _all(self._ask_jobs(name) for name in names)
@@ -195,28 +197,19 @@ class ServerSync:
             self._absorb(self._store.apply_jobs(None, [record]))
 
     def _absorb(self, changes: list[Change]) -> None:
-        """Publish what an answer changed, unless the announcements that overtook it undo it."""
+        """Publish what an answer changed, unless newer announcements undo it."""
         if self._loaded:
             changes = net([*changes, *self._replay()])
-            if changes:
-                self._publish(Update(tuple(changes), recovered=True))
-        else:
-            self._publish(Update(tuple(changes), recovered=True))
+            if not changes:
+                return
+        self._publish(Update(tuple(changes), recovered=True))
 
     def _replay(self) -> list[Change]:
         return [change for event in self._events for change in self._store.apply_event(event)]
 
 
-def _experiments_of(changes: Iterable[Change]) -> Iterable[str]:
-    for change in changes:
-        if isinstance(change, ExperimentChange):
-            yield change.key
-        elif change.after is not None:
-            yield from change.after.experiments
-
-
 async def _all(questions: Iterable[Coroutine[Any, Any, None]]) -> None:
-    """Send questions at once, without waiting for the answer to one before the next; the first failure is raised."""
+    """Run queries concurrently; raise the first failure and cancel the others."""
     tasks = [asyncio.ensure_future(question) for question in questions]
     try:
         await asyncio.gather(*tasks)
@@ -226,6 +219,6 @@ async def _all(questions: Iterable[Coroutine[Any, Any, None]]) -> None:
 
 
 def _busiest_first(experiments: Iterable[Experiment]) -> list[Experiment]:
-    """Order experiments as a person wants to see them filled: running ones, then the newest."""
+    """Order experiments for loading: running ones, then the newest."""
     by_age = sorted(experiments, key=lambda each: each.run_id, reverse=True)
     return sorted(by_age, key=lambda each: each.status != "running")

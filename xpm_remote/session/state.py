@@ -1,4 +1,4 @@
-"""What is known of a link and of what it brought: values for everybody who draws or prints. Pure."""
+"""The state of a link, its updates, and the picture of a workspace, as values to draw or print. Pure."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-from xpm_remote.model.entities import Change, Job, JobChange
+from xpm_remote.model.entities import Change, JobChange
 from xpm_remote.model.store import Store
 from xpm_remote.settings.schema import Backend
 from xpm_remote.workspace.states import State
 
 RECONCILE_INTERVAL = 10.0
-"""Seconds between two reconciliations: what an announcement did not tell is seen this much later."""
+"""Seconds between two reconciliations: a change that was not announced is seen this much later."""
 
 
 class Phase(str, Enum):
-    """How far a link has come."""
+    """The phase of a link; ``WAITING`` is for the next attempt, ``NEEDS_PERSON`` for a person at the terminal."""
 
     CONNECTING = "connecting"
     LOADING = "loading"
@@ -29,13 +29,13 @@ class Phase(str, Enum):
 
 @dataclass(frozen=True)
 class Digest:
-    """What happened while we were away.
+    """What happened while the link was down.
 
     Attributes:
-        away: For how many seconds we were.
-        done: How many jobs ended well.
-        failed: How many jobs failed.
-        started: How many jobs began and still run.
+        away: For how many seconds it was down.
+        done: The number of jobs that succeeded.
+        failed: The number of jobs that failed.
+        started: The number of jobs that started and still run.
     """
 
     away: float
@@ -45,19 +45,15 @@ class Digest:
 
     @classmethod
     def of(cls, changes: Iterable[Change], away: float) -> Digest:
-        """Count what changed."""
-        ways = Counter(
+        """Count the changes of job states."""
+        states = Counter(
             change.after.state
             for change in changes
             if isinstance(change, JobChange)
             and change.after is not None
-            and _has_moved(change.before, change.after)
+            and (change.before is None or change.before.state is not change.after.state)
         )
-        return cls(away, ways[State.DONE], ways[State.ERROR], ways[State.RUNNING])
-
-
-def _has_moved(before: Job | None, after: Job) -> bool:
-    return before is None or before.state is not after.state
+        return cls(away, states[State.DONE], states[State.ERROR], states[State.RUNNING])
 
 
 @dataclass(frozen=True)
@@ -67,14 +63,14 @@ class LinkState:
     All times are local epoch seconds.
 
     Attributes:
-        phase: How far it has come; ``WAITING`` is for the next attempt, ``NEEDS_PERSON`` for somebody at the terminal.
-        since: When it came there.
-        detail: Why it was lost or ended, while it is.
-        stale_since: Since when what is shown may not be true any more; None while it is.
-        retry_at: When the next attempt is made, while that is waited for.
+        phase: The phase.
+        since: When the phase began.
+        detail: Why the link was lost or ended, until it is restored.
+        stale_since: Since when what is shown may be out of date; None while it is up to date.
+        retry_at: When the next attempt is made, in ``WAITING``.
         asked: What only a person can answer, while one is needed.
-        is_asking: Whether whoever is at the terminal may be asked now: then the terminal is theirs.
-        digest: What had happened meanwhile, when it has come back.
+        is_asking: Whether the host may ask at the terminal now; then nothing may be drawn there.
+        digest: What happened while the link was down, once it is restored.
     """
 
     phase: Phase
@@ -87,7 +83,7 @@ class LinkState:
     digest: Digest | None = None
 
     def reached(self, phase: Phase, now: float, *, is_asking: bool) -> LinkState:
-        """Give the state on the way back, or on the first way there: what is shown is as stale as before."""
+        """Return the state in a phase of connecting: what is shown is as stale as before."""
         return LinkState(
             phase,
             now,
@@ -98,20 +94,20 @@ class LinkState:
         )
 
     def lost(self, now: float, error: str, heard: float | None, retry_at: float) -> LinkState:
-        """Give the state of waiting for the next attempt; what is shown was true when the remote was last heard."""
+        """Return the state of waiting for the next attempt; what is shown is stale since the remote was last heard."""
         stale_since = self.stale_since or heard or now
         return LinkState(
             Phase.WAITING, now, detail=error, stale_since=stale_since, retry_at=retry_at
         )
 
     def stuck(self, now: float, error: str, asked: str) -> LinkState:
-        """Give the state of waiting for a person."""
+        """Return the state of waiting for a person."""
         return LinkState(
             Phase.NEEDS_PERSON, now, detail=error, stale_since=self.stale_since, asked=asked
         )
 
     def ended(self, now: float, error: str) -> LinkState:
-        """Give the last state."""
+        """Return the last state."""
         return LinkState(Phase.ENDED, now, detail=error, stale_since=self.stale_since)
 
 
@@ -121,8 +117,8 @@ class BackendChoice:
 
     Attributes:
         backend: Never ``AUTO``.
-        why: Why that one.
-        is_fallback: Whether the other one was tried and will not do.
+        why: Why it was chosen.
+        is_fallback: Whether the other one was tried and cannot serve.
     """
 
     backend: Backend
@@ -132,17 +128,17 @@ class BackendChoice:
 
 @dataclass(frozen=True)
 class Picture:
-    """All that is to be seen of one workspace.
+    """What to show of one workspace.
 
     Attributes:
-        host: The host, as the person named it.
+        host: The host, as named in the settings or on the command line.
         workspace: The directory there.
         link: The state of the link.
         heard: When the remote was last heard, in local epoch seconds; None before it was.
         skew: Seconds by which the remote's clock is ahead of ours.
         store: Experiments and jobs.
         served_by: The remote side.
-        messages: What else is known of the failure of jobs, by their keys: of our agent only.
+        messages: Messages about failed jobs, by the jobs' keys; only our agent sends any.
     """
 
     host: str
@@ -157,12 +153,12 @@ class Picture:
 
 @dataclass(frozen=True)
 class Update:
-    """Something that happened.
+    """A change of the store, a notice, or, where both are empty, a change of the link's state.
 
     Attributes:
         changes: What changed in the store, in order.
-        recovered: Whether it was found by asking, not announced as it happened.
-        notice: Something else worth a line, such as an experiment's warning; empty for nothing.
+        recovered: Whether the changes were found by a query, not announced as they happened.
+        notice: A message to show, such as an experiment's warning; empty for none.
     """
 
     changes: tuple[Change, ...] = ()

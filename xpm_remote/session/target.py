@@ -1,8 +1,7 @@
-"""What to connect to and what to run there: settings and flags made into one value. Pure."""
+"""The target of a connection, the commands to run there, and how settings and flags become one. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from xpm_remote.errors import UsageError, WorkspaceError
@@ -23,12 +22,12 @@ class Target:
     """A workspace on a remote host.
 
     Attributes:
-        name: The host as the person named it.
-        workspace: The directory there, as the person wrote it.
-        options: Where to connect to, and how.
+        name: The host, as named in the settings or on the command line.
+        workspace: The directory there, as it was written.
+        options: The SSH options, with the host.
         remote: How the remote experimaestro is found.
         shell_init: Shell commands to run before it.
-        engine: What makes the connection.
+        engine: The SSH engine.
         backend: What serves the workspace there.
     """
 
@@ -42,17 +41,17 @@ class Target:
 
     @property
     def has_init(self) -> bool:
-        """Whether anything is to be run before the server."""
+        """Whether there are shell commands to run before the server."""
         return bool(self.shell_init and self.shell_init.strip())
 
     @property
     def server_command(self) -> str:
-        """The command that serves the workspace, alone: what a person would try by hand."""
+        """The command that serves the workspace, without ``shell_init`` and checks, as one would type it."""
         return monitor_command(self.remote, self.workspace)
 
     @property
     def command(self) -> str:
-        """The whole remote command line; with ``auto``, an experimaestro that shows its age is not started."""
+        """The whole remote command line; with ``auto``, an experimaestro that is known to be too old is not started."""
         check = age_check(self.remote) if self.backend is Backend.AUTO else ""
         return remote_command(
             self.server_command,
@@ -62,7 +61,7 @@ class Target:
         )
 
     def agent_start(self, bundle: Bundle) -> str:
-        """Give the command that becomes our agent, alone; the agent is sent on its stdin.
+        """Return the command that becomes our agent, without ``shell_init``; the agent is sent on its stdin.
 
         Raises:
             OptionError: A word cannot be part of a command.
@@ -70,7 +69,7 @@ class Target:
         return agent_command(bundle, self.workspace, python=self.remote.python, compress=True)
 
     def agent_command(self, bundle: Bundle) -> str:
-        """Give the whole remote command line that starts our agent.
+        """Return the whole remote command line that starts our agent.
 
         Raises:
             OptionError: A word cannot be part of a command.
@@ -94,18 +93,18 @@ class LocalTarget:
 
 @dataclass(frozen=True)
 class Overrides:
-    """What the command line says; None (for ``options``: empty) leaves it to the settings.
+    """The values of the command line; None (for ``options``: empty) means that of the settings.
 
     Attributes:
         host: The SSH host.
         workdir: The remote directory.
         shell_init: Shell commands to run before the server.
         uv_offline: Whether uv may not ask the package index.
-        python: The interpreter that uv is to use.
+        python: The interpreter that uv uses.
         xpm_path: The remote experimaestro.
-        options: SSH options; given at all, they replace those of the settings.
-        version: The exact version that uv is to run.
-        engine: What makes the connection.
+        options: SSH options; they replace those of the settings.
+        version: The exact version that uv runs.
+        engine: The SSH engine.
         backend: What serves the workspace there.
     """
 
@@ -122,10 +121,10 @@ class Overrides:
 
 
 def remote_workspace(settings: Settings, workspace_id: str) -> Workspace:
-    """Find a remote workspace by its id.
+    """Return the remote workspace with an id.
 
     Raises:
-        WorkspaceError: There is none of that id, or it is a local one.
+        WorkspaceError: There is none with that id, or it is a local one.
     """
     workspace = select_workspace(settings, workspace_id=workspace_id).workspace
     if workspace.ssh is None:
@@ -137,10 +136,10 @@ def remote_workspace(settings: Settings, workspace_id: str) -> Workspace:
 
 
 def resolve_target(settings: Settings, workspace_id: str | None, overrides: Overrides) -> Target:
-    """Say what to connect to: the command line over the workspace's settings.
+    """Return the target: values of the command line, else those of the workspace's settings.
 
     Raises:
-        UsageError: Neither says which host or directory.
+        UsageError: Neither names a host, or neither a directory.
         WorkspaceError: The workspace is unknown or not remote.
         OptionError: An SSH option is malformed or cannot be honoured.
     """
@@ -152,10 +151,11 @@ def resolve_target(settings: Settings, workspace_id: str | None, overrides: Over
         workdir = workdir or str(workspace.path)
     host = overrides.host or ssh.host
     if not host or not workdir:
+        names = ", ".join(each.id for each in settings.workspaces if each.is_remote) or "none"
         raise UsageError(
             f"the {'REMOTE_WORKDIR' if host else 'HOST'} is missing",
             "give HOST and REMOTE_WORKDIR, or --workspace ID"
-            f" (remote workspaces in {settings.path}: {_names(settings.workspaces)})",
+            f" (remote workspaces in {settings.path}: {names})",
         )
     engine = overrides.engine or ssh.engine
     uv_offline = ssh.uv_offline if overrides.uv_offline is None else overrides.uv_offline
@@ -173,7 +173,3 @@ def resolve_target(settings: Settings, workspace_id: str | None, overrides: Over
         engine=engine,
         backend=overrides.backend or ssh.backend,
     )
-
-
-def _names(workspaces: Iterable[Workspace]) -> str:
-    return ", ".join(each.id for each in workspaces if each.is_remote) or "none"
