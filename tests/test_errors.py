@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from xpm_remote import errors
-from xpm_remote.errors import ExitCode, RequestError, XpmRemoteError, error_of
+from xpm_remote.errors import ExitCode, RequestError, XpmRemoteError, error_of, exit_code_of
+from xpm_remote.workspace.failures import BusyFailure, WorkspaceFailure
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "exit-codes.md"
 BASES = {"XpmRemoteError", "LinkError", "RemoteError", "JobsError"}
@@ -115,6 +116,19 @@ def test_failures_of_the_workspace(kind: str, expected: type[XpmRemoteError]) ->
     error = error_of(kind, "it is so", "do this")
     assert type(error) is expected
     assert str(error) == "it is so; do this"
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (RequestError("m", 1, "no"), ExitCode.REQUEST),
+        (BusyFailure("it is so"), ExitCode.BUSY),
+        (WorkspaceFailure("it is so"), ExitCode.WORKSPACE),
+    ],
+)
+def test_exit_code(error: XpmRemoteError | WorkspaceFailure, code: ExitCode) -> None:
+    """A failure on this machine has the exit code of the error that it is when an agent reports it."""
+    assert exit_code_of(error) is code
 
 
 def test_unknown_failure() -> None:

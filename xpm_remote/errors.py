@@ -290,6 +290,13 @@ def error_of(kind: str, what: str, hint: str = "") -> XpmRemoteError | None:
     return None if error is None else error(what, hint)
 
 
+def exit_code_of(error: XpmRemoteError | WorkspaceFailure) -> ExitCode:
+    """Return the exit code of an error, or of a failure of the workspace engine on this machine."""
+    if isinstance(error, XpmRemoteError):
+        return error.exit_code
+    return _BY_KIND.get(error.kind, WorkspaceError).exit_code
+
+
 _BY_SIGNAL = 128
 """What a shell adds to the number of the signal that ended a command."""
 

@@ -12,10 +12,11 @@ from tests.jobs.local_agents import Agents
 from tests.workspace.small import SmallWorkspace
 from xpm_remote.errors import ProtocolError
 from xpm_remote.jobs import remote
+from xpm_remote.jobs.reliable_agent import ReliableAgent
 from xpm_remote.jobs.remote import RemoteJobs
 from xpm_remote.session.reconnect import Backoff
 from xpm_remote.workspace.folders.archiving import no_progress
-from xpm_remote.workspace.layout import JobId
+from xpm_remote.workspace.layout import JobId, Layout
 from xpm_remote.workspace.outcomes import CLEAN, RecoveryStatus
 
 
@@ -28,10 +29,10 @@ def backup(tmp_path: Path) -> SmallWorkspace:
 @pytest.fixture
 async def jobs(agents: Agents, backup: SmallWorkspace) -> AsyncIterator[RemoteJobs]:
     """The jobs of the workspace, opened; nobody waits before a further attempt."""
-    jobs = RemoteJobs(agents, [backup.as_folder("backup")], print, backoff=Backoff(lambda: 0.0))
-    await jobs.open()
-    yield jobs
-    await jobs.aclose()
+    agent = ReliableAgent(agents, print, backoff=Backoff(lambda: 0.0))
+    layout = Layout(Path(await agent.open()))
+    yield RemoteJobs(agent, layout, [backup.as_folder("backup")])
+    await agent.aclose()
 
 
 async def test_each_job_is_told_once(
@@ -55,7 +56,8 @@ async def test_cleaning(jobs: RemoteJobs, agents: Agents, made: SmallWorkspace) 
     """Orphans and jobs that have ended are removed, whatever becomes of the agent between plan and work."""
     made.job("u/lost1")
     made.job("u/lost2")
-    (step, _) = await jobs.plan_orphans(with_folders=True, force=False)
+    report = await jobs.find_orphans(with_folders=True, with_sizes=False)
+    (step, _) = await jobs.plan_orphans(report, with_folders=True, force=False)
     await agents.lose()
     done = [each async for each in jobs.clean_orphans([step], with_folders=True, force=False)]
     assert [each.status.value for each in done] == ["removed"]
@@ -86,12 +88,12 @@ async def test_logs_go_on_where_they_were(
     made.job(str(job), None)
     files.pid.write_text(f'{{"type": "local", "pid": {os.getpid()}}}')
     files.stderr.write_text("1\n2\n")
-    piece = await jobs.read_log(job, "err", lines=1)
-    heard = [piece["text"]]
-    files.stderr.write_text("1\n2\n3\n")
-    async for _, news in jobs.follow_logs("err", {job: piece["position"]}):
-        heard.append(news.get("text", ""))
-        if heard[-1] == "3\n":
+    heard = []
+    async for _, text in jobs.follow_logs([job], "err", 1, warn=pytest.fail):
+        heard.append(text)
+        if heard[-1] == "2\n":
+            files.stderr.write_text("1\n2\n3\n")
+        elif heard[-1] == "3\n":
             await agents.lose()
             files.stderr.write_text("1\n2\n3\n4\n")
             files.done.touch()
@@ -101,4 +103,4 @@ async def test_logs_go_on_where_they_were(
 def test_what_cannot_be_read() -> None:
     """An answer of another form is an error of the protocol."""
     with pytest.raises(ProtocolError, match="cannot be read: KeyError"):
-        remote._read([{}], lambda wire: wire["jobs"])
+        remote._read({}, lambda wire: wire["jobs"])

@@ -13,8 +13,15 @@ from xpm_remote.cli.context import Context
 from xpm_remote.cli.groups import CommandTree
 from xpm_remote.cli.output import say, set_up_logs
 from xpm_remote.cli.peer import PEER, installed_version
-from xpm_remote.errors import ExitCode, SettingsError, StoppedBySignal, XpmRemoteError
+from xpm_remote.errors import (
+    ExitCode,
+    SettingsError,
+    StoppedBySignal,
+    XpmRemoteError,
+    exit_code_of,
+)
 from xpm_remote.escaping import safe
+from xpm_remote.workspace.failures import WorkspaceFailure
 
 COMMANDS = {
     "doctor": "xpm_remote.cli.doctor:doctor",
@@ -225,9 +232,9 @@ def main(arguments: list[str], program: str = "xpm-remote") -> int:
         for line in str(error).splitlines():
             say(f"{program}: {safe(line)}", err=True)
         return error.exit_code
-    except XpmRemoteError as error:
+    except (XpmRemoteError, WorkspaceFailure) as error:
         click.echo(f"{program}: {safe(str(error))}", err=True)
-        return error.exit_code
+        return exit_code_of(error)
     except click.ClickException as error:
         error.show()
         return error.exit_code

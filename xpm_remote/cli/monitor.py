@@ -18,7 +18,6 @@ from xpm_remote.cli.options import SECONDS, connection_options, find_target
 from xpm_remote.cli.peer import hand_over, require_installed
 from xpm_remote.errors import UsageError, WorkspaceError
 from xpm_remote.escaping import quoted, safe
-from xpm_remote.jobs.interface import failures_as_errors
 from xpm_remote.rpc.protocol import REQUEST_TIMEOUT
 from xpm_remote.session.state import RECONCILE_INTERVAL, Update
 from xpm_remote.session.target import LocalTarget, Target
@@ -187,6 +186,7 @@ def _find(context: Context, workspace: str | None, workdir: str | None) -> Path:
 
     Raises:
         WorkspaceError: There is none, or it is on another host.
+        NotAWorkspaceFailure: The directory is no workspace.
     """
     found = select_workspace(
         context.load_settings(),
@@ -199,8 +199,7 @@ def _find(context: Context, workspace: str | None, workdir: str | None) -> Path:
             f"use experiments ssh-monitor --workspace {found.id}",
         )
     root = Path(os.path.abspath(found.path))  # noqa: PTH100  (links stay)
-    with failures_as_errors():
-        check_workspace(root)
+    check_workspace(root)
     return root
 
 

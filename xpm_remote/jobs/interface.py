@@ -1,14 +1,12 @@
-"""Operations on the jobs of a workspace, the same for one of this machine and one of another host."""
+"""Operations on the jobs of a workspace, the same for one of this machine and one of another host. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from xpm_remote.errors import NoJobFoundError, WorkspaceError, error_of
+from xpm_remote.errors import NoJobFoundError
 from xpm_remote.escaping import nearest, quoted
-from xpm_remote.workspace.failures import WorkspaceFailure
 
 if TYPE_CHECKING:
     from xpm_remote.workspace.failures import UnreadFile
@@ -33,8 +31,8 @@ if TYPE_CHECKING:
 class Jobs(Protocol):
     """The jobs of a workspace.
 
-    Whatever fails raises XpmRemoteError, and on this machine also WorkspaceFailure, which ``failures_as_errors``
-    converts. What is yielded is yielded when it is done; closing the generator ends the work.
+    Whatever fails raises XpmRemoteError, and on this machine also WorkspaceFailure. What is yielded is yielded when it
+    is done; closing the generator ends the work.
     """
 
     @property
@@ -110,12 +108,7 @@ class Jobs(Protocol):
         """Yield the last lines of a log, or all of it; nothing when there is none."""
 
     def follow_logs(
-        self,
-        jobs: Sequence[JobId],
-        stream: str,
-        lines: int,
-        *,
-        warn: Callable[[str], None],
+        self, jobs: Sequence[JobId], stream: str, lines: int, *, warn: Callable[[str], None]
     ) -> Generator[tuple[JobId, str], None, None]:
         """Yield the last lines of logs, then what is added, until all jobs have ended.
 
@@ -137,13 +130,3 @@ def no_experiment(experiment: str, known: Iterable[str], layout: Layout) -> NoJo
     """
     hint = nearest(experiment, list(known)) or f"see {layout.experiments}"
     return NoJobFoundError(f"there is no experiment {quoted(experiment)}", hint)
-
-
-@contextmanager
-def failures_as_errors() -> Iterator[None]:
-    """Raise failures of the workspace as the errors that have their exit codes."""
-    try:
-        yield
-    except WorkspaceFailure as failure:
-        error = error_of(failure.kind, failure.what, failure.hint)
-        raise (error or WorkspaceError(failure.what, failure.hint)) from failure

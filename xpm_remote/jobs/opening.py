@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from xpm_remote.errors import UsageError
 from xpm_remote.escaping import quoted
-from xpm_remote.jobs.interface import Jobs, failures_as_errors
+from xpm_remote.jobs.interface import Jobs
 from xpm_remote.session.target import Overrides, resolve_target
 from xpm_remote.settings.schema import Settings, Workspace
 from xpm_remote.settings.selection import select_workspace
@@ -57,20 +57,20 @@ def open_jobs(
         WorkspaceError: There is none.
         UsageError: The options do not fit together, or the directory names a user that does not exist.
         XpmRemoteError: It cannot be reached.
+        WorkspaceFailure: It is no workspace, or an operation on one of this machine failed.
     """
     named = select_workspace(settings, workspace_id=workspace).workspace if workspace else None
-    with failures_as_errors():
-        if named is not None and named.is_remote:
-            overrides = replace(ssh or Overrides(), workdir=workdir)
-            with _open_remote(settings, named, overrides, tell, call_person) as remote:
-                yield remote
-            return
-        if ssh is not None:
-            what = "this machine" if named is None else f"{quoted(named.id)}, which is here"
-            raise UsageError(
-                f"options of SSH are given for a workspace of {what}",
-                "leave them out, or name a remote one with --workspace",
-            )
+    if named is not None and named.is_remote:
+        overrides = replace(ssh or Overrides(), workdir=workdir)
+        with _open_remote(settings, named, overrides, tell, call_person) as remote:
+            yield remote
+    elif ssh is not None:
+        what = "this machine" if named is None else f"{quoted(named.id)}, which is here"
+        raise UsageError(
+            f"options of SSH are given for a workspace of {what}",
+            "leave them out, or name a remote one with --workspace",
+        )
+    else:
         yield _find_local(settings, workspace, directory(workdir))
 
 
@@ -80,9 +80,8 @@ def as_folders(workspace: Workspace) -> tuple[Folder, ...]:
 
 
 def _find_local(settings: Settings, workspace: str | None, directory: Path | None) -> LocalJobs:
-    from xpm_remote.jobs.local import (
-        LocalJobs,  # the engine, of which a remote command needs little
-    )
+    # The engine, of which a remote command needs little.
+    from xpm_remote.jobs.local import LocalJobs
 
     found = None
     if not workspace and directory is not None:
@@ -106,13 +105,12 @@ def _open_remote(
     call_person: CallPerson,
 ) -> Iterator[SteppedJobs]:
     # A local command needs no SSH library.
-    from xpm_remote.jobs.remote import RemoteJobs
-    from xpm_remote.jobs.stepping import SteppedJobs, step_by_step
+    from xpm_remote.jobs.reliable_agent import ReliableAgent
+    from xpm_remote.jobs.stepping import open_stepped
     from xpm_remote.link.host import HostLink
     from xpm_remote.session.agent_client import open_agent
 
     target = resolve_target(settings, workspace.id, overrides)
-    folders = as_folders(workspace)
     keepers = _keepers(settings, workspace, Path(target.workspace))
 
     def tell_named(line: str) -> None:
@@ -120,9 +118,9 @@ def _open_remote(
 
     # A key that a person opens stays open for the way back from a lost link.
     opener = functools.partial(open_agent, target, HostLink(target.options, target.engine))
-    jobs = RemoteJobs(opener, folders, tell_named, functools.partial(call_person, target.name))
-    with step_by_step(jobs, tell_named) as (loop, layout):
-        yield SteppedJobs(loop, jobs, layout, folders, keepers)
+    agent = ReliableAgent(opener, tell_named, functools.partial(call_person, target.name))
+    with open_stepped(agent, as_folders(workspace), keepers, tell_named) as jobs:
+        yield jobs
 
 
 def _keepers(settings: Settings, workspace: Workspace, root: PurePath) -> tuple[str, ...]:

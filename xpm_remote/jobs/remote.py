@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from contextlib import aclosing
 from functools import partial
-from pathlib import Path
 from typing import Any, TypeVar
 
 from xpm_remote.errors import ProtocolError
-from xpm_remote.jobs.reliable_agent import Json, Opener, ReliableAgent
-from xpm_remote.session.reconnect import Backoff, CallPerson, no_person
+from xpm_remote.jobs.interface import no_experiment
+from xpm_remote.jobs.reliable_agent import Json, ReliableAgent
 from xpm_remote.workspace.failures import BadIdFailure, UnreadFile
 from xpm_remote.workspace.layout import Folder, JobId, Layout, parse_job_id
 from xpm_remote.workspace.outcomes import (
@@ -28,172 +28,189 @@ from xpm_remote.workspace.outcomes import (
 )
 from xpm_remote.workspace.reading.jobs import CurrentJob
 from xpm_remote.workspace.reading.lookup import LookupResult
+from xpm_remote.workspace.watching.logs import Piece, Position
 
 T = TypeVar("T")
 
 
 class RemoteJobs:
-    """The jobs of a workspace that an agent serves. Open it before anything else, and close it.
+    """The jobs of a workspace that an agent serves, with the operations of ``Jobs`` as coroutines.
 
-    Every method raises XpmRemoteError, as a ``ReliableAgent`` does.
+    Every method raises XpmRemoteError, as a ``ReliableAgent`` does. What is yielded is yielded once, when it is done.
 
     Args:
-        opener: Starts an agent.
+        agent: The agent, opened.
+        layout: The paths of the workspace there.
         folders: The folders of the workspace, as the settings spell them.
-        tell: Is given a line when the link is lost, and when it is back.
-        call_person: As of a ``ReliableAgent``.
-        backoff: When to try again; None: with a growing delay and a limit of attempts.
     """
 
-    def __init__(
-        self,
-        opener: Opener,
-        folders: Iterable[Folder],
-        tell: Callable[[str], None],
-        call_person: CallPerson = no_person,
-        backoff: Backoff | None = None,
-    ) -> None:
-        self._agent = ReliableAgent(opener, tell, call_person, backoff)
+    def __init__(self, agent: ReliableAgent, layout: Layout, folders: Iterable[Folder]) -> None:
+        self._agent = agent
+        self._layout = layout
         self._folders = [to_wire(folder) for folder in folders]
 
-    @property
-    def is_acting(self) -> bool:
-        """Whether the agent does something that is to be brought to its end."""
-        return self._agent.is_acting
-
-    async def open(self) -> Layout:
-        """Start the agent; return the paths of the workspace there."""
-        return Layout(Path(await self._agent.open()))
-
-    async def aclose(self, *, finish: bool = False) -> None:
-        """End the agent and the connection.
-
-        Args:
-            finish: Whether to wait until it has finished the job in hand.
-        """
-        await self._agent.aclose(finish=finish)
-
-    async def find(self, texts: Sequence[str], *, everywhere: bool) -> list[LookupResult]:
+    async def find(self, texts: Sequence[str], *, everywhere: bool = False) -> list[LookupResult]:
         """Find the jobs that texts mean, in the workspace, or in its folders too."""
-        folders = self._folders if everywhere else []
-        answer = await self._agent.ask("find_jobs", {"texts": list(texts), "folders": folders})
-        return _read(answer, lambda wire: LookupResult(wire["text"], _jobs(wire["jobs"])))
+
+        def read(wires: list[Json]) -> list[LookupResult]:
+            return [LookupResult(wire["text"], _jobs(wire["jobs"])) for wire in wires]
+
+        params = {"texts": list(texts), "folders": self._folders if everywhere else []}
+        return await self._ask("find_jobs", params, read)
 
     async def references(self) -> tuple[tuple[JobId, ...], tuple[UnreadFile, ...]]:
         """Return all jobs that runs refer to, and what could not be read of them."""
-        answer = await self._agent.ask("get_references", {})
-        return _read([answer], _references)[0]
 
-    async def current(
-        self, experiment: str | None
-    ) -> tuple[list[CurrentJob] | None, list[str], list[UnreadFile]]:
-        """Return the jobs of the current runs (None when there is no such experiment), all experiments, problems."""
-        answer = await self._agent.ask("list_jobs", {"experiment": experiment})
-        return _read([answer], _current)[0]
+        def read(wire: Json) -> tuple[tuple[JobId, ...], tuple[UnreadFile, ...]]:
+            return _jobs(wire["jobs"]), tuple(_problems(wire))
+
+        return await self._ask("get_references", {}, read)
+
+    async def current(self, experiment: str | None) -> tuple[list[CurrentJob], list[UnreadFile]]:
+        """Return the jobs of the current runs, the last submitted first, and what could not be read.
+
+        Raises:
+            NoJobFoundError: There is no such experiment.
+        """
+
+        def read(wire: Json) -> tuple[list[CurrentJob], list[UnreadFile]]:
+            if wire["jobs"] is None:
+                raise no_experiment(experiment or "", list(wire["experiments"]), self._layout)
+            return [CurrentJob.from_wire(each) for each in wire["jobs"]], _problems(wire)
+
+        return await self._ask("list_jobs", {"experiment": experiment}, read)
 
     async def directory(self, job: JobId) -> tuple[str, bool]:
         """Return the directory of a job, and whether it is there."""
-        answer = await self._agent.ask("get_directory", _names(job))
-        return _read([answer], lambda wire: (str(wire["path"]), bool(wire["exists"])))[0]
+
+        def read(wire: Json) -> tuple[str, bool]:
+            return str(wire["path"]), bool(wire["exists"])
+
+        return await self._ask("get_directory", _names(job), read)
 
     async def plan_recovery(self, jobs: Iterable[JobId], *, incomplete: bool) -> list[RecoveryPlan]:
         """Plan what ``recover`` would do."""
         params = {**self._about(jobs), "incomplete": incomplete}
-        return _read(
-            await self._agent.ask("plan_recovery", params), partial(from_wire, RecoveryPlan)
-        )
+        return await self._ask("plan_recovery", params, _each(RecoveryPlan))
 
     async def recover(
         self, jobs: Iterable[JobId], *, incomplete: bool, progress: CopyProgress
     ) -> AsyncGenerator[RecoveryOutcome, None]:
-        """Restore jobs; yield each outcome once, when it is there."""
-        items = {str(job): job for job in jobs}
+        """Restore jobs; yield each outcome."""
 
         def params(left: Iterable[JobId], _: bool) -> Json:
             return {**self._about(left), "incomplete": incomplete}
 
+        items = {str(job): job for job in jobs}
         async for wire in self._agent.carry_out("recover", items, params, progress):
-            yield _read([wire], partial(from_wire, RecoveryOutcome))[0]
+            yield _read(wire, partial(from_wire, RecoveryOutcome))
 
     async def plan_archive(self, jobs: Iterable[JobId]) -> list[ArchivePlan]:
         """Plan what ``archive`` would do."""
-        return _read(
-            await self._agent.ask("plan_archive", self._about(jobs)),
-            partial(from_wire, ArchivePlan),
-        )
+        return await self._ask("plan_archive", self._about(jobs), _each(ArchivePlan))
 
     async def archive(
         self, jobs: Iterable[JobId], *, progress: CopyProgress
     ) -> AsyncGenerator[ArchiveOutcome, None]:
-        """Copy or move jobs to the folders; yield each outcome once, when it is there."""
-        items = {str(job): job for job in jobs}
+        """Copy or move jobs to the folders; yield each outcome."""
 
         def params(left: Iterable[JobId], _: bool) -> Json:
             return self._about(left)
 
+        items = {str(job): job for job in jobs}
         async for wire in self._agent.carry_out("archive", items, params, progress):
-            yield _read([wire], partial(from_wire, ArchiveOutcome))[0]
+            yield _read(wire, partial(from_wire, ArchiveOutcome))
 
     async def find_orphans(self, *, with_folders: bool, with_sizes: bool) -> OrphanReport:
         """Report the jobs that no run refers to."""
         params = {"with_folders": with_folders, "with_sizes": with_sizes, "folders": self._folders}
-        return _read(
-            [await self._agent.ask("find_orphans", params)], partial(from_wire, OrphanReport)
-        )[0]
+        return await self._ask("find_orphans", params, partial(from_wire, OrphanReport))
 
-    async def plan_orphans(self, *, with_folders: bool, force: bool) -> list[CleanStep]:
-        """Plan what ``clean_orphans`` would do."""
+    async def plan_orphans(
+        self, report: OrphanReport, *, with_folders: bool, force: bool
+    ) -> Sequence[CleanStep]:
+        """Plan what ``clean_orphans`` would do, with the sizes of the report."""
         params = {"with_folders": with_folders, "force": force, "folders": self._folders}
-        return _read(await self._agent.ask("plan_orphans", params), partial(from_wire, CleanStep))
+        steps = await self._ask("plan_orphans", params, _each(CleanStep))
+        known = {orphan.job: orphan for orphan in report.orphans}
+        return [step._replace(orphan=known.get(step.orphan.job, step.orphan)) for step in steps]
 
     async def clean_orphans(
-        self, steps: Iterable[CleanStep], *, with_folders: bool, force: bool
+        self, steps: Sequence[CleanStep], *, with_folders: bool, force: bool
     ) -> AsyncGenerator[CleanOutcome, None]:
-        """Carry out steps; yield each outcome once, when it is there."""
-        items = {str(step.orphan.job): step for step in steps}
+        """Carry out steps; yield each outcome."""
 
         def params(left: Iterable[CleanStep], again: bool) -> Json:
             wires = [to_wire(step) for step in left]
             about = {"with_folders": with_folders, "force": force, "folders": self._folders}
             return {**about, "steps": wires, "again": again}
 
+        items = {str(step.orphan.job): step for step in steps}
         async for wire in self._agent.carry_out("clean_orphans", items, params):
-            yield _read([wire], partial(from_wire, CleanOutcome))[0]
+            yield _read(wire, partial(from_wire, CleanOutcome))
 
     async def plan_action(self, action: str, jobs: Iterable[JobId]) -> list[ActionPlan]:
         """Plan what killing or cleaning jobs would do."""
         params = {"action": action, "jobs": [_names(job) for job in jobs]}
-        return _read(await self._agent.ask("plan_action", params), partial(from_wire, ActionPlan))
+        return await self._ask("plan_action", params, _each(ActionPlan))
 
     async def perform(self, plans: Iterable[ActionPlan]) -> AsyncGenerator[ActionOutcome, None]:
-        """Carry out plans; yield each outcome once, when it is there."""
-        items = {str(plan.job): plan for plan in plans}
+        """Carry out plans; yield each outcome."""
 
         def params(left: Iterable[ActionPlan], again: bool) -> Json:
             return {"plans": [to_wire(plan) for plan in left], "again": again}
 
+        items = {str(plan.job): plan for plan in plans}
         async for wire in self._agent.carry_out("carry_out", items, params):
-            yield _read([wire], partial(from_wire, ActionOutcome))[0]
+            yield _read(wire, partial(from_wire, ActionOutcome))
 
-    async def read_log(
+    async def log_pieces(
+        self, job: JobId, stream: str, lines: int | None
+    ) -> AsyncGenerator[Piece, None]:
+        """Yield the last lines of a log, or all of it; nothing when there is none."""
+        wire = await self._read_log(job, stream, lines=lines)
+        while wire["position"] is not None:
+            yield Piece(wire["text"], Position.from_wire(wire["position"]))
+            if not wire["more"]:
+                return
+            wire = await self._read_log(job, stream, position=wire["position"])
+
+    async def follow_logs(
+        self, jobs: Sequence[JobId], stream: str, lines: int, *, warn: Callable[[str], None]
+    ) -> AsyncGenerator[tuple[JobId, str], None]:
+        """Yield the last lines of logs, then what is added, until all jobs have ended.
+
+        Args:
+            jobs: The jobs.
+            stream: Which of their logs.
+            lines: Lines to begin with.
+            warn: Is called when one of several logs cannot be read any more.
+        """
+        requests = {}
+        for job in jobs:
+            wire = await self._read_log(job, stream, lines=lines)
+            requests[job] = {**_names(job), "stream": stream, "position": wire["position"]}
+            yield job, wire["text"]
+        async with aclosing(self._agent.follow("follow_log", requests)) as pieces:
+            async for job, told in pieces:
+                if "error" in told:
+                    warn(f"{job}: {told['error']}")
+                yield job, str(told.get("text", ""))
+
+    async def _read_log(
         self, job: JobId, stream: str, *, lines: int | None = None, position: object = None
     ) -> Json:
-        """Return the last lines of a log (None: its beginning), or what follows a position, as the agent does."""
+        """Return the last lines of a log (None: its beginning), or what follows a position."""
+
+        def read(wire: Json) -> Json:
+            more = bool(wire["more"])
+            return {"text": str(wire["text"]), "position": wire["position"], "more": more}
+
         params = {**_names(job), "stream": stream, "lines": lines, "position": position}
-        return _read([await self._agent.ask("read_log", params)], _piece)[0]
+        return await self._ask("read_log", params, read)
 
-    def follow_logs(
-        self, stream: str, positions: Mapping[JobId, Any]
-    ) -> AsyncGenerator[tuple[JobId, Json], None]:
-        """Yield what is added to logs, each after its position, until their jobs have ended.
-
-        Each comes as the agent tells it (docs/agent.md); the last word on a log is that it ended, or an error.
-        """
-        requests = {
-            job: {**_names(job), "stream": stream, "position": position}
-            for job, position in positions.items()
-        }
-        return self._agent.follow("follow_log", requests)
+    async def _ask(self, method: str, params: Json, read: Callable[[Any], T]) -> T:
+        return _read(await self._agent.ask(method, params), read)
 
     def _about(self, jobs: Iterable[JobId]) -> Json:
         return {"jobs": [str(job) for job in jobs], "folders": self._folders}
@@ -207,28 +224,22 @@ def _jobs(texts: Iterable[str]) -> tuple[JobId, ...]:
     return tuple(parse_job_id(each) for each in texts)
 
 
-def _references(wire: Json) -> tuple[tuple[JobId, ...], tuple[UnreadFile, ...]]:
-    return _jobs(wire["jobs"]), tuple(UnreadFile(**each) for each in wire["problems"])
+def _problems(wire: Json) -> list[UnreadFile]:
+    return [UnreadFile(**each) for each in wire["problems"]]
 
 
-def _current(wire: Json) -> tuple[list[CurrentJob] | None, list[str], list[UnreadFile]]:
-    jobs = wire["jobs"]
-    found = None if jobs is None else [CurrentJob.from_wire(each) for each in jobs]
-    return found, list(wire["experiments"]), [UnreadFile(**each) for each in wire["problems"]]
+def _each(kind: type[T]) -> Callable[[Iterable[Any]], list[T]]:
+    return lambda wires: [from_wire(kind, wire) for wire in wires]
 
 
-def _piece(wire: Json) -> Json:
-    return {"text": str(wire["text"]), "position": wire["position"], "more": bool(wire["more"])}
-
-
-def _read(wires: Iterable[Any], read: Callable[[Any], T]) -> list[T]:
+def _read(wire: Any, read: Callable[[Any], T]) -> T:  # noqa: ANN401 - decoded JSON
     """Read what the agent said.
 
     Raises:
         ProtocolError: It cannot be read.
     """
     try:
-        return [read(wire) for wire in wires]
+        return read(wire)
     except (KeyError, TypeError, ValueError, AttributeError, BadIdFailure) as error:
         what = f"what the agent answered cannot be read: {type(error).__name__}: {error}"
         raise ProtocolError(what, "report it, with the log that --debug writes") from error

@@ -2,55 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from xpm_remote.errors import StoppedBySignal
-from xpm_remote.jobs.interface import no_experiment
+from xpm_remote.jobs.reliable_agent import ReliableAgent
 from xpm_remote.jobs.remote import RemoteJobs
 from xpm_remote.waiting import StepLoop
-from xpm_remote.workspace.failures import UnreadFile
-from xpm_remote.workspace.layout import Folder, JobId, Layout
-from xpm_remote.workspace.outcomes import (
-    ActionOutcome,
-    ActionPlan,
-    ArchiveOutcome,
-    ArchivePlan,
-    CleanOutcome,
-    CleanStep,
-    CopyProgress,
-    OrphanReport,
-    RecoveryOutcome,
-    RecoveryPlan,
-)
-from xpm_remote.workspace.reading.jobs import CurrentJob
-from xpm_remote.workspace.reading.lookup import LookupResult
-from xpm_remote.workspace.watching.logs import Piece, Position
+from xpm_remote.workspace.layout import Folder, Layout
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @contextmanager
-def step_by_step(
-    jobs: RemoteJobs, tell: Callable[[str], None]
-) -> Iterator[tuple[StepLoop, Layout]]:
-    """Open jobs, and yield what runs their operations, with the paths there; at the end, the job in hand is finished.
+def open_stepped(
+    agent: ReliableAgent,
+    folders: tuple[Folder, ...],
+    keepers: tuple[str, ...],
+    tell: Callable[[str], None],
+) -> Iterator[SteppedJobs]:
+    """Open an agent, and yield the jobs that it serves; at the end, the job in hand is finished.
 
     Args:
-        jobs: The jobs.
+        agent: The agent, not opened yet.
+        folders: The folders, as the settings spell them.
+        keepers: The ids of other workspaces that have it as a folder.
         tell: Is called with a line for the person.
     """
     loop = StepLoop()
     try:
-        yield loop, loop.run(jobs.open())
+        layout = Layout(Path(loop.run(agent.open())))
+        yield SteppedJobs(loop, agent, layout, folders, keepers)
     finally:
         try:
-            if jobs.is_acting:
+            if agent.is_acting:
                 tell("the job in hand is finished there; Ctrl-C again to leave at once")
-            loop.run(jobs.aclose(finish=True))
+            loop.run(agent.aclose(finish=True))
         except StoppedBySignal:
-            loop.run(jobs.aclose())
+            loop.run(agent.aclose())
             raise
         finally:
             loop.close()
+
+
+def _step(
+    operation: Callable[Concatenate[RemoteJobs, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate[SteppedJobs, P], T]:
+    """Convert an operation of ``RemoteJobs`` into one that waits for its result."""
+
+    def run(self: SteppedJobs, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return self.loop.run(operation(self.jobs, *args, **kwargs))
+
+    return run
+
+
+def _steps(
+    operation: Callable[Concatenate[RemoteJobs, P], AsyncGenerator[T, None]],
+) -> Callable[Concatenate[SteppedJobs, P], Generator[T, None, None]]:
+    """Convert an operation of ``RemoteJobs`` into one that waits for each of its results."""
+
+    def run(self: SteppedJobs, /, *args: P.args, **kwargs: P.kwargs) -> Generator[T, None, None]:
+        yield from self.loop.each(operation(self.jobs, *args, **kwargs))
+
+    return run
 
 
 class SteppedJobs:
@@ -58,7 +75,7 @@ class SteppedJobs:
 
     Args:
         loop: Runs what is asynchronous.
-        jobs: The jobs there, opened.
+        agent: Serves the workspace; it is open.
         layout: The paths there.
         folders: The folders, as the settings spell them.
         keepers: The ids of other workspaces that have it as a folder.
@@ -69,111 +86,29 @@ class SteppedJobs:
     def __init__(
         self,
         loop: StepLoop,
-        jobs: RemoteJobs,
+        agent: ReliableAgent,
         layout: Layout,
         folders: tuple[Folder, ...],
         keepers: tuple[str, ...],
     ) -> None:
-        self._loop = loop
-        self._jobs = jobs
+        self.loop = loop
+        self.jobs = RemoteJobs(agent, layout, folders)
         self.layout = layout
         self.folders = folders
         self.keepers = keepers
 
-    def find(self, texts: Sequence[str], *, everywhere: bool = False) -> list[LookupResult]:
-        """Find the jobs that texts mean."""
-        return self._loop.run(self._jobs.find(texts, everywhere=everywhere))
-
-    def references(self) -> tuple[tuple[JobId, ...], tuple[UnreadFile, ...]]:
-        """Return all jobs that runs refer to, and what could not be read of them."""
-        return self._loop.run(self._jobs.references())
-
-    def current(self, experiment: str | None) -> tuple[list[CurrentJob], list[UnreadFile]]:
-        """Return the jobs of the current runs."""
-        jobs, experiments, problems = self._loop.run(self._jobs.current(experiment))
-        if jobs is None:
-            raise no_experiment(experiment or "", experiments, self.layout)
-        return jobs, problems
-
-    def directory(self, job: JobId) -> tuple[str, bool]:
-        """Return the directory of a job, and whether it is there."""
-        return self._loop.run(self._jobs.directory(job))
-
-    def plan_recovery(self, jobs: Iterable[JobId], *, incomplete: bool) -> list[RecoveryPlan]:
-        """Plan what ``recover`` would do."""
-        return self._loop.run(self._jobs.plan_recovery(jobs, incomplete=incomplete))
-
-    def recover(
-        self, jobs: Iterable[JobId], *, incomplete: bool, progress: CopyProgress
-    ) -> Generator[RecoveryOutcome, None, None]:
-        """Restore jobs."""
-        work = self._jobs.recover(jobs, incomplete=incomplete, progress=progress)
-        yield from self._loop.each(work)
-
-    def plan_archive(self, jobs: Iterable[JobId]) -> list[ArchivePlan]:
-        """Plan what ``archive`` would do."""
-        return self._loop.run(self._jobs.plan_archive(jobs))
-
-    def archive(
-        self, jobs: Iterable[JobId], *, progress: CopyProgress
-    ) -> Generator[ArchiveOutcome, None, None]:
-        """Copy or move jobs to the folders."""
-        yield from self._loop.each(self._jobs.archive(jobs, progress=progress))
-
-    def find_orphans(self, *, with_folders: bool, with_sizes: bool) -> OrphanReport:
-        """Report the jobs that no run refers to."""
-        work = self._jobs.find_orphans(with_folders=with_folders, with_sizes=with_sizes)
-        return self._loop.run(work)
-
-    def plan_orphans(
-        self, report: OrphanReport, *, with_folders: bool, force: bool
-    ) -> Sequence[CleanStep]:
-        """Plan what ``clean_orphans`` would do, with the sizes of the report."""
-        steps = self._loop.run(self._jobs.plan_orphans(with_folders=with_folders, force=force))
-        known = {orphan.job: orphan for orphan in report.orphans}
-        return [step._replace(orphan=known.get(step.orphan.job, step.orphan)) for step in steps]
-
-    def clean_orphans(
-        self, steps: Sequence[CleanStep], *, with_folders: bool, force: bool
-    ) -> Generator[CleanOutcome, None, None]:
-        """Carry out steps."""
-        work = self._jobs.clean_orphans(steps, with_folders=with_folders, force=force)
-        yield from self._loop.each(work)
-
-    def plan_action(self, action: str, jobs: Iterable[JobId]) -> list[ActionPlan]:
-        """Plan what killing or cleaning jobs would do."""
-        return self._loop.run(self._jobs.plan_action(action, jobs))
-
-    def perform(self, plans: Iterable[ActionPlan]) -> Generator[ActionOutcome, None, None]:
-        """Carry out plans."""
-        yield from self._loop.each(self._jobs.perform(plans))
-
-    def log_pieces(
-        self, job: JobId, stream: str, lines: int | None
-    ) -> Generator[Piece, None, None]:
-        """Yield the last lines of a log, or all of it."""
-        wire = self._loop.run(self._jobs.read_log(job, stream, lines=lines))
-        while wire["position"] is not None:
-            yield Piece(wire["text"], Position.from_wire(wire["position"]))
-            if not wire["more"]:
-                return
-            wire = self._loop.run(self._jobs.read_log(job, stream, position=wire["position"]))
-
-    def follow_logs(
-        self,
-        jobs: Sequence[JobId],
-        stream: str,
-        lines: int,
-        *,
-        warn: Callable[[str], None],
-    ) -> Generator[tuple[JobId, str], None, None]:
-        """Yield the last lines of logs, then what is added, until all jobs have ended."""
-        positions = {}
-        for job in jobs:
-            wire = self._loop.run(self._jobs.read_log(job, stream, lines=lines))
-            positions[job] = wire["position"]
-            yield job, wire["text"]
-        for job, told in self._loop.each(self._jobs.follow_logs(stream, positions)):
-            if "error" in told:
-                warn(f"{job}: {told['error']}")
-            yield job, str(told.get("text", ""))
+    find = _step(RemoteJobs.find)
+    references = _step(RemoteJobs.references)
+    current = _step(RemoteJobs.current)
+    directory = _step(RemoteJobs.directory)
+    plan_recovery = _step(RemoteJobs.plan_recovery)
+    recover = _steps(RemoteJobs.recover)
+    plan_archive = _step(RemoteJobs.plan_archive)
+    archive = _steps(RemoteJobs.archive)
+    find_orphans = _step(RemoteJobs.find_orphans)
+    plan_orphans = _step(RemoteJobs.plan_orphans)
+    clean_orphans = _steps(RemoteJobs.clean_orphans)
+    plan_action = _step(RemoteJobs.plan_action)
+    perform = _steps(RemoteJobs.perform)
+    log_pieces = _steps(RemoteJobs.log_pieces)
+    follow_logs = _steps(RemoteJobs.follow_logs)

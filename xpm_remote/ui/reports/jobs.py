@@ -1,4 +1,4 @@
-"""Jobs, what is planned with them and its outcomes, as lines and as JSON documents; described in docs/json.md."""
+"""Jobs, what is planned with them and its outcomes, as lines and as JSON documents; described in docs/json.md. Pure."""
 
 from __future__ import annotations
 
