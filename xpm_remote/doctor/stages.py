@@ -11,7 +11,7 @@ from enum import Enum
 from typing import Any
 
 from xpm_remote.errors import ExitCode, XpmRemoteError
-from xpm_remote.link.observer import Attempt, Step
+from xpm_remote.link.observer import Attempt, Observer, Step
 
 LISTEN_TIME = 15.0
 """Seconds to listen for events: jobs that run report every few seconds, and a person still waits."""
@@ -74,7 +74,7 @@ class StageResult:
 Listener = Callable[[StageResult], None]
 
 
-class Examination:
+class Examination(Observer):
     """The examination of an examination; it looks on while a connection is made.
 
     Args:

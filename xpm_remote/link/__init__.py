@@ -1,4 +1,4 @@
-"""Reaching the remote process: which host, which command, and the bytes to and from it.
+"""The remote process: the connection to its host, its command, and the bytes to and from it.
 
-The only folder that knows asyncssh. It does not know what the bytes mean.
+The only folder that imports asyncssh. It does not interpret the bytes.
 """

@@ -1,4 +1,4 @@
-"""The connection to one host: which engine makes it and why, and what is kept of it for the next command."""
+"""The connection to one host: the choice of its engine, and what of it is kept for the next command."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class EngineChoice(NamedTuple):
     """The engine that makes a connection.
 
     Attributes:
-        engine: Either of the two.
+        engine: The engine, never ``auto``.
         why: The reason, as part of a sentence.
     """
 
@@ -47,12 +47,12 @@ _logged: set[tuple[str, EngineChoice]] = set()
 class HostLink:
     """Runs commands on one host.
 
-    Keys that a person unlocks stay unlocked, in memory, as long as this object lives. With the engine openssh they are
-    ssh's own, and each command is a connection of its own.
+    Keys that a person unlocks stay unlocked, in memory, as long as this object lives. With the engine openssh the keys
+    are those of ``ssh``, and each command has a connection of its own.
 
     Args:
-        options: Where to connect to, and how.
-        engine: What makes the connections.
+        options: The host and the options of the connection.
+        engine: The engine that makes the connections, or ``auto``.
     """
 
     def __init__(self, options: ConnectOptions, engine: SshEngine = SshEngine.ASYNCSSH) -> None:
@@ -67,22 +67,26 @@ class HostLink:
 
         A command that still runs then holds the connection alone.
         """
-        async with KeptConnection() as kept:
-            self._kept = kept
-            try:
-                yield
-            finally:
-                self._kept = None
+        kept = self._kept = KeptConnection()
+        try:
+            yield
+        except BaseException:
+            await kept.release(by_force=True)
+            raise
+        else:
+            await kept.release()
+        finally:
+            self._kept = None
 
     async def open_process(
         self, command: str, prompter: Prompter | None = None, observer: Observer = UNOBSERVED
     ) -> RemoteProcess:
-        """Connect to the host, or use the connection that is kept, and run a command there.
+        """Connect to the host, or use the kept connection, and run a command there.
 
         Args:
             command: The remote command line.
-            prompter: Answers what the host asks; None: the person at the terminal.
-            observer: Is told of the steps.
+            prompter: Answers the host's questions; None: the terminal.
+            observer: Receives the steps of the connection.
 
         Raises:
             OptionError: An option cannot be used.
@@ -104,10 +108,10 @@ class HostLink:
 
 
 async def describe_link(options: ConnectOptions, engine: SshEngine) -> Facts:
-    """Return what would make a connection, and where that would lead; connects to nothing.
+    """Return the engine and the destination of a connection, without connecting.
 
     Raises:
-        OptionError: An option, or a config file, holds something that cannot be used.
+        OptionError: An option, or a config file, has a value that cannot be used.
     """
     choice = await choose_engine(options, engine)
     if choice.engine is SshEngine.ASYNCSSH:
@@ -118,10 +122,10 @@ async def describe_link(options: ConnectOptions, engine: SshEngine) -> Facts:
 
 
 async def choose_engine(options: ConnectOptions, engine: SshEngine) -> EngineChoice:
-    """Choose what makes a connection.
+    """Return the engine for a connection, and why.
 
     Raises:
-        OptionError: The program ``ssh`` is needed and not there, or it cannot use an option or a config file.
+        OptionError: The program ``ssh`` is needed and missing, or it cannot use an option or a config file.
     """
     if engine is SshEngine.ASYNCSSH:
         return EngineChoice(engine, "it is the default")
@@ -134,7 +138,7 @@ async def choose_engine(options: ConnectOptions, engine: SshEngine) -> EngineCho
         return EngineChoice(SshEngine.OPENSSH, needed)
     program = await find_reader()
     if program is None:
-        why = "there is no program ssh on this machine that could tell what config files say"
+        why = "there is no program ssh on this machine that could read the config files"
         return EngineChoice(SshEngine.ASYNCSSH, why)
     options = located(options)
     found = await read_way(program, options, library_abilities())
@@ -150,19 +154,17 @@ def needed_by_options(options: ConnectOptions, lacking: frozenset[str]) -> str |
     """Return why the options need the program ``ssh``; None if they do not.
 
     Args:
-        options: As they were given.
-        lacking: Keywords that asyncssh could honour but for a package that is not installed.
+        options: The options as given.
+        lacking: Keywords that asyncssh honours only with a package that is not installed.
     """
     if options.beyond:
         return f"asyncssh cannot honour {', '.join(options.beyond)}"
-    gssapi = [name for name in sorted(NEEDS_GSSAPI & lacking) if options.get(name) == "yes"]
-    return (
-        f"asyncssh cannot honour {', '.join(gssapi)} without the package gssapi" if gssapi else None
-    )
+    gssapi = ", ".join(n for n in sorted(NEEDS_GSSAPI & lacking) if options.get(n) == "yes")
+    return f"asyncssh cannot honour {gssapi} without the package gssapi" if gssapi else None
 
 
 def needed_by_config(unsupported: Iterable[UnsupportedSetting]) -> str | None:
-    """Return why the settings of config files that asyncssh lacks need the program ``ssh``; None if they do not."""
+    """Return why settings of config files that asyncssh cannot honour need ``ssh``; None if they do not."""
     needed = [f"{each.keyword} ({each.place})" for each in unsupported if each.is_needed]
     return f"asyncssh cannot honour {', '.join(dict.fromkeys(needed))}" if needed else None
 

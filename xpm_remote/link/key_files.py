@@ -1,4 +1,4 @@
-"""What can be read from key files without a passphrase."""
+"""Key files, as far as they can be read without a passphrase."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import asyncssh
 from xpm_remote.link.ssh_config.files import home
 
 DEFAULT_KEYS = ("id_ed25519_sk", "id_ecdsa_sk", "id_ed25519", "id_ecdsa", "id_rsa")
-"""The keys in ``~/.ssh`` that are tried where no other is named."""
+"""The keys in ``~/.ssh`` that are tried if no other is named."""
 
 _MAGIC = b"openssh-key-v1\0"
 _PEM = re.compile(rb"-----BEGIN OPENSSH PRIVATE KEY-----(.*?)-----END", re.DOTALL)
@@ -20,13 +20,13 @@ _LENGTH = 4
 
 
 def default_keys() -> list[str]:
-    """Give the person's key files of the usual names."""
+    """Return the key files in ``~/.ssh`` with the usual names."""
     paths = (home() / ".ssh" / name for name in DEFAULT_KEYS)
     return [str(path) for path in paths if path.is_file()]
 
 
 def is_locked(path: str) -> bool:
-    """Tell whether a key file needs a passphrase."""
+    """Return whether a key file needs a passphrase."""
     try:
         asyncssh.read_private_key(path)
     except asyncssh.KeyImportError as error:
@@ -37,7 +37,7 @@ def is_locked(path: str) -> bool:
 
 
 def public_half(path: str) -> asyncssh.SSHKey | None:
-    """Give the public half of a key: from the file beside it, or the file itself as far as it has that in clear."""
+    """Return the public half of a key, from the file beside it or from an unencrypted part of the file; or None."""
     for each in (f"{path}.pub", path):
         try:
             return asyncssh.read_public_key(each)
@@ -50,27 +50,27 @@ def public_half(path: str) -> asyncssh.SSHKey | None:
 
 
 def _embedded_public_half(data: bytes) -> asyncssh.SSHKey | None:
-    """Read a file as PROTOCOL.key of OpenSSH describes it: cipher, KDF, its options, their number, public key."""
+    """Read a file by OpenSSH's PROTOCOL.key: cipher, KDF, its options, the number of keys, the public key."""
     match = _PEM.search(data)
     blob = base64.b64decode(match[1]) if match else b""
     if not blob.startswith(_MAGIC):
         return None
     rest = blob[len(_MAGIC) :]
     for _ in range(3):
-        _, rest = _string(rest)
-    public, _ = _string(rest[_LENGTH:])
-    kind, _ = _string(public)
+        _, rest = split_string(rest)
+    public, _ = split_string(rest[_LENGTH:])
+    kind, _ = split_string(public)
     return asyncssh.import_public_key(kind + b" " + base64.b64encode(public))
 
 
-def _string(data: bytes) -> tuple[bytes, bytes]:
-    """Split off a string with its length before it, as SSH writes them."""
+def split_string(data: bytes) -> tuple[bytes, bytes]:
+    """Split off a string of SSH, which its length precedes."""
     end = _LENGTH + int.from_bytes(data[:_LENGTH], "big")
     return data[_LENGTH:end], data[end:]
 
 
 def read_certificate(path: str) -> asyncssh.SSHCertificate | None:
-    """Read a certificate; return None where the file holds none."""
+    """Return the certificate in a file; None if there is none."""
     try:
         return asyncssh.read_certificate(path)
     except (OSError, asyncssh.KeyImportError):
@@ -78,12 +78,12 @@ def read_certificate(path: str) -> asyncssh.SSHCertificate | None:
 
 
 def fingerprint(key: asyncssh.SSHKey) -> str:
-    """Give the kind and the SHA256 fingerprint of a key, as ssh prints it."""
+    """Return the kind and the SHA256 fingerprint of a key, as ssh prints them."""
     return f"{key.get_algorithm()} {key.get_fingerprint()}"
 
 
 def known_key(place: tuple[str, int] | None) -> str | None:
-    """Give the kind, the fingerprint and the place of a key in a known_hosts file."""
+    """Return the kind, the fingerprint and the place of a key in a known_hosts file; None if it cannot be read."""
     if place is None:
         return None
     file, number = place
@@ -92,4 +92,4 @@ def known_key(place: tuple[str, int] | None) -> str | None:
         key = asyncssh.import_public_key(" ".join(line.split()[1:3]))
     except (OSError, IndexError, ValueError):
         return None
-    return f"{key.get_algorithm()} {key.get_fingerprint()} ({file}:{number})"
+    return f"{fingerprint(key)} ({file}:{number})"

@@ -1,16 +1,13 @@
-"""Looking on while a connection is made: its steps as they begin, and what each brings.
-
-Nobody has to: ``Unobserved`` is the default everywhere. Pure.
-"""
+"""The steps of making a connection, as an observer sees them. Pure."""
 
 from __future__ import annotations
 
 from enum import Enum
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 
 class Step(str, Enum):
-    """A step on the way to a command, in order; each host on the way has all but the last."""
+    """The steps from the host name to the command, in order; a jump host has all but the last."""
 
     RESOLVE = "resolve"
     TCP = "tcp"
@@ -20,7 +17,7 @@ class Step(str, Enum):
 
 
 class AttemptOutcome(str, Enum):
-    """What became of an attempt to log in."""
+    """The outcome of an attempt to log in."""
 
     ACCEPTED = "accepted"
     PARTIAL = "accepted, and more is asked for"
@@ -31,10 +28,10 @@ class Attempt(NamedTuple):
     """One attempt to log in.
 
     Attributes:
-        method: As SSH calls it: ``publickey``, ``password``, ``keyboard-interactive`` and so on.
-        identity: The key, as its kind, its fingerprint and where it is from; empty for other methods.
-        outcome: What became of it.
-        seconds: How long that took, the person's time included.
+        method: SSH's name of the method: ``publickey``, ``password``, ``keyboard-interactive`` and so on.
+        identity: The key's kind, fingerprint and source; empty for other methods.
+        outcome: The outcome.
+        seconds: Its duration, the person's time included.
     """
 
     method: str
@@ -43,36 +40,23 @@ class Attempt(NamedTuple):
     seconds: float
 
 
-class Observer(Protocol):
-    """Somebody who looks on. A step ends where the next begins, or by an error that ``open_connection`` raises."""
+class Observer:
+    """Receives the steps of a connection, and ignores them; a subclass records them.
+
+    A step ends when the next begins, or when making the connection fails.
+    """
 
     def enter(self, step: Step, host: str) -> None:
-        """Take note that a step begins; ``host`` names host and port."""
+        """Record that a step begins; ``host`` is host and port."""
 
     def leave_out(self, step: Step, host: str, why: str) -> None:
-        """Take note that a step is not made."""
+        """Record that a step is left out."""
 
     def note(self, name: str, value: str | float | list[str]) -> None:
-        """Take note of something that the step in progress brought."""
+        """Record a fact that the current step has found."""
 
     def attempted(self, attempt: Attempt) -> None:
-        """Take note of an attempt to log in."""
+        """Record an attempt to log in."""
 
 
-class Unobserved:
-    """Nobody looks on."""
-
-    def enter(self, step: Step, host: str) -> None:
-        """Forget it."""
-
-    def leave_out(self, step: Step, host: str, why: str) -> None:
-        """Forget it."""
-
-    def note(self, name: str, value: str | float | list[str]) -> None:
-        """Forget it."""
-
-    def attempted(self, attempt: Attempt) -> None:
-        """Forget it."""
-
-
-UNOBSERVED = Unobserved()
+UNOBSERVED = Observer()

@@ -1,4 +1,4 @@
-"""A process with its stdio, whatever carries it: what every SSH engine provides, and the agent as a child process."""
+"""A process and its stdio: the interface that every SSH engine implements, and the agent as a child process."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ import sys
 from abc import ABC, abstractmethod
 
 from xpm_remote.errors import StartError
-from xpm_remote.link.remote.agent import LOADER, Bundle
+from xpm_remote.link.remote.agent import FLAGS, LOADER, Bundle
 from xpm_remote.link.remote.startup import STDERR_KEPT, RemoteExit
 from xpm_remote.waiting import wait_within
 
 LOGIN_TIMEOUT = 120.0
-"""Seconds to agree on keys and log in, as sshd's own LoginGraceTime; none once a person takes part: a second factor
-may be a telephone in another room, and the host has its own patience."""
+"""Seconds to agree on keys and log in, as in sshd's LoginGraceTime; no limit once a person takes part: a second factor
+may be a telephone in another room, and the host has a limit of its own."""
 
 CONNECT_TIMEOUT = 20.0
 """Seconds for TCP and the server's greeting unless ConnectTimeout says otherwise: a slow network, not a dead one."""
 
 BUFFER_HIGH = 8 * 1024 * 1024
-"""Bytes waiting to be read at which the remote is told to pause."""
+"""Unread bytes at which the remote is paused."""
 
 DRAIN_TIME = 0.5
-"""Seconds for output to arrive after the exit status: a forgotten background process may hold the pipe for ever."""
+"""Seconds for output to arrive after the exit status: a background process may hold the pipe open for ever."""
 
 
 class RemoteProcess(ABC):
     """A command on a host, and the connection that carries it.
 
-    An engine hands over what it gets by ``_take`` and says that no more comes by ``_end``.
+    An engine passes output to ``_take``, and calls ``_end`` after the last.
     """
 
     def __init__(self) -> None:
@@ -41,29 +41,29 @@ class RemoteProcess(ABC):
     @property
     @abstractmethod
     def exit(self) -> RemoteExit:
-        """How the process ended; meaningful once ``receive`` gave no more bytes."""
+        """The end of the process; meaningful once ``receive`` has returned ``b""``."""
 
     @abstractmethod
     def send(self, data: bytes) -> None:
         """Send bytes to the process; without effect once it has ended.
 
-        What waits to be sent is not bounded here: our questions are few, and each is waited for.
+        The bytes that wait to be sent are not bounded here: requests are few, and each waits for its answer.
         """
 
     @abstractmethod
     def close_stdin(self) -> None:
-        """Tell the process that nothing more is sent."""
+        """Send the end of the input."""
 
     @abstractmethod
     def terminate(self) -> None:
-        """Have the process end, without waiting for it."""
+        """Ask the process to end, without waiting for it."""
 
     @abstractmethod
     async def aclose(self, *, by_force: bool = False) -> None:
-        """Close the connection, and with it whatever of the process is left.
+        """Close the connection, and end the process if it still runs.
 
         Args:
-            by_force: Whether to wait for no polite words.
+            by_force: Whether to do so without waiting for the remote.
         """
 
     @property
@@ -72,7 +72,7 @@ class RemoteProcess(ABC):
         return self._ended.is_set()
 
     async def receive(self) -> bytes:
-        """Give what has arrived, waiting for at least one byte; ``b""`` once the process has ended."""
+        """Wait for bytes and return them; ``b""`` once the process has ended."""
         await self._readable.wait()
         data = b"".join(self._chunks)
         self._chunks.clear()
@@ -83,14 +83,14 @@ class RemoteProcess(ABC):
         return data
 
     def put_back(self, data: bytes) -> None:
-        """Have bytes be what ``receive`` gives next."""
+        """Return bytes to the beginning of what ``receive`` returns next."""
         if data:
             self._chunks.insert(0, data)
             self._size += len(data)
             self._readable.set()
 
     async def wait_ended(self, timeout: float) -> bool:
-        """Wait for the end of the process; tell whether it came."""
+        """Wait for the end of the process; return whether it came in time."""
         try:
             await wait_within(self._ended.wait(), timeout)
         except (TimeoutError, asyncio.TimeoutError):
@@ -99,11 +99,11 @@ class RemoteProcess(ABC):
 
     @abstractmethod
     def _pause(self) -> None:
-        """Have the remote wait."""
+        """Stop reading the output, so that the remote waits."""
 
     @abstractmethod
     def _resume(self) -> None:
-        """Have the remote go on, if it waits."""
+        """Read the output again, if that was stopped."""
 
     def _take(self, data: bytes) -> None:
         self._chunks.append(data)
@@ -141,29 +141,29 @@ class LocalProcess(RemoteProcess):
 
     @property
     def exit(self) -> RemoteExit:
-        """How it ended; the status is None when a signal ended it."""
+        """The end of the child; the status is None if a signal ended it."""
         status = self._child.returncode
         stderr = self._stderr.decode("utf-8", "backslashreplace")
         return RemoteExit(status if status is None or status >= 0 else None, stderr, None)
 
     def send(self, data: bytes) -> None:
-        """Send bytes to it; without effect once it has ended."""
+        """Send bytes to the child; without effect once it has ended."""
         stdin = self._child.stdin
         if stdin is not None and not stdin.is_closing():
             stdin.write(data)
 
     def close_stdin(self) -> None:
-        """Tell it that nothing more is sent."""
+        """Close the child's stdin."""
         if self._child.stdin is not None:
             self._child.stdin.close()
 
     def terminate(self) -> None:
-        """Have it end, without waiting for it."""
+        """Send SIGTERM, without waiting for the end."""
         with contextlib.suppress(ProcessLookupError):
             self._child.terminate()
 
     async def aclose(self, *, by_force: bool = False) -> None:
-        """End what is left of it."""
+        """Kill the child if it still runs, and read its last output."""
         self._resume()
         if self._child.returncode is None:
             with contextlib.suppress(ProcessLookupError):
@@ -178,7 +178,6 @@ class LocalProcess(RemoteProcess):
         self._room.set()
 
     async def _read_all(self) -> None:
-        """Read what it says until it has ended and said all."""
         errors = asyncio.create_task(self._read_errors(), name="agent-errors")
         try:
             stdout = self._child.stdout
@@ -201,7 +200,7 @@ class LocalProcess(RemoteProcess):
 async def start_local_agent(
     bundle: Bundle, workspace: str, *, python: str = sys.executable
 ) -> LocalProcess:
-    """Start an agent for a workspace of this machine; its bundle is still to be sent.
+    """Start an agent for a workspace of this machine; the caller sends its bundle.
 
     Args:
         bundle: The agent.
@@ -209,10 +208,9 @@ async def start_local_agent(
         python: The interpreter.
 
     Raises:
-        StartError: It cannot be started.
+        StartError: The interpreter cannot be started.
     """
-    flags = ("-I", "-B", "-S", "-X", "utf8")
-    words = (*flags, "-c", LOADER, *bundle.arguments, workspace, "plain")
+    words = (*FLAGS, "-c", LOADER, *bundle.arguments, workspace, "plain")
     pipe = asyncio.subprocess.PIPE
     try:
         child = await asyncio.create_subprocess_exec(

@@ -1,7 +1,7 @@
-"""Asking a person: on the terminal, or not at all.
+"""Questions to a person, on the terminal or refused.
 
-What is asked may be a remote's words, so it is escaped here. What is answered may be a secret: it is returned
-and kept nowhere, and no exception of this module holds any of it.
+A question may have a remote's words, so it is escaped here. An answer may be a secret: it is returned and not kept,
+and no exception of this module contains it.
 """
 
 from __future__ import annotations
@@ -17,42 +17,42 @@ from typing import Protocol
 from xpm_remote.escaping import safe, safe_lines
 
 TERMINAL = "/dev/tty"
-BATCH_MODE = "BatchMode=yes forbids to ask"
+BATCH_MODE = "BatchMode=yes forbids questions"
 NO_TERMINAL = "there is no terminal to ask on"
 _MOST = 4096
-"""Bytes of a line that a terminal keeps in its line mode."""
+"""The longest line, in bytes, of a terminal in line mode."""
 _ECHO = 3
-"""The place of the local flags in what ``tcgetattr`` gives."""
+"""The index of the local flags in the result of ``tcgetattr``."""
 
 
 def first_line(question: str) -> str:
-    """Return a question as ``LinkError.unanswered`` names it."""
+    """Return the first line of a question, for ``LinkError.unanswered``."""
     return question.partition("\n")[0].rstrip(" .:")
 
 
 class UnansweredError(Exception):
-    """Nobody can be asked, or nobody answered; its text says why. Whoever asked says what."""
+    """A question was refused or not answered; the text is the reason."""
 
 
 class Prompter(Protocol):
-    """Somebody who can be asked, or not."""
+    """Asks a person, or refuses."""
 
     @property
     def obstacle(self) -> str | None:
-        """Why nobody can be asked; None when somebody can."""
+        """Why no one can be asked; None if someone can."""
 
     def tell(self, text: str) -> None:
-        """Show a text of one or more lines; without effect where there is nobody."""
+        """Show a text of one or more lines; without effect if no one can be asked."""
 
     async def ask(self, question: str, *, echo: bool) -> str:
-        """Show a question of one or more lines and wait for a line of answer, however long that takes.
+        """Show a question of one or more lines and return a line of answer; the wait has no limit.
 
         Args:
-            question: The answer is typed right after it.
-            echo: Whether what is typed is seen.
+            question: The question; the answer is typed right after it.
+            echo: Whether the answer is visible.
 
         Raises:
-            UnansweredError: Nobody can be asked, or the input ended.
+            UnansweredError: No one can be asked, or the input ended.
         """
 
 
@@ -81,14 +81,14 @@ class RefusingPrompter:
 
 
 class Unattended(RefusingPrompter):
-    """Refuses every question while a lost link is restored: the terminal may have been left, and is drawn on."""
+    """Refuses every question while a lost link is restored: the terminal is in use, and may be unattended."""
 
     def __init__(self) -> None:
         super().__init__("no question is asked while a lost link is restored")
 
 
 class TerminalPrompter:
-    """The person at the terminal that controls this process, wherever stdin and stdout lead.
+    """Asks on the controlling terminal of this process, wherever stdin and stdout lead.
 
     Args:
         path: The terminal.
@@ -99,7 +99,7 @@ class TerminalPrompter:
 
     @property
     def obstacle(self) -> str | None:
-        """That there is no terminal, where there is none."""
+        """The reason if there is no terminal; else None."""
         try:
             with self._open():
                 return None
@@ -112,7 +112,7 @@ class TerminalPrompter:
             _write(terminal, f"{safe_lines(text)}\n")
 
     async def ask(self, question: str, *, echo: bool) -> str:
-        """Ask on the terminal; what waits for an answer there ends with the task that asked."""
+        """Ask on the terminal; a cancelled task stops the thread that reads there."""
         stopped, stop = os.pipe()
         try:
             with self._open() as terminal:
@@ -123,7 +123,7 @@ class TerminalPrompter:
                 try:
                     return await asyncio.shield(reading)
                 finally:
-                    # The thread holds the terminal in its state: it is left only after that is restored.
+                    # The thread restores the terminal's state, so wait for its end.
                     os.write(stop, b"\0")
                     await asyncio.gather(reading, return_exceptions=True)
         finally:
@@ -143,7 +143,7 @@ class TerminalPrompter:
 
 
 def _converse(terminal: int, stopped: int, question: str, *, echo: bool) -> str:
-    """Ask and read a line, until something can be read from ``stopped``."""
+    """Ask and return a line; stop once ``stopped`` is readable."""
     *above, last = question.split("\n")
     blank = " " if last.endswith(" ") else ""
     lines = [*(safe(line.rstrip()) for line in above), safe(last.rstrip()) + blank]
@@ -154,14 +154,14 @@ def _converse(terminal: int, stopped: int, question: str, *, echo: bool) -> str:
                 return _read_line(terminal, stopped)
             finally:
                 if not echo:
-                    _write(terminal, "\n")  # the person's own was not seen
+                    _write(terminal, "\n")  # the typed one was not echoed
     except (OSError, termios.error) as error:
         raise UnansweredError("the terminal is gone") from error
 
 
 @contextlib.contextmanager
 def _silenced(terminal: int) -> Iterator[None]:
-    """Have nothing echoed, and forget what was typed before the question."""
+    """Turn echo off, and discard what was typed before the question."""
     before = termios.tcgetattr(terminal)
     silent = termios.tcgetattr(terminal)
     silent[_ECHO] &= ~(termios.ECHO | termios.ECHONL)

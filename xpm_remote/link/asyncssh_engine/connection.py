@@ -1,4 +1,4 @@
-"""An SSH connection through its jump hosts, or an error that names the cause; kept for another command."""
+"""SSH connections through jump hosts, and their errors by cause; a connection can be kept for another command."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import contextlib
 import logging
 from collections.abc import Awaitable
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, cast
 
 import asyncssh
@@ -39,10 +38,10 @@ from xpm_remote.link.ssh_config.effective import MAX_JUMPS
 from xpm_remote.waiting import wait_within
 
 NEAR = 0.002
-"""Seconds of a round trip within which compression costs more time than it saves; our JSON shrinks to a tenth."""
+"""Seconds of a round trip up to which compression costs more time than it saves; our JSON shrinks to a tenth."""
 
 CLOSE_TIMEOUT = 1.0
-"""Seconds for a connection to close politely; the process on the other side has ended before."""
+"""Seconds for a connection to close after its process has ended; then it is aborted."""
 
 _COMPRESSED = ("zlib@openssh.com", "zlib", "none")
 
@@ -58,7 +57,7 @@ _LOG_LEVELS = {
 
 
 class Connection:
-    """An open connection, and whatever carries it. Whoever opens it holds it; others may, too."""
+    """An open connection, and the resources that carry it; counts its holders, of which the opener is the first."""
 
     def __init__(
         self, ssh: asyncssh.SSHClientConnection, resources: contextlib.AsyncExitStack
@@ -69,18 +68,18 @@ class Connection:
 
     @property
     def is_shared(self) -> bool:
-        """Whether more than one hold it."""
+        """Whether it has more than one holder."""
         return self._holders > 1
 
     def hold(self) -> None:
-        """Keep it open until one more has closed it."""
+        """Add a holder."""
         self._holders += 1
 
     async def aclose(self, *, by_force: bool = False) -> None:
-        """Let go of it; the last who does closes it, and then what carried it, by force where nobody answers.
+        """Remove a holder; after the last, close the connection and then what carried it.
 
         Args:
-            by_force: Whether to wait for no polite words.
+            by_force: Whether to close it without waiting for the host.
         """
         self._holders -= 1
         if self._holders:
@@ -97,7 +96,7 @@ async def _close(ssh: asyncssh.SSHClientConnection) -> None:
     except (TimeoutError, asyncio.TimeoutError):
         ssh.abort()
     except (OSError, asyncssh.Error):
-        return  # it is closed, which is all that was asked for
+        return  # it is closed already
 
 
 async def open_connection(
@@ -109,15 +108,14 @@ async def open_connection(
     """Connect and log in.
 
     Args:
-        options: Where to connect to, and how.
-        prompter: Who is asked for what only a person knows; None: whoever is at the terminal.
-            With ``BatchMode=yes`` nobody is.
-        observer: Looks on.
-        opened: Keys that a person has opened before; those that are opened now are added.
+        options: The host and the options of the connection.
+        prompter: Answers the host's questions; None: the terminal. With ``BatchMode=yes`` none is asked.
+        observer: Receives the steps of the connection.
+        opened: Keys that a person has unlocked before; those that are unlocked now are added.
 
     Raises:
-        OptionError: An option, or a config file, holds something that cannot be used.
-        LinkError: One of its kinds, by the cause.
+        OptionError: An option, or a config file, has a value that cannot be used.
+        LinkError: The connection failed; the class says why.
     """
     _set_log_level(options.get("LogLevel"))
     _check_gssapi(options)
@@ -132,7 +130,7 @@ async def open_connection(
 
 
 def _set_log_level(level: str | None) -> None:
-    """Have the library log as much as ``LogLevel``, ``-v`` or ``-q`` ask for."""
+    """Set the library's log level by ``LogLevel``, ``-v`` or ``-q``."""
     if level is not None and level in _LOG_LEVELS:
         logging.getLogger("asyncssh").setLevel(_LOG_LEVELS[level])
 
@@ -147,10 +145,10 @@ def _check_gssapi(options: ConnectOptions) -> None:
 
 
 async def describe_connection(options: ConnectOptions) -> dict[str, str | int | list[str]]:
-    """Say where a connection would lead, by the options and the config files; connects to nothing.
+    """Return the destination of a connection by the options and the config files, without connecting.
 
     Raises:
-        OptionError: An option, or a config file, holds something that cannot be used.
+        OptionError: An option, or a config file, has a value that cannot be used.
     """
     async with resolve(options) as found:
         report_once(found.unsupported)
@@ -179,12 +177,12 @@ async def _open(
     """Connect to a host, first to its jump hosts.
 
     Args:
-        options: Where to connect to, and how.
-        resources: Collects what is to be closed in the end.
-        prompter: Who is asked.
-        observer: Looks on.
-        opened: Keys that a person has opened.
-        depth: How many hosts have led to this one.
+        options: The host and the options of the connection.
+        resources: Collects what must be closed with the connection.
+        prompter: Answers the hosts' questions.
+        observer: Receives the steps.
+        opened: Keys that a person has unlocked.
+        depth: The number of connections for which this host is a jump host.
     """
     if depth > MAX_JUMPS:
         raise OptionError(f"more than {MAX_JUMPS} jump hosts on the way", "look for a circle")
@@ -207,19 +205,19 @@ async def _open(
 
 @dataclass(frozen=True)
 class _Carrier:
-    """What carries a connection: the library's arguments for it, and the command behind it, if it is one."""
+    """What carries a connection: the library's arguments, and the ProxyCommand if it is one."""
 
     arguments: dict[str, Any]
     proxy: ProxyCommand | None = None
 
 
-async def _find_way(
+async def _open_carrier(
     found: Resolution,
     through: asyncssh.SSHClientConnection | None,
     resources: contextlib.AsyncExitStack,
     observer: Observer,
 ) -> _Carrier:
-    """Open what is to carry the connection; compress it where that pays and nobody has decided."""
+    """Open what carries the connection; compress where that pays, unless options or config files decide."""
     library = found.library
     undecided = library.config.get("Compression") is None
     far = {"compression_algs": _COMPRESSED} if undecided else {}
@@ -254,7 +252,7 @@ def _leave_out_tcp(observer: Observer, found: Resolution, why: str) -> None:
 
 @dataclass(frozen=True)
 class _Attempt:
-    """All that one connection is made of, apart from what carries it."""
+    """All that one connection needs, except its carrier."""
 
     found: Resolution
     prompter: Prompter
@@ -263,7 +261,7 @@ class _Attempt:
     opened: OpenedKeys
 
     async def connect(self, resources: contextlib.AsyncExitStack) -> asyncssh.SSHClientConnection:
-        """Connect; once more when the host's key is accepted after all: the library wants that decided at once."""
+        """Connect, and once more if an unknown host key is accepted: the library needs the decision at once."""
         policy = _policy(self.found)
         try:
             return await self._connect(policy, resources, self.observer)
@@ -273,23 +271,25 @@ class _Attempt:
         if policy.is_change_allowed:
             policy.allow_change()
         else:
-            # No connection stands while the person compares: no patience of the host's ends.
+            # Without a connection meanwhile, so no limit of the host's ends it while the person compares.
             await policy.confirm(self.prompter)
-        # The step of the host key goes on: how the host is reached has been seen.
+        # Unobserved: the steps up to the host key have been recorded by the first connection.
         return await self._connect(policy, resources, UNOBSERVED)
 
     async def _connect(
         self, policy: HostKeyPolicy, resources: contextlib.AsyncExitStack, observer: Observer
     ) -> asyncssh.SSHClientConnection:
         async with contextlib.AsyncExitStack() as carrying:
-            way = await _find_way(self.found, self.through, carrying, observer)
+            carrier = await _open_carrier(self.found, self.through, carrying, observer)
             observer.enter(Step.HOST_KEY, self.found.where)
-            ssh = await self._log_in(policy, way)
+            ssh = await self._log_in(policy, carrier)
             carrying.push_async_callback(_close, ssh)
             resources.push_async_callback(carrying.pop_all().aclose)
         return ssh
 
-    async def _log_in(self, policy: HostKeyPolicy, way: _Carrier) -> asyncssh.SSHClientConnection:
+    async def _log_in(
+        self, policy: HostKeyPolicy, carrier: _Carrier
+    ) -> asyncssh.SSHClientConnection:
         found = self.found
         where = found.where
         keys = find_keys(found.given, found.identity_files, found.certificates)
@@ -310,15 +310,15 @@ class _Attempt:
             login_timeout=0,
             ignore_encrypted=True,  # the agent may hold what they lock
             **(arguments | policy.restrictions),
-            **way.arguments,
+            **carrier.arguments,
         )
         try:
             return await _in_time(connecting, client.person, where)
         except asyncssh.HostKeyNotVerifiable as error:
             raise policy.error(error.reason) from error
         except (asyncssh.Error, OSError, *CONFIG_ERRORS) as error:
-            if way.proxy is not None and way.proxy.complaint:
-                where += f" (by a ProxyCommand that says: {way.proxy.complaint})"
+            if carrier.proxy is not None and carrier.proxy.complaint:
+                where += f" (by a ProxyCommand that says: {carrier.proxy.complaint})"
             raise explain_failure(error, where, client, keys.private) from error
 
 
@@ -327,7 +327,7 @@ async def _in_time(
     person: asyncio.Event,
     where: str,
 ) -> asyncssh.SSHClientConnection:
-    """Wait for a connection, not too long unless a person takes part."""
+    """Wait for a login, with a limit until a person takes part."""
     login = asyncio.ensure_future(connecting)
     waiting = asyncio.create_task(person.wait(), name="person")
     try:
@@ -347,7 +347,7 @@ def _policy(found: Resolution) -> HostKeyPolicy:
     alias = found.library.host_key_alias
     return HostKeyPolicy(
         host=alias or found.library.host,
-        # Keys are looked up by the alias as it is, whatever the port, and not by the address.
+        # Keys are looked up by the alias alone, without the port and the address.
         port=SSH_PORT if alias else found.library.port,
         strict=found.own.strict,
         user_files=cast("list[str]", found.config("UserKnownHostsFile", DEFAULT_USER_FILES)),
@@ -358,17 +358,14 @@ def _policy(found: Resolution) -> HostKeyPolicy:
 
 
 class KeptConnection:
-    """Keeps the connection of one command for the next, until this context ends.
-
-    What still runs on the connection then holds it alone.
-    """
+    """Keeps the connection of one command for the next, until it is released."""
 
     def __init__(self) -> None:
         self._connection: Connection | None = None
 
     @property
     def standing(self) -> Connection | None:
-        """The connection, if there is one and nobody has closed it."""
+        """The connection; None if there is none, or it is closed."""
         connection = self._connection
         return None if connection is None or connection.ssh.is_closed() else connection
 
@@ -379,16 +376,8 @@ class KeptConnection:
         if before is not None:
             await before.aclose(by_force=True)
 
-    async def __aenter__(self) -> KeptConnection:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Let go of it."""
+    async def release(self, *, by_force: bool = False) -> None:
+        """Stop keeping a connection; a command that still runs on it then holds it alone."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            await connection.aclose(by_force=kind is not None)
+            await connection.aclose(by_force=by_force)

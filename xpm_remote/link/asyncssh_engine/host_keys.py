@@ -1,4 +1,4 @@
-"""Which host keys are trusted, and what becomes of one that is not known yet."""
+"""Host keys: which are trusted, and the decision about one that is not."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -23,11 +24,11 @@ log = logging.getLogger(__name__)
 DEFAULT_USER_FILES = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2")
 DEFAULT_GLOBAL_FILES = ("/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2")
 SSH_PORT = 22
-_SALT_SIZE = 20  # as OpenSSH makes them: the size of a SHA-1 digest
+_SALT_SIZE = 20  # as in OpenSSH: the size of a SHA-1 digest
 
 
 class KnownKey(NamedTuple):
-    """A key that is known for a host, and where that is written, as ``file:line``."""
+    """A key in a known_hosts file, and its place, as ``file:line``."""
 
     key: asyncssh.SSHKey
     place: str
@@ -35,17 +36,17 @@ class KnownKey(NamedTuple):
 
 @dataclass
 class HostKeyPolicy:
-    """What ``StrictHostKeyChecking`` and the known_hosts files say of one host.
+    """The trust in one host's keys, by ``StrictHostKeyChecking`` and the known_hosts files.
 
     Attributes:
-        host: The name under which the host is known: ``HostKeyAlias`` or the name that is connected to.
-        port: Its port, which is a part of the name unless it is 22.
+        host: The host's name in known_hosts: ``HostKeyAlias`` or the name that is connected to.
+        port: The port, a part of the name in known_hosts unless it is 22.
         strict: ``yes``, ``ask``, ``accept-new`` or ``no``.
-        user_files: The person's known_hosts files; a new key is written to the first.
-        global_files: The system's.
-        hash_names: Whether a new entry hides the name, as ``HashKnownHosts`` asks.
-        is_alias: Whether the name stands for the host alone, whatever its address.
-        refused: The key that was not accepted, once there is one.
+        user_files: The user's known_hosts files; a new key is written to the first.
+        global_files: The system's known_hosts files.
+        hash_names: Whether a new entry hides the name: ``HashKnownHosts``.
+        is_alias: Whether the host is looked up by the name alone, not by its address.
+        refused: The key that was refused, if any.
         address: The address that sent it.
     """
 
@@ -69,39 +70,38 @@ class HostKeyPolicy:
 
     @property
     def name(self) -> str:
-        """How known_hosts names the host."""
+        """The host as named in known_hosts."""
         return self.host if self.port == SSH_PORT else f"[{self.host}]:{self.port}"
 
     @property
     def trusted(self) -> asyncssh.SSHKnownHosts | Callable[[str, str, int | None], Sequence[Any]]:
-        """What the known_hosts files say, as the library wants it."""
+        """The known keys in the form that the library takes."""
         entries = self._entries
         if not self.is_alias:
             return entries
-        # By itself the library would also trust what is known of the address.
+        # By default the library would also trust the keys of the address.
         return lambda _host, _address, _port: entries.match(self.host, "", None)[:3]
 
     @property
     def _entries(self) -> asyncssh.SSHKnownHosts:
-        """The entries of the known_hosts files; lines that cannot be read say nothing."""
+        """The entries of the known_hosts files; lines that cannot be parsed are skipped."""
         return asyncssh.import_known_hosts("".join(map(_readable, self.files)))
 
     def known_keys(self, address: str) -> Sequence[asyncssh.SSHKey]:
-        """Give the keys that are known for the host or its address."""
+        """Return the known keys of the host and of its address."""
         entries = self._entries
-        # Given a port, the library would fall back on what it knows of port 22: often another machine's keys.
-        names = self._names(address)
-        found = [key for name in names for key in entries.match(name, "", None)[0]]
-        return list(dict.fromkeys(found))
+        # Given a port, the library would fall back on the keys of port 22: often those of another machine.
+        found = (entries.match(name, "", None)[0] for name in self._names(address))
+        return list(dict.fromkeys(key for keys in found for key in keys))
 
     def _names(self, address: str) -> list[str]:
         names = [self.host] if self.is_alias else [name for name in (self.host, address) if name]
         return names if self.port == SSH_PORT else [f"[{name}]:{self.port}" for name in names]
 
     def accepts(self, address: str, key: asyncssh.SSHKey) -> bool:
-        """Decide about a key that is not among the known ones.
+        """Return whether a key is accepted that is not among the known ones.
 
-        A host for which another key is known is not accepted: that is what host keys are for.
+        It is not if another key of the host is known.
         """
         if key in self._confirmed:
             return True
@@ -114,7 +114,7 @@ class HostKeyPolicy:
 
     @property
     def is_in_question(self) -> bool:
-        """Whether a person may yet accept the key that was refused."""
+        """Whether a person may still accept the refused key."""
         return (
             self.strict == "ask"
             and self.refused is not None
@@ -124,11 +124,11 @@ class HostKeyPolicy:
 
     @property
     def is_change_allowed(self) -> bool:
-        """Whether the key that was refused is good enough for those who asked not to check."""
+        """Whether the refused key may be taken all the same: ``StrictHostKeyChecking=no``."""
         return self.strict == "no" and self.refused is not None and not self._is_change_allowed
 
     def allow_change(self) -> None:
-        """Take the refused key although another one is known, and say so; nothing is recorded."""
+        """Accept the refused key although another one is known, with a warning and without recording it."""
         if self.refused is None:
             return
         log.warning(
@@ -141,7 +141,7 @@ class HostKeyPolicy:
 
     @property
     def restrictions(self) -> dict[str, Any]:
-        """The library's arguments that keep from a host of another key what it could misuse, as ssh does."""
+        """The library's arguments that withhold from a host with a changed key what it could misuse, as ssh does."""
         if not self._is_change_allowed:
             return {}
         return {"password_auth": False, "kbdint_auth": False, "agent_forwarding": False}
@@ -150,7 +150,7 @@ class HostKeyPolicy:
         """Ask whether the refused key is the host's, and record it if so.
 
         Raises:
-            HostKeyError: It is not, or nobody answered.
+            HostKeyError: It is not, or there was no answer.
         """
         if self.refused is None:
             return
@@ -170,10 +170,10 @@ class HostKeyPolicy:
         self._remember(self.refused)
 
     def error(self, reason: str) -> HostKeyError:
-        """Say why the host was not trusted.
+        """Return the error for a host that is not trusted.
 
         Args:
-            reason: The library's words, for the cases that are not about an unknown key.
+            reason: The library's message, for the cases that are not about an unknown key.
         """
         if self.refused is None:
             return HostKeyError(f"the host key of {self.name} is refused: {reason}")
@@ -181,7 +181,7 @@ class HostKeyPolicy:
             return self._unknown()
         return HostKeyError(
             self._changed(self.refused),
-            "somebody may be listening in: ask the site before you remove the old key with"
+            "the connection may be intercepted: ask the site before you remove the old key with"
             f" ssh-keygen -R '{self.name}'",
         )
 
@@ -204,11 +204,11 @@ class HostKeyPolicy:
         )
 
     def place(self, key: asyncssh.SSHKey, address: str) -> str:
-        """Say where a key of the host is known, as ``file:line``; empty for nowhere."""
+        """Return the place of a known key of the host, as ``file:line``; empty if it is unknown."""
         return next((known.place for known in self._find(address) if known.key == key), "")
 
     def _find(self, address: str) -> list[KnownKey]:
-        """Give the keys that are known, with their places: what the library does not tell."""
+        """Return the known keys with their places, which the library does not have."""
         names = self._names(address)
         return [known for file in self.files for known in _entries(file, names)]
 
@@ -222,15 +222,14 @@ class HostKeyPolicy:
         entry = f"{name} {key.export_public_key('openssh').decode().strip()}\n"
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with open(path, "a+b", opener=_open_private) as file:
+            with open(path, "a+b", opener=partial(os.open, mode=0o600)) as file:
                 file.write(_line_break(file) + entry.encode())
         except OSError as error:
-            # As with ssh: the person chose to trust it, and will be asked no more often than now.
+            # As in ssh: the key is trusted for this time, and is asked about again the next time.
             log.warning("the host key of %s cannot be recorded in %s: %s", self.name, path, error)
 
 
 async def _confirmed(prompter: Prompter, question: str, expected: str) -> bool:
-    """Ask until the answer is yes, no, or the fingerprint."""
     while True:
         answer = (await prompter.ask(question, echo=True)).strip()
         if answer == expected or answer.lower() == "yes":
@@ -241,7 +240,6 @@ async def _confirmed(prompter: Prompter, question: str, expected: str) -> bool:
 
 
 def _entries(file: str, names: Sequence[str]) -> Iterator[KnownKey]:
-    """Give the keys that a file has for one of the names."""
     for number, line in enumerate(_lines(file), 1):
         known = _imported(line)
         if known is None:
@@ -256,7 +254,7 @@ def _lines(file: str) -> list[str]:
 
 
 def _readable(file: str) -> str:
-    """Give the text of a file without the lines that are no entries, over which ssh passes, too."""
+    """Return the text of a file without the lines that are no entries, which ssh skips, too."""
     lines = _lines(file)
     text = "".join(f"{line}\n" for line in lines)
     if _imported(text) is not None:
@@ -271,12 +269,8 @@ def _imported(text: str) -> asyncssh.SSHKnownHosts | None:
         return None
 
 
-def _open_private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
-
-
 def _line_break(file: BinaryIO) -> bytes:
-    """Give what an entry must begin with, so that it does not continue an unfinished last line."""
+    """Return what separates a new entry from the end of the file: a newline if the last line is unfinished."""
     if file.seek(0, os.SEEK_END) == 0:
         return b""
     file.seek(-1, os.SEEK_END)
@@ -284,7 +278,7 @@ def _line_break(file: BinaryIO) -> bytes:
 
 
 def _hashed(name: str) -> str:
-    """Hide a name as OpenSSH does: ``|1|salt|HMAC-SHA1``, both in base64."""
+    """Hide a name in the manner of OpenSSH: ``|1|salt|HMAC-SHA1``, both in base64."""
     salt = os.urandom(_SALT_SIZE)
     digest = hmac.new(salt, name.encode(), hashlib.sha1).digest()
     return f"|1|{base64.b64encode(salt).decode()}|{base64.b64encode(digest).decode()}"

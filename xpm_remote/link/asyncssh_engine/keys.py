@@ -1,4 +1,4 @@
-"""The keys offered to a host: files, certificates, an agent's, and files that a passphrase locks."""
+"""The keys that are offered to a host: files, certificates, those of an agent, and files that a passphrase locks."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from xpm_remote.link.prompts import UnansweredError
 
 
 class _Sequence(list[Any]):
-    """A list that counts as given also when it is empty: the library takes an empty one for none given."""
+    """A list that is true even if empty: the library takes an empty one for none."""
 
     def __bool__(self) -> bool:
         return True
 
 
 class Keys(NamedTuple):
-    """What there is to log in with.
+    """The keys for a login.
 
     Attributes:
         named: Paths of private keys, or of public ones whose private half an agent holds; they need not exist.
-        private: Those that are files with a private key.
-        certificates: Paths of certificates, besides those that lie next to the keys.
+        private: Those of them that are files with a private key.
+        certificates: Paths of certificates, besides those next to the keys.
     """
 
     named: list[str]
@@ -37,10 +37,10 @@ class Keys(NamedTuple):
     certificates: list[str]
 
     def arguments(self, *, only: bool) -> dict[str, Any]:
-        """Give the library's arguments.
+        """Return the library's arguments.
 
         Args:
-            only: Whether of an agent's keys just those are tried that are named: ``IdentitiesOnly``.
+            only: Whether only the named ones of an agent's keys are tried: ``IdentitiesOnly``.
         """
         given = {"client_keys": _Sequence(self.private), "client_certs": self.certificates}
         # To the library an empty list means all keys of the agent.
@@ -59,11 +59,11 @@ class Keys(NamedTuple):
 def find_keys(
     options: ConnectOptions, named: Sequence[str] | None, certificates: Sequence[str]
 ) -> Keys:
-    """Look for the keys that are named, or for the default ones.
+    """Return the named keys, or else the default ones.
 
     Args:
-        options: The options as they were given; a key that they name must exist.
-        named: All private keys that options and config files name; None when they name none.
+        options: The options as given; a key that they name must exist.
+        named: All private keys that options and config files name; None if they name none.
         certificates: The certificates that they name.
 
     Raises:
@@ -94,8 +94,8 @@ def _is_public(path: str) -> bool:
     return not is_locked(path) and public_half(path) is not None
 
 
-class Asks(Protocol):
-    """Somebody who asks a person, and notes what was not answered."""
+class PassphraseSource(Protocol):
+    """Asks a person for passphrases."""
 
     async def ask_passphrase(self, key: str, attempt: int) -> str:
         """Ask for the passphrase of a key file, for the first (0) or a later time.
@@ -106,17 +106,17 @@ class Asks(Protocol):
 
 
 class OpenedKeys:
-    """Private keys that a person has opened: in memory as long as this is, the passphrases nowhere."""
+    """Private keys that a person has unlocked, in memory; the passphrases are not kept."""
 
     def __init__(self) -> None:
         self._keys: dict[bytes, asyncssh.SSHKey] = {}
 
     def find(self, public: asyncssh.SSHKey) -> asyncssh.SSHKey | None:
-        """Give the private half of a key, if it has been opened."""
+        """Return the private half of a key; None if it has not been unlocked."""
         return self._keys.get(public.public_data)
 
     def keep(self, private: asyncssh.SSHKey) -> None:
-        """Keep a key that has been opened."""
+        """Add an unlocked key."""
         self._keys[private.public_data] = private
 
 
@@ -127,7 +127,7 @@ class LockedKey:
         path: The file.
         public: Its public half.
         certificates: Certificates for it.
-        opened: The keys that have been opened before, and this one once it is.
+        opened: The keys that have been unlocked; this one is added once it is.
     """
 
     def __init__(
@@ -143,29 +143,29 @@ class LockedKey:
         self._opened = opened
         self._failed = False
 
-    def pairs(self, asks: Asks, attempts: int) -> list[asyncssh.SSHKeyPair]:
-        """Give what can be offered to a host: each certificate, and the key alone."""
-        return [_LockedPair(self, each, asks, attempts) for each in (*self.certificates, None)]
+    def pairs(self, source: PassphraseSource, attempts: int) -> list[asyncssh.SSHKeyPair]:
+        """Return what can be offered to a host: each certificate, and the key alone."""
+        return [_LockedPair(self, each, source, attempts) for each in (*self.certificates, None)]
 
-    async def unlock(self, asks: Asks, attempts: int) -> asyncssh.SSHKey:
-        """Give the private half: opened before, or by the passphrase, asked for until it fits, once for all pairs.
+    async def unlock(self, source: PassphraseSource, attempts: int) -> asyncssh.SSHKey:
+        """Return the private half: unlocked before, or now by the passphrase, which is asked for once for all pairs.
 
         Raises:
-            ValueError: It did not, or nobody answered.
+            ValueError: No passphrase fitted, or there was no answer.
         """
         private = self._opened.find(self.public)
         if private is None and not self._failed:
             self._failed = True  # unless the next lines say otherwise
-            private = await self._ask(asks, attempts)
+            private = await self._ask(source, attempts)
         if private is None:
             raise ValueError("the private key stays locked")
         self._opened.keep(private)
         return private
 
-    async def _ask(self, asks: Asks, attempts: int) -> asyncssh.SSHKey | None:
+    async def _ask(self, source: PassphraseSource, attempts: int) -> asyncssh.SSHKey | None:
         for attempt in range(attempts):
             try:
-                passphrase = await asks.ask_passphrase(self.path, attempt)
+                passphrase = await source.ask_passphrase(self.path, attempt)
             except UnansweredError:
                 return None
             try:
@@ -177,13 +177,13 @@ class LockedKey:
 
 
 class _LockedPair(asyncssh.SSHKeyPair):
-    """A locked key as the library offers keys to a host; it signs only after the host has said that it would do."""
+    """A locked key in the form that the library offers to a host; it signs only after the host has accepted it."""
 
     def __init__(
         self,
         locked: LockedKey,
         certificate: asyncssh.SSHCertificate | None,
-        asks: Asks,
+        source: PassphraseSource,
         attempts: int,
     ) -> None:
         public = locked.public
@@ -197,46 +197,36 @@ class _LockedPair(asyncssh.SSHKeyPair):
             certificate,
         )
         self._locked = locked
-        self._asks = asks
+        self._source = source
         self._attempts = attempts
 
     async def sign_async(self, data: bytes) -> bytes:
-        """Sign, after asking for the passphrase.
+        """Ask for the passphrase and sign.
 
         Raises:
             ValueError: The key stays locked; the library then tries the next one.
         """
-        private = await self._locked.unlock(self._asks, self._attempts)
+        private = await self._locked.unlock(self._source, self._attempts)
         return private.sign(data, self.sig_algorithm)
 
 
 def find_locked_keys(
     paths: Iterable[str], certificates: Iterable[str], opened: OpenedKeys | None = None
 ) -> list[LockedKey]:
-    """Give those of the key files that need a passphrase, with the certificates that fit.
+    """Return the key files that need a passphrase, each with its certificates.
 
     Args:
-        paths: Key files; what cannot be read, or is not locked, is left out.
-        certificates: Certificate files to look through, besides those that lie next to the keys.
-        opened: The keys that have been opened before: nobody is asked for their passphrases again.
+        paths: Key files; those that cannot be read, or are not locked, are left out.
+        certificates: Certificate files to search, besides those next to the keys.
+        opened: The keys that have been unlocked: their passphrases are not asked for again.
     """
     opened = OpenedKeys() if opened is None else opened
     found = []
     for path in paths:
         public = public_half(path) if is_locked(path) else None
-        if public is not None:
-            named = [f"{path}-cert.pub", *certificates]
-            found.append(LockedKey(path, public, _certificates(public, named), opened))
-    return found
-
-
-def _certificates(public: asyncssh.SSHKey, paths: Iterable[str]) -> list[asyncssh.SSHCertificate]:
-    certificates = []
-    for path in paths:
-        try:
-            certificate = asyncssh.read_certificate(path)
-        except (OSError, asyncssh.KeyImportError):
+        if public is None:
             continue
-        if certificate.key.public_data == public.public_data:
-            certificates.append(certificate)
-    return certificates
+        read = map(read_certificate, [f"{path}-cert.pub", *certificates])
+        own = [each for each in read if each and each.key.public_data == public.public_data]
+        found.append(LockedKey(path, public, own, opened))
+    return found

@@ -1,4 +1,4 @@
-"""The login to a host: what it asks, who answers, what is reported to an observer, and what a failure means."""
+"""The login to a host: its questions and their answers, what an observer gets of it, and the errors of a failed one."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ from xpm_remote.errors import (
 from xpm_remote.link.asyncssh_engine.host_keys import HostKeyPolicy
 from xpm_remote.link.asyncssh_engine.keys import LockedKey
 from xpm_remote.link.asyncssh_engine.resolution import DEFAULT_PROMPTS
-from xpm_remote.link.key_files import is_locked
+from xpm_remote.link.key_files import is_locked, split_string
 from xpm_remote.link.observer import Attempt, AttemptOutcome, Observer, Step
 from xpm_remote.link.prompts import Prompter, UnansweredError, first_line
 
 PASSPHRASE_ATTEMPTS = 3
-"""Attempts at a key's passphrase, as with ssh."""
+"""Attempts at a key's passphrase, as in ssh."""
 
 
 class LoginClient(asyncssh.SSHClient):
-    """Answers what the library asks while it connects, by asking the person where it must.
+    """Answers the library's requests while it connects, where necessary by asking a person.
 
     Args:
         policy: Decides about host keys.
-        who: Whom we log in as and where, for the person: ``user@host``.
-        prompter: The person, or nobody.
+        who: The user and the host, for questions: ``user@host``.
+        prompter: Asks the person, or refuses.
         locked: Private keys that a passphrase locks.
-        attempts: How often each way to log in is asked for.
-        watch: Follows the login.
+        attempts: The number of attempts at a password, and at an interactive login.
+        watch: Follows the login for an observer.
 
     Attributes:
-        person: Set once a person takes part: how long that takes is not ours to say.
-        unanswered: What the host asked for that nobody answered, and why.
-        questions: The questions for that, as far as it came to them.
-        is_answered: Whether anything was answered.
+        person: Set once a person takes part: from then on there is no time limit.
+        unanswered: What the host asked for without an answer, and why.
+        questions: The first lines of the questions that were refused.
+        is_answered: Whether any question was answered.
     """
 
     def __init__(
@@ -69,33 +69,33 @@ class LoginClient(asyncssh.SSHClient):
         self.is_answered = False
 
     def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
-        """Have the login followed."""
+        """Attach the watch to the connection."""
         if self._watch is not None:
             self._watch.attach(conn)
 
     def begin_auth(self, username: str) -> None:
-        """Take note that the host is trusted."""
+        """Record that the host is trusted."""
         if self._watch is not None:
             self._watch.begin()
 
     def auth_banner_received(self, msg: str, lang: str) -> None:
-        """Take note of what the host says to everybody."""
+        """Record the banner."""
         if self._watch is not None:
             self._watch.show_banner(msg)
 
     def auth_completed(self) -> None:
-        """Take note that we are logged in."""
+        """Record the success."""
         if self._watch is not None:
             self._watch.succeed()
 
     def validate_host_public_key(
         self, host: str, addr: str, port: int, key: asyncssh.SSHKey
     ) -> bool:
-        """Decide about a key that is not known."""
+        """Return whether an unknown host key is accepted."""
         return self._policy.accepts(addr, key)
 
     def public_key_auth_requested(self) -> list[asyncssh.SSHKeyPair] | None:
-        """Give the locked keys, once those of the agent and the open ones are used up."""
+        """Return the locked keys: the library calls this after the agent's keys and the unlocked ones."""
         locked, self._locked = self._locked, []
         return [pair for key in locked for pair in key.pairs(self, PASSPHRASE_ATTEMPTS)] or None
 
@@ -106,7 +106,7 @@ class LoginClient(asyncssh.SSHClient):
         return await self._ask(f"the passphrase of {key}", f"Passphrase of the key {key}: ")
 
     async def password_auth_requested(self) -> str | None:
-        """Give the next password; None once there were enough of them."""
+        """Ask for a password; return None after the last attempt."""
         if not self._passwords:
             return None
         if self.is_answered:
@@ -118,25 +118,25 @@ class LoginClient(asyncssh.SSHClient):
             return None
 
     def kbdint_auth_requested(self) -> str | None:
-        """Begin an interview, unless nobody can answer: its beginning may send the person a message."""
+        """Begin an interactive login, unless no one can answer: its beginning may send the person a message."""
         obstacle = self._prompter.obstacle
         if obstacle is not None:
             self.unanswered["an interactive login"] = obstacle
         if obstacle is not None or not self._interviews:
             return None
         self._interviews -= 1
-        self.person.set()  # who may have to confirm on a telephone before the host says anything
+        self.person.set()  # a confirmation on a telephone may come before the first question
         return ""
 
     async def kbdint_challenge_received(
         self, name: str, instructions: str, lang: str, prompts: Sequence[tuple[str, bool]]
     ) -> Sequence[str] | None:
-        """Show what the host says and ask what it asks."""
+        """Show the host's texts and ask its questions."""
         for text in (name, instructions):
             if text.strip():
                 self._prompter.tell(text)
         try:
-            # With the name before it, a host cannot ask in the name of another.
+            # With the host's name before it, so that a host cannot ask in the name of another.
             return [
                 await self._ask(f"“{text.strip()}”", f"({self._who}) {text}", echo=echo)
                 for text, echo in prompts
@@ -159,7 +159,7 @@ class LoginClient(asyncssh.SSHClient):
 def explain_failure(
     error: Exception, where: str, client: LoginClient, keys: list[str]
 ) -> LinkError | OptionError:
-    """Tell what an error of the library means for the person."""
+    """Return our error for one of the library."""
     reason = getattr(error, "reason", None) or str(error) or type(error).__name__
     if isinstance(error, asyncssh.PermissionDenied):
         return _refused(f"{where} refuses to log us in: {reason}", client, keys)
@@ -180,7 +180,6 @@ def explain_failure(
 
 
 def _refused(what: str, client: LoginClient, keys: list[str]) -> AuthenticationError:
-    """Say why we could not log in, and what would help, as far as we can see."""
     unanswered: tuple[str, ...] = ()
     if client.unanswered:
         unanswered = tuple(dict.fromkeys(client.questions or client.unanswered))
@@ -198,25 +197,24 @@ def _refused(what: str, client: LoginClient, keys: list[str]) -> AuthenticationE
 
 
 BANNER_KEPT = 4096
-"""Characters of the text that a host shows before the login: a screenful."""
+"""Characters of the banner, the text that a host shows before the login, that are kept: a screenful."""
 
 _CERTIFICATE = "-cert-v01@openssh.com"
-_LENGTH = 4
 _SOURCES = {"local": "a file", "agent": "the agent", "pkcs11": "a token"}
 _NONE = "none"
-"""The method by which one asks for the others."""
+"""The method that asks for the list of the others."""
 
 
 class LoginWatch:
-    """Tells an observer of one login.
+    """Reports one login to an observer.
 
-    The library tells its client only of what it needs from it. Which key it offers, and that the host refused it, is
-    seen at two methods of its connection, which are wrapped; that they are called as we think is tested.
+    The library does not tell its client which key it offers, nor that the host refused it. So two methods of its
+    connection are wrapped; tests check that the library calls them as expected.
 
     Args:
-        observer: Is told.
+        observer: Receives the attempts.
         host: Host and port.
-        known: Gives the place where a host key is known, for the address that sent it; empty for nowhere.
+        known: Returns the place of a host key in known_hosts, given the address that sent it; empty if unknown.
     """
 
     def __init__(
@@ -231,7 +229,7 @@ class LoginWatch:
         self._began = 0.0
 
     def attach(self, connection: asyncssh.SSHClientConnection) -> None:
-        """Follow a connection from its beginning."""
+        """Wrap the methods of a new connection."""
         self._connection = connection
         request, proceed = connection.public_key_auth_requested, connection.try_next_auth
 
@@ -242,16 +240,18 @@ class LoginWatch:
             return pair
 
         def proceeding(*, next_method: bool = False) -> None:
-            if not next_method:  # else nothing was tried: there is nothing to try by this method
+            if not next_method:  # else the method had nothing to try
                 self._note_failure(connection)
             proceed(next_method=next_method)
-            self._note_next(connection)
+            self._method = next(iter(connection.get_server_auth_methods()), "")
+            self._identity = ""
+            self._began = time.monotonic()
 
         connection.public_key_auth_requested = requested  # type: ignore[method-assign]
         connection.try_next_auth = proceeding  # type: ignore[method-assign]
 
     def begin(self) -> None:
-        """Take note that the host's key was accepted, and the login begins."""
+        """Record the accepted host key and the beginning of the login."""
         connection = self._connection
         key = None if connection is None else connection.get_server_host_key()
         if connection is not None and key is not None:
@@ -262,39 +262,31 @@ class LoginWatch:
         self._began = time.monotonic()
 
     def show_banner(self, text: str) -> None:
-        """Take note of the text that the host shows before the login."""
+        """Record the banner."""
         self._observer.note("banner", text[:BANNER_KEPT])
 
     def succeed(self) -> None:
-        """Take note that we are logged in."""
-        self._tell(AttemptOutcome.ACCEPTED)
+        """Record the success of the last attempt."""
+        self._report(AttemptOutcome.ACCEPTED)
 
     def _note_failure(self, connection: asyncssh.SSHClientConnection) -> None:
         methods = list(connection.get_server_auth_methods())
         if self._method == _NONE:
             self._observer.note("methods", methods)
         elif self._method:
-            # A method that has succeeded, where others are asked for as well, is not offered again.
-            self._tell(
-                AttemptOutcome.REFUSED if self._method in methods else AttemptOutcome.PARTIAL
-            )
+            # A method that has succeeded, where others are required as well, is not offered again.
+            is_refused = self._method in methods
+            self._report(AttemptOutcome.REFUSED if is_refused else AttemptOutcome.PARTIAL)
 
-    def _note_next(self, connection: asyncssh.SSHClientConnection) -> None:
-        self._method = next(iter(connection.get_server_auth_methods()), "")
-        self._identity = ""
-        self._began = time.monotonic()
-
-    def _tell(self, outcome: AttemptOutcome) -> None:
+    def _report(self, outcome: AttemptOutcome) -> None:
         seconds = time.monotonic() - self._began
         self._observer.attempted(Attempt(self._method, self._identity, outcome, seconds))
 
 
 def describe_key(pair: asyncssh.SSHKeyPair) -> str:
-    """Name a key: its kind, its fingerprint unless it is a certificate's, and where it is from."""
+    """Return the kind of a key, its fingerprint unless it is a certificate, its comment and its source."""
     data = pair.public_data
-    kind = data[_LENGTH : _LENGTH + int.from_bytes(data[:_LENGTH], "big")].decode(
-        "ascii", "replace"
-    )
+    kind = split_string(data)[0].decode("ascii", "replace")
     words = [kind.removesuffix(_CERTIFICATE)]
     if kind.endswith(_CERTIFICATE):
         words.append("certificate")

@@ -1,4 +1,4 @@
-"""Options and config files made ready for asyncssh, and the keywords that its parser does not honour."""
+"""The values of options and config files for asyncssh, and of the keywords that its parser does not honour."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ from xpm_remote.link.ssh_config.text import Dump
 from xpm_remote.link.ssh_config.unsupported import UnsupportedSetting, find_unsupported
 
 DEFAULT_PROMPTS = 3
-"""Attempts at a password, as with ssh."""
+"""Attempts at a password, as in ssh."""
 
 _WANTED = ("BatchMode", "HashKnownHosts", "NumberOfPasswordPrompts", "StrictHostKeyChecking")
 
 
 @dataclass(frozen=True)
 class OwnKeywords:
-    """What options and config files say of asking a person.
+    """The keywords about questions to a person.
 
     Attributes:
-        is_batch: Whether nobody may be asked.
-        prompts: How often a password, or all questions of an interactive login, are asked.
+        is_batch: Whether questions are forbidden.
+        prompts: The number of attempts at a password or an interactive login.
         strict: ``StrictHostKeyChecking``: ``yes``, ``ask``, ``accept-new`` or ``no``.
         hash_names: Whether new entries of known_hosts hide the name.
     """
@@ -60,9 +60,9 @@ def _set_line(config: SSHConfig, option: str, args: list[str]) -> None:
 
 
 class _Reader(SSHClientConfig):
-    """The library's parser, with its ``Host``, ``Match`` and ``Include``, for the keywords that it passes over."""
+    """The library's parser, with its ``Host``, ``Match`` and ``Include``, for the keywords that it ignores."""
 
-    # Nowhere else in its interface can a keyword be added; that it has this table is tested.
+    # Its interface has no other way to add a keyword; that it has this table is tested.
     _handlers = {  # noqa: RUF012 - declared by the library
         **{name: (keyword.name, _set_line) for name, keyword in BY_NAME.items()},
         **SSHClientConfig._handlers,  # noqa: SLF001
@@ -71,10 +71,10 @@ class _Reader(SSHClientConfig):
 
 
 async def read_own_keywords(options: ConnectOptions, files: list[str]) -> OwnKeywords:
-    """Say what counts for a host: options first, then the config files in their order.
+    """Return the keywords for a host: from the options first, then from the config files in their order.
 
     Raises:
-        OptionError: A config file has a value that ssh would not take.
+        OptionError: A config file has a value that ssh would not accept.
     """
     config = await asyncio.to_thread(_read, options, files)
     values = {name: _value(name, options, config) for name in _WANTED}
@@ -87,8 +87,8 @@ async def read_own_keywords(options: ConnectOptions, files: list[str]) -> OwnKey
     )
 
 
-async def read_passed_over(options: ConnectOptions, files: list[str]) -> Dump:
-    """Give the keywords that config files set for a host and that the library's parser passes over."""
+async def read_ignored(options: ConnectOptions, files: list[str]) -> Dump:
+    """Return the keywords that config files set for a host and the library's parser ignores."""
     config = await asyncio.to_thread(_read, options, files)
     names = {keyword.name for keyword in BY_NAME.values()}
     names -= {name for name, _ in SSHClientConfig._handlers.values()}  # noqa: SLF001
@@ -102,7 +102,7 @@ def _read(options: ConnectOptions, files: list[str]) -> SSHConfig:
 
 
 def _parse(options: ConnectOptions, files: list[str], *, is_final: bool) -> SSHConfig:
-    # An empty tuple is the library's word for a value that is not given.
+    # To the library an empty tuple is a value that is not given.
     user, port = options.user or (), options.port or ()
     canonical = False
     return _Reader.load(
@@ -145,15 +145,15 @@ def library_abilities() -> Abilities:
 
 @dataclass(frozen=True)
 class Resolution:
-    """A host with all that is said of it.
+    """The options of a host after the config files have been read.
 
     Attributes:
-        given: The options as they were given.
-        options: The same with what the config files say, where ssh has read them.
-        library: What the library makes of that.
-        arguments: The library's arguments for it.
-        own: What is ours to honour.
-        unsupported: What nobody honours.
+        given: The options as given.
+        options: The same, with the config files' values if ssh has read them.
+        library: The library's values.
+        arguments: The library's arguments for them.
+        own: The keywords that this package honours itself.
+        unsupported: The settings that are not honoured.
     """
 
     given: ConnectOptions
@@ -165,34 +165,34 @@ class Resolution:
 
     @property
     def where(self) -> str:
-        """The host and port that are connected to, for a message."""
+        """The host and port, for messages."""
         return f"{self.library.host} port {self.library.port}"
 
     @property
     def jump(self) -> ConnectOptions | None:
-        """The options for the jump host next to this host, which itself may have others before it."""
-        # As with ssh -J: the options given for the target are not those of the hosts on the way.
+        """The options of the last jump host, which may have others before it; None if there is none."""
+        # As in ssh -J, the given options are those of the target, not of the jump hosts.
         return next_hop(parse_jumps(cast("str", self.library.tunnel or "none")), self.given)
 
     def config(self, keyword: str, default: object = None) -> object:
-        """Give what the library has read for one of its keywords."""
+        """Return the library's value of one of its keywords."""
         return self.library.config.get(keyword, default)
 
     @property
     def identity_files(self) -> list[str] | None:
-        """The private keys to try; None leaves it to the default ones."""
+        """The private keys to try; None: the default ones."""
         return cast("list[str] | None", self.config("IdentityFile"))
 
     @property
     def certificates(self) -> list[str]:
-        """The certificates to try besides those that lie next to the keys."""
+        """The certificates to try besides those next to the keys."""
         return cast("list[str]", self.config("CertificateFile", []))
 
     @property
     def proxy_command(self) -> str | None:
-        """The command that carries the connection, its tokens filled in; None where none does.
+        """The command that carries the connection, with its tokens expanded; None if there is none.
 
-        For one that is given as an option the library would do that before it has read the config files.
+        The library would expand the tokens of an option before it has read the config files.
         """
         given = self.options.get("ProxyCommand")
         if given is None:
@@ -209,10 +209,10 @@ class Resolution:
 
 @contextlib.asynccontextmanager
 async def resolve(options: ConnectOptions) -> AsyncIterator[Resolution]:
-    """Say what counts for a host; the library may read it until the end of the block.
+    """Yield the resolved options of a host; the library may read their files until the end of the block.
 
     Raises:
-        OptionError: An option, or a config file, holds something that cannot be used.
+        OptionError: An option, or a config file, has a value that cannot be used.
     """
     config = await read_config(options, library_abilities())
     effective = options if config is None else config.options
@@ -225,14 +225,14 @@ async def resolve(options: ConnectOptions) -> AsyncIterator[Resolution]:
         library = await _read_by_library(effective, arguments)
         try:
             own = await read_own_keywords(effective, files)
-            unsupported = await _passed_over(options) if config is None else config.unsupported
+            unsupported = await _ignored(options) if config is None else config.unsupported
         except CONFIG_ERRORS as error:
             raise OptionError(f"the SSH options of {options.host}: {error}") from error
         yield Resolution(options, effective, library, arguments, own, unsupported)
 
 
 def report_once(found: Iterable[UnsupportedSetting]) -> None:
-    """Warn of what is not honoured, of each setting once however often we connect."""
+    """Log a warning for each setting that is not honoured, once in the life of this process."""
     for each in found:
         if each not in _reported:
             _reported.add(each)
@@ -242,7 +242,7 @@ def report_once(found: Iterable[UnsupportedSetting]) -> None:
 async def _read_by_library(
     options: ConnectOptions, arguments: dict[str, Any]
 ) -> asyncssh.SSHClientConnectionOptions:
-    """Let the library read the options, and the config files that are left, for this host."""
+    """Have the library read the options, and the remaining config files, for this host."""
     try:
         # Declared as Any by the library.
         resolved: asyncssh.SSHClientConnectionOptions = (
@@ -257,7 +257,7 @@ async def _read_by_library(
     return resolved
 
 
-async def _passed_over(options: ConnectOptions) -> list[UnsupportedSetting]:
+async def _ignored(options: ConnectOptions) -> list[UnsupportedSetting]:
     files = configured(options.config_file)
-    dump = await read_passed_over(replace(options, keywords=()), files)
+    dump = await read_ignored(replace(options, keywords=()), files)
     return find_unsupported(options, dump, {}, read_mentions(files), library_abilities().lacking)

@@ -1,4 +1,4 @@
-"""A command on a host by the library asyncssh."""
+"""A command on a host, run by the library asyncssh."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from xpm_remote.waiting import wait_within
 log = logging.getLogger(__name__)
 
 REUSE_TIMEOUT = 15.0
-"""Seconds for a connection that stands to run another command, several round trips of a slow one: it may be dead."""
+"""Seconds for a kept connection to run another command: several round trips of a slow one; it may be dead."""
 
 
 class AsyncsshSession(RemoteProcess, asyncssh.SSHClientSession[bytes]):
-    """Collects what the library hands over.
+    """A process whose output the library delivers.
 
     Args:
-        connection: Let go of with the session.
+        connection: The connection, released with the session.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -48,16 +48,16 @@ class AsyncsshSession(RemoteProcess, asyncssh.SSHClientSession[bytes]):
 
     @property
     def exit(self) -> RemoteExit:
-        """How the process ended."""
+        """The end of the process."""
         stderr = self._stderr.decode("utf-8", "backslashreplace")
         return RemoteExit(self._status, stderr, self._lost)
 
     def connection_made(self, chan: asyncssh.SSHClientChannel[bytes]) -> None:
-        """Take the channel."""
+        """Store the channel."""
         self._channel = chan
 
     def data_received(self, data: bytes, datatype: asyncssh.DataType) -> None:
-        """Take output."""
+        """Store output."""
         if datatype == asyncssh.EXTENDED_DATA_STDERR:
             self._stderr += data
             del self._stderr[:-STDERR_KEPT]
@@ -65,22 +65,22 @@ class AsyncsshSession(RemoteProcess, asyncssh.SSHClientSession[bytes]):
             self._take(data)
 
     def eof_received(self) -> bool:
-        """Keep the channel: the exit status is still to come."""
+        """Keep the channel open: the exit status comes later."""
         return True
 
     def exit_status_received(self, status: int) -> None:
-        """Take the exit status."""
+        """Store the exit status."""
         self._status = status
         asyncio.get_running_loop().call_later(DRAIN_TIME, self._end)
 
     def exit_signal_received(self, signal: str, core_dumped: bool, msg: str, lang: str) -> None:
-        """Take the signal that ended the process."""
+        """Store the signal that ended the process."""
         self._signalled = True
         self._stderr += f"\nended by signal {signal} {msg}".encode()
         asyncio.get_running_loop().call_later(DRAIN_TIME, self._end)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Take the end of the channel."""
+        """End the process with its channel."""
         if exc is not None:
             self._lost = str(exc) or type(exc).__name__
         elif self._status is None and not self._signalled:
@@ -90,7 +90,7 @@ class AsyncsshSession(RemoteProcess, asyncssh.SSHClientSession[bytes]):
     def send(self, data: bytes) -> None:
         """Send bytes to the process."""
         if self._channel is not None and not self._channel.is_closing():
-            # BrokenPipeError: the end of the process is on its way to us and tells more.
+            # The end of the process, which says more, is about to arrive.
             with contextlib.suppress(BrokenPipeError):
                 self._channel.write(data)
 
@@ -101,13 +101,13 @@ class AsyncsshSession(RemoteProcess, asyncssh.SSHClientSession[bytes]):
                 self._channel.write_eof()
 
     def terminate(self) -> None:
-        """Have the host send SIGTERM."""
+        """Ask the host to send SIGTERM."""
         if self._channel is not None:
             with contextlib.suppress(OSError):
                 self._channel.terminate()
 
     async def aclose(self, *, by_force: bool = False) -> None:
-        """Close the channel, and the connection unless somebody keeps that for another command."""
+        """Close the channel, and the connection unless it is kept for another command."""
         if self._is_closed:
             return
         self._is_closed = True
@@ -135,15 +135,15 @@ async def start_by_asyncssh(
     opened: OpenedKeys | None = None,
     kept: KeptConnection | None = None,
 ) -> AsyncsshSession:
-    """Connect, log in and run a command; an observer looks on. Keys that a person opens are kept where it is said.
+    """Connect, log in and run a command.
 
     Args:
-        options: Where to connect to, and how.
+        options: The host and the options of the connection.
         command: The remote command line.
-        prompter: Who is asked.
-        observer: Looks on.
-        opened: Keys that a person has opened.
-        kept: A connection to the same host that is used while it stands; else it keeps the one that is made.
+        prompter: Answers the host's questions.
+        observer: Receives the steps.
+        opened: Keys that a person has unlocked; those that are unlocked now are added.
+        kept: A connection to the same host, used if it is open; else it keeps the new one.
 
     Raises:
         OptionError: An option cannot be used.
@@ -155,7 +155,7 @@ async def start_by_asyncssh(
         try:
             return await wait_within(_start(standing, command), REUSE_TIMEOUT)
         except (StartError, LinkLostError, TimeoutError, asyncio.TimeoutError) as error:
-            log.debug("the connection that stands runs no other command: %r", error)
+            log.debug("the kept connection runs no other command: %r", error)
     connection = await open_connection(options, prompter, observer, opened)
     try:
         observer.enter(Step.SHELL, options.host)
@@ -168,23 +168,18 @@ async def start_by_asyncssh(
 
 
 async def _start(connection: Connection, command: str) -> AsyncsshSession:
-    """Run a command on a connection, which its session then holds, too."""
+    """Run a command on a connection, of which its session becomes a holder."""
     connection.hold()
-    try:
-        return await _create(connection, command)
-    except BaseException:
-        await connection.aclose(by_force=True)
-        raise
-
-
-async def _create(connection: Connection, command: str) -> AsyncsshSession:
     session = AsyncsshSession(connection)
     try:
         await connection.ssh.create_session(
             lambda: session, command, encoding=None, request_pty=False, x11_forwarding=False
         )
-    except asyncssh.ChannelOpenError as error:
-        raise StartError(f"the host refuses to run a command: {error.reason}") from error
-    except (asyncssh.Error, OSError) as error:
-        raise LinkLostError(f"the connection broke before the command ran: {error}") from error
+    except BaseException as error:
+        await connection.aclose(by_force=True)
+        if isinstance(error, asyncssh.ChannelOpenError):
+            raise StartError(f"the host refuses to run a command: {error.reason}") from error
+        if isinstance(error, (asyncssh.Error, OSError)):
+            raise LinkLostError(f"the connection broke before the command ran: {error}") from error
+        raise
     return session

@@ -1,4 +1,4 @@
-"""What carries a connection: TCP to an SSH server, or a command as ``ProxyCommand`` asks for."""
+"""What carries a connection: TCP to an SSH server, or a ``ProxyCommand``."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from xpm_remote.waiting import wait_within
 
 
 class TcpConnection(NamedTuple):
-    """An open socket on which the server has said something, and the seconds that TCP's first round trip took."""
+    """An open socket on which the server has sent its first byte, and the seconds of TCP's first round trip."""
 
     sock: socket.socket
     round_trip: float
 
 
 GREETING_SHOWN = 255
-"""Bytes of what the server says first that are told: the longest greeting that SSH allows."""
+"""Bytes of the server's greeting that an observer gets: the longest that SSH allows."""
 
 
 async def open_tcp(
@@ -37,13 +37,20 @@ async def open_tcp(
     attempts: int = 1,
     observer: Observer = UNOBSERVED,
 ) -> TcpConnection:
-    """Connect, trying the addresses of the host in turn, all of them so many times.
+    """Connect to the first address of the host that answers.
 
-    Without a ``timeout`` (in seconds), the operating system's own limit counts.
+    Args:
+        host: A name or an address.
+        port: The port.
+        family: The family of addresses to use.
+        local_address: The address and port to bind to.
+        timeout: Seconds for each address; None: the operating system's own limit.
+        attempts: The number of times that all addresses are tried.
+        observer: Receives the steps.
 
     Raises:
         ResolveError: The host has no address.
-        UnreachableError: No address of it answers, or what answers says nothing.
+        UnreachableError: No address answers, or the server sends nothing.
     """
     reason = "it has no address"
     where = f"{host} port {port}"
@@ -98,7 +105,7 @@ async def _connect(
 
 
 async def _greeted(sock: socket.socket, address: tuple[Any, ...]) -> float:
-    """Connect and wait for the first byte, which in SSH the server sends by itself; give the first round trip."""
+    """Connect and wait for the first byte, which in SSH the server sends unasked; return the first round trip."""
     loop = asyncio.get_running_loop()
     began = loop.time()
     await loop.sock_connect(sock, address)
@@ -113,14 +120,14 @@ async def _greeted(sock: socket.socket, address: tuple[Any, ...]) -> float:
 
 
 END_TIME = 1.0
-"""Seconds for the command to end after its connection was closed, before it is killed."""
+"""Seconds for the command to end after its socket was closed, before it is killed."""
 
 STDERR_SHOWN = 500
-"""Characters of the end of its stderr in an error message."""
+"""Characters of the end of the command's stderr in an error message."""
 
 
 class ProxyCommand:
-    """A running command whose stdin and stdout are our connection."""
+    """A running command whose stdin and stdout are the connection."""
 
     def __init__(
         self, process: asyncio.subprocess.Process, sock: socket.socket, stderr: IO[bytes]
@@ -131,13 +138,13 @@ class ProxyCommand:
 
     @property
     def complaint(self) -> str:
-        """The end of what it wrote to stderr, as one line."""
+        """The end of its stderr, as one line."""
         self._stderr.seek(0)
         text = self._stderr.read().decode("utf-8", "backslashreplace")
         return " | ".join(text[-STDERR_SHOWN:].split("\n")).strip(" |")
 
     async def aclose(self) -> None:
-        """Let it end, and see to it that it does."""
+        """Close the socket and wait for the end; kill the command if it does not end."""
         self.sock.close()
         try:
             await wait_within(self._process.wait(), END_TIME)
@@ -148,9 +155,9 @@ class ProxyCommand:
 
 
 async def start_proxy_command(command: str) -> ProxyCommand:
-    """Start a command by the shell, as OpenSSH does; tokens are filled in already."""
+    """Start a command, its tokens expanded, by the shell, as OpenSSH does."""
     ours, theirs = socket.socketpair()
-    # A file, not a pipe: it may say much or nothing, and nobody reads along. (tempfile has no async twin.)
+    # A file, not a pipe, which would have to be read all the time.
     stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the command
     with theirs:
         process = await asyncio.create_subprocess_shell(
@@ -165,5 +172,5 @@ async def start_proxy_command(command: str) -> ProxyCommand:
 
 
 def fill_in(command: str, tokens: Mapping[str, str]) -> str:
-    """Replace ``%h`` and its like; what is no token stays."""
+    """Expand tokens such as ``%h``; what is no token stays."""
     return re.sub(r"%(.)", lambda found: tokens.get(found[1], found[0]), command)

@@ -151,7 +151,7 @@ def _change(evidence: Evidence) -> str:
 def _changed(evidence: Evidence) -> HostKeyError:
     return HostKeyError(
         _change(evidence),
-        "somebody may be listening in: ask the site before you remove the old key with"
+        "the connection may be intercepted: ask the site before you remove the old key with"
         f" ssh-keygen -R '{evidence.host_key_name}'",
     )
 

@@ -112,7 +112,8 @@ OLDEST_PYTHON = (3, 8)
 
 # Isolated from the directory and the environment (a json.py in the home is not ours), without byte code, without
 # sitecustomize and its like, file names in UTF-8 whatever the locale.
-_FLAGS = "-I -B -S -X utf8"
+FLAGS = ("-I", "-B", "-S", "-X", "utf8")
+_FLAGS = " ".join(FLAGS)
 
 _FIT = (
     f"import sys;sys.version_info>={OLDEST_PYTHON} or sys.exit(3);"
