@@ -19,7 +19,7 @@ from xpm_remote.link.options.keywords import NEEDS_GSSAPI
 from xpm_remote.link.process import RemoteProcess
 from xpm_remote.link.prompts import Prompter
 from xpm_remote.link.ssh_config.files import located
-from xpm_remote.link.ssh_config.reader import find_reader, read_for_openssh, read_way, require_ssh
+from xpm_remote.link.ssh_config.reader import find_reader, read_for_openssh, read_route, require_ssh
 from xpm_remote.link.ssh_config.text import SshConfig
 from xpm_remote.link.ssh_config.unsupported import UnsupportedSetting
 from xpm_remote.settings.schema import SshEngine
@@ -141,7 +141,7 @@ async def choose_engine(options: ConnectOptions, engine: SshEngine) -> EngineCho
         why = "there is no program ssh on this machine that could read the config files"
         return EngineChoice(SshEngine.ASYNCSSH, why)
     options = located(options)
-    found = await read_way(program, options, library_abilities())
+    found = await read_route(program, options, library_abilities())
     needed = needed_by_config(found.unsupported)
     if not needed and found.config.has_control_path and await is_master_alive(program, options):
         needed = "a ControlMaster that is alive leads to the host"

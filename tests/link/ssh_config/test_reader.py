@@ -14,7 +14,7 @@ from xpm_remote.link.asyncssh_engine.resolution import library_abilities
 from xpm_remote.link.options.connect_options import ConnectOptions, parse_ssh_options
 from xpm_remote.link.ssh_config import reader as openssh_config
 from xpm_remote.link.ssh_config.effective import ALGORITHMS, Abilities
-from xpm_remote.link.ssh_config.reader import read_config, read_for_openssh, read_way, require_ssh
+from xpm_remote.link.ssh_config.reader import read_config, read_for_openssh, read_route, require_ssh
 from xpm_remote.settings.schema import SshEngine
 
 NOBODY = ConnectOptions("t", config_file="none")
@@ -112,10 +112,10 @@ async def test_whole_way(tmp_path: Path) -> None:
     config.write_text(
         "Host t\n ProxyJump a,b\nHost a\n IPQoS ef\n ProxyJump b\nHost b\n BindInterface lo\n"
     )
-    way = await read_way(require_ssh(), given, ABLE)
+    way = await read_route(require_ssh(), given, ABLE)
     assert {each.keyword for each in way.unsupported} == {"IPQoS", "BindInterface"}
     config.write_text("Host t\n ProxyJump a\nHost a\n IPQoS ef\n ProxyJump t\n")
-    assert len((await read_way(require_ssh(), given, ABLE)).unsupported) == 1
+    assert len((await read_route(require_ssh(), given, ABLE)).unsupported) == 1
 
 
 async def test_algorithms_that_only_ssh_knows(tmp_path: Path) -> None:
@@ -123,10 +123,10 @@ async def test_algorithms_that_only_ssh_knows(tmp_path: Path) -> None:
     config = tmp_path / "config"
     config.write_text("MACs umac-64@openssh.com\n")
     given = parse_ssh_options("t", [f"-F {config}", "MACs=umac-64@openssh.com"])
-    way = await read_way(require_ssh(), given, ABLE)
+    way = await read_route(require_ssh(), given, ABLE)
     assert way.unsupported == []  # the library knows this one
     unable = Abilities({name: frozenset() for name in ALGORITHMS}, frozenset())
-    way = await read_way(require_ssh(), given, unable)
+    way = await read_route(require_ssh(), given, unable)
     assert [(each.keyword, each.is_needed) for each in way.unsupported] == [("MACs", True)]
 
 

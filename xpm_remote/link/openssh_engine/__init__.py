@@ -1,4 +1,4 @@
-"""The engine openssh: the program ``ssh`` of this machine, its command lines, and what its words mean.
+"""The engine openssh: the program ``ssh`` of this machine, its command lines, and the meaning of its output.
 
-It becomes the same process to those above as with the library; its failures become the same errors.
+It provides the same process as the other engine; its failures become the same errors.
 """

@@ -1,8 +1,7 @@
-"""The command lines of the program ``ssh``: what the person says, and what we need.
+"""The command lines of the program ``ssh``: the given options, and what we need.
 
-Of a keyword that ``ssh`` is given several times the first value counts, and its command line counts before its
-config files. So what must hold stands first, then what the person says, then our defaults where ``ssh -G`` tells that
-nobody has decided. Pure.
+Of several values of a keyword ``ssh`` takes the first, and its command line counts before its config files. So what
+is required comes first, then the given options, then our defaults for what ``ssh -G`` reports as undecided. Pure.
 """
 
 from __future__ import annotations
@@ -14,12 +13,12 @@ from xpm_remote.link.options.keywords import BY_NAME, FORWARDS
 from xpm_remote.link.ssh_config.text import SshConfig
 
 KEEPALIVE = 15
-"""Seconds between two questions whether the host is there; ``ssh`` gives up after the third: 45 s."""
+"""Seconds between two keepalive messages; ``ssh`` gives up after the third without an answer: 45 s."""
 
-# It is said apart, for what we need to be told.
+# The log level is set separately, since we read the log.
 _GIVEN = frozenset(BY_NAME) - {"loglevel"}
 
-# A config file may say these for the person's own sessions; ours talks to one command.
+# A config file may set these for interactive sessions; ours runs one command.
 _ALWAYS = {
     "RequestTTY": "no",
     "EscapeChar": "none",
@@ -32,7 +31,7 @@ _SINCE_OPENSSH_8_7 = ("SessionType", "StdinNull", "ForkAfterAuthentication")
 
 
 def check_arguments(options: ConnectOptions) -> list[str]:
-    """Give the arguments that have ``ssh`` ask whether a ControlMaster lives."""
+    """Return the arguments with which ``ssh`` checks whether a ControlMaster is alive."""
     return ["-O", "check", *given_arguments(options, _GIVEN), "--", options.host]
 
 
@@ -44,16 +43,22 @@ def connect_arguments(
     is_batch: bool,
     connect_timeout: float,
 ) -> list[str]:
-    """Give the arguments that run a command on the host.
+    """Return the arguments that run a command on the host.
 
     Args:
-        options: What the person says.
-        config: What ``ssh -G`` says of that.
+        options: The given options.
+        config: The answer of ``ssh -G`` to them.
         command: The remote command line.
-        is_batch: Whether nobody may be asked.
-        connect_timeout: Seconds for TCP and the greeting unless somebody has decided.
+        is_batch: Whether questions are forbidden.
+        connect_timeout: Seconds for TCP and the greeting unless options or config files decide.
     """
-    first = {**_required(config), **_unless_asked_for(options, config)}
+    # A keyword that this ssh does not have names something that it cannot do.
+    first = {
+        name: value
+        for name, value in _ALWAYS.items()
+        if name not in _SINCE_OPENSSH_8_7 or config.get(name) is not None
+    }
+    first |= _unless_asked_for(options, config)
     first["LogLevel"] = log_level(options, config)
     if is_batch:
         first["BatchMode"] = "yes"
@@ -73,32 +78,20 @@ def connect_arguments(
 
 
 def log_level(options: ConnectOptions, config: SshConfig) -> str:
-    """Give the level at which ``ssh`` tells us what becomes of the connection, or more where more is asked for.
+    """Return the log level that we need, or the one that the options ask for if it is higher.
 
-    Only at DEBUG1 does it say whose an exit status of 255 is; of a shared connection, only at DEBUG2.
+    Only at DEBUG1 does ``ssh`` report whose an exit status of 255 is; of a shared connection, only at DEBUG2.
     """
     needed = "DEBUG2" if config.has_control_path else "DEBUG1"
-    return max(needed, options.get("LogLevel") or "", key=_verbosity)
-
-
-def _verbosity(level: str) -> int:
-    return int(level.removeprefix("DEBUG")) if level.startswith("DEBUG") else 0
-
-
-def _required(config: SshConfig) -> dict[str, str]:
-    """Give what must hold; what this ``ssh`` does not know, it cannot do."""
-    return {
-        name: value
-        for name, value in _ALWAYS.items()
-        if name not in _SINCE_OPENSSH_8_7 or config.get(name) is not None
-    }
+    asked = options.get("LogLevel") or ""
+    return max(needed, asked) if asked.startswith("DEBUG") else needed
 
 
 def _unless_asked_for(options: ConnectOptions, config: SshConfig) -> dict[str, str]:
-    """Give what a config file shall not bring into our session, though options may.
+    """Return the keywords that turn off what options may ask for, but config files may not.
 
-    A monitor that runs for a week must not hold the ports that the person's own sessions forward. A ControlMaster in
-    its foreground would take other sessions with it when it ends; one with ControlPersist has a life of its own.
+    A monitor that runs for a week must not hold the ports that interactive sessions forward. A ControlMaster in the
+    foreground would end other sessions when it ends; one with ControlPersist is a process of its own.
     """
     unless = {"ForwardX11": "no", "Tunnel": "no"}
     if config.get("ControlPersist") in (None, "no"):

@@ -1,4 +1,4 @@
-"""What it means when the program ``ssh`` does not bring us to the host. Pure."""
+"""The errors for a failed connection of the program ``ssh``. Pure."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _UNLIKE = re.compile(
     r"|invalid characters|Bad packet length|Corrupted MAC|incorrect signature|no matching|line too long"
 )
 _TIMED_OUT = re.compile(r"timed out", re.IGNORECASE)
-# Lines that say that a connection ended, but not why.
+# Lines that report the end of a connection without its cause.
 _EMPTY = re.compile(r"Connection closed by UNKNOWN port|^\s*$")
 _BY_A_PERSON = {"password": "a password", "keyboard-interactive": "an interactive login"}
 _SAID = 3
@@ -39,20 +39,20 @@ _SAID = 3
 
 @dataclass(frozen=True)
 class Evidence:
-    """What is known of a login that failed.
+    """The facts about a failed login.
 
     Attributes:
         where: Host and port.
-        host_key_name: The host as known_hosts names it.
-        said: What ``ssh`` said, without its progress.
-        is_connecting: Whether it had understood its options.
-        timeout: Seconds that it was given to reach the host.
-        strict: ``StrictHostKeyChecking`` as ``ssh -G`` says it.
-        obstacle: Why nobody could be asked; None when somebody could, or was not needed.
-        fingerprint: Kind and fingerprint of the host's key, once it was sent.
-        known: The fingerprint of the key that was known instead, and its place.
+        host_key_name: The host as named in known_hosts.
+        said: The stderr of ``ssh``, without its progress.
+        is_connecting: Whether ``ssh`` had accepted its options.
+        timeout: The seconds that ``ssh`` had to reach the host.
+        strict: ``StrictHostKeyChecking`` as written by ``ssh -G``.
+        obstacle: Why no one could be asked; None if someone could, or no question was necessary.
+        fingerprint: Kind and fingerprint of the host's key, if it was sent.
+        known: The fingerprint of the key that is known instead, and its place.
         locked: Private keys that need a passphrase.
-        is_batch: Whether the options forbid prompts.
+        is_batch: Whether the options forbid questions.
     """
 
     where: str
@@ -69,13 +69,13 @@ class Evidence:
 
     @property
     def words(self) -> str:
-        """What was said, as one line."""
+        """The end of the stderr, as one line."""
         lines = [line.strip() for line in self.said.splitlines() if not _EMPTY.search(line)]
         return " | ".join(lines[-_SAID:]) or "the program ssh does not say why"
 
     @property
     def wanted(self) -> tuple[str, ...]:
-        """What a person could have answered; empty where nothing was asked for."""
+        """What a person could have answered; empty if the host asked for nothing."""
         if _UNVERIFIED in self.said:
             is_open = self.strict == "ask" and _CHANGED not in self.said
             return (f"whether the host key of {self.host_key_name} is right",) if is_open else ()
@@ -87,31 +87,31 @@ class Evidence:
 
     @property
     def unanswered(self) -> tuple[str, ...]:
-        """What the prompter of this attempt refused to ask."""
+        """The questions that the prompter of this attempt refused."""
         return self.wanted if self.obstacle and not self.is_batch else ()
 
 
 def offending_key(said: str) -> tuple[str, int] | None:
-    """Find the place of the known host key that another one contradicts: a file and a line."""
+    """Return the place, file and line, of the known host key from which the sent one differs; None if there is none."""
     found = _OFFENDING.search(said)
     return (found[1], int(found[2])) if found else None
 
 
 def is_refusal(said: str) -> bool:
-    """Tell whether the host, or one on the way, refused to log us in."""
+    """Return whether the host, or a jump host, refused the login."""
     return _REFUSED.search(said) is not None
 
 
 def config_error(host: str, said: str) -> OptionError:
-    """Say that ``ssh`` cannot use its options or config files, in its own words, which name file and line."""
+    """Return the error for options or config files that ``ssh`` cannot use; its message names file and line."""
     words = Evidence("", "", said).words
     return OptionError(f"ssh cannot use the SSH options of {host}: {words}", "correct them")
 
 
 def login_error(evidence: Evidence) -> LinkError | OptionError:
-    """Tell what the failure of a connection means for the person.
+    """Return the error for a failed connection.
 
-    What is said of a host on the way comes first: the target then only sees a connection that ends.
+    A jump host's failure comes first: the target then reports only that a connection ended.
     """
     unresolved = _UNRESOLVED.search(evidence.said)
     if unresolved:
@@ -131,7 +131,7 @@ def login_error(evidence: Evidence) -> LinkError | OptionError:
 
 
 def changed_key_warning(evidence: Evidence) -> str | None:
-    """Say that ``ssh`` went on although the host has another key; None where that is not so."""
+    """Return the warning that ``ssh`` has accepted a changed host key; None if it has not."""
     if _CHANGED not in evidence.said or _UNVERIFIED in evidence.said:
         return None
     return (

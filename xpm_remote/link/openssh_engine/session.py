@@ -1,4 +1,4 @@
-"""A command on a host by the program ``ssh`` of this machine."""
+"""A command on a host, run by the program ``ssh`` of this machine."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ from xpm_remote.link.ssh_config.text import SshConfig
 from xpm_remote.waiting import wait_within
 
 CHECK_TIMEOUT = 2.0
-"""Seconds for a ControlMaster, a process of this machine, to answer: one that does not is of no use."""
+"""Seconds for a ControlMaster, a process of this machine, to answer."""
 
 
 async def is_master_alive(program: str, options: ConnectOptions) -> bool:
-    """Tell whether a ControlMaster answers that leads to the host."""
+    """Return whether a ControlMaster that leads to the host answers."""
     done = await run_ssh(program, check_arguments(options), CHECK_TIMEOUT)
     return done is not None and done[0] == 0
 
@@ -46,16 +46,16 @@ async def is_master_alive(program: str, options: ConnectOptions) -> bool:
 log = logging.getLogger(__name__)
 
 KILL_TIME = 2.0
-"""Seconds for a killed process to be gone."""
+"""Seconds for a killed process to end."""
 
 SURVIVAL = 20
-"""Seconds that ``ssh`` has to end by itself after we were killed: its stdin has ended, and so does the server's."""
+"""Seconds for ``ssh`` to end by itself after we were killed, when its stdin and the server's have ended."""
 
 _STDIN, _STDOUT, _STDERR = 0, 1, 2
 
-# The terminal sends its Ctrl-C to all: that would end the connection before we can end the remote side. Whatever
-# ssh is doing when we are killed (asking, waiting for a dead host), somebody must end it: a shell that waits at the end
-# of a pipe which we hold. A line in the pipe says that ssh has ended and all is well.
+# The terminal sends its Ctrl-C to all processes: that would end the connection before we can end the remote side, so
+# ssh ignores it. Whatever ssh is doing when we are killed (asking, waiting for a dead host), a shell ends it, which
+# waits at the end of a pipe that we hold. A line in the pipe reports that ssh has ended by itself.
 _GUARD = f"""\
 trap '' INT QUIT
 ssh=$$ life=$1
@@ -75,13 +75,16 @@ class OpensshSession(RemoteProcess, asyncio.SubprocessProtocol):
     """A running ``ssh``.
 
     Args:
-        prompter: Is shown what the host says while it asks for answers.
-        steps: Is told how far ``ssh`` has come.
+        prompter: Shows the host's texts while it asks for answers.
+        steps: Reads the progress of ``ssh``.
+
+    Attributes:
+        stderr_parser: Reads the stderr of ``ssh``.
     """
 
     def __init__(self, prompter: Prompter | None, steps: StepParser) -> None:
         super().__init__()
-        self.talk = StderrParser()
+        self.stderr_parser = StderrParser()
         self._prompter = prompter
         self._steps = steps
         self._process: asyncio.SubprocessTransport | None = None
@@ -93,12 +96,12 @@ class OpensshSession(RemoteProcess, asyncio.SubprocessProtocol):
 
     @property
     def exit(self) -> RemoteExit:
-        """How the process ended."""
+        """The end of the process."""
         status = None if self._process is None else self._process.get_returncode()
-        return self.talk.exit(0 if status is None else status)
+        return self.stderr_parser.exit(0 if status is None else status)
 
     async def start(self, program: str, arguments: list[str]) -> None:
-        """Start the program, with a shell that ends it when we are no more."""
+        """Start the program, and a shell that ends it if we are killed."""
         end, self._life = os.pipe()
         guarded = ("/bin/sh", "-c", _GUARD, "sh", f"/dev/fd/{end}", program, *arguments)
         try:
@@ -109,39 +112,39 @@ class OpensshSession(RemoteProcess, asyncio.SubprocessProtocol):
             os.close(end)
 
     async def wait_logged_in(self, timeout: float | None) -> bool:
-        """Wait until the remote command runs, or all has ended; tell whether one of them came in time."""
+        """Wait until the remote command runs or ``ssh`` has ended; return whether that was in time."""
         with contextlib.suppress(TimeoutError, asyncio.TimeoutError):
             await wait_within(self._logged_in.wait(), timeout)
         return self._logged_in.is_set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the process."""
+        """Store the process."""
         self._process = cast("asyncio.SubprocessTransport", transport)
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
-        """Take output."""
+        """Read output."""
         if fd == _STDOUT:
             self._logged_in.set()
             self._take(data)
             return
-        is_asking = self.talk.is_asking and not self._logged_in.is_set()
-        progress, others = self.talk.feed(data)
+        is_asking = self.stderr_parser.is_asking and not self._logged_in.is_set()
+        progress, others = self.stderr_parser.feed(data)
         for line in progress:
             log.debug("%s", safe(line))
             self._steps.take(line)
-        if self.talk.is_logged_in:
+        if self.stderr_parser.is_logged_in:
             self._logged_in.set()
         elif is_asking and others and self._prompter is not None:
             self._prompter.tell("\n".join(others))
 
     def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
-        """Take the end of an output."""
+        """Record the end of an output."""
         self._open.discard(fd)
         self._end_if_drained()
 
     def process_exited(self) -> None:
-        """Take the end of ``ssh``: its last output may yet be on the way."""
-        self._let_go()
+        """Record the end of ``ssh``; its last output may still arrive."""
+        self._dismiss_guard()
         self._exited.set()
         self._end_if_drained()
         asyncio.get_running_loop().call_later(DRAIN_TIME, self._stop_draining)
@@ -159,20 +162,20 @@ class OpensshSession(RemoteProcess, asyncio.SubprocessProtocol):
             stdin.close()
 
     def terminate(self) -> None:
-        """End ``ssh``, and with it the channel."""
+        """Send SIGTERM to ``ssh``, which ends the channel."""
         self._signal(signal.SIGTERM)
 
     async def aclose(self, *, by_force: bool = False) -> None:
-        """End ``ssh`` if it has not ended.
+        """End ``ssh`` if it still runs.
 
-        A ControlMaster that it has left behind has a life of its own, by ControlPersist.
+        A ControlMaster that it has started stays alive, by ControlPersist.
         """
         if by_force:
             self.terminate()
             await self._wait_exited(KILL_TIME)
         self._signal(signal.SIGKILL)
         await self._wait_exited(KILL_TIME)
-        self._let_go()
+        self._dismiss_guard()
         if self._process is not None:
             self._process.close()
 
@@ -202,7 +205,7 @@ class OpensshSession(RemoteProcess, asyncio.SubprocessProtocol):
             self._end()
 
     def _stop_draining(self) -> None:
-        """Wait no longer for output, unless it is we who do not read it."""
+        """Stop waiting for output, unless we have paused it."""
         if self._is_paused:
             asyncio.get_running_loop().call_later(DRAIN_TIME, self._stop_draining)
             return
@@ -218,8 +221,8 @@ class OpensshSession(RemoteProcess, asyncio.SubprocessProtocol):
         with contextlib.suppress(TimeoutError, asyncio.TimeoutError):
             await wait_within(self._exited.wait(), timeout)
 
-    def _let_go(self) -> None:
-        """Tell the guard that nothing is left to end."""
+    def _dismiss_guard(self) -> None:
+        """Tell the guard that ``ssh`` has ended."""
         if self._life is not None:
             with contextlib.suppress(BrokenPipeError):
                 os.write(self._life, b"ended\n")
@@ -229,7 +232,7 @@ class OpensshSession(RemoteProcess, asyncio.SubprocessProtocol):
 
 @dataclass(frozen=True)
 class _Login:
-    """All that one login is made of."""
+    """The parts of one login."""
 
     options: ConnectOptions
     config: SshConfig
@@ -237,39 +240,35 @@ class _Login:
 
     @property
     def is_batch(self) -> bool:
-        """Whether nobody may be asked; whoever refuses is not looked for before there is a question."""
+        """Whether no one can be asked."""
         refuses = isinstance(self.prompter, RefusingPrompter)
         return refuses or self.prompter.obstacle is not None
 
     @property
     def timeout(self) -> float:
         """Seconds to reach the host."""
-        return float(self.options.get("ConnectTimeout") or self._configured or CONNECT_TIMEOUT)
+        timeout = self.options.get("ConnectTimeout") or self.config.get("ConnectTimeout")
+        return float(timeout) if timeout and timeout != "none" else CONNECT_TIMEOUT
 
-    @property
-    def _configured(self) -> str | None:
-        timeout = self.config.get("ConnectTimeout")
-        return None if timeout == "none" else timeout
-
-    def error(self, talk: StderrParser) -> LinkError | OptionError:
-        """Say why it failed."""
-        evidence = self.evidence(talk)
+    def error(self, parser: StderrParser) -> LinkError | OptionError:
+        """Return the error for its failure."""
+        evidence = self.evidence(parser)
         if evidence.wanted:
             evidence = replace(evidence, obstacle=self.prompter.obstacle)
         return login_error(evidence)
 
-    def evidence(self, talk: StderrParser) -> Evidence:
-        """Give what is known of it."""
+    def evidence(self, parser: StderrParser) -> Evidence:
+        """Return the facts about it."""
         identities = [str(Path(name).expanduser()) for name in self.config.get_all("IdentityFile")]
         return Evidence(
             where=self.config.where,
             host_key_name=self.config.host_key_name,
-            said=talk.stderr,
-            is_connecting=talk.is_connecting,
+            said=parser.stderr,
+            is_connecting=parser.is_connecting,
             timeout=self.timeout,
             strict=self.config.get("StrictHostKeyChecking") or "",
-            fingerprint=talk.fingerprint,
-            known=known_key(offending_key(talk.stderr)),
+            fingerprint=parser.fingerprint,
+            known=known_key(offending_key(parser.stderr)),
             locked=tuple(name for name in identities if self.is_batch and is_locked(name)),
             is_batch=self.config.get("BatchMode") == "yes",
         )
@@ -281,7 +280,13 @@ async def start_by_openssh(
     prompter: Prompter | None,
     observer: Observer = UNOBSERVED,
 ) -> OpensshSession:
-    """Connect, log in and run a command; an observer looks on.
+    """Connect, log in and run a command.
+
+    Args:
+        options: The host and the options of the connection.
+        command: The remote command line.
+        prompter: Answers the host's questions; None: the terminal.
+        observer: Receives the steps.
 
     Raises:
         OptionError: An option cannot be used, or there is no program ``ssh``.
@@ -289,14 +294,12 @@ async def start_by_openssh(
     """
     program = require_ssh()
     options = located(options)
-    _set_log_level(options.get("LogLevel"))
+    if (options.get("LogLevel") or "").startswith("DEBUG"):
+        log.setLevel(logging.DEBUG)
     config = await read_for_openssh(program, options)
-    is_batch = config.get("BatchMode") == "yes"
-    login = _Login(
-        options,
-        config,
-        RefusingPrompter(BATCH_MODE) if is_batch else prompter or TerminalPrompter(),
-    )
+    if config.get("BatchMode") == "yes":
+        prompter = RefusingPrompter(BATCH_MODE)
+    login = _Login(options, config, prompter or TerminalPrompter())
     steps = StepParser(observer, config.where, time.monotonic)
     session = OpensshSession(None if login.is_batch else login.prompter, steps)
     try:
@@ -311,20 +314,14 @@ async def start_by_openssh(
     return session
 
 
-def _set_log_level(level: str | None) -> None:
-    """Have the progress of the connection logged where ``-v`` or ``LogLevel`` ask for it."""
-    if level is not None and level.startswith("DEBUG"):
-        log.setLevel(logging.DEBUG)
-
-
 async def _log_in(session: OpensshSession, login: _Login) -> None:
-    """Wait for the login, without a limit of ours where a person may take part."""
+    """Wait for the login, without a limit if a person may take part."""
     attempts = int(login.config.get("ConnectionAttempts") or 1)
     limit = LOGIN_TIMEOUT + login.timeout * attempts if login.is_batch else None
     if not await session.wait_logged_in(limit):
         raise UnreachableError(f"{login.config.where} has not let us log in within {limit:g} s")
-    warning = changed_key_warning(login.evidence(session.talk))
+    warning = changed_key_warning(login.evidence(session.stderr_parser))
     if warning is not None:
         log.warning("%s", warning)
-    if not session.talk.is_logged_in and session.has_ended:
-        raise login.error(session.talk)
+    if not session.stderr_parser.is_logged_in and session.has_ended:
+        raise login.error(session.stderr_parser)

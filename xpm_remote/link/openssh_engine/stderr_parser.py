@@ -1,23 +1,24 @@
-"""What the program ``ssh`` prints on its stderr, among what the remote command prints there.
+"""The stderr of the program ``ssh``, which has the remote command's stderr, too.
 
-At DEBUG1 it tells, in words that have not changed for many releases, how far it came and whether an exit status is
-the remote command's. Everything else, the remote's included, is kept for messages. Only the host itself is followed:
-the output of an ``ssh`` that carries the connection from a jump host is not read. Pure.
+At DEBUG1 ``ssh`` reports, in words that have not changed for many releases, its progress and whether an exit status is
+the remote command's. Everything else, the remote's included, is kept for messages. Only the target is followed: the
+output of an ``ssh`` that carries the connection from a jump host is not read. Pure.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import ClassVar
 
 from xpm_remote.link.observer import Attempt, AttemptOutcome, Observer, Step
 from xpm_remote.link.remote.startup import STDERR_KEPT, RemoteExit
 
 SSH_FAILED = 255
-"""The exit status of ``ssh`` when it failed itself. A remote command may have the same."""
+"""The exit status of ``ssh`` after its own failure. A remote command may have the same."""
 
 _DEBUG = re.compile(rb"debug[1-3]: ")
-# It counts what it has transferred, and does not say to whom.
+# The statistics of the transfer, which have no "debug" before them.
 _STATISTICS = re.compile(rb"Transferred: sent \d+, received |Bytes per second: sent [\d.]+, ")
 _LOGGED_IN = re.compile(rb"Authenticated to .* using |Authenticated to \S+ \(")
 _ASKS = ("Next authentication method: password", "Next authentication method: keyboard-interactive")
@@ -40,9 +41,9 @@ class StderrParser:
     """Reads the stderr of ``ssh``.
 
     Attributes:
-        is_connecting: Whether it has understood its options and tries to reach the host.
-        is_asking: Whether it has come to ways to log in for which a person is asked.
-        is_logged_in: Whether the host has let us in, or a ControlMaster has.
+        is_connecting: Whether it has accepted its options and tries to reach the host.
+        is_asking: Whether it has reached a login method that asks a person.
+        is_logged_in: Whether the host, or a ControlMaster, has accepted the login.
         fingerprint: Kind and fingerprint of the host's key, once it was sent.
     """
 
@@ -59,12 +60,12 @@ class StderrParser:
 
     @property
     def stderr(self) -> str:
-        """The end of what is not about the connection's progress."""
+        """The end of the output that is not progress of the connection."""
         kept = (bytes(self._kept) + self._partial)[-STDERR_KEPT:]
         return kept.replace(b"\r\n", b"\n").decode("utf-8", "backslashreplace")
 
     def feed(self, data: bytes) -> tuple[list[str], list[str]]:
-        """Take bytes; give the whole lines in them: those of progress, and the others."""
+        """Read bytes; return the lines that they complete: those of progress, and the others."""
         *lines, partial = (self._partial + data).split(b"\n")
         progress: list[str] = []
         others: list[str] = []
@@ -83,10 +84,10 @@ class StderrParser:
         return progress, others
 
     def exit(self, status: int) -> RemoteExit:
-        """Say how the remote command ended.
+        """Return the end of the remote command.
 
         Args:
-            status: The exit status of ``ssh``; negative when a signal ended it.
+            status: The exit status of ``ssh``; negative if a signal ended it.
         """
         if self._status_told:
             return RemoteExit(status, self.stderr, None)
@@ -122,7 +123,7 @@ class StderrParser:
 
 
 def _split(line: bytes) -> tuple[bytes, bytes]:
-    """Split a line into what was there before, and what ``ssh`` told: the remote may have left a line unfinished."""
+    """Split a line into the remote's unfinished line and the words of ``ssh``; either may be empty."""
     line = line.removesuffix(b"\r")
     if _STATISTICS.match(line) or _LOGGED_IN.match(line):
         return b"", line
@@ -137,30 +138,14 @@ def _text(line: bytes) -> str:
 _KEY = re.compile(r"(?P<place>.+?) (?P<kind>\S+) (?P<print>SHA256:\S+)(?P<more>.*)")
 _METHOD = "publickey"
 
-_LINES = {
-    "connecting": r"Connecting to \S+ \[(?P<address>[^]]+)\] port \d+",
-    "carried": r"Executing (?P<by>proxy command: .*)",
-    "shared": r"(?:\w+: )?mux_client_request_session: master session id",
-    "greeted": r"Remote protocol version \S+, remote software version (?P<greeting>.*)",
-    "host_key": r"Server host key: (?P<key>.*)",
-    "known": r"Found (?:\S+ )?key in (?P<place>.*)",
-    "served": r"SSH2_MSG_SERVICE_ACCEPT received",
-    "offered": r"Authentications that can continue: (?P<methods>\S+)",
-    "next_method": r"Next authentication method: (?P<method>\S+)",
-    "offering": r"Offering public key: (?P<key>.*)",
-    "partly": r"Authenticated using \S+ with partial success",
-    "accepted": r'Authenticated to .* using "(?P<method>[^"]+)"',
-}
-_PATTERNS = {name: re.compile(pattern) for name, pattern in _LINES.items()}
-
 
 class StepParser:
-    """Tells an observer how far ``ssh`` has come.
+    """Reports the progress of ``ssh`` to an observer.
 
     Args:
-        observer: Is told.
+        observer: Receives the steps.
         host: Host and port.
-        clock: Gives seconds, of any clock that does not go back.
+        clock: Returns seconds, of any monotonic clock.
     """
 
     def __init__(self, observer: Observer, host: str, clock: Callable[[], float]) -> None:
@@ -173,33 +158,22 @@ class StepParser:
         self._method = ""
         self._identity = ""
         self._began = 0.0
-        self._readers: dict[str, Callable[[re.Match[str]], None]] = {
-            "connecting": self._connecting,
-            "carried": self._carried,
-            "shared": self._shared,
-            "greeted": self._greeted,
-            "host_key": self._host_key,
-            "known": self._known,
-            "served": self._served,
-            "offered": self._offered,
-            "next_method": self._next_method,
-            "offering": self._offering,
-            "partly": self._partly,
-            "accepted": self._accepted,
-        }
         observer.enter(Step.RESOLVE, host)
 
     def take(self, line: str) -> None:
-        """Take a line of progress; one that tells of no step changes nothing."""
+        """Read a line of progress."""
         said = re.sub(r"^debug\d: ", "", line)
-        for name, pattern in _PATTERNS.items():
-            found = pattern.match(said)
+        for pattern, read in self._READERS:
+            found = re.match(pattern, said)
             if found is not None:
-                self._readers[name](found)
+                read(self, found)
                 return
 
+    def _noted(self, found: re.Match[str]) -> None:
+        for name, value in found.groupdict().items():
+            self._observer.note(name, value)
+
     def _connecting(self, found: re.Match[str]) -> None:
-        """An address is tried; more than one if the first does not answer."""
         self._addresses.append(found["address"])
         if self._step is None:
             self._observer.note("addresses", self._addresses)
@@ -213,21 +187,15 @@ class StepParser:
         self._enter(Step.HOST_KEY)
 
     def _greeted(self, found: re.Match[str]) -> None:
-        self._observer.note("greeting", found["greeting"])
+        self._noted(found)
         if self._step is not Step.HOST_KEY:
             self._enter(Step.HOST_KEY)
-
-    def _host_key(self, found: re.Match[str]) -> None:
-        self._observer.note("key", found["key"])
-
-    def _known(self, found: re.Match[str]) -> None:
-        self._observer.note("known", found["place"])
 
     def _served(self, _: re.Match[str]) -> None:
         self._enter(Step.AUTHENTICATION)
 
     def _offered(self, found: re.Match[str]) -> None:
-        """The host tells what it would take: after the first question, or because it has refused something."""
+        """Read the methods that the host offers: at first, and after each refusal."""
         methods = found["methods"].split(",")
         if not self._is_offered:
             self._is_offered = True
@@ -270,3 +238,21 @@ class StepParser:
     def _attempted(self, outcome: AttemptOutcome) -> None:
         seconds = self._clock() - self._began
         self._observer.attempted(Attempt(self._method, self._identity, outcome, seconds))
+
+    _READERS: ClassVar[tuple[tuple[str, Callable[[StepParser, re.Match[str]], None]], ...]] = (
+        (r"Connecting to \S+ \[(?P<address>[^]]+)\] port \d+", _connecting),
+        (r"Executing (?P<by>proxy command: .*)", _carried),
+        (r"(?:\w+: )?mux_client_request_session: master session id", _shared),
+        (
+            r"Remote protocol version \S+, remote software version (?P<greeting>.*)",
+            _greeted,
+        ),
+        (r"Server host key: (?P<key>.*)", _noted),
+        (r"Found (?:\S+ )?key in (?P<known>.*)", _noted),
+        (r"SSH2_MSG_SERVICE_ACCEPT received", _served),
+        (r"Authentications that can continue: (?P<methods>\S+)", _offered),
+        (r"Next authentication method: (?P<method>\S+)", _next_method),
+        (r"Offering public key: (?P<key>.*)", _offering),
+        (r"Authenticated using \S+ with partial success", _partly),
+        (r'Authenticated to .* using "(?P<method>[^"]+)"', _accepted),
+    )

@@ -1,4 +1,4 @@
-"""What runs on the host before the server or the agent does: one command line for any shell, and what that says.
+"""The start of the server or the agent on the host: one command line for any shell, and the marks that it prints.
 
-Text and bytes only: however they get there is the engines' affair.
+Text and bytes only; the engines transport them.
 """

@@ -1,8 +1,8 @@
-"""The one remote command line: prepare the shell, check the workspace, start the server.
+"""The remote command line: prepare the shell, check the workspace, start the server.
 
-It is run by the person's own login shell there, whatever that is, so it keeps to what sh, bash, zsh,
-ksh, fish and csh read alike. Between its steps it prints marks (see ``startup``), each on a line of
-its own even after text without a newline: so we know how far it came, and where noise ends. Pure.
+It is run by the account's login shell, so it uses only what sh, bash, zsh, ksh, fish and csh read alike. Between its
+steps it prints marks (see ``startup``), each on a line of its own even after text without a newline: they show its
+progress, and where noise ends. Pure.
 """
 
 from __future__ import annotations
@@ -15,17 +15,16 @@ from xpm_remote.errors import OptionError
 from xpm_remote.link.remote.startup import MARK
 
 SUPPORTED_EXPERIMAESTRO = "experimaestro>=2.7,<3"
-"""What we are tested with. Older servers may mark other hosts' jobs as failed when they start."""
+"""The versions that are supported. Older servers may mark other hosts' jobs as failed when they start."""
 
 TESTED_VERSION = "2.7.0"
-"""The release against which every change of ours is tested."""
+"""The release against which every change is tested."""
 
 WORKSPACE_MARKER = ".__experimaestro__"
 
-# Started in a sub-folder of a workspace, the server asks questions on its stdin and takes our requests
-# for the answers: so the directory is looked at before. POSIX sh; no exclamation mark and no newline,
-# which csh would not leave alone. A relative directory gets a "./", so that `cd` does not go by CDPATH
-# or take "-" for the one before.
+# Started in a sub-folder of a workspace, the server asks questions on its stdin and takes our requests for the
+# answers: so the directory is checked before. POSIX sh, without exclamation marks and newlines, which csh would
+# change. A relative directory gets a "./", so that `cd` does not search CDPATH or take "-" for the previous one.
 _CHECK = (
     f"kill -URG 0; say() {{ printf '\\n{MARK} %s\\n' \"$*\"; }}; "
     'd=$1; m=$2; case $d in /*|"") ;; *) d=./$d;; esac; '
@@ -39,9 +38,9 @@ _CHECK = (
     "say path unmarked; exit 66"
 )
 
-# A console script names the interpreter beside whose packages it stands, and the name of a package's directory there
-# tells its version: so that is known in a millisecond, and without running anything. Whatever else the word is, or
-# finds there, is not judged. POSIX sh, with the limits of the check above; the first line may be that of a binary.
+# A console script names its interpreter, and the directory of a package beside that has the version in its name: so
+# it is known in a millisecond, and without running anything. If anything is different, the command goes on. POSIX sh,
+# with the limits of the check above; the first line may be that of a binary.
 _OUTDATED = (
     'exec 2>/dev/null; p=$(command -v "$1") && [ -f "$p" ] && [ -r "$p" ] || exit 0; '
     'IFS= read -r l <"$p"; case $l in "#"?/*) ;; *) exit 0;; esac; '
@@ -53,12 +52,12 @@ _OUTDATED = (
 )
 
 _LOOKS = 50
-"""Looks of the watch, each a fifth of a second, between two of its words."""
+"""Checks of the watch, each after a fifth of a second, between two of its marks."""
 
-# When we are killed, or the link is, while shell_init runs, nobody there hears of it: it has no stdin of ours, and sshd
-# ends nothing. So somebody speaks now and then, and when nobody listens ends the shell's process group, which sshd
-# has made for it. It goes when the shell goes, or at SIGURG, which nobody else heeds: that is before the server's
-# first word. Only when it is set up for that does its parent go on.
+# While shell_init runs, it has no stdin of ours, and sshd ends nothing: a lost link would leave it running. So a watch
+# writes a mark now and then, and if that fails ends the shell's process group, which sshd has made for it. The watch
+# ends with the shell, or at SIGURG, which other processes ignore: that comes before the server's first output. Its
+# parent goes on only after the trap is set.
 _WATCH = (
     "s=$PPID; exec 3>&1; "
     'w=$({ trap "exit 0" URG; trap "" PIPE TERM; exec >&3 3>&- 2>/dev/null; n=0; '
@@ -75,13 +74,13 @@ _HALF = re.compile(r"[\ud800-\udfff]")
 
 @dataclass(frozen=True)
 class RemoteExperimaestro:
-    """How the remote experimaestro is found.
+    """The way to run the remote experimaestro.
 
     Attributes:
-        xpm_path: The executable, perhaps with arguments in front of ours; None: by ``uv tool run``.
-        uv_offline: Let uv use what it has cached, without asking the package index.
-        python: The interpreter that uv is to use.
-        version: The exact version that uv is to run; None: any that we support.
+        xpm_path: The executable, optionally with arguments before ours; None: ``uv tool run``.
+        uv_offline: Whether uv uses its cache only, without the package index.
+        python: The interpreter for uv.
+        version: The exact version for uv; None: any supported one.
     """
 
     xpm_path: str | None = None
@@ -91,7 +90,7 @@ class RemoteExperimaestro:
 
 
 def quote_path(path: str) -> str:
-    """Quote a word for the remote shell so that it arrives as it is, but for a leading ``~`` or ``~user``.
+    """Quote a word for the remote shell so that it arrives unchanged, except for a leading ``~`` or ``~user``.
 
     Raises:
         OptionError: It holds a character that cannot be in an argument, or cannot be sent.
@@ -104,7 +103,7 @@ def quote_path(path: str) -> str:
 
 
 def experimaestro_words(remote: RemoteExperimaestro) -> list[str]:
-    """Give the words that start the remote experimaestro, each quoted for a shell.
+    """Return the words that start the remote experimaestro, each quoted for a shell.
 
     Raises:
         OptionError: ``xpm_path`` cannot be split into words, or one of them cannot be sent.
@@ -121,10 +120,10 @@ def experimaestro_words(remote: RemoteExperimaestro) -> list[str]:
 
 
 def monitor_command(remote: RemoteExperimaestro, workspace: str) -> str:
-    """Give the command that serves a workspace on its stdin and stdout, without any preparation.
+    """Return the command that serves a workspace on its stdin and stdout, without any preparation.
 
     Args:
-        remote: How experimaestro is found there.
+        remote: The way to run experimaestro there.
         workspace: The directory of the workspace there; ``~`` is the remote home.
     """
     words = [*experimaestro_words(remote), "--quiet", "experiments"]
@@ -134,33 +133,29 @@ def monitor_command(remote: RemoteExperimaestro, workspace: str) -> str:
 def remote_command(
     command: str, *, workspace: str, shell_init: str | None = None, check: str = ""
 ) -> str:
-    """Give the whole command line for the remote shell.
+    """Return the whole command line for the remote shell.
 
     Args:
-        command: What is to run in the end, as ``monitor_command`` gives it.
+        command: The command to run in the end, for example from ``monitor_command``.
         workspace: The directory that must be a workspace.
-        shell_init: Shell commands to run before, in the same shell; they do not see our stdin, and
-            nothing else is started when the last of them fails.
-        check: Another command that must succeed first, as ``age_check`` gives it; empty for none.
+        shell_init: Shell commands to run before, in the same shell; they do not see our stdin, and if the last of
+            them fails nothing else is started.
+        check: Another command that must succeed first, for example from ``age_check``; empty for none.
     """
     checked = " && ".join(filter(None, [check, workspace_check(workspace)]))
     prepare = init_command(shell_init)
     if not prepare:
         return f"{checked} && {command}"
+    watch = f"/bin/sh -c {shlex.quote(_WATCH)} </dev/null"
     return (
-        f"printf '\\n{MARK} shell\\n'; {_watch()}; {prepare} printf '\\n{MARK} init\\n' && {checked}"
-        # Read only now, so that it may be an alias that was defined just before.
+        f"printf '\\n{MARK} shell\\n'; {watch}; {prepare} printf '\\n{MARK} init\\n' && {checked}"
+        # By eval, so that it may be an alias that shell_init has defined.
         f" && eval {quote_word(command)}"
     )
 
 
-def _watch() -> str:
-    """Give the command that starts the watch over ``shell_init``."""
-    return f"/bin/sh -c {shlex.quote(_WATCH)} </dev/null"
-
-
 def init_command(shell_init: str | None) -> str:
-    """Give the command that runs a person's ``shell_init``, with what joins ours to it; empty where there is none."""
+    """Return the command that runs ``shell_init``, with the operator before the next one; empty if there is none."""
     if shell_init is None or not shell_init.strip():
         return ""
     # `&&` would disarm a `set -e` among the commands; with that, the shell ends by itself.
@@ -169,15 +164,15 @@ def init_command(shell_init: str | None) -> str:
 
 
 def workspace_check(workspace: str) -> str:
-    """Give the command that tells by a mark whether a directory is a workspace, and fails where it is not."""
+    """Return the command that prints a mark about a directory, and fails if it is no workspace."""
     check = ["/bin/sh", "-c", shlex.quote(_CHECK), "sh", quote_path(workspace), WORKSPACE_MARKER]
     return " ".join([*check, "</dev/null"])
 
 
 def age_check(remote: RemoteExperimaestro) -> str:
-    """Give the command that fails, after a mark, where the remote experimaestro is surely older than 2.7.
+    """Return the command that fails, after a mark, if the remote experimaestro is certainly older than 2.7.
 
-    It is empty where there is nothing to look at: uv brings one that will do.
+    It is empty if there is nothing to check: uv installs a supported version.
 
     Raises:
         OptionError: ``xpm_path`` cannot be split into words, or one of them cannot be sent.
@@ -209,5 +204,7 @@ def _split(xpm_path: str) -> list[str]:
     except ValueError as error:
         raise OptionError(f"xpm_path {xpm_path!r}: {error}", "check its quotes") from error
     if not words:
-        raise OptionError("xpm_path is empty", "give the path of experimaestro, or leave it out")
+        raise OptionError(
+            "xpm_path is empty", "set it to the path of experimaestro, or leave it out"
+        )
     return words

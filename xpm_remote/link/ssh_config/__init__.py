@@ -1,4 +1,4 @@
-"""Config files: what they and the options come to for a host, as the program ``ssh`` says it.
+"""Config files and options evaluated for a host, by the program ``ssh``; used by both engines.
 
-Both engines read them here. What is made of the answer is pure; who connects, and how, does not belong here.
+The evaluation of the answer is pure. Nothing here connects.
 """

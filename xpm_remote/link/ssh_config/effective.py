@@ -1,4 +1,4 @@
-"""What options and config files come to for one host, by ``ssh -G``, as options that need no config file. Pure."""
+"""The values of options and config files for one host, from ``ssh -G``, as options without a config file. Pure."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from xpm_remote.link.ssh_config.text import (
 )
 
 MAX_JUMPS = 8
-"""Jump hosts in a row: more than any site has, so what exceeds it is a circle in a config file."""
+"""The most jump hosts in a row, more than any site has: a longer chain is a circle in a config file."""
 
 ALGORITHMS = ("Ciphers", "HostKeyAlgorithms", "KexAlgorithms", "MACs")
-"""Keywords whose values are lists of names that the library may not know."""
+"""Keywords whose values are lists of names, of which the library may lack some."""
 
 _TOKEN = re.compile(r"%(.?)")
 _REFERENCE = re.compile(r"\$\{(.*?)\}")
 _BRACKETED = re.compile(r"\[([^\[\]:]*)\]")
 _NAMED_VARIABLE = re.compile(r"\$(\w+)", re.ASCII)
 
-# One word each, in a spelling that our own check of the keyword understands.
+# One word each, in a spelling that our check of the keyword accepts.
 _PLAIN = (
     "AddressFamily",
     "BatchMode",
@@ -55,17 +55,17 @@ _PLAIN = (
     "StrictHostKeyChecking",
     "TCPKeepAlive",
 )
-# Given on only where somebody has set them.
+# Passed on only if they differ from the default.
 _UNLESS_DEFAULT = ("ConnectTimeout", "LogLevel", "PKCS11Provider", "RekeyLimit")
 _LISTS = ("SendEnv", "SetEnv")
 
 
 class Abilities(NamedTuple):
-    """What the SSH library can do on this machine.
+    """The abilities of the SSH library on this machine.
 
     Attributes:
-        algorithms: For each of ``ALGORITHMS``, the names that it knows.
-        lacking: Keywords that it could honour but for a package that is not installed.
+        algorithms: For each of ``ALGORITHMS``, the names that it supports.
+        lacking: Keywords that it honours only with a package that is not installed.
     """
 
     algorithms: Mapping[str, frozenset[str]]
@@ -74,21 +74,21 @@ class Abilities(NamedTuple):
 
 @dataclass(frozen=True)
 class HostReading:
-    """All that is known of a host's configuration.
+    """The facts about a host's configuration.
 
     Attributes:
-        dump: What ``ssh -G`` says, options and files taken together.
-        defaults: What it says without either.
-        probed: What it says to ``probe_text``; None when no file mentions what that is about.
-        tokens: What ``TOKENS`` stand for; empty unless ``needs_tokens``.
+        dump: The answer of ``ssh -G`` to options and files together.
+        defaults: Its answer without either.
+        probed: Its answer with ``probe_text``; None if no file mentions the keywords in question.
+        tokens: The values of ``TOKENS``; empty unless ``needs_tokens``.
         mentions: The lines of the config files.
-        home: The person's home directory, as ssh sees it: not ``$HOME``.
-        local_user: Who runs us.
-        uid: Their number.
+        home: The home directory as ssh sees it: the account's, not ``$HOME``.
+        local_user: The local user's name.
+        uid: The local user's id.
         local_host: This machine's name.
         environ: The environment.
-        algorithms: For each of ``ALGORITHMS``, the names that the library knows.
-        lacking: Keywords that the library could honour but for a package that is not installed.
+        algorithms: For each of ``ALGORITHMS``, the names that the library supports.
+        lacking: Keywords that the library honours only with a package that is not installed.
     """
 
     dump: Dump
@@ -105,48 +105,48 @@ class HostReading:
     lacking: frozenset[str] = frozenset()
 
     def is_changed(self, keyword: str) -> bool:
-        """Tell whether a keyword has another value than if nothing were set."""
+        """Return whether a keyword's value differs from the default."""
         name = keyword.lower()
         return name in self.dump and self.dump[name] != self.defaults.get(name)
 
 
 def is_decided(keyword: str, options: ConnectOptions, reading: HostReading) -> bool:
-    """Tell whether options or files say one of ``ASKED_OF_OUR_DEFAULTS``."""
+    """Return whether options or files set a keyword of ``ASKED_OF_OUR_DEFAULTS``."""
     if options.get(keyword) is not None or reading.dump[keyword.lower()][0] in ("yes", "true"):
         return True
     return reading.probed is not None and is_set(keyword, reading.probed)
 
 
 def needs_tokens(dump: Dump) -> bool:
-    """Tell whether a value has a token that only ssh can expand."""
+    """Return whether a value has a token that only ssh can expand."""
     values = (*dump.get("identityfile", ()), *dump.get("certificatefile", ()))
     return any(token in TOKENS for value in values for token in _TOKEN.findall(value))
 
 
 def needs_probe(options: ConnectOptions, found: Sequence[Mention]) -> bool:
-    """Tell whether a file may set what ``ssh -G`` cannot tell from its defaults."""
+    """Return whether a file may set a keyword that ``ssh -G`` prints in the same way by default."""
     return any(
         options.get(name) is None and find_mentions(found, name) for name in ASKED_OF_OUR_DEFAULTS
     )
 
 
 def is_read_twice(dump: Dump, found: Sequence[Mention]) -> bool:
-    """Tell whether ssh reads the files once more, with what it has found out about the host's name."""
+    """Return whether ssh reads the files twice, the second time with the final name of the host."""
     is_canonical = dump.get("canonicalizehostname", ("no",))[0] not in ("no", "false")
     matches = (each.words for each in find_mentions(found, "Match"))
     return is_canonical or any("final" in word.lower() for words in matches for word in words)
 
 
 def effective_options(options: ConnectOptions, reading: HostReading) -> ConnectOptions:
-    """Say all that is set for a host by options alone.
+    """Return the configuration of a host as options alone.
 
     Args:
-        options: As they were given.
-        reading: What ssh makes of them and of the config files.
+        options: The options as given.
+        reading: The configuration that ssh has read.
 
     Returns:
-        The same host; every keyword that we or the library honour, values as the library's parser wants them
-        (``%`` doubled where it expands tokens). Our own defaults are left out, to be added.
+        The same host with every keyword that we or the library honour, values in the form of the library's parser
+        (``%`` doubled where it expands tokens). Our own defaults are not included.
 
     Raises:
         OptionError: A value cannot be used.
@@ -162,7 +162,7 @@ def effective_options(options: ConnectOptions, reading: HostReading) -> ConnectO
 
 
 class _Effective:
-    """Turns a reading into keywords."""
+    """Converts a reading into keywords."""
 
     def __init__(self, options: ConnectOptions, reading: HostReading) -> None:
         self._options = options
@@ -170,7 +170,7 @@ class _Effective:
         self._dump = reading.dump
 
     def keywords(self) -> Iterator[tuple[str, str]]:
-        """Give the keywords and their values."""
+        """Yield the keywords and their values."""
         yield "Hostname", _doubled(self._dump["hostname"][0])
         yield from self._way()
         yield from self._plain()
@@ -188,12 +188,12 @@ class _Effective:
             yield "ProxyCommand", _doubled(filled)
 
     def _plain(self) -> Iterator[tuple[str, str]]:
-        changed = (name for name in _UNLESS_DEFAULT if self._is_changed(name))
+        changed = (name for name in _UNLESS_DEFAULT if self._reading.is_changed(name))
         for name in (*_PLAIN, *changed):
             value = self._dump.get(name.lower())
             if value is not None and name not in self._reading.lacking:
                 yield name, _canonical(name, value[0])
-        # What remains besides no asks for extensions that the library does not know.
+        # The values other than no and yes require extensions that the library lacks.
         is_off = self._dump["pubkeyauthentication"][0] in ("no", "false")
         yield "PubkeyAuthentication", "no" if is_off else "yes"
         for name in _LISTS:
@@ -206,7 +206,7 @@ class _Effective:
                 yield name, _canonical(name, self._dump[name.lower()][0])
 
     def _files(self) -> Iterator[tuple[str, str]]:
-        if self._is_changed("IdentityFile"):
+        if self._reading.is_changed("IdentityFile"):
             named = [each for each in self._dump["identityfile"] if each.lower() != "none"]
             for path in named or ["none"]:
                 yield "IdentityFile", _doubled(self._expanded(path))
@@ -227,7 +227,7 @@ class _Effective:
 
     def _algorithms(self) -> Iterator[tuple[str, str]]:
         for name in ALGORITHMS:
-            if not self._is_changed(name):
+            if not self._reading.is_changed(name):
                 continue
             known = self._reading.algorithms.get(name, frozenset())
             asked = self._dump[name.lower()][0].split(",")
@@ -238,16 +238,13 @@ class _Effective:
                 raise OptionError(f"{what} to the SSH library", advice)
             yield name, ",".join(usable)
 
-    def _is_changed(self, keyword: str) -> bool:
-        return self._reading.is_changed(keyword)
-
     def _known_hosts(self, name: str, expanded: Callable[[str], str]) -> str:
-        """Give the files, which ssh writes with blanks between them and without quotes."""
+        """Return the files of a list, which ssh writes with blanks between them and without quotes."""
         text = self._dump.get(name.lower(), ("none",))[0]
         said = [unquote(value) for value in self._options.get_all(name)]
         said += [list(each.words) for each in find_mentions(self._reading.mentions, name)]
         for words in said:
-            # The system's are shown as they are written, the person's own with their tokens expanded.
+            # ssh writes the system's as they are in the file, the user's with their tokens expanded.
             if text in (" ".join(words), " ".join(map(self._shown, words))):
                 return _file_list([expanded(word) for word in words])
         return _file_list([self._at_home(word) for word in text.split()])
@@ -259,7 +256,7 @@ class _Effective:
             return word  # a line for another host
 
     def _expanded(self, path: str) -> str:
-        """Expand what ssh expands in the name of a file."""
+        """Expand a file name as ssh does."""
         text = _TOKEN.sub(lambda found: self._token(found[1]), self._at_home(path))
         return _REFERENCE.sub(self._referenced, text)
 
@@ -300,24 +297,24 @@ class _Effective:
         return value
 
     def _variable(self, value: str) -> str:
-        """Give what a value of the form ``$NAME`` stands for; empty when that is not set."""
+        """Return the value of a variable for ``$NAME``, empty if it is not set; return any other text unchanged."""
         found = _NAMED_VARIABLE.fullmatch(value)
         return value if found is None else self._reading.environ.get(found[1], "")
 
 
 def jumps_of(dump: Dump) -> Sequence[Destination]:
-    """Give the jump hosts on the way to a host, the one next to it last."""
+    """Return the jump hosts of a host in the order in which they are visited."""
     if dump.get("proxycommand"):
         return []
     return parse_jumps(_BRACKETED.sub(r"\1", dump.get("proxyjump", ("none",))[0]))
 
 
 def next_hop(jumps: Sequence[Destination], options: ConnectOptions) -> ConnectOptions | None:
-    """Give the options with which ssh reaches the last of some jump hosts; None where there are none.
+    """Return the options with which ssh reaches the last of some jump hosts; None if there are none.
 
     Args:
-        jumps: Those hosts. What comes before the first is left to its own configuration.
-        options: Those of the target, which are not those of the hosts on the way, but for the config file.
+        jumps: The jump hosts. The first one's own configuration decides what comes before it.
+        options: The target's options, of which jump hosts share only the config file.
     """
     if not jumps:
         return None
@@ -334,7 +331,7 @@ def next_hop(jumps: Sequence[Destination], options: ConnectOptions) -> ConnectOp
 def _canonical(name: str, value: str) -> str:
     keyword = BY_NAME[name.lower()]
     if value == "SILENT":
-        return "QUIET"  # one level, of which ssh tells the older name
+        return "QUIET"  # the older name of the same level
     if name == "ServerAliveCountMax":
         return str(max(1, int(value)))  # the library cannot count to zero
     try:

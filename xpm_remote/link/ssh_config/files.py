@@ -1,4 +1,4 @@
-"""The config files that count for a host, and what stands in them."""
+"""The config files that apply to a host, and their lines."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from xpm_remote.link.options.connect_options import ConnectOptions
 from xpm_remote.link.ssh_config.text import Mention, mentions
 
 MAX_INCLUDES = 16
-"""Files that include one another, as deep as ssh itself goes."""
+"""The depth of Include, as in ssh."""
 
 _USER_CONFIG = Path(".ssh/config")
 _SYSTEM_CONFIG = Path("/etc/ssh/ssh_config")
 
-# Used where neither the options nor the config files say anything: the first value wins.
+# Used if neither options nor config files decide: the first value wins.
 _DEFAULTS = """\
 ServerAliveInterval 15
 ServerAliveCountMax 3
@@ -27,7 +27,7 @@ ServerAliveCountMax 3
 
 
 def home() -> Path:
-    """Give the person's home directory as ssh sees it: that of the account, whatever ``$HOME`` says."""
+    """Return the home directory as ssh sees it: the account's, whatever ``$HOME`` is."""
     try:
         return Path(pwd.getpwuid(os.getuid()).pw_dir)
     except KeyError:
@@ -36,10 +36,10 @@ def home() -> Path:
 
 @contextlib.contextmanager
 def config_files(options: ConnectOptions) -> Iterator[list[str]]:
-    """Give the files that the library is to read, in the order in which they count: our options, others, defaults."""
+    """Yield the files that the library reads, in order of precedence: options, config files, our defaults."""
     with tempfile.TemporaryDirectory(prefix="xpm-remote-") as directory:
         given = Path(directory) / "options"
-        # The library would split a ProxyCommand, and fail at quotes that a shell takes; it is ours to run.
+        # The library would split a ProxyCommand, and fail at quotes that a shell accepts; we run it ourselves.
         kept = tuple(each for each in options.keywords if each[0] != "ProxyCommand")
         given.write_text(replace(options, keywords=kept).config_text())
         defaults = Path(directory) / "defaults"
@@ -48,7 +48,7 @@ def config_files(options: ConnectOptions) -> Iterator[list[str]]:
 
 
 def configured(config_file: str | None) -> list[str]:
-    """Give the config files that ``-F`` names; without it the person's and the system's, as far as they can be read."""
+    """Return the config file that ``-F`` names; without it the user's and the system's, if they can be read."""
     if config_file is not None:
         return [] if config_file.lower() == "none" else [absolute(config_file)]
     paths = (home() / _USER_CONFIG, _SYSTEM_CONFIG)
@@ -56,7 +56,7 @@ def configured(config_file: str | None) -> list[str]:
 
 
 def located(options: ConnectOptions) -> ConnectOptions:
-    """Give options whose config file is named from the root on."""
+    """Return options with the absolute path of their config file."""
     file = options.config_file
     if file is None or file.lower() == "none":
         return options
@@ -64,12 +64,12 @@ def located(options: ConnectOptions) -> ConnectOptions:
 
 
 def absolute(path: str) -> str:
-    """Give the path of a file from the root on; ``~`` is the home."""
+    """Return the absolute path of a file; ``~`` is the home directory."""
     return str(Path.cwd() / home() / path[2:]) if path.startswith("~/") else str(Path.cwd() / path)
 
 
 def read_mentions(files: list[str]) -> list[Mention]:
-    """Give the keywords of config files and of all that they may include, whatever host they are for."""
+    """Return the keywords of config files and of all that they may include, for whatever host."""
     return [each for file in files for each in _mentions(Path(file), depth=0)]
 
 
@@ -78,7 +78,7 @@ def _mentions(path: Path, depth: int) -> Iterator[Mention]:
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
     except OSError:
-        return  # ssh itself says what it cannot do without
+        return  # ssh reports a missing file that it needs
     for each in mentions(text, str(path), is_own=is_own):
         yield each
         if each.keyword == "Include" and depth < MAX_INCLUDES:

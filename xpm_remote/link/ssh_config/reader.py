@@ -1,7 +1,7 @@
-"""What config files make of a host, said by the program ``ssh`` itself, where there is one.
+"""The configuration of a host, read by the program ``ssh``.
 
-OpenSSH reads its own files: Include, Match, tokens, times, quotes and canonical names then mean what they mean to
-ssh, by construction. Without the program the library's parser reads them; it knows less.
+OpenSSH reads its own files, so Include, Match, tokens, times, quotes and canonical names mean what they mean to ssh.
+Without the program the library's parser reads them, which supports less.
 """
 
 from __future__ import annotations
@@ -52,15 +52,15 @@ from xpm_remote.link.ssh_config.unsupported import (
 from xpm_remote.waiting import wait_within
 
 READ_TIMEOUT = 60.0
-"""Seconds for ssh to read its config files: commands of ``Match exec`` and look-ups of names are a part of that."""
+"""Seconds for ssh to read its config files, which may run commands of ``Match exec`` and look up names."""
 
 
 class HostConfig(NamedTuple):
-    """What options and config files come to for a host.
+    """The values of options and config files for a host.
 
     Attributes:
-        options: All of it, as options that need no config file.
-        unsupported: What is set there and will not be honoured.
+        options: All of them, as options that need no config file.
+        unsupported: The settings that are not honoured.
     """
 
     options: ConnectOptions
@@ -68,11 +68,11 @@ class HostConfig(NamedTuple):
 
 
 class OpensshConfig(NamedTuple):
-    """What ssh makes of a host and of those that lead to it.
+    """The configuration of a host and of its jump hosts, for the program ``ssh``.
 
     Attributes:
-        config: What it says of the host.
-        unsupported: What the library would not honour, of any of them.
+        config: The configuration of the host.
+        unsupported: The settings of any of the hosts that the library would not honour.
     """
 
     config: SshConfig
@@ -80,14 +80,14 @@ class OpensshConfig(NamedTuple):
 
 
 async def read_config(options: ConnectOptions, abilities: Abilities) -> HostConfig | None:
-    """Have ssh read the config files for a host; None where there is no ssh that could.
+    """Have ssh read the config files for a host; return None if there is no such ssh.
 
     Args:
-        options: Where to connect to, and how.
-        abilities: What the library can do with what is found.
+        options: The host and the options of the connection.
+        abilities: The abilities of the library.
 
     Raises:
-        OptionError: A file, or an option, holds something that cannot be used; ssh's own words say where.
+        OptionError: A file, or an option, has a value that cannot be used; ssh's message says where.
     """
     program = await find_reader()
     if program is None:
@@ -100,29 +100,29 @@ async def read_config(options: ConnectOptions, abilities: Abilities) -> HostConf
 
 
 async def read_for_openssh(program: str, options: ConnectOptions) -> SshConfig:
-    """Have ssh say what it would do itself, by all options, config files and its defaults.
+    """Return the configuration with which ssh itself would connect.
 
     Args:
         program: The path of ssh.
-        options: Where to connect to, and how; ``config_file`` from the root on.
+        options: The host and the options of the connection, with an absolute ``config_file``.
 
     Raises:
-        OptionError: A file, or an option, holds something that ssh cannot use.
+        OptionError: A file, or an option, has a value that ssh cannot use.
     """
     reading = await _read(program, options)
     return SshConfig(reading.dump, is_decided("ServerAliveInterval", options, reading))
 
 
-async def read_way(program: str, options: ConnectOptions, abilities: Abilities) -> OpensshConfig:
-    """Have ssh say what it would do, and see what the library would not honour of the config files.
+async def read_route(program: str, options: ConnectOptions, abilities: Abilities) -> OpensshConfig:
+    """Return the configuration with which ssh would connect, and what of it the library would not honour.
 
     Args:
-        program: The path of an ssh that can tell.
-        options: Those that the library honours; ``config_file`` from the root on.
-        abilities: What the library can do.
+        program: The path of an ssh that has ``-G``.
+        options: The options that the library honours, with an absolute ``config_file``.
+        abilities: The abilities of the library.
 
     Raises:
-        OptionError: A file, or an option, holds something that ssh cannot use.
+        OptionError: A file, or an option, has a value that ssh cannot use.
     """
     reading = await _read(program, options, abilities)
     unsupported = _unsupported(options, reading)
@@ -137,15 +137,15 @@ async def read_way(program: str, options: ConnectOptions, abilities: Abilities) 
 
 
 async def find_reader() -> str | None:
-    """Give the path of an ssh that can say what it makes of a host; None if there is none."""
-    program = find_ssh()
+    """Return the path of an ssh that has ``-G``; None if there is none."""
+    program = shutil.which(PROGRAM)
     return None if program is None or await _defaults(program) is None else program
 
 
 async def _read(
     program: str, options: ConnectOptions, abilities: Abilities | None = None
 ) -> HostReading:
-    """Ask ssh about a host: of the options that the library honours, or of all where its abilities do not matter."""
+    """Read a host's configuration: by the options that the library honours, or by all if ``abilities`` is None."""
     is_whole = abilities is None
     algorithms, lacking = abilities or Abilities({}, frozenset())
     mentions = read_mentions(configured(options.config_file))
@@ -180,7 +180,7 @@ async def _probe(
     *,
     is_whole: bool,
 ) -> Dump | None:
-    """Ask once more, with values of ours after the files, where a file may set what cannot be told from a default."""
+    """Ask ssh once more, with marked values after the files, if a file may set what looks like a default."""
     if not needs_probe(options, mentions):
         return None
     twice = is_read_twice(dump, mentions)
@@ -200,7 +200,7 @@ _known_defaults: dict[str, Dump] = {}
 
 
 async def _defaults(program: str) -> Dump | None:
-    """Give what a program says of a host of which nobody says anything; None when it is no OpenSSH that can."""
+    """Return the answer of ``ssh -G`` without options and files; None if the program is no OpenSSH with ``-G``."""
     if program not in _known_defaults:
         status, output, _ = await _run(program, ["-G", "-F", "none", "localhost"])
         dump = parse_dump(output)
@@ -228,10 +228,10 @@ async def _run(program: str, arguments: Sequence[str]) -> tuple[int, str, str]:
 
 
 def _complaint(errors: str) -> str:
-    """Give ssh's words, without the line that only counts them."""
+    """Return the lines of ssh's stderr, without the one that counts the errors."""
     lines = [line.strip() for line in errors.splitlines() if line.strip()]
     counted = [line for line in lines if not line.endswith(("bad configuration options", "option"))]
-    return " | ".join(counted or lines) or "ssh -G fails without a word"
+    return " | ".join(counted or lines) or "ssh -G fails without a message"
 
 
 @contextlib.contextmanager
@@ -245,18 +245,13 @@ def _temporary(text: str) -> Iterator[str]:
 PROGRAM = "ssh"
 
 
-def find_ssh() -> str | None:
-    """Give the path of the program; None if there is none."""
-    return shutil.which(PROGRAM)
-
-
 def require_ssh() -> str:
-    """Give the path of the program.
+    """Return the path of the program ``ssh``.
 
     Raises:
         OptionError: There is none.
     """
-    program = find_ssh()
+    program = shutil.which(PROGRAM)
     if program is None:
         raise OptionError(
             "the SSH engine openssh needs the program ssh, which is not in the PATH of this machine",
@@ -268,7 +263,7 @@ def require_ssh() -> str:
 async def run_ssh(
     program: str, arguments: Sequence[str], timeout: float
 ) -> tuple[int, str, str] | None:
-    """Run the program; give its status, its stdout and its stderr, or None if it did not end in time."""
+    """Run the program; return its status, stdout and stderr, or None if it did not end in time."""
     process = await asyncio.create_subprocess_exec(
         program,
         *arguments,
@@ -284,7 +279,7 @@ async def run_ssh(
         return None
     finally:
         if process.returncode is None:
-            # With what it has started, which would keep the pipes open.
+            # And its children, which would keep the pipes open.
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             await process.wait()

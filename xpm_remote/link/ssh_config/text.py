@@ -1,4 +1,4 @@
-"""What ``ssh -G`` is asked and answers, and the lines of config files, with their quotes and their places. Pure."""
+"""The questions to ``ssh -G`` and its answers, and the lines of config files with their places. Pure."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from xpm_remote.link.options.keywords import (
 )
 
 Dump = Mapping[str, tuple[str, ...]]
-"""Keywords in lower case and their values, as written by ``ssh -G``, in order; its defaults are among them."""
+"""Keywords in lower case and their values, as written by ``ssh -G``, in order; with its defaults."""
 
 ASKED_OF_OUR_DEFAULTS = ("ServerAliveInterval", "Compression")
-"""Keywords for which ``ssh -G`` prints the same whether a file says so or nobody does, where we do something else."""
+"""Keywords with a default of ours for which ``ssh -G`` prints a file's value and its own default alike."""
 
 TOKENS = ("C", "j")
-"""Tokens that only ssh can expand: what they stand for differs from one version to another."""
+"""Tokens that only ssh can expand: their meaning differs from version to version."""
 
-# 'yes' and a number that nobody writes: each differs from the default of ssh.
+# 'yes' and an improbable number: each differs from the default of ssh.
 _PROBES = "ServerAliveInterval 86399\nCompression yes\n"
 _UNTOUCHED = {"serveraliveinterval": "86399", "compression": "yes"}
-# Not every ssh is built with GSSAPI, and what the others say of the host does not depend on it.
+# Not every ssh is built with GSSAPI, and the other keywords do not depend on it.
 _ASKED = frozenset(name.lower() for name in (READ_BY_LIBRARY | OURS) - NEEDS_GSSAPI)
 _SEPARATOR = "|"
 
 
 def parse_dump(text: str) -> Dump:
-    """Read what ``ssh -G`` has printed."""
+    """Read the output of ``ssh -G``."""
     found: dict[str, tuple[str, ...]] = {}
     for line in text.splitlines():
         name, _, value = line.partition(" ")
@@ -45,44 +45,44 @@ def parse_dump(text: str) -> Dump:
 def dump_arguments(
     options: ConnectOptions, extra: Iterable[str] = (), *, is_whole: bool = False
 ) -> list[str]:
-    """Give the arguments with which ssh says what it makes of options and config files.
+    """Return the arguments with which ssh prints its configuration of a host.
 
     Args:
-        options: Where to connect to, and how; ``config_file`` without a tilde.
-        extra: Further arguments, which count before the options.
-        is_whole: Whether all options count; else those that the other engine honours by what ssh says of them.
+        options: The host and the options of the connection; ``config_file`` without a tilde.
+        extra: Further arguments, which take precedence over the options.
+        is_whole: Whether to pass all options; else those that the other engine honours.
     """
     names = BY_NAME if is_whole else _ASKED
     return ["-G", *extra, *given_arguments(options, names), "--", options.host]
 
 
 def token_arguments() -> list[str]:
-    """Give the arguments that have ``ssh -G`` expand ``TOKENS``, or as many as it knows."""
+    """Return the arguments with which ``ssh -G`` expands ``TOKENS``, or as many as it knows."""
     return ["-o", f"ControlPath=/{_SEPARATOR}%C{_SEPARATOR}"]
 
 
 def read_tokens(dump: Dump) -> Mapping[str, str]:
-    """Read what ``token_arguments`` has asked for."""
+    """Read the answer to ``token_arguments``."""
     _, value, _ = dump["controlpath"][0].split(_SEPARATOR)
     return {"C": value, "j": _last_jump(dump)}
 
 
 def probe_text(files: Iterable[str], *, is_read_twice: bool) -> str:
-    """Write a config file that reads the given ones, and then values of ``ASKED_OF_OUR_DEFAULTS`` of its own.
+    """Return a config file that includes the given ones, and then sets ``ASKED_OF_OUR_DEFAULTS`` to marked values.
 
     Args:
-        files: Paths from the root on.
-        is_read_twice: Whether ssh reads them once more in the end, as ``Match final`` makes it: what it finds then
-            must count before our values.
+        files: Absolute paths.
+        is_read_twice: Whether ssh reads the files once more in the end, as for ``Match final``: the values that it
+            finds then must precede ours.
     """
     included = "".join(f'Include "{_glob_escaped(file)}"\n' for file in files)
     return f"{included}{'Match final' if is_read_twice else 'Host *'}\n{_PROBES}"
 
 
 def is_set(keyword: str, probed: Dump) -> bool:
-    """Tell by the answer to ``probe_text`` whether anybody sets a keyword of ``ASKED_OF_OUR_DEFAULTS``.
+    """Return, by the answer to ``probe_text``, whether a file sets a keyword of ``ASKED_OF_OUR_DEFAULTS``.
 
-    Compression is told apart only where ssh itself says no.
+    For Compression the answer is right only if the first answer of ssh was no.
     """
     name = keyword.lower()
     return probed.get(name) != (_UNTOUCHED[name],)
@@ -112,10 +112,10 @@ class Mention(NamedTuple):
     """A keyword in a config file.
 
     Attributes:
-        keyword: In the spelling of ssh_config(5), or as written when it is none of ours.
-        words: Its value, without quotes.
+        keyword: In the spelling of ssh_config(5), or as written if it is unknown.
+        words: The value, without quotes.
         place: ``file:line``.
-        is_own: Whether the file is the person's, or read by the person's, not the system's.
+        is_own: Whether the file is the user's, or included by it, and not the system's.
     """
 
     keyword: str
@@ -125,7 +125,7 @@ class Mention(NamedTuple):
 
 
 def mentions(text: str, file: str, *, is_own: bool) -> Iterator[Mention]:
-    """Give the keywords of a file, those for other hosts included."""
+    """Yield the keywords of a file, those for other hosts included."""
     for number, line in enumerate(text.splitlines(), 1):
         found = _LINE.fullmatch(line)
         if found is not None:
@@ -135,7 +135,7 @@ def mentions(text: str, file: str, *, is_own: bool) -> Iterator[Mention]:
 
 
 def find_mentions(found: Iterable[Mention], keyword: str) -> list[Mention]:
-    """Give those of one keyword."""
+    """Return the mentions of one keyword."""
     return [each for each in found if each.keyword.lower() == keyword.lower()]
 
 
@@ -159,11 +159,11 @@ def _part(found: re.Match[str]) -> str:
 
 @dataclass(frozen=True)
 class SshConfig:
-    """What ``ssh -G`` says of a host: options, config files and defaults together.
+    """The answer of ``ssh -G`` for a host: options, config files and defaults together.
 
     Attributes:
-        values: By the keyword in lower case; each of its lines is a value.
-        is_keepalive_set: Whether anybody says ``ServerAliveInterval``, be it zero, which is also what nobody says.
+        values: The values of each keyword in lower case.
+        is_keepalive_set: Whether options or files set ``ServerAliveInterval``, even if to its default of zero.
     """
 
     values: Dump = field(default_factory=dict)
@@ -189,6 +189,6 @@ class SshConfig:
 
     @property
     def host_key_name(self) -> str:
-        """The host as known_hosts names it."""
+        """The host as named in known_hosts."""
         alias, host, port = (self.get(name) for name in ("HostKeyAlias", "Hostname", "Port"))
         return alias or (f"{host}" if port == "22" else f"[{host}]:{port}")

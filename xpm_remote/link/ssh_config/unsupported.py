@@ -1,4 +1,4 @@
-"""What a config file asks for and the library passes over: said to the person, never dropped in silence. Pure."""
+"""The settings of config files that the library does not honour: they are reported, never ignored silently. Pure."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _LACKING = (
     Reason("the package python-pkcs11 is not installed here"),
     Reason("the package gssapi is not installed here"),
 )
-# Nothing is lost without: we open a connection of our own, and auto looks for a ControlMaster that is alive.
+# Nothing is lost without them: we open a connection of our own, and auto looks for a ControlMaster that is alive.
 _NOT_MISSED = frozenset({"ControlMaster", "ControlPath", "ControlPersist"})
-# Whatever makes the connection, what a config file says for the person's own sessions is not for a monitor.
+# Settings for interactive sessions do not apply to a monitor, whichever engine connects.
 _NOT_FOR_US = FORWARDS | {"ForwardX11", "Tunnel"}
-# Distributions set others for everybody, in files that nobody here has written.
+# Distributions set other keywords for all users.
 _HEEDED_IN_SYSTEM_FILES = frozenset(
     {"BindInterface", "KnownHostsCommand", "ProxyUseFdpass", "RevokedHostKeys"}
 )
@@ -40,11 +40,11 @@ class UnsupportedSetting(NamedTuple):
 
     Attributes:
         keyword: In the spelling of ssh_config(5).
-        value: As it is written there.
+        value: The value as written there.
         place: ``file:line``.
-        reason: Why it is not honoured, which says what happens instead.
-        is_needed: Whether the host may not be reached, or trusted, without it.
-        is_openssh_able: Whether it is honoured where the program ``ssh`` makes the connection.
+        reason: Why it is not honoured.
+        is_needed: Whether the host may be unreachable, or not be trusted, without it.
+        is_openssh_able: Whether the program ``ssh`` honours it.
     """
 
     keyword: str
@@ -66,14 +66,14 @@ def find_unsupported(
     mentions: Sequence[Mention],
     lacking: frozenset[str] = frozenset(),
 ) -> list[UnsupportedSetting]:
-    """Say what is in effect for a host and cannot be honoured.
+    """Return the settings of config files that apply to a host and cannot be honoured.
 
     Args:
-        options: What was given besides the config files; what it holds has been checked.
-        dump: What is in effect.
-        defaults: What would be if nothing were set.
+        options: The options, which have been checked already.
+        dump: The values for the host.
+        defaults: The values without options and files.
         mentions: The lines of the config files.
-        lacking: Keywords that the library could honour but for a package that is not installed.
+        lacking: Keywords that the library honours only with a package that is not installed.
     """
     changed = (name for name, values in dump.items() if values != defaults.get(name))
     keywords = (BY_NAME[name] for name in changed if name in BY_NAME)
@@ -97,7 +97,7 @@ def _unsupported(
     reason = _LACKING[keyword.name in NEEDS_GSSAPI] if is_lacking else keyword.reason
     yield UnsupportedSetting(
         keyword.name,
-        " ".join(found.words),  # lists of algorithms are long once ssh has spelt them out
+        " ".join(found.words),  # as written: lists of algorithms are long in the form of ssh -G
         found.place,
         reason.why,
         is_lacking or keyword.name in NEEDS_OPENSSH,
@@ -106,7 +106,7 @@ def _unsupported(
 
 
 def unknown_algorithms(options: ConnectOptions, reading: HostReading) -> list[UnsupportedSetting]:
-    """Say which lists of algorithms hold none that the library knows, be it by an option or a config file."""
+    """Return the lists of algorithms, of options or config files, none of which the library supports."""
     found = []
     for name in ALGORITHMS:
         asked = reading.dump.get(name.lower(), ("",))[0]
@@ -138,7 +138,7 @@ def _canonical(keyword: Keyword, value: str) -> str | None:
 
 
 def _heeded(keyword: Keyword, value: str, mentions: Sequence[Mention]) -> Mention | None:
-    """Give the line that sets a keyword, or the first that may; None when the person has nothing to do with it."""
+    """Return the line that sets a keyword, or else the first that may; None if only system files set it."""
     found = [
         each
         for each in find_mentions(mentions, keyword.name)
