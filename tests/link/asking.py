@@ -120,7 +120,7 @@ class Asking:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.close()
+        self._loop.call_soon_threadsafe(self._server.close)  # asyncio is not thread-safe
         self._call(self._server.wait_closed())
         self._call(self._close_connections())
         self._loop.call_soon_threadsafe(self._loop.stop)

@@ -242,7 +242,7 @@ def report_once(found: Iterable[UnsupportedSetting]) -> None:
 async def _read_by_library(
     options: ConnectOptions, arguments: dict[str, Any]
 ) -> asyncssh.SSHClientConnectionOptions:
-    """Have the library read the options, and the remaining config files, for this host."""
+    """Return the library's values for a host, from the options and the remaining config files."""
     try:
         # Declared as Any by the library.
         resolved: asyncssh.SSHClientConnectionOptions = (

@@ -1,4 +1,4 @@
-"""OpenSSH's command line and keywords as the frozen value that a connection is made of, and back. Pure.
+"""OpenSSH's command line and keywords, converted into a frozen value from which a connection is made, and back. Pure.
 
-What each option means, and whether it can be honoured. Nothing here reads a file or runs a program.
+The meaning of each option, and whether it can be honoured. Nothing here reads a file or runs a program.
 """

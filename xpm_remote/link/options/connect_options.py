@@ -1,7 +1,7 @@
-"""OpenSSH's command-line options and a host, as the frozen value that a connection is made of.
+"""OpenSSH's command-line options and a host, as a frozen value from which a connection is made.
 
-Every option is honoured, or is an error that names it: nothing is dropped. What each keyword may be is in
-``ssh_keywords``; in which order options count is OpenSSH's own, checked against ``ssh -G`` by the tests. Pure.
+Every option is honoured, or is an error that names it: none is ignored. The values of each keyword are in
+``keywords``; the precedence of options is OpenSSH's, checked against ``ssh -G`` by the tests. Pure.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ MAX_VERBOSITY = 3
 """OpenSSH's highest debug level."""
 
 _LINE = re.compile(r"\s*([A-Za-z][A-Za-z0-9]*)(?:\s*=\s*|\s+|\Z)(.*)", re.DOTALL)
-# Blanks or quotes say that a command was written as one word.
+# With blanks or quotes, a command was written as one word.
 _IS_WHOLE_COMMAND = re.compile(r"['\"]|\S+\s|none\Z", re.IGNORECASE)
 _HOST_TOKEN = re.compile(r"[^=\s]*%[hp]")
 _ASSIGNMENT = re.compile(r"([A-Za-z][A-Za-z0-9]*)=.*", re.DOTALL)
@@ -42,16 +42,16 @@ _ASSIGNMENT = re.compile(r"([A-Za-z][A-Za-z0-9]*)=.*", re.DOTALL)
 
 @dataclass(frozen=True)
 class ConnectOptions:
-    """How to connect to a host, as far as the command line and the settings say.
+    """The host and the options of a connection, from the command line and the settings.
 
     Attributes:
         host: As written: a name, an address, or an alias of a configuration file.
-        user: None leaves it to the configuration files.
-        port: None leaves it to the configuration files.
-        config_file: What ``-F`` names, ``none`` included; None: the person's file and the system's.
-        keywords: OpenSSH's keywords in its own spelling and their canonical values, in the order in which
-            they count. A keyword stands once, unless its values accumulate.
-        beyond: The options that asyncssh cannot honour; empty where it is what makes the connection.
+        user: The user; None leaves it to the configuration files.
+        port: The port; None leaves it to the configuration files.
+        config_file: The argument of ``-F``, ``none`` included; None: the user's file and the system's.
+        keywords: OpenSSH's keywords in its own spelling and their canonical values, in the order of precedence. A
+            keyword occurs once, unless its values accumulate.
+        beyond: The options that asyncssh cannot honour; empty if it makes the connection.
     """
 
     host: str
@@ -71,10 +71,9 @@ class ConnectOptions:
         return tuple(value for name, value in self.keywords if name.lower() == keyword.lower())
 
     def config_text(self) -> str:
-        """Render as a configuration file what asyncssh is to read.
+        """Return the text of a configuration file for asyncssh, whose parser reads the same values back.
 
-        asyncssh's parser reads the same values back. The text is for this host alone: read for a jump
-        host, it would send that one through itself.
+        The text is for this host alone: read for a jump host, it would send that one through itself.
         """
         lines = (_config_line(n, value) for n, value in self.keywords if n in READ_BY_LIBRARY)
         return "".join(f"{line}\n" for line in lines)
@@ -86,9 +85,9 @@ def parse_ssh_options(
     """Read a host and options in any spelling of OpenSSH's command line, or as configuration lines.
 
     Args:
-        host: What ``parse_destination`` reads. As in ``ssh OPTIONS HOST``, an option counts before it.
+        host: A destination for ``parse_destination``. As in ``ssh OPTIONS HOST``, an option takes precedence.
         options: Strings of one or several options; an argument may be a string of its own.
-        engine: What is to make the connection; the program ``ssh`` honours more than the library.
+        engine: The engine of the connection; the program ``ssh`` honours more than the library.
 
     Raises:
         OptionError: An option is malformed, unknown, or cannot be honoured; it is named.
@@ -108,10 +107,10 @@ def parse_ssh_options(
 
 @dataclass
 class _Found:
-    """What the options have said so far, by OpenSSH's rules of precedence.
+    """The values of the options read so far, by OpenSSH's rules of precedence.
 
     Attributes:
-        beyond: Collects the options that the library cannot honour; None: those are errors.
+        beyond: Collects the options that the library cannot honour; None: they are errors.
     """
 
     beyond: list[str] | None
@@ -124,7 +123,7 @@ class _Found:
         return next((value for known, value in self.keywords if known == name), None)
 
     def add(self, name: str, value: str) -> None:
-        """Set a keyword as ``-o`` does: the first wins, or all are kept."""
+        """Set a keyword as ``-o`` does: the first value wins, or all accumulate."""
         if name == "User":
             self.user = value if self.user is None else self.user
         elif name == "Port":
@@ -132,25 +131,24 @@ class _Found:
         elif name in ACCUMULATING:
             if (name, value) not in self.keywords:
                 self.keywords.append((name, value))
-        elif self.get(name) is None:
-            self._add_first(name, value)
+        elif self.get(name) is not None:
+            return
+        elif name == "ProxyCommand":
+            # The first of the two wins, also over the other one in a file, which asyncssh would prefer.
+            if self.get("ProxyJump") in (None, "none"):
+                self.add("ProxyJump", "none")
+                self.keywords.append((name, value))
+        else:
+            self.keywords.append((name, value))
 
     def replace(self, name: str, value: str) -> None:
-        """Set a keyword as most letters do: whatever was set before."""
+        """Set a keyword as most letters do: the last value wins."""
         self.keywords = [known for known in self.keywords if known[0] != name]
-        self.keywords.append((name, value))
-
-    def _add_first(self, name: str, value: str) -> None:
-        if name == "ProxyCommand":
-            if self.get("ProxyJump") not in (None, "none"):
-                return
-            # The first of the two wins, also over the other one in a file, which asyncssh would prefer.
-            self.add("ProxyJump", "none")
         self.keywords.append((name, value))
 
 
 class _Parser:
-    """Turns words into what ``_Found`` holds."""
+    """Converts words into the values of ``_Found``."""
 
     def __init__(self, words: WordReader, found: _Found) -> None:
         self._words = words
@@ -169,7 +167,7 @@ class _Parser:
         for index, letter in enumerate(word.text[1:], start=2):
             flag = f"-{letter}"
             if letter in REFUSED_FLAGS:
-                # Whatever makes the connection: they ask ssh for something else, or write elsewhere.
+                # With either engine: they are for something else than a connection, or write elsewhere.
                 raise _refusal(flag, REFUSED_FLAGS[letter]._replace(is_ours=True))
             if letter == "v":
                 self._verbosity = min(self._verbosity + 1, MAX_VERBOSITY)
@@ -207,7 +205,7 @@ class _Parser:
             self._found.add(name, value)
 
     def _parse_bare(self, word: Word) -> None:
-        """Read a configuration line that no ``-o`` announces."""
+        """Read a configuration line without ``-o``."""
         name = _LINE.match(word.text)
         if name is None or (find_keyword(name[1]) is None and "=" not in word.text):
             near = nearest_keyword(word.text)
@@ -218,7 +216,7 @@ class _Parser:
         self._parse_line(word, bare=True)
 
     def _parse_line(self, word: Word, *, bare: bool) -> None:
-        """Read ``Keyword=value`` or ``Keyword value``, with as many of the words after it as it takes."""
+        """Read ``Keyword=value`` or ``Keyword value``, with the words after it that belong to the value."""
         quoted = word.raw[:1] in ("'", '"')
         found = _LINE.fullmatch(word.text if quoted else word.raw)
         if found is None:
@@ -235,13 +233,13 @@ class _Parser:
         self._found.add(keyword.name, self._checked(keyword.name, keyword, words))
 
     def _read_value(self, keyword: Keyword, start: str, *, quoted: bool, bare: bool) -> str:
-        """Return the text of a value, of which ``start`` stands in the keyword's own word.
+        """Return the text of a value.
 
         Args:
-            keyword: Says how much of the line its value is.
-            start: The text after the keyword in its word; empty if the value is in the next words.
-            quoted: Whether that word was quoted as a whole, which tells where the value ends.
-            bare: Whether no ``-o`` came before; if one did, a shell's word ends the value.
+            keyword: The keyword.
+            start: The value's part in the keyword's own word; empty if the value is in the next words.
+            quoted: Whether that word was quoted as a whole, so that the value ends with it.
+            bare: Whether there was no ``-o`` before it; after one, the value ends with a shell's word.
         """
         takes = keyword.value.takes
         if start and (quoted or takes is Takes.ONE or (takes is Takes.MANY and not bare)):
@@ -252,7 +250,9 @@ class _Parser:
             return self._read_command(start, bare=bare)
         words = [start] if start else []
         while (following := self._words.peek()) is not None and not self._next_is_flag():
-            if words and (takes is Takes.ONE or _sets_keyword(following)):
+            assigned = _ASSIGNMENT.fullmatch(following.text)
+            is_next = assigned is not None and find_keyword(assigned[1]) is not None
+            if words and (takes is Takes.ONE or is_next):
                 break
             raw = self._words.take().raw
             raw = raw if words else raw.removeprefix("=")
@@ -260,7 +260,7 @@ class _Parser:
         return " ".join(words)
 
     def _checked(self, option: str, keyword: Keyword, words: Sequence[str]) -> str:
-        """Return the canonical value, or say that it is malformed or cannot be honoured."""
+        """Return the canonical value; raise OptionError if it is malformed or cannot be honoured."""
         beyond = self._found.beyond
         shown = option if option == keyword.name else f"{option} ({keyword.name})"
         if keyword.honoured is Honoured.NEVER and (beyond is None or keyword.reason.is_ours):
@@ -285,8 +285,8 @@ class _Parser:
     def _read_command(self, start: str, *, bare: bool) -> str:
         """Return a command, which as a configuration line takes the rest of its string.
 
-        After ``-o`` it is what a shell takes for one word; but with ``%h`` or ``%p`` in a word after that,
-        the command was meant to go on, as it does when ssh is given the string as one argument.
+        After ``-o`` it is one word of a shell; but if a later word has ``%h`` or ``%p``, the command includes it, as
+        when ssh gets the string as one argument.
         """
         goes_on = bare or any(_HOST_TOKEN.match(word.text) for word in self._words.rest())
         if start and (_IS_WHOLE_COMMAND.match(start) or not goes_on):
@@ -294,13 +294,8 @@ class _Parser:
         return f"{start} {self._words.take_rest()}".strip().removeprefix("=")
 
 
-def _sets_keyword(word: Word) -> bool:
-    assignment = _ASSIGNMENT.fullmatch(word.text)
-    return assignment is not None and find_keyword(assignment[1]) is not None
-
-
 def _value_words(keyword: Keyword, text: str) -> list[str]:
-    """Split the text of a value into its words, unless it is the rest of a line as it stands."""
+    """Split the text of a value into its words, unless it is the rest of a line, verbatim."""
     if keyword.value.takes is not Takes.LINE:
         return unquote(text)
     words = split_words(text) if text[:1] in ("'", '"') else []
@@ -315,7 +310,7 @@ def _refusal(option: str, reason: Reason) -> OptionError:
 def _config_line(name: str, value: str) -> str:
     keyword = BY_NAME[name.lower()]
     if keyword.value.takes is Takes.LINE:
-        return f"{name} {value}"  # asyncssh takes the rest of the line as it stands
+        return f"{name} {value}"  # asyncssh takes the rest of the line verbatim
     words = unquote(value) if keyword.value.takes is Takes.MANY else [value]
     texts = [shlex.quote(word) for word in words]
     # asyncssh strips one = from each word that starts with one, up to the first that does not.
@@ -332,11 +327,11 @@ _BLANK = re.compile(r"\s")
 
 
 def given_arguments(options: ConnectOptions, names: Container[str] = BY_NAME) -> list[str]:
-    """Give what the person says, but for the host.
+    """Return options as arguments of ``ssh``, without the host.
 
     Args:
-        options: That; ``config_file`` without a tilde.
-        names: The keywords that count, in lower case; the others are left out.
+        options: The options; ``config_file`` without a tilde.
+        names: The keywords to include, in lower case.
     """
     words: list[str] = []
     for flag, value in (("-F", options.config_file), ("-l", options.user), ("-p", options.port)):
@@ -344,14 +339,14 @@ def given_arguments(options: ConnectOptions, names: Container[str] = BY_NAME) ->
             words += [flag, str(value)]
     has_command = options.get("ProxyCommand") is not None
     for name, value in options.keywords:
-        # To ssh the first of the two counts, 'none' included; a command says all by itself.
+        # To ssh the first of the two counts, 'none' included; with a command the other is not needed.
         if name.lower() in names and not (has_command and name == "ProxyJump"):
             words += _option(name, value)
     return words
 
 
 def escaped(word: str) -> str:
-    """Give a word as it stands between double quotes for ssh's own parser."""
+    """Escape a word for double quotes in ssh's own parser."""
     return word.replace("\\", "\\\\").replace('"', '\\"')
 
 
@@ -362,10 +357,10 @@ def ssh_quoted(word: str) -> str:
 
 def _option(name: str, value: str) -> list[str]:
     if name in _FORWARD_FLAGS and not _BLANK.search(value):
-        # The flag's way to write it, which -o does not take.
+        # In the flag's spelling, which -o does not accept.
         return [_FORWARD_FLAGS[name], value]
     takes = BY_NAME[name.lower()].value.takes
     if takes is Takes.LINE or name == "ProxyJump":
-        return ["-o", f"{name}={value}"]  # as it stands, quotes included
+        return ["-o", f"{name}={value}"]  # verbatim, quotes included
     texts = unquote(value) if takes is Takes.MANY else [value]
     return ["-o", f"{name}={' '.join(map(ssh_quoted, texts))}"]

@@ -1,7 +1,7 @@
-"""Where to connect: ``host``, ``user@host``, ``ssh://user@host:port``, and lists of jump hosts.
+"""Destinations: ``host``, ``user@host``, ``ssh://user@host:port``, and lists of jump hosts.
 
-What OpenSSH refuses in names (shell syntax, a leading dash) is refused here too: the names reach
-``ProxyCommand`` and ``Match exec`` through ``%h`` and ``%r``. Pure.
+Names that OpenSSH refuses (shell syntax, a leading dash) are refused here too: they reach ``ProxyCommand`` and
+``Match exec`` through ``%h`` and ``%r``. Pure.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _BAD_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
 class Destination(NamedTuple):
-    """A host to log in to; None where the text leaves it to the configuration."""
+    """A host, and a user and port, which are None if the configuration decides."""
 
     user: str | None
     host: str
@@ -39,8 +39,7 @@ class Destination(NamedTuple):
 def parse_destination(text: str) -> Destination:
     """Read ``host``, ``user@host`` or ``ssh://[user@]host[:port]``.
 
-    The last ``@`` splits, so a user may contain one. An IPv6 address stands as it is in the first
-    two forms and in brackets in the third.
+    The last ``@`` splits, so a user may contain one. An IPv6 address has brackets in the third form only.
 
     Raises:
         OptionError: The text is none of these.
@@ -48,12 +47,14 @@ def parse_destination(text: str) -> Destination:
     try:
         return _uri(text) if text.startswith(SCHEME) else _plain(text)
     except ValueError as error:
-        message = f"the SSH host {text!r} cannot be used: {error}"
-        raise OptionError(message, "write host, user@host or ssh://user@host:port") from None
+        raise OptionError(
+            f"the SSH host {text!r} cannot be used: {error}",
+            "write host, user@host or ssh://user@host:port",
+        ) from None
 
 
 def parse_jumps(text: str) -> tuple[Destination, ...]:
-    """Read a value of ``ProxyJump``: hosts in the order in which they are visited; ``none`` is none.
+    """Read a value of ``ProxyJump``: hosts in the order in which they are visited, or ``none``.
 
     Raises:
         OptionError: One of the hosts is malformed.
@@ -61,12 +62,14 @@ def parse_jumps(text: str) -> tuple[Destination, ...]:
     try:
         return read_jumps(text)
     except ValueError as error:
-        message = f"the jump host {text!r} cannot be used: {error}"
-        raise OptionError(message, "write user@host:port, several with commas between") from None
+        raise OptionError(
+            f"the jump host {text!r} cannot be used: {error}",
+            "write user@host:port, several with commas between",
+        ) from None
 
 
 def read_jumps(text: str) -> tuple[Destination, ...]:
-    """Do what ``parse_jumps`` does, for a caller who knows which option the text comes from.
+    """Read jump hosts as ``parse_jumps`` does, for a caller that names the option in its own error.
 
     Raises:
         ValueError: One of the hosts is malformed.
@@ -80,20 +83,19 @@ def parse_port(text: str) -> int:
     """Read a TCP port, 1 to 65535.
 
     Raises:
-        ValueError: It is none.
+        ValueError: The text is no port.
     """
     port = int(text) if text.isascii() and text.isdigit() and len(text) <= len(str(MAX_PORT)) else 0
     if not 1 <= port <= MAX_PORT:
-        message = f"{text!r} is not a port from 1 to {MAX_PORT}"
-        raise ValueError(message)
+        raise ValueError(f"{text!r} is not a port from 1 to {MAX_PORT}")
     return port
 
 
 def check_user(user: str) -> str:
-    """Return the user's name when OpenSSH would take it.
+    """Return a user name that OpenSSH would accept.
 
     Raises:
-        ValueError: It would not.
+        ValueError: It would not accept it.
     """
     if not user:
         message = "the user name is empty"
@@ -107,10 +109,10 @@ def check_user(user: str) -> str:
 
 
 def check_host(host: str) -> str:
-    """Return the host's name or address when OpenSSH would take it.
+    """Return a host name or address that OpenSSH would accept.
 
     Raises:
-        ValueError: It would not, or a port follows it.
+        ValueError: It would not accept it, or a port follows.
     """
     if not host:
         message = "the host name is empty"
@@ -141,12 +143,10 @@ def _plain(text: str) -> Destination:
 def _uri(text: str) -> Destination:
     authority, _, path = text.removeprefix(SCHEME).partition("/")
     if path:
-        message = "it has a path"
-        raise ValueError(message)
+        raise ValueError("it has a path")
     user, at, rest = authority.rpartition("@")
     if ";" in user:
-        message = "connection parameters (;...) are not supported"
-        raise ValueError(message)
+        raise ValueError("connection parameters (;...) are not supported")
     return _host_and_port(check_user(_percent_decoded(user)) if at else None, rest)
 
 
@@ -160,17 +160,14 @@ def _hop(text: str) -> Destination:
 def _host_and_port(user: str | None, text: str) -> Destination:
     found = _HOST_PORT.fullmatch(text)
     if found is None:
-        message = f"{text!r} is not host:port; an IPv6 address stands in [brackets]"
-        raise ValueError(message)
+        raise ValueError(f"{text!r} is not host:port; an IPv6 address stands in [brackets]")
     if found["ipv6"] is not None and not _is_ipv6(found["ipv6"]):
-        message = f"{found['ipv6']!r} is not an IPv6 address"
-        raise ValueError(message)
+        raise ValueError(f"{found['ipv6']!r} is not an IPv6 address")
     host = check_host(found["ipv6"] or found["host"] or "")
     return Destination(user, host, parse_port(found["port"]) if found["port"] else None)
 
 
 def _percent_decoded(text: str) -> str:
     if _BAD_PERCENT.search(text):
-        message = f"{text!r} has a % that is not followed by two hexadecimal digits"
-        raise ValueError(message)
+        raise ValueError(f"{text!r} has a % that is not followed by two hexadecimal digits")
     return unquote(text, errors="strict")

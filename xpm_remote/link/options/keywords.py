@@ -1,8 +1,8 @@
-"""OpenSSH's client keywords, and what becomes of each here.
+"""OpenSSH's client keywords and flags: which are honoured, and by what.
 
-The keywords are those of ssh_config(5) of OpenSSH 9.2 to 10.5, with the names that it takes as aliases and
-those that distributions patch in. Whether asyncssh honours one was read in its connection code, not in its
-parser alone: it parses some (``CASignatureAlgorithms``, ``ForwardX11Trusted``) and does something else. Pure.
+The keywords are those of ssh_config(5) of OpenSSH 9.2 to 10.5, with its aliases and those that distributions patch in.
+Whether asyncssh honours one was checked in its connection code, not in its parser alone: it parses some
+(``CASignatureAlgorithms``, ``ForwardX11Trusted``) and does something else. Pure.
 """
 
 from __future__ import annotations
@@ -16,19 +16,21 @@ from xpm_remote.link.options import values as v
 
 
 class Honoured(Enum):
-    """Who makes a keyword come true."""
+    """What honours a keyword."""
 
     BY_LIBRARY = "asyncssh, from its configuration"
     BY_US = "our transport"
-    WHEN = "nobody: only values that ask for what we do anyway are taken"
-    NEVER = "nobody"
+    WHEN = "nothing: only values that ask for the usual behaviour are accepted"
+    NEVER = "nothing"
 
 
 class Reason(NamedTuple):
     """Why something cannot be honoured, and what to do instead.
 
     Attributes:
-        is_ours: Whether it is so whatever makes the connection; else the program ``ssh`` can do it.
+        why: The reason, as part of a sentence.
+        advice: What to do instead.
+        is_ours: Whether neither engine can honour it; else the program ``ssh`` can.
     """
 
     why: str
@@ -45,8 +47,10 @@ class Keyword:
 
     Attributes:
         name: In the spelling of ssh_config(5).
-        accepted: The canonical values that are taken; None: any.
-        reason: What to say of the others.
+        honoured: What honours it.
+        value: The kind of its value.
+        accepted: The canonical values that are accepted; None: any.
+        reason: Why the others are not.
     """
 
     name: str
@@ -56,18 +60,18 @@ class Keyword:
     reason: Reason = _NO_REASON
 
     def accepts(self, value: str) -> bool:
-        """Tell whether a canonical value is honoured."""
+        """Return whether a canonical value is honoured."""
         return self.accepted is None or value.lower() in self.accepted
 
 
-# These two are all that is said, unless advice helps.
+# The two general reasons; the others exist because they have advice.
 NOT_OURS = Reason("it does not apply to a connection of xpm-remote", is_ours=True)
 NO_SUPPORT = Reason("the SSH library (asyncssh) has nothing like it")
 
 NO_FORWARDING = Reason("xpm-remote runs one command and forwards nothing", "forward with plain ssh")
 NO_SHARING = Reason(
     "xpm-remote opens a connection of its own and cannot share OpenSSH's",
-    "remove it; ControlMaster=no and ControlPath=none are taken",
+    "remove it; ControlMaster=no and ControlPath=none are accepted",
 )
 OWN_COMMAND = Reason(
     "xpm-remote chooses the remote command itself and talks to it",
@@ -80,7 +84,7 @@ HOST_KEYS = Reason(
     "put the key into a file and name it with UserKnownHostsFile",
 )
 KNOWN_HOSTS_AS_THEY_ARE = Reason(
-    "xpm-remote adds no keys to known_hosts but that of a new host", "say UpdateHostKeys=no"
+    "xpm-remote adds no keys to known_hosts but that of a new host", "set UpdateHostKeys=no"
 )
 LOCALHOST = Reason(
     "xpm-remote checks the keys of all hosts",
@@ -132,7 +136,7 @@ _LIBRARY = {
     "Port": v.PORT,
     "PreferredAuthentications": v.NAMES,
     "ProxyJump": v.JUMP,
-    # asyncssh knows no host-bound extension, so 'unbound' is what 'yes' means to it.
+    # asyncssh has no host-bound extension, so 'unbound' is what 'yes' means to it.
     "PubkeyAuthentication": v.choice("yes", "no", true="yes", false="no", unbound="yes"),
     "RekeyLimit": v.REKEY,
     "SendEnv": v.ENVIRONMENT_NAMES,
@@ -197,7 +201,7 @@ _WHEN: dict[str, tuple[v.Value, set[str], Reason]] = {
     "VisualHostKey": (v.STATE, _NO, NO_SUPPORT),
     "WarnWeakCrypto": (v.WORDS, {"no", "false", "no-pq-kex"}, NO_SUPPORT),
 }
-# They shape what we never do (forwardings, terminals, syslog), so every value comes true.
+# They are about what we never do (forwardings, terminals, syslog), so every value is honoured.
 _IDLE = (
     "ClearAllForwardings",
     "EnableEscapeCommandline",
@@ -257,7 +261,7 @@ ALIASES = {
     "smartcarddevice": "PKCS11Provider",
     "tisauthentication": "KbdInteractiveAuthentication",
 }
-"""Other names that OpenSSH (the 2 of Debian included) takes for a keyword, in lower case."""
+"""Other names of keywords in OpenSSH (the 2 of Debian included), in lower case."""
 
 KEYWORDS: tuple[Keyword, ...] = (
     *(Keyword(name, Honoured.BY_LIBRARY, value) for name, value in _LIBRARY.items()),
@@ -273,25 +277,25 @@ KEYWORDS: tuple[Keyword, ...] = (
     ),
 )
 OURS = frozenset(_OURS)
-"""What the transport must honour itself; asyncssh does not, or not as OpenSSH does."""
+"""Keywords that this package honours itself; asyncssh does not, or not as OpenSSH does."""
 
 READ_BY_LIBRARY = frozenset(_LIBRARY) - {"Port", "User"} | {
     "GlobalKnownHostsFile",
     "ProxyCommand",
     "UserKnownHostsFile",
 }
-"""What asyncssh is to read from a configuration file; the last three win over files there, and are ``OURS``."""
+"""Keywords that asyncssh reads from a configuration file; the last three, of ``OURS``, precede those of files there."""
 
 NEEDS_GSSAPI = frozenset(name for name in _LIBRARY if name.startswith("GSSAPI"))
-"""With ``yes``, honoured only where asyncssh found the package gssapi; else asyncssh passes over them."""
+"""Keywords that asyncssh honours with ``yes`` only if the package gssapi is installed; else it ignores them."""
 
 OF_FILES = frozenset({"Host", "IgnoreUnknown", "Include", "Match"})
-"""Keywords of configuration files alone: refused as options, and honoured there by whatever reads the file."""
+"""Keywords of configuration files only: refused as options, and honoured there by the file's reader."""
 
 FORWARDS = frozenset({"DynamicForward", "LocalForward", "RemoteForward"})
 
 ACCUMULATING = frozenset({"CertificateFile", "IdentityFile", "SendEnv"}) | FORWARDS
-"""Every occurrence counts; of the others the first wins."""
+"""Keywords whose occurrences all count; of the others the first wins."""
 
 NEEDS_OPENSSH = (
     "BindInterface",
@@ -309,8 +313,8 @@ NEEDS_OPENSSH = (
     "SecurityKeyProvider",
     "VerifyHostKeyDNS",
 )
-"""What asyncssh lacks and a config file may need to reach a host, or to trust it. The other keywords that it lacks
-change nothing about that: they share connections, forward, run local commands, or tell more."""
+"""Keywords that asyncssh lacks and that a host may need to be reached, or to be trusted. The others that it lacks are
+about sharing connections, forwarding, local commands, or more output."""
 
 BY_NAME = {keyword.name.lower(): keyword for keyword in KEYWORDS}
 """All keywords by their names and aliases in lower case."""
@@ -318,7 +322,7 @@ BY_NAME = {keyword.name.lower(): keyword for keyword in KEYWORDS}
 BY_NAME |= {alias: BY_NAME[name.lower()] for alias, name in ALIASES.items()}
 
 
-_NEAR = 0.75  # of the letters in common: a slip of the fingers, not another word
+_NEAR = 0.75  # the similarity of a typing error, not of another word
 
 
 def find_keyword(name: str) -> Keyword | None:
@@ -327,7 +331,7 @@ def find_keyword(name: str) -> Keyword | None:
 
 
 def nearest_keyword(name: str) -> str | None:
-    """Return the keyword that was perhaps meant."""
+    """Return the keyword of the most similar name; None if there is none."""
     near = get_close_matches(name.lower(), BY_NAME, n=1, cutoff=_NEAR)
     return BY_NAME[near[0]].name if near else None
 
@@ -354,7 +358,7 @@ PLAIN_FLAGS: dict[str, tuple[tuple[str, str], ...]] = {
     "t": (("RequestTTY", "yes"),),
     "x": (("ForwardX11", "no"),),
 }
-"""Letters without an argument, and the keywords that they set, whatever was set before."""
+"""Letters without an argument, and the keywords that they set, also if those are set already."""
 
 FLAGS_WITH_ARGUMENT: dict[str, tuple[str, bool]] = {
     "B": ("BindInterface", True),
@@ -373,11 +377,9 @@ FLAGS_WITH_ARGUMENT: dict[str, tuple[str, bool]] = {
     "m": ("MACs", True),
     "p": ("Port", False),
 }
-"""Letters with an argument, the keyword that they set, and whether whatever was set before."""
+"""Letters with an argument, the keyword that they set, and whether also if it is set already."""
 
-_DIAGNOSTIC = Reason(
-    "it asks OpenSSH for something else than a connection", "use plain ssh for that"
-)
+_DIAGNOSTIC = Reason("it is for something else than a connection", "use plain ssh for that")
 REFUSED_FLAGS: dict[str, Reason] = {
     "1": NOT_OURS,
     "E": LOGGING,

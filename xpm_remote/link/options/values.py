@@ -1,7 +1,7 @@
-"""What the values of OpenSSH's keywords may be: words in, one canonical text out.
+"""The kinds of values of OpenSSH's keywords: each converts words into one canonical text.
 
-Each check raises ValueError with a message that names the value. Canonical means: as asyncssh's parser
-of ssh_config reads it (plain seconds, ``yes``/``no``), lists quoted as a shell would. Pure.
+Each check raises ValueError with a message that names the value. The canonical form is the one that asyncssh's parser
+of ssh_config reads (plain seconds, ``yes``/``no``), with lists quoted as for a shell. Pure.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from enum import Enum
 from xpm_remote.link.options.destination import check_host, check_user, parse_port, read_jumps
 
 MAX_SECONDS = 2**31 - 1
-"""OpenSSH keeps times in a C int."""
+"""The longest time: OpenSSH stores it in a C int."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _TIME = re.compile(r"(?:\d+[smhdw]?)+", re.ASCII | re.IGNORECASE)
@@ -28,16 +28,16 @@ _ENVIRONMENT_REFERENCE = re.compile(r"\$(\w+)", re.ASCII)
 _TOKEN = re.compile(r"%(.)")
 _TOKENS_OF_THE_DESTINATION = {"C", "h", "j", "k", "p", "r"}
 _LOG_LEVELS = ("QUIET", "FATAL", "ERROR", "INFO", "VERBOSE", "DEBUG1", "DEBUG2", "DEBUG3")
-# OpenSSH 10.1 and later takes the last three, the old names, for the system's default too.
+# In OpenSSH 10.1 and later the last three, old names, mean the system's default too.
 _UNMARKED = {"none", "cs0", "0", "0x0", "0x00", "lowdelay", "throughput", "reliability"}
 
 
 class LibraryLimitError(ValueError):
-    """A value means something to OpenSSH that asyncssh cannot do."""
+    """OpenSSH could honour the value, but asyncssh cannot."""
 
 
 class Takes(Enum):
-    """How much of the line a keyword's value is."""
+    """The part of the line that is a keyword's value."""
 
     ONE = "one word"
     MANY = "one or more words"
@@ -46,7 +46,7 @@ class Takes(Enum):
 
 @dataclass(frozen=True)
 class Value:
-    """A kind of value: how much of the line it takes, and its check."""
+    """A kind of value: the part of the line that it takes, and its check."""
 
     takes: Takes
     check: Callable[[Sequence[str]], str]
@@ -55,17 +55,16 @@ class Value:
         """Return the value in its canonical form.
 
         Raises:
-            ValueError: The words are no such value.
+            ValueError: The words are not a value of this kind.
         """
         if not words or not all(words):
-            message = "its value is empty"
-            raise ValueError(message)
+            raise ValueError("its value is empty")
         if any(_CONTROL.search(word) for word in words):
-            message = "its value has control characters"
-            raise ValueError(message)
+            raise ValueError("its value has control characters")
         if self.takes is not Takes.MANY and len(words) > 1:
-            message = f"its value is one word, not {shlex.join(words)}; quote it if it has blanks"
-            raise ValueError(message)
+            raise ValueError(
+                f"its value is one word, not {shlex.join(words)}; quote it if it has blanks"
+            )
         return self.check(words)
 
 
@@ -79,8 +78,7 @@ def choice(*values: str, **same: str) -> Value:
 
     def check(text: str) -> str:
         if text.lower() not in known:
-            message = f"{text!r} is not one of {', '.join(values)}"
-            raise ValueError(message)
+            raise ValueError(f"{text!r} is not one of {', '.join(values)}")
         return known[text.lower()]
 
     return _one(check)
@@ -91,24 +89,21 @@ def number(smallest: int) -> Value:
 
     def check(text: str) -> str:
         if not (text.isascii() and text.isdigit()) or int(text) < smallest:
-            message = f"{text!r} is not a whole number of at least {smallest}"
-            raise ValueError(message)
+            raise ValueError(f"{text!r} is not a whole number of at least {smallest}")
         return str(int(text))
 
     return _one(check)
 
 
 def _seconds(text: str) -> str:
-    # To OpenSSH 'none' is a value not given at all; whoever writes it wants no limit, our own included.
+    # To OpenSSH 'none' means not set; here it turns off our own limit, too.
     if text.lower() == "none":
         return "0"
     if _TIME.fullmatch(text) is None:
-        message = f"{text!r} is not a time such as 90, 90s, 1m30s or 2h"
-        raise ValueError(message)
+        raise ValueError(f"{text!r} is not a time such as 90, 90s, 1m30s or 2h")
     total = sum(int(n) * _TIME_UNITS[unit.lower()] for n, unit in _TIME_PART.findall(text))
     if total > MAX_SECONDS:
-        message = f"{text!r} is too long a time"
-        raise ValueError(message)
+        raise ValueError(f"{text!r} is too long a time")
     return str(total)
 
 
@@ -118,8 +113,7 @@ def _size(text: str) -> str:
         return "default"
     size = int(found[1]) * _SIZE_UNITS[found[2].upper()] if found else 0
     if size < _SMALLEST_REKEY:
-        message = f"{text!r} is not a number of bytes such as 512M or 1G, nor 'default'"
-        raise ValueError(message)
+        raise ValueError(f"{text!r} is not a number of bytes such as 512M or 1G, nor 'default'")
     return str(size)
 
 
@@ -128,8 +122,7 @@ def _rekey(words: Sequence[str]) -> str:
     if not rest:
         return _size(size)
     if len(rest) > 1:
-        message = f"it is a size and a time, not {shlex.join(words)}"
-        raise ValueError(message)
+        raise ValueError(f"it is a size and a time, not {shlex.join(words)}")
     seconds = _seconds(rest[0])
     return f"{_size(size)} {'none' if seconds == '0' else seconds}"
 
@@ -137,16 +130,14 @@ def _rekey(words: Sequence[str]) -> str:
 def _log_level(text: str) -> str:
     level = "DEBUG1" if text.upper() == "DEBUG" else text.upper()
     if level not in _LOG_LEVELS:
-        message = f"{text!r} is not one of {', '.join(_LOG_LEVELS)}"
-        raise ValueError(message)
+        raise ValueError(f"{text!r} is not one of {', '.join(_LOG_LEVELS)}")
     return level
 
 
 def _files(words: Sequence[str]) -> str:
     none = [word for word in words if word.lower() == "none"]
     if none and len(words) > 1:
-        message = "'none' stands alone"
-        raise ValueError(message)
+        raise ValueError("'none' stands alone")
     # An empty list makes asyncssh trust every host; an empty file makes it trust none, as 'none' should.
     return "/dev/null" if none else shlex.join(map(_file, words))
 
@@ -155,44 +146,43 @@ def _file(text: str) -> str:
     # asyncssh expands a tilde in these names, but no tokens and no variables.
     path = "~" + text[2:] if text.startswith("%d/") else text
     if "%" in path or "${" in path:
-        message = f"tokens and variables in {text!r} are not expanded here; write the path out"
-        raise LibraryLimitError(message)
+        raise LibraryLimitError(
+            f"tokens and variables in {text!r} are not expanded here; write the path out"
+        )
     return path
 
 
 def _name(text: str) -> str:
-    # asyncssh takes the word for "as if not set", where OpenSSH does not.
+    # To asyncssh, but not to OpenSSH, the word means not set.
     if text.lower() == "none":
-        message = "'none' is not a value that it has"
-        raise ValueError(message)
+        raise ValueError("'none' is not a value that it has")
     return text
 
 
 def _names(text: str) -> str:
     if re.search(r"\s", text):
-        message = f"the names in {text!r} are separated by commas, without blanks"
-        raise ValueError(message)
+        raise ValueError(f"the names in {text!r} are separated by commas, without blanks")
     return _name(text)
 
 
 def _path(text: str) -> str:
-    # asyncssh expands options before it has read the files, where these may yet be set.
+    # asyncssh expands options before it has read the files, which may set these.
     late = _TOKENS_OF_THE_DESTINATION.intersection(_TOKEN.findall(text))
     if late:
-        message = f"%{min(late)} in {text!r} cannot be expanded here; write it out"
-        raise LibraryLimitError(message)
+        raise LibraryLimitError(f"%{min(late)} in {text!r} cannot be expanded here; write it out")
     return text
 
 
 def _key_file(text: str) -> str:
     if text.lower() == "none":
-        message = "'none' would make asyncssh use the default files; use PubkeyAuthentication=no"
-        raise LibraryLimitError(message)
+        raise LibraryLimitError(
+            "'none' would make asyncssh use the default files; use PubkeyAuthentication=no"
+        )
     return _path(text)
 
 
 def _split_further(words: Sequence[str]) -> list[str]:
-    """Split at blanks also inside of words, where no single value can have any: quotes were for a shell."""
+    """Split at blanks also within words: no single value has any, so quotes were for a shell."""
     return " ".join(words).split()
 
 
@@ -200,16 +190,16 @@ def _environment_names(words: Sequence[str]) -> str:
     names = _split_further(words)
     for word in names:
         if "=" in word or word.startswith("-"):
-            message = f"{word!r} is not the name of an environment variable, or a pattern of names"
-            raise ValueError(message)
+            raise ValueError(
+                f"{word!r} is not the name of an environment variable, or a pattern of names"
+            )
     return shlex.join(names)
 
 
 def _environment(words: Sequence[str]) -> str:
     for word in words:
         if not word.partition("=")[0] or "=" not in word:
-            message = f"{word!r} is not NAME=VALUE"
-            raise ValueError(message)
+            raise ValueError(f"{word!r} is not NAME=VALUE")
     return shlex.join(words)
 
 
@@ -217,8 +207,7 @@ def _cname_rules(words: Sequence[str]) -> str:
     rules = _split_further(words)
     for word in rules:
         if word.count(":") != 1 and word.lower() != "none":
-            message = f"{word!r} is not SOURCE:TARGET"
-            raise ValueError(message)
+            raise ValueError(f"{word!r} is not SOURCE:TARGET")
     return shlex.join(rules)
 
 
@@ -248,7 +237,7 @@ def _command(text: str) -> str:
 
 
 def _public_key_algorithms(text: str) -> str:
-    # What a leading + adds for old servers is what asyncssh offers to a server that wants it anyway.
+    # What a leading + adds for old servers asyncssh offers them anyway.
     added = {"ssh-rsa", "ssh-rsa-cert-v01@openssh.com", "rsa-sha2-256", "rsa-sha2-512"}
     return "+ssh-rsa" if text[:1] == "+" and set(text[1:].split(",")) <= added else text
 

@@ -1,7 +1,7 @@
-"""Option strings as words, each with the quotes that it was written with.
+"""Option strings as words, each with its quotes.
 
-Two levels of quotes meet here: those of the string, as for a shell, and those of a configuration line
-inside (``UserKnownHostsFile="/a b" /c``). So a word keeps its raw form until it is known which it is. Pure.
+There are two levels of quotes: those of the string, as for a shell, and those of a configuration line within
+(``UserKnownHostsFile="/a b" /c``). So a word keeps its raw form until the level is known. Pure.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from xpm_remote.errors import OptionError
 
-# One word by the rules of shlex, which understands those of a POSIX shell.
+# One word by the rules of shlex, which are those of a POSIX shell.
 _WORD = re.compile(r"""(?:[^ \t\r\n'"\\]|\\.|'[^']*'|"(?:[^"\\]|\\.)*")+""", re.DOTALL)
 
 
@@ -23,9 +23,9 @@ class Word:
     """A word of an option string.
 
     Attributes:
-        raw: As it was written.
-        text: Without its quotes.
-        start: Where it starts in its string.
+        raw: The word as written.
+        text: The word without its quotes.
+        start: Its position in its string.
     """
 
     raw: str
@@ -48,8 +48,10 @@ def unquote(text: str) -> list[str]:
     try:
         return shlex.split(text)
     except ValueError as error:
-        message = f"the SSH option {text!r} cannot be split into words: {error}"
-        raise OptionError(message, "close the quotes, or put a backslash before them") from None
+        raise OptionError(
+            f"the SSH option {text!r} cannot be split into words: {error}",
+            "close the quotes, or put a backslash before them",
+        ) from None
 
 
 def split_words(text: str) -> list[Word]:
@@ -64,7 +66,7 @@ def split_words(text: str) -> list[Word]:
 
 
 class WordReader:
-    """The words of several strings in turn, knowing where each string ends."""
+    """Reads the words of several strings in turn, aware of where each string ends."""
 
     def __init__(self, strings: Iterable[str]) -> None:
         self._strings = deque(strings)
@@ -72,32 +74,32 @@ class WordReader:
         self._words: deque[Word] = deque()
 
     def next(self) -> Word | None:
-        """Take the next word of all strings; None after the last."""
+        """Remove and return the next word of all strings; None after the last."""
         while not self._words and self._strings:
             self._text = self._strings.popleft()
             self._words.extend(split_words(self._text))
         return self._words.popleft() if self._words else None
 
     def peek(self) -> Word | None:
-        """Look at the next word of the same string; None at its end."""
+        """Return the next word of the same string; None at its end."""
         return self._words[0] if self._words else None
 
     def take(self) -> Word:
-        """Take the next word of the same string, which ``peek`` has seen."""
+        """Remove and return the next word of the same string, after ``peek`` has returned it."""
         return self._words.popleft()
 
     def rest(self) -> list[Word]:
-        """Look at what is left of the same string."""
+        """Return the remaining words of the same string."""
         return list(self._words)
 
     def take_rest(self) -> str:
-        """Take what is left of the same string, as it was written."""
+        """Remove and return the rest of the same string, as written."""
         rest = self._text[self._words[0].start :].rstrip() if self._words else ""
         self._words.clear()
         return rest
 
     def argument(self, option: str) -> Word:
-        """Take the argument of an option: the next word, else the whole next string.
+        """Remove and return the argument of an option: the next word, else the whole next string.
 
         Raises:
             OptionError: There is neither.
@@ -108,5 +110,5 @@ class WordReader:
             raise OptionError(f"the SSH option {option} lacks its argument")
         text = self._strings.popleft()
         words = split_words(text)
-        # A string of its own is one argument, as an argument of a command is, blanks and all.
+        # A string of its own is one argument, with its blanks, like an argument of a command.
         return words[0] if len(words) == 1 else Word(text.strip(), text.strip())

@@ -80,7 +80,7 @@ class OpensshConfig(NamedTuple):
 
 
 async def read_config(options: ConnectOptions, abilities: Abilities) -> HostConfig | None:
-    """Have ssh read the config files for a host; return None if there is no such ssh.
+    """Return the configuration of a host as ssh reads it; None if there is no ssh that can.
 
     Args:
         options: The host and the options of the connection.
