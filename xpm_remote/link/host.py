@@ -94,13 +94,12 @@ class HostLink:
             StartError: The host runs no commands.
         """
         choice = await choose_engine(self.options, self.engine)
-        is_new = self.engine is not choice.engine and (self.options.host, choice) not in _logged
-        is_news = is_new and choice.engine is SshEngine.OPENSSH
-        _logged.add((self.options.host, choice))
+        host, is_openssh = self.options.host, choice.engine is SshEngine.OPENSSH
+        is_news = is_openssh and self.engine is not choice.engine and (host, choice) not in _logged
+        _logged.add((host, choice))
         level = logging.INFO if is_news else logging.DEBUG
-        said = (self.options.host, choice.engine.value, choice.why)
-        log.log(level, "the SSH engine for %s is %s: %s", *said)
-        if choice.engine is SshEngine.OPENSSH:
+        log.log(level, "the SSH engine for %s is %s: %s", host, choice.engine.value, choice.why)
+        if is_openssh:
             return await start_by_openssh(self.options, command, prompter, observer)
         return await start_by_asyncssh(
             self.options, command, prompter, observer, self._opened, self._kept

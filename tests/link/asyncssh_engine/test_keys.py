@@ -169,7 +169,7 @@ async def test_signs_after_the_passphrase(tmp_path: Path) -> None:
     """It is asked for once for everything that the key signs, and again while it is wrong."""
     locked = find_one(make(tmp_path))
     person = Answers("wrong", PASSPHRASE)
-    (pair,) = locked.pairs(person, 3)
+    (pair,) = locked.pairs(person.ask_passphrase)
     assert person.attempts == []
     for data in (b"one", b"two"):
         signature = await pair.sign_async(data)  # type: ignore[attr-defined]
@@ -183,7 +183,7 @@ async def test_signs_after_the_passphrase(tmp_path: Path) -> None:
 async def test_stays_locked(tmp_path: Path, answers: tuple[str, ...], asked: int) -> None:
     """After three wrong ones, or no answer, the key is given up for good."""
     person = Answers(*answers)
-    (pair,) = find_one(make(tmp_path)).pairs(person, 3)
+    (pair,) = find_one(make(tmp_path)).pairs(person.ask_passphrase)
     for _ in range(2):
         with pytest.raises(ValueError, match="stays locked"):
             await pair.sign_async(b"data")  # type: ignore[attr-defined]
@@ -194,16 +194,18 @@ async def test_opened_before(tmp_path: Path) -> None:
     """A key that has been opened signs for later connections, too; another key in its place does not."""
     path, opened = make(tmp_path), OpenedKeys()
     (first,) = find_locked_keys([str(path)], [], opened)
-    await first.unlock(Answers(PASSPHRASE), 1)
+    await first.unlock(Answers(PASSPHRASE).ask_passphrase)
     (second,) = find_locked_keys([str(path)], [], opened)
     nobody = Answers()
-    assert second.public.verify(b"x", (await second.unlock(nobody, 3)).sign(b"x", b"ssh-ed25519"))
+    assert second.public.verify(
+        b"x", (await second.unlock(nobody.ask_passphrase)).sign(b"x", b"ssh-ed25519")
+    )
     assert nobody.attempts == []
     path.unlink()
     make(tmp_path)
     (other,) = find_locked_keys([str(path)], [], opened)
     with pytest.raises(ValueError, match="stays locked"):
-        await other.unlock(nobody, 3)
+        await other.unlock(nobody.ask_passphrase)
     assert nobody.attempts == [0]
 
 
@@ -219,7 +221,7 @@ def test_certificates(tmp_path: Path, *, beside: bool) -> None:
     if not beside:
         certificate = certificate.rename(tmp_path / "named")
     named = [f"{other}-cert.pub", *([] if beside else [str(certificate)])]
-    pairs = find_one(path, *named).pairs(Answers(), 3)
+    pairs = find_one(path, *named).pairs(Answers().ask_passphrase)
     assert [pair.has_cert for pair in pairs] == [True, False]
 
 

@@ -67,7 +67,7 @@ async def test_what_ssh_says_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyP
     )
     real = shutil.which("ssh")
     install(tmp_path, f'[ "$3" = none ] && exec {real} "$@"; exit 9', monkeypatch)
-    with pytest.raises(OptionError, match="without a word"):
+    with pytest.raises(OptionError, match="without a message"):
         await read_config(parse_ssh_options("t", [f"-F {config}"]), ABLE)
 
 

@@ -76,25 +76,19 @@ class HostKeyPolicy:
     @property
     def trusted(self) -> asyncssh.SSHKnownHosts | Callable[[str, str, int | None], Sequence[Any]]:
         """The known keys in the form that the library takes."""
-        entries = self._entries
+        # Lines that cannot be parsed are skipped.
+        entries = asyncssh.import_known_hosts("".join(map(_readable, self.files)))
         if not self.is_alias:
             return entries
         # By default the library would also trust the keys of the address.
         return lambda _host, _address, _port: entries.match(self.host, "", None)[:3]
 
-    @property
-    def _entries(self) -> asyncssh.SSHKnownHosts:
-        """The entries of the known_hosts files; lines that cannot be parsed are skipped."""
-        return asyncssh.import_known_hosts("".join(map(_readable, self.files)))
-
     def known_keys(self, address: str) -> Sequence[asyncssh.SSHKey]:
         """Return the known keys of the host and of its address."""
-        entries = self._entries
-        # Given a port, the library would fall back on the keys of port 22: often those of another machine.
-        found = (entries.match(name, "", None)[0] for name in self._names(address))
-        return list(dict.fromkeys(key for keys in found for key in keys))
+        return list(dict(self._find(address)))
 
     def _names(self, address: str) -> list[str]:
+        # Given a port, the library would fall back on the keys of port 22: often those of another machine.
         names = [self.host] if self.is_alias else [name for name in (self.host, address) if name]
         return names if self.port == SSH_PORT else [f"[{name}]:{self.port}" for name in names]
 
@@ -186,9 +180,10 @@ class HostKeyPolicy:
         )
 
     def _changed(self, key: asyncssh.SSHKey) -> str:
-        known = self.known_keys(self.address)
-        places = {each.key: each.place for each in self._find(self.address)}
-        expected = ", ".join(f"{fingerprint(k)} ({places.get(k, 'recorded')})" for k in known)
+        known = dict(self._find(self.address))
+        expected = ", ".join(
+            f"{fingerprint(known_key)} ({known[known_key]})" for known_key in known
+        )
         return (
             f"the host key of {self.name} has changed: known is {expected},"
             f" the host sent {fingerprint(key)}"

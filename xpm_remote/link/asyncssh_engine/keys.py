@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import asyncssh
 
@@ -94,15 +94,11 @@ def _is_public(path: str) -> bool:
     return not is_locked(path) and public_half(path) is not None
 
 
-class PassphraseSource(Protocol):
-    """Asks a person for passphrases."""
+AskPassphrase = Callable[[str, int], Awaitable[str]]
+"""Asks for the passphrase of a key file, for the first (0) or a later time; raises UnansweredError."""
 
-    async def ask_passphrase(self, key: str, attempt: int) -> str:
-        """Ask for the passphrase of a key file, for the first (0) or a later time.
-
-        Raises:
-            UnansweredError: There is no answer.
-        """
+PASSPHRASE_ATTEMPTS = 3
+"""Attempts at a key's passphrase, as in ssh."""
 
 
 class OpenedKeys:
@@ -143,11 +139,11 @@ class LockedKey:
         self._opened = opened
         self._failed = False
 
-    def pairs(self, source: PassphraseSource, attempts: int) -> list[asyncssh.SSHKeyPair]:
+    def pairs(self, ask: AskPassphrase) -> list[asyncssh.SSHKeyPair]:
         """Return what can be offered to a host: each certificate, and the key alone."""
-        return [_LockedPair(self, each, source, attempts) for each in (*self.certificates, None)]
+        return [_LockedPair(self, each, ask) for each in (*self.certificates, None)]
 
-    async def unlock(self, source: PassphraseSource, attempts: int) -> asyncssh.SSHKey:
+    async def unlock(self, ask: AskPassphrase) -> asyncssh.SSHKey:
         """Return the private half: unlocked before, or now by the passphrase, which is asked for once for all pairs.
 
         Raises:
@@ -156,16 +152,16 @@ class LockedKey:
         private = self._opened.find(self.public)
         if private is None and not self._failed:
             self._failed = True  # unless the next lines say otherwise
-            private = await self._ask(source, attempts)
+            private = await self._ask(ask)
         if private is None:
             raise ValueError("the private key stays locked")
         self._opened.keep(private)
         return private
 
-    async def _ask(self, source: PassphraseSource, attempts: int) -> asyncssh.SSHKey | None:
-        for attempt in range(attempts):
+    async def _ask(self, ask: AskPassphrase) -> asyncssh.SSHKey | None:
+        for attempt in range(PASSPHRASE_ATTEMPTS):
             try:
-                passphrase = await source.ask_passphrase(self.path, attempt)
+                passphrase = await ask(self.path, attempt)
             except UnansweredError:
                 return None
             try:
@@ -180,11 +176,7 @@ class _LockedPair(asyncssh.SSHKeyPair):
     """A locked key in the form that the library offers to a host; it signs only after the host has accepted it."""
 
     def __init__(
-        self,
-        locked: LockedKey,
-        certificate: asyncssh.SSHCertificate | None,
-        source: PassphraseSource,
-        attempts: int,
+        self, locked: LockedKey, certificate: asyncssh.SSHCertificate | None, ask: AskPassphrase
     ) -> None:
         public = locked.public
         super().__init__(
@@ -197,8 +189,7 @@ class _LockedPair(asyncssh.SSHKeyPair):
             certificate,
         )
         self._locked = locked
-        self._source = source
-        self._attempts = attempts
+        self._ask = ask
 
     async def sign_async(self, data: bytes) -> bytes:
         """Ask for the passphrase and sign.
@@ -206,7 +197,7 @@ class _LockedPair(asyncssh.SSHKeyPair):
         Raises:
             ValueError: The key stays locked; the library then tries the next one.
         """
-        private = await self._locked.unlock(self._source, self._attempts)
+        private = await self._locked.unlock(self._ask)
         return private.sign(data, self.sig_algorithm)
 
 

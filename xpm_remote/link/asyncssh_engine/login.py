@@ -19,13 +19,9 @@ from xpm_remote.errors import (
 )
 from xpm_remote.link.asyncssh_engine.host_keys import HostKeyPolicy
 from xpm_remote.link.asyncssh_engine.keys import LockedKey
-from xpm_remote.link.asyncssh_engine.resolution import DEFAULT_PROMPTS
 from xpm_remote.link.key_files import is_locked, split_string
 from xpm_remote.link.observer import Attempt, AttemptOutcome, Observer, Step
 from xpm_remote.link.prompts import Prompter, UnansweredError, first_line
-
-PASSPHRASE_ATTEMPTS = 3
-"""Attempts at a key's passphrase, as in ssh."""
 
 
 class LoginClient(asyncssh.SSHClient):
@@ -52,9 +48,9 @@ class LoginClient(asyncssh.SSHClient):
         who: str,
         prompter: Prompter,
         *,
-        locked: Sequence[LockedKey] = (),
-        attempts: int = DEFAULT_PROMPTS,
-        watch: LoginWatch | None = None,
+        locked: Sequence[LockedKey],
+        attempts: int,
+        watch: LoginWatch,
     ) -> None:
         self._policy = policy
         self._who = who
@@ -70,23 +66,19 @@ class LoginClient(asyncssh.SSHClient):
 
     def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
         """Attach the watch to the connection."""
-        if self._watch is not None:
-            self._watch.attach(conn)
+        self._watch.attach(conn)
 
     def begin_auth(self, username: str) -> None:
         """Record that the host is trusted."""
-        if self._watch is not None:
-            self._watch.begin()
+        self._watch.begin()
 
     def auth_banner_received(self, msg: str, lang: str) -> None:
         """Record the banner."""
-        if self._watch is not None:
-            self._watch.show_banner(msg)
+        self._watch.show_banner(msg)
 
     def auth_completed(self) -> None:
         """Record the success."""
-        if self._watch is not None:
-            self._watch.succeed()
+        self._watch.succeed()
 
     def validate_host_public_key(
         self, host: str, addr: str, port: int, key: asyncssh.SSHKey
@@ -97,7 +89,7 @@ class LoginClient(asyncssh.SSHClient):
     def public_key_auth_requested(self) -> list[asyncssh.SSHKeyPair] | None:
         """Return the locked keys: the library calls this after the agent's keys and the unlocked ones."""
         locked, self._locked = self._locked, []
-        return [pair for key in locked for pair in key.pairs(self, PASSPHRASE_ATTEMPTS)] or None
+        return [pair for key in locked for pair in key.pairs(self.ask_passphrase)] or None
 
     async def ask_passphrase(self, key: str, attempt: int) -> str:
         """Ask for a passphrase."""

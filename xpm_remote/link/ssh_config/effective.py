@@ -174,7 +174,9 @@ class _Effective:
         yield "Hostname", _doubled(self._dump["hostname"][0])
         yield from self._way()
         yield from self._plain()
-        yield from self._own_defaults()
+        for name in ASKED_OF_OUR_DEFAULTS:
+            if is_decided(name, self._options, self._reading):
+                yield name, _canonical(name, self._dump[name.lower()][0])
         yield from self._files()
         yield from self._agents()
         yield from self._algorithms()
@@ -199,11 +201,6 @@ class _Effective:
         for name in _LISTS:
             if name.lower() in self._dump:
                 yield name, shlex.join(self._dump[name.lower()])
-
-    def _own_defaults(self) -> Iterator[tuple[str, str]]:
-        for name in ASKED_OF_OUR_DEFAULTS:
-            if is_decided(name, self._options, self._reading):
-                yield name, _canonical(name, self._dump[name.lower()][0])
 
     def _files(self) -> Iterator[tuple[str, str]]:
         if self._reading.is_changed("IdentityFile"):

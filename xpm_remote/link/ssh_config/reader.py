@@ -95,7 +95,10 @@ async def read_config(options: ConnectOptions, abilities: Abilities) -> HostConf
     options = located(options)
     reading = await _read(program, options, abilities)
     unsupported = _unsupported(options, reading)
-    reading = replace(reading, tokens=await _tokens(program, options, reading.dump))
+    if needs_tokens(reading.dump):
+        asked = dump_arguments(options, token_arguments())
+        tokens = read_tokens(await _ask(program, asked, options.host))
+        reading = replace(reading, tokens=tokens)
     return HostConfig(effective_options(options, reading), unsupported)
 
 
@@ -189,13 +192,6 @@ async def _probe(
         return await _ask(program, asked, options.host)
 
 
-async def _tokens(program: str, options: ConnectOptions, dump: Dump) -> dict[str, str]:
-    if not needs_tokens(dump):
-        return {}
-    asked = dump_arguments(options, token_arguments())
-    return dict(read_tokens(await _ask(program, asked, options.host)))
-
-
 _known_defaults: dict[str, Dump] = {}
 
 
@@ -213,7 +209,11 @@ async def _defaults(program: str) -> Dump | None:
 async def _ask(program: str, arguments: Sequence[str], host: str) -> Dump:
     status, output, errors = await _run(program, arguments)
     if status:
-        raise OptionError(f"the SSH configuration of {host}: {_complaint(errors)}")
+        lines = [line.strip() for line in errors.splitlines() if line.strip()]
+        counts = ("bad configuration options", "option")  # the ends of lines that only count errors
+        said = [line for line in lines if not line.endswith(counts)] or lines
+        words = " | ".join(said) or "ssh -G fails without a message"
+        raise OptionError(f"the SSH configuration of {host}: {words}")
     return parse_dump(output)
 
 
@@ -225,13 +225,6 @@ async def _run(program: str, arguments: Sequence[str]) -> tuple[int, str, str]:
             "look for a Match exec that does not end, or names that do not resolve",
         )
     return done
-
-
-def _complaint(errors: str) -> str:
-    """Return the lines of ssh's stderr, without the one that counts the errors."""
-    lines = [line.strip() for line in errors.splitlines() if line.strip()]
-    counted = [line for line in lines if not line.endswith(("bad configuration options", "option"))]
-    return " | ".join(counted or lines) or "ssh -G fails without a message"
 
 
 @contextlib.contextmanager

@@ -64,7 +64,9 @@ def token_arguments() -> list[str]:
 def read_tokens(dump: Dump) -> Mapping[str, str]:
     """Read the answer to ``token_arguments``."""
     _, value, _ = dump["controlpath"][0].split(_SEPARATOR)
-    return {"C": value, "j": _last_jump(dump)}
+    jump = dump.get("proxyjump", ("",))[0].rpartition(",")[2].rpartition("@")[2]
+    host = jump[1:].partition("]")[0] if jump.startswith("[") else jump.partition(":")[0]
+    return {"C": value, "j": host}
 
 
 def probe_text(files: Iterable[str], *, is_read_twice: bool) -> str:
@@ -75,7 +77,8 @@ def probe_text(files: Iterable[str], *, is_read_twice: bool) -> str:
         is_read_twice: Whether ssh reads the files once more in the end, as for ``Match final``: the values that it
             finds then must precede ours.
     """
-    included = "".join(f'Include "{_glob_escaped(file)}"\n' for file in files)
+    paths = (escaped(re.sub(r"([*?[])", r"\\\1", file)) for file in files)
+    included = "".join(f'Include "{path}"\n' for path in paths)
     return f"{included}{'Match final' if is_read_twice else 'Host *'}\n{_PROBES}"
 
 
@@ -86,17 +89,6 @@ def is_set(keyword: str, probed: Dump) -> bool:
     """
     name = keyword.lower()
     return probed.get(name) != (_UNTOUCHED[name],)
-
-
-def _glob_escaped(path: str) -> str:
-    for special in "*?[":
-        path = path.replace(special, f"\\{special}")
-    return escaped(path)
-
-
-def _last_jump(dump: Dump) -> str:
-    jump = dump.get("proxyjump", ("",))[0].rpartition(",")[2].rpartition("@")[2]
-    return jump[1:].partition("]")[0] if jump.startswith("[") else jump.partition(":")[0]
 
 
 _LINE = re.compile(r"\s*\"?([A-Za-z0-9]+)\"?(?:\s*=\s*|\s+)(.*\S)\s*")
