@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import AsyncGenerator, Awaitable, Coroutine, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Iterator
 from typing import Any, TypeVar
 
 from xpm_remote.errors import StoppedBySignal
@@ -13,6 +13,30 @@ from xpm_remote.errors import StoppedBySignal
 _Result = TypeVar("_Result")
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@contextlib.contextmanager
+def handled_signals(handle: Callable[[int], None]) -> Iterator[Callable[[int], None]]:
+    """Call a handler on SIGINT, SIGTERM and SIGHUP, without an event loop; in the main thread only.
+
+    Args:
+        handle: Is called with the number of the signal.
+
+    Yields:
+        What restores the handler that a signal had before, as all are restored at the end.
+    """
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+
+    def restore(number: int) -> None:
+        signal.signal(number, before[signal.Signals(number)])
+
+    for number in _SIGNALS:
+        signal.signal(number, lambda caught, _: handle(caught))
+    try:
+        yield restore
+    finally:
+        for number in _SIGNALS:
+            restore(number)
 
 
 async def wait_within(awaitable: Awaitable[_Result], seconds: float | None) -> _Result:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import signal
 import subprocess
 from pathlib import Path
 
@@ -188,3 +189,22 @@ def test_follow(local: Local) -> None:
         (path / "x.done").touch()
         said, _ = process.communicate(timeout=LIMIT)
     assert (said, process.returncode) == ("last", 0)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_follow_several_until_a_signal(local: Local, number: signal.Signals) -> None:
+    """Where several logs are followed, a signal prints the lines that have no end, and ends the command."""
+    for job in ("aaaa1", "cccc1"):
+        (local.made.layout.jobs / "t.x" / job / "x.err").write_text("whole\nhalf")
+    (local.made.layout.jobs / "t.x" / "aaaa1" / "x.done").unlink(missing_ok=True)
+    words = local.commands._argv(("jobs", "log", "-f", "cccc", "aaaa"))
+    with subprocess.Popen(
+        words, env=local.commands._environment(), stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        lines = {process.stdout.readline(), process.stdout.readline()}
+        process.send_signal(number)
+        said, _ = process.communicate(timeout=LIMIT)
+    assert lines == {"x/aaaa1: whole\n", "x/cccc1: whole\n"}
+    assert set(said.splitlines()) == {"x/aaaa1: half", "x/cccc1: half"}
+    assert process.returncode == 128 + number

@@ -24,7 +24,7 @@ from xpm_remote.ui.reports.doctor import (
     stage_lines,
     summary_line,
 )
-from xpm_remote.ui.text import Format, Line
+from xpm_remote.ui.text import Line
 from xpm_remote.waiting import run_until_signal
 
 _COLOURS = {
@@ -55,7 +55,7 @@ _ERASE_LINE = "\r\x1b[2K"
 )
 @format_option
 @click.pass_obj
-def doctor(context: Context, /, *, form: str, listen: float, **given: Any) -> int:  # noqa: ANN401 - as declared above
+def doctor(context: Context, /, *, is_json: bool, listen: float, **given: Any) -> int:  # noqa: ANN401 - as declared above
     """Find out why a remote workspace cannot be watched, or what is slow about it.
 
     Goes the whole way once, and says of each stage how long it took and what it brought: configuration,
@@ -64,7 +64,6 @@ def doctor(context: Context, /, *, form: str, listen: float, **given: Any) -> in
 
     HOST and REMOTE_WORKDIR are those of experiments ssh-monitor.
     """
-    is_json = form == Format.JSON.value
     report = _Report(is_live=sys.stdout.isatty())
     examination = Examination(time.monotonic, (lambda _: None) if is_json else report.show)
     target = _begin(context, given, examination)

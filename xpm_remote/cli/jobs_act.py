@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from typing import Any
 
@@ -18,10 +18,12 @@ from xpm_remote.cli.jobs_shared import (
     some_of,
 )
 from xpm_remote.cli.options import JobsLocation
+from xpm_remote.cli.output import print_lines
 from xpm_remote.errors import BusyError
 from xpm_remote.jobs.interface import Jobs
 from xpm_remote.ui.documents import json_line
 from xpm_remote.ui.reports.jobs import (
+    ACTION_DONE,
     action_outcome_document,
     action_outcome_line,
     action_plan_document,
@@ -29,8 +31,7 @@ from xpm_remote.ui.reports.jobs import (
 )
 from xpm_remote.ui.text import count_text
 from xpm_remote.workspace.layout import JobId
-from xpm_remote.workspace.outcomes import CLEAN, KILL, ActionOutcome, ActionPlan
-from xpm_remote.workspace.reading.jobs import CurrentJob
+from xpm_remote.workspace.outcomes import CLEAN, KILL, ActionPlan
 
 
 def act(context: Context, location: JobsLocation, action: str, choice: Choice) -> None:
@@ -47,15 +48,18 @@ def act(context: Context, location: JobsLocation, action: str, choice: Choice) -
         kept = [plan for plan in plans if plan.refusal]
         to_do = [plan for plan in plans if not plan.refusal]
         _print_plans(plans if choice.is_named else to_do, action, choice)
-        outcomes = _perform(jobs, to_do, is_json=choice.is_json) if choice.perform else []
-    failed = [outcome for outcome in outcomes if not outcome.success]
-    refused = kept if choice.is_named else []
-    if failed or refused:
-        count = count_text(len(failed) + len(refused), "job")
-        raise BusyError(f"{count} of {len(plans)} cannot be {_DONE[action]}", "see the lines above")
-
-
-_DONE = {"kill": "killed", "clean": "cleaned"}
+        left = len(kept) if choice.is_named else 0
+        with closing(jobs.perform(to_do if choice.perform else ())) as work:
+            for outcome in work:
+                left += not outcome.success
+                document = action_outcome_document
+                click.echo(
+                    json_line(document(outcome)) if choice.is_json else action_outcome_line(outcome)
+                )
+    if left:
+        count = count_text(left, "job")
+        what = f"{count} of {len(plans)} cannot be {ACTION_DONE[action]}"
+        raise BusyError(what, "see the lines above")
 
 
 def _chosen(context: Context, jobs: Jobs, texts: Sequence[str], choice: Choice) -> list[JobId]:
@@ -66,42 +70,24 @@ def _chosen(context: Context, jobs: Jobs, texts: Sequence[str], choice: Choice) 
     chosen, problems = jobs.current(choice.experiment)
     context.warn_unread(problems)
     accepts = choice.accepts or (lambda _: True)
-    return [job.facts.id for job in chosen if accepts(job) and _has_place(job)]
-
-
-def _has_place(job: CurrentJob) -> bool:
-    return job.facts.has_directory or job.facts.is_link
+    return [
+        job.facts.id
+        for job in chosen
+        if accepts(job) and (job.facts.has_directory or job.facts.is_link)
+    ]
 
 
 def _print_plans(plans: Sequence[ActionPlan], action: str, choice: Choice) -> None:
     if choice.is_json:
-        lines: Iterable[str] = map(
-            json_line, map(action_plan_document, () if choice.perform else plans)
-        )
-    else:
-        lines = action_plan_lines(plans)
-    for line in lines:
-        click.echo(line)
+        print_lines(map(json_line, map(action_plan_document, () if choice.perform else plans)))
+        return
+    print_lines(action_plan_lines(plans))
     count = sum(not plan.refusal for plan in plans)
-    if not choice.is_json:
-        word = count_text(count, "job") if count else "Nothing"
-        verb = "to" if count else "is to be"
-        what = action if count else _DONE[action]
-        hint = " (--perform does it)" if count and not choice.perform else ""
-        click.echo(f"{word} {verb} {what}{hint}.")
-
-
-def _perform(jobs: Jobs, plans: Sequence[ActionPlan], *, is_json: bool) -> list[ActionOutcome]:
-    outcomes = []
-    with closing(jobs.perform(plans)) as work:
-        for outcome in work:
-            outcomes.append(outcome)
-            click.echo(
-                json_line(action_outcome_document(outcome))
-                if is_json
-                else action_outcome_line(outcome)
-            )
-    return outcomes
+    if count:
+        hint = "" if choice.perform else " (--perform does it)"
+        click.echo(f"{count_text(count, 'job')} to {action}{hint}.")
+    else:
+        click.echo(f"Nothing is to be {ACTION_DONE[action]}.")
 
 
 @click.command(

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import signal
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from types import FrameType
-from typing import Any
 
 import click
 
 from xpm_remote.cli.context import Context
 from xpm_remote.cli.jobs_shared import copy_jobs, error_of_left, open_location, read_texts, some_of
 from xpm_remote.cli.options import JobsLocation, format_option, from_file_option, location_options
+from xpm_remote.cli.output import print_lines
 from xpm_remote.errors import ExitCode, FolderError, UsageError
 from xpm_remote.escaping import safe
 from xpm_remote.jobs.interface import Jobs
@@ -24,10 +22,11 @@ from xpm_remote.ui.reports.jobs import (
     archive_plan_document,
     archive_plan_lines,
 )
-from xpm_remote.ui.text import Format, count_text
+from xpm_remote.ui.text import count_text
+from xpm_remote.waiting import handled_signals
 from xpm_remote.workspace.folders.finding import archives
 from xpm_remote.workspace.layout import JobId
-from xpm_remote.workspace.outcomes import ArchiveOutcome, ArchivePlan, ArchiveStatus, ArchiveVerdict
+from xpm_remote.workspace.outcomes import ArchiveOutcome, ArchiveStatus, ArchiveVerdict
 from xpm_remote.workspace.reading.lookup import Lookup
 
 _FAILED = {ArchiveStatus.UNAVAILABLE, ArchiveStatus.FAILED, ArchiveStatus.DIFFERS}
@@ -60,7 +59,7 @@ def archive(
     from_file: str | None,
     is_watching: bool,
     dry_run: bool,
-    form: str,
+    is_json: bool,
     location: JobsLocation,
 ) -> int | None:
     """Copy or move jobs that succeeded to the backup and move folders of the workspace.
@@ -73,7 +72,6 @@ def archive(
         raise UsageError("no job is named", "give ids, --from-file, --all or --watch")
     if (has_ids and (is_all or is_watching)) or (is_watching and dry_run):
         raise UsageError("these options exclude each other", "see jobs archive --help")
-    is_json = form == Format.JSON.value
     texts = ["*/*"] if is_all else list(read_texts(ids, from_file))
     with open_location(context, location) as jobs:
         if not archives(jobs.folders):
@@ -84,7 +82,21 @@ def archive(
         if is_watching:
             return watch(jobs, with_all=is_all, is_json=is_json)
         plans = jobs.plan_archive(_find(jobs, texts, is_all=is_all))
-        _archive(jobs, _wanted(plans, is_all=is_all), is_dry=dry_run, is_json=is_json)
+        # Of all jobs, those that are not to be archived anyway are left out.
+        plans = [plan for plan in plans if not is_all or plan.verdict is ArchiveVerdict.ARCHIVE]
+        if not is_json:
+            print_lines(archive_plan_lines(plans))
+        elif dry_run:
+            print_lines(map(json_line, map(archive_plan_document, plans)))
+        if not dry_run:
+            outcomes = copy_jobs(
+                "archiving",
+                sum(plan.size * len(plan.steps) for plan in plans),
+                sum(plan.files * len(plan.steps) for plan in plans),
+                lambda progress: jobs.archive([plan.job for plan in plans], progress=progress),
+                lambda outcome: print_outcome(outcome, is_json=is_json),
+            )
+            _judge(outcomes)
     return None
 
 
@@ -101,45 +113,12 @@ def _find(jobs: Jobs, texts: Sequence[str], *, is_all: bool) -> list[JobId]:
     )
 
 
-def _wanted(plans: Iterable[ArchivePlan], *, is_all: bool) -> Iterator[ArchivePlan]:
-    """Leave out, of all jobs, those that are not to be archived anyway."""
-    return (each for each in plans if not is_all or each.verdict is ArchiveVerdict.ARCHIVE)
-
-
-def _archive(jobs: Jobs, plans: Iterable[ArchivePlan], *, is_dry: bool, is_json: bool) -> None:
-    found = list(plans)
-    lines = (
-        map(json_line, map(archive_plan_document, found)) if is_json else archive_plan_lines(found)
-    )
-    for line in lines if is_dry or not is_json else ():
-        click.echo(line)
-    if not is_dry:
-        _judge(_carry_out(jobs, found, is_json=is_json))
-
-
-def _carry_out(jobs: Jobs, plans: Sequence[ArchivePlan], *, is_json: bool) -> list[ArchiveOutcome]:
-    copies = [(plan, len(plan.steps)) for plan in plans]
-    size = sum(plan.size * count for plan, count in copies)
-    files = sum(plan.files * count for plan, count in copies)
-    chosen = [plan.job for plan in plans]
-    return copy_jobs(
-        "archiving",
-        size,
-        files,
-        lambda progress: jobs.archive(chosen, progress=progress),
-        lambda outcome: print_outcome(outcome, is_json=is_json),
-    )
-
-
 def print_outcome(outcome: ArchiveOutcome, *, is_json: bool) -> None:
-    """Print what came of a job."""
-    lines = (
-        [json_line(archive_outcome_document(outcome))]
-        if is_json
-        else archive_outcome_lines(outcome)
-    )
-    for line in lines:
-        click.echo(line)
+    """Print the outcome of a job."""
+    if is_json:
+        click.echo(json_line(archive_outcome_document(outcome)))
+    else:
+        print_lines(archive_outcome_lines(outcome))
 
 
 def _judge(outcomes: Sequence[ArchiveOutcome]) -> None:
@@ -171,8 +150,6 @@ LOOK_INTERVAL = 5.0
 """Seconds between two looks for jobs that have succeeded: a shared file system does not announce them, and a look costs
 a call for each that has not."""
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
 
 def watch(jobs: Jobs, *, with_all: bool, is_json: bool) -> int:
     """Archive each job that succeeds, until a signal comes; then what was found is still archived.
@@ -196,9 +173,20 @@ def watch(jobs: Jobs, *, with_all: bool, is_json: bool) -> int:
             "--watch is for workspaces of this machine",
             "run `jobs archive --all` from time to time; what is archived already is verified only",
         )
-    succeeded = _Succeeded(jobs)
+    known: set[JobId] = set()
+
+    def fresh() -> list[JobId]:
+        """Return the jobs that have succeeded since the last look."""
+        ended = [
+            job
+            for job in Lookup([jobs.layout]).all()
+            if job not in known and jobs.layout.job_files(job).done.exists()
+        ]
+        known.update(ended)
+        return ended
+
     if not with_all:
-        succeeded.fresh()
+        fresh()
     with _told_to_stop() as is_told:
         worker = Archiver(
             jobs.layout, jobs.folders, lambda outcome: print_outcome(outcome, is_json=is_json)
@@ -206,7 +194,7 @@ def watch(jobs: Jobs, *, with_all: bool, is_json: bool) -> int:
         click.echo(f"watching {safe(str(jobs.layout.jobs))}; Ctrl-C ends it", err=True)
         try:
             while True:
-                for job in succeeded.fresh():
+                for job in fresh():
                     worker.submit(job)
                 if is_told.wait(LOOK_INTERVAL):
                     break
@@ -218,39 +206,15 @@ def watch(jobs: Jobs, *, with_all: bool, is_json: bool) -> int:
     return ExitCode.OK
 
 
-class _Succeeded:
-    """The jobs that have succeeded since one looked last."""
-
-    def __init__(self, jobs: Jobs) -> None:
-        self._layout = jobs.layout
-        self._known: set[JobId] = set()
-
-    def fresh(self) -> list[JobId]:
-        """Look."""
-        found = [
-            job
-            for job in Lookup([self._layout]).all()
-            if job not in self._known and self._layout.job_files(job).done.exists()
-        ]
-        self._known.update(found)
-        return found
-
-
 @contextmanager
 def _told_to_stop() -> Iterator[threading.Event]:
     """Take the signals that end a program as a wish to stop; a second one ends it."""
     event = threading.Event()
-    before: dict[signal.Signals, Any] = {}
 
-    def stop(number: int, _: FrameType | None) -> None:
+    def stop(number: int) -> None:
         event.set()
-        signal.signal(number, before[signal.Signals(number)])
+        restore(number)
         click.echo("finishing what was found; once more to give it up", err=True)
 
-    for number in _SIGNALS:
-        before[number] = signal.signal(number, stop)
-    try:
+    with handled_signals(stop) as restore:
         yield event
-    finally:
-        for number in _SIGNALS:
-            signal.signal(number, before[number])

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 import click
 
 from xpm_remote.cli.context import Context
 from xpm_remote.cli.jobs_shared import copy_jobs, error_of_left, open_location, read_texts
 from xpm_remote.cli.options import JobsLocation, format_option, from_file_option, location_options
+from xpm_remote.cli.output import print_lines
 from xpm_remote.errors import UsageError
 from xpm_remote.escaping import safe
 from xpm_remote.jobs.interface import Jobs
@@ -22,17 +22,9 @@ from xpm_remote.ui.reports.jobs import (
     recovery_total,
     unknown_document,
 )
-from xpm_remote.ui.text import Format
 from xpm_remote.workspace.failures import BadIdFailure
 from xpm_remote.workspace.layout import JobId, parse_job_id
 from xpm_remote.workspace.outcomes import RecoveryOutcome, RecoveryPlan, RecoveryStatus
-
-
-class _Wanted(NamedTuple):
-    """What is to be recovered: jobs, and texts that mean none."""
-
-    jobs: tuple[JobId, ...]
-    unknown: tuple[str, ...]
 
 
 @click.command(
@@ -59,7 +51,7 @@ def recover(
     from_file: str | None,
     dry_run: bool,
     incomplete: bool,
-    form: str,
+    is_json: bool,
     location: JobsLocation,
 ) -> None:
     """Bring jobs back from the folders of the workspace.
@@ -70,26 +62,29 @@ def recover(
     """
     if not ids and not missing and from_file is None:
         raise UsageError("no job is named", "give ids, --from-file or --missing")
-    is_json = form == Format.JSON.value
     texts = list(read_texts(ids, from_file))
     with open_location(context, location) as jobs:
-        wanted = _find(jobs, texts)
-        plans = jobs.plan_recovery(wanted.jobs, incomplete=incomplete)
+        chosen, unknown = _find(jobs, texts)
+        plans = jobs.plan_recovery(chosen, incomplete=incomplete)
         if missing:
-            plans += _missing(context, jobs, wanted.jobs, incomplete=incomplete)
+            plans += _missing(context, jobs, chosen, incomplete=incomplete)
         if is_json:
-            _print_documents(wanted.unknown, plans if dry_run else (), is_plan=dry_run)
+            for text in unknown:
+                click.echo(json_line(unknown_document(text, is_plan=dry_run)))
+            print_lines(map(json_line, map(recovery_plan_document, plans if dry_run else ())))
         else:
-            _print_plan(wanted.unknown, plans)
+            for text in unknown:
+                click.echo(f"{RecoveryStatus.NOT_FOUND.value}  {safe(text)}")
+            print_lines((*recovery_plan_lines(plans), recovery_total(plans)))
         if dry_run:
-            _judge([(plan.status, plan.unavailable) for plan in plans], wanted.unknown)
+            _judge(plans, unknown)
             return
         outcomes = _recover(jobs, plans, incomplete=incomplete, is_json=is_json)
-    _judge([(each.status, each.unavailable) for each in outcomes], wanted.unknown)
+    _judge(outcomes, unknown)
 
 
-def _find(jobs: Jobs, texts: Sequence[str]) -> _Wanted:
-    """Find what texts mean.
+def _find(jobs: Jobs, texts: Sequence[str]) -> tuple[list[JobId], list[str]]:
+    """Return the jobs that texts mean, and the texts that mean none.
 
     Raises:
         BadIdFailure: One cannot be an id.
@@ -98,10 +93,11 @@ def _find(jobs: Jobs, texts: Sequence[str]) -> _Wanted:
     chosen: dict[JobId, None] = {}
     unknown = []
     for text, found in jobs.find(texts, everywhere=True) if texts else ():
-        chosen.update(dict.fromkeys(found or _in_full(text)))
-        if not found and not _in_full(text):
+        meant = found or _in_full(text)
+        chosen.update(dict.fromkeys(meant))
+        if not meant:
             unknown.append(text)
-    return _Wanted(tuple(chosen), tuple(unknown))
+    return list(chosen), unknown
 
 
 def _in_full(text: str) -> tuple[JobId, ...]:
@@ -124,58 +120,42 @@ def _missing(
     return [plan for plan in plans if plan.status is not RecoveryStatus.THERE]
 
 
-def _print_plan(unknown: Iterable[str], plans: Sequence[RecoveryPlan]) -> None:
-    for text in unknown:
-        click.echo(f"{RecoveryStatus.NOT_FOUND.value}  {safe(text)}")
-    for line in (*recovery_plan_lines(plans), recovery_total(plans)):
-        click.echo(line)
-
-
-def _print_documents(
-    unknown: Iterable[str], plans: Iterable[RecoveryPlan], *, is_plan: bool
-) -> None:
-    for text in unknown:
-        click.echo(json_line(unknown_document(text, is_plan=is_plan)))
-    for plan in plans:
-        click.echo(json_line(recovery_plan_document(plan)))
-
-
 def _recover(
     jobs: Jobs, plans: Sequence[RecoveryPlan], *, incomplete: bool, is_json: bool
 ) -> list[RecoveryOutcome]:
-    """Carry out a plan; give what came of each job."""
-    outcomes = [_settled(jobs, plan) for plan in plans if not plan.status.is_to_do]
-    for outcome in outcomes if is_json else ():
-        click.echo(_json_line(outcome))
+    """Carry out a plan; return the outcome of each job."""
+
+    def show(outcome: RecoveryOutcome) -> None:
+        line = recovery_outcome_line
+        click.echo(json_line(recovery_outcome_document(outcome)) if is_json else line(outcome))
+
+    settled = [
+        RecoveryOutcome(
+            plan.job,
+            plan.status,
+            jobs.layout.job(plan.job),
+            message=plan.reason,
+            unavailable=plan.unavailable,
+        )
+        for plan in plans
+        if not plan.status.is_to_do
+    ]
+    for outcome in settled if is_json else ():
+        show(outcome)
     to_do = [plan for plan in plans if plan.status.is_to_do]
     chosen = [plan.job for plan in to_do]
-    return outcomes + copy_jobs(
+    return settled + copy_jobs(
         "recovering",
         sum(plan.size for plan in to_do),
         sum(plan.files for plan in to_do),
         lambda progress: jobs.recover(chosen, incomplete=incomplete, progress=progress),
-        lambda outcome: click.echo(
-            _json_line(outcome) if is_json else recovery_outcome_line(outcome)
-        ),
+        show,
     )
 
 
-def _settled(jobs: Jobs, plan: RecoveryPlan) -> RecoveryOutcome:
-    """Return the outcome of a job about which there is nothing to do."""
-    return RecoveryOutcome(
-        plan.job,
-        plan.status,
-        jobs.layout.job(plan.job),
-        message=plan.reason,
-        unavailable=plan.unavailable,
-    )
-
-
-def _json_line(outcome: RecoveryOutcome) -> str:
-    return json_line(recovery_outcome_document(outcome))
-
-
-def _judge(found: Sequence[tuple[RecoveryStatus, tuple[str, ...]]], unknown: Sequence[str]) -> None:
+def _judge(
+    found: Sequence[RecoveryPlan] | Sequence[RecoveryOutcome], unknown: Sequence[str]
+) -> None:
     """Raise an error when not all jobs are there, or will be.
 
     Raises:
@@ -184,11 +164,11 @@ def _judge(found: Sequence[tuple[RecoveryStatus, tuple[str, ...]]], unknown: Seq
         SomeMissingError: Some are missing.
         NoJobFoundError: All are missing.
     """
-    missing = [each for each in found if not each[0].is_there]
+    missing = [each for each in found if not each.status.is_there]
     left = len(missing) + len(unknown)
     if left:
-        statuses = {status for status, _ in missing}
-        is_hidden = any(unavailable for _, unavailable in missing)
+        statuses = {each.status for each in missing}
+        is_hidden = any(each.unavailable for each in missing)
         raise error_of_left(
             left,
             len(found) + len(unknown),

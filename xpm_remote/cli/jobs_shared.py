@@ -13,6 +13,7 @@ import click
 from xpm_remote.cli.context import Context
 from xpm_remote.cli.options import (
     JobsLocation,
+    add_options,
     filter_option,
     format_option,
     from_file_option,
@@ -32,17 +33,15 @@ from xpm_remote.escaping import safe
 from xpm_remote.jobs.interface import Jobs
 from xpm_remote.jobs.opening import open_jobs
 from xpm_remote.model.filters import Filter
-from xpm_remote.ui.text import Format, count_text
+from xpm_remote.ui.text import count_text
 from xpm_remote.workspace.failures import NoJobFailure
 from xpm_remote.workspace.layout import JobId
 from xpm_remote.workspace.outcomes import CopyProgress
 from xpm_remote.workspace.reading.lookup import LookupResult
 
-_Command = TypeVar("_Command", bound=Callable[..., Any])
-
 
 class Choice(NamedTuple):
-    """Which jobs are meant, and what is to come of them.
+    """Which jobs ``kill`` and ``clean`` are about, and what they do.
 
     Attributes:
         ids: Ids, the beginnings of ids, patterns.
@@ -66,23 +65,19 @@ class Choice(NamedTuple):
         return bool(self.ids) or self.from_file is not None
 
 
-def acting_options(command: _Command) -> _Command:
-    """Add the options of a ``Choice``, and those that say where the jobs are."""
-    options = (
-        click.argument("ids", nargs=-1, metavar="[ID]..."),
-        click.option("--experiment", metavar="ID", help="Only jobs of this experiment."),
-        filter_option,
-        from_file_option,
-        click.option("--perform", is_flag=True, help="Do it; without it, the plan is shown only."),
-        # Accepted as experimaestro does: they change what its list shows, and nothing of the plan.
-        click.option("--tags", is_flag=True, hidden=True, expose_value=False),
-        click.option("--fullpath", is_flag=True, hidden=True, expose_value=False),
-        format_option,
-        location_options,
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
+acting_options = add_options(
+    click.argument("ids", nargs=-1, metavar="[ID]..."),
+    click.option("--experiment", metavar="ID", help="Only jobs of this experiment."),
+    filter_option,
+    from_file_option,
+    click.option("--perform", is_flag=True, help="Do it; without it, the plan is shown only."),
+    # Accepted as experimaestro does: they change what its list shows, and nothing of the plan.
+    click.option("--tags", is_flag=True, hidden=True, expose_value=False),
+    click.option("--fullpath", is_flag=True, hidden=True, expose_value=False),
+    format_option,
+    location_options,
+)
+"""The options of a ``Choice``, and those that say where the jobs are."""
 
 
 def read_choice(given: dict[str, Any]) -> Choice:
@@ -91,14 +86,7 @@ def read_choice(given: dict[str, Any]) -> Choice:
     Raises:
         UsageError: They exclude each other.
     """
-    choice = Choice(
-        given["ids"],
-        given["from_file"],
-        given["experiment"],
-        given["accepts"],
-        given["perform"],
-        given["form"] == Format.JSON.value,
-    )
+    choice = Choice(**given)
     if choice.is_named and (choice.experiment is not None or choice.accepts is not None):
         raise UsageError(
             "jobs are named, and chosen by --experiment or --filter", "leave one of them out"
@@ -114,6 +102,15 @@ def open_location(context: Context, location: JobsLocation) -> Iterator[Jobs]:
         SettingsError: The settings cannot be used.
         XpmRemoteError: As ``open_jobs``.
     """
+
+    def tell(line: str) -> None:
+        click.echo(safe(line), err=True)
+
+    async def call_person(host: str, asked: str) -> bool:
+        from xpm_remote.ui import keyboard
+
+        return await keyboard.call_person(host, asked)
+
     workdir = location.workdir or context.workdir or None
     with open_jobs(
         context.load_settings(),
@@ -121,20 +118,10 @@ def open_location(context: Context, location: JobsLocation) -> Iterator[Jobs]:
         workdir,
         ssh_overrides(location.ssh, workdir) if location.has_ssh else None,
         directory=context.directory,
-        tell=_tell,
-        call_person=_call_person,
+        tell=tell,
+        call_person=call_person,
     ) as jobs:
         yield jobs
-
-
-def _tell(line: str) -> None:
-    click.echo(safe(line), err=True)
-
-
-async def _call_person(host: str, asked: str) -> bool:
-    from xpm_remote.ui.keyboard import call_person
-
-    return await call_person(host, asked)
 
 
 def one_of(found: LookupResult) -> JobId:
@@ -195,13 +182,13 @@ def copy_jobs(
     work: Callable[[CopyProgress], Generator[Outcome, None, None]],
     show: Callable[[Outcome], None],
 ) -> list[Outcome]:
-    """Copy jobs, and show what came of each when it is there.
+    """Copy jobs, show each outcome when it is there, and return all.
 
     Args:
         what: What is done, such as ``recovering``.
         size: Bytes in all.
         files: Files in all.
-        work: Begins, given what is to be told of each step.
+        work: Begins the work, which reports its progress to the argument.
         show: Prints an outcome.
     """
     outcomes = []

@@ -6,19 +6,21 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from itertools import chain
+from typing import NoReturn
 
 import click
 
 from xpm_remote.cli.context import Context
 from xpm_remote.cli.jobs_shared import one_of, open_location, some_of
 from xpm_remote.cli.options import JobsLocation, filter_option, format_option, location_options
-from xpm_remote.errors import NoJobFoundError, SomeMissingError
+from xpm_remote.cli.output import print_lines
+from xpm_remote.errors import NoJobFoundError, SomeMissingError, StoppedBySignal
 from xpm_remote.escaping import safe
 from xpm_remote.jobs.interface import Jobs
 from xpm_remote.model.filters import Filter
 from xpm_remote.ui.documents import json_line
 from xpm_remote.ui.reports.jobs import job_document, job_lines
-from xpm_remote.ui.text import Format
+from xpm_remote.waiting import handled_signals
 from xpm_remote.workspace.layout import JobId
 from xpm_remote.workspace.watching.logs import STDERR, STDOUT
 
@@ -52,7 +54,7 @@ def list_jobs(
     accepts: Filter | None,
     fullpath: bool,
     count: int | None,
-    form: str,
+    is_json: bool,
     location: JobsLocation,
 ) -> None:
     """List jobs.
@@ -63,15 +65,12 @@ def list_jobs(
     with open_location(context, location) as jobs:
         found, problems = jobs.current(experiment)
     chosen = [job for job in found if accepts is None or accepts(job)][:count]
-    lines: Iterator[str]
-    if form == Format.JSON.value:
-        lines = map(json_line, map(job_document, chosen))
+    if is_json:
+        print_lines(map(json_line, map(job_document, chosen)))
     else:
-        lines = job_lines(chosen, with_tags=tags, with_paths=fullpath)
-    for line in lines:
-        click.echo(line)
+        print_lines(job_lines(chosen, with_tags=tags, with_paths=fullpath))
     context.warn_unread(problems)
-    if not chosen and form != Format.JSON.value:
+    if not chosen and not is_json:
         click.echo("No jobs found.", err=True)
 
 
@@ -145,18 +144,24 @@ def log(
 
 
 def _follow(jobs: Jobs, chosen: Sequence[JobId], stream: str, lines: int) -> None:
+    def stop(number: int) -> NoReturn:
+        raise StoppedBySignal(number)
+
+    def warn(line: str) -> None:
+        click.echo(safe(line), err=True)
+
     printer = LogPrinter(chosen)
     try:
-        with closing(jobs.follow_logs(chosen, stream, lines, warn=_warn)) as texts:
+        # While a remote log is waited for, its loop handles signals; they raise the same error.
+        with (
+            handled_signals(stop),
+            closing(jobs.follow_logs(chosen, stream, lines, warn=warn)) as texts,
+        ):
             for job, text in texts:
                 printer.print(job, text)
     finally:
         for job in chosen:
             printer.end(job)
-
-
-def _warn(line: str) -> None:
-    click.echo(safe(line), err=True)
 
 
 def _show(jobs: Jobs, job: JobId, chosen: Sequence[JobId], stream: str, lines: int | None) -> bool:

@@ -7,14 +7,13 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from xpm_remote.cli.context import Context
-from xpm_remote.cli.options import SECONDS, connection_options, find_target
+from xpm_remote.cli.options import SECONDS, add_options, connection_options, find_target
 from xpm_remote.cli.peer import hand_over, require_installed
 from xpm_remote.errors import UsageError, WorkspaceError
 from xpm_remote.escaping import quoted, safe
@@ -35,8 +34,8 @@ if TYPE_CHECKING:
 WATCHERS = ("auto", "polling", "inotify", "fsevents", "kqueue", "windows")
 FORMATS = click.Choice([form.value for form in Format])
 
-_Command = TypeVar("_Command", bound=Callable[..., Any])
-_OPTIONS = (
+
+showing_options = add_options(
     click.option("--once", is_flag=True, help="Show the picture once and end."),
     click.option(
         "--format",
@@ -71,13 +70,7 @@ _OPTIONS = (
         help="Accepted for compatibility: who serves the workspace chooses how to watch its files.",
     ),
 )
-
-
-def showing_options(command: _Command) -> _Command:
-    """Add the options that ``watch`` reads."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
+"""The options that ``watch`` reads."""
 
 
 def watch(target: Target | LocalTarget, given: dict[str, Any], *, timeout: float) -> int:

@@ -24,15 +24,28 @@ from xpm_remote.ui.text import Format
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
+
+def add_options(*options: Callable[[Any], Any]) -> Callable[[_Command], _Command]:
+    """Return a decorator that adds arguments and options to a command, in this order."""
+
+    def add(command: _Command) -> _Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
 format_option = click.option(
     "--format",
-    "form",
+    "is_json",
     type=click.Choice([form.value for form in Format]),
     default=Format.TEXT.value,
     show_default=True,
+    callback=lambda _, __, form: form == Format.JSON.value,
     help="What to print.",
 )
-"""``--format``; its value is that of a ``Format``."""
+"""``--format``, passed as ``is_json``."""
 
 from_file_option = click.option(
     "--from-file", metavar="FILE", help="Also the ids in this file, one a line; - is stdin."
@@ -64,7 +77,7 @@ _SSH_OPTIONS = (
         help="Shell commands to run there before the rest.",
     ),
 )
-_CONNECTION_OPTIONS = (
+connection_options = add_options(
     click.argument("host", required=False),
     click.argument("remote_workdir", required=False),
     click.option("--workspace", metavar="ID", help="Take path and ssh settings of this workspace."),
@@ -104,27 +117,17 @@ _CONNECTION_OPTIONS = (
         help="Seconds without an answer of the remote server after which a request has failed.",
     ),
 )
-_AGENT_OPTIONS = (
+"""The arguments and options that ``overrides`` reads."""
+
+ssh_options = add_options(
+    *_SSH_OPTIONS,
     click.option(
         "--remote-python",
         metavar="PYTHON",
         help="The interpreter there, such as python3.11; without it, the first that will do.",
     ),
 )
-
-
-def connection_options(command: _Command) -> _Command:
-    """Add the arguments and options that ``overrides`` reads."""
-    for option in reversed(_CONNECTION_OPTIONS):
-        command = option(command)
-    return command
-
-
-def ssh_options(command: _Command) -> _Command:
-    """Add the options that ``ssh_overrides`` reads: how a workspace of the settings is reached."""
-    for option in reversed((*_SSH_OPTIONS, *_AGENT_OPTIONS)):
-        command = option(command)
-    return command
+"""The options that ``ssh_overrides`` reads: how a workspace of the settings is reached."""
 
 
 def ssh_overrides(given: dict[str, Any], workdir: str | None) -> Overrides:
@@ -242,15 +245,14 @@ def _read_filter(ctx: click.Context, _: click.Parameter, text: str | None) -> Fi
         raise PointedError(error, ctx.find_root().info_name or "") from error
 
 
-def filter_option(command: _Command) -> _Command:
-    """Add ``--filter`` to a command, which gets it as ``accepts``, or None."""
-    return click.option(
-        "--filter",
-        "accepts",
-        metavar="FILTER",
-        callback=_read_filter,
-        help='Only jobs that match, such as \'model = "bm25" and @state = "done"\'; see docs/filters.md.',
-    )(command)
+filter_option = click.option(
+    "--filter",
+    "accepts",
+    metavar="FILTER",
+    callback=_read_filter,
+    help='Only jobs that match, such as \'model = "bm25" and @state = "done"\'; see docs/filters.md.',
+)
+"""``--filter``, passed as ``accepts``, or None."""
 
 
 _SSH_VALUES = ("options", "engine", "remote_shell_init", "remote_python")

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
-from typing import NamedTuple
 
 import click
 
@@ -17,6 +16,7 @@ from xpm_remote.cli.options import (
     location_options,
     yes_option,
 )
+from xpm_remote.cli.output import print_lines
 from xpm_remote.errors import FolderError, UsageError, WorkspaceError
 from xpm_remote.jobs.interface import Jobs
 from xpm_remote.ui.documents import json_line
@@ -29,7 +29,7 @@ from xpm_remote.ui.reports.orphans import (
     orphan_lines,
     question,
 )
-from xpm_remote.ui.text import Format, count_text
+from xpm_remote.ui.text import count_text
 from xpm_remote.workspace.outcomes import CleanAction, CleanOutcome, CleanStep, OrphanReport
 
 
@@ -67,7 +67,7 @@ def orphans(
     is_cleaning: bool,
     is_sure: bool,
     force: bool,
-    form: str,
+    is_json: bool,
     location: JobsLocation,
 ) -> None:
     """List the jobs that no run of any experiment refers to.
@@ -79,76 +79,55 @@ def orphans(
         raise UsageError("--yes and --force are about cleaning", "add --clean, or leave them out")
     if path and location.workdir:
         raise UsageError("PATH and --workdir say the same", "leave one out")
-    is_json = form == Format.JSON.value
     with open_location(context, location._replace(workdir=path or location.workdir)) as jobs:
         report = jobs.find_orphans(with_folders=with_folders, with_sizes=with_sizes)
-        _warn(context, report)
-        if not is_cleaning or not is_json:
-            _print_report(report, is_json=is_json)
+        context.warn_unread((*report.unread, *report.unlisted))
+        for folder in report.unavailable:
+            context.warn(folder)
+        if not is_json:
+            print_lines(orphan_lines(report))
+        elif not is_cleaning:
+            print_lines(map(json_line, orphan_documents(report)))
         if is_cleaning:
-            how = _How(with_folders=with_folders, is_sure=is_sure, is_forced=force, is_json=is_json)
-            _clean(jobs, report, how)
+            steps = _plan(jobs, report, with_folders=with_folders, force=force)
+            kept = [step for step in steps if step.action is CleanAction.KEEP]
+            print_lines(() if is_json else clean_lines(kept))
+            if asked := question(steps):
+                confirm(asked, is_sure=is_sure)
+                work = jobs.clean_orphans(steps, with_folders=with_folders, force=force)
+                _clean(work, is_json=is_json)
 
 
-class _How(NamedTuple):
-    """How to clean."""
-
-    with_folders: bool
-    is_sure: bool
-    is_forced: bool
-    is_json: bool
-
-
-def _warn(context: Context, report: OrphanReport) -> None:
-    context.warn_unread((*report.unread, *report.unlisted))
-    for folder in report.unavailable:
-        context.warn(folder)
-
-
-def _print_report(report: OrphanReport, *, is_json: bool) -> None:
-    lines = map(json_line, orphan_documents(report)) if is_json else orphan_lines(report)
-    for line in lines:
-        click.echo(line)
-
-
-def _clean(jobs: Jobs, report: OrphanReport, how: _How) -> None:
-    """Delete the orphans.
+def _plan(
+    jobs: Jobs, report: OrphanReport, *, with_folders: bool, force: bool
+) -> Sequence[CleanStep]:
+    """Plan the removal of the orphans.
 
     Raises:
-        WorkspaceError: It is a folder of another workspace.
-        UsageError: It was not confirmed, and there is no terminal to ask at.
-        FolderError: Some could not be deleted, or not everything that must be known could be read.
-        BusyError: An experiment runs.
+        WorkspaceError: The workspace is a folder of another one.
     """
-    if jobs.keepers and not how.is_forced:
+    if jobs.keepers and not force:
         names = ", ".join(jobs.keepers)
         raise WorkspaceError(
             f"{jobs.layout.root} is a folder of the workspace {names}, whose runs may refer to any job in it",
             "give --force if none does",
         )
-    steps = jobs.plan_orphans(report, with_folders=how.with_folders, force=how.is_forced)
-    for line in () if how.is_json else clean_lines(_kept(steps)):
-        click.echo(line)
-    asked = question(steps)
-    if not asked:
-        return
-    confirm(asked, is_sure=how.is_sure)
-    write: Callable[[CleanOutcome], str] = _json_line if how.is_json else cleaned_line
+    return jobs.plan_orphans(report, with_folders=with_folders, force=force)
+
+
+def _clean(work: Generator[CleanOutcome, None, None], *, is_json: bool) -> None:
+    """Delete the orphans.
+
+    Raises:
+        FolderError: Some could not be deleted, or not everything that must be known could be read.
+        BusyError: An experiment runs.
+    """
     failed = 0
-    work = jobs.clean_orphans(steps, with_folders=how.with_folders, force=how.is_forced)
     with closing(work):
         for outcome in work:
-            click.echo(write(outcome))
+            click.echo(json_line(cleaned_document(outcome)) if is_json else cleaned_line(outcome))
             failed += is_bad(outcome)
     if failed:
         raise FolderError(
             f"{count_text(failed, 'job')} could not be deleted", "see the lines above"
         )
-
-
-def _kept(steps: Sequence[CleanStep]) -> list[CleanStep]:
-    return [step for step in steps if step.action is CleanAction.KEEP]
-
-
-def _json_line(outcome: CleanOutcome) -> str:
-    return json_line(cleaned_document(outcome))

@@ -9,7 +9,7 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -41,6 +41,12 @@ def say(line: Line | str, *, err: bool = False) -> None:
             break_on_hyphens=False,
         )
     click.echo(text, err=err)
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Print lines as they are."""
+    for line in lines:
+        click.echo(line)
 
 
 WARNING_SOURCES = ("xpm_remote.link",)

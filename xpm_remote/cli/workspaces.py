@@ -40,7 +40,6 @@ from xpm_remote.ui.reports.workspaces import (
     which_document,
     which_lines,
 )
-from xpm_remote.ui.text import Format
 
 
 @click.command(
@@ -50,14 +49,14 @@ from xpm_remote.ui.text import Format
 @click.option("-v", "--verbose", is_flag=True, help="Show what stands in the settings for each.")
 @format_option
 @click.pass_obj
-def list_workspaces(context: Context, /, *, verbose: bool, form: str) -> None:
+def list_workspaces(context: Context, /, *, verbose: bool, is_json: bool) -> None:
     """List the workspaces.
 
     Each has its id, whether it is remote, and its path. The default is the one to which experiments go
     that match no trigger.
     """
     settings = context.load_settings()
-    if form == Format.JSON.value:
+    if is_json:
         click.echo(json_line(list_document(settings)))
         return
     for line in list_lines(settings, is_verbose=verbose):
@@ -74,7 +73,7 @@ def list_workspaces(context: Context, /, *, verbose: bool, form: str) -> None:
 @click.argument("workspace_id", metavar="ID")
 @format_option
 @click.pass_obj
-def show(context: Context, /, *, workspace_id: str, form: str) -> None:
+def show(context: Context, /, *, workspace_id: str, is_json: bool) -> None:
     """Show what holds for a workspace, and where it comes from.
 
     That is a line of the settings file, with the environment variables that the value refers to there,
@@ -83,7 +82,7 @@ def show(context: Context, /, *, workspace_id: str, form: str) -> None:
     """
     settings = context.load_settings()
     workspace = select_workspace(settings, workspace_id=workspace_id).workspace
-    if form == Format.JSON.value:
+    if is_json:
         _show_json(settings, workspace)
     else:
         _show_text(settings, workspace)
@@ -137,7 +136,7 @@ def which(
     experiment_id: str,
     workspace: str | None,
     workdir: str | None,
-    form: str,
+    is_json: bool,
 ) -> None:
     """Say which workspace an experiment goes to, and why.
 
@@ -151,7 +150,7 @@ def which(
         workspace_id=workspace or None,
         workdir=_directory(context, settings, workspace, workdir),
     )
-    if form == Format.JSON.value:
+    if is_json:
         click.echo(json_line(which_document(settings, selection, experiment_id)))
         return
     for line in which_lines(selection):
@@ -178,14 +177,14 @@ Problems = tuple[Problem, ...]
 )
 @format_option
 @click.pass_obj
-def check(context: Context, /, *, form: str) -> int:
+def check(context: Context, /, *, is_json: bool) -> int:
     """Show every error and every warning in the settings.
 
     Each has its file, line and column. SSH options are checked too; nothing is connected to. The exit
     status is 3 when there are errors, and 0 when there are none, with warnings or without.
     """
     errors, warnings = _look(context)
-    if form == Format.JSON.value:
+    if is_json:
         click.echo(json_line(check_document(str(context.settings_path), errors, warnings)))
     else:
         for line in problem_lines(errors, warnings):

@@ -80,6 +80,7 @@ def _moment(seconds: float | None) -> str | None:
 
 ACTION_PLAN_SCHEMA = "xpm-remote/action-plan/1"
 ACTION_SCHEMA = "xpm-remote/action/1"
+ACTION_DONE = {"kill": "killed", "clean": "cleaned"}
 
 
 def action_plan_lines(plans: Iterable[ActionPlan]) -> Iterator[str]:
@@ -106,11 +107,8 @@ def action_plan_document(plan: ActionPlan) -> dict[str, Any]:
 
 def action_outcome_line(outcome: ActionOutcome) -> str:
     """Return the outcome of a job as a line."""
-    word = _ACTION_DONE[outcome.action] if outcome.success else "failed"
+    word = ACTION_DONE[outcome.action] if outcome.success else "failed"
     return safe(f"{word} {outcome.job}: {outcome.message}")
-
-
-_ACTION_DONE = {"kill": "killed", "clean": "cleaned"}
 
 
 def action_outcome_document(outcome: ActionOutcome) -> dict[str, Any]:
@@ -119,7 +117,7 @@ def action_outcome_document(outcome: ActionOutcome) -> dict[str, Any]:
         "schema": ACTION_SCHEMA,
         "id": str(outcome.job),
         "action": outcome.action,
-        "status": _ACTION_DONE[outcome.action] if outcome.success else "failed",
+        "status": ACTION_DONE[outcome.action] if outcome.success else "failed",
         "message": outcome.message or None,
     }
 
