@@ -139,9 +139,8 @@ class AgentRows:
                 self._names.append(name)
         if page.names is not None:
             self._names = [name for name in page.names if name in self._heads]
-        for name in [
-            name for name in self._heads if name not in set(self._names) - set(page.removed)
-        ]:
+        kept = set(self._names) - set(page.removed)
+        for name in [name for name in self._heads if name not in kept]:
             for known in (self._heads, self._infos, self._words):
                 known.pop(name, None)
 

@@ -1,4 +1,4 @@
-"""The job filter language: ``model = "bm25" and lr in [0.1, 0.01] and not @state = "error"``. Pure.
+"""The job filter language: ``model = "bm25" and lr in [0.1, 0.01] and not @state = "error"``.
 
 The language is described in docs/filters.md. A filter that experimaestro understands means the same here, but that
 ``and`` binds more strongly than ``or``. Pure.
@@ -199,7 +199,12 @@ class _Parser:
         self._next()
         flags = re.IGNORECASE if subject.text == "@state" else re.RegexFlag(0)
         pattern = self._compile(token, flags)
-        return lambda job: _is_found(pattern, left(job))
+
+        def is_found(job: Filterable) -> bool:
+            value = left(job)
+            return value is not None and pattern.search(str(value)) is not None
+
+        return is_found
 
     def _compile(self, token: Token, flags: re.RegexFlag) -> re.Pattern[str]:
         """Compile a regular expression; its backslashes are left to it."""
@@ -232,11 +237,6 @@ def _state(text: str) -> str | None:
 
 def _negation(inner: Filter) -> Filter:
     return lambda job: not inner(job)
-
-
-def _is_found(pattern: re.Pattern[str], value: object) -> bool:
-    """Return whether a pattern is found anywhere in a value; never in an absent one."""
-    return value is not None and pattern.search(str(value)) is not None
 
 
 def are_equal(left: object, right: object) -> bool:

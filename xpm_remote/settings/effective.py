@@ -42,12 +42,8 @@ def _effective(settings: Settings, key: str, value: object, places: tuple[str, .
     place = next((place for place in places if place in settings.positions), None)
     if place is None:
         return Effective(key=key, value=value, position=None)
-    return Effective(
-        key=key,
-        value=value,
-        position=settings.positions[place],
-        variables=_variables(settings, place),
-    )
+    variables = _variables(settings, place)
+    return Effective(key=key, value=value, position=settings.positions[place], variables=variables)
 
 
 def _variables(settings: Settings, place: str) -> tuple[str, ...]:

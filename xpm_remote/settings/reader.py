@@ -59,14 +59,21 @@ def read_text(path: Path) -> str:
     Raises:
         InvalidSettingsError: It is absent, no regular file, unreadable, too long, or not UTF-8.
     """
+    data, what = b"", ""
     try:
-        what = _refusal(path.stat().st_mode)
-        data = b"" if what else _read_bytes(path)
-        what = what or ("" if len(data) <= document.MAX_SIZE else document.TOO_LONG)
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            what = "is a directory, not a settings file"
+        elif not stat.S_ISREG(mode):  # a pipe or a device may block or never end
+            what = "is not a regular file"
+        else:
+            with path.open("rb") as file:
+                data = file.read(document.MAX_SIZE + 1)
+            what = document.TOO_LONG if len(data) > document.MAX_SIZE else ""
     except FileNotFoundError:
-        what, data = ("a link to nowhere" if path.is_symlink() else "no such file"), b""
+        what = "a link to nowhere" if path.is_symlink() else "no such file"
     except OSError as error:
-        what, data = f"cannot be read: {error.strerror}", b""
+        what = f"cannot be read: {error.strerror}"
     if what:
         raise InvalidSettingsError([Problem(file=path, what=what)])
     return _decode(data, path)
@@ -130,18 +137,6 @@ def _is_absent(path: Path) -> bool:
     except OSError:
         return False
     return False
-
-
-def _refusal(mode: int) -> str:
-    """Return why a file of this type is not read: a pipe or a device may block or never end."""
-    if stat.S_ISDIR(mode):
-        return "is a directory, not a settings file"
-    return "" if stat.S_ISREG(mode) else "is not a regular file"
-
-
-def _read_bytes(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(document.MAX_SIZE + 1)
 
 
 def _decode(data: bytes, path: Path) -> str:

@@ -82,17 +82,10 @@ def _flag(text: str) -> bool:
         raise ValueError from error
 
 
-def _count(text: str) -> int:
+def _whole_number(text: str, largest: int) -> int:
     # Base 0: Python writes numbers as YAML does, but for octal ones, which are refused as ambiguous.
-    return _between(0, int(text, 0), sys.maxsize)
-
-
-def _port(text: str) -> int:
-    return _between(0, int(text, 0), _LARGEST_PORT)
-
-
-def _between(least: int, number: int, largest: int) -> int:
-    if least <= number <= largest:
+    number = int(text, 0)
+    if 0 <= number <= largest:
         return number
     raise ValueError
 
@@ -144,7 +137,7 @@ _READERS: dict[Kind, Callable[[Reading, str, yaml.ScalarNode], object | None]] =
 # Each raises ValueError on what its kind does not allow.
 _PARSERS: dict[Kind, Callable[[str], object]] = {
     Kind.FLAG: _flag,
-    Kind.COUNT: _count,
-    Kind.PORT: _port,
+    Kind.COUNT: lambda text: _whole_number(text, sys.maxsize),
+    Kind.PORT: lambda text: _whole_number(text, _LARGEST_PORT),
     Kind.SECONDS: _seconds,
 }

@@ -26,23 +26,23 @@ def read_section(reading: Reading, at: str, node: yaml.Node, section: Section) -
     """
     values: Values = {}
     given: set[str] = set()
-    if is_null(node):
-        _note_missing(reading, at, node, section, given)
-        return values
-    if not isinstance(node, yaml.MappingNode):
+    if not (isinstance(node, yaml.MappingNode) or is_null(node)):
         reading.wrong_type(at, node, "a mapping: lines of the form key: value")
         return values
-    for name, value in reading.entries(at, node):
+    entries = reading.entries(at, node) if isinstance(node, yaml.MappingNode) else []
+    for name, value in entries:
         key = section.find(name.value)
         if key is None:
-            known = reading.guess(name.value, [key.name for key in section.keys])
+            known = reading.guess(name.value, [each.name for each in section.keys])
             reading.warn(at, f"unknown key {quoted(name.value)}{known}", name)
         elif not _is_absent(value, key):
             given.add(key.name)
             found = _read_value(reading, f"{at}.{key.name}" if at else key.name, value, key)
             if found is not None:
                 values[key.name] = found
-    _note_missing(reading, at, node, section, given)
+    for key in section.keys:
+        if key.required and key.name not in given:
+            reading.error(f"{at}.{key.name}", "is missing", node=node)
     return values
 
 
@@ -54,20 +54,13 @@ def _is_absent(value: yaml.Node, key: Key) -> bool:
     return is_null(value) and not (key.section is SSH and value.value == "")
 
 
-def _note_missing(
-    reading: Reading, at: str, node: yaml.Node, section: Section, given: set[str]
-) -> None:
-    for key in section.keys:
-        if key.required and key.name not in given:
-            reading.error(f"{at}.{key.name}", "is missing", node=node)
-
-
 def _read_value(reading: Reading, at: str, node: yaml.Node, key: Key) -> object | None:
     reading.visit(at, node)
     if key.section is not None and key.kind is Kind.SECTION:
         return read_section(reading, at, node, key.section)
     if key.section is not None:
-        return _read_sections(reading, at, node, key.section)
+        items = _items(reading, at, node, "a list of mappings: each starts with a dash")
+        return tuple(read_section(reading, *item, key.section) for item in items)
     if key.kind is Kind.ENV:
         return _read_env(reading, at, node)
     if key.kind is Kind.TEXTS:
@@ -89,13 +82,6 @@ def _items(reading: Reading, at: str, node: yaml.Node, allowed: str) -> list[tup
     for item_at, item in items:
         reading.visit(item_at, item)
     return items
-
-
-def _read_sections(
-    reading: Reading, at: str, node: yaml.Node, section: Section
-) -> tuple[Values, ...]:
-    items = _items(reading, at, node, "a list of mappings: each starts with a dash")
-    return tuple(read_section(reading, item_at, item, section) for item_at, item in items)
 
 
 def _read_texts(reading: Reading, at: str, node: yaml.Node) -> tuple[str, ...] | None:

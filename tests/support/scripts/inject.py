@@ -10,6 +10,7 @@ Prints one JSON object: how many calls there are, how many of them were hit, and
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import multiprocessing
@@ -78,11 +79,21 @@ SMALL = 4 << 10
 NEVER = 1 << 30
 
 
+def caller() -> tuple[str, int]:
+    """Give the file and the instruction that make a call, be it through ``trees.opened``."""
+    frame = sys._getframe(2)
+    while frame.f_back and (
+        frame.f_code.co_filename == contextlib.__file__ or frame.f_code.co_name == "opened"
+    ):
+        frame = frame.f_back
+    return frame.f_code.co_filename, frame.f_lasti
+
+
 class Counter:
     """Counts the calls, and lets one of them fail.
 
     Attributes:
-        places: The function, and the file and the line that call it, of each call.
+        places: The function, and the file and the instruction that call it, of each call.
     """
 
     def __init__(self, fault: str, at: int) -> None:
@@ -95,8 +106,7 @@ class Counter:
         real = getattr(filesystem, name)
 
         def call(*args: Any, **options: Any) -> Any:
-            caller = sys._getframe(1)
-            self.places.append((name, caller.f_code.co_filename, caller.f_lineno))
+            self.places.append((name, *caller()))
             if len(self.places) == self._at:
                 self._fail(lambda: real(*args, **options) if name == "close" else None)
             if name == "exchange" and portable:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.workspace.folders.one_job import run, statuses
 from tests.workspace.jobs_on_disk import JOB, OLD, leftovers, make_folder, make_job, tree
-from xpm_remote.workspace import filesystem
+from xpm_remote.workspace import filesystem, mounts
 from xpm_remote.workspace.folders.archiving import archive, opt_out, plan_archive
 from xpm_remote.workspace.layout import Folder, FolderMode, JobId, Layout
 from xpm_remote.workspace.outcomes import (
@@ -182,6 +182,22 @@ def test_opting_out_is_durable(workspace: Layout, monkeypatch: pytest.MonkeyPatc
     assert [place for place, _ in written] == [path, path / ".experimaestro"]
     assert ".experimaestro" in written[0][1]
     assert written[1][1] == ["no-backup"]
+
+
+def test_link_is_durable(workspace: Layout, move: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a shared file system the workspace's directory is written to the disk after a link takes a job's place."""
+    path = make_job(workspace)
+    links: list[Path] = []
+
+    def note(descriptor: int) -> None:
+        place = Path(f"/proc/self/fd/{descriptor}").readlink()
+        if place == path.parent:
+            links.extend(each for each in place.iterdir() if each.is_symlink())
+
+    monkeypatch.setattr(mounts, "belongs_to_one_host", lambda _: False)
+    monkeypatch.setattr(filesystem, "fsync", note)
+    assert statuses(workspace, move) == [ArchiveStatus.MOVED]
+    assert path in links
 
 
 def test_plan(workspace: Layout, backup: Folder, move: Folder, tmp_path: Path) -> None:

@@ -1,1 +1,1 @@
-"""Archiving jobs into the folders of a workspace and restoring them, so that at no moment the only copy is partial."""
+"""Archiving jobs into the folders of a workspace and restoring them; at no moment is the only copy partial."""

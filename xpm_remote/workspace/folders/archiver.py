@@ -1,11 +1,10 @@
-"""A background worker that archives jobs as they complete."""
+"""A background thread that archives jobs as they complete."""
 
 from __future__ import annotations
 
 import atexit
 import threading
 import time
-from types import TracebackType
 from typing import Callable, NamedTuple, Sequence
 
 from xpm_remote.workspace.failures import WorkspaceFailure
@@ -18,24 +17,24 @@ DRAIN_LIMIT = 60.0
 """Seconds that ``close`` waits for jobs that were submitted: as long as experimaestro does when it ends."""
 
 GIVE_UP_LIMIT = 2 * batches.GIVE_UP_LIMIT
-"""Seconds that ``close`` waits after that for the worker to put down what it copies."""
+"""Seconds that ``close`` then waits for the worker to give up what it copies."""
 
 FIRST_DELAY = 5.0
-"""Seconds before a job that failed in a way that may pass is tried again; doubled each time up to ``LAST_DELAY``."""
+"""Seconds before a job that failed in a way that may pass is tried again; doubled each time, up to ``LAST_DELAY``."""
 
 LAST_DELAY = 600.0
-"""Seconds between two tries at most: a folder that comes back is noticed within ten minutes."""
+"""The longest delay, in seconds: a folder that comes back is noticed within ten minutes."""
 
 TRIES = 8
-"""Tries before a job is left to the next run: half an hour in all."""
+"""Number of tries before a job is left to the next run: half an hour in all."""
 
 
 class DrainReport(NamedTuple):
-    """What a worker leaves when it is closed.
+    """What an archiver has done when it is closed.
 
     Attributes:
-        archived: How many jobs were brought to all folders.
-        left: Those that were not, because of the time or of failures; the next run takes them up.
+        archived: Number of jobs that were archived in all folders.
+        left: The other jobs, for lack of time or because of failures; the next run archives them.
     """
 
     archived: int
@@ -48,8 +47,8 @@ class Archiver:
     Args:
         workspace: Where the jobs are.
         folders: All folders of the workspace.
-        told: Called, from the worker, with what came of each try.
-        progress: Told of each step, from the worker's threads.
+        told: Called, in the worker's thread, with the outcome of each try.
+        progress: Called at each step, in the worker's threads.
         first_delay: Seconds before a job that failed is tried again.
     """
 
@@ -83,25 +82,20 @@ class Archiver:
     def __enter__(self) -> Archiver:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def submit(self, job: JobId, backup: bool = True) -> None:
-        """Have a job archived, soon; a job that is waiting already is not taken twice.
+        """Queue a job to be archived; one that is queued already is not queued twice.
 
         Args:
             job: The job.
-            backup: Whether to archive it. If not, that is remembered beside the job, for this and all later runs.
+            backup: Whether to archive it. If not, a file beside the job says so to this and all later runs.
 
         Raises:
-            NoJobFailure: It is not to be archived, and has no directory to remember that in.
-            OSError: It is not to be archived, and that cannot be remembered.
-            WorkspaceFailure: The worker is closed.
+            NoJobFailure: ``backup`` is false, and the job has no directory for that file.
+            OSError: ``backup`` is false, and the file cannot be written.
+            WorkspaceFailure: The archiver is closed.
         """
         if not backup:
             opt_out(self._workspace, job)
@@ -109,13 +103,15 @@ class Archiver:
             if self._closing:
                 raise WorkspaceFailure("the archiver is closed")
             if not backup:
-                self._forget(job)
+                self._waiting.pop(job, None)
+                self._due.pop(job, None)
+                self._failed.pop(job, None)
             elif job not in self._working and job not in self._due:
                 self._waiting[job] = None
                 self._changed.notify_all()
 
     def close(self, limit: float = DRAIN_LIMIT) -> DrainReport:
-        """Wait until what was submitted is archived, for so long; then give up what is left. More calls do no harm.
+        """Wait until all submitted jobs are archived or the limit is reached; then give up the rest. Idempotent.
 
         Args:
             limit: Seconds.
@@ -150,37 +146,27 @@ class Archiver:
                 self._told(outcome)
 
     def _next(self) -> list[JobId]:
-        """Wait for jobs; none when there is nothing left to do and the worker is closed."""
+        """Wait for jobs and return them; return none when the archiver is closed and no work is left."""
         with self._changed:
             while not self._abandoned:
-                self._take_what_is_due(time.monotonic())
+                now = time.monotonic()
+                for job in [job for job, due in self._due.items() if due <= now]:
+                    del self._due[job]
+                    self._waiting[job] = None
                 if self._waiting:
                     self._working, self._waiting = self._waiting, {}
                     return list(self._working)
                 if self._closing:
                     return []
-                self._changed.wait(self._until_next())
+                self._changed.wait(min(self._due.values()) - now if self._due else None)
             return []
-
-    def _take_what_is_due(self, now: float) -> None:
-        for job in [job for job, due in self._due.items() if due <= now]:
-            del self._due[job]
-            self._waiting[job] = None
-
-    def _until_next(self) -> float | None:
-        """Give the seconds until the next try; None when nothing waits for one."""
-        if not self._due:
-            return None
-        return max(0.0, min(self._due.values()) - time.monotonic())
 
     def _note(self, outcome: ArchiveOutcome) -> None:
         job = outcome.job
         with self._changed:
             self._working.pop(job, None)
-            unfinished = (
-                outcome.verdict is ArchiveVerdict.UNFINISHED
-            )  # its process may be about to end
-            if not (outcome.is_worth_another_try or unfinished):
+            may_end_soon = outcome.verdict is ArchiveVerdict.UNFINISHED
+            if not (outcome.is_worth_another_try or may_end_soon):
                 self._archived += outcome.is_archived
                 self._tries.pop(job, None)
                 return
@@ -191,8 +177,3 @@ class Archiver:
             else:
                 delay = min(self._first_delay * 2 ** (tries - 1), LAST_DELAY)
                 self._due[job] = time.monotonic() + delay
-
-    def _forget(self, job: JobId) -> None:
-        self._waiting.pop(job, None)
-        self._due.pop(job, None)
-        self._failed.pop(job, None)

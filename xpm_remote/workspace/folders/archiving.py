@@ -1,4 +1,4 @@
-"""Jobs that succeeded, brought into the folders of their workspace: planned, then done."""
+"""Archiving jobs that succeeded into the folders of their workspace: the plan, the work, and opting out."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Callable, Iterable, Iterator, Sequence
 
 from xpm_remote.workspace import filesystem
-from xpm_remote.workspace.failures import FolderFailure, NoJobFailure
+from xpm_remote.workspace.failures import NoJobFailure
 from xpm_remote.workspace.folders.batches import Turns, run_batches
 from xpm_remote.workspace.folders.depositing import BatchArchiver
 from xpm_remote.workspace.folders.durability import sync_directory
-from xpm_remote.workspace.folders.finding import archives, check_folder
+from xpm_remote.workspace.folders.finding import archives, why_unavailable
 from xpm_remote.workspace.folders.staging import Sweeper
-from xpm_remote.workspace.folders.trees import measure
-from xpm_remote.workspace.layout import Folder, FolderMode, JobFiles, JobId, Layout
+from xpm_remote.workspace.folders.trees import measure, opened
+from xpm_remote.workspace.layout import Folder, FolderMode, JobId, Layout
 from xpm_remote.workspace.locks import is_held
 from xpm_remote.workspace.outcomes import (
     ArchiveOutcome,
@@ -23,28 +23,27 @@ from xpm_remote.workspace.outcomes import (
     ArchiveStep,
     ArchiveVerdict,
     CopyProgress,
-    FolderOutcome,
 )
 
-FILE_NAME = "no-backup"
+OPT_OUT_NAME = "no-backup"
 """The file in ``.experimaestro/`` of a job that is not to be archived."""
 
 
 def no_progress(job: JobId, size: int, files: int) -> None:
-    """Take progress, and tell nobody."""
+    """Ignore progress."""
 
 
 def never() -> bool:
-    """Say that nobody wants to stop."""
+    """Return False: nothing stops the work."""
     return False
 
 
 def plan_archive(
     workspace: Layout, folders: Sequence[Folder], jobs: Iterable[JobId]
 ) -> Iterator[ArchivePlan]:
-    """Say what ``archive`` would do with each job; nothing is read but names and sizes, and nothing is written."""
+    """Yield what ``archive`` would do with each job. Only names and sizes are read, and nothing is written."""
     targets = archives(folders)
-    reasons = {folder: _unavailable(folder, workspace) for folder in targets}
+    reasons = {folder: why_unavailable(folder, workspace) for folder in targets}
     for job in jobs:
         verdict, reason = judge(workspace, targets, job)
         if verdict is not ArchiveVerdict.ARCHIVE:
@@ -64,21 +63,21 @@ def archive(
     stop: Callable[[], bool] = never,
     abandon: Callable[[], bool] = never,
 ) -> Iterator[ArchiveOutcome]:
-    """Bring each job into each folder that takes jobs, in the folders' order.
+    """Copy or move each job to each folder of mode backup or move, in the folders' order.
 
-    A failure costs one job, or one folder, and is an outcome. Whatever ends the process, or the machine, each job stays
-    whole in the workspace or in a folder, and the next run goes on from there.
+    A failure affects one job, or one folder, and is an outcome. Whatever ends the process or the machine, each job
+    stays whole in the workspace or in a folder, and the next run continues from there.
 
     Args:
         workspace: Where the jobs are.
         folders: All folders of the workspace.
         jobs: The jobs; they are taken as the work goes on.
-        progress: Told of each step, from two threads.
-        stop: Asked before more jobs are taken; those at work are finished.
-        abandon: Asked at each step of the copying; those at work are given up, and nothing of them is left. Closing the
-            iterator, or an exception in its consumer, does the same.
+        progress: Called at each step, in two threads.
+        stop: Called before more jobs are taken; if true, those at work are finished and no more are taken.
+        abandon: Called at each step of the copying; if true, those at work are given up, and nothing of them is left.
+            Closing the iterator, or an exception in its consumer, does the same.
 
-    Returns:
+    Yields:
         One outcome a job, in the order of the jobs.
     """
     targets = archives(folders)
@@ -86,10 +85,14 @@ def archive(
     sweepers = [Sweeper(layout) for layout in (workspace, *(each.layout for each in targets))]
 
     def work(batch: Sequence[JobId], abandoned: Callable[[], bool]) -> list[ArchiveOutcome]:
-        depositors = [
-            BatchArchiver(workspace, folder, progress, abandoned, turns) for folder in targets
+        verdicts = {job: judge(workspace, targets, job) for job in batch}
+        wanted = [job for job in batch if verdicts[job][0] is ArchiveVerdict.ARCHIVE]
+        done = [
+            BatchArchiver(workspace, folder, progress, abandoned, turns).run(wanted)
+            for folder in targets
         ]
-        return _archive_batch(workspace, targets, batch, depositors)
+        by_job = {job: tuple(outcomes[job] for outcomes in done) for job in wanted}
+        return [ArchiveOutcome(job, *verdicts[job], by_job.get(job, ())) for job in batch]
 
     def prepare(batch: Sequence[JobId]) -> None:
         for sweeper in sweepers:
@@ -99,7 +102,7 @@ def archive(
 
 
 def judge(workspace: Layout, targets: Sequence[Folder], job: JobId) -> tuple[ArchiveVerdict, str]:
-    """Tell whether a job is to be archived, and why not."""
+    """Return whether a job is to be archived, and if not, why."""
     directory = workspace.job(job)
     if not targets:
         return ArchiveVerdict.NO_FOLDER, "the workspace has no folder of mode backup or move"
@@ -115,25 +118,9 @@ def judge(workspace: Layout, targets: Sequence[Folder], job: JobId) -> tuple[Arc
         return ArchiveVerdict.UNFINISHED, "it has no success marker"
     if is_held(directory / f"{job.script_name}.lock"):
         return ArchiveVerdict.UNFINISHED, "it runs"
-    if has_opted_out(workspace, job):
+    if os.path.lexists(_opt_out_file(workspace, job)):
         return ArchiveVerdict.OPTED_OUT, "it is marked as not to be archived"
     return ArchiveVerdict.ARCHIVE, ""
-
-
-def _archive_batch(
-    workspace: Layout,
-    targets: Sequence[Folder],
-    batch: Sequence[JobId],
-    depositors: Sequence[BatchArchiver],
-) -> list[ArchiveOutcome]:
-    verdicts = {job: judge(workspace, targets, job) for job in batch}
-    wanted = [job for job in verdicts if verdicts[job][0] is ArchiveVerdict.ARCHIVE]
-    found: dict[JobId, list[FolderOutcome]] = {job: [] for job in batch}
-    for depositor in depositors:
-        outcomes = depositor.run(wanted)
-        for job in wanted:
-            found[job].append(outcomes[job])
-    return [ArchiveOutcome(job, *verdicts[job], tuple(found[job])) for job in batch]
 
 
 def _step(workspace: Layout, folder: Folder, job: JobId, unavailable: str) -> ArchiveStep:
@@ -147,36 +134,24 @@ def _step(workspace: Layout, folder: Folder, job: JobId, unavailable: str) -> Ar
     return ArchiveStep(folder, "move" if moves else "copy")
 
 
-def _unavailable(folder: Folder, workspace: Layout) -> str:
-    try:
-        check_folder(folder, workspace)
-    except FolderFailure as failure:
-        return str(failure)
-    return ""
-
-
-def has_opted_out(layout: Layout, job: JobId) -> bool:
-    """Tell whether a job is not to be archived."""
-    return os.path.lexists(_file(layout, job))
-
-
 def opt_out(layout: Layout, job: JobId) -> None:
-    """Remember durably that a job is not to be archived; what is archived already stays.
+    """Record durably that a job is not to be archived. What is archived already stays.
 
     Raises:
-        NoJobFailure: The workspace has no directory of that job to remember it in.
+        NoJobFailure: The workspace has no directory of that job.
         OSError: The file cannot be made, or not be made durable.
     """
-    files: JobFiles = layout.job_files(job)
+    files = layout.job_files(job)
     if not files.directory.is_dir():
-        raise NoJobFailure(f"the workspace has no job {job}", "say so when it has run")
+        raise NoJobFailure(f"the workspace has no job {job}", "try again when it has run")
     if not files.own.is_dir():
         filesystem.mkdir(files.own)
         sync_directory(files.directory)
     flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-    filesystem.close(filesystem.open_file(_file(layout, job), flags, 0o666))
-    sync_directory(files.own)  # the file is empty: that there is its name is all
+    with opened(_opt_out_file(layout, job), flags):
+        pass
+    sync_directory(files.own)  # which makes an empty file durable
 
 
-def _file(layout: Layout, job: JobId) -> Path:
-    return layout.job(job) / ".experimaestro" / FILE_NAME
+def _opt_out_file(layout: Layout, job: JobId) -> Path:
+    return layout.job_files(job).own / OPT_OUT_NAME

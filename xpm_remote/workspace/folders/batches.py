@@ -1,4 +1,4 @@
-"""Jobs worked at in batches, two at a time: while one batch is made durable, the other is copied."""
+"""Working on jobs in batches, two at a time: while one batch is made durable, the other is copied."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from typing import Callable, ContextManager, Iterable, Iterator, Sequence, TypeV
 from xpm_remote.workspace.layout import JobId
 
 AT_ONCE = 2
-"""Batches at work. More do not help: what is not waiting for the disk holds the interpreter's lock."""
+"""Number of batches at work. More do not help: what does not wait for the disk holds the interpreter's lock."""
 
 BATCH_MAX = 100
-"""Jobs of a batch: enough that making them durable together pays."""
+"""Most jobs of a batch: enough that making them durable together pays."""
 
 FLUSH_BYTES = 256 << 20
-"""Bytes after which what is copied is made durable and named: what a crash costs at most, beside one job."""
+"""Bytes after which what is copied is made durable and named: the most that a crash costs, beside one job."""
 
 GIVE_UP_LIMIT = 10.0
-"""Seconds that work which was given up may take to put down what it copies: one step on a slow disk."""
+"""Seconds that abandoned work may take to end: one step on a slow disk."""
 
 _OPEN_FILES_A_JOB = 2
-"""Lock files that stay open for each job of a batch."""
+"""Number of lock files that stay open for each job of a batch."""
 
 _SHARE_OF_OPEN_FILES = 4
-"""The part of the files that a process may open that we use at most: the rest is the caller's."""
+"""Divisor of the limit of open files: the other three quarters are the caller's."""
 
 Outcome = TypeVar("Outcome")
 
 
 class Turns:
-    """Lets the batches of one run copy in turns, where copying keeps the processor busy rather than waits.
+    """Makes the batches of one run copy in turns, where copying keeps the processor busy.
 
-    Two threads that copy small files on a disk of this host only pass the interpreter's lock to and fro at each call,
-    and both are slower for it. Where each file waits for a server, or for the disk, they go on side by side.
+    Two threads that copy small files on a disk of this host pass the interpreter's lock to and fro at each call, which
+    makes both slower. Where each file waits for a server, or for the disk, they copy side by side.
     """
 
     def __init__(self) -> None:
@@ -56,9 +56,9 @@ class Turns:
 
         Args:
             jobs: The jobs.
-            begin: Copies one beside its place; gives the bytes.
-            flush: Makes durable what was copied since the last time, and gives it its place.
-            waits: Whether copying waits for each file, so that nobody needs a turn.
+            begin: Copies a job beside its place, and returns the bytes.
+            flush: Makes durable and names what was copied since the last call.
+            waits: Whether copying waits for each file, so that no turns are needed.
         """
         turn: ContextManager[object] = contextlib.nullcontext() if waits else self._lock
         size = 0
@@ -79,14 +79,14 @@ def run_batches(
     stop: Callable[[], bool],
     abandon: Callable[[], bool],
 ) -> Iterator[Outcome]:
-    """Work at jobs; what comes of them is given in their order.
+    """Work on jobs, and yield their outcomes in the jobs' order.
 
     Args:
-        jobs: Taken as the work goes on; one that comes again while the work goes on is worked at again.
-        work: Called in a thread with a batch, and with what says whether to give up at once.
-        prepare: Called with a batch before, one at a time.
-        stop: Asked before each batch is taken.
-        abandon: Says that work is to be given up, and no more to be taken; so does closing the iterator.
+        jobs: Taken as the work goes on; a job that comes again in a later batch is worked on again.
+        work: Called in a thread with a batch, and with a function that returns whether to give up at once.
+        prepare: Called with a batch before that, for one batch at a time.
+        stop: Called before each batch is taken; if true, no more are.
+        abandon: If true, work is given up, and no more is taken. Closing the iterator does the same.
     """
     running: collections.deque[Future[Sequence[Outcome]]] = collections.deque()
     rest = iter(jobs)
@@ -112,7 +112,7 @@ def run_batches(
 
 
 def _start(work: Callable[[], Sequence[Outcome]]) -> Future[Sequence[Outcome]]:
-    """Work in a thread that does not keep the process from ending, as those of an executor do."""
+    """Run in a thread that lets the process end, as an executor's threads do not."""
     future: Future[Sequence[Outcome]] = Future()
 
     def run() -> None:
@@ -126,7 +126,7 @@ def _start(work: Callable[[], Sequence[Outcome]]) -> Future[Sequence[Outcome]]:
 
 
 def batch_size() -> int:
-    """Give how many jobs make a batch, as far as the limit of open files allows."""
+    """Return the number of jobs in a batch, which the limit of open files may lower."""
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if limit == resource.RLIM_INFINITY:
         return BATCH_MAX

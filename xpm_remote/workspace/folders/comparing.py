@@ -1,4 +1,4 @@
-"""A copy of a job compared with the job itself: the same, a part of it, or something else."""
+"""Comparing a copy of a job with the job: it is the same, a part of it, or something else."""
 
 from __future__ import annotations
 
@@ -11,11 +11,17 @@ from xpm_remote.workspace import filesystem
 from xpm_remote.workspace.folders import contents
 from xpm_remote.workspace.folders.contents import Match
 from xpm_remote.workspace.folders.durability import sync_directory
-from xpm_remote.workspace.folders.trees import NAMED_AT_MOST, job_entries, join, own_top_names
+from xpm_remote.workspace.folders.trees import (
+    NAMED_AT_MOST,
+    job_entries,
+    join,
+    opened,
+    own_top_names,
+)
 
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _PARAMS_MAX = 1 << 20
-"""Bytes up to which two ``params.json`` are compared by what they say; a larger one only by its bytes."""
+"""Bytes up to which two ``params.json`` are compared by value; larger ones only by their bytes."""
 
 
 class Comparison:
@@ -36,110 +42,13 @@ class Comparison:
 
     @property
     def is_same(self) -> bool:
-        """Whether the copy has all that the source has, and nothing of the user's beside."""
+        """Whether the copy has all that the source has, and no other file of the user."""
         return not (self.missing or self.own_differences or self.different)
 
     @property
     def is_part(self) -> bool:
-        """Whether everything of the user's in the copy is in the source, too."""
+        """Whether all of the user's files in the copy are in the source, too."""
         return not self.different
-
-
-class _Trees:
-    """One comparison while it goes on.
-
-    Args:
-        source: The job.
-        copy: The copy of it.
-        name: The job's script name.
-        sync: Whether each file of the copy is made durable by itself.
-    """
-
-    def __init__(self, source: Path, copy: Path, name: str, *, sync: bool) -> None:
-        self._roots = (os.fspath(source), os.fspath(copy))
-        self._skipped = own_top_names(name)
-        self._own = frozenset({f"{name}.py", "locks.json", ".experimaestro"})
-        self._sync = sync
-        self._pending = [""]
-        self.result = Comparison()
-
-    def run(self) -> Comparison:
-        while self._pending:
-            self._compare_directory(self._pending.pop())
-        return self.result
-
-    def _compare_directory(self, directory: str) -> None:
-        source = self._list(self._roots[0], directory)
-        copy = self._list(self._roots[1], directory)
-        for name, kind in source.items():
-            path = join(directory, name)
-            if name not in copy:
-                self.result.missing += kind != 0
-            elif kind != copy[name]:
-                self._differs(path)
-            else:
-                self._compare_entry(path, kind)
-        for name in copy.keys() - source.keys():
-            self._is_extra(join(directory, name))
-        if self._sync:
-            sync_directory(Path(join(self._roots[1], directory)))
-
-    def _list(self, root: str, directory: str) -> dict[str, int]:
-        """Give names and kinds; what is never copied has kind 0 in a source and is no data in a copy."""
-        with filesystem.scan(join(root, directory)) as entries:
-            return {
-                entry.name: _kind(entry)
-                for entry in entries
-                if directory or entry.name not in self._skipped
-            }
-
-    def _compare_entry(self, path: str, kind: int) -> None:
-        first, second = (join(root, path) for root in self._roots)
-        if kind == stat.S_IFDIR:
-            self._pending.append(path)
-        elif kind == stat.S_IFLNK:
-            if filesystem.readlink(first) != filesystem.readlink(second):
-                self._differs(path)
-        elif kind == stat.S_IFREG:
-            self._compare_files(path, first, second)
-
-    def _compare_files(self, path: str, first: str, second: str) -> None:
-        source = filesystem.open_file(first, _FILE)
-        try:
-            copy = filesystem.open_file(second, _FILE)
-            try:
-                match = contents.compare(source, copy)
-                if (
-                    match is not Match.SAME
-                    and path == "params.json"
-                    and _say_the_same(source, copy)
-                ):
-                    match = Match.SAME
-                if self._sync and match is Match.SAME:
-                    filesystem.fsync(copy)
-            finally:
-                filesystem.close(copy)
-        finally:
-            filesystem.close(source)
-        if match is Match.PREFIX:
-            self.result.missing += 1
-        elif match is Match.DIFFERENT:
-            self._differs(path)
-
-    def _is_own(self, path: str) -> bool:
-        return path.partition("/")[0] in self._own
-
-    def _differs(self, path: str) -> None:
-        if self._is_own(path):
-            self.result.own_differences += 1
-        elif len(self.result.different) < NAMED_AT_MOST:
-            self.result.different.append(path)
-
-    def _is_extra(self, path: str) -> None:
-        if self._is_own(path):
-            self.result.own_extra.append(path)
-        elif len(self.result.different) < NAMED_AT_MOST:
-            self.result.different.append(path)
 
 
 def compare_jobs(source: Path, copy: Path, name: str, *, sync: bool = False) -> Comparison:
@@ -154,17 +63,17 @@ def compare_jobs(source: Path, copy: Path, name: str, *, sync: bool = False) -> 
     Raises:
         OSError: Something cannot be read, or not be made durable.
     """
-    return _Trees(source, copy, name, sync=sync).run()
+    return _TreeComparison(source, copy, name, sync=sync).run()
 
 
 def changed_since(original: Path, copy: Path, name: str, moment: int) -> str | None:
-    """Name something in a directory that may have come, or changed, after it was copied; None if nothing did.
+    """Return the path of something that may have appeared or changed in a directory after it was copied, or None.
 
     Args:
-        original: The directory, which nobody finds by its old name any more.
-        copy: The copy of it.
+        original: The directory, which is no longer found by its old name.
+        copy: Its copy.
         name: The job's script name.
-        moment: When the copying began, by the clock of the directory's file system, nanoseconds.
+        moment: The time when the copying began, by the clock of the directory's file system, nanoseconds.
 
     Raises:
         OSError: Something cannot be read.
@@ -189,6 +98,86 @@ def _is_as_copied(entry: os.DirEntry[str], copy: str, moment: int) -> bool:
     return same_time and status.st_size == copied.st_size
 
 
+class _TreeComparison:
+    """One comparison of two trees; the arguments are those of ``compare_jobs``."""
+
+    def __init__(self, source: Path, copy: Path, name: str, *, sync: bool) -> None:
+        self._roots = (os.fspath(source), os.fspath(copy))
+        self._skipped = own_top_names(name)
+        self._own = frozenset({f"{name}.py", "locks.json", ".experimaestro"})
+        self._sync = sync
+        self._pending = [""]
+        self.result = Comparison()
+
+    def run(self) -> Comparison:
+        while self._pending:
+            self._compare_directory(self._pending.pop())
+        return self.result
+
+    def _compare_directory(self, directory: str) -> None:
+        source = self._list(self._roots[0], directory)
+        copy = self._list(self._roots[1], directory)
+        for name, kind in source.items():
+            path = join(directory, name)
+            if name not in copy:
+                self.result.missing += kind != 0
+            elif kind != copy[name]:
+                self._note_different(path)
+            else:
+                self._compare_entry(path, kind)
+        for name in copy.keys() - source.keys():
+            self._note_extra(join(directory, name))
+        if self._sync:
+            sync_directory(Path(join(self._roots[1], directory)))
+
+    def _list(self, root: str, directory: str) -> dict[str, int]:
+        """Return names and kinds; what is never copied has kind 0 in a source and is no data in a copy."""
+        with filesystem.scan(join(root, directory)) as entries:
+            return {
+                entry.name: _kind(entry)
+                for entry in entries
+                if directory or entry.name not in self._skipped
+            }
+
+    def _compare_entry(self, path: str, kind: int) -> None:
+        first, second = (join(root, path) for root in self._roots)
+        if kind == stat.S_IFDIR:
+            self._pending.append(path)
+        elif kind == stat.S_IFLNK:
+            if filesystem.readlink(first) != filesystem.readlink(second):
+                self._note_different(path)
+        elif kind == stat.S_IFREG:
+            self._compare_files(path, first, second)
+
+    def _compare_files(self, path: str, first: str, second: str) -> None:
+        with opened(first, _FILE) as source, opened(second, _FILE) as copy:
+            match = contents.compare(source, copy)
+            may_be_reformatted = match is not Match.SAME and path == "params.json"
+            if may_be_reformatted and _is_same_json(source, copy):
+                match = Match.SAME
+            if self._sync and match is Match.SAME:
+                filesystem.fsync(copy)
+        if match is Match.PREFIX:
+            self.result.missing += 1
+        elif match is Match.DIFFERENT:
+            self._note_different(path)
+
+    def _note_different(self, path: str) -> None:
+        if self._is_own(path):
+            self.result.own_differences += 1
+        elif len(self.result.different) < NAMED_AT_MOST:
+            self.result.different.append(path)
+
+    def _note_extra(self, path: str) -> None:
+        if self._is_own(path):
+            self.result.own_extra.append(path)
+        else:
+            self._note_different(path)
+
+    def _is_own(self, path: str) -> bool:
+        return path.partition("/")[0] in self._own
+
+
 def _kind(entry: os.DirEntry[str]) -> int:
     if entry.is_symlink():
         return stat.S_IFLNK
@@ -197,8 +186,8 @@ def _kind(entry: os.DirEntry[str]) -> int:
     return stat.S_IFREG if entry.is_file(follow_symlinks=False) else 0
 
 
-def _say_the_same(first: int, second: int) -> bool:
-    """Tell whether two JSON files say the same: experimaestro formats old ones anew when it copies them."""
+def _is_same_json(first: int, second: int) -> bool:
+    """Return whether two JSON files have equal values: experimaestro formats old ones anew when it copies them."""
     texts = [filesystem.read_at(each, _PARAMS_MAX + 1, 0) for each in (first, second)]
     if max(map(len, texts)) > _PARAMS_MAX:
         return False

@@ -1,4 +1,4 @@
-"""The bytes of one file: copied with a check of what arrived, and compared with those of another file."""
+"""The bytes of a file: copied and checked by reading the copy back, or compared with those of another file."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from typing import Callable, Iterator
 
 from xpm_remote.workspace import filesystem
 from xpm_remote.workspace.failures import DamagedFailure
+from xpm_remote.workspace.folders.trees import tolerating
 
 CHUNK = 1 << 20
 """Bytes held in memory at a time: enough that calls cost little beside the copying."""
 
 SMALL = 256 << 10
-"""Up to this size a file is read at once and its copy is compared byte by byte; beyond, by digests."""
+"""Bytes up to which a file is read at once and its copy is compared byte by byte; a larger one is by digests."""
 
 _STAT_BLOCK = 512
 
@@ -33,12 +34,12 @@ class Match(Enum):
 def copy_checked(
     source: int, target: int, status: os.stat_result, told: Callable[[int], None]
 ) -> None:
-    """Fill an empty file with the contents of another, then read it back and compare.
+    """Copy the contents of a file into an empty one, then read them back and compare.
 
     Args:
         source: An open file.
         target: An empty file, open for reading and writing.
-        status: What the system says of the source.
+        status: The source's status before the copying.
         told: Called with the bytes of each step.
 
     Raises:
@@ -51,7 +52,7 @@ def copy_checked(
         _copy_large(source, target, status, told)
     after = filesystem.stat_open(source)
     if (after.st_size, after.st_mtime_ns) != (status.st_size, status.st_mtime_ns):
-        raise DamagedFailure("a file changed while it was copied", "try again when it is finished")
+        raise _changed()
 
 
 def compare(source: int, copy: int) -> Match:
@@ -69,7 +70,7 @@ def compare(source: int, copy: int) -> Match:
 def _copy_small(source: int, target: int, size: int) -> None:
     data = filesystem.read(source, size + 1)
     if len(data) != size:
-        raise DamagedFailure("a file changed while it was copied", "try again when it is finished")
+        raise _changed()
     _write_all(target, data, 0)
     if filesystem.read_at(target, size + 1, 0) != data:
         raise _not_what_was_read()
@@ -110,15 +111,12 @@ def _clone(source: int, target: int) -> bool:
 
 
 def _copy_range(source: int, target: int, offset: int, count: int) -> bool:
-    """Let the kernel copy a range; False when it cannot, or stops early, so that it must be written."""
+    """Let the kernel copy a range; return False if it cannot, or stops early, so that the range must be written."""
     done = 0
     while done < count:
-        try:
+        copied = 0
+        with tolerating(filesystem.UNSUPPORTED):
             copied = filesystem.copy_range(source, target, count - done, offset + done)
-        except OSError as error:
-            if error.errno not in filesystem.UNSUPPORTED:
-                raise
-            return False
         if copied == 0:
             return False
         done += copied
@@ -147,7 +145,7 @@ def _has_holes(status: os.stat_result) -> bool:
 
 
 def _data_ranges(descriptor: int, size: int) -> Iterator[tuple[int, int]]:
-    """Give offset and length of what is not a hole, in order; everything where nobody knows."""
+    """Yield offset and length of what is not a hole, in order; everything if holes cannot be found."""
     end = 0
     while end < size:
         try:
@@ -164,7 +162,7 @@ def _data_ranges(descriptor: int, size: int) -> Iterator[tuple[int, int]]:
 
 
 def _both(first: int, second: int, size: int) -> Iterator[tuple[int, int]]:
-    """Give the ranges, in order and without overlap, in which either file has data."""
+    """Yield the ranges, in order and without overlap, in which either file has data."""
     done = 0
     for offset, length in heapq.merge(_ranges(first, size), _ranges(second, size)):
         start, end = max(offset, done), min(offset + length, size)
@@ -185,6 +183,10 @@ def _is_same_range(first: int, second: int, offset: int, length: int) -> bool:
             if data[at - start : at - start + len(other)] != other:
                 return False
     return True
+
+
+def _changed() -> DamagedFailure:
+    return DamagedFailure("a file changed while it was copied", "try again when it is finished")
 
 
 def _not_what_was_read() -> DamagedFailure:

@@ -1,4 +1,4 @@
-"""A tree copied with all that belongs to it, and each file of the copy read back and compared.
+"""Copying a tree with all that belongs to it; each file of the copy is read back and compared.
 
 Kept: contents, permissions, times, symbolic links as they are, holes, hard links within the tree, extended attributes
 and owners where we may set them. Files on one device share their blocks where the file system can do that, or are
@@ -7,19 +7,17 @@ copied by the kernel. Memory does not depend on the size of a file.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import stat
 from pathlib import Path
-from typing import Callable, Iterator
+from typing import Callable
 
 from xpm_remote.workspace import filesystem
 from xpm_remote.workspace.failures import DamagedFailure
 from xpm_remote.workspace.folders import contents
-from xpm_remote.workspace.folders.trees import NAMED_AT_MOST, join
+from xpm_remote.workspace.folders.trees import DIRECTORY, NAMED_AT_MOST, join, opened, tolerating
 
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _SOURCE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _TARGET = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -29,7 +27,7 @@ _NOT_OURS_TO_GIVE = frozenset({errno.EPERM, errno.EINVAL, errno.ENOSYS, errno.EN
 
 
 class CopyReport:
-    """What a copy took along, and what it could not.
+    """What was copied, and what could not be.
 
     Attributes:
         size: Bytes of files.
@@ -44,10 +42,18 @@ class CopyReport:
         self.special_count = 0
 
     def add_special(self, name: str) -> None:
-        """Note what cannot be copied."""
+        """Record the name of what cannot be copied."""
         self.special_count += 1
         if len(self.special) < NAMED_AT_MOST:
             self.special.append(name)
+
+    @property
+    def left_out(self) -> str:
+        """A message about what could not be copied; empty if there is nothing."""
+        if not self.special:
+            return ""
+        more = ", …" if self.special_count > len(self.special) else ""
+        return f"not copied, since these are no files: {', '.join(self.special)}{more}"
 
 
 class TreeCopy:
@@ -58,12 +64,12 @@ class TreeCopy:
         target: The copy's directory, which does not exist, unless ``fill``.
         excluded: Names at the top of the tree that are left out.
         sync: Whether each file is made durable by itself.
-        told: Called with the bytes and files that came with each step.
-        fill: Add what the target lacks, and leave what it has.
+        told: Called with the bytes and files of each step.
+        fill: Whether to add what the target lacks, and leave what it has.
 
     Raises:
         DamagedFailure: From ``run``: a file changed while it was copied, or its copy is not what was read.
-        OSError: From ``run``: something cannot be read or written; its ``filename`` says what.
+        OSError: From ``run``: something cannot be read or written; its ``filename`` names it.
     """
 
     def __init__(
@@ -88,7 +94,7 @@ class TreeCopy:
         self._directories: list[tuple[str, os.stat_result]] = []
 
     def run(self) -> CopyReport:
-        """Copy everything; directories get their permissions and times when nothing is written to them any more."""
+        """Copy the tree. Directories get their permissions and times last, when nothing is written to them any more."""
         while self._pending:
             self._copy_directory(self._pending.pop())
         for name, status in reversed(self._directories):
@@ -96,28 +102,18 @@ class TreeCopy:
         return self._report
 
     def _copy_directory(self, name: str) -> None:
-        source = filesystem.open_file(join(self._source, name), _DIRECTORY)
-        try:
+        with opened(join(self._source, name), DIRECTORY) as source:
             target_path = join(self._target, name)
-            if self._make_directory(target_path):
-                self._directories.append((name, filesystem.stat_open(source)))
-            target = filesystem.open_file(target_path, _DIRECTORY)
             try:
-                self._count(0)
+                filesystem.mkdir(target_path, 0o700)
+            except FileExistsError:
+                if not self._fill:
+                    raise
+            else:
+                self._directories.append((name, filesystem.stat_open(source)))
+            with opened(target_path, DIRECTORY) as target:
+                self._count_entry()
                 self._copy_entries(name, source, target)
-            finally:
-                filesystem.close(target)
-        finally:
-            filesystem.close(source)
-
-    def _make_directory(self, path: str) -> bool:
-        try:
-            filesystem.mkdir(path, 0o700)
-        except FileExistsError:
-            if not self._fill:
-                raise
-            return False
-        return True
 
     def _copy_entries(self, directory: str, source: int, target: int) -> None:
         with filesystem.scan(source) as entries:
@@ -155,88 +151,62 @@ class TreeCopy:
         with tolerating(_NOT_OURS_TO_GIVE):
             times = (status.st_atime_ns, status.st_mtime_ns)
             filesystem.utime(entry.name, ns=times, dir_fd=target, follow_symlinks=False)
-        self._count(0)
+        self._count_entry()
 
     def _copy_file(self, name: str, path: str, source: int, target: int) -> None:
-        from_file = filesystem.open_file(name, _SOURCE, dir_fd=source)
-        try:
+        with opened(name, _SOURCE, dir_fd=source) as from_file:
             status = filesystem.stat_open(from_file)
             if status.st_nlink > 1 and self._link_again(status, name, path, target):
                 return
-            to_file = filesystem.open_file(name, _TARGET, 0o600, dir_fd=target)
-            try:
-                contents.copy_checked(from_file, to_file, status, self._tell_bytes)
-                give_attributes(from_file, to_file, status)
-                if self._sync:
-                    filesystem.fsync(to_file)
-            finally:
-                filesystem.close(to_file)
-        finally:
-            filesystem.close(from_file)
-        self._count(0)
+            with opened(name, _TARGET, 0o600, dir_fd=target) as to_file:
+                contents.copy_checked(from_file, to_file, status, self._count_bytes)
+                self._finish(from_file, to_file, status)
+        self._count_entry()
 
     def _link_again(self, status: os.stat_result, name: str, path: str, target: int) -> bool:
-        """Make another name of a file that the copy has; False when this is the first of its names."""
+        """Link to the copy of a file with several names; return False for the first of its names."""
         first = self._linked.setdefault((status.st_dev, status.st_ino), path)
         if first == path:
             return False
         filesystem.link(join(self._target, first), name, dst_dir_fd=target, follow_symlinks=False)
-        self._count(0)
+        self._count_entry()
         return True
 
     def _finish_directory(self, name: str, status: os.stat_result) -> None:
-        source = filesystem.open_file(join(self._source, name), _DIRECTORY)
-        try:
-            target = filesystem.open_file(join(self._target, name), _DIRECTORY)
-            try:
-                give_attributes(source, target, status)
-                if self._sync:
-                    filesystem.fsync(target)
-            finally:
-                filesystem.close(target)
+        path = join(self._source, name)
+        with opened(path, DIRECTORY) as source:
+            with opened(join(self._target, name), DIRECTORY) as target:
+                self._finish(source, target, status)
             if filesystem.stat_open(source).st_mtime_ns != status.st_mtime_ns:
                 raise DamagedFailure(
-                    f"a directory changed while it was copied: {join(self._source, name)}",
+                    f"a directory changed while it was copied: {path}",
                     "try again when it is finished",
                 )
-        finally:
-            filesystem.close(source)
 
-    def _tell_bytes(self, size: int) -> None:
+    def _finish(self, source: int, target: int, status: os.stat_result) -> None:
+        _copy_attributes(source, target, status)
+        if self._sync:
+            filesystem.fsync(target)
+
+    def _count_bytes(self, size: int) -> None:
         self._report.size += size
         self._told(size, 0)
 
-    def _count(self, size: int) -> None:
+    def _count_entry(self) -> None:
         self._report.files += 1
-        self._told(size, 1)
+        self._told(0, 1)
 
 
-def give_attributes(source: int, target: int, status: os.stat_result) -> None:
-    """Give an open file or directory what its source has: owner, attributes, permissions and, last, times."""
+def _copy_attributes(source: int, target: int, status: os.stat_result) -> None:
+    """Copy owner, extended attributes, permissions and, last, times to an open file or directory."""
     if status.st_uid != os.geteuid() or status.st_gid != os.getegid():
         with tolerating(_NOT_OURS_TO_GIVE):
             filesystem.chown_open(target, status.st_uid, status.st_gid)
-    for name in _attributes(source):
+    names: list[str] = []
+    with tolerating(_NO_ATTRIBUTES):
+        names = filesystem.list_attributes(source)
+    for name in names:
         with tolerating(_NO_ATTRIBUTES):
             filesystem.copy_attribute(source, target, name)
     filesystem.chmod_open(target, stat.S_IMODE(status.st_mode))
     filesystem.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
-
-
-def _attributes(source: int) -> list[str]:
-    try:
-        return filesystem.list_attributes(source)
-    except OSError as error:
-        if error.errno in _NO_ATTRIBUTES:
-            return []
-        raise
-
-
-@contextlib.contextmanager
-def tolerating(numbers: frozenset[int]) -> Iterator[None]:
-    """Let calls fail for reasons that do not matter here."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in numbers:
-            raise

@@ -1,6 +1,6 @@
-"""A batch of jobs brought into one folder: copied, checked, made durable, named; only then taken from the workspace.
+"""Archiving a batch of jobs in one folder: copied, checked, made durable, named; then removed from the workspace.
 
-Each step is done for the whole batch before the next begins, so that making things durable costs a few calls a batch.
+Each step is done for the whole batch before the next begins, so that making data durable takes a few calls a batch.
 """
 
 from __future__ import annotations
@@ -25,48 +25,15 @@ _STAGED = frozenset({ArchiveStatus.COPIED, ArchiveStatus.COMPLETED})
 _WHOLE = _STAGED | {ArchiveStatus.PRESENT}
 
 
-class _Work:
-    """One job on its way.
-
-    Attributes:
-        transfer: Its copy.
-        moving: The workspace's directory, if it is to become a link.
-        status: What came of it so far; ``message``: what a person should know.
-        replaces: Whether a part of the job is in the copy's place.
-    """
-
-    def __init__(self, transfer: Transfer) -> None:
-        self.transfer = transfer
-        self.moving: MoveOut | None = None
-        self.status = ArchiveStatus.COPIED
-        self.message = ""
-        self.replaces = False
-
-    @property
-    def place(self) -> JobSlot:
-        """Where it goes."""
-        return self.transfer.place
-
-    def fail(self, error: OSError | WorkspaceFailure) -> None:
-        """Note that it did not work."""
-        self.status, self.message = _classify(error, self.place.final)
-
-    def release(self) -> None:
-        """Remove what is left of the copying, and let others at the job."""
-        self.place.discard()
-        if self.moving is not None:
-            self.moving.release()
-
-
 class BatchArchiver:
-    """Brings jobs into one folder.
+    """Archives jobs in one folder.
 
     Args:
         workspace: Where the jobs are.
-        folder: Where they go.
-        progress: Told of each step.
-        abandon: Asked at each step whether to give up at once.
-        turns: Shared by all that work at the same time.
+        folder: The folder.
+        progress: Called at each step.
+        abandon: Called at each step; if true, the copying is given up.
+        turns: Shared by all batches that are at work at the same time.
     """
 
     def __init__(
@@ -87,7 +54,7 @@ class BatchArchiver:
         self._done: dict[JobId, FolderOutcome] = {}
 
     def run(self, jobs: Sequence[JobId]) -> dict[JobId, FolderOutcome]:
-        """Bring the jobs there; a failure costs one job, or this folder, and is an outcome."""
+        """Archive the jobs. A failure affects one job, or this folder, and is an outcome."""
         try:
             check_folder(self._folder, self._workspace)
             with Durability(self._folder.path) as folder, Durability(
@@ -114,7 +81,7 @@ class BatchArchiver:
                 work.release()
 
     def _begin(self, job: JobId, folder: Durability, workspace: Durability) -> int:
-        """Copy a job beside its place; give the bytes."""
+        """Copy a job beside its place, and return the bytes."""
         try:
             work = self._prepare(job, folder, workspace)
         except (WorkspaceFailure, OSError) as error:
@@ -128,19 +95,19 @@ class BatchArchiver:
         return work.transfer.report.size
 
     def _prepare(self, job: JobId, folder: Durability, workspace: Durability) -> _Work | None:
-        """Lock, look, copy; None when the job lives in this folder."""
+        """Lock the job and copy it; return None if it lives in this folder."""
         here = self._workspace.job(job)
         source = Path(os.path.realpath(here))
-        place = JobSlot(self._layout, job, shared=folder.each)
-        if _are_one(source, place.final):
+        slot = JobSlot(self._layout, job, shared=folder.each)
+        if _are_one(source, slot.final):
             return None
-        place.take()
-        work = _Work(Transfer(source, place, self._progress, self._heartbeat))
+        slot.take()
+        work = _Work(Transfer(source, slot, self._progress, self._heartbeat))
         try:
-            self._heartbeat.add(place.lock)
+            self._heartbeat.add(slot.lock)
             if self._folder.mode is FolderMode.MOVE and not here.is_symlink():
                 self._lock_here(work, job, workspace)
-            self._stage(work, sync=folder.is_each(place.parent))
+            self._stage(work, sync=folder.is_each(slot.parent))
         except BaseException:
             work.release()
             raise
@@ -148,23 +115,23 @@ class BatchArchiver:
 
     def _lock_here(self, work: _Work, job: JobId, workspace: Durability) -> None:
         try:
-            work.moving = MoveOut(self._workspace, job, shared=workspace.each)
+            work.move_out = MoveOut(self._workspace, job, shared=workspace.each)
         except OSError as error:
             if error.errno not in READ_ONLY:
                 raise
-            work.message = f"the workspace keeps its directory: {explain(error, work.place.final)}"
+            work.message = f"the workspace keeps its directory: {explain(error, work.slot.final)}"
         else:
-            self._heartbeat.add(work.moving.place.lock)
+            self._heartbeat.add(work.move_out.slot.lock)
 
     def _stage(self, work: _Work, *, sync: bool) -> None:
-        final, transfer = work.place.final, work.transfer
+        final, transfer = work.slot.final, work.transfer
         if not _is_something(final):
             transfer.stage(sync=sync)
             return
         if final.is_symlink() or not final.is_dir():
             work.status, work.message = ArchiveStatus.DIFFERS, f"{final} is not a directory"
             return
-        found = compare_jobs(transfer.source, final, work.place.job.script_name, sync=sync)
+        found = compare_jobs(transfer.source, final, work.slot.job.script_name, sync=sync)
         if found.is_same:
             work.status = ArchiveStatus.PRESENT
         elif found.is_part:
@@ -177,7 +144,7 @@ class BatchArchiver:
             work.status, work.message = ArchiveStatus.DIFFERS, f"{final} differs in {names}"
 
     def _flush(self, folder: Durability, workspace: Durability) -> None:
-        """Make durable, name, make durable, move; then say what came of each, and let go of it."""
+        """Make durable, name, make durable, move; then record the outcomes and release the locks."""
         works, self._works = self._works, []
         try:
             self._settle(works, folder, ())
@@ -185,14 +152,14 @@ class BatchArchiver:
                 if work.status in _STAGED:
                     _publish(work)
             self._settle(
-                works, folder, [each for work in works for each in work.place.directories()]
+                works, folder, [each for work in works for each in work.slot.directories()]
             )
-            self._move([work for work in works if work.status in _WHOLE and work.moving], workspace)
+            self._move([work for work in works if work.status in _WHOLE], workspace)
         finally:
             self._heartbeat.clear()
             for work in works:
                 work.release()
-                self._done[work.place.job] = self._outcome(work)
+                self._done[work.slot.job] = self._outcome(work)
 
     def _settle(self, works: Sequence[_Work], where: Durability, names: Sequence[Path]) -> None:
         if not works:
@@ -205,71 +172,93 @@ class BatchArchiver:
                     work.fail(error)
 
     def _move(self, works: Sequence[_Work], workspace: Durability) -> None:
-        for work in works:
-            self._swap(work)
-        moved = [work for work in works if work.status is ArchiveStatus.MOVED]
+        """Let links take the place of the directories, and remove these when the links are durable."""
+        moved = [
+            (work, work.move_out) for work in works if work.move_out and _swap(work, work.move_out)
+        ]
         if not moved:
             return
         try:
-            workspace.settle(work.place.parent for work in moved if work.moving)
+            workspace.settle(move_out.slot.parent for _, move_out in moved)
         except OSError as error:
-            for work in moved:
-                _take_back(work, error)
+            for work, move_out in moved:
+                work.fail(error)
+                with contextlib.suppress(OSError):  # if it stays aside, the next run finds it
+                    move_out.slot.put_back()
             return
-        for work in moved:
-            _finish(work)
-
-    def _swap(self, work: _Work) -> None:
-        if work.moving is None:
-            return
-        try:
-            obstacle = work.moving.swap(work.place.final)
-        except (WorkspaceFailure, OSError) as error:
-            work.fail(error)
-            return
-        if obstacle:
-            work.status = ArchiveStatus.KEPT
-            work.message = f"the workspace keeps its directory: {obstacle}"
-        else:
-            work.status = ArchiveStatus.MOVED
+        for work, move_out in moved:
+            try:
+                move_out.slot.remove_aside()
+            except OSError as error:
+                left = explain(error, move_out.slot.aside)
+                work.message = f"moved, but not all that was here is removed: {left}"
 
     def _outcome(self, work: _Work) -> FolderOutcome:
         report = work.transfer.report
-        message = work.message
-        if work.status is ArchiveStatus.COPIED and message:
+        if work.status is ArchiveStatus.COPIED and work.message:
             work.status = ArchiveStatus.KEPT
-        if report.special_count and not message:
-            more = ", …" if report.special_count > len(report.special) else ""
-            message = f"not copied, for they are no files: {', '.join(report.special)}{more}"
+        message = work.message or report.left_out
         return FolderOutcome(self._folder, work.status, message, report.size, report.files)
+
+
+class _Work:
+    """The archiving of one job.
+
+    Attributes:
+        transfer: The copying.
+        move_out: The workspace's directory, if it is to become a link.
+        status: The outcome so far.
+        message: What the user should know about it.
+        replaces: Whether a part of the job is in the copy's place.
+    """
+
+    def __init__(self, transfer: Transfer) -> None:
+        self.transfer = transfer
+        self.move_out: MoveOut | None = None
+        self.status = ArchiveStatus.COPIED
+        self.message = ""
+        self.replaces = False
+
+    @property
+    def slot(self) -> JobSlot:
+        """The job's place in the folder."""
+        return self.transfer.slot
+
+    def fail(self, error: OSError | WorkspaceFailure) -> None:
+        """Record an error as the outcome."""
+        self.status, self.message = _classify(error, self.slot.final)
+
+    def release(self) -> None:
+        """Remove what is left of the copying, and release the locks."""
+        self.slot.discard()
+        if self.move_out is not None:
+            self.move_out.slot.discard()
 
 
 def _publish(work: _Work) -> None:
     try:
         work.transfer.make_sure_of_source()
         if work.replaces:
-            work.place.replace()
+            work.slot.replace()
         else:
-            work.place.publish()
+            work.slot.publish()
     except (WorkspaceFailure, OSError) as error:
         work.fail(error)
 
 
-def _take_back(work: _Work, error: OSError) -> None:
-    """Put the directory back when the link could not be made durable."""
-    work.fail(error)
-    if work.moving is not None:
-        with contextlib.suppress(OSError):  # then it is aside, where the next one finds it
-            work.moving.place.put_back()
-
-
-def _finish(work: _Work) -> None:
-    if work.moving is None:
-        return
+def _swap(work: _Work, move_out: MoveOut) -> bool:
+    """Let a link take the place of the directory; return whether it did."""
     try:
-        work.moving.finish()
-    except OSError as error:
-        work.message = f"moved, but not all that was here is removed: {explain(error, work.moving.place.aside)}"
+        obstacle = move_out.swap(work.slot.final)
+    except (WorkspaceFailure, OSError) as error:
+        work.fail(error)
+        return False
+    if obstacle:
+        work.status = ArchiveStatus.KEPT
+        work.message = f"the workspace keeps its directory: {obstacle}"
+        return False
+    work.status = ArchiveStatus.MOVED
+    return True
 
 
 def _classify(error: OSError | WorkspaceFailure, where: Path) -> tuple[ArchiveStatus, str]:
@@ -284,7 +273,7 @@ def _classify(error: OSError | WorkspaceFailure, where: Path) -> tuple[ArchiveSt
 
 
 def _is_something(path: Path) -> bool:
-    """Tell whether there is anything but an empty directory."""
+    """Return whether there is anything but an empty directory."""
     if path.is_symlink() or not path.is_dir():
         return os.path.lexists(path)
     with filesystem.scan(path) as entries:

@@ -1,8 +1,8 @@
-"""What was written to a directory made durable, for a batch of jobs at once where the kernel can do that.
+"""Making durable what was written to a directory, for a batch of jobs at once where the kernel can do that.
 
-``syncfs`` writes out a whole file system in one call, and since Linux 5.8 tells of what could not be written since the
-directory was opened. Where that is not so, or other hosts hold a part of the data, each file and each directory is
-written out by itself.
+``syncfs`` writes out a whole file system in one call, and since Linux 5.8 reports what could not be written since the
+directory was opened. Elsewhere, or where other hosts hold a part of the data, each file and each directory is written
+out by itself.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from types import TracebackType
 from typing import Iterable
 
 from xpm_remote.workspace import filesystem, mounts
+from xpm_remote.workspace.folders.trees import opened
 
-_TELLS_OF_FAILURES = (5, 8)
+_REPORTS_FAILURES = (5, 8)
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
@@ -35,24 +35,24 @@ class Durability:
         self._descriptor = -1
 
     def __enter__(self) -> Durability:
-        # Open before anything is written: failures are told to those who had the file system open.
+        # Open before anything is written: failures are reported to those who had the file system open.
         self._descriptor = filesystem.open_file(self._root, _DIRECTORY)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         filesystem.close(self._descriptor)
 
     def is_each(self, path: Path) -> bool:
-        """Tell whether what is written below a directory must be made durable file by file."""
-        return self.each or not self._covers(path)
+        """Return whether what is written below a directory must be made durable file by file."""
+        if self.each:
+            return True
+        try:  # there may be links and mounts between the root and the directory
+            return filesystem.stat(path).st_dev != filesystem.stat_open(self._descriptor).st_dev
+        except OSError:
+            return True
 
     def settle(self, directories: Iterable[Path] = ()) -> None:
-        """Make durable what was written, and that names were made or changed in these directories.
+        """Make durable what was written, and the names that were made or changed in these directories.
 
         Raises:
             OSError: Something could not be written: none of it counts.
@@ -63,25 +63,15 @@ class Durability:
             if self.is_each(directory):
                 sync_directory(directory)
 
-    def _covers(self, path: Path) -> bool:
-        """Tell whether a directory is on the file system of the root: there may be links and mounts between."""
-        try:
-            return filesystem.stat(path).st_dev == filesystem.stat_open(self._descriptor).st_dev
-        except OSError:
-            return False
-
 
 def sync_directory(path: Path) -> None:
-    """Make durable which names a directory has.
+    """Make the names in a directory durable.
 
     Raises:
         OSError: It cannot be opened or written.
     """
-    descriptor = filesystem.open_file(path, _DIRECTORY)
-    try:
+    with opened(path, _DIRECTORY) as descriptor:
         filesystem.fsync(descriptor)
-    finally:
-        filesystem.close(descriptor)
 
 
 def _can_sync_at_once(root: Path) -> bool:
@@ -89,4 +79,4 @@ def _can_sync_at_once(root: Path) -> bool:
     if os.uname().sysname != "Linux" or not release:
         return False
     version = (int(release.group(1)), int(release.group(2)))
-    return version >= _TELLS_OF_FAILURES and mounts.belongs_to_one_host(root)
+    return version >= _REPORTS_FAILURES and mounts.belongs_to_one_host(root)

@@ -1,4 +1,4 @@
-"""Where a job is: what is in its place in the workspace, and which folders have it."""
+"""Finding a job: what is in its place in the workspace, which folders can be used, and which have a copy."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Presence(Enum):
 
     MISSING = "missing"
     NOWHERE = "nowhere"
-    """A link that leads nowhere, to itself, or to a directory without anything."""
+    """A link that leads nowhere, to itself, or to a directory without files."""
 
     EMPTY = "empty"
     """A directory without any file."""
@@ -47,11 +47,11 @@ class Copy(NamedTuple):
 
 
 class UsableFolders(NamedTuple):
-    """The folders of a workspace that can be looked into.
+    """The folders of a workspace that can be read.
 
     Attributes:
-        usable: In their order.
-        unavailable: Why the others cannot.
+        usable: The folders, in their order.
+        unavailable: Why the others cannot be read.
     """
 
     usable: tuple[Folder, ...]
@@ -59,11 +59,11 @@ class UsableFolders(NamedTuple):
 
 
 class FoundCopies(NamedTuple):
-    """What the folders have of a job.
+    """The copies of a job.
 
     Attributes:
-        copies: In the order of the folders.
-        unavailable: Why folders could not be looked into.
+        copies: The copies, in the order of the folders.
+        unavailable: Why folders could not be read.
     """
 
     copies: tuple[Copy, ...]
@@ -71,16 +71,16 @@ class FoundCopies(NamedTuple):
 
 
 def presence(path: Path, job: JobId) -> Presence:
-    """Tell what is in the place of a job; what cannot be read counts as something else."""
+    """Return what is in the place of a job; what cannot be read is ``OTHER``."""
     try:
         if not os.path.lexists(path):
             return Presence.MISSING
         is_link = path.is_symlink()
-        if is_link and not _leads_somewhere(path):
+        if is_link and not os.path.exists(path):  # noqa: PTH110  (False for a loop of links too)
             return Presence.NOWHERE
         if not path.is_dir():
             return Presence.OTHER
-        if _is_done(path, job):
+        if os.path.lexists(f"{path}/{job.script_name}.done"):
             return Presence.WHOLE
         if _has_files(path):
             return Presence.PART
@@ -90,20 +90,16 @@ def presence(path: Path, job: JobId) -> Presence:
 
 
 def usable_folders(workspace: Layout, folders: Sequence[Folder]) -> UsableFolders:
-    """Look which folders, of any mode, can be looked into now."""
-    usable, unavailable = [], []
-    for folder in folders:
-        try:
-            check_folder(folder, workspace)
-        except FolderFailure as failure:
-            unavailable.append(str(failure))
-        else:
-            usable.append(folder)
-    return UsableFolders(tuple(usable), tuple(unavailable))
+    """Return the folders, of any mode, that can be read now."""
+    checked = [(folder, why_unavailable(folder, workspace)) for folder in folders]
+    return UsableFolders(
+        tuple(folder for folder, why in checked if not why),
+        tuple(why for _, why in checked if why),
+    )
 
 
 def find_copies(folders: UsableFolders, job: JobId) -> FoundCopies:
-    """Look for a job in all folders, in their order."""
+    """Return the copies of a job in all folders, in their order."""
     copies, unavailable = [], list(folders.unavailable)
     for folder in folders.usable:
         try:
@@ -115,49 +111,22 @@ def find_copies(folders: UsableFolders, job: JobId) -> FoundCopies:
     return FoundCopies(tuple(copies), tuple(unavailable))
 
 
-def _copy_in(folder: Folder, job: JobId) -> Copy | None:
-    path = folder.job(job)
-    try:
-        filesystem.stat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    there = presence(path, job)
-    if there not in (Presence.WHOLE, Presence.PART):
-        return None
-    return Copy(folder, Path(os.path.realpath(path)), there is Presence.WHOLE)
-
-
-def _is_done(path: Path, job: JobId) -> bool:
-    return os.path.lexists(f"{path}/{job.script_name}.done")
-
-
-def _leads_somewhere(link: Path) -> bool:
-    try:
-        filesystem.stat(link)
-    except OSError:  # nothing there, or links in a circle
-        return False
-    return True
-
-
-def _has_files(directory: Path) -> bool:
-    """Tell whether there is anything but directories."""
-    pending = [os.fspath(directory)]
-    while pending:
-        with filesystem.scan(pending.pop()) as entries:
-            for entry in entries:
-                if not entry.is_dir(follow_symlinks=False):
-                    return True
-                pending.append(entry.path)
-    return False
-
-
 def archives(folders: Iterable[Folder]) -> tuple[Folder, ...]:
-    """Give those that jobs go to, in their order."""
+    """Return the folders that jobs are archived in, in their order."""
     return tuple(folder for folder in folders if folder.mode is not FolderMode.USE)
 
 
+def why_unavailable(folder: Folder, workspace: Layout) -> str:
+    """Return why a folder cannot be used now; empty if it can."""
+    try:
+        check_folder(folder, workspace)
+    except FolderFailure as failure:
+        return str(failure)
+    return ""
+
+
 def check_folder(folder: Folder, workspace: Layout) -> None:
-    """Make sure that a folder can be used now, without changing anything.
+    """Check that a folder can be used now. Nothing is changed.
 
     Raises:
         FolderFailure: It is missing, not mounted, no directory, not absolute, or the workspace itself.
@@ -194,3 +163,27 @@ def _is_same(status: os.stat_result, path: Path) -> bool:
         return os.path.samestat(status, filesystem.stat(path))
     except OSError:
         return False
+
+
+def _copy_in(folder: Folder, job: JobId) -> Copy | None:
+    path = folder.job(job)
+    try:
+        filesystem.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    there = presence(path, job)
+    if there not in (Presence.WHOLE, Presence.PART):
+        return None
+    return Copy(folder, Path(os.path.realpath(path)), there is Presence.WHOLE)
+
+
+def _has_files(directory: Path) -> bool:
+    """Return whether there is anything but directories, at any depth."""
+    pending = [os.fspath(directory)]
+    while pending:
+        with filesystem.scan(pending.pop()) as entries:
+            for entry in entries:
+                if not entry.is_dir(follow_symlinks=False):
+                    return True
+                pending.append(entry.path)
+    return False

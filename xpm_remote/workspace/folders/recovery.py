@@ -1,4 +1,4 @@
-"""Jobs that the workspace has lost, restored from the first folder that has them whole: planned, then done."""
+"""Restoring jobs that the workspace lacks from the first folder that has them whole: the plan and the work."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def plan_recovery(
     *,
     incomplete: bool = False,
 ) -> Iterator[RecoveryPlan]:
-    """Say what ``recover`` would do for each job; nothing is written."""
+    """Yield what ``recover`` would do for each job. Nothing is written."""
     usable = usable_folders(workspace, folders)
     for job in jobs:
         decision = decide(workspace, usable, job, incomplete=incomplete)
@@ -47,20 +47,19 @@ def recover(
 ) -> Iterator[RecoveryOutcome]:
     """Restore each job that the workspace lacks from the first folder, of any mode, that has it whole.
 
-    A job appears in the workspace at once and whole, or not at all. What is in its place gives way only when nothing is
+    A job appears in the workspace at once and whole, or not at all. What is in its place is replaced only if nothing is
     lost by that: a link that leads nowhere, a directory without files, a part of what the folder has.
 
     Args:
         workspace: Where the jobs belong.
         folders: Where they may be, first choice first.
         jobs: The jobs; they are taken as the work goes on.
-        incomplete: Whether a copy without success marker will do.
-        progress: Told of each step, from two threads.
-        stop: Asked before more jobs are taken; those at work are finished.
-        abandon: Asked at each step of the copying; those at work are given up, and nothing of them is left. Closing the
-            iterator, or an exception in its consumer, does the same.
+        incomplete: Whether to restore a copy without success marker.
+        progress: Called as by ``archive``.
+        stop: Called as by ``archive``.
+        abandon: Called as by ``archive``.
 
-    Returns:
+    Yields:
         One outcome a job, in the order of the jobs.
     """
     sweeper = Sweeper(workspace)

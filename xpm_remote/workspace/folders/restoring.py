@@ -1,4 +1,4 @@
-"""A batch of jobs brought back into the workspace: copied, checked, made durable, named."""
+"""Restoring a batch of jobs: each is decided on, copied, checked, made durable, and named."""
 
 from __future__ import annotations
 
@@ -25,38 +25,16 @@ from xpm_remote.workspace.locks import is_held
 from xpm_remote.workspace.outcomes import CopyProgress, RecoveryOutcome, RecoveryStatus
 
 
-class _Work:
-    """One job on its way back.
-
-    Attributes:
-        transfer: Its copy.
-        copy: Where it comes from.
-        decision: Why it is on its way.
-        status: What came of it so far; ``message``: what a person should know.
-    """
-
-    def __init__(self, transfer: Transfer, copy: Copy, decision: Decision) -> None:
-        self.transfer = transfer
-        self.copy = copy
-        self.decision = decision
-        self.status = RecoveryStatus.RECOVERED
-        self.message = ""
-
-    def fail(self, error: OSError | WorkspaceFailure) -> None:
-        """Note that it did not work."""
-        self.status, self.message = _classify(error, self.transfer.place)
-
-
 class BatchRestorer:
-    """Brings jobs back into a workspace.
+    """Restores jobs in a workspace.
 
     Args:
-        workspace: Where they belong.
-        folders: Where they may be.
-        incomplete: Whether a copy without success marker will do.
-        progress: Told of each step.
-        abandon: Asked at each step whether to give up at once.
-        turns: Shared by all that work at the same time.
+        workspace: The workspace.
+        folders: Its folders.
+        incomplete: Whether to restore a copy without success marker.
+        progress: Called at each step.
+        abandon: Called at each step; if true, the copying is given up.
+        turns: Shared by all batches that are at work at the same time.
     """
 
     def __init__(
@@ -79,14 +57,15 @@ class BatchRestorer:
         self._done: dict[JobId, RecoveryOutcome] = {}
 
     def run(self, jobs: Sequence[JobId]) -> dict[JobId, RecoveryOutcome]:
-        """Bring the jobs back; a failure costs one job, and is an outcome."""
+        """Restore the jobs. A failure affects one job, and is an outcome."""
         try:
             with Durability(self._workspace.root) as durable:
                 self._run(jobs, durable)
         except OSError as error:
-            message = explain(error, self._workspace.root)
+            failure = Decision(RecoveryStatus.FAILED, explain(error, self._workspace.root))
             for job in jobs:
-                self._done.setdefault(job, self._outcome(job, RecoveryStatus.FAILED, message))
+                if job not in self._done:
+                    self._decline(job, failure)
         return self._done
 
     def _run(self, jobs: Sequence[JobId], durable: Durability) -> None:
@@ -99,37 +78,36 @@ class BatchRestorer:
             )
         finally:
             for work in self._works:  # none, unless something unexpected ended the batch
-                work.transfer.place.discard()
+                work.transfer.slot.discard()
 
     def _begin(self, job: JobId, durable: Durability) -> int:
-        """Copy a job beside its place; give the bytes."""
+        """Copy a job beside its place, and return the bytes."""
         decision = self._decide(job)
         if decision.status is RecoveryStatus.RECOVERED:
-            place = JobSlot(self._workspace, job, shared=durable.each)
+            slot = JobSlot(self._workspace, job, shared=durable.each)
             try:
-                place.take()
+                slot.take()
             except (WorkspaceFailure, OSError) as error:
-                decision = Decision(*_classify(error, place), (), decision.unavailable)
+                decision = Decision(*_classify(error, slot), (), decision.unavailable)
             else:
-                return self._begin_locked(place, durable)
-        self._done[job] = self._outcome(job, decision.status, decision.reason, decision)
+                return self._begin_locked(slot, durable)
+        self._decline(job, decision)
         return 0
 
-    def _begin_locked(self, place: JobSlot, durable: Durability) -> int:
-        """Look again, for what counts is what is there when the job is locked; then copy."""
+    def _begin_locked(self, slot: JobSlot, durable: Durability) -> int:
+        """Decide again, now that the job is locked; then copy it, and return the bytes."""
         try:
-            self._heartbeat.add(place.lock)
-            decision = self._decide(place.job, locked=True)
+            self._heartbeat.add(slot.lock)
+            decision = self._decide(slot.job, locked=True)
             work = None
             if decision.status is RecoveryStatus.RECOVERED:
-                work = self._stage(place, decision, sync=durable.is_each(place.parent))
+                work = self._stage(slot, decision, sync=durable.is_each(slot.parent))
         except BaseException:
-            place.discard()
+            slot.discard()
             raise
         if work is None:
-            place.discard()
-            outcome = self._outcome(place.job, decision.status, decision.reason, decision)
-            self._done[place.job] = outcome
+            slot.discard()
+            self._decline(slot.job, decision)
             return 0
         self._works.append(work)
         return work.transfer.report.size
@@ -139,14 +117,14 @@ class BatchRestorer:
             self._workspace, self._folders, job, incomplete=self._incomplete, locked=locked
         )
 
-    def _stage(self, place: JobSlot, decision: Decision, *, sync: bool) -> _Work:
+    def _stage(self, slot: JobSlot, decision: Decision, *, sync: bool) -> _Work:
         """Copy from the first folder that can be read."""
         works = []
         for copy in decision.copies:
-            transfer = Transfer(copy.path, place, self._progress, self._heartbeat)
+            transfer = Transfer(copy.path, slot, self._progress, self._heartbeat)
             work = _Work(transfer, copy, decision)
             try:
-                place.clear()
+                slot.clear()
                 transfer.stage(sync=sync)
             except (WorkspaceFailure, OSError) as error:
                 work.fail(error)
@@ -156,7 +134,7 @@ class BatchRestorer:
         return works[-1]
 
     def _flush(self, durable: Durability) -> None:
-        """Make durable, name, make durable; then say what came of each, and let go of it."""
+        """Make durable, name, make durable; then record the outcomes and release the locks."""
         works, self._works = self._works, []
         try:
             _settle(works, durable)
@@ -167,49 +145,72 @@ class BatchRestorer:
         finally:
             self._heartbeat.clear()
             for work in works:
-                work.transfer.place.discard()
-                job = work.transfer.place.job
-                self._done[job] = self._outcome(job, work.status, work.message, work.decision, work)
+                slot, report = work.transfer.slot, work.transfer.report
+                slot.discard()
+                self._done[slot.job] = RecoveryOutcome(
+                    slot.job,
+                    work.status,
+                    slot.final,
+                    work.copy.folder,
+                    work.message or report.left_out,
+                    report.size,
+                    report.files,
+                    work.decision.unavailable,
+                )
 
     def _publish(self, work: _Work) -> None:
-        """Give the job its place; a useless link, or the part of it that was there, gives way."""
-        place = work.transfer.place
-        there = presence(place.final, place.job)
+        """Give the job its name; a useless link, or a part of the job, is replaced."""
+        slot = work.transfer.slot
+        there = presence(slot.final, slot.job)
         try:
             work.transfer.make_sure_of_source()
             if there is Presence.MISSING:
-                place.publish()
+                slot.publish()
             elif there in (Presence.NOWHERE, Presence.EMPTY, Presence.PART):
-                place.replace()
+                slot.replace()
             else:
-                work.status, work.message = RecoveryStatus.BUSY, "somebody else has restored it"
+                work.status, work.message = RecoveryStatus.BUSY, "another process has restored it"
         except (WorkspaceFailure, OSError) as error:
             work.fail(error)
 
-    def _outcome(
-        self,
-        job: JobId,
-        status: RecoveryStatus,
-        message: str,
-        decision: Decision | None = None,
-        work: _Work | None = None,
-    ) -> RecoveryOutcome:
-        path = self._workspace.job(job)
-        unavailable = decision.unavailable if decision else ()
-        if work is None:
-            return RecoveryOutcome(job, status, path, message=message, unavailable=unavailable)
-        report, source = work.transfer.report, work.copy.folder
-        if report.special_count and not message:
-            message = f"not copied, for they are no files: {', '.join(report.special)}"
-        return RecoveryOutcome(
-            job, status, path, source, message, report.size, report.files, unavailable
+    def _decline(self, job: JobId, decision: Decision) -> None:
+        """Record why a job is not restored."""
+        self._done[job] = RecoveryOutcome(
+            job,
+            decision.status,
+            self._workspace.job(job),
+            message=decision.reason,
+            unavailable=decision.unavailable,
         )
+
+
+class _Work:
+    """The restoring of one job.
+
+    Attributes:
+        transfer: The copying.
+        copy: Its source.
+        decision: The decision to restore it.
+        status: The outcome so far.
+        message: What the user should know about it.
+    """
+
+    def __init__(self, transfer: Transfer, copy: Copy, decision: Decision) -> None:
+        self.transfer = transfer
+        self.copy = copy
+        self.decision = decision
+        self.status = RecoveryStatus.RECOVERED
+        self.message = ""
+
+    def fail(self, error: OSError | WorkspaceFailure) -> None:
+        """Record an error as the outcome."""
+        self.status, self.message = _classify(error, self.transfer.slot)
 
 
 def _settle(works: Sequence[_Work], durable: Durability, *, named: bool = False) -> None:
     if not works:
         return
-    names = [each for work in works for each in work.transfer.place.directories()]
+    names = [each for work in works for each in work.transfer.slot.directories()]
     try:
         durable.settle(names if named else ())
     except OSError as error:
@@ -218,22 +219,22 @@ def _settle(works: Sequence[_Work], durable: Durability, *, named: bool = False)
                 work.fail(error)
 
 
-def _classify(error: OSError | WorkspaceFailure, place: JobSlot) -> tuple[RecoveryStatus, str]:
+def _classify(error: OSError | WorkspaceFailure, slot: JobSlot) -> tuple[RecoveryStatus, str]:
     if isinstance(error, BusyFailure):
         return RecoveryStatus.BUSY, str(error)
     if isinstance(error, WorkspaceFailure):
         return RecoveryStatus.FAILED, str(error)
-    return RecoveryStatus.FAILED, explain(error, place.final)
+    return RecoveryStatus.FAILED, explain(error, slot.final)
 
 
 class Decision(NamedTuple):
-    """What is to be done about a job.
+    """What to do about a job.
 
     Attributes:
-        status: ``RECOVERED`` when there is something to do; otherwise why there is nothing.
-        reason: What a person should know, in a line.
-        copies: Where it may come from, best first; none when what an interrupted move set aside is put back.
-        unavailable: Why folders could not be looked into.
+        status: ``RECOVERED`` if there is something to do; otherwise why there is nothing.
+        reason: What the user should know, in one line.
+        copies: Its copies, best first; none if it is put back from where an interrupted move set it aside.
+        unavailable: Why folders could not be read.
     """
 
     status: RecoveryStatus
@@ -250,14 +251,14 @@ def decide(
     incomplete: bool,
     locked: bool = False,
 ) -> Decision:
-    """Tell what is to be done to have a job in the workspace; nothing is changed.
+    """Return what to do to have a job in the workspace. Nothing is changed.
 
     Args:
         workspace: The workspace.
         folders: Its folders.
         job: The job.
-        incomplete: Whether a copy without success marker will do.
-        locked: Whether the staging lock is ours.
+        incomplete: Whether to restore a copy without success marker.
+        locked: Whether the caller holds the staging lock.
     """
     here = presence(workspace.job(job), job)
     if here is Presence.WHOLE:
@@ -265,11 +266,11 @@ def decide(
     if here is Presence.OTHER:
         what = "something that is not a directory, or cannot be read, is in its place"
         return Decision(RecoveryStatus.OBSTRUCTED, what)
-    place = JobSlot(workspace, job, shared=False)
-    busy = _busy(workspace, place, locked=locked)
+    slot = JobSlot(workspace, job, shared=False)
+    busy = _busy(workspace, slot, locked=locked)
     if busy:
         return Decision(RecoveryStatus.BUSY, busy)
-    if here is not Presence.PART and os.path.lexists(place.aside / place.done_name):
+    if here is not Presence.PART and os.path.lexists(slot.aside / slot.done_name):
         return Decision(RecoveryStatus.RECOVERED, "an interrupted move has set it aside")
     found = find_copies(folders, job)
     copies = tuple(copy for copy in found.copies if copy.is_whole or incomplete)
@@ -278,11 +279,11 @@ def decide(
     return _decide_on_copies(here, copies, found)
 
 
-def _busy(workspace: Layout, place: JobSlot, *, locked: bool) -> str:
-    """Say who is at the job; empty when nobody is."""
-    if not locked and is_held(place.lock.path):
-        return f"somebody else holds {place.lock.path}"
-    return "it runs" if is_held(place.final / f"{place.job.script_name}.lock") else ""
+def _busy(workspace: Layout, slot: JobSlot, *, locked: bool) -> str:
+    """Return what uses the job; empty if nothing does."""
+    if not locked and is_held(slot.lock.path):
+        return f"another process holds {slot.lock.path}"
+    return "it runs" if is_held(slot.final / f"{slot.job.script_name}.lock") else ""
 
 
 def _decide_on_copies(here: Presence, copies: tuple[Copy, ...], found: FoundCopies) -> Decision:
@@ -304,7 +305,7 @@ def _decide_on_copies(here: Presence, copies: tuple[Copy, ...], found: FoundCopi
 def _decide_on_part(
     workspace: Layout, job: JobId, copies: tuple[Copy, ...], found: FoundCopies
 ) -> Decision:
-    """Let a whole copy take the place of a part of it; leave alone what has anything else."""
+    """Decide to replace a part of a job by a whole copy, but only if the copy has all of it."""
     whole = tuple(copy for copy in copies if copy.is_whole)
     path = workspace.job(job)
     if not whole or path.is_symlink():
@@ -316,6 +317,8 @@ def _decide_on_part(
         return Decision(RecoveryStatus.FAILED, explain(error, path), (), found.unavailable)
     if compared.is_part:
         return Decision(RecoveryStatus.RECOVERED, "", whole[:1], found.unavailable)
-    reason = f"{path} has no success marker, but files that {whole[0].path} has otherwise or not"
+    reason = (
+        f"{path} has no success marker, but files that differ from {whole[0].path} or are not in it"
+    )
     names = ", ".join(compared.different)
     return Decision(RecoveryStatus.OBSTRUCTED, f"{reason}: {names}", (), found.unavailable)

@@ -1,14 +1,14 @@
-"""The place of a job while it is written, and what a process that died there has left.
+"""The place of a job while it is written, moved or removed, and the clean-up after a process that died there.
 
-Beside ``<hash>`` in ``jobs/<task>/`` there may be, as experimaestro has them, too:
+Beside ``<hash>`` in ``jobs/<task>/`` there may be, as with experimaestro:
 
-* ``.tmp.<hash>``: what is being filled, or is being removed; worth nothing to anybody else;
-* ``.tmp.<hash>.lock``: locked by whoever writes the job.
+* ``.tmp.<hash>``: what is being written or removed, which may be deleted at any time;
+* ``.tmp.<hash>.lock``: locked by the process that writes the job;
 
-and of ours only:
+and of xpm-remote only:
 
 * ``.tmp.<hash>.aside``: what was in the job's place before; in a workspace, the directory of a moved job between the
-  moment when a link took its place and its removal. Its success marker goes first: one that has it is whole.
+  moment when a link took its place and its removal. Its success marker is removed first: one that has it is whole.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ import errno
 import os
 import stat
 from pathlib import Path
-from typing import Iterable, Iterator
+from typing import Iterable
 
 from xpm_remote.workspace import filesystem, mounts
 from xpm_remote.workspace.failures import BusyFailure, DamagedFailure, WorkspaceFailure, explain
 from xpm_remote.workspace.folders.comparing import changed_since, compare_jobs
-from xpm_remote.workspace.folders.trees import job_entries, remove
+from xpm_remote.workspace.folders.trees import DIRECTORY, job_entries, opened, remove
 from xpm_remote.workspace.layout import STAGING_PREFIX, JobId, Layout, is_name
 from xpm_remote.workspace.locks import STALE_AFTER, StagingLock, holding
 
@@ -31,16 +31,16 @@ LOCK_SUFFIX = ".lock"
 ASIDE_SUFFIX = ".aside"
 
 READ_ONLY = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
-"""What a workspace answers in which a job cannot be replaced by a link."""
+"""Error numbers of a workspace in which a job cannot be replaced by a link."""
 
 
 class JobSlot:
-    """Where a job is, or will be, in a workspace or a folder, with the lock of whoever writes it.
+    """The place of a job in a workspace or a folder, with the lock for writing it.
 
     Args:
         layout: The workspace or folder.
         job: The job.
-        shared: Whether other hosts may write here whose locks we cannot see.
+        shared: Whether other hosts, whose locks are not seen here, may write there.
     """
 
     def __init__(self, layout: Layout, job: JobId, *, shared: bool) -> None:
@@ -55,11 +55,11 @@ class JobSlot:
         self._shared = shared
 
     def take(self) -> None:
-        """Make the directories above the job, but never the root; lock it; clear up after a process that died.
+        """Make the directories above the job, but not the root; lock it; clean up after a process that died.
 
         Raises:
-            BusyFailure: Somebody else writes this job.
-            DamagedFailure: What was set aside is nowhere else: somebody must look at it.
+            BusyFailure: Another process writes this job.
+            DamagedFailure: What was set aside is nowhere else, and a person must decide.
             OSError: The directories or the lock cannot be made.
         """
         for directory in (self.parent.parent, self.parent):
@@ -84,7 +84,7 @@ class JobSlot:
         remove(self.staged)
 
     def discard(self) -> None:
-        """Remove what is staged, and let go of the lock; what cannot be removed stays for the next one to remove."""
+        """Remove what is staged, and release the lock; what cannot be removed is left to the next process."""
         ours = self.lock.is_ours()
         try:
             if ours:
@@ -94,24 +94,24 @@ class JobSlot:
         self.lock.release(keep_file=not ours)
 
     def publish(self) -> None:
-        """Give what is staged the job's name; an empty directory in its place gives way.
+        """Give what is staged the job's name; an empty directory in its place is replaced.
 
         Raises:
-            BusyFailure: Somebody else removed our lock, and may have written here.
-            OSError: The name cannot be given.
+            BusyFailure: Another process removed the lock, and may have written here.
+            OSError: The rename failed.
         """
         self._make_sure_of_lock()
         filesystem.rename(self.staged, self.final)
 
     def replace(self) -> None:
-        """Let what is staged and what is in the job's place change places; remove the latter with ``discard``.
+        """Exchange what is staged and what is in the job's place; ``discard`` removes the latter.
 
         Where no call does that (NFS, systems other than Linux), what was there is set aside first, and for a moment the
-        job has no name. A process that dies in that moment leaves it aside, from where the next one puts it back.
+        job has no name. If the process dies in that moment, the next one puts it back.
 
         Raises:
-            BusyFailure: As of ``publish``.
-            OSError: It cannot be done; as far as possible everything is as it was.
+            BusyFailure: As ``publish``.
+            OSError: It failed; as far as possible everything is as it was.
         """
         self._make_sure_of_lock()
         if not _exchange(self.staged, self.final):
@@ -123,8 +123,8 @@ class JobSlot:
         """Put a link in the place of the job's directory, which is aside afterwards. Without a gap, as ``replace``.
 
         Raises:
-            BusyFailure: As of ``publish``.
-            OSError: It cannot be done; as far as possible everything is as it was.
+            BusyFailure: As ``publish``.
+            OSError: It failed; as far as possible everything is as it was.
         """
         self._make_sure_of_lock()
         filesystem.symlink(target, self.aside)
@@ -142,7 +142,7 @@ class JobSlot:
         """Undo ``set_aside_for_link``.
 
         Raises:
-            OSError: It cannot be done; the directory is aside.
+            OSError: It failed; the directory is aside.
         """
         if not _exchange(self.aside, self.final):
             filesystem.unlink(self.final)
@@ -159,7 +159,7 @@ class JobSlot:
         remove(self.aside, self.done_name)
 
     def directories(self) -> tuple[Path, Path, Path]:
-        """Give the directories in which names may have been made, inner ones first."""
+        """Return the directories in which names may have been made, inner ones first."""
         return self.parent, self.parent.parent, self._root
 
     def _rename_or_put_back(self) -> None:
@@ -171,14 +171,14 @@ class JobSlot:
 
     def _make_sure_of_lock(self) -> None:
         if not self.lock.is_ours():
-            raise BusyFailure(f"somebody else removed {self.lock.path}", "try again")
+            raise BusyFailure(f"another process removed {self.lock.path}", "try again")
 
     def _leave_the_living(self) -> None:
-        """Stop where other hosts write unseen, and something young is staged although there was no lock file."""
+        """Refuse a place of which another host may write: something young is staged although there was no lock file."""
         if not (self._shared and self.lock.is_new):
             return
         with contextlib.suppress(FileNotFoundError):
-            # Times of change are the file server's, and are not copied with a directory.
+            # The ctime is the file server's, and is not copied with a directory.
             age = filesystem.lstat(self.lock.path).st_ctime - filesystem.lstat(self.staged).st_ctime
             if age < STALE_AFTER:
                 raise BusyFailure(
@@ -187,7 +187,7 @@ class JobSlot:
                 )
 
     def _heal(self) -> None:
-        """Put back what was set aside when the job has nothing better; remove it when the job has all of it."""
+        """Put back what was set aside if the job has nothing better; remove it if the job has all of it."""
         try:
             is_directory = stat.S_ISDIR(filesystem.lstat(self.aside).st_mode)
         except FileNotFoundError:
@@ -197,7 +197,8 @@ class JobSlot:
         elif not is_directory:
             filesystem.unlink(self.aside)
         elif (self.final / self.done_name).exists():
-            if not self._has_all_that_is_aside():
+            kept = Path(os.path.realpath(self.final))
+            if not compare_jobs(kept, self.aside, self.job.script_name).is_part:
                 raise DamagedFailure(
                     f"{self.aside} has files that {self.final} lacks",
                     "look at both, and remove one",
@@ -206,13 +207,9 @@ class JobSlot:
         elif self.final.is_symlink() and (self.aside / self.done_name).exists():
             self.put_back()  # the folder that the link leads to is not there
 
-    def _has_all_that_is_aside(self) -> bool:
-        kept = Path(os.path.realpath(self.final))
-        return compare_jobs(kept, self.aside, self.job.script_name).is_part
-
 
 def _exchange(first: Path, second: Path) -> bool:
-    """Let two names change places; False where the system cannot do that."""
+    """Exchange two names; return False if the system cannot do that."""
     try:
         filesystem.exchange(first, second)
     except OSError as error:
@@ -223,91 +220,73 @@ def _exchange(first: Path, second: Path) -> bool:
 
 
 class MoveOut:
-    """One job of the workspace that is about to become a link. It is locked from the start, so that nobody recovers it.
+    """One job of the workspace that is to become a link. It is locked from the start, so that it is not recovered.
 
     Args:
         workspace: Where the job is a directory.
         job: The job.
-        shared: Whether other hosts may write there whose locks we cannot see.
+        shared: Whether other hosts, whose locks are not seen here, may write there.
 
     Raises:
-        BusyFailure: Somebody else writes this job.
+        BusyFailure: Another process writes this job.
         DamagedFailure: An earlier move left files that are nowhere else.
-        OSError: The lock cannot be taken, or be looked at.
+        OSError: The lock cannot be taken, or its status not be read.
     """
 
     def __init__(self, workspace: Layout, job: JobId, *, shared: bool) -> None:
-        self.place = JobSlot(workspace, job, shared=shared)
-        self.place.take()
+        self.slot = JobSlot(workspace, job, shared=shared)
+        self.slot.take()
         try:
             # The file system's own clock, from before anything is copied.
-            self._began = filesystem.lstat(self.place.lock.path).st_mtime_ns
+            self._began = filesystem.lstat(self.slot.lock.path).st_mtime_ns
         except OSError:
-            self.release()
+            self.slot.discard()
             raise
 
     def swap(self, target: Path) -> str:
-        """Let a link take the directory's place; the directory is aside afterwards.
+        """Put a link in the place of the directory, which is aside afterwards.
 
         Args:
             target: The copy: whole, checked and durable.
 
         Returns:
-            Why the directory must stay where it is; empty when the link is there.
+            Why the directory must stay where it is; empty if the link is there.
 
         Raises:
-            BusyFailure: Somebody changes the job.
-            OSError: It cannot be done; the directory is where it was.
+            BusyFailure: The job changed meanwhile.
+            OSError: It failed; the directory is where it was.
         """
-        if target.samefile(self.place.final):
+        if target.samefile(self.slot.final):
             raise DamagedFailure(f"{target} is the job itself", "name another folder")
-        obstacle = _obstacle(self.place.final, target, self.place.job.script_name)
+        obstacle = _obstacle(self.slot.final, target, self.slot.job.script_name)
         if obstacle:
             return obstacle
-        self.place.set_aside_for_link(target)
+        self.slot.set_aside_for_link(target)
         try:
-            changed = changed_since(
-                self.place.aside, target, self.place.job.script_name, self._began
-            )
+            changed = changed_since(self.slot.aside, target, self.slot.job.script_name, self._began)
         except OSError:
-            self.place.put_back()
+            self.slot.put_back()
             raise
         if changed is not None:
-            self.place.put_back()
-            raise BusyFailure(f"{changed} of {self.place.job} changed while it was moved")
+            self.slot.put_back()
+            raise BusyFailure(f"{changed} of {self.slot.job} changed while it was moved")
         return ""
-
-    def finish(self) -> None:
-        """Remove the directory that is aside.
-
-        Raises:
-            OSError: Something cannot be removed.
-        """
-        self.place.remove_aside()
-
-    def release(self) -> None:
-        """Let go of the lock."""
-        self.place.discard()
 
 
 def _obstacle(directory: Path, target: Path, name: str) -> str:
-    """Name what would be lost, or would lead elsewhere, if the directory were gone; empty when there is nothing."""
+    """Return what would be lost, or would lead elsewhere, without the directory; empty if there is nothing."""
     for path, entry in job_entries(directory, name):
         if entry.is_symlink():
-            if _would_break(entry.path, directory / path, target / path):
+            is_relative = not filesystem.readlink(entry.path).startswith("/")
+            if is_relative and (directory / path).exists() and not (target / path).exists():
                 return f"{path} is a link that would not lead to the same any more"
         elif not entry.is_file(follow_symlinks=False):
             return f"{path} is no file and cannot be copied"
     return ""
 
 
-def _would_break(link: str, here: Path, there: Path) -> bool:
-    """Tell whether a relative link leads somewhere from here, and would not from there."""
-    return not filesystem.readlink(link).startswith("/") and here.exists() and not there.exists()
-
-
 class Sweeper:
-    """Clears up the jobs of a task in a workspace or folder, once each.
+    """Removes what processes that died have left in a workspace or folder, once for each task.
 
     Args:
         layout: The workspace or folder.
@@ -318,7 +297,7 @@ class Sweeper:
         self._swept: set[str] = set()
 
     def sweep(self, tasks: Iterable[str]) -> None:
-        """Clear up beside the jobs of these tasks; what cannot be cleared up waits for the next time."""
+        """Clean up beside the jobs of these tasks; what cannot be cleaned up is left to the next run."""
         for task in tasks:
             if task not in self._swept:
                 self._swept.add(task)
@@ -326,24 +305,19 @@ class Sweeper:
                     self._sweep(task)
 
     def _sweep(self, task: str) -> None:
-        leftovers = self._leftovers(task)
-        if not leftovers:
-            return
-        shared = not mounts.belongs_to_one_host(self._layout.root)
-        for job_hash in leftovers:
-            place = JobSlot(self._layout, JobId(task, job_hash), shared=shared)
-            with contextlib.suppress(OSError, WorkspaceFailure):
-                place.take()
-                place.discard()
-
-    def _leftovers(self, task: str) -> list[str]:
         with filesystem.scan(self._layout.jobs / task) as entries:
             names = {_hash_of(entry.name) for entry in entries}
-        return sorted(name for name in names if is_name(name))
+        leftovers = sorted(name for name in names if is_name(name))
+        shared = bool(leftovers) and not mounts.belongs_to_one_host(self._layout.root)
+        for job_hash in leftovers:
+            slot = JobSlot(self._layout, JobId(task, job_hash), shared=shared)
+            with contextlib.suppress(OSError, WorkspaceFailure):
+                slot.take()
+                slot.discard()
 
 
 def _hash_of(name: str) -> str:
-    """Give the hash of the job that a leftover belongs to; empty for any other name."""
+    """Return the hash of the job that a leftover belongs to; empty for any other name."""
     if not name.startswith(STAGING_PREFIX):
         return ""
     rest = name[len(STAGING_PREFIX) :]
@@ -354,40 +328,29 @@ def _hash_of(name: str) -> str:
 
 
 def discard_job(layout: Layout, job: JobId) -> None:
-    """Remove the directory of a job; no link is followed, and no process of the job can start meanwhile.
+    """Remove the directory of a job. No link is followed, and no process of the job can start meanwhile.
 
-    Whether the job is needed, or runs on another host, is for the caller to know.
+    The caller must know that the job is not needed and does not run on another host.
 
     Raises:
-        BusyFailure: It runs here, or somebody else writes it, or it is no directory.
-        DamagedFailure: Not all of it could be removed; what is left lies beside its place, under no job's name.
-        OSError: It cannot be taken away; it is as it was.
+        BusyFailure: It runs here, or another process writes it, or it is no directory.
+        DamagedFailure: Not all of it could be removed; the rest is beside its place, under no job's name.
+        OSError: It cannot be renamed; it is as it was.
     """
     parent = layout.job(job).parent
-    # Through the descriptor, for somebody could put a link in the place of the directory.
-    with _opened(parent) as task:
-        place = JobSlot(layout, job, shared=not mounts.belongs_to_one_host(parent))
-        place.take()
+    # Through a descriptor: another process could put a link in the place of the directory.
+    with opened(parent, DIRECTORY) as task:
+        slot = JobSlot(layout, job, shared=not mounts.belongs_to_one_host(parent))
+        slot.take()
         try:
             with holding(layout.job_files(job).lock):
                 if not stat.S_ISDIR(filesystem.lstat(job.hash, dir_fd=task).st_mode):
-                    raise BusyFailure(f"{place.final} is no directory but a link or a file")
-                filesystem.rename(job.hash, place.staged.name, src_dir_fd=task, dst_dir_fd=task)
+                    raise BusyFailure(f"{slot.final} is no directory but a link or a file")
+                filesystem.rename(job.hash, slot.staged.name, src_dir_fd=task, dst_dir_fd=task)
             try:
-                remove(place.staged, place.done_name)
+                remove(slot.staged, slot.done_name)
             except OSError as error:
-                left = explain(error, place.staged)
-                raise DamagedFailure(f"{left}; what is left is in {place.staged}") from None
+                left = explain(error, slot.staged)
+                raise DamagedFailure(f"{left}; what is left is in {slot.staged}") from None
         finally:
-            place.lock.release()
-
-
-@contextlib.contextmanager
-def _opened(directory: Path) -> Iterator[int]:
-    """Open a directory that is no link, so that what is done in it is done there and nowhere else."""
-    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-    descriptor = filesystem.open_file(directory, flags)
-    try:
-        yield descriptor
-    finally:
-        filesystem.close(descriptor)
+            slot.lock.release()

@@ -1,4 +1,4 @@
-"""A job on its way from one place to another: copied beside its new place, not yet there."""
+"""Copying a job beside its new place, while its locks are kept alive."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ NEEDS_ANOTHER_FOLDER = frozenset(
         errno.ETIMEDOUT,
     }
 )
-"""What says that a folder cannot be written at all, rather than that something is wrong with one job."""
+"""Error numbers that mean that nothing can be written to a folder, rather than that one job is at fault."""
 
 
 class Heartbeat:
-    """The locks that a thread holds, shown to be alive while it copies.
+    """Renews the locks that a thread holds while it copies.
 
     Args:
-        abandon: Asked at each step whether to give up at once.
+        abandon: Called at each step; if true, the copying is given up.
     """
 
     def __init__(self, abandon: Callable[[], bool]) -> None:
@@ -45,7 +45,7 @@ class Heartbeat:
         self._last = time.monotonic()
 
     def add(self, lock: StagingLock) -> None:
-        """Keep a lock alive, too."""
+        """Renew this lock too."""
         self._locks.append(lock)
 
     def clear(self) -> None:
@@ -53,10 +53,10 @@ class Heartbeat:
         self._locks.clear()
 
     def beat(self) -> None:
-        """Renew the locks if it is time.
+        """Renew the locks if they are due.
 
         Raises:
-            BusyFailure: We are to give up.
+            BusyFailure: The copying must be given up.
         """
         if self._abandon():
             raise BusyFailure("interrupted", "try again")
@@ -68,20 +68,20 @@ class Heartbeat:
 
 
 class Transfer:
-    """One job that is copied to the place beside its new one.
+    """One job that is copied beside its new place.
 
     Args:
         source: Its directory, which is no link.
-        place: Where it goes, locked.
-        progress: Told of each step.
-        heartbeat: Keeps our locks alive.
+        slot: Its new place, locked.
+        progress: Called at each step.
+        heartbeat: Renews the locks at each step.
     """
 
     def __init__(
-        self, source: Path, place: JobSlot, progress: CopyProgress, heartbeat: Heartbeat
+        self, source: Path, slot: JobSlot, progress: CopyProgress, heartbeat: Heartbeat
     ) -> None:
         self.source = source
-        self.place = place
+        self.slot = slot
         self.report = CopyReport()
         self._seen: os.stat_result | None = None
         self._progress = progress
@@ -98,20 +98,14 @@ class Transfer:
             OSError: Something cannot be read or written.
         """
         self._seen = filesystem.lstat(self.source)
-        self.report = TreeCopy(
-            self.source,
-            self.place.staged,
-            excluded=own_top_names(self.place.job.script_name),
-            sync=sync,
-            told=self._told,
-        ).run()
+        self.report = self._copy(self.source, sync=sync)
 
     def make_sure_of_source(self) -> None:
-        """Stop if the job has changed since it was copied: experimaestro removes a job that it moves file by file.
+        """Check that the job is unchanged since it was copied: experimaestro removes a job that it moves file by file.
 
         Raises:
             BusyFailure: It has changed.
-            OSError: It cannot be looked at.
+            OSError: Its status cannot be read.
         """
         now = filesystem.lstat(self.source)
         if self._seen is None or not os.path.samestat(now, self._seen):
@@ -120,21 +114,24 @@ class Transfer:
             raise BusyFailure(f"{self.source} changed while it was copied", "try again")
 
     def carry_over(self, *, sync: bool) -> None:
-        """Add to what is staged what only the old copy has, which is experimaestro's own.
+        """Add experimaestro's own files that only the old copy has to what is staged.
 
         Raises:
-            DamagedFailure: As of ``stage``.
-            OSError: As of ``stage``.
+            DamagedFailure: As ``stage``.
+            OSError: As ``stage``.
         """
-        TreeCopy(
-            self.place.final,
-            self.place.staged,
-            excluded=own_top_names(self.place.job.script_name),
+        self._copy(self.slot.final, sync=sync, fill=True)
+
+    def _copy(self, source: Path, *, sync: bool, fill: bool = False) -> CopyReport:
+        return TreeCopy(
+            source,
+            self.slot.staged,
+            excluded=own_top_names(self.slot.job.script_name),
             sync=sync,
             told=self._told,
-            fill=True,
+            fill=fill,
         ).run()
 
     def _told(self, size: int, files: int) -> None:
         self._heartbeat.beat()
-        self._progress(self.place.job, size, files)
+        self._progress(self.slot.job, size, files)

@@ -1,4 +1,4 @@
-"""A tree removed, so that one can tell from what is left that it is not whole any more."""
+"""Directory trees of jobs: removed, measured and listed, and what all work on files here shares."""
 
 from __future__ import annotations
 
@@ -10,19 +10,21 @@ from pathlib import Path
 from typing import Iterator
 
 from xpm_remote.workspace import filesystem
-
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+from xpm_remote.workspace.filesystem import AnyPath
 
 NAMED_AT_MOST = 5
 """How many names a message lists; a tree may have any number of sockets."""
 
+DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+"""How a directory is opened in which something is done: a link in its place is refused."""
+
 
 def remove(path: Path, first: str = "") -> None:
-    """Remove a file, a link (not what it leads to) or a tree; what is not there, or goes meanwhile, is fine.
+    """Remove a file, a link (not its target) or a tree; what is absent, or disappears meanwhile, is no error.
 
     Args:
         path: What to remove.
-        first: The name of the file in the tree whose absence says that the tree is not whole: it goes first.
+        first: The name of the file in the tree whose absence marks the tree as not whole: it is removed first.
 
     Raises:
         OSError: Something cannot be removed.
@@ -65,24 +67,20 @@ def _remove_tree(root: str) -> None:
 
 
 def _empty(directory: str) -> list[str]:
-    """Remove what is no directory; give the directories."""
-    descriptor = filesystem.open_file(directory, _DIRECTORY)
-    try:
-        inner = []
-        with filesystem.scan(descriptor) as entries:
-            for entry in list(entries):
-                if entry.is_dir(follow_symlinks=False):
-                    inner.append(f"{directory}/{entry.name}")
-                    continue
-                with contextlib.suppress(FileNotFoundError):
-                    filesystem.unlink(entry.name, dir_fd=descriptor)
-        return inner
-    finally:
-        filesystem.close(descriptor)
+    """Remove everything but directories, and return the paths of those."""
+    inner = []
+    with opened(directory, DIRECTORY) as descriptor, filesystem.scan(descriptor) as entries:
+        for entry in list(entries):
+            if entry.is_dir(follow_symlinks=False):
+                inner.append(f"{directory}/{entry.name}")
+                continue
+            with contextlib.suppress(FileNotFoundError):
+                filesystem.unlink(entry.name, dir_fd=descriptor)
+    return inner
 
 
 def measure(directory: Path) -> tuple[int, int]:
-    """Give the bytes of a job's files, and how many files, links and directories there are, itself included.
+    """Return the bytes of a job's files, and the number of its files, links and directories, itself included.
 
     What cannot be read is not counted.
     """
@@ -90,35 +88,25 @@ def measure(directory: Path) -> tuple[int, int]:
     pending = [os.fspath(directory)]
     while pending:
         files += 1
-        try:
-            with filesystem.scan(pending.pop()) as entries:
-                for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
-                        pending.append(entry.path)
-                    else:
-                        files += 1
-                        size += _size(entry)
-        except OSError:
-            continue
+        with contextlib.suppress(OSError), filesystem.scan(pending.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    pending.append(entry.path)
+                    continue
+                files += 1
+                with contextlib.suppress(OSError):
+                    if entry.is_file(follow_symlinks=False):
+                        size += entry.stat(follow_symlinks=False).st_size
     return size, files
 
 
-def _size(entry: os.DirEntry[str]) -> int:
-    try:
-        return (
-            entry.stat(follow_symlinks=False).st_size if entry.is_file(follow_symlinks=False) else 0
-        )
-    except OSError:
-        return 0
-
-
 def own_top_names(name: str) -> frozenset[str]:
-    """Give what is not copied: the job's own lock and pid, and the scheduler's directory, at the top of a job."""
+    """Return what is not copied at the top of a job: its own lock and pid, and the scheduler's directory."""
     return frozenset({f"{name}.lock", f"{name}.pid", ".scheduler"})
 
 
 def job_entries(directory: Path, name: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """Give what a job has, at any depth, but directories: each with its path in the job; links are not followed.
+    """Yield what a job contains but directories, at any depth, each with its path in the job. Links are not followed.
 
     Args:
         directory: The job's directory.
@@ -145,3 +133,29 @@ def job_entries(directory: Path, name: str) -> Iterator[tuple[str, os.DirEntry[s
 def join(directory: str, name: str) -> str:
     """Join two parts of a path, either of which may be empty."""
     return f"{directory}/{name}" if directory and name else directory or name
+
+
+@contextlib.contextmanager
+def opened(
+    path: AnyPath, flags: int, mode: int = 0o666, *, dir_fd: int | None = None
+) -> Iterator[int]:
+    """Open a file or directory, and yield its descriptor, which is closed at the end.
+
+    Raises:
+        OSError: It cannot be opened.
+    """
+    descriptor = filesystem.open_file(path, flags, mode, dir_fd=dir_fd)
+    try:
+        yield descriptor
+    finally:
+        filesystem.close(descriptor)
+
+
+@contextlib.contextmanager
+def tolerating(numbers: frozenset[int]) -> Iterator[None]:
+    """Suppress an ``OSError`` with one of these numbers."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in numbers:
+            raise

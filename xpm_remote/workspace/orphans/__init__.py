@@ -1,1 +1,1 @@
-"""Jobs that no run refers to: which they are, and how they are removed."""
+"""Finding the jobs that no run refers to, and removing them."""

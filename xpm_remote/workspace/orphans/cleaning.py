@@ -1,10 +1,9 @@
-"""Removing orphans from a workspace: planned, checked again, and never anything that lies elsewhere."""
+"""Removing orphans from a workspace: they are checked again before, and nothing outside it is touched."""
 
 from __future__ import annotations
 
 import os
 import time
-from pathlib import Path
 from typing import Callable, Iterable, Iterator, Sequence
 
 from xpm_remote.workspace import filesystem
@@ -32,7 +31,7 @@ from xpm_remote.workspace.reading.jobs import process_of
 from xpm_remote.workspace.reading.json_files import SMALL_LIMIT, Problems, read_object, reason
 
 LOOK_AGAIN = 1.0
-"""Seconds after which it is looked at again whether an experiment has started: before that, it has hardly a job."""
+"""Seconds between two checks whether an experiment runs: one that has just started has hardly a job."""
 
 
 class Cleaner:
@@ -41,8 +40,8 @@ class Cleaner:
     Args:
         layout: The workspace.
         folders: Its folders.
-        with_folders: Whether what a backup or move folder has is kept.
-        is_forced: Whether to go on while an experiment runs. A job that runs is kept in any case.
+        with_folders: Whether to keep the jobs that a backup or move folder has.
+        is_forced: Whether to continue while an experiment runs. A job that runs is kept in any case.
         host: The host on which this code runs.
         clock: A monotonic clock, seconds.
     """
@@ -66,11 +65,11 @@ class Cleaner:
         self._looked = -LOOK_AGAIN
 
     def check(self, report: OrphanReport) -> None:
-        """Make sure that nothing is unknown that could make an orphan a job that is needed.
+        """Check that all that may refer to jobs could be read, and that no experiment runs.
 
         Raises:
-            DamagedFailure: Not everything that says which jobs are needed could be read.
-            FolderFailure: A folder could not be looked into.
+            DamagedFailure: Not everything that may refer to jobs could be read.
+            FolderFailure: A folder could not be read.
             BusyFailure: An experiment runs.
         """
         if report.unread:
@@ -84,19 +83,19 @@ class Cleaner:
         self._check_idle()
 
     def plan(self, report: OrphanReport) -> tuple[CleanStep, ...]:
-        """Say what is to be done with each orphan.
+        """Return what to do with each orphan.
 
         Raises:
-            WorkspaceFailure: As of ``check``.
+            WorkspaceFailure: As ``check``.
         """
         self.check(report)
         return tuple(self._step(orphan) for orphan in report.orphans)
 
     def apply(self, steps: Sequence[CleanStep]) -> Iterator[CleanOutcome]:
-        """Do it, job by job; what is no longer an orphan is kept.
+        """Clean job by job, and yield the outcomes. A job that is no longer an orphan is kept.
 
         Raises:
-            WorkspaceFailure: As of ``check``, also when an experiment starts meanwhile.
+            WorkspaceFailure: As ``check``, also when an experiment starts meanwhile.
         """
         report = find_orphans(self._layout, self._folders, with_folders=self._with_folders)
         self.check(report)
@@ -123,7 +122,8 @@ class Cleaner:
         self._looked = self._clock()
 
     def _step(self, orphan: Orphan) -> CleanStep:
-        link = self._link_above(orphan)
+        above = (self._layout.jobs, self._layout.jobs / orphan.job.task)
+        link = next((path for path in above if path.is_symlink()), None)
         if link is not None:
             return CleanStep(orphan, CleanAction.KEEP, f"it lies behind the link {link}")
         if orphan.is_link:
@@ -132,18 +132,14 @@ class Cleaner:
         why = why_running(self._layout.job_files(orphan.job), self._host)
         return CleanStep(orphan, CleanAction.KEEP if why else CleanAction.REMOVE, why)
 
-    def _link_above(self, orphan: Orphan) -> Path | None:
-        places = (self._layout.jobs, self._layout.jobs / orphan.job.task)
-        return next((place for place in places if place.is_symlink()), None)
-
     def _why_not_unlink(self, orphan: Orphan) -> str:
-        """Say why a link is kept; nothing when a folder has the whole job that it leads to."""
+        """Return why a link is kept; empty if a folder has the whole job that it leads to."""
         target = os.path.realpath(orphan.path)
         for folder in archives(self._folders):
             files = folder.layout.job_files(orphan.job)
             if os.path.realpath(files.directory) == target and files.done.is_file():
                 return ""
-        return f"it is a link to {target}, which no folder of the workspace could give back"
+        return f"it is a link to {target}, which no folder of the workspace has"
 
     def _clean(self, orphan: Orphan) -> CleanOutcome:
         step = self._step(orphan)
@@ -164,7 +160,7 @@ class Cleaner:
 
 
 def running_experiment(layout: Layout) -> str | None:
-    """Name an experiment whose scheduler runs; None when none does."""
+    """Return the name of an experiment whose scheduler runs, or None."""
     try:
         names = sorted(os.listdir(layout.experiments))  # noqa: PTH208
     except OSError:
@@ -173,7 +169,7 @@ def running_experiment(layout: Layout) -> str | None:
 
 
 def why_running(files: JobFiles, host: Host) -> str:
-    """Say why a job may be running; nothing when it is not."""
+    """Return why a job may be running; empty if it is not."""
     if is_held(files.lock):
         return "it runs: its lock is held"
     if files.done.exists() or files.failed.exists() or not os.path.lexists(files.pid):
@@ -182,14 +178,11 @@ def why_running(files: JobFiles, host: Host) -> str:
     process = process_of(read_object(str(files.pid), SMALL_LIMIT, problems), None)
     if process is None:
         return f"it may run: {files.pid.name} names no process"
-    if host.has_died(process, _modified(files.pid), str(files.lock)):
+    try:
+        modified = files.pid.stat().st_mtime
+    except OSError:
+        modified = None
+    if host.has_died(process, modified, str(files.lock)):
         return ""
     where = f" on {process.host}" if process.host else ""
     return f"it may run: {process.kind} process {process.pid}{where}, as {files.pid.name} says"
-
-
-def _modified(path: Path) -> float | None:
-    try:
-        return path.stat().st_mtime
-    except OSError:
-        return None

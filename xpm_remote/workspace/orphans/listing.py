@@ -1,8 +1,8 @@
-"""Jobs that no run refers to: which of them a folder could give back, and which are in the workspace only.
+"""Finding the jobs that no run refers to, and which of them a folder has. Nothing is written.
 
-Nothing is written here. The rules are experimaestro's: a job is what lies two levels below ``jobs``; one that a backup
-or move folder has too is recoverable and no orphan; a ``use`` folder does not count. But links are not followed into
-other people's data: what a link leads to in a ``use`` folder is never a candidate.
+The rules are experimaestro's: a job is what lies two levels below ``jobs``; one that a backup or move folder has too is
+recoverable and no orphan; a ``use`` folder does not count. But other people's data are left alone: a link into a
+``use`` folder is never an orphan.
 """
 
 from __future__ import annotations
@@ -11,14 +11,13 @@ import os
 from pathlib import Path
 from typing import AbstractSet, Iterable, Iterator, NamedTuple
 
-from xpm_remote.workspace.failures import FolderFailure
-from xpm_remote.workspace.folders.finding import archives, check_folder
+from xpm_remote.workspace.folders.finding import archives, why_unavailable
 from xpm_remote.workspace.layout import Folder, FolderMode, JobId, Layout, is_name
 from xpm_remote.workspace.orphans.references import Inode, References, read_references
 from xpm_remote.workspace.outcomes import Orphan, OrphanReport
 from xpm_remote.workspace.reading.json_files import Problems, reason
 
-_BLOCK = 512  # bytes of a block of ``st_blocks``, whatever the file system's own are
+_BLOCK = 512  # bytes of a block of ``st_blocks``, on any file system
 
 
 def find_orphans(
@@ -34,7 +33,7 @@ def find_orphans(
         layout: The workspace.
         folders: Its folders.
         with_folders: Whether a job that a backup or move folder has is recoverable rather than an orphan.
-        with_sizes: Whether to measure what they take on the disk.
+        with_sizes: Whether to measure their usage of the disk.
     """
     folders = tuple(folders)
     references = read_references(layout)
@@ -56,9 +55,9 @@ def find_orphans(
 
 
 def disk_usage(path: Path) -> int:
-    """Give the bytes that a directory and all in it take on its disk; links are not followed.
+    """Return the bytes that a directory and all in it use on its disk. Links are not followed.
 
-    A file of several names counts once; what cannot be looked at does not count.
+    A file with several names counts once; what cannot be read does not count.
     """
     seen: set[Inode] = set()
     total, left = _own_usage(str(path), seen), [str(path)]
@@ -87,7 +86,7 @@ def _own_usage(path: str, seen: set[Inode]) -> int:
 
 
 def _candidates(layout: Layout, references: References, problems: Problems) -> list[Orphan]:
-    """Give the jobs that no run refers to, neither by name nor by a link that leads to the same directory."""
+    """Return the jobs that no run refers to, neither by name nor by a link to the same directory."""
     links: list[str] = []
     found: list[Orphan] = []
     for task in _scan(str(layout.jobs), problems):
@@ -96,8 +95,9 @@ def _candidates(layout: Layout, references: References, problems: Problems) -> l
             for entry in _unusual(task.path, known, problems):
                 if entry.name in known:
                     links.append(entry.path)
-                else:
-                    found += _as_orphan(task.name, entry)
+                elif is_name(entry.name) and os.path.isdir(entry.path):  # noqa: PTH112  (a link may be a loop)
+                    job = JobId(task.name, entry.name)
+                    found.append(Orphan(job, Path(entry.path), entry.is_link))
     inodes = references.inodes.union(_inodes(links)) if found else set()
     if inodes:
         found = [each for each in found if not inodes.intersection(_inodes([str(each.path)]))]
@@ -106,18 +106,12 @@ def _candidates(layout: Layout, references: References, problems: Problems) -> l
 
 
 def _leads_to_known(orphan: Orphan, jobs: str, references: References) -> bool:
-    """Tell whether a link leads to a job of the same workspace that a run refers to."""
+    """Return whether a link leads to a job of the same workspace that a run refers to."""
     if not orphan.is_link:
         return False
     parent, job_hash = os.path.split(os.path.realpath(orphan.path))
     place, task = os.path.split(parent)
     return place == jobs and job_hash in references.by_task.get(task, ())
-
-
-def _as_orphan(task: str, entry: _Entry) -> Iterator[Orphan]:
-    # Of a loop of links, too, that is no directory.
-    if is_name(entry.name) and os.path.isdir(entry.path):  # noqa: PTH112
-        yield Orphan(JobId(task, entry.name), Path(entry.path), entry.is_link)
 
 
 def _inodes(paths: Iterable[str]) -> Iterator[Inode]:
@@ -130,7 +124,7 @@ def _inodes(paths: Iterable[str]) -> Iterator[Inode]:
 
 
 def _is_in_use(orphan: Orphan, folders: Iterable[Folder]) -> bool:
-    """Tell whether a link leads into a folder from which nothing is ever taken."""
+    """Return whether a link leads into a ``use`` folder."""
     if not orphan.is_link:
         return False
     target = Path(os.path.realpath(orphan.path))
@@ -141,19 +135,15 @@ def _is_in_use(orphan: Orphan, folders: Iterable[Folder]) -> bool:
 def _with_folders(
     found: list[Orphan], layout: Layout, folders: Iterable[Folder], unavailable: list[str]
 ) -> list[Orphan]:
-    """Say of each job which folder has it, if one does."""
-    having: list[tuple[Folder, set[JobId]]] = []
+    """Add to each job the first folder that has it, if any."""
     tasks = {each.job.task for each in found}
-    for folder in folders:
-        try:
-            check_folder(folder, layout)
-        except FolderFailure as failure:
-            unavailable.append(str(failure))
-            continue
-        having.append((folder, _jobs_in(folder, tasks, unavailable)))
     owners: dict[JobId, Folder] = {}
-    for folder, jobs in having:
-        for job in jobs:
+    for folder in folders:
+        why = why_unavailable(folder, layout)
+        if why:
+            unavailable.append(why)
+            continue
+        for job in _jobs_in(folder, tasks, unavailable):
             owners.setdefault(job, folder)
     return [each._replace(folder=owners.get(each.job)) for each in found]
 
@@ -171,7 +161,7 @@ def _jobs_in(folder: Folder, tasks: Iterable[str], unavailable: list[str]) -> se
 
 
 class _Entry(NamedTuple):
-    """What may be a job: where it is, its name, and whether it is a link."""
+    """The path of what may be a job, its name, and whether it is a link."""
 
     path: str
     name: str
@@ -179,10 +169,10 @@ class _Entry(NamedTuple):
 
 
 def _unusual(path: str, known: AbstractSet[str], problems: Problems) -> list[_Entry]:
-    """Give what is in the directory of a task, but for the directories of known jobs: those are many."""
+    """List the directory of a task, but without the directories of known jobs, which are many."""
     try:
         names = os.listdir(path)  # noqa: PTH208
-        # Without links among them, which takes no look at each where a directory counts those in it.
+        # If all are directories, which the link count says on most file systems, none need be a link.
         if os.stat(path).st_nlink == len(names) + 2:  # noqa: PTH116
             return [_Entry(f"{path}/{name}", name, False) for name in set(names) - known]
         with os.scandir(path) as entries:
@@ -197,7 +187,7 @@ def _unusual(path: str, known: AbstractSet[str], problems: Problems) -> list[_En
 
 
 def _scan(path: str, problems: Problems) -> Iterator[os.DirEntry[str]]:
-    """Give what is in a directory; nothing when it is not there."""
+    """Yield the entries of a directory; none if it is absent."""
     try:
         with os.scandir(path) as entries:
             yield from entries

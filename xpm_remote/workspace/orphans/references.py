@@ -1,7 +1,7 @@
-"""Which jobs the runs of a workspace refer to: all runs of all experiments, whatever became of them.
+"""Reading which jobs the runs of a workspace refer to: all runs of all experiments, whatever their outcome.
 
-What is read of a run: ``jobs.jsonl``, to which the scheduler adds a line for each job that it submits, and the links
-below ``jobs``. Version 1 of the layout has links only. Where in doubt a job counts as referred to: others are deleted.
+A run has ``jobs.jsonl``, to which the scheduler adds a line for each job that it submits, and links below ``jobs``.
+Version 1 of the layout has links only. In doubt a job counts as referred to, since the others are deleted.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from xpm_remote.workspace.reading.json_files import (
 )
 
 Inode = Tuple[int, int]
-"""Device and number: the same directory has the same, by whatever path it is reached."""
+"""Device and number, which identify a directory on whatever path it is reached."""
 
 _CHUNK = 1 << 20
-"""Bytes of jobs.jsonl that are looked at together: some 5,000 jobs, of a file that may have a million."""
+"""Bytes of jobs.jsonl that are read at once: some 5,000 jobs, of a file that may have a million."""
 
-# What the scheduler writes; anything else that is JSON is read too, ten times as slowly.
-# It begins with the end of the line before: a text that is always the same is searched for fastest.
+# A line as the scheduler writes it; any other JSON is read too, ten times as slowly. The pattern begins with the
+# end of the line before, since a constant text is searched for fastest.
 _USUAL = re.compile(r'\n\{"job_id": "(\w+)", "task_id": "([\w.]+)",', re.ASCII)
 _HASH, _TASK = itemgetter(0), itemgetter(1)  # of a match of it
 _FIRST_LISTS = ("jobs", "jobs.bak")
@@ -40,9 +40,9 @@ class References:
     """The jobs that runs refer to.
 
     Attributes:
-        by_task: The hashes, by task, as the runs spell them; not checked.
+        by_task: The hashes by task, as the runs spell them, not validated.
         inodes: The directories that links of version 1 lead to.
-        problems: What could not be read, so that it may refer to more jobs.
+        problems: What could not be read, and may refer to more jobs.
     """
 
     def __init__(self) -> None:
@@ -54,7 +54,7 @@ class References:
         return sum(map(len, self.by_task.values()))
 
     def __iter__(self) -> Iterator[JobId]:
-        """Give those that can be ids of jobs, in order."""
+        """Yield those that can be ids of jobs, in order."""
         for task in sorted(self.by_task):
             if is_name(task):
                 yield from (
@@ -62,7 +62,7 @@ class References:
                 )
 
     def of_task(self, task: str) -> set[str]:
-        """Give the set of the hashes of a task, which may be added to."""
+        """Return the set of the hashes of a task, to which more may be added."""
         return self.by_task.setdefault(task, set())
 
 
@@ -71,15 +71,17 @@ def read_references(layout: Layout, experiments: Iterable[str] | None = None) ->
 
     Args:
         layout: The workspace.
-        experiments: Their names, when only some are wanted.
+        experiments: The names of the experiments; by default all.
     """
     found = References()
     wanted = None if experiments is None else set(experiments)
     for name, experiment in _directories(str(layout.experiments), found.problems):
         if wanted is None or name in wanted:
-            for run in _runs(experiment, found.problems):
-                _read_jobs_file(f"{run}/jobs.jsonl", found)
-                _read_links(f"{run}/jobs", found)
+            runs = dict(_directories(experiment, found.problems))
+            for run in runs.values():
+                if _link_target(run) not in runs:  # ``current`` is a link to one of the others
+                    _read_jobs_file(f"{run}/jobs.jsonl", found)
+                    _read_links(f"{run}/jobs", found)
     for name, experiment in _directories(str(layout.first_experiments), found.problems):
         if wanted is None or name in wanted:
             for links in _FIRST_LISTS:
@@ -89,13 +91,13 @@ def read_references(layout: Layout, experiments: Iterable[str] | None = None) ->
 
 
 def _directories(parent: str, problems: Problems) -> list[tuple[str, str]]:
-    """Give name and path of each directory in a directory, of links to such too."""
+    """Return name and path of each directory, or link to one, in a directory."""
     paths = [(name, f"{parent}/{name}") for name in _names(parent, problems)]
     return [(name, path) for name, path in paths if os.path.isdir(path)]  # noqa: PTH112
 
 
 def _names(directory: str, problems: Problems) -> list[str]:
-    """List a directory; one that is not there is empty."""
+    """List a directory; one that is absent is empty."""
     try:
         return os.listdir(directory)  # noqa: PTH208
     except FileNotFoundError:
@@ -109,13 +111,6 @@ def _names(directory: str, problems: Problems) -> list[str]:
     return []
 
 
-def _runs(experiment: str, problems: Problems) -> list[str]:
-    """Give the runs of an experiment, each once: ``current`` is a link to one of them."""
-    entries = _directories(experiment, problems)
-    names = {name for name, _ in entries}
-    return [path for _, path in entries if _link_target(path) not in names]
-
-
 def _link_target(path: str) -> str | None:
     try:
         return os.readlink(path)
@@ -124,7 +119,7 @@ def _link_target(path: str) -> str | None:
 
 
 def _read_links(directory: str, found: References) -> None:
-    """Take the names of links, which are those of jobs even when they lead nowhere."""
+    """Add the names of links, which are those of jobs even if they lead nowhere."""
     for task in _names(directory, found.problems):
         found.of_task(task).update(_names(f"{directory}/{task}", found.problems))
 
@@ -158,7 +153,7 @@ def _read_jobs_file(path: str, found: References) -> None:
 
 
 def _chunks(file: BinaryIO) -> Iterator[bytes]:
-    """Give a file in pieces that end with a line.
+    """Yield a file in pieces that end with a line.
 
     Raises:
         UnfitFileError: It is too large, or a line of it is.
@@ -178,7 +173,7 @@ def _chunks(file: BinaryIO) -> Iterator[bytes]:
 
 
 def _add_usual(lines: bytes, found: References) -> bool:
-    """Take jobs from lines as the scheduler writes them; tell whether all lines were such."""
+    """Add the jobs of lines as the scheduler writes them; return whether all lines were such."""
     text = lines.decode("utf-8", "surrogateescape")
     jobs = _USUAL.findall(f"\n{text}")
     jobs.sort(key=_TASK)
@@ -188,7 +183,7 @@ def _add_usual(lines: bytes, found: References) -> bool:
 
 
 def _add_all(lines: bytes, found: References) -> str:
-    """Take jobs from lines of any JSON; say what is wrong with the others, if anything."""
+    """Add the jobs of lines of any JSON; return what is wrong with the other lines, or an empty text."""
     bad = ""
     for line in filter(bytes.strip, lines.split(b"\n")):
         try:
