@@ -70,7 +70,7 @@ async def _end(task: asyncio.Future[_Result]) -> None:
         task.exception()  # looked at, so that nobody complains that it was not
 
 
-async def race(*works: Coroutine[Any, Any, None]) -> None:
+async def race(*works: Coroutine[Any, Any, object]) -> None:
     """Wait until one of several works ends; cancel the others; raise what that one raised.
 
     Of several that have ended at once, the first in the order of the arguments counts.

@@ -35,7 +35,7 @@ def told() -> Told:
 def test_stage_by_stage(told: Told) -> None:
     """A stage is told when it begins and when it has ended, with its time and facts."""
     told.examination.begin(Stage.TOOLS)
-    told.examination.fact("uv", "0.9")
+    told.examination.note("uv", "0.9")
     told.examination.begin(Stage.WORKSPACE)
     told.examination.finish()
     assert told.results == [

@@ -102,8 +102,8 @@ def _begin(context: Context, given: dict[str, Any], examination: Examination) ->
     except XpmRemoteError as error:
         examination.fail(error)
         return None
-    examination.fact("settings", _place(settings, given["workspace"] or context.workspace))
-    examination.fact("workspace", target.workspace)
+    examination.note("settings", _place(settings, given["workspace"] or context.workspace))
+    examination.note("workspace", target.workspace)
     return target
 
 

@@ -1,1 +1,1 @@
-"""The connection to a workspace examined stage by stage: each stage's verdict, facts and warnings."""
+"""Examining the connection to a workspace stage by stage: each stage's verdict, facts and warnings."""

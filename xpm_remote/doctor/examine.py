@@ -1,8 +1,8 @@
-"""Going the whole way to a remote workspace once, stage by stage, and writing down what each brings.
+"""Connecting to a remote workspace once, stage by stage, and recording what each brings.
 
-One connection and one command line serve all stages, and one more command the agent where both backends are examined:
-a host that asks for a one-time code asks once. Nothing is written on the host but what the server of experimaestro
-itself writes when it starts.
+One connection and one command line serve all stages; where both backends are examined, the agent takes one more
+command: a host that asks for a one-time code asks once. Nothing is written on the host but what the server of
+experimaestro itself writes when it starts.
 """
 
 from __future__ import annotations
@@ -36,16 +36,13 @@ from xpm_remote.session.backends import ASKED_ALREADY, CANNOT_SERVE
 from xpm_remote.session.server_sync import ServerSync
 from xpm_remote.session.target import Target
 from xpm_remote.settings.schema import Backend
-from xpm_remote.waiting import race
+from xpm_remote.waiting import race, wait_within
 
 ENOUGH_EVENTS = 10
-"""Events that tell how late they come; more would not tell more."""
+"""Events after which listening ends: more would not change the median much."""
 
 LATE = 5.0
-"""Seconds of delay that are worth a word: within them a person does not notice."""
-
-AGENT_EVENTS = "what the agent tells of a change has no time of its own to be compared"
-"""Why the delay of events is not measured."""
+"""The longest median delay of events, in seconds, without a warning."""
 
 
 async def examine(
@@ -56,17 +53,17 @@ async def examine(
     timeout: float = REQUEST_TIMEOUT,
     listen: float = LISTEN_TIME,
 ) -> None:
-    """Go through all stages; a failure is written down and ends it.
+    """Go through all stages; a failure is recorded and ends the examination.
 
     Args:
         target: The workspace.
-        examination: Where the results go; the stage of the configuration has begun.
-        prompter: Who is asked for what only a person knows; None: whoever is at the terminal.
+        examination: Records the results; the stage of the configuration has begun.
+        prompter: Answers what the host asks; None: the person at the terminal.
         timeout: Seconds without an answer after which a request has failed.
         listen: Seconds to listen for events; 0: not at all.
     """
     try:
-        await _Doctor(target, examination, timeout).examine(prompter, listen)
+        await _Doctor(target, examination, timeout, listen).examine(prompter)
     except XpmRemoteError as error:
         examination.fail(error)
     else:
@@ -74,7 +71,7 @@ async def examine(
 
 
 class Delays:
-    """How late announcements come; those of what happened before we listened do not count.
+    """The delays of announcements; those of what happened before ``begin`` do not count.
 
     Attributes:
         seconds: The delay of each.
@@ -96,7 +93,7 @@ class Delays:
         self._offset, self._since = offset, time.time() + offset.seconds
 
     def hear(self, notification: Notification) -> None:
-        """Take an announcement."""
+        """Measure the delay of an announcement."""
         if self._offset is None or notification.method != "notification.state_event":
             return
         try:
@@ -115,7 +112,7 @@ class MeasuredTransport(Transport):
     """The stdio of a probe that becomes a server.
 
     Attributes:
-        received: How many bytes it has brought.
+        received: The number of bytes received.
     """
 
     def __init__(self, process: RemoteProcess) -> None:
@@ -129,85 +126,29 @@ class MeasuredTransport(Transport):
         return RemoteExit(ended.status, without_marks(ended.stderr), ended.lost)
 
     async def receive(self) -> bytes:
-        """Give what has arrived; ``b""`` once the process has ended."""
+        """Wait for at least one byte and return what has arrived; ``b""`` once the process has ended."""
         data = await super().receive()
         self.received += len(data)
         return data
 
 
-class ExaminedAgent:
-    """The agent, as far as it has come.
-
-    Args:
-        examination: Where the results go.
-    """
-
-    def __init__(self, examination: Examination) -> None:
-        self._examination = examination
-        self._store = Store()
-        self._sync = AgentSync(AgentRows(), self._store, lambda _: None)
-        self._client: AgentClient | None = None
-
-    @property
-    def serves(self) -> bool:
-        """Whether it has shaken hands."""
-        return self._client is not None
-
-    async def open(self, target: Target, link: HostLink, timeout: float) -> None:
-        """Start it by a command of its own; nobody is asked anything for that.
-
-        Raises:
-            XpmRemoteError: Any of its kinds.
-        """
-        nobody = RefusingPrompter(ASKED_ALREADY)
-        client = await open_agent(
-            target, link, prompter=nobody, timeout=timeout, listener=self._sync.hear
-        )
-        self._take(client)
-
-    async def greet(self, transport: Transport, timeout: float) -> None:
-        """Shake hands with the one that a command becomes now.
-
-        Raises:
-            XpmRemoteError: Any of its kinds.
-        """
-        self._take(await greet(transport, timeout=timeout, listener=self._sync.hear))
-
-    async def take_snapshot(self) -> None:
-        """Have it tell everything.
-
-        Raises:
-            XpmRemoteError: It or the connection ended.
-        """
-        client = self._client
-        if client is None:
-            return
-        await race(self._sync.snapshot(), _end(client))
-        write_snapshot(self._examination, self._store, client.stdio.received)
-
-    async def aclose(self) -> None:
-        """End it."""
-        if self._client is not None:
-            await self._client.aclose()
-
-    def _take(self, client: AgentClient) -> None:
-        self._client = client
-        self._sync.serve(client)
-        self._examination.fact("python", client.about.python)
-        self._examination.fact("directory", client.workspace)
-
-
 class _Doctor:
-    def __init__(self, target: Target, examination: Examination, timeout: float) -> None:
+    def __init__(
+        self, target: Target, examination: Examination, timeout: float, listen: float
+    ) -> None:
         self._target = target
         self._examination = examination
         self._timeout = timeout
+        self._listen = listen
+        self._store = Store()
+        self._sync = AgentSync(AgentRows(), self._store, lambda _: None)
+        self._agent: AgentClient | None = None  # once its handshake is done
 
-    async def examine(self, prompter: Prompter | None, listen: float) -> None:
+    async def examine(self, prompter: Prompter | None) -> None:
         target, examination = self._target, self._examination
         for name, value in (await describe_link(target.options, target.engine)).items():
-            examination.fact(name.replace(" ", "_"), value)
-        examination.fact("backend", target.backend.value)
+            examination.note(name.replace(" ", "_"), value)
+        examination.note("backend", target.backend.value)
         is_agent = target.backend is Backend.AGENT
         server = target.agent_start(agent_bundle()) if is_agent else target.server_command
         command = probe_command(
@@ -218,7 +159,7 @@ class _Doctor:
             asks_experimaestro=not is_agent,
         )
         if not is_agent:
-            examination.fact("server", server)
+            examination.note("server", server)
         link = HostLink(target.options, target.engine)
         async with link.keeping(), contextlib.AsyncExitStack() as closing:
             process = await link.open_process(command, prompter, examination)
@@ -226,146 +167,129 @@ class _Doctor:
             closing.push_async_callback(transport.aclose)
             probing = Probing(process, target, examination)
             await probing.run()
-            agent = ExaminedAgent(examination)
-            closing.push_async_callback(agent.aclose)
+            closing.push_async_callback(self._close_agent)
             if is_agent:
-                await self._become_agent(agent, transport)
+                examination.begin(Stage.AGENT)
+                transport.send(f"{GO}\n".encode())
+                self._take_agent(
+                    await greet(transport, timeout=self._timeout, listener=self._sync.hear)
+                )
+                examination.skip(Stage.SERVER, "the agent is asked for")
+                await self._take_agent_snapshot()
                 return
             if target.backend is Backend.AUTO:
-                await self._try_agent(agent, link)
+                await self._try_agent(link)
             else:
                 examination.skip(Stage.AGENT, "it is not asked for")
-            await self._examine_server(transport, probing, agent, listen)
+            await self._examine_server(transport, probing)
 
-    async def _become_agent(self, agent: ExaminedAgent, transport: MeasuredTransport) -> None:
-        """Have the probe become the agent."""
+    async def _try_agent(self, link: HostLink) -> None:
+        """Start the agent by a command of its own, without prompts; a failure is a warning."""
         self._examination.begin(Stage.AGENT)
-        transport.send(f"{GO}\n".encode())
-        await agent.greet(transport, self._timeout)
-        self._examination.skip(Stage.SERVER, "the agent is asked for")
-        await self._learn_from(agent)
-
-    async def _learn_from(self, agent: ExaminedAgent) -> None:
-        """Have the agent tell everything."""
-        if self._examination.stage is not Stage.SNAPSHOT:
-            self._examination.begin(Stage.SNAPSHOT)
-        await agent.take_snapshot()
-        self._examination.skip(Stage.EVENTS, AGENT_EVENTS)
-
-    async def _examine_server(
-        self,
-        transport: MeasuredTransport,
-        probing: Probing,
-        agent: ExaminedAgent,
-        listen: float,
-    ) -> None:
-        """Have the probe become experimaestro; where that does not serve, an agent that runs does."""
-        if agent.serves and probing.outdated:
-            why = f"experimaestro {probing.outdated} is older than 2.7: the agent serves"
-            self._examination.skip(Stage.SERVER, why)
-            await self._learn_from(agent)
-            return
-        self._examination.begin(Stage.SERVER)
-        delays = Delays()
-        client = self._start_server(transport, delays)
         try:
-            await self._take_snapshot(client, transport, needs_current=agent.serves)
-            await self._measure_delay(client, delays, probing.offset, listen)
-        except CANNOT_SERVE as error:
-            if not agent.serves or self._examination.stage is Stage.EVENTS:
-                raise
-            self._examination.warn(f"experimaestro does not serve, the agent does: {error.what}")
-            await self._learn_from(agent)
-        finally:
-            await client.aclose()
-
-    async def _try_agent(self, agent: ExaminedAgent, link: HostLink) -> None:
-        """Start the agent beside the probe; where it cannot be, that is worth a word."""
-        examination, target = self._examination, self._target
-        examination.begin(Stage.AGENT)
-        try:
-            await agent.open(target, link, self._timeout)
+            client = await open_agent(
+                self._target,
+                link,
+                prompter=RefusingPrompter(ASKED_ALREADY),
+                timeout=self._timeout,
+                listener=self._sync.hear,
+            )
         except XpmRemoteError as error:
             if isinstance(error, LinkError) and error.unanswered:
-                examination.leave(
-                    f"with the engine openssh it needs another login, and {ASKED_ALREADY}"
-                )
+                why = f"with the engine openssh it needs another login, and {ASKED_ALREADY}"
+                self._examination.leave(why)
             else:
-                examination.warn(f"our agent cannot run: {error.what}")
+                self._examination.warn(f"our agent cannot run: {error.what}")
+        else:
+            self._take_agent(client)
 
-    def _start_server(self, transport: Transport, delays: Delays) -> RpcClient:
+    def _take_agent(self, client: AgentClient) -> None:
+        self._agent = client
+        self._sync.serve(client)
+        self._examination.note("python", client.about.python)
+        self._examination.note("directory", client.workspace)
+
+    async def _take_agent_snapshot(self) -> None:
+        if self._examination.stage is not Stage.SNAPSHOT:
+            self._examination.begin(Stage.SNAPSHOT)
+        if self._agent is not None:
+            await race(self._sync.snapshot(), self._agent.raise_ended())
+            self._note_snapshot(self._store, self._agent.stdio.received)
+        self._examination.skip(
+            Stage.EVENTS, "the notifications of the agent have no time to compare with"
+        )
+
+    async def _close_agent(self) -> None:
+        if self._agent is not None:
+            await self._agent.aclose()
+
+    async def _examine_server(self, transport: MeasuredTransport, probing: Probing) -> None:
+        """Turn the probe into experimaestro; where that cannot serve, examine the agent, if it runs."""
+        examination = self._examination
+        if self._agent is not None and probing.outdated:
+            why = f"experimaestro {probing.outdated} is older than 2.7: the agent serves"
+            examination.skip(Stage.SERVER, why)
+            await self._take_agent_snapshot()
+            return
+        examination.begin(Stage.SERVER)
         transport.send(f"{GO}\n".encode())
-        return RpcClient(
+        delays = Delays()
+        client = RpcClient(
             transport,
             command=self._target.server_command,
             listener=delays.hear,
             timeout=self._timeout,
         )
+        try:
+            await self._take_server_snapshot(client, transport)
+            await self._measure_delay(client, delays, probing.offset)
+        except CANNOT_SERVE as error:
+            if self._agent is None or examination.stage is Stage.EVENTS:
+                raise
+            examination.warn(f"experimaestro does not serve, the agent does: {error.what}")
+            await self._take_agent_snapshot()
+        finally:
+            await client.aclose()
 
-    async def _take_snapshot(
-        self, client: RpcClient, transport: MeasuredTransport, *, needs_current: bool
-    ) -> None:
-        server, store = MonitorServer(client, needs_current=needs_current), Store()
+    async def _take_server_snapshot(self, client: RpcClient, transport: MeasuredTransport) -> None:
+        server = MonitorServer(client, needs_current=self._agent is not None)
+        store = Store()
         info = await server.handshake()
-        self._examination.fact("protocol", info.protocol_version)
-        self._examination.fact("directory", info.workspace_path)
+        self._examination.note("protocol", info.protocol_version)
+        self._examination.note("directory", info.workspace_path)
         self._examination.begin(Stage.SNAPSHOT)
         sync = ServerSync(server, store, publish=lambda _: None)
         await sync.snapshot()
         sync.catch_up()
-        write_snapshot(self._examination, store, transport.received)
+        self._note_snapshot(store, transport.received)
         experiments = store.experiments
         if experiments and all(each.run_count is None for each in experiments):
             self._examination.warn(
                 "the server is an experimaestro before 2.7: it may mark jobs of other hosts as failed"
             )
 
+    def _note_snapshot(self, store: Store, received: int) -> None:
+        facts = {"experiments": len(store.experiments), "jobs": len(store.jobs)}
+        for name, value in {**facts, "received": received}.items():
+            self._examination.note(name, value)
+
     async def _measure_delay(
-        self, client: RpcClient, delays: Delays, offset: Offset | None, listen: float
+        self, client: RpcClient, delays: Delays, offset: Offset | None
     ) -> None:
         examination = self._examination
-        if not listen or offset is None:
-            why = "nobody asked for it" if offset else "the difference of the clocks is not known"
+        if not self._listen or offset is None:
+            why = "listening is off" if offset else "the difference of the clocks is not known"
             examination.skip(Stage.EVENTS, why)
             return
         examination.begin(Stage.EVENTS)
         delays.begin(offset)
-        await _listen(client, delays, listen)
+        with contextlib.suppress(TimeoutError, asyncio.TimeoutError):
+            await wait_within(race(client.raise_ended(), delays.enough.wait()), self._listen)
         if not delays.seconds:
-            examination.leave(f"nothing happened within {listen:g} s")
+            examination.leave(f"nothing happened within {self._listen:g} s")
             return
-        longest = max(delays.seconds)
         median = statistics.median(delays.seconds)
-        number = len(delays.seconds)
-        examination.fact("delay", {"median": median, "longest": longest, "number": number})
+        longest, number = max(delays.seconds), len(delays.seconds)
+        examination.note("delay", {"median": median, "longest": longest, "number": number})
         if median > LATE:
             examination.warn("events come late; what is shown is late by as much")
-
-
-def write_snapshot(examination: Examination, store: Store, received: int) -> None:
-    """Write down how much there is, and how many bytes told it."""
-    examination.fact("experiments", len(store.experiments))
-    examination.fact("jobs", len(store.jobs))
-    examination.fact("received", received)
-
-
-async def _end(client: AgentClient) -> None:
-    raise await client.wait_ended()
-
-
-async def _listen(client: RpcClient, delays: Delays, seconds: float) -> None:
-    """Listen until there is enough or the time is over.
-
-    Raises:
-        XpmRemoteError: The server or the connection ended.
-    """
-    ended = asyncio.create_task(client.wait_ended(), name="wait-ended")
-    enough = asyncio.create_task(delays.enough.wait(), name="enough")
-    try:
-        await asyncio.wait({ended, enough}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        if ended.done():
-            raise ended.result()
-    finally:
-        for task in (ended, enough):
-            task.cancel()
-        await asyncio.wait({ended, enough})

@@ -1,8 +1,8 @@
-"""One command that looks around on a host without changing anything, and what it answers.
+"""The probe, a command that examines a host without changing anything, and its answers.
 
-It is run like the server's (see ``command``): by the person's login shell, ``shell_init`` before it. Before and after
-that it marks stdout and stderr and waits for a line: so all that anybody else printed has arrived, and is known by the
-step in which it came. In the end it tells the time whenever it is sent a line; told to, it becomes the server.
+It is run as the server is (see ``command``): by the login shell, after ``shell_init``. Before and after ``shell_init``
+it marks stdout and stderr and waits for a line: so all output of other programs has arrived, and is assigned to its
+step. In the end it prints the time for each line that it is sent; at the line ``go`` it becomes the server.
 
 Pure.
 """
@@ -28,7 +28,7 @@ from xpm_remote.link.remote.startup import MARK, Mark, Noise, NoiseSource
 EXPERIMAESTRO = "experimaestro"
 UV = "uv"
 NOT_FOUND = 127
-"""The exit status of a shell, and of ``env``, for a program that is not there."""
+"""The exit status of a shell, and of ``env``, for a program that does not exist."""
 
 GO = "go"
 """The line with which the probe becomes the server."""
@@ -88,14 +88,14 @@ def probe_command(
     *,
     asks_experimaestro: bool = True,
 ) -> str:
-    """Give the whole command line for the remote shell.
+    """Return the whole command line for the remote shell.
 
     Args:
-        remote: How the remote experimaestro is found; uv is only asked for what it has cached.
+        remote: How the remote experimaestro is found; uv may only use its cache.
         workspace: The directory that must be a workspace.
-        shell_init: Shell commands to run before.
-        server: The command that it becomes.
-        asks_experimaestro: Whether it looks for experimaestro, and uv, at all.
+        shell_init: Shell commands to run first.
+        server: The command that the probe becomes.
+        asks_experimaestro: Whether to look for uv and experimaestro.
 
     Raises:
         OptionError: A word cannot be part of a command.
@@ -113,26 +113,26 @@ def probe_command(
 
 
 def candidates(python: str | None) -> tuple[str, ...]:
-    """Give the interpreters that an agent would be run with, in order.
+    """Return the interpreters that an agent would be run with, in order.
 
     Args:
-        python: What the settings say of the interpreter.
+        python: The interpreter of the settings.
     """
     return (python,) if python and names_interpreter(python) else INTERPRETERS
 
 
 def _pause(word: str) -> str:
-    """Give the command that marks both streams, and waits; not the shell's own: csh cannot redirect stderr alone."""
+    """Return a command that marks both streams and waits, for /bin/sh: csh cannot redirect stderr alone."""
     mark = f"printf '\\n{MARK} {word}\\n'"
     return f"/bin/sh -c {quote_word(f'{mark} >&2; {mark}; read -r x; {_SAY}say {GOING}')}"
 
 
 def stderr_noise(stderr: str, section: NoiseSource) -> Noise:
-    """Give what stands on stderr of a section, as far as it is kept.
+    """Return the noise of one source on stderr.
 
     Args:
-        stderr: All of it that is kept, up to the end of the section.
-        section: The login files' or the one of ``shell_init``.
+        stderr: What was kept of stderr, up to the end of that source.
+        section: The login files or ``shell_init``.
     """
     *_, login, init = ("", *_SHELL_MARK.split(_INIT_MARK.split(stderr)[0]))
     noise = Noise()
@@ -141,7 +141,7 @@ def stderr_noise(stderr: str, section: NoiseSource) -> Noise:
 
 
 def without_marks(stderr: str) -> str:
-    """Give what was said on stderr after our last mark there: it is of those who came last."""
+    """Return what stands on stderr after our last mark."""
     return _SHELL_MARK.split(_INIT_MARK.split(stderr)[-1])[-1]
 
 
@@ -151,9 +151,9 @@ class Program:
 
     Attributes:
         name: What was looked for.
-        path: Where the shell finds it; empty where it does not.
-        status: The exit status when it was asked for its version; None when it was not.
-        said: The last line of its answer.
+        path: Where the shell finds it; empty if it does not.
+        status: The exit status of the query of its version; None if there was none.
+        said: The last line of the answer.
     """
 
     name: str
@@ -163,18 +163,18 @@ class Program:
 
     @property
     def version(self) -> str:
-        """Its version; empty when it did not tell."""
+        """The version; empty if unknown."""
         found = _VERSION.search(self.said) if self.status == 0 else None
         return found[0] if found else ""
 
     def is_before(self, *version: int) -> bool:
-        """Tell whether its version is known, and older than that one."""
+        """Return whether its version is known, and older than the given one."""
         numbers = [int(number) for number in re.findall(r"\d+", self.version)]
         return bool(numbers) and tuple(numbers[: len(version)]) < version
 
 
 class FileSystem(NamedTuple):
-    """Where a directory lies: the device, the kind (empty when unknown), and free bytes."""
+    """The file system of a directory: the device, the kind (empty if unknown), and free bytes."""
 
     device: str
     kind: str
@@ -182,21 +182,21 @@ class FileSystem(NamedTuple):
 
     @property
     def is_network(self) -> bool:
-        """Whether other hosts may write there, of which nothing here is told."""
+        """Whether other hosts may write there without any notification here."""
         over = ":" in self.device or self.device.startswith("//")
         return over or _NETWORK.search(self.kind) is not None
 
 
 @dataclass
 class Answers:
-    """What the probe has told so far.
+    """The answers of the probe so far.
 
     Attributes:
-        programs: Programs by name, those that were found or answered.
-        experiments: How many experiments the workspace has.
-        file_system: Where the workspace lies.
+        programs: The programs that were found or answered, by name.
+        experiments: The number of experiments in the workspace; None if unknown.
+        file_system: The file system of the workspace.
         problems: What may not be read or written there, a sentence each.
-        times: The host's time in epoch seconds, by what it was asked with.
+        times: The host's time in epoch seconds, by the line that queried it.
     """
 
     programs: dict[str, Program] = field(default_factory=dict)
@@ -206,55 +206,35 @@ class Answers:
     times: dict[str, float] = field(default_factory=dict)
 
     def take(self, mark: Mark) -> None:
-        """Take a mark; one that is not an answer, or is none of ours, changes nothing."""
-        reader = _READERS.get(mark.word)
-        if reader is not None:
-            reader(self, mark.rest)
+        """Record an answer; a mark that is none changes nothing."""
+        name, _, rest = mark.rest.partition(" ")
+        if mark.word == "found":
+            self.programs[name] = Program(name, rest)
+        elif mark.word == "version":
+            status, _, said = rest.partition(" ")
+            path = self.program(name).path
+            self.programs[name] = Program(name, path, _number(status), said.strip())
+        elif mark.word == "now" and _SECONDS.fullmatch(rest):
+            self.times[name] = float(rest)
+        elif mark.word == "fact" and name == "experiments":
+            self.experiments = _number(rest)
+        elif mark.word == "fact" and name == "df":
+            self.file_system = read_df(rest)
+        elif mark.word == "fact" and name in _PROBLEMS:
+            self.problems.append(f"{rest} {_PROBLEMS[name]}")
 
     def program(self, name: str) -> Program:
-        """Give what is known of a program."""
+        """Return what is known of a program."""
         return self.programs.get(name, Program(name))
 
     def pythons(self, names: Iterable[str]) -> list[Program]:
-        """Give what is known of the interpreters that were looked for: the probe calls them by their number."""
+        """Return what is known of interpreters; the probe refers to them by their position."""
         told = ((name, self.program(str(number))) for number, name in enumerate(names))
         return [replace(program, name=name) for name, program in told]
 
-    def _found(self, rest: str) -> None:
-        name, _, path = rest.partition(" ")
-        self.programs[name] = Program(name, path)
-
-    def _version(self, rest: str) -> None:
-        name, _, told = rest.partition(" ")
-        status, _, said = told.partition(" ")
-        path = self.program(name).path
-        self.programs[name] = Program(name, path, _number(status), said.strip())
-
-    def _fact(self, rest: str) -> None:
-        kind, _, told = rest.partition(" ")
-        if kind == "experiments":
-            self.experiments = _number(told)
-        elif kind == "df":
-            self.file_system = read_df(told)
-        elif kind in _PROBLEMS:
-            self.problems.append(f"{told} {_PROBLEMS[kind]}")
-
-    def _now(self, rest: str) -> None:
-        name, _, told = rest.partition(" ")
-        if _SECONDS.fullmatch(told):
-            self.times[name] = float(told)
-
-
-_READERS = {
-    "found": Answers._found,  # noqa: SLF001 - the class's own table
-    "version": Answers._version,  # noqa: SLF001
-    "fact": Answers._fact,  # noqa: SLF001
-    "now": Answers._now,  # noqa: SLF001
-}
-
 
 def read_df(told: str) -> FileSystem | None:
-    """Read ``typed`` or ``plain`` and a line of ``df -P``, with the type in it or not; None for other words."""
+    """Read ``typed`` or ``plain``, and a line of ``df -P`` with or without the type; return None for other text."""
     form, _, line = told.partition(" ")
     found = _DF.fullmatch(line.strip())
     if found is None:
@@ -266,7 +246,7 @@ def read_df(told: str) -> FileSystem | None:
 
 
 class Round(NamedTuple):
-    """The host's time, and ours before and after it was asked for, in epoch seconds."""
+    """The host's time, and ours before and after it was queried, in epoch seconds."""
 
     before: float
     there: float
@@ -274,14 +254,14 @@ class Round(NamedTuple):
 
 
 class Offset(NamedTuple):
-    """By how many seconds the host's clock is ahead, and how many that may be wrong."""
+    """By how many seconds the host's clock is ahead, and the error of that."""
 
     seconds: float
     error: float
 
 
 def clock_offset(rounds: Iterable[Round]) -> Offset | None:
-    """Compare two clocks; None for no rounds. The quickest round counts: it leaves the least in doubt."""
+    """Return the difference of two clocks by the quickest round, whose error is the least; None for no rounds."""
     best = min(rounds, key=lambda each: each.after - each.before, default=None)
     if best is None:
         return None

@@ -1,4 +1,4 @@
-"""The stages that the probe goes through on the host: shell, ``shell_init``, tools, workspace, clock."""
+"""Running the probe on the host through its stages: shell, ``shell_init``, tools, workspace, clock."""
 
 from __future__ import annotations
 
@@ -28,7 +28,6 @@ from xpm_remote.link.remote.startup import (
     MarkedStream,
     Noise,
     NoiseSource,
-    RemoteClock,
     RemoteExit,
     StartPhase,
     Startup,
@@ -39,28 +38,28 @@ from xpm_remote.settings.schema import Backend
 from xpm_remote.waiting import wait_within
 
 ROUNDS = 5
-"""How often the host is asked for its time: the quickest answer counts, and one of a few is quick."""
+"""Queries of the host's time; the quickest answer counts, and one of a few is quick."""
 
 MUCH_SKEW = 5.0
-"""Seconds between two clocks that are worth a word; a host that keeps its clock is within a fraction of one."""
+"""The largest difference of two clocks, in seconds, without a warning; synchronised ones differ far less."""
 
 LITTLE_SPACE = 1 << 30
-"""Free bytes below which an experiment soon stands still."""
+"""Free bytes below which there is a warning: an experiment may soon fail."""
 
 SAFE_VERSION = (2, 7)
-"""The first experimaestro whose server leaves the jobs of other hosts alone."""
+"""The first experimaestro whose server does not change the jobs of other hosts."""
 
 
 class Probing:
-    """Follows the probe.
+    """Drives the probe and records its answers.
 
     Args:
-        process: The probe, started a moment ago.
-        target: What is probed.
-        examination: Where the results go; the stage of the shell has begun.
+        process: The probe, which has just been started.
+        target: The workspace.
+        examination: Records the results; the stage of the shell has begun.
 
     Attributes:
-        offset: By how much the host's clock is ahead; None before that is known.
+        offset: By how much the host's clock is ahead; None if unknown.
         outdated: The version of the experimaestro there, if that is older than we support.
     """
 
@@ -75,13 +74,8 @@ class Probing:
         self.offset: Offset | None = None
         self.outdated = ""
 
-    @property
-    def clock(self) -> RemoteClock | None:
-        """What the host said of its clock."""
-        return self._startup.clock
-
     async def run(self) -> None:
-        """Go through the stages; the probe then waits to become the server.
+        """Go through the stages; afterwards the probe waits to become the server.
 
         Raises:
             XpmRemoteError: A stage failed.
@@ -90,7 +84,7 @@ class Probing:
             await wait_within(self._run(), START_TIMEOUT)
         except (TimeoutError, asyncio.TimeoutError):
             raise RemoteTimeoutError(
-                f"the host has not come to the end of this within {START_TIMEOUT:g} s",
+                f"the probe on the host has not ended within {START_TIMEOUT:g} s",
                 "look for a command in the login files or in shell_init that waits for an answer",
             ) from None
 
@@ -118,7 +112,7 @@ class Probing:
         await self._compare_clocks()
 
     async def _go_on(self) -> None:
-        """Let the probe go on; by the time it does, all has arrived that was printed before."""
+        """Let the probe continue; by then all output printed before has arrived."""
         self._process.send(b"\n")
         await self._until(GOING)
 
@@ -130,12 +124,12 @@ class Probing:
         printed = {stream: noise for stream, noise in noises.items() if noise.size}
         if printed:
             told = " and ".join(f"{n.size} bytes on {stream}" for stream, n in printed.items())
-            self._examination.fact("noise", [_noise_fact(*each) for each in printed.items()])
+            self._examination.note("noise", [_noise_fact(*each) for each in printed.items()])
             who = "the login files print" if section is NoiseSource.LOGIN else "shell_init prints"
-            self._examination.warn(f"{who} {told}: we pass over it, other programs may stumble")
+            self._examination.warn(f"{who} {told}: we ignore that, other programs may fail by it")
 
     async def _until(self, word: str) -> Mark:
-        """Read until a mark.
+        """Read until a mark, and return it.
 
         Raises:
             XpmRemoteError: The probe ended before it.
@@ -162,7 +156,7 @@ class Probing:
         if isinstance(error, StartError) and self._startup.phase is not StartPhase.LOGIN:
             said = " | ".join(stderr.strip().splitlines()[-3:])
             return StartError(
-                f"the remote shell ended with exit status {ended.status} while we looked around"
+                f"the remote shell ended with exit status {ended.status} during the probe"
                 f"{': ' + said if said else ''}",
                 "look at what shell_init has changed",
             )
@@ -173,7 +167,7 @@ class Probing:
         uv = self._answers.program(UV)
         experimaestro = self._answers.program(EXPERIMAESTRO)
         programs = [each for each in (*pythons, uv, experimaestro) if each.path or each.status == 0]
-        self._examination.fact("programs", [_program_fact(each) for each in programs])
+        self._examination.note("programs", [_program_fact(each) for each in programs])
         if all(not each.version or each.is_before(*OLDEST_PYTHON) for each in pythons):
             self._examination.warn(
                 f"there is no python {'.'.join(map(str, OLDEST_PYTHON))} or newer: our agent cannot run here"
@@ -193,7 +187,7 @@ class Probing:
             return
         elif by_path is not None:
             self._examination.warn(
-                f"{by_path} does not tell its version: {_problem(experimaestro)}"
+                f"the version of {by_path} is unknown: {_problem(experimaestro)}"
             )
         elif not uv.path:
             self._examination.warn("there is no uv in the PATH, and ssh.xpm_path is not set")
@@ -204,18 +198,18 @@ class Probing:
             )
 
     def _tell_workspace(self) -> None:
-        self._examination.fact("experiments", self._answers.experiments)
+        self._examination.note("experiments", self._answers.experiments)
         for problem in self._answers.problems:
             self._examination.warn(problem)
         found = self._answers.file_system
         if found is None:
             return
-        self._examination.fact("file_system", found.kind or None)
-        self._examination.fact("device", found.device)
-        self._examination.fact("free", found.free)
-        self._examination.fact("network", found.is_network)
+        self._examination.note("file_system", found.kind or None)
+        self._examination.note("device", found.device)
+        self._examination.note("free", found.free)
+        self._examination.note("network", found.is_network)
         if found.free < LITTLE_SPACE:
-            self._examination.warn("there is little space left where the workspace is")
+            self._examination.warn("there is little space left on the file system of the workspace")
 
     async def _compare_clocks(self) -> None:
         rounds = []
@@ -229,11 +223,11 @@ class Probing:
                 rounds.append(Round(before, there, after))
         self.offset = clock_offset(rounds)
         if self.offset is not None:
-            self._examination.fact("ahead", self.offset._asdict())
+            self._examination.note("ahead", self.offset._asdict())
             if abs(self.offset.seconds) > MUCH_SKEW + self.offset.error:
                 self._examination.warn("the clocks of the host and of this machine differ")
-        if self.clock is not None:
-            self._examination.fact("zone", str(self.clock.zone))
+        if self._startup.clock is not None:
+            self._examination.note("zone", str(self._startup.clock.zone))
 
 
 def _noise_fact(stream: str, noise: Noise) -> dict[str, Any]:

@@ -1,6 +1,6 @@
-"""What an examination finds, stage by stage: values, and the examination in which they are written.
+"""The stages of an examination, their results, and the examination that records them.
 
-Time is an argument. Text of a remote is in there as it came; whoever prints it escapes it. Pure.
+Time is an argument. Text of a remote is kept as it came; what prints it must escape it. Pure.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from xpm_remote.errors import ExitCode, XpmRemoteError
 from xpm_remote.link.observer import Attempt, Observer, Step
 
 LISTEN_TIME = 15.0
-"""Seconds to listen for events: jobs that run report every few seconds, and a person still waits."""
+"""Seconds to listen for events: running jobs report every few seconds, and the user is waiting."""
 
 
 class Stage(str, Enum):
-    """The stages in their order; those of a step are there once for each host on the way."""
+    """The stages in their order; those of a ``Step`` occur once for each host on the way."""
 
     CONFIGURATION = "configuration"
     RESOLVE = Step.RESOLVE.value
@@ -37,7 +37,7 @@ class Stage(str, Enum):
 
 
 class Verdict(str, Enum):
-    """How a stage ended, or that it goes on."""
+    """How a stage ended, or that it is in progress."""
 
     RUNNING = "running"
     OK = "ok"
@@ -48,15 +48,15 @@ class Verdict(str, Enum):
 
 @dataclass(frozen=True)
 class StageResult:
-    """A stage and what came of it.
+    """A stage and its result.
 
     Attributes:
-        stage: Which.
+        stage: The stage.
         verdict: How it ended.
-        host: The host that it is about, where that may be one of several.
-        seconds: How long it took; None when it was not made, or goes on.
-        facts: What was learnt, by name: texts, numbers, lists and mappings of them, None for what is not known.
-        warnings: What does not keep us from working, a sentence each.
+        host: The host that was examined, where there may be several.
+        seconds: The duration; None if it was skipped or is in progress.
+        facts: Findings by name: texts, numbers, lists and mappings of them, None for what is unknown.
+        warnings: Problems that do not prevent monitoring, a sentence each.
         why: Why it was skipped.
         error: Why it failed.
     """
@@ -75,11 +75,14 @@ Listener = Callable[[StageResult], None]
 
 
 class Examination(Observer):
-    """The examination of an examination; it looks on while a connection is made.
+    """Records the results of the stages; it is the observer of the connection.
 
     Args:
-        clock: Gives seconds, of any clock that does not go back.
-        listener: Is told of each stage when it begins, and again when it has ended.
+        clock: Returns seconds, of any monotonic clock.
+        listener: Called with each stage when it begins, and again when it has ended.
+
+    Attributes:
+        results: The stages that have ended or were skipped.
     """
 
     def __init__(self, clock: Callable[[], float], listener: Listener = lambda _: None) -> None:
@@ -110,7 +113,7 @@ class Examination(Observer):
 
     @property
     def exit_code(self) -> ExitCode:
-        """The failure's, or success: a warning does not keep us from working."""
+        """The failure's exit code, or success: warnings are no failure."""
         return ExitCode.OK if self.failure is None else self.failure.exit_code
 
     def begin(self, stage: Stage, host: str = "") -> None:
@@ -126,33 +129,30 @@ class Examination(Observer):
 
     def fail(self, error: XpmRemoteError) -> None:
         """End the stage in progress, or else the one that would be next, as a failure; the others are skipped."""
+        stages = list(Stage)
         if self._open is None:
-            self.begin(self._next_stage())
+            done = max((stages.index(each.stage) for each in self.results), default=-1)
+            self.begin(stages[min(done + 1, len(stages) - 1)])
         self._end(Verdict.FAILED, error)
         failed = self.results[-1].stage
-        self.skip_after(failed, f"{failed.value} failed")
+        for each in stages[stages.index(failed) + 1 :]:
+            self.skip(each, f"{failed.value} failed")
 
     def skip(self, stage: Stage, why: str, host: str = "") -> None:
-        """Leave a stage out; the one before it has succeeded."""
+        """Record a stage as skipped; the one before it has succeeded."""
         self.finish()
         self._write(StageResult(stage, Verdict.SKIPPED, host, why=why))
 
     def leave(self, why: str) -> None:
-        """End the stage in progress without a verdict of its own: there was nothing to see."""
+        """End the stage in progress as skipped: it had nothing to examine."""
         self._end(Verdict.SKIPPED, why=why)
 
-    def skip_after(self, stage: Stage, why: str) -> None:
-        """Leave out all stages after one."""
-        stages = list(Stage)
-        for each in stages[stages.index(stage) + 1 :]:
-            self.skip(each, why)
-
-    def fact(self, name: str, value: object) -> None:
-        """Write down what the stage in progress brought."""
+    def note(self, name: str, value: object) -> None:
+        """Record a fact of the stage in progress."""
         self._facts[name] = value
 
     def warn(self, sentence: str) -> None:
-        """Write down what is not as it should be, and does not keep us from working."""
+        """Record a problem that does not prevent monitoring."""
         self._warnings.append(sentence)
 
     def enter(self, step: Step, host: str) -> None:
@@ -160,22 +160,13 @@ class Examination(Observer):
         self.begin(Stage(step.value), host)
 
     def leave_out(self, step: Step, host: str, why: str) -> None:
-        """Leave out the stage of a step."""
+        """Record the stage of a step as skipped."""
         self.skip(Stage(step.value), why, host)
 
-    def note(self, name: str, value: str | float | list[str]) -> None:
-        """Write down what a step brought."""
-        self.fact(name, value)
-
     def attempted(self, attempt: Attempt) -> None:
-        """Write down an attempt to log in."""
+        """Record an attempt to log in."""
         attempts = self._facts.setdefault("attempts", [])
         attempts.append({**attempt._asdict(), "outcome": attempt.outcome.value})
-
-    def _next_stage(self) -> Stage:
-        stages = list(Stage)
-        done = max((stages.index(each.stage) for each in self.results), default=-1)
-        return stages[min(done + 1, len(stages) - 1)]
 
     def _end(self, verdict: Verdict, error: XpmRemoteError | None = None, why: str = "") -> None:
         if self._open is None:

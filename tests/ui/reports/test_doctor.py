@@ -155,7 +155,7 @@ def examined(*, warn: bool = False, error: XpmRemoteError | None = None) -> Exam
     """Give an examination that went through two stages."""
     examination = Examination(lambda: 0.0)
     examination.begin(Stage.SERVER, "cluster port 22")
-    examination.fact("protocol", "2.0")
+    examination.note("protocol", "2.0")
     if warn:
         examination.warn("slow")
     if error is not None:
