@@ -77,7 +77,9 @@ def doctor(context: Context, /, *, is_json: bool, listen: float, **given: Any) -
             report.interrupt()
             return status
     if is_json:
-        _print_document(examination, target, given)
+        host = target.name if target is not None else given["host"] or ""
+        directory = target.workspace if target is not None else given["remote_workdir"] or ""
+        click.echo(json_line(examination_document(examination, host, directory, time.time())))
     else:
         click.echo(summary_line(examination))
     if examination.failure is not None and (is_json or not report.is_live):
@@ -114,12 +116,6 @@ def _place(settings: Settings, workspace_id: str | None) -> str | None:
         return None
     position = settings.positions.get(f"workspaces[{ids.index(workspace_id)}]")
     return f"{settings.path}:{position.line}" if position else str(settings.path)
-
-
-def _print_document(examination: Examination, target: Target | None, given: dict[str, Any]) -> None:
-    host = target.name if target is not None else given["host"] or ""
-    directory = target.workspace if target is not None else given["remote_workdir"] or ""
-    click.echo(json_line(examination_document(examination, host, directory, time.time())))
 
 
 class _Report:

@@ -105,7 +105,10 @@ def run_experiment(
         _show(selection, environ, peer_command(arguments))
         return
     if not context.is_quiet:
-        say(f"{ctx.find_root().info_name}: {safe(_choice(selection))}", err=True)
+        found = selection.workspace
+        name = f"workspace {found.id} at" if found.id else "workspace"
+        choice = f"{name} {found.path}: {selection.reason}"
+        say(f"{ctx.find_root().info_name}: {safe(choice)}", err=True)
     if selection.workspace.folders:
         recover_before(context, selection.workspace, lambda: _id(names, conf))
     hand_over(arguments, environ)
@@ -153,12 +156,6 @@ def _require_local(settings: Settings, workspace: Workspace) -> None:
         f"the workspace {quoted(workspace.id)} is on {workspace.ssh.host}, and {NAME} runs here",
         f"log in there ({there}) and run it{or_here}",
     )
-
-
-def _choice(selection: Selection) -> str:
-    workspace = selection.workspace
-    name = f"workspace {workspace.id} at" if workspace.id else "workspace"
-    return f"{name} {workspace.path}: {selection.reason}"
 
 
 def _show(selection: Selection, environ: dict[str, str], command: Sequence[str]) -> None:

@@ -83,17 +83,9 @@ def show(context: Context, /, *, workspace_id: str, is_json: bool) -> None:
     settings = context.load_settings()
     workspace = select_workspace(settings, workspace_id=workspace_id).workspace
     if is_json:
-        _show_json(settings, workspace)
-    else:
-        _show_text(settings, workspace)
-
-
-def _show_json(settings: Settings, workspace: Workspace) -> None:
-    facts = _facts(settings, workspace)
-    click.echo(json_line({**show_document(settings, workspace), "connection": facts}))
-
-
-def _show_text(settings: Settings, workspace: Workspace) -> None:
+        facts = _facts(settings, workspace)
+        click.echo(json_line({**show_document(settings, workspace), "connection": facts}))
+        return
     for line in show_lines(settings, workspace):
         say(line)
     facts = _facts(settings, workspace)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
-from datetime import datetime, timezone
+from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
@@ -14,6 +14,7 @@ import msgspec
 from xpm_remote.model.entities import Experiment, ExperimentChange, Job, JobChange
 from xpm_remote.model.store import Store
 from xpm_remote.session.state import BackendChoice, LinkState, Phase, Picture, Update
+from xpm_remote.ui.text import local_time
 
 PICTURE_SCHEMA = "xpm-remote/picture/1"
 EVENT_SCHEMA = "xpm-remote/event/1"
@@ -27,7 +28,7 @@ def picture_document(picture: Picture, now: float) -> dict[str, Any]:
         "schema": PICTURE_SCHEMA,
         "host": picture.host,
         "workspace": picture.workspace,
-        "generated": _local(now),
+        "generated": local_time(now),
         "backend": backend_document(picture.served_by),
         "link": link_document(picture),
         "experiments": [experiment_document(each, store) for each in store.experiments],
@@ -44,8 +45,8 @@ def link_document(picture: Picture) -> dict[str, Any]:
     """Return the state of the link, and so how true the rest is."""
     return {
         "phase": picture.link.phase.value,
-        "since": _local(picture.link.since),
-        "heard": None if picture.heard is None else _local(picture.heard),
+        "since": local_time(picture.link.since),
+        "heard": None if picture.heard is None else local_time(picture.heard),
         **_honesty(picture.link),
     }
 
@@ -54,8 +55,8 @@ def _honesty(link: LinkState) -> dict[str, Any]:
     """Return since when what is shown may be untrue, why, and what happened meanwhile."""
     return {
         "detail": link.detail or None,
-        "stale_since": None if link.stale_since is None else _local(link.stale_since),
-        "retry_at": None if link.retry_at is None else _local(link.retry_at),
+        "stale_since": None if link.stale_since is None else local_time(link.stale_since),
+        "retry_at": None if link.retry_at is None else local_time(link.retry_at),
         "asked": link.asked or None,
         "digest": None if link.digest is None else asdict(link.digest),
     }
@@ -120,7 +121,7 @@ def event_documents(
         if document is not None:
             yield {**document, "recovered": update.recovered}
     if update.notice:
-        yield {"event": "notice", "time": _local(now), "message": update.notice}
+        yield {"event": "notice", "time": local_time(now), "message": update.notice}
 
 
 def link_event(picture: Picture, now: float) -> dict[str, Any]:
@@ -129,7 +130,7 @@ def link_event(picture: Picture, now: float) -> dict[str, Any]:
     document: dict[str, Any] = {
         "event": "link",
         "schema": EVENT_SCHEMA,
-        "time": _local(now),
+        "time": local_time(now),
         "host": picture.host,
         "workspace": picture.workspace,
         "phase": link.phase.value,
@@ -154,14 +155,14 @@ def json_line(document: dict[str, Any]) -> str:
 def _job_event(change: JobChange, now: float, *, progress: bool) -> dict[str, Any] | None:
     before, after = change.before, change.after
     if after is None:
-        return {"event": "job", "time": _local(now), "id": change.key, "state": None}
+        return {"event": "job", "time": local_time(now), "id": change.key, "state": None}
     moved = before is None or before.state is not after.state or before.reason != after.reason
     advanced = before is not None and before.progress != after.progress and bool(after.progress)
     if not moved and not (advanced and progress):
         return None
     return {
         "event": "job" if moved else "progress",
-        "time": _iso(change.at) or _local(now),
+        "time": _iso(change.at) or local_time(now),
         "id": after.key,
         "experiments": list(after.experiments),
         "previous": before.state.value if before is not None else None,
@@ -175,12 +176,12 @@ def _job_event(change: JobChange, now: float, *, progress: bool) -> dict[str, An
 def _experiment_event(change: ExperimentChange, store: Store, now: float) -> dict[str, Any] | None:
     before, after = change.before, change.after
     if after is None:
-        return {"event": "experiment", "time": _local(now), "id": change.key, "status": None}
+        return {"event": "experiment", "time": local_time(now), "id": change.key, "status": None}
     if before is not None and (before.run_id, before.status) == (after.run_id, after.status):
         return None
     return {
         "event": "experiment",
-        "time": _iso(after.ended or after.started) or _local(now),
+        "time": _iso(after.ended or after.started) or local_time(now),
         "id": after.experiment_id,
         "run_id": after.run_id,
         "previous": before.status if before is not None else None,
@@ -191,7 +192,3 @@ def _experiment_event(change: ExperimentChange, store: Store, now: float) -> dic
 
 def _iso(moment: datetime | None) -> str | None:
     return None if moment is None else moment.isoformat()
-
-
-def _local(epoch: float) -> str:
-    return datetime.fromtimestamp(epoch, timezone.utc).astimezone().isoformat()

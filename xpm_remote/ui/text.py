@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timezone
 from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -37,6 +37,11 @@ class Line(NamedTuple):
 
     text: str
     indent: int = CONTINUED
+
+
+def local_time(epoch: float) -> str:
+    """Return a time in ISO 8601, with the offset of the zone that holds here then."""
+    return datetime.fromtimestamp(epoch, timezone.utc).astimezone().isoformat()
 
 
 def span(seconds: float) -> str:
@@ -109,14 +114,11 @@ class Format(str, Enum):
 def table(rows: Iterable[Sequence[str]], *, indent: int = 0) -> Iterator[str]:
     """Yield a line for each row, with the columns below each other; columns that are empty are left out."""
     columns = [list(map(safe, column)) for column in zip(*rows, strict=True)]
-    padded = [_padded(column) for column in columns if any(column)]
-    for row in zip(*padded, strict=True):
-        yield (" " * indent + "  ".join(row)).rstrip()
-
-
-def _padded(column: list[str]) -> list[str]:
-    width = max(map(len, column))
-    return [f"{cell:<{width}}" for cell in column]
+    shown = [column for column in columns if any(column)]
+    widths = [max(map(len, column)) for column in shown]
+    for row in zip(*shown, strict=True):
+        cells = (f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True))
+        yield (" " * indent + "  ".join(cells)).rstrip()
 
 
 def size_text(size: float) -> str:

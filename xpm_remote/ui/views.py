@@ -148,17 +148,16 @@ def link_notice(picture: Picture, now: float) -> list[Text]:
     """
     link = picture.link
     if link.phase is Phase.NEEDS_PERSON:
-        words = f"only a person can answer: {safe(link.asked)}"
-        return [Text(words, style="bold red", no_wrap=True, overflow="ellipsis")]
-    if link.detail:
-        return [Text(safe(link.detail), style="red", no_wrap=True, overflow="ellipsis")]
-    if link.digest is not None and now - link.since < DIGEST_SHOWN:
-        words = digest_words(link.digest)
-        return [Text(words, style="bold", no_wrap=True, overflow="ellipsis")]
-    if picture.served_by.is_fallback:
-        words = f"by our agent: {safe(picture.served_by.why)}"
-        return [Text(words, style="dim", no_wrap=True, overflow="ellipsis")]
-    return []
+        words, style = f"only a person can answer: {safe(link.asked)}", "bold red"
+    elif link.detail:
+        words, style = safe(link.detail), "red"
+    elif link.digest is not None and now - link.since < DIGEST_SHOWN:
+        words, style = digest_words(link.digest), "bold"
+    elif picture.served_by.is_fallback:
+        words, style = f"by our agent: {safe(picture.served_by.why)}", "dim"
+    else:
+        return []
+    return [Text(words, style=style, no_wrap=True, overflow="ellipsis")]
 
 
 def footer(link: LinkState) -> Text:
@@ -265,7 +264,7 @@ def _running(picture: Picture, now: float, limit: int, *, bar: int) -> _Section:
             Text(short_key(job)),
             _job_bar(job, bar),
             Text(percent(job.progress[:1]).rjust(5)),
-            _doing(job),
+            _with_tags(activity(job.progress), job),
             Text(elapsed(job.started, now), style="dim"),
         ]
         for job in jobs
@@ -274,9 +273,9 @@ def _running(picture: Picture, now: float, limit: int, *, bar: int) -> _Section:
     return _Section("Running", "bold cyan", total, rows, flexible=3)
 
 
-def _doing(job: Job) -> Text:
-    """Return what a job is at, and then its tags: where there is little room, they are what may go."""
-    text = Text(activity(job.progress))
+def _with_tags(words: str, job: Job) -> Text:
+    """Return words, and then the tags of a job: where there is little room, they are what may go."""
+    text = Text(words)
     text.append("  " if text else "")
     text.append(tags(job.tags), style="dim")
     return text
@@ -303,19 +302,11 @@ def _failed(picture: Picture, now: float, limit: int, *, narrow: bool) -> _Secti
             Text(ago(job.ended, now), style="dim"),
         ]
         if not narrow:
-            row.insert(1, _known(job, picture.messages.get(job.key, "")))
+            row.insert(1, _with_tags(safe(picture.messages.get(job.key, "")), job))
             row.append(Text(safe(", ".join(job.experiments))))
         rows.append(row)
     total = store.number_in_state(State.ERROR)
     return _Section("Failed", "bold red", total, rows, flexible=0 if narrow else 1)
-
-
-def _known(job: Job, message: str) -> Text:
-    """Return what is known of a failure besides its reason, and then the tags of the job, which may go."""
-    text = Text(safe(message))
-    text.append("  " if text else "")
-    text.append(tags(job.tags), style="dim")
-    return text
 
 
 def _ended(job: Job) -> tuple[float, str]:

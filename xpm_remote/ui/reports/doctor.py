@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
 from xpm_remote.doctor.stages import Examination, StageResult, Verdict
-from xpm_remote.errors import XpmRemoteError
 from xpm_remote.escaping import safe, safe_lines
-from xpm_remote.ui.text import duration, size_text
+from xpm_remote.ui.text import duration, local_time, size_text
 
 DOCTOR_SCHEMA = "xpm-remote/doctor/1"
 
@@ -85,7 +83,7 @@ def examination_document(
         "schema": DOCTOR_SCHEMA,
         "host": host,
         "workspace": workspace,
-        "generated": _local(now),
+        "generated": local_time(now),
         "verdict": examination.verdict.value,
         "exit_code": int(examination.exit_code),
         "stages": [_stage_document(each) for each in examination.results],
@@ -93,6 +91,7 @@ def examination_document(
 
 
 def _stage_document(result: StageResult) -> dict[str, Any]:
+    error = result.error
     return {
         "stage": result.stage.value,
         "host": result.host or None,
@@ -101,16 +100,13 @@ def _stage_document(result: StageResult) -> dict[str, Any]:
         "facts": dict(result.facts),
         "warnings": list(result.warnings),
         "why": result.why or None,
-        "error": None if result.error is None else _error_document(result.error),
-    }
-
-
-def _error_document(error: XpmRemoteError) -> dict[str, Any]:
-    return {
-        "code": int(error.exit_code),
-        "name": error.exit_code.name,
-        "what": error.what,
-        "hint": error.hint or None,
+        "error": error
+        and {
+            "code": int(error.exit_code),
+            "name": error.exit_code.name,
+            "what": error.what,
+            "hint": error.hint or None,
+        },
     }
 
 
@@ -152,31 +148,15 @@ def _delay_words(delays: Mapping[str, Any]) -> Iterable[str]:
     ]
 
 
-def _offset_words(offset: Mapping[str, Any]) -> Iterable[str]:
-    return [f"{duration(offset['seconds'])} ± {duration(offset['error'])}"]
-
-
-def _duration_words(seconds: float) -> Iterable[str]:
-    return [duration(seconds)]
-
-
-def _size_words(number: int) -> Iterable[str]:
-    return [size_text(number)]
-
-
 _WORDS: Mapping[str, Callable[[Any], Iterable[str]]] = {
-    "ahead": _offset_words,
+    "ahead": lambda offset: [f"{duration(offset['seconds'])} ± {duration(offset['error'])}"],
     "attempts": _attempt_words,
     "banner": lambda text: safe_lines(text).splitlines(),
     "delay": _delay_words,
-    "free": _size_words,
+    "free": lambda number: [size_text(number)],
     "network": lambda is_network: [_NETWORK] if is_network else [],
     "noise": _noise_words,
     "programs": _program_words,
-    "received": _size_words,
-    "round_trip": _duration_words,
+    "received": lambda number: [size_text(number)],
+    "round_trip": lambda seconds: [duration(seconds)],
 }
-
-
-def _local(epoch: float) -> str:
-    return datetime.fromtimestamp(epoch, timezone.utc).astimezone().isoformat()

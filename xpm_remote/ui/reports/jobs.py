@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime, timezone
 from typing import Any
 
 from xpm_remote.escaping import safe
-from xpm_remote.ui.text import count_text, size_text, table
+from xpm_remote.ui.text import count_text, local_time, size_text, table
 from xpm_remote.workspace.layout import Folder
 from xpm_remote.workspace.outcomes import (
     ActionOutcome,
@@ -73,7 +72,7 @@ def _moment(seconds: float | None) -> str | None:
     if seconds is None:
         return None
     try:
-        return datetime.fromtimestamp(seconds, timezone.utc).astimezone().isoformat()
+        return local_time(seconds)
     except (ValueError, OverflowError, OSError):
         return None
 
@@ -141,10 +140,16 @@ def _archive_rows(plan: ArchivePlan) -> Iterator[tuple[str, ...]]:
         yield step.action, job, f"to {step.folder.path}", size, files, step.reason
 
 
+def _document(
+    schema: str, value: ArchivePlan | ArchiveOutcome | RecoveryPlan | RecoveryOutcome
+) -> dict[str, Any]:
+    wire = to_wire(value)
+    return {"schema": schema, "id": wire.pop("job"), **wire}
+
+
 def archive_plan_document(plan: ArchivePlan) -> dict[str, Any]:
     """Return what is to be done with a job."""
-    wire = to_wire(plan)
-    return {"schema": ARCHIVE_PLAN_SCHEMA, "id": wire.pop("job"), **wire}
+    return _document(ARCHIVE_PLAN_SCHEMA, plan)
 
 
 def archive_outcome_lines(outcome: ArchiveOutcome) -> Iterator[str]:
@@ -159,8 +164,7 @@ def archive_outcome_lines(outcome: ArchiveOutcome) -> Iterator[str]:
 
 def archive_outcome_document(outcome: ArchiveOutcome) -> dict[str, Any]:
     """Return the outcome of a job as a document."""
-    wire = to_wire(outcome)
-    return {"schema": ARCHIVE_SCHEMA, "id": wire.pop("job"), **wire}
+    return _document(ARCHIVE_SCHEMA, outcome)
 
 
 RECOVERY_PLAN_SCHEMA = "xpm-remote/recovery-plan/1"
@@ -175,23 +179,16 @@ def recovery_plan_lines(plans: Iterable[RecoveryPlan]) -> Iterator[str]:
 
 def _recovery_row(plan: RecoveryPlan) -> tuple[str, ...]:
     has_copy = plan.source is not None
+    remedy = "--incomplete takes it" if plan.status is RecoveryStatus.INCOMPLETE else ""
     return (
         _RECOVERY_WORDS.get(plan.status, plan.status.value),
         str(plan.job),
         _source_text(plan.source),
         size_text(plan.size) if has_copy else "",
         count_text(plan.files, "file") if has_copy else "",
-        _completeness(plan) if has_copy else "",
-        "; ".join(filter(None, (plan.reason, _remedy(plan), *plan.unavailable))),
+        ("complete" if plan.complete else "without success marker") if has_copy else "",
+        "; ".join(filter(None, (plan.reason, remedy, *plan.unavailable))),
     )
-
-
-def _remedy(plan: RecoveryPlan) -> str:
-    return "--incomplete takes it" if plan.status is RecoveryStatus.INCOMPLETE else ""
-
-
-def _completeness(plan: RecoveryPlan) -> str:
-    return "complete" if plan.complete else "without success marker"
 
 
 def _source_text(folder: Folder | None) -> str:
@@ -210,13 +207,8 @@ def recovery_total(plans: Iterable[RecoveryPlan]) -> str:
 
 def recovery_plan_document(plan: RecoveryPlan) -> dict[str, Any]:
     """Return what is to be done about a job."""
-    wire = to_wire(plan)
-    return {
-        "schema": RECOVERY_PLAN_SCHEMA,
-        "id": wire.pop("job"),
-        **wire,
-        "status": _RECOVERY_WORDS.get(plan.status, plan.status.value),
-    }
+    status = _RECOVERY_WORDS.get(plan.status, plan.status.value)
+    return {**_document(RECOVERY_PLAN_SCHEMA, plan), "status": status}
 
 
 def recovery_outcome_line(outcome: RecoveryOutcome) -> str:
@@ -230,8 +222,7 @@ def recovery_outcome_line(outcome: RecoveryOutcome) -> str:
 
 def recovery_outcome_document(outcome: RecoveryOutcome) -> dict[str, Any]:
     """Return the outcome of a job as a document."""
-    wire = to_wire(outcome)
-    return {"schema": RECOVERY_SCHEMA, "id": wire.pop("job"), **wire}
+    return _document(RECOVERY_SCHEMA, outcome)
 
 
 def unknown_document(text: str, *, is_plan: bool) -> dict[str, Any]:
