@@ -161,15 +161,12 @@ def read_texts(arguments: Iterable[str], file: str | None) -> Iterator[str]:
     try:
         text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
-        raise UsageError(f"the file {file} cannot be read: {_why(error)}") from error
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise UsageError(f"the file {file} cannot be read: {why or error}") from error
     for line in text.splitlines():
         job = line.partition("#")[0].strip()
         if job:
             yield job
-
-
-def _why(error: OSError | ValueError) -> str:
-    return error.strerror or str(error) if isinstance(error, OSError) else "it is not UTF-8 text"
 
 
 Outcome = TypeVar("Outcome")

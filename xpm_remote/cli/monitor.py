@@ -170,7 +170,11 @@ def monitor(
         require_installed(WEB)
     root = _find(context, workspace or context.workspace, workdir or context.workdir)
     if web:
-        _show_page(context, root, port)
+        # The real experimaestro has a web page.
+        context.check_shared(f'"{WEB}"')
+        at = [] if port is None else ["--port", str(port)]
+        words = ["experiments", "--workdir", str(root), "monitor", *at]
+        hand_over([*context.peer_flags, *words], os.environ)
     return watch(LocalTarget(platform.node(), str(root)), given, timeout=REQUEST_TIMEOUT)
 
 
@@ -194,15 +198,6 @@ def _find(context: Context, workspace: str | None, workdir: str | None) -> Path:
     root = Path(os.path.abspath(found.path))  # noqa: PTH100  (links stay)
     check_workspace(root)
     return root
-
-
-def _show_page(context: Context, root: Path, port: int | None) -> None:
-    """Become the real experimaestro, which has a web page."""
-    context.check_shared(f'"{WEB}"')
-    words = ["experiments", "--workdir", str(root), "monitor"]
-    if port is not None:
-        words += ["--port", str(port)]
-    hand_over([*context.peer_flags, *words], os.environ)
 
 
 @click.command(

@@ -117,7 +117,7 @@ connection_options = add_options(
         help="Seconds without an answer of the remote server after which a request has failed.",
     ),
 )
-"""The arguments and options that ``overrides`` reads."""
+"""The arguments and options that ``find_target`` reads."""
 
 ssh_options = add_options(
     *_SSH_OPTIONS,
@@ -146,15 +146,17 @@ def ssh_overrides(given: dict[str, Any], workdir: str | None) -> Overrides:
     )
 
 
-def overrides(context: Context, given: dict[str, Any]) -> Overrides:
-    """Read what the command line says of the connection.
+def find_target(context: Context, settings: Settings, given: dict[str, Any]) -> Target:
+    """Return what to connect to: the command line over the settings.
 
     Raises:
-        UsageError: Two options exclude each other.
+        UsageError: The command line does not say which host or directory, or two options exclude each other.
+        WorkspaceError: The workspace is unknown or not remote.
+        OptionError: An SSH option is malformed or cannot be honoured.
     """
     if given["force_version"] and given["remote_xpm"]:
         raise UsageError("--force-version is for uv, --remote-xpm goes without it", "leave one out")
-    return Overrides(
+    overrides = Overrides(
         host=given["host"],
         workdir=given["remote_workdir"] or context.workdir,
         shell_init=given["remote_shell_init"],
@@ -166,18 +168,7 @@ def overrides(context: Context, given: dict[str, Any]) -> Overrides:
         engine=SshEngine(given["engine"]) if given["engine"] else None,
         backend=Backend(given["backend"]) if given["backend"] else None,
     )
-
-
-def find_target(context: Context, settings: Settings, given: dict[str, Any]) -> Target:
-    """Return what to connect to: the command line over the settings.
-
-    Raises:
-        UsageError: The command line does not say which host or directory.
-        WorkspaceError: The workspace is unknown or not remote.
-        OptionError: An SSH option is malformed or cannot be honoured.
-    """
-    workspace = given["workspace"] or context.workspace
-    return resolve_target(settings, workspace, overrides(context, given))
+    return resolve_target(settings, given["workspace"] or context.workspace, overrides)
 
 
 def _local_version() -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import select
 from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import closing
 from typing import Any
 
 from xpm_remote.jobs.interface import no_experiment
@@ -142,12 +143,7 @@ class LocalJobs:
             piece = log.after(piece.position)
 
     def follow_logs(
-        self,
-        jobs: Sequence[JobId],
-        stream: str,
-        lines: int,
-        *,
-        warn: Callable[[str], None],
+        self, jobs: Sequence[JobId], stream: str, lines: int, *, warn: Callable[[str], None]
     ) -> Generator[tuple[JobId, str], None, None]:
         """Yield the last lines of logs, then what is added, until all jobs have ended.
 
@@ -157,18 +153,19 @@ class LocalJobs:
         reader = WorkspaceReader(self.layout.root)
         left = {str(job): job for job in jobs}
         heard: list[dict[str, Any]] = []
-        watcher = _watcher()
-        follower = Follower(watcher, lambda _, told: heard.append(told))
-        try:
+        with closing(_watcher()) as watcher:
+            follower = Follower(watcher, lambda _, told: heard.append(told))
             for name, job in left.items():
                 follower.check_room(name)
                 log = self._log(job, stream)
                 piece = log.last(lines)
                 yield job, piece.text
-                life = Life(reader, self.layout.job_files(job), job)
-                follower.follow(name, log, life.has_ended, piece.position)
+                has_ended = Life(reader, self.layout.job_files(job), job).has_ended
+                follower.follow(name, log, has_ended, piece.position)
             while left:
-                _wait(watcher, follower.wait_time())
+                descriptor = watcher.fileno()
+                watched = [] if descriptor is None else [descriptor]
+                select.select(watched, [], [], follower.wait_time())
                 follower.step()
                 while heard:
                     told = heard.pop(0)
@@ -181,8 +178,6 @@ class LocalJobs:
                     if told.get("ended") or "error" in told:
                         follower.unfollow(name)
                         del left[name]
-        finally:
-            watcher.close()
 
     def _log(self, job: JobId, stream: str) -> Log:
         return Log(self.layout.job_files(job), stream)
@@ -193,11 +188,6 @@ class LocalJobs:
     def _actions(self) -> Actions:
         host = Host()
         return Actions(WorkspaceReader(self.layout.root, host), host)
-
-
-def _wait(watcher: Watcher, seconds: float) -> None:
-    descriptor = watcher.fileno()
-    select.select([] if descriptor is None else [descriptor], [], [], seconds)
 
 
 def _watcher() -> Watcher:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -101,14 +101,10 @@ def _link_words(event: dict[str, Any]) -> str:
     return words + (f": {event['detail']}" if event["detail"] else "")
 
 
-def _notice_words(event: dict[str, Any]) -> str:
-    return f"notice  {event['message']}"
-
-
-_WORDS = {
+_WORDS: dict[str, Callable[[dict[str, Any]], str]] = {
     "job": _job_words,
     "progress": _progress_words,
     "experiment": _experiment_words,
     "link": _link_words,
-    "notice": _notice_words,
+    "notice": lambda event: f"notice  {event['message']}",
 }

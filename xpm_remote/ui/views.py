@@ -257,8 +257,11 @@ def _tally(counts: Counts) -> Text:
 
 
 def _running(picture: Picture, now: float, limit: int, *, bar: int) -> _Section:
+    def started(job: Job) -> tuple[float, str]:
+        return (job.started.timestamp() if job.started else float("inf"), job.key)
+
     store = picture.store
-    jobs = heapq.nsmallest(limit, store.in_state(State.RUNNING), key=_started)
+    jobs = heapq.nsmallest(limit, store.in_state(State.RUNNING), key=started)
     rows: list[list[RenderableType]] = [
         [
             Text(short_key(job)),
@@ -281,10 +284,6 @@ def _with_tags(words: str, job: Job) -> Text:
     return text
 
 
-def _started(job: Job) -> tuple[float, str]:
-    return (job.started.timestamp() if job.started else float("inf"), job.key)
-
-
 def _job_bar(job: Job, width: int) -> RenderableType:
     if not job.progress:
         return Text()
@@ -292,8 +291,11 @@ def _job_bar(job: Job, width: int) -> RenderableType:
 
 
 def _failed(picture: Picture, now: float, limit: int, *, narrow: bool) -> _Section:
+    def ended(job: Job) -> tuple[float, str]:
+        return (job.ended.timestamp() if job.ended else 0.0, job.key)
+
     store = picture.store
-    jobs = heapq.nlargest(limit, store.in_state(State.ERROR), key=_ended)
+    jobs = heapq.nlargest(limit, store.in_state(State.ERROR), key=ended)
     rows = []
     for job in jobs:
         row: list[RenderableType] = [
@@ -307,10 +309,6 @@ def _failed(picture: Picture, now: float, limit: int, *, narrow: bool) -> _Secti
         rows.append(row)
     total = store.number_in_state(State.ERROR)
     return _Section("Failed", "bold red", total, rows, flexible=0 if narrow else 1)
-
-
-def _ended(job: Job) -> tuple[float, str]:
-    return (job.ended.timestamp() if job.ended else 0.0, job.key)
 
 
 def _waiting(picture: Picture, limit: int) -> _Section:
