@@ -66,7 +66,8 @@ class Talk(Conversation):
         command = command or agent_command(bundle, str(workspace), python=python, compress=compress)
         words = [shutil.which(shell) or shell, "-c", command]
         super().__init__(words, LIMIT, environ=environ, directory=directory)
-        self._buffer = b""
+        self._buffer = bytearray()
+        self._searched = 0
         self._inflate = zlib.decompressobj() if compress else None
         self.greeting = Greeting()
         with suppress(BrokenPipeError):
@@ -84,12 +85,15 @@ class Talk(Conversation):
 
     def read(self) -> Json:
         """Read a message."""
-        while b"\n" not in self._buffer:
+        # A line may have many megabytes: each byte is searched and copied once.
+        while (end := self._buffer.find(b"\n", self._searched)) < 0:
+            self._searched = len(self._buffer)
             data = os.read(self.stdout.fileno(), 65536)
             assert data, self.end()
             self._take(data)
-        line, self._buffer = self._buffer.split(b"\n", 1)
-        message: Json = json.loads(line)
+        message: Json = json.loads(self._buffer[:end])
+        del self._buffer[: end + 1]
+        self._searched = 0
         assert message["jsonrpc"] == "2.0"
         return message
 

@@ -67,9 +67,9 @@ def test_process_of_another_user_lives(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_system_that_tells_little(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the system does not tell of zombies and start times, a process that can be signalled lives."""
-    monkeypatch.setattr(processes, "_proc_stat", lambda pid: [])
+    monkeypatch.setattr(processes, "_read_stat", lambda pid: [])
     assert process_is_running(os.getpid(), 0.0)
-    monkeypatch.setattr(processes, "_proc_stat", lambda pid: ["S", "1"])
+    monkeypatch.setattr(processes, "_read_stat", lambda pid: [b"S", b"1"])
     assert process_is_running(os.getpid(), 0.0)
 
 

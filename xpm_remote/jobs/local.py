@@ -32,7 +32,7 @@ from xpm_remote.workspace.processes import Host
 from xpm_remote.workspace.reading.jobs import CurrentJob
 from xpm_remote.workspace.reading.lookup import Lookup, LookupResult
 from xpm_remote.workspace.reading.reader import WorkspaceReader, current_jobs
-from xpm_remote.workspace.watching.following import Follower, Life
+from xpm_remote.workspace.watching.following import Follower, JobLife
 from xpm_remote.workspace.watching.inotify import Inotify
 from xpm_remote.workspace.watching.logs import Log, Piece
 from xpm_remote.workspace.watching.watch import Watcher
@@ -160,7 +160,7 @@ class LocalJobs:
                 log = self._log(job, stream)
                 piece = log.last(lines)
                 yield job, piece.text
-                has_ended = Life(reader, self.layout.job_files(job), job).has_ended
+                has_ended = JobLife(reader, self.layout.job_files(job), job).has_ended
                 follower.follow(name, log, has_ended, piece.position)
             while left:
                 descriptor = watcher.fileno()

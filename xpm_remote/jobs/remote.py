@@ -28,7 +28,7 @@ from xpm_remote.workspace.outcomes import (
 )
 from xpm_remote.workspace.reading.jobs import CurrentJob
 from xpm_remote.workspace.reading.lookup import LookupResult
-from xpm_remote.workspace.watching.logs import Piece, Position
+from xpm_remote.workspace.watching.logs import Piece, LogPosition
 
 T = TypeVar("T")
 
@@ -170,7 +170,7 @@ class RemoteJobs:
         """Yield the last lines of a log, or all of it; nothing when there is none."""
         wire = await self._read_log(job, stream, lines=lines)
         while wire["position"] is not None:
-            yield Piece(wire["text"], Position.from_wire(wire["position"]))
+            yield Piece(wire["text"], LogPosition.from_wire(wire["position"]))
             if not wire["more"]:
                 return
             wire = await self._read_log(job, stream, position=wire["position"])

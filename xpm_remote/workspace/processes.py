@@ -1,7 +1,7 @@
-"""Processes of this host: which they are, whom they started, and ending them.
+"""Processes of this host: whether they live, which others they started, and ending them.
 
-A pid alone names nothing for long. A process is named by its pid and the time it started, which the system counts from
-its own start; so one that took over the pid of another is never taken for it.
+A pid alone does not identify a process for long, since pids are used again. A process is identified by its pid and its
+start time, in ticks since the system started.
 """
 
 from __future__ import annotations
@@ -20,33 +20,30 @@ from xpm_remote.workspace.states import Process
 PROC = "/proc"
 
 _PARENT, _GROUP, _STARTED = 1, 2, 19
-_DEAD = frozenset("ZXx")
+"""Fields of /proc/<pid>/stat, counted from the state, which follows the name in brackets."""
+
+_DEAD = frozenset({b"Z", b"X", b"x"})
 
 KILL_WAIT = 5.0
 """Seconds for the system to end a process after SIGKILL; one that waits for a dead file server takes longer."""
 
 _LOOK_INTERVAL = 0.05
-"""Seconds between two looks at whether processes have ended: they are not our children, so nobody tells us."""
+"""Seconds between two checks whether processes have ended: they are not our children, so no signal announces it."""
 
 REUSE_SLACK = 300.0
 """Seconds by which a process may seem younger than its pid file and still be the one that the file names: the clock of
 a file server may differ from ours, and ours may have been set since."""
 
-_NO_PROCESS = frozenset({"Z", "X", "x"})
-_STARTED_FIELD = (
-    19  # of /proc/<pid>/stat, counted from the state, which follows the name in brackets
-)
-
 
 class ProcessName(NamedTuple):
-    """A process, past or present: its pid and when it started, in ticks since the system did."""
+    """A process, past or present: its pid and its start time, in ticks since the system started."""
 
     pid: int
     started: int
 
 
 class ProcessEntry(NamedTuple):
-    """What the system says of a process."""
+    """A living process in the system's table."""
 
     name: ProcessName
     parent: int
@@ -54,27 +51,47 @@ class ProcessEntry(NamedTuple):
 
 
 def has_process_table() -> bool:
-    """Tell whether this system tells of its processes in the way that is needed here."""
+    """Return whether this system lists its processes in /proc."""
     return Path(f"{PROC}/self/stat").exists()
 
 
 def find_process(pid: int) -> ProcessEntry | None:
-    """Give a living process, or None."""
-    try:
-        fields = Path(f"{PROC}/{pid}/stat").read_bytes().rpartition(b")")[2].split()
-    except OSError:
-        return None
-    if len(fields) <= _STARTED or fields[0].decode("ascii", "replace") in _DEAD:
+    """Return a living process, or None."""
+    fields = _read_stat(pid)
+    if len(fields) <= _STARTED or fields[0] in _DEAD:
         return None
     parent, group, started = (int(fields[each]) for each in (_PARENT, _GROUP, _STARTED))
     return ProcessEntry(ProcessName(pid, started), parent, group)
 
 
+def process_is_running(pid: int, at: float | None) -> bool:
+    """Return whether a process lives and, where the system has its start time, did not start after the time ``at``."""
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        pass  # it lives, and is another user's
+    except (OSError, OverflowError):
+        return False
+    fields = _read_stat(pid)
+    if fields and fields[0] in _DEAD:
+        return False
+    if at is not None:
+        with contextlib.suppress(IndexError, ValueError, OSError):
+            return start_time(ProcessName(pid, int(fields[_STARTED]))) <= at + REUSE_SLACK
+    return True
+
+
+def is_alive(name: ProcessName) -> bool:
+    """Return whether a process still lives; another one that has its pid now does not count."""
+    entry = find_process(name.pid)
+    return entry is not None and entry.name == name
+
+
 def start_time(name: ProcessName) -> float:
-    """Give when a process started, epoch seconds.
+    """Return the start time of a process, in epoch seconds.
 
     Raises:
-        OSError: The system does not say when it started itself.
+        OSError: The system has no record of its own start time.
     """
     with Path(f"{PROC}/stat").open("rb") as file:
         for line in file:
@@ -85,7 +102,7 @@ def start_time(name: ProcessName) -> float:
 
 
 def mentions(pid: int, text: str) -> bool:
-    """Tell whether a text stands in a process's command line, or is its directory."""
+    """Return whether a text is part of a process's command line, or is its current directory."""
     with contextlib.suppress(OSError):
         if os.fsencode(text) in Path(f"{PROC}/{pid}/cmdline").read_bytes():
             return True
@@ -94,8 +111,9 @@ def mentions(pid: int, text: str) -> bool:
 
 
 def family(pid: int) -> list[ProcessName]:
-    """Give a process, all that it and its descendants started, and all of its group if it leads one."""
-    table = _table()
+    """Return a process, all that it and its descendants started, and all of its group if it leads one."""
+    pids = (int(each.name) for each in Path(PROC).iterdir() if each.name.isdecimal())
+    table = {entry.name.pid: entry for entry in map(find_process, pids) if entry is not None}
     if pid not in table:
         return []
     children: dict[int, list[int]] = {}
@@ -112,12 +130,6 @@ def family(pid: int) -> list[ProcessName]:
     return [table[each].name for each in sorted(found)]
 
 
-def is_alive(name: ProcessName) -> bool:
-    """Tell whether that very process lives."""
-    entry = find_process(name.pid)
-    return entry is not None and entry.name == name
-
-
 def end_processes(
     pid: int,
     grace: float,
@@ -125,7 +137,7 @@ def end_processes(
     pause: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> list[ProcessName]:
-    """End a process and its family: ask with SIGTERM, and after a grace make it with SIGKILL.
+    """End a process and its family: send SIGTERM, and SIGKILL to those that remain after a grace.
 
     Args:
         pid: The process.
@@ -134,10 +146,10 @@ def end_processes(
         clock: Seconds that never go back.
 
     Returns:
-        Those that live in spite of it all.
+        Those that still live.
 
     Raises:
-        PermissionError: They are somebody else's.
+        PermissionError: They belong to another user.
     """
     members = family(pid)
     _signal(members, signal.SIGTERM)
@@ -169,14 +181,16 @@ def _signal(members: Iterable[ProcessName], number: signal.Signals) -> None:
                 os.kill(each.pid, number)
 
 
-def _table() -> dict[int, ProcessEntry]:
-    pids = (int(each.name) for each in Path(PROC).iterdir() if each.name.isdecimal())
-    found = ((pid, find_process(pid)) for pid in pids)
-    return {pid: entry for pid, entry in found if entry is not None}
+def _read_stat(pid: int) -> list[bytes]:
+    """Return the fields of /proc/<pid>/stat from the state on; none where there is no such file."""
+    try:
+        return Path(f"{PROC}/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+    except OSError:
+        return []
 
 
 def lock_held(path: str) -> bool:
-    """Tell whether some process holds the lock; a lock that cannot be looked at counts as free."""
+    """Return whether a process holds the lock; a lock that cannot be examined counts as free."""
     try:
         return is_held(Path(path))
     except OSError:
@@ -188,8 +202,8 @@ class Host:
 
     Args:
         name: Its name, as processes write it into their pid files.
-        is_running: Tells whether a process of this host lives that was there at a time (epoch seconds).
-        is_locked: Tells whether the lock of a file is held.
+        is_running: Returns whether a process of this host lives that existed at a time (epoch seconds).
+        is_locked: Returns whether the lock of a file is held.
     """
 
     def __init__(
@@ -203,7 +217,7 @@ class Host:
         self.is_locked = is_locked
 
     def is_me(self, name: str | None) -> bool:
-        """Tell whether a name is this host's; one of two names may lack the domain."""
+        """Return whether a name is this host's; one of the two names may lack the domain."""
         if not name:
             return False
         short, domain = name.lower().partition(".")[::2]
@@ -211,10 +225,10 @@ class Host:
         return short == mine and (not domain or not my_domain or domain == my_domain)
 
     def has_died(self, process: Process, written: float | None, lock: str) -> bool:
-        """Tell whether a job's process has certainly ended.
+        """Return whether a job's process has certainly ended.
 
         Args:
-            process: What the job's pid file says.
+            process: The content of the job's pid file.
             written: When that file was written, epoch seconds.
             lock: The job's lock, which its process holds from start to end.
         """
@@ -223,51 +237,3 @@ class Host:
         if not self.is_me(process.host):
             return False
         return not self.is_running(process.pid, written) and not self.is_locked(lock)
-
-
-def process_is_running(pid: int, at: float | None) -> bool:
-    """Tell whether a process lives and, where the system says so, is not younger than the time ``at``."""
-    try:
-        os.kill(pid, 0)
-    except PermissionError:
-        pass  # it lives, and is another user's
-    except (OSError, OverflowError):
-        return False
-    fields = _proc_stat(pid)
-    if not fields:
-        return True
-    if fields[0] in _NO_PROCESS:
-        return False
-    started = _start_time(fields)
-    return at is None or started is None or started <= at + REUSE_SLACK
-
-
-def _proc_stat(pid: int) -> list[str]:
-    """Give the fields of /proc/<pid>/stat from the state on; none where there is no such file."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text("ascii", "replace")
-    except OSError:
-        return []
-    return text.rpartition(")")[2].split()
-
-
-def _start_time(fields: list[str]) -> float | None:
-    """Give the time at which a process started, epoch seconds."""
-    try:
-        ticks = int(fields[_STARTED_FIELD])
-        return _boot_time() + ticks / os.sysconf("SC_CLK_TCK")
-    except (ValueError, IndexError, OSError):
-        return None
-
-
-def _boot_time() -> float:
-    """Give the time at which the system started.
-
-    Raises:
-        ValueError: It does not say.
-    """
-    with Path("/proc/stat").open("rb") as file:
-        for line in file:
-            if line.startswith(b"btime "):
-                return float(line.split()[1])
-    raise ValueError("no btime")

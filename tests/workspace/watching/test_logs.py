@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from xpm_remote.workspace.failures import WorkspaceFailure
 from xpm_remote.workspace.layout import JobFiles
-from xpm_remote.workspace.watching.logs import BLOCK, PIECE, TAIL_LIMIT, Log, Piece, Position
+from xpm_remote.workspace.watching.logs import BLOCK, PIECE, TAIL_LIMIT, Log, LogPosition, Piece
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def log(tmp_path: Path) -> Log:
     return Log(JobFiles(tmp_path, "learn"), "err")
 
 
-def read_on(log: Log, position: Position | None) -> tuple[str, list[str], Position | None]:
+def read_on(log: Log, position: LogPosition | None) -> tuple[str, list[str], LogPosition | None]:
     """Read all that there is; give the text, the notes, and the new place."""
     text, notes = "", []
     for _ in range(10_000):
@@ -60,7 +60,7 @@ def test_last_lines(content: str, lines: int, expected: str, log: Log, path: Pat
     """The last lines are given, and the place behind them; an end of line is not the beginning of another line."""
     path.write_text(content)
     piece = log.last(lines)
-    assert piece == Piece(expected, Position(path.stat().st_ino, len(content.encode())))
+    assert piece == Piece(expected, LogPosition(path.stat().st_ino, len(content.encode())))
 
 
 @given(st.lists(st.integers(0, 3 * BLOCK // 2), max_size=8), st.integers(1, 9), st.booleans())
@@ -154,7 +154,7 @@ def test_rotated_before_the_new_log_is_there(log: Log, path: Path) -> None:
 def test_rotated_and_gone(log: Log, path: Path) -> None:
     """When the old log is gone, the new one is given from its beginning."""
     path.write_text("first\n")
-    position = Position(path.stat().st_ino + 10_000, 6)
+    position = LogPosition(path.stat().st_ino + 10_000, 6)
     assert read_on(log, position)[:2] == ("first\n", ["rotated"])
 
 
@@ -193,9 +193,9 @@ def test_what_is_no_log(log: Log, path: Path) -> None:
 )
 def test_position_that_is_none(wire: object) -> None:
     """What is no place counts as none."""
-    assert Position.from_wire(wire) is None
+    assert LogPosition.from_wire(wire) is None
 
 
 def test_position_travels() -> None:
     """A place is what it was after it has travelled."""
-    assert Position.from_wire(Position(5, 7).to_wire()) == Position(5, 7)
+    assert LogPosition.from_wire(LogPosition(5, 7).to_wire()) == LogPosition(5, 7)

@@ -1,7 +1,7 @@
 """What is found, made into notifications: pages of short rows.
 
-Every job has a number, which its first row gives together with its id; later rows have the number only. Times
-are epoch seconds. Trailing values that say nothing are left out.
+Each job has a number, which its first row has together with its id; later rows have the number only. Times are epoch
+seconds. Trailing values that are null are left out. Pure.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from xpm_remote.workspace.agent.wire import Notify
 from xpm_remote.workspace.layout import JobId
 from xpm_remote.workspace.reading.jobs import JobFacts
 from xpm_remote.workspace.reading.json_files import JsonObject
-from xpm_remote.workspace.reading.runs import RUNNING, UNKNOWN, RunFacts
+from xpm_remote.workspace.reading.runs import RUN_RUNNING, RUN_UNKNOWN, RunFacts
 from xpm_remote.workspace.watching.places import (
     EventsSubject,
     JobSubject,
@@ -156,7 +156,7 @@ def _seconds(value: float | None) -> float | None:
 
 def is_live(run: RunFacts) -> bool:
     """Tell whether a run goes on, as far as is known."""
-    return run.status in (RUNNING, UNKNOWN)
+    return run.status in (RUN_RUNNING, RUN_UNKNOWN)
 
 
 def age(run: RunFacts) -> tuple[float, str]:

@@ -25,9 +25,9 @@ from xpm_remote.workspace.layout import JobFiles
 from xpm_remote.workspace.outcomes import CLEAN, KILL, ActionPlan, from_wire, to_wire
 from xpm_remote.workspace.processes import Host
 from xpm_remote.workspace.reading.reader import WorkspaceReader, current_jobs
-from xpm_remote.workspace.watching.following import Follower, Life
+from xpm_remote.workspace.watching.following import Follower, JobLife
 from xpm_remote.workspace.watching.inotify import Inotify
-from xpm_remote.workspace.watching.logs import STDERR, STDOUT, Log, Position
+from xpm_remote.workspace.watching.logs import STDERR, STDOUT, Log, LogPosition
 from xpm_remote.workspace.watching.looping import Loop
 from xpm_remote.workspace.watching.watch import Watcher
 
@@ -172,7 +172,7 @@ class Requests:
     def read_log(self, params: Params) -> dict[str, Any]:
         """Give the last ``lines`` of a log (null: its beginning), or what follows a ``position``."""
         log, _ = self._log(params)
-        position = Position.from_wire(params.get("position"))
+        position = LogPosition.from_wire(params.get("position"))
         if position is not None:
             return log.after(position).to_wire()
         lines = params.get("lines", LINES_DEFAULT)
@@ -187,11 +187,11 @@ class Requests:
         """Send what is added to a log after a ``position``, as notifications of a ``name``."""
         name = text(params, "name")
         log, files = self._log(params)
-        position = Position.from_wire(params.get("position"))
+        position = LogPosition.from_wire(params.get("position"))
         follower, loop = self._ready_follower()
         follower.check_room(name)
         # Its own reader: what one notes of broken files is one thread's.
-        life = Life(WorkspaceReader(self._reader.root, self._host), files, job_id_of(params))
+        life = JobLife(WorkspaceReader(self._reader.root, self._host), files, job_id_of(params))
         loop.call(lambda: follower.follow(name, log, life.has_ended, position))
         return {"name": name}
 

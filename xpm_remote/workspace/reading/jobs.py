@@ -1,4 +1,4 @@
-"""What is known of a job: values, and how its files and events change them; pure."""
+"""What the files of a job say of it: values, and how its files and events change them. Pure."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from xpm_remote.workspace.reading.jobs import CurrentJob, JobFacts, _age, _merge
 from xpm_remote.workspace.reading.json_files import Problems, reason
 from xpm_remote.workspace.reading.live_events import LiveEvents
 from xpm_remote.workspace.reading.run_files import RunFiles
-from xpm_remote.workspace.reading.runs import RUNNING, UNKNOWN, RunFacts
+from xpm_remote.workspace.reading.runs import RUN_RUNNING, RUN_UNKNOWN, RunFacts
 
 
 class WorkspaceReader:
@@ -97,13 +97,13 @@ class WorkspaceReader:
         info = run.job_infos[job_id]
         word = run.job_states.get(job_id)
         facts = jobs.read(info.task_id, info.job_id, word, run.hostname)
-        is_live = run.status == RUNNING
+        is_live = run.status == RUN_RUNNING
         return without_scheduler(with_word(facts, word, info.submitted, is_live=is_live), run)
 
 
 def without_scheduler(facts: JobFacts, run: RunFacts) -> JobFacts:
     """Give a job of a run whose scheduler is gone: what only waited there is not going to run."""
-    if run.status in (RUNNING, UNKNOWN) or facts.state in states.FINAL:
+    if run.status in (RUN_RUNNING, RUN_UNKNOWN) or facts.state in states.FINAL:
         return facts
     is_on_its_own = facts.state == states.RUNNING or facts.process is not None
     if is_on_its_own and facts.has_directory:

@@ -18,7 +18,7 @@ from xpm_remote.workspace.reading.json_files import (
     whole_of,
 )
 from xpm_remote.workspace.reading.live_events import LiveEvents
-from xpm_remote.workspace.reading.runs import RUNNING, UNKNOWN, RunDraft, RunFacts
+from xpm_remote.workspace.reading.runs import RUN_RUNNING, RUN_UNKNOWN, RunDraft, RunFacts
 
 FIRST_RUN_ID = "v1"
 """Names the only run of an experiment of version 1 of the layout."""
@@ -85,7 +85,7 @@ class RunFiles:
         status = self._object(f"{directory}/status.json")
         draft.take_status(status)
         self._take_jobs(draft, f"{directory}/jobs.jsonl")
-        if draft.status in (RUNNING, UNKNOWN):
+        if draft.status in (RUN_RUNNING, RUN_UNKNOWN):
             draft.take_environment(self._object(f"{directory}/environment.json"))
         first = max(whole_of(status.get("events_count")) or 0, 0)
         for event in self._events.of_experiment(experiment_id, first):
@@ -96,7 +96,7 @@ class RunFiles:
         """Tell whether the scheduler of the current run lives; None when this host cannot know."""
         if held:
             return True
-        if draft.status not in (RUNNING, UNKNOWN) or self._host.is_me(draft.hostname):
+        if draft.status not in (RUN_RUNNING, RUN_UNKNOWN) or self._host.is_me(draft.hostname):
             return False
         return None
 

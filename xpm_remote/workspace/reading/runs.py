@@ -18,20 +18,20 @@ from xpm_remote.workspace.reading.json_files import (
     whole_of,
 )
 
-RUNNING = "running"
-DONE = "done"
-FAILED = "failed"
-DETACHED = "detached"
-CRASHED = "crashed"
-UNKNOWN = "unknown"
+RUN_RUNNING = "running"
+RUN_DONE = "done"
+RUN_FAILED = "failed"
+RUN_DETACHED = "detached"
+RUN_CRASHED = "crashed"
+RUN_UNKNOWN = "unknown"
 """The status of a run whose files do not tell: of version 1 of the layout, or broken."""
 
 _STATUSES = {
-    "running": RUNNING,
-    "done": DONE,
-    "completed": DONE,
-    "failed": FAILED,
-    "detached": DETACHED,
+    "running": RUN_RUNNING,
+    "done": RUN_DONE,
+    "completed": RUN_DONE,
+    "failed": RUN_FAILED,
+    "detached": RUN_DETACHED,
 }
 
 
@@ -62,7 +62,7 @@ class RunFacts(NamedTuple):
 
     experiment_id: str
     run_id: str
-    status: str = UNKNOWN
+    status: str = RUN_UNKNOWN
     scheduler_alive: bool | None = None
     hostname: str | None = None
     started: float | None = None
@@ -82,7 +82,7 @@ class RunDraft:
     def __init__(self, experiment_id: str, run_id: str) -> None:
         self.experiment_id = experiment_id
         self.run_id = run_id
-        self.status = UNKNOWN
+        self.status = RUN_UNKNOWN
         self.hostname: str | None = None
         self.started: float | None = None
         self.ended: float | None = None
@@ -95,7 +95,7 @@ class RunDraft:
 
     def take_status(self, status: JsonObject) -> None:
         """Take the run's status.json."""
-        self.status = _STATUSES.get(text_of(status.get("status")) or "", UNKNOWN)
+        self.status = _STATUSES.get(text_of(status.get("status")) or "", RUN_UNKNOWN)
         self.hostname = text_of(status.get("hostname"))
         self.started = parse_time(status.get("started_at"))
         self.ended = parse_time(status.get("ended_at"), self.started)
@@ -113,7 +113,7 @@ class RunDraft:
         if not isinstance(run, dict):
             return
         said = _STATUSES.get(text_of(run.get("status")) or "")
-        if said is not None and self.status in (RUNNING, UNKNOWN):
+        if said is not None and self.status in (RUN_RUNNING, RUN_UNKNOWN):
             self.status = said
         self.hostname = self.hostname or text_of(run.get("hostname"))
         self.started = self.started or parse_time(run.get("started_at"))
@@ -249,13 +249,13 @@ _is_task_name = lru_cache(maxsize=1024)(is_name)  # many jobs are of few tasks
 
 def _judge(status: str, alive: bool | None, ended: float | None) -> str:
     """Say how a run is: what its files say, and whether its scheduler lives."""
-    if status != RUNNING:
+    if status != RUN_RUNNING:
         return status
     if alive:
-        return RUNNING
+        return RUN_RUNNING
     if ended is not None:
-        return DETACHED
-    return CRASHED if alive is False else RUNNING
+        return RUN_DETACHED
+    return RUN_CRASHED if alive is False else RUN_RUNNING
 
 
 def _list(value: object) -> list[Any]:

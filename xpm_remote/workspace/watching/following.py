@@ -9,11 +9,10 @@ from xpm_remote.workspace.failures import WorkspaceFailure
 from xpm_remote.workspace.layout import JobFiles, JobId
 from xpm_remote.workspace.reading.reader import WorkspaceReader
 from xpm_remote.workspace.states import FINAL
-from xpm_remote.workspace.watching.logs import Log, Position
+from xpm_remote.workspace.watching.logs import Log, LogPosition
 from xpm_remote.workspace.watching.watch import LIVE, Pace, Watcher
 
 Send = Callable[[str, Dict[str, Any]], None]
-Look = Callable[[], bool]
 
 FOLLOW_LIMIT = 64
 """Logs that are followed at once, at most: each costs a look a second where inotify is blind."""
@@ -29,7 +28,7 @@ LIFE_INTERVAL = 2.0
 """Seconds between two looks at whether a job still lives: one that is killed leaves no word of it."""
 
 
-class Life:
+class JobLife:
     """Whether a job has ended: by its markers, and now and then by whether its process lives.
 
     Args:
@@ -65,7 +64,7 @@ class Life:
 
 
 class _Followed:
-    def __init__(self, log: Log, is_over: Look, position: Position | None) -> None:
+    def __init__(self, log: Log, is_over: Callable[[], bool], position: LogPosition | None) -> None:
         self.log = log
         self.is_over = is_over
         self.position = position
@@ -100,13 +99,15 @@ class Follower:
         if len(self._followed) >= FOLLOW_LIMIT and name not in self._followed:
             raise WorkspaceFailure(f"at most {FOLLOW_LIMIT} logs are followed at once")
 
-    def follow(self, name: str, log: Log, is_over: Look, position: Position | None) -> None:
+    def follow(
+        self, name: str, log: Log, is_over: Callable[[], bool], position: LogPosition | None
+    ) -> None:
         """Follow a log from a place on.
 
         Args:
             name: What its notifications are called.
             log: The log.
-            is_over: Looks whether its job has ended.
+            is_over: Callable[[], bool]s whether its job has ended.
             position: Where to begin; None: at the beginning.
         """
         self._followed[name] = _Followed(log, is_over, position)

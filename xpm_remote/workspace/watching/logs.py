@@ -31,14 +31,14 @@ TAIL_LIMIT = 4 * 1024 * 1024
 _ROTATED = re.compile(r"\d{14}")
 
 
-class Position(NamedTuple):
+class LogPosition(NamedTuple):
     """A place in a log: the inode of the file, and the offset of the next byte."""
 
     inode: int
     offset: int
 
     @classmethod
-    def from_wire(cls, wire: object) -> Position | None:
+    def from_wire(cls, wire: object) -> LogPosition | None:
         """Read what ``to_wire`` gave; None when it is something else."""
         if not isinstance(wire, list) or len(wire) != 2:
             return None
@@ -63,7 +63,7 @@ class Piece(NamedTuple):
     """
 
     text: str = ""
-    position: Position | None = None
+    position: LogPosition | None = None
     note: str = ""
     more: bool = False
 
@@ -109,9 +109,9 @@ class Log:
         finally:
             os.close(handle)
         text, used = _decode(data)
-        return Piece(text, Position(found.st_ino, start + used), "cut" if is_cut else "")
+        return Piece(text, LogPosition(found.st_ino, start + used), "cut" if is_cut else "")
 
-    def after(self, position: Position | None) -> Piece:
+    def after(self, position: LogPosition | None) -> Piece:
         """Give what follows a place; from the beginning, when it is None.
 
         Raises:
@@ -123,15 +123,15 @@ class Log:
         try:
             found = os.fstat(handle)
             if position is None or position.inode == found.st_ino:
-                return _next(handle, position or Position(found.st_ino, 0), found.st_size)
+                return _next(handle, position or LogPosition(found.st_ino, 0), found.st_size)
             rest = self._rest_of_rotated(position)
-            return rest or Piece(position=Position(found.st_ino, 0), note="rotated", more=True)
+            return rest or Piece(position=LogPosition(found.st_ino, 0), note="rotated", more=True)
         except OSError as error:
             raise self._failure(error) from error
         finally:
             os.close(handle)
 
-    def _rest_of_rotated(self, position: Position) -> Piece | None:
+    def _rest_of_rotated(self, position: LogPosition) -> Piece | None:
         """Give what is left of a file that has another name now; None when there is nothing left."""
         with os.scandir(self.directory) as entries:
             paths = [each.path for each in entries if self._is_rotated(each, position.inode)]
@@ -188,7 +188,7 @@ def _start_of_last(handle: int, size: int, lines: int) -> tuple[int, bool]:
     return limit, limit > 0
 
 
-def _next(handle: int, position: Position, size: int, *, is_over: bool = False) -> Piece:
+def _next(handle: int, position: LogPosition, size: int, *, is_over: bool = False) -> Piece:
     """Read on in an open file."""
     offset, note = position.offset, ""
     if offset > size:
