@@ -1,7 +1,7 @@
 """What goes wrong in a workspace, as values that a person or a program can act upon.
 
-A failure crosses to other programs as its ``kind``, so the kinds keep their meaning. Text that stands in a failure may
-come from file names: whoever prints it escapes it. Pure.
+A failure is sent to other programs as its ``kind``, so the kinds keep their meaning. Text in a failure may come from
+file names: it is escaped where it is printed. Pure.
 """
 
 from __future__ import annotations
@@ -55,26 +55,26 @@ class FolderFailure(WorkspaceFailure):
 
 
 class BusyFailure(WorkspaceFailure):
-    """Somebody else works on the same job, or an experiment runs."""
+    """Another process works on the same job, or an experiment runs."""
 
     kind = "busy"
 
 
 class DamagedFailure(WorkspaceFailure):
-    """A copy is not what it was copied from, or is not whole."""
+    """A copy differs from its source, or is not whole."""
 
     kind = "damaged"
 
 
 class UnreadFile(NamedTuple):
-    """A file or directory that cannot be used, and why; both may hold text of whoever wrote the workspace."""
+    """A file or directory that cannot be used, and why; both may hold text from the workspace."""
 
     path: str
     why: str
 
 
 def explain(error: OSError, where: Path) -> str:
-    """Return a line that says what the system refused, and where: at ``where``, if the error names no file."""
+    """Return a line with the file and the reason of a system error; ``where`` is the file if the error names none."""
     name = error.filename
     if isinstance(name, bytes):
         name = name.decode("utf-8", "surrogateescape")

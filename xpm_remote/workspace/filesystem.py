@@ -1,4 +1,4 @@
-"""The one door to the file system for all that changes a workspace or a folder.
+"""All calls by which a workspace or a folder is changed.
 
 Every call that archiving and recovering make goes through a name of this module, looked up when it is made, so that a
 test can count the calls, fail one of them, or end the process at one of them. What Python has no function for is called
@@ -62,7 +62,7 @@ lock = fcntl.flock
 
 
 def exchange(first: AnyPath, second: AnyPath) -> None:
-    """Let two names change places, so that each of them names something at every moment.
+    """Exchange two names, so that each of them exists at every moment.
 
     Raises:
         OSError: As of ``rename``; one of ``UNSUPPORTED`` when the kernel or the file system cannot do it.
@@ -81,7 +81,7 @@ def exchange(first: AnyPath, second: AnyPath) -> None:
 
 
 def sync_file_system(descriptor: int) -> None:
-    """Make everything durable that was written to the file system of an open file.
+    """Flush everything that was written to the file system of an open file.
 
     Raises:
         OSError: Something could not be written since the file was opened; ``ENOSYS`` where there is no such call.
@@ -90,7 +90,7 @@ def sync_file_system(descriptor: int) -> None:
 
 
 def clone(source: int, target: int) -> None:
-    """Let an open file share the blocks of another one, where the file system can.
+    """Make an open file share the blocks of another one, where the file system can.
 
     Raises:
         OSError: One of ``UNSUPPORTED`` when it cannot.
@@ -99,7 +99,7 @@ def clone(source: int, target: int) -> None:
 
 
 def copy_range(source: int, target: int, count: int, offset: int) -> int:
-    """Copy bytes between two open files at the same offset within the kernel; give how many.
+    """Copy bytes between two open files at the same offset within the kernel; return how many.
 
     Raises:
         OSError: One of ``UNSUPPORTED`` when the kernel or the file systems cannot.
@@ -111,13 +111,13 @@ def copy_range(source: int, target: int, count: int, offset: int) -> int:
 
 
 def list_attributes(descriptor: int) -> list[str]:
-    """Name the extended attributes of an open file; none where Python has no such call."""
+    """Return the names of the extended attributes of an open file; none where Python has no such call."""
     call = getattr(os, "listxattr", None)
     return list(call(descriptor)) if call else []
 
 
 def copy_attribute(source: int, target: int, name: str) -> None:
-    """Give an open file an extended attribute of another one."""
+    """Copy an extended attribute from one open file to another."""
     os.setxattr(target, name, os.getxattr(source, name))
 
 

@@ -41,7 +41,7 @@ class JobId(NamedTuple):
 
 
 def is_name(text: str) -> bool:
-    """Tell whether a text can be a part of a job's id: a file name, not hidden, without control characters."""
+    """Return whether a text can be a part of a job's id: a file name, not hidden, without control characters."""
     if not text or text.startswith(".") or _FORBIDDEN.search(text):
         return False
     return len(text.encode("utf-8", "surrogateescape")) <= NAME_MAX
@@ -78,19 +78,19 @@ class Layout:
         self.live_experiment_events = root / ".events" / "experiments"
 
     def job(self, job_id: JobId) -> Path:
-        """Give the directory of a job."""
+        """Return the directory of a job."""
         return self.jobs.joinpath(job_id.task, job_id.hash)
 
     def job_files(self, job_id: JobId) -> JobFiles:
-        """Give the files of a job."""
+        """Return the files of a job."""
         return JobFiles(self.job(job_id), job_id.script_name)
 
     def experiment(self, experiment_id: str) -> Path:
-        """Give the directory of an experiment."""
+        """Return the directory of an experiment."""
         return self.experiments / experiment_id
 
     def scheduler_lock(self, experiment_id: str) -> Path:
-        """Give the file that is locked while a scheduler runs the experiment."""
+        """Return the file that is locked while a scheduler runs the experiment."""
         return self.experiment(experiment_id) / "lock"
 
 
@@ -115,27 +115,27 @@ class JobFiles:
 
     @cached_property
     def failed(self) -> Path:
-        """The marker of a failure, which says why."""
+        """The failure marker, which holds the reason."""
         return self.directory / f"{self.name}.failed"
 
     @cached_property
     def pid(self) -> Path:
-        """What says which process runs the job."""
+        """The pid file, which names the process that runs the job."""
         return self.directory / f"{self.name}.pid"
 
     @cached_property
     def lock(self) -> Path:
-        """What is locked while the job runs."""
+        """The file that is locked while the job runs."""
         return self.directory / f"{self.name}.lock"
 
     @cached_property
     def stdout(self) -> Path:
-        """What the job printed."""
+        """The job's standard output."""
         return self.directory / f"{self.name}.out"
 
     @cached_property
     def stderr(self) -> Path:
-        """What the job printed to its stderr."""
+        """The job's standard error."""
         return self.directory / f"{self.name}.err"
 
     @cached_property
@@ -145,13 +145,8 @@ class JobFiles:
 
     @cached_property
     def own(self) -> Path:
-        """The directory of what experimaestro notes about the job."""
+        """The directory of experimaestro's own notes on the job."""
         return self.directory / ".experimaestro"
-
-    @cached_property
-    def status(self) -> Path:
-        """The state, as last noted."""
-        return self.own / "status.json"
 
 
 class FolderMode(str, Enum):
@@ -180,9 +175,9 @@ class Folder(NamedTuple):
 
     @property
     def layout(self) -> Layout:
-        """Give the paths in it."""
+        """The paths in it."""
         return Layout(self.path)
 
     def job(self, job: JobId) -> Path:
-        """Give the directory of a job in it."""
-        return Path(self.path, "jobs", job.task, job.hash)
+        """Return the directory of a job in it."""
+        return self.layout.job(job)

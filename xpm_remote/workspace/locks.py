@@ -1,7 +1,7 @@
-"""Locks of other processes looked at without disturbing them, and the lock of a job that is being written.
+"""Examining the locks of other processes without disturbing them, and locking a job that is being written.
 
-Both are ``flock`` locks, as experimaestro's are. A file system that several hosts share may keep such a lock from the
-other hosts; so whoever writes a job also says in the lock file who it is, and keeps the file's time fresh.
+Both are ``flock`` locks, as experimaestro's are. On a file system that several hosts share, the other hosts may not see
+such a lock; so a writer of a job also writes its host into the lock file, and keeps the file's time fresh.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ STALE_AFTER = 15 * 60.0
 """Seconds without a sign of life after which a writer on another host counts as dead; see ``RENEW_AFTER``."""
 
 RENEW_AFTER = 60.0
-"""Seconds after which a writer shows again that it lives: often enough that a stalled server does not make it dead."""
+"""Seconds between two signs of life of a writer: few enough that a stalled server does not make it count as dead."""
 
 _LOCKS = Path("/proc/locks")
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -33,17 +33,17 @@ _FIRST_PID_NAMESPACE = "pid:[4026531836]"  # a constant of the kernel
 _SIGNATURE_MAX = 4096
 
 _TRIES = 8
-"""How often a lock is taken on a file that somebody else unlinks at that moment, before that counts as busy."""
+"""Attempts at locking a file that another process unlinks at that moment, before it counts as busy."""
 
 _HELD = frozenset({errno.EACCES, errno.EAGAIN, errno.EWOULDBLOCK})
 
 
 def is_held(path: Path) -> bool:
-    """Tell whether anybody holds the ``flock`` of a file; a missing file, or one that is no file, is held by nobody.
+    """Return whether the ``flock`` of a file is held; it is not where the file is missing or no regular file.
 
     Nothing is created, and no link or FIFO is followed or waited for. The kernel's table of locks answers where it is
     complete: on file systems of this host alone, seen from the first pid namespace (others are shown a part of it).
-    Elsewhere a shared lock is tried for an instant, in which somebody's own attempt that does not wait could fail.
+    Elsewhere a shared lock is tried for an instant, in which another process's attempt without waiting could fail.
     """
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
@@ -65,7 +65,7 @@ def _is_listed(status: os.stat_result) -> bool:
     device = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
     try:
         with _LOCKS.open(encoding="ascii", errors="replace") as lines:
-            # A line with an arrow is of somebody who waits for the lock.
+            # A line with an arrow is of a process that waits for the lock.
             return any(device in line and " FLOCK " in line and "->" not in line for line in lines)
     except OSError:
         return False
@@ -89,8 +89,8 @@ def _can_share(descriptor: int) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError as error:
-        return error.errno not in _HELD  # a file system without locks: nobody can hold one
-    return True  # given back when the file is closed
+        return error.errno not in _HELD  # a file system without locks: none can be held
+    return True  # released when the file is closed
 
 
 @contextlib.contextmanager
@@ -98,7 +98,7 @@ def holding(path: Path) -> Iterator[None]:
     """Hold the lock of a job, if it has one, so that no process of it starts meanwhile.
 
     Raises:
-        BusyFailure: Somebody else holds it.
+        BusyFailure: Another process holds it.
         OSError: On entering: the file is no file that can be locked.
     """
     flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -124,7 +124,7 @@ class StagingLock:
     """The lock of a job that is being written; a context manager that removes the lock file when it is done.
 
     Experimaestro takes the same file. It removes the file after it has let go of the lock, so the file may be one that
-    no longer has a name: then it is opened again, and whoever holds the lock asks ``is_ours`` before it publishes.
+    no longer has a name: then it is opened again, and the holder of the lock checks ``is_ours`` before it publishes.
 
     Args:
         path: The lock file; its directory exists.
@@ -134,7 +134,7 @@ class StagingLock:
         is_new: Whether there was no lock file when we took the lock.
 
     Raises:
-        BusyFailure: On entering: somebody else holds it, or showed on a shared file system that it lives.
+        BusyFailure: On entering: another process holds it, or showed on a shared file system that it lives.
         OSError: On entering: the file cannot be made.
     """
 
@@ -157,7 +157,7 @@ class StagingLock:
         self.release()
 
     def acquire(self) -> None:
-        """Take the lock, or say at once who has it."""
+        """Take the lock without waiting."""
         for _ in range(_TRIES):
             descriptor, self.is_new = self._open()
             if descriptor < 0:
@@ -175,10 +175,10 @@ class StagingLock:
         raise BusyFailure(f"{self.path} is taken and removed all the time", "try again")
 
     def release(self, *, keep_file: bool = False) -> None:
-        """Remove the file while it is locked, so that nobody locks a file that is about to go; then let go.
+        """Remove the file while it is locked, so that no process locks a file that is about to go; then release it.
 
         Args:
-            keep_file: Leave the file, which says who has left something beside it.
+            keep_file: Leave the file, which names the writer of what is left beside it.
         """
         if self._descriptor < 0:
             return
@@ -188,11 +188,11 @@ class StagingLock:
                     filesystem.unlink(self.path)
         finally:
             descriptor, self._descriptor = self._descriptor, -1
-            with contextlib.suppress(OSError):  # nothing of worth was written to it
+            with contextlib.suppress(OSError):  # nothing that matters was written to it
                 filesystem.close(descriptor)
 
     def is_ours(self) -> bool:
-        """Tell whether the file that we locked still is the one that others find."""
+        """Return whether the path still leads to the file that we locked."""
         try:
             return os.path.samestat(
                 filesystem.stat_open(self._descriptor), filesystem.lstat(self.path)
@@ -207,7 +207,7 @@ class StagingLock:
                 filesystem.utime(self._descriptor)
 
     def _open(self) -> tuple[int, bool]:
-        """Give the open file and whether we made it; none when it goes away between two looks at it."""
+        """Return the open file and whether we made it; -1 when it goes away between two attempts."""
         flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         with contextlib.suppress(FileExistsError):
             return filesystem.open_file(self.path, flags | os.O_CREAT | os.O_EXCL, 0o666), True
@@ -220,7 +220,7 @@ class StagingLock:
             filesystem.lock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             if error.errno in _HELD:
-                raise BusyFailure(f"somebody else holds {self.path}", "try again") from None
+                raise BusyFailure(f"another process holds {self.path}", "try again") from None
             if error.errno not in filesystem.UNSUPPORTED:
                 raise
         if self._shared:
@@ -230,7 +230,7 @@ class StagingLock:
             filesystem.write(descriptor, _signature())
 
     def _refuse_another_host(self, descriptor: int) -> None:
-        """Judge a lock file that was left by its time; both times are the file server's, so clocks may differ."""
+        """Raise unless a lock file that was left is stale; both times are the file server's, so clocks may differ."""
         if filesystem.read(descriptor, _SIGNATURE_MAX) == _signature():
             return  # left on this kernel, whose locks are true, so that process is dead
         left = filesystem.stat_open(descriptor)
@@ -246,7 +246,7 @@ class StagingLock:
 
 @functools.lru_cache(maxsize=1)
 def _signature() -> bytes:
-    """Name the kernel that we run on, in a container as outside: its processes see each other's locks."""
+    """Return the identity of the running kernel, in a container as outside: its processes see each other's locks."""
     try:
         boot = _BOOT_ID.read_text("ascii").strip()
     except OSError:

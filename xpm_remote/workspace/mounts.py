@@ -11,7 +11,7 @@ from typing import Iterator
 OF_ONE_HOST = frozenset(
     {"btrfs", "ext2", "ext3", "ext4", "f2fs", "jfs", "ramfs", "reiserfs", "tmpfs", "xfs", "zfs"}
 )
-"""File systems that one kernel has to itself: it knows every lock, and ``syncfs`` reaches every block."""
+"""File systems that only one kernel uses: it knows every lock, and ``syncfs`` reaches every block."""
 
 DEVICE_IS_PLAIN = OF_ONE_HOST - {"btrfs", "zfs"}
 """Those whose files have the device number that the kernel's own tables show."""
@@ -22,7 +22,7 @@ _OCTAL = re.compile(r"\\([0-7]{3})")
 
 
 def type_at(path: Path) -> str | None:
-    """Name the type of the file system that holds a path which exists; None where nobody says."""
+    """Return the type of the file system that holds an existing path; None where it is unknown."""
     best, found = -1, None
     real = os.path.realpath(path)
     for point, kind in _mounted():
@@ -32,13 +32,13 @@ def type_at(path: Path) -> str | None:
 
 
 def belongs_to_one_host(path: Path) -> bool:
-    """Tell whether the file system that holds a path is known to be used by this host only."""
+    """Return whether the file system that holds a path is known to be used by this host only."""
     return type_at(path) in OF_ONE_HOST
 
 
 @functools.lru_cache(maxsize=64)  # asked for each lock; a device keeps its type while it is in use
 def is_plain_device(device: int) -> bool:
-    """Tell whether the kernel's table of locks shows every lock on files of this device, by this number."""
+    """Return whether the kernel's table of locks shows every lock on files of this device, by this number."""
     wanted = f"{os.major(device)}:{os.minor(device)}"
     for line in _lines(_MOUNTS):
         words = line.split()
@@ -48,9 +48,9 @@ def is_plain_device(device: int) -> bool:
 
 
 def unmounted_above(path: Path) -> str | None:
-    """Name the mount point, listed in ``/etc/fstab``, that a path lies in while nothing is mounted there.
+    """Return the mount point in ``/etc/fstab`` that a path lies in while nothing is mounted there; None if none.
 
-    A directory that is there although its disk is not would be filled in silence, and hidden when the disk comes back.
+    A directory whose disk is missing would be filled without an error, and hidden when the disk comes back.
     """
     mounted = {point for point, _ in _mounted()}
     if not mounted:
@@ -61,7 +61,7 @@ def unmounted_above(path: Path) -> str | None:
 
 
 def _mounted() -> Iterator[tuple[str, str]]:
-    """Give mount point and type of each mounted file system, in the order of mounting."""
+    """Yield mount point and type of each mounted file system, in the order of mounting."""
     for line in _lines(_MOUNTS):
         words = line.split()
         if len(words) > 4 and "-" in words[:-1]:

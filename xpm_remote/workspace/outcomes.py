@@ -1,11 +1,12 @@
-"""What is planned for jobs, what came of it, and both as plain JSON types.
+"""Plans for jobs, their outcomes, and both as plain JSON types.
 
-Text in a reason or a message may hold file names: whatever prints it escapes it. Pure.
+Text in a reason or a message may hold file names: it is escaped where it is printed. Pure.
 """
 
 from __future__ import annotations
 
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import Any, Callable, NamedTuple, TypeVar
 
@@ -16,11 +17,11 @@ _Value = TypeVar("_Value")
 _Reader = Callable[[Any], Any]
 
 CopyProgress = Callable[[JobId, int, int], None]
-"""Told the job, and how many more bytes and files of it are copied; called from several threads at once."""
+"""Called with a job and how many more bytes and files of it are copied; from several threads at once."""
 
 
 class ArchiveStatus(Enum):
-    """What came, or will come, of one job in one folder."""
+    """The outcome, or the expected outcome, of archiving one job in one folder."""
 
     COPIED = "copied"
     """The folder has a new copy, checked and durable."""
@@ -35,13 +36,13 @@ class ArchiveStatus(Enum):
     """The folder had a part of it, or older files of experimaestro's own, and has it whole now."""
 
     KEPT = "kept"
-    """Copied, but the workspace keeps its directory: ``message`` says what could not be moved with it."""
+    """Copied, but the workspace keeps its directory: ``message`` names what could not be moved with it."""
 
     DIFFERS = "differs"
     """The folder has another job under that name, or data that the workspace lacks; nothing was changed."""
 
     BUSY = "busy"
-    """Somebody else writes this job."""
+    """Another process writes this job."""
 
     UNAVAILABLE = "unavailable"
     """The folder is missing, not mounted, full or read-only."""
@@ -62,15 +63,15 @@ ARCHIVED = frozenset(
 """The folder has the whole job."""
 
 WORTH_ANOTHER_TRY = frozenset({ArchiveStatus.BUSY, ArchiveStatus.UNAVAILABLE, ArchiveStatus.FAILED})
-"""What may pass by itself."""
+"""Statuses whose cause may pass by itself."""
 
 
 class ArchiveVerdict(Enum):
-    """Whether a job is to be archived."""
+    """Whether a job is archived, or why not."""
 
     ARCHIVE = "archive"
     OPTED_OUT = "opted-out"
-    """Somebody said that this job is not to be archived."""
+    """A user has excluded this job from archiving."""
 
     UNFINISHED = "unfinished"
     """It has no success marker, or it runs."""
@@ -83,7 +84,7 @@ class ArchiveVerdict(Enum):
 
 
 class ArchiveStep(NamedTuple):
-    """What is to be done with a job in one folder, as far as names and sizes tell.
+    """The step planned for a job in one folder, judged by names and sizes.
 
     Attributes:
         folder: The folder.
@@ -97,12 +98,12 @@ class ArchiveStep(NamedTuple):
 
 
 class ArchivePlan(NamedTuple):
-    """What is to be done with a job, folder by folder.
+    """The steps planned for a job, folder by folder.
 
     Attributes:
         job: The job.
-        verdict: Whether it is to be archived.
-        reason: Why not; empty when it is.
+        verdict: Whether it will be archived.
+        reason: Why not; empty when it will.
         size: Bytes of its files.
         files: How many files, links and directories it has.
         steps: The folders, in their order.
@@ -117,11 +118,11 @@ class ArchivePlan(NamedTuple):
 
 
 class FolderOutcome(NamedTuple):
-    """What came of one job in one folder.
+    """The outcome of archiving one job in one folder.
 
     Attributes:
         folder: The folder.
-        status: What came of it.
+        status: The outcome.
         message: What a person should know, in a line; empty when all is well.
         size: Bytes copied.
         files: Files, links and directories copied.
@@ -135,13 +136,13 @@ class FolderOutcome(NamedTuple):
 
 
 class ArchiveOutcome(NamedTuple):
-    """What came of archiving a job.
+    """The outcome of archiving a job.
 
     Attributes:
         job: The job.
-        verdict: Whether it was to be archived.
+        verdict: Whether it was archived.
         reason: Why not; empty when it was.
-        folders: What came of it in each folder, in their order; empty when it was not to be archived.
+        folders: The outcome in each folder, in their order; empty when it was not archived.
     """
 
     job: JobId
@@ -161,7 +162,7 @@ class ArchiveOutcome(NamedTuple):
 
 
 class RecoveryStatus(Enum):
-    """What came, or will come, of the recovery of a job."""
+    """The outcome, or the expected outcome, of the recovery of a job."""
 
     THERE = "there"
     """The workspace has it: its directory, or a link of a moved job that leads to it."""
@@ -170,16 +171,16 @@ class RecoveryStatus(Enum):
     """A folder has it whole and it is, or will be, restored."""
 
     INCOMPLETE = "incomplete"
-    """Folders have it without its success marker only; that is restored if somebody says so."""
+    """Folders have it without its success marker only; that is restored on request."""
 
     NOT_FOUND = "not-found"
     """No folder has it."""
 
     OBSTRUCTED = "obstructed"
-    """Something is in its place that may be the only copy of somebody's data; nothing was changed."""
+    """Something is in its place that may be the only copy of data; nothing was changed."""
 
     BUSY = "busy"
-    """Somebody else recovers or archives it."""
+    """Another process recovers or archives it."""
 
     FAILED = "failed"
     """A file could not be read or written, or the copy is not what was read."""
@@ -191,17 +192,17 @@ class RecoveryStatus(Enum):
 
     @property
     def is_to_do(self) -> bool:
-        """Whether a plan that says so is to be carried out: who is busy now may be done by then."""
+        """Whether a plan with this status is carried out: what is busy now may have ended by then."""
         return self in (RecoveryStatus.RECOVERED, RecoveryStatus.BUSY)
 
 
 class RecoveryPlan(NamedTuple):
-    """What is to be done to have a job in the workspace.
+    """The step planned to have a job in the workspace.
 
     Attributes:
         job: The job.
         status: ``RECOVERED`` when there is something to do; otherwise why there is nothing.
-        source: The folder that it is to come from.
+        source: The folder that it will come from.
         complete: Whether that copy has the success marker.
         size: Bytes of its files.
         files: How many files, links and directories it has.
@@ -220,11 +221,11 @@ class RecoveryPlan(NamedTuple):
 
 
 class RecoveryOutcome(NamedTuple):
-    """What came of the recovery of a job.
+    """The outcome of the recovery of a job.
 
     Attributes:
         job: The job.
-        status: What came of it.
+        status: The outcome.
         path: Its directory in the workspace, whether it is there or not.
         source: The folder that it came from.
         message: What a person should know, in a line; empty when all is well.
@@ -255,8 +256,8 @@ class Orphan(NamedTuple):
         job: The job.
         path: Its directory in the workspace, or a link to one.
         is_link: Whether it is a link, as that of a moved job.
-        folder: The folder that could give it back; None for an orphan.
-        size: Bytes that it takes on the disk of the workspace; None when nobody asked.
+        folder: The folder from which it can be recovered; None for an orphan.
+        size: Bytes that it takes on the disk of the workspace; None when it was not measured.
     """
 
     job: JobId
@@ -285,7 +286,7 @@ class OrphanReport(NamedTuple):
 
 
 class CleanAction(Enum):
-    """What is to be done with an orphan."""
+    """The action planned for an orphan."""
 
     REMOVE = "remove"
     """Its directory is deleted."""
@@ -294,15 +295,15 @@ class CleanAction(Enum):
     """The link of a moved job is removed; the folder keeps the job."""
 
     KEEP = "keep"
-    """Nothing; the reason says why."""
+    """Nothing is done; the step has a reason."""
 
 
 class CleanStep(NamedTuple):
-    """What is to be done with an orphan.
+    """The step planned for an orphan.
 
     Attributes:
         orphan: The orphan.
-        action: What is to be done.
+        action: The action.
         reason: Why it is kept, in a line; empty otherwise.
     """
 
@@ -312,7 +313,7 @@ class CleanStep(NamedTuple):
 
 
 class CleanStatus(Enum):
-    """What came of an orphan."""
+    """The outcome for an orphan."""
 
     REMOVED = "removed"
     UNLINKED = "unlinked"
@@ -320,15 +321,15 @@ class CleanStatus(Enum):
     """Nothing was changed: it is used, or no orphan any more."""
 
     FAILED = "failed"
-    """It could not be removed; the message says what is left, and where."""
+    """It could not be removed; the message names what is left, and where."""
 
 
 class CleanOutcome(NamedTuple):
-    """What came of an orphan.
+    """The outcome for an orphan.
 
     Attributes:
         job: The job.
-        status: What came of it.
+        status: The outcome.
         message: What a person should know, in a line; empty when all is well.
     """
 
@@ -342,16 +343,16 @@ CLEAN = "clean"
 
 
 class ActionPlan(NamedTuple):
-    """What would be done to a job.
+    """The action planned for a job.
 
     Attributes:
         job: The job.
         action: ``kill`` or ``clean``.
         what: What would be done, in words; empty when it is refused.
         refusal: Why it is refused; empty when it is not.
-        pid: The process, or SLURM's number, to be ended.
+        pid: The process, or the SLURM job, that would be ended.
         kind: The launcher's kind: ``local`` or ``slurm``.
-        is_over: Whether it is refused because what is wanted is so already.
+        is_over: Whether it is refused because the wanted state is reached already.
     """
 
     job: JobId
@@ -363,17 +364,17 @@ class ActionPlan(NamedTuple):
     is_over: bool = False
 
     def outcome(self, success: bool, message: str) -> ActionOutcome:
-        """Say what came of it."""
+        """Return an outcome of this plan."""
         return ActionOutcome(self.job, self.action, success, message)
 
 
 class ActionOutcome(NamedTuple):
-    """What came of an action.
+    """The outcome of an action.
 
     Attributes:
         job: The job.
         action: ``kill`` or ``clean``.
-        success: Whether what was wanted is so.
+        success: Whether the wanted state is reached.
         message: What was done, or why not.
     """
 
@@ -399,11 +400,11 @@ def to_wire(value: Any) -> Any:  # noqa: ANN401  (any of the values here, and wh
 
 
 def from_wire(kind: type[_Value], wire: dict[str, Any]) -> _Value:
-    """Read what ``to_wire`` returned for a value of a kind.
+    """Return the value of a kind from its ``to_wire`` form.
 
     Raises:
-        BadIdFailure: A job has no id.
-        KeyError, TypeError, ValueError: It is something else.
+        BadIdFailure: The id of a job is not one.
+        KeyError, TypeError, ValueError: It is not such a form.
     """
     readers = _READERS[kind]
     names: tuple[str, ...] = kind._fields  # type: ignore[attr-defined]
@@ -411,10 +412,10 @@ def from_wire(kind: type[_Value], wire: dict[str, Any]) -> _Value:
 
 
 def _one(kind: type[Any]) -> _Reader:
-    return lambda wire: from_wire(kind, wire)
+    return partial(from_wire, kind)
 
 
-def _perhaps(kind: type[Any]) -> _Reader:
+def _optional(kind: type[Any]) -> _Reader:
     return lambda wire: from_wire(kind, wire) if wire else None
 
 
@@ -436,17 +437,17 @@ _READERS: dict[type[Any], dict[str, _Reader]] = {
     RecoveryPlan: {
         "job": parse_job_id,
         "status": RecoveryStatus,
-        "source": _perhaps(Folder),
+        "source": _optional(Folder),
         "unavailable": tuple,
     },
     RecoveryOutcome: {
         "job": parse_job_id,
         "status": RecoveryStatus,
         "path": Path,
-        "source": _perhaps(Folder),
+        "source": _optional(Folder),
         "unavailable": tuple,
     },
-    Orphan: {"job": parse_job_id, "path": Path, "folder": _perhaps(Folder)},
+    Orphan: {"job": parse_job_id, "path": Path, "folder": _optional(Folder)},
     OrphanReport: {
         "orphans": _each(Orphan),
         "recoverable": _each(Orphan),
@@ -459,4 +460,4 @@ _READERS: dict[type[Any], dict[str, _Reader]] = {
     ActionPlan: {"job": parse_job_id},
     ActionOutcome: {"job": parse_job_id},
 }
-"""How fields are read that are not plain JSON types."""
+"""The readers of the fields that are not plain JSON types, by kind of value and field."""

@@ -1,6 +1,6 @@
-"""What a job does, how far it has come, and the process that runs it.
+"""The state of a job, its progress, and the process that runs it.
 
-A state is a ``State``, or its plain word where very many are handled: the two are equal, and have the same hash. Pure.
+A state is a ``State``, or its plain word where very many are handled: the two are equal and have the same hash. Pure.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeVar
 
 
 class State(str, Enum):
-    """What a job does, from the least to the most advanced.
+    """The state of a job, from the least to the most advanced.
 
     ``UNKNOWN`` stands for a word that a newer experimaestro may send; it never wins over a word that we know.
     """
@@ -28,7 +28,7 @@ class State(str, Enum):
 
     @property
     def rank(self) -> int:
-        """How far a job in this state has come, from -1 to 5."""
+        """The position of this state in a job's life, from -1 to 5."""
         return _RANKS[self.value]
 
     @property
@@ -61,11 +61,11 @@ _WORDS = {word: state.value for word, state in _BY_WORD.items() if state is not 
 
 FINAL = frozenset({State.DONE, State.ERROR})
 PENDING = frozenset({State.WAITING, State.READY, State.SCHEDULED})
-"""Jobs that are to run. An unscheduled one may never do: what it needs has failed, or its run has ended."""
+"""Jobs that will run. An unscheduled one may never do so: a dependency has failed, or its run has ended."""
 IDLE = frozenset({State.UNSCHEDULED, State.TRANSIENT, State.UNKNOWN})
 
 GENERIC_REASON = "FAILED"
-"""The reason that says no more than that a job failed."""
+"""The reason without information beyond the failure itself."""
 
 _REASON_MAX = 40
 
@@ -73,7 +73,7 @@ _State = TypeVar("_State", bound=str)
 
 
 class Progress(NamedTuple):
-    """One level of a job's progress bars: level from 0 (outermost), fraction of 1, or None where it is none."""
+    """One level of a job's progress bars: level from 0 (outermost), fraction of 1, or None where it is unknown."""
 
     level: int
     fraction: float | None
@@ -81,7 +81,7 @@ class Progress(NamedTuple):
 
 
 class Process(NamedTuple):
-    """What a pid file says: the pid (of SLURM: the number of its job), the launcher's kind, and the host if known."""
+    """The content of a pid file: the pid (or the number of a SLURM job), the launcher's kind, and the host if known."""
 
     pid: int | str
     kind: str
@@ -89,7 +89,7 @@ class Process(NamedTuple):
 
 
 def read_state(word: str | None) -> tuple[State, str | None]:
-    """Return the state that a message spells, ``running`` or ``error:TIMEOUT``, and the reason; None is unscheduled."""
+    """Return the state in a message, such as ``running`` or ``error:TIMEOUT``, and the reason; None is unscheduled."""
     if word is None:
         return State.UNSCHEDULED, None
     name, _, reason = word.partition(":")
@@ -97,7 +97,7 @@ def read_state(word: str | None) -> tuple[State, str | None]:
 
 
 def parse_state(word: object) -> tuple[str | None, str | None]:
-    """Return the plain word of the state that a file spells, None if it is none, and the reason."""
+    """Return the plain word of the state in a file, None if it is not a state, and the reason."""
     if not isinstance(word, str):
         return None, None
     state = _WORDS.get(word)
@@ -129,8 +129,6 @@ def further(execution: _State, scheduler: _State) -> _State:
 
 
 def telling_reason(*reasons: str | None) -> str | None:
-    """Return the first reason that says more than that the job failed, else the first, else None."""
+    """Return the first reason other than ``GENERIC_REASON``, else the first, else None."""
     known = [reason for reason in reasons if reason]
-    return next(
-        (reason for reason in known if reason != GENERIC_REASON), known[0] if known else None
-    )
+    return next((each for each in known if each != GENERIC_REASON), next(iter(known), None))

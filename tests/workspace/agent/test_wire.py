@@ -17,6 +17,7 @@ from xpm_remote.workspace.agent.wire import (
     PARSE_ERROR,
     DeflateStream,
     ParameterError,
+    PlainStream,
     Refusal,
     Request,
     RequestReader,
@@ -113,6 +114,11 @@ def test_lines() -> None:
         assert message["jsonrpc"] == "2.0"
         assert repr("a\nb\x1b[2J? é") in str(message)
     assert json.loads(refuse(Refusal(7, -5, "no")))["error"] == {"code": -5, "message": "no"}
+
+
+def test_plain() -> None:
+    """Without compression, a line is sent as it is."""
+    assert PlainStream().pack(PING) == PING
 
 
 def test_deflate() -> None:

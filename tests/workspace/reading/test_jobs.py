@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import tracemalloc
 from typing import Any
 
 import pytest
 
-from xpm_remote.workspace.reading.jobs import JobFacts, with_word
+from xpm_remote.workspace.reading.jobs import CurrentJob, JobFacts, with_word
+from xpm_remote.workspace.states import Process, Progress
 
 
 def job(**fields: Any) -> JobFacts:
@@ -52,6 +54,18 @@ def test_word_at_the_end_of_a_run() -> None:
     assert (ended.state, ended.failure_reason) == ("error", "DEPENDENCY")
     again = with_word(facts, "waiting", None, is_live=True)
     assert (again.state, again.scheduler_failure_reason) == ("waiting", None)
+
+
+def test_wire_form() -> None:
+    """A current job is the same after it was sent as JSON."""
+    plain = CurrentJob(job(), {}, ("exp",))
+    full = CurrentJob(
+        job(progress=(Progress(0, 0.5, "x"),), process=Process(7, "local", "node")),
+        {"lr": 0.1},
+        ("exp", "other"),
+    )
+    for each in (plain, full):
+        assert CurrentJob.from_wire(json.loads(json.dumps(each.to_wire()))) == each
 
 
 def test_size() -> None:

@@ -91,6 +91,7 @@ def test_job_events() -> None:
     made.take_event(job_event(scheduler_state="error", failure_reason="DEPENDENCY", tags=[]))
     made.take_event(job_event(scheduler_state="done", run_id="20200101_120000"))
     made.take_event(job_event(scheduler_state="dancing"))
+    made.take_event(job_event("../aa", scheduler_state="done"))
     run = facts(made)
     assert run.job_states == {"aa": "error:DEPENDENCY"}
     assert run.job_infos["aa"].tags == {"x": 1}

@@ -1,0 +1,123 @@
+"""Notifications of what is found: their rows, the numbers of jobs, and the order of pages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from xpm_remote.workspace.agent.announcing import (
+    PAGE,
+    Pages,
+    age,
+    by_importance,
+    importance,
+    in_order,
+)
+from xpm_remote.workspace.layout import JobId
+from xpm_remote.workspace.reading.jobs import JobFacts
+from xpm_remote.workspace.reading.runs import JobInfo, RunFacts
+from xpm_remote.workspace.states import Process, Progress
+from xpm_remote.workspace.watching.places import JobSubject, ListSubject, RunSubject
+
+RUN = RunFacts(
+    "exp",
+    "r1",
+    "running",
+    started=5.0,
+    job_states={"aa": "running"},
+    job_infos={
+        "aa": JobInfo("pkg.learn", "aa", {"x": 1}, 1.23456),
+        "bb": JobInfo("pkg.learn", "bb", {}),
+    },
+)
+
+
+def test_rows_and_numbers() -> None:
+    """A job keeps the number of its first row; trailing nulls are left out; each notification has its place."""
+    sent: list[tuple[str, dict[str, Any]]] = []
+    times = iter([10.0, 20.9])
+    pages = Pages(lambda name, params: sent.append((name, params)), lambda: next(times))
+    pages.listed(RUN, ["aa", "bb"])
+    pages.begin()
+    pages.jobs(
+        [
+            JobFacts("pkg.learn", "bb", "/ws/jobs", "done", started=1.0, ended=2.0006),
+            JobFacts("pkg.learn", "aa", "/ws/jobs"),
+        ]
+    )
+    pages.gone([JobId("pkg.learn", "bb"), JobId("pkg.learn", "never told")])
+    pages.loaded()
+    names = ("listed", "jobs", "gone", "loaded")
+    assert [name for name, _ in sent] == [f"notification.{name}" for name in names]
+    assert [(each["sequence"], each["mark"]) for _, each in sent] == [
+        (1, 10),
+        (2, 20),
+        (3, 20),
+        (4, 20),
+    ]
+    listed, jobs, gone, _ = (params for _, params in sent)
+    assert (listed["experiment_id"], listed["run_id"], listed["tasks"]) == (
+        "exp",
+        "r1",
+        ["pkg.learn"],
+    )
+    assert listed["rows"] == [
+        [0, 0, "aa", 1.235, {"x": 1}, "running"],
+        [1, 0, "bb", None, {}, None],
+    ]
+    assert jobs["rows"] == [
+        [1, "done", None, 1.0, 2.001, None, None, None, {"scheduler_state": "unscheduled"}],
+        [0, "unscheduled"],
+    ]
+    assert gone["numbers"] == [1]
+
+
+def test_rarities() -> None:
+    """What few jobs have stands in the last column, under the names of the wire."""
+    sent: list[dict[str, Any]] = []
+    pages = Pages(lambda _, params: sent.append(params))
+    facts = JobFacts(
+        "pkg.learn",
+        "aa",
+        "/ws/jobs",
+        "running",
+        scheduler_state="running",
+        progress=(Progress(0, 0.5, "epochs"),),
+        process=Process(7, "local", "node"),
+        carbon={"carbon_metrics": {"kg": 1}},
+        has_directory=False,
+        resumable=True,
+    )
+    pages.jobs([facts])
+    assert sent[0]["rows"][0][7:] == [
+        [[0, 0.5, "epochs"]],
+        {
+            "process": ["local", 7, "node"],
+            "resumable": True,
+            "has_directory": False,
+            "carbon_metrics": {"kg": 1},
+        },
+    ]
+
+
+def test_order() -> None:
+    """What goes on comes first, then the newest; jobs that have ended come last, in pages."""
+    old = RunFacts("old", "r", "done", started=1.0)
+    new = RunFacts(
+        "new", "r", "done", started=9.0, job_states={str(each): "done" for each in range(PAGE + 1)}
+    )
+    assert sorted([old, new, RUN], key=importance) == [RUN, new, old]
+    assert sorted([new, RUN, old], key=age) == [old, RUN, new]
+    ended = list(new.job_states)
+    news = {"new": [*ended, "waiting"], "exp": ["aa", "bb"]}
+    assert list(by_importance([RUN, new], news)) == [
+        (RUN, ["aa", "bb"]),
+        (new, ["waiting"]),
+        (new, ended[:PAGE]),
+        (new, ended[PAGE:]),
+    ]
+
+
+def test_lists_come_before_what_they_list() -> None:
+    """A list is read before its entries."""
+    job, run = JobSubject("pkg.learn", "aa"), RunSubject("exp")
+    assert in_order({job, run, ListSubject()}) == [ListSubject(), run, job]
