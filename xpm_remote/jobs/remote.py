@@ -28,7 +28,7 @@ from xpm_remote.workspace.outcomes import (
 )
 from xpm_remote.workspace.reading.jobs import CurrentJob
 from xpm_remote.workspace.reading.lookup import LookupResult
-from xpm_remote.workspace.watching.logs import Piece, LogPosition
+from xpm_remote.workspace.watching.logs import LogPosition, Piece
 
 T = TypeVar("T")
 

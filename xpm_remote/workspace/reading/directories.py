@@ -1,7 +1,8 @@
-"""What is at the paths of jobs, listed once for each task: for reading very many jobs in a row."""
+"""Listing directories: what is at the paths of jobs, once for each task, and whether it has changed."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from pathlib import Path
@@ -16,7 +17,7 @@ ABSENT = "absent"
 UNKNOWN = "unknown"
 
 SLACK = 120.0
-"""Seconds before the time in question that are looked at, too: a file server's clock may differ from the host's."""
+"""Seconds before the time in question that count as after it: a file server's clock may differ from the host's."""
 
 
 class Directories:
@@ -31,7 +32,7 @@ class Directories:
         self._by_task: dict[str, dict[str, str] | None] = {}
 
     def at(self, task_id: str, job_id: str) -> str:
-        """Say what is at a job's path: a directory (or anything else but a link), a link, nothing, or nobody knows."""
+        """Return what is at a job's path, one of the constants above; anything else but a link is a directory."""
         try:
             found = self._by_task[task_id]
         except KeyError:
@@ -40,7 +41,7 @@ class Directories:
 
 
 def list_jobs(task: str) -> dict[str, str] | None:
-    """Say what is at the path of each job of a task, by the job's hash; None when the task cannot be listed."""
+    """Return what is at the path of each job of a task, by the job's hash; None when the task cannot be listed."""
     try:
         with os.scandir(task) as entries:
             return {entry.name: LINK if entry.is_symlink() else DIRECTORY for entry in entries}
@@ -51,7 +52,7 @@ def list_jobs(task: str) -> dict[str, str] | None:
 
 
 def run_changed(layout: Layout, run: RunFacts, since: float) -> bool:
-    """Tell whether a run's files may have changed since a time (epoch seconds)."""
+    """Return whether a run's files may have changed since a time (epoch seconds)."""
     experiment = layout.experiment(run.experiment_id)
     directory = experiment / run.run_id
     paths = (experiment, directory / "status.json", directory / "jobs.jsonl")
@@ -59,7 +60,7 @@ def run_changed(layout: Layout, run: RunFacts, since: float) -> bool:
 
 
 def place_unless_changed(job: Path, since: float) -> str | None:
-    """Say what is at a job's path if nothing of it has changed since a time; None when it may have, or is not there."""
+    """Return what is at a job's path if it has not changed since a time; None when it may have, or is not there."""
     try:
         found = os.lstat(job)
     except OSError:
@@ -80,9 +81,9 @@ def _changed(path: Path, since: float) -> bool:
 
 
 def list_named(path: str, problems: Problems) -> list[os.DirEntry[str]]:
-    """List a directory; empty when it is not there.
+    """Return the entries of a directory; none when it is not there.
 
-    Hidden names are left out (files that are being written have such); names that can be part of no id are noted.
+    Hidden names are left out (files that are being written have such); names that cannot be part of an id are noted.
     """
     try:
         with os.scandir(path) as entries:
@@ -95,7 +96,7 @@ def list_named(path: str, problems: Problems) -> list[os.DirEntry[str]]:
 
 
 def is_directory(entry: os.DirEntry[str], problems: Problems, *, follow: bool = False) -> bool:
-    """Tell whether an entry is a directory, by default not through a link."""
+    """Return whether an entry is a directory, by default not through a link."""
     try:
         return entry.is_dir(follow_symlinks=follow)
     except OSError as error:
@@ -107,16 +108,10 @@ def _is_fit(entry: os.DirEntry[str], problems: Problems) -> bool:
     name = entry.name
     if name.startswith("."):
         return False
-    # A name that is no UTF-8 could be in no message; nobody gives such a name to a task or an experiment.
-    if is_name(name) and (name.isascii() or _is_utf8(name)):
-        return True
+    # A name that is not UTF-8 could not be sent; tasks and experiments have no such names.
+    with contextlib.suppress(UnicodeEncodeError):
+        name.encode()
+        if is_name(name):
+            return True
     problems.note(entry.path, "has a name that cannot be part of an id")
     return False
-
-
-def _is_utf8(name: str) -> bool:
-    try:
-        name.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True

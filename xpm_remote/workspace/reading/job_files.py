@@ -42,7 +42,7 @@ class JobReader:
         events: Its live events.
         host: The host on which this code runs.
         problems: Where broken files are noted.
-        directories: What is at the paths of jobs, where that is known.
+        directories: What is at the paths of jobs, if it has been listed.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class JobReader:
         Args:
             task_id: The two parts of its id, checked.
             job_id: The same.
-            word: What its run's ``job_states`` says of it, which counts when it has left no trace of its own.
+            word: Its state in the ``job_states`` of its run, used when the job has no files of its own.
             run_host: The host of its run: pid files before 2.7 do not name their own.
         """
         directory = f"{self._jobs}/{task_id}/{job_id}"
@@ -102,9 +102,12 @@ class JobReader:
         word: str | None,
         run_host: str | None,
     ) -> JobFacts:
-        """Give a job that has left no marker."""
+        """Return a job that has no marker."""
         written = _modified(f"{stem}.pid")
-        process = None if written is None else self._read_process(f"{stem}.pid", run_host)
+        process = None
+        if written is not None:
+            content = read_object(f"{stem}.pid", SMALL_LIMIT, self._problems)
+            process = process_of(content, run_host)
         state, reason = states.parse_state(word)
         if written is not None:
             facts = facts._replace(process=process or facts.process)
@@ -124,7 +127,7 @@ class JobReader:
     ) -> JobFacts:
         if not self._host.has_died(process, written, f"{stem}.lock"):
             return facts
-        # It may have ended well since its markers were looked for; from here on, nothing comes any more.
+        # It may have left a marker since they were looked for; from here on, it cannot any more.
         done = _modified(f"{stem}.done")
         if done is not None:
             return succeeded(facts, done)
@@ -143,21 +146,18 @@ class JobReader:
             return facts._replace(has_directory=False)
 
     def _read_failure(self, path: str) -> tuple[float, object] | None:
-        """Read a marker of failure: when it was written, and what it holds; None when it is not there."""
+        """Return when a marker of failure was written, and what it holds; None when it is not there."""
         written = _modified(path)
         if written is None:
             return None
         content = read_value(path, SMALL_LIMIT, self._problems)
         if content is None and _modified(path) is None:
-            return None  # taken away for the next attempt, just now
+            return None  # removed just now, for the next attempt
         return written, content
-
-    def _read_process(self, path: str, run_host: str | None) -> Process | None:
-        return process_of(read_object(path, SMALL_LIMIT, self._problems), run_host)
 
 
 def _modified(path: str) -> float | None:
-    """Give the time at which a file was last written; None when it is not there."""
+    """Return the time at which a file was last written; None when it is not there."""
     try:
         return os.stat(path).st_mtime
     except (OSError, ValueError):
@@ -165,13 +165,12 @@ def _modified(path: str) -> float | None:
 
 
 def read_dependencies(path: str, problems: Problems) -> tuple[JobId, ...]:
-    """Read a params.json: the jobs that the job takes something from, each once, in the order of the file."""
-    params = read_object(path, LARGE_LIMIT, problems) or {}
-    return dependencies_of(params)
+    """Return the dependencies of a job from its params.json, each once, in the order of the file."""
+    return dependencies_of(read_object(path, LARGE_LIMIT, problems) or {})
 
 
 def dependencies_of(params: JsonObject) -> tuple[JobId, ...]:
-    """Give the jobs that parameters name, other than the job itself, which is the last object.
+    """Return the jobs that parameters name, other than the job itself, which is the last object.
 
     An object that a job made, or is, carries in ``task`` the number of the object that is that job.
     """

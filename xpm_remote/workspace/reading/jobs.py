@@ -1,4 +1,4 @@
-"""What the files of a job say of it: values, and how its files and events change them. Pure."""
+"""The facts of a job, and how its files and events change them. Pure."""
 
 from __future__ import annotations
 
@@ -27,13 +27,15 @@ from xpm_remote.workspace.states import (
 )
 
 DIED = "the process died without saying why"
-"""What is said of a job that was killed, or whose host went down."""
+"""The message of a job that was killed, or whose host went down."""
 
 PROGRESS_LEVELS = 32
 """Levels of progress that are kept; programs use two or three."""
 
 NO_STATUS: JsonObject = {}
-_AN_HOUR = 3600.0  # an event tells of what just happened, so of an hour that comes twice it means the one nearer to it
+_AN_HOUR = (
+    3600.0  # an event is recent, so of an hour that comes twice it means the one nearer to it
+)
 
 
 class JobFacts(NamedTuple):
@@ -41,11 +43,11 @@ class JobFacts(NamedTuple):
 
     Attributes:
         jobs_directory: ``jobs/`` of the workspace; ``path`` is the job's own directory in it.
-        state: The state to show: the further of what the job's files and its scheduler say (see ``states``).
+        state: The state to show: the further of those in the job's files and of its scheduler (see ``states``).
         failure_reason: Why it failed, as experimaestro names it (``TIMEOUT``, ``CANCELLED``, ...); None unless it did.
-        message: What else is known of the failure.
-        scheduler_state: What the scheduler says; ``scheduler_failure_reason``: why, if that is a failure.
-        process: What the pid file says while there is one.
+        message: Further text on the failure.
+        scheduler_state: The scheduler's state of it; ``scheduler_failure_reason``: why, if that is a failure.
+        process: The process in the pid file, while there is one.
         carbon: The keys ``carbon_metrics`` and ``previous_carbon_metrics`` of status.json, where they are.
         has_directory: Its directory is there (through a link, if it is one).
         has_done_marker: The job succeeded; this file is the proof.
@@ -88,7 +90,7 @@ class JobFacts(NamedTuple):
 
 
 def from_status(task_id: str, job_id: str, jobs_directory: str, status: JsonObject) -> JobFacts:
-    """Give a job as its status.json has it; what does not fit its field is left out."""
+    """Return a job from its status.json; what does not fit its field is left out."""
     get = status.get
     state, reason = states.parse_state(get("state"))
     scheduler_state, scheduler_reason = states.parse_state(get("scheduler_state"))
@@ -117,7 +119,7 @@ def from_status(task_id: str, job_id: str, jobs_directory: str, status: JsonObje
 
 
 def with_event(facts: JobFacts, event: JsonObject) -> JobFacts:
-    """Give a job after an event of its own; kinds that say nothing of it change nothing."""
+    """Return a job after an event of its own; events of other kinds change nothing."""
     kind = event.get("event_type")
     if kind == "JobStateChangedEvent":
         return facts if _is_overtaken(facts, event) else _with_state_event(facts, event)
@@ -132,9 +134,9 @@ def with_event(facts: JobFacts, event: JsonObject) -> JobFacts:
 def with_word(
     facts: JobFacts, word: str | None, submitted: float | None, *, is_live: bool
 ) -> JobFacts:
-    """Give a job with what the scheduler of a run says of it: the further state counts.
+    """Return a job with its state in the scheduler of a run: the further state counts.
 
-    While the scheduler lives, its last word on the job is the run's. At its end a run lists less than the job's own
+    While the scheduler lives, the run has its latest state. At its end a run lists less than the job's own
     file has: ``unscheduled`` for a job whose dependency failed, ``running`` for one that was killed.
     """
     state, reason = states.parse_state(word)
@@ -152,7 +154,7 @@ def with_word(
 
 
 def progress_of(value: object) -> tuple[Progress, ...]:
-    """Read a list of progress levels; what does not fit is left out."""
+    """Return the levels of a list of progress; what does not fit is left out."""
     if not isinstance(value, list) or not value:
         return ()
     return tuple(
@@ -167,7 +169,7 @@ def progress_of(value: object) -> tuple[Progress, ...]:
 
 
 def process_of(value: object, run_host: str | None) -> Process | None:
-    """Read what a pid file says; None when it names no process."""
+    """Return the process in a pid file; None when it names none."""
     if not isinstance(value, dict):
         return None
     pid, kind = value.get("pid"), text_of(value.get("type")) or "local"
@@ -182,7 +184,7 @@ def process_of(value: object, run_host: str | None) -> Process | None:
 
 
 def _is_overtaken(facts: JobFacts, event: JsonObject) -> bool:
-    """Tell whether an event is older than the end that we know: a killed job leaves its file of events behind."""
+    """Return whether an event is older than the known end: a killed job leaves its file of events behind."""
     said = number_of(event.get("timestamp"))
     if facts.state not in FINAL or facts.ended is None or said is None:
         return False
@@ -210,14 +212,14 @@ def _with_state_event(facts: JobFacts, event: JsonObject) -> JobFacts:
 
 
 def succeeded(facts: JobFacts, at: float) -> JobFacts:
-    """Give a job that left a marker of success at a time."""
+    """Return a job that left a marker of success at a time."""
     return facts._replace(
         state=DONE, failure_reason=None, ended=at, process=None, has_done_marker=True
     )
 
 
 def failed(facts: JobFacts, at: float, content: object) -> JobFacts:
-    """Give a job that left a marker of failure, which holds an object, or a number as the first releases wrote it."""
+    """Return a job that left a marker of failure, which holds an object, or a number in the first releases."""
     values: JsonObject = content if isinstance(content, dict) else {"code": content}
     code = whole_of(values.get("code"))
     if not isinstance(content, dict) and code == 0:
@@ -238,7 +240,7 @@ def failed(facts: JobFacts, at: float, content: object) -> JobFacts:
 
 
 def died(facts: JobFacts) -> JobFacts:
-    """Give a job whose process ended without leaving a marker."""
+    """Return a job whose process ended without leaving a marker."""
     return facts._replace(
         state=ERROR, failure_reason=GENERIC_REASON, message=DIED, process=None, has_died=True
     )
@@ -257,7 +259,7 @@ class CurrentJob(NamedTuple):
     """A job of current runs.
 
     Attributes:
-        facts: What its files say.
+        facts: Its facts, from its files.
         tags: Its tags.
         experiments: The experiments whose current run has it.
     """
@@ -277,7 +279,7 @@ class CurrentJob(NamedTuple):
         return self.facts.task_id
 
     def to_wire(self) -> JsonObject:
-        """Give it as plain JSON types; times are epoch seconds."""
+        """Return it as plain JSON types; times are epoch seconds."""
         facts = self.facts._asdict()
         facts["progress"] = [list(each) for each in self.facts.progress]
         facts["process"] = list(self.facts.process) if self.facts.process else None
@@ -285,10 +287,10 @@ class CurrentJob(NamedTuple):
 
     @classmethod
     def from_wire(cls, wire: dict[str, Any]) -> CurrentJob:
-        """Read what ``to_wire`` gave.
+        """Return the job from its ``to_wire`` form.
 
         Raises:
-            KeyError, TypeError: It is something else.
+            KeyError, TypeError: It is not such a form.
         """
         facts = dict(wire["facts"])
         facts["progress"] = tuple(Progress(*each) for each in facts["progress"])
@@ -296,8 +298,8 @@ class CurrentJob(NamedTuple):
         return cls(JobFacts(**facts), wire["tags"], tuple(wire["experiments"]))
 
 
-def _merged(first: CurrentJob, second: CurrentJob) -> CurrentJob:
-    """One job of two experiments: the further state counts, and the later submission."""
+def merge_jobs(first: CurrentJob, second: CurrentJob) -> CurrentJob:
+    """Return one job of two experiments: the further state counts, and the later submission."""
     shown = states.further(first.facts.state, second.facts.state)
     facts = first.facts if shown == first.facts.state else second.facts
     times = [each.facts.submitted for each in (first, second) if each.facts.submitted is not None]
@@ -308,6 +310,7 @@ def _merged(first: CurrentJob, second: CurrentJob) -> CurrentJob:
     )
 
 
-def _age(job: CurrentJob) -> tuple[float, JobId]:
+def newest_first(job: CurrentJob) -> tuple[float, JobId]:
+    """Return a key that sorts jobs by their submission, the latest first."""
     submitted = job.facts.submitted
     return (float("inf") if submitted is None else -submitted, job.facts.id)

@@ -1,7 +1,7 @@
 """Reading the JSON files of a workspace, whatever they hold: bounded, never blocking, never writing.
 
-A file that is not there is simply not there. One that cannot be used is noted as a problem, and reading goes on.
-Values come out fit to be sent on as JSON: NaN and infinities are null, lone surrogates are replaced.
+A missing file is no problem. One that cannot be used is noted as a problem, and reading goes on. Values are fit to be
+sent as JSON: NaN and infinities are null, lone surrogates are replaced.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 class Problems:
-    """What could not be read, each once; a file that is whole again is taken off."""
+    """The files that could not be read, each once; one that can be read again is removed."""
 
     def __init__(self) -> None:
         self._by_path: dict[str, str] = {}
@@ -67,7 +67,7 @@ class Problems:
         return len(self._by_path) + self.left_out
 
     def note(self, path: str, why: str) -> None:
-        """Remember a problem; beyond PROBLEM_LIMIT only count it."""
+        """Record a problem; beyond PROBLEM_LIMIT only count it."""
         path = printable(path)
         if path in self._by_path or len(self._by_path) < PROBLEM_LIMIT:
             self._by_path[path] = why
@@ -75,22 +75,22 @@ class Problems:
             self.left_out += 1
 
     def clear(self, path: str) -> None:
-        """Forget the problem of a file that can be read after all."""
+        """Remove the problem of a file that can be read again."""
         if self._by_path:
             self._by_path.pop(printable(path), None)
 
 
 class UnfitFileError(Exception):
-    """A file is there and cannot be used; the text says why."""
+    """A file is there and cannot be used; the text is the reason."""
 
 
 def printable(path: str) -> str:
-    """Give a path as text that can be sent; bytes that are no UTF-8 are shown as escapes."""
+    """Return a path as text that can be sent; bytes that are not UTF-8 become escapes."""
     return path if path.isascii() else os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def reason(error: OSError) -> str:
-    """Say in words why the system refused."""
+    """Return the reason of a system error as text."""
     return error.strerror or type(error).__name__
 
 
@@ -129,7 +129,7 @@ def read_bytes(path: str, limit: int) -> bytes | None:
             size = _size_of_regular(handle)
             if size > limit:
                 raise UnfitFileError(f"has {size} bytes; at most {limit} are read")
-            # Some file systems are late to tell that a file has grown; most files fit into this anyway.
+            # Some file systems show the new size of a file late; most files fit into this anyway.
             data = os.read(handle, max(size, _PAGE) + 1)
         finally:
             os.close(handle)
@@ -171,7 +171,7 @@ def _size_of_regular(handle: int) -> int:
 
 
 def read_lines(path: str, problems: Problems, limit: int = LINES_LIMIT) -> Iterator[JsonObject]:
-    """Read a file of JSON objects, one a line; none when it is not there.
+    """Yield the objects of a file, one a line; none when it is not there.
 
     A last line without its end is still being written and is left out unless it is whole; any other line that is no
     object is left out and noted.
@@ -193,7 +193,7 @@ def read_lines(path: str, problems: Problems, limit: int = LINES_LIMIT) -> Itera
 
 
 def _objects(file: BinaryIO, limit: int) -> Generator[JsonObject, None, str]:
-    """Yield the objects; return what is wrong with the file, or nothing."""
+    """Yield the objects; return what is wrong with the file, or an empty text."""
     bad, left = "", limit
     while left > 0:
         line = file.readline(LINE_LIMIT)
@@ -217,10 +217,10 @@ def _objects(file: BinaryIO, limit: int) -> Generator[JsonObject, None, str]:
 
 
 def decode(data: bytes) -> Any:  # noqa: ANN401  (any JSON value)
-    """Decode JSON text; bytes that are no UTF-8 are replaced.
+    """Decode JSON text; bytes that are not UTF-8 are replaced.
 
     Raises:
-        UnfitFileError: It is none, or nested too deeply.
+        UnfitFileError: It is not JSON, or nested too deeply.
     """
     text = data.decode("utf-8", "replace").strip(_SPACE)
     try:
@@ -235,28 +235,26 @@ def decode(data: bytes) -> Any:  # noqa: ANN401  (any JSON value)
 
 
 def text_of(value: object) -> str | None:
-    """Give a text of bounded length, or None when the value is none."""
+    """Return a text of bounded length, or None when the value is not a text."""
     return value[:TEXT_LIMIT] if isinstance(value, str) else None
 
 
 def number_of(value: object) -> float | None:
-    """Give a finite number, or None when the value is none."""
+    """Return a finite number, or None when the value is not one."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     return value if -EXACT_LIMIT <= value <= EXACT_LIMIT else None
 
 
 def whole_of(value: object) -> int | None:
-    """Give a whole number, or None when the value is none."""
+    """Return a whole number, or None when the value is not one."""
     if not isinstance(value, int) or isinstance(value, bool):
         return None
     return value if -EXACT_LIMIT <= value <= EXACT_LIMIT else None
 
 
 def bounded(value: Any) -> Any:  # noqa: ANN401  (any JSON value)
-    """Give a value of any shape, or None when it is nested so deeply that others may choke on it."""
-    if not isinstance(value, (dict, list)):
-        return value
+    """Return a value of any shape, or None when it is nested more deeply than other readers may accept."""
     return value if _is_shallow(value, DEPTH_LIMIT) else None
 
 
@@ -269,7 +267,7 @@ def _is_shallow(value: object, levels: int) -> bool:
 
 
 def _decode_settled(path: str, data: bytes, limit: int) -> Any:  # noqa: ANN401
-    """Decode what was read; a file that was caught half-written is read once more."""
+    """Decode what was read; a file that changed meanwhile is read once more."""
     try:
         return decode(data)
     except UnfitFileError:
@@ -303,7 +301,7 @@ _DECODER = json.JSONDecoder(parse_constant=lambda _: None, parse_float=_finite, 
 
 
 def parse_time(value: object, not_before: float | None = None) -> float | None:
-    """Read a time: ISO text (naive: in the zone of this host) or epoch seconds; None when it is neither.
+    """Return a time in epoch seconds: of ISO text (naive: in the zone of this host), or a number; else None.
 
     When clocks are set back, an hour comes twice. It is the first one, unless that lies before ``not_before``.
     """

@@ -1,4 +1,4 @@
-"""Where the live events of jobs and experiments are: in numbered files that are unlinked at the end."""
+"""The live events of jobs and experiments, in numbered files that are unlinked at the end."""
 
 from __future__ import annotations
 
@@ -33,22 +33,22 @@ class LiveEvents:
         self._names = names
 
     def listed(self) -> LiveEvents:
-        """Give the same, with the names of the jobs' files read once: for reading many jobs in a row."""
+        """Return the same, with the names of the jobs' files listed once: for reading many jobs in a row."""
         return LiveEvents(self._root, self._problems, frozenset(self._list()))
 
     def of_job(self, task_id: str, job_id: str, first: int) -> Iterator[JsonObject]:
-        """Read the events of a job from the file numbered ``first`` on."""
+        """Yield the events of a job from the file numbered ``first`` on."""
         for stem in (f"{_hash8(task_id)}-{job_id}", f"{task_id}/event-{job_id}"):
             if self._names is None or stem in self._names:
                 yield from self._numbered(f"{self._jobs}/{stem}", first)
 
     def of_experiment(self, experiment_id: str, first: int) -> Iterator[JsonObject]:
-        """Read the events of an experiment from the file numbered ``first`` on."""
+        """Yield the events of an experiment from the file numbered ``first`` on."""
         for stem in (experiment_id, f"{experiment_id}/events"):
             yield from self._numbered(f"{self._experiments}/{stem}", first)
 
     def older_current(self, experiment_id: str) -> str:
-        """Give the link that led to the current run before 2.1.1."""
+        """Return the link that led to the current run before 2.1.1."""
         return f"{self._experiments}/{experiment_id}/current"
 
     def _numbered(self, stem: str, first: int) -> Iterator[JsonObject]:
@@ -60,7 +60,7 @@ class LiveEvents:
                 return  # the first may have been folded in since its number was read
 
     def _list(self) -> Iterator[str]:
-        """Give the stems of all files of events of jobs, in both layouts."""
+        """Yield the stems of all files of events of jobs, in both layouts."""
         for entry in self._scan(self._jobs):
             if entry.name.endswith(".jsonl"):
                 yield entry.name.rpartition("-")[0]

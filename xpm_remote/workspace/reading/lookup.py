@@ -1,7 +1,7 @@
-"""Which jobs a person means: ids in full, the beginnings of ids, and patterns, looked up where jobs lie.
+"""Finding jobs by ids in full, the beginnings of ids, and patterns, where jobs lie.
 
-``TASK/HASH`` may be shortened at the end of each part, and the task may be left out; as long as one job only is meant.
-``*``, ``?`` and ``[...]`` make a pattern, which may mean any number of jobs.
+``TASK/HASH`` may be shortened at the end of each part, and the task may be left out, as long as only one job matches.
+``*``, ``?`` and ``[...]`` make a pattern, which may match any number of jobs.
 """
 
 from __future__ import annotations
@@ -10,23 +10,23 @@ import os
 import re
 from fnmatch import translate
 from pathlib import Path
-from typing import Callable, Iterable, NamedTuple, Sequence
+from typing import Callable, Iterable, NamedTuple
 
 from xpm_remote.workspace.failures import BadIdFailure, NoJobFailure
 from xpm_remote.workspace.layout import JobId, Layout, is_name
 
 SHORTEST_HASH = 4
-"""Characters of a hash that is given without its task: fewer are more likely a slip than a choice."""
+"""Characters of a hash without its task: fewer are more likely a slip than a choice."""
 
 LISTED = 5
-"""Jobs that are named when a text could mean more than one."""
+"""Jobs that are named when a text matches more than one."""
 
 _PATTERN = re.compile(r"[*?\[]")
 _Matches = Callable[[str], bool]
 
 
 class LookupResult(NamedTuple):
-    """What a text means.
+    """The jobs that a text matches.
 
     Attributes:
         text: The text.
@@ -38,10 +38,10 @@ class LookupResult(NamedTuple):
 
 
 class Lookup:
-    """Finds jobs by texts in workspaces and folders; what was listed once is remembered.
+    """Finds jobs by texts in workspaces and folders; each task is listed once.
 
     Args:
-        places: Where jobs lie; those that cannot be listed have none.
+        places: The workspaces and folders; those that cannot be listed have no jobs.
     """
 
     def __init__(self, places: Iterable[Layout]) -> None:
@@ -49,11 +49,11 @@ class Lookup:
         self._hashes: dict[str, frozenset[str]] = {}
 
     def find(self, text: str) -> LookupResult:
-        """Find the jobs that a text means.
+        """Return the jobs that a text matches.
 
         Raises:
             BadIdFailure: It cannot be an id, nor the beginning of one, nor a pattern.
-            NoJobFailure: It is no pattern, and more than one job could be meant.
+            NoJobFailure: It is not a pattern, and matches more than one job.
         """
         task, job_hash = _parts(text)
         if _PATTERN.search(text):
@@ -63,15 +63,19 @@ class Lookup:
             return LookupResult(text, exact)
         jobs = self._matching(self._task_matcher(task), lambda each: each.startswith(job_hash))
         if len(jobs) > 1:
-            raise _ambiguous(text, jobs)
+            more = f" and {len(jobs) - LISTED} more" if len(jobs) > LISTED else ""
+            named = ", ".join(map(str, jobs[:LISTED])) + more
+            raise NoJobFailure(
+                f"{text!r} could be {len(jobs)} jobs: {named}", "give more of the id"
+            )
         return LookupResult(text, jobs)
 
     def all(self) -> tuple[JobId, ...]:
-        """Give all jobs, in order."""
+        """Return all jobs, in order."""
         return self._matching(lambda _: True, lambda _: True)
 
     def _exact(self, task: str, job_hash: str) -> tuple[JobId, ...]:
-        """Give the job of that very id, with its task in lower case if need be, as experimaestro spells it."""
+        """Return the job of exactly that id, with its task in lower case if need be, as experimaestro spells it."""
         for name in dict.fromkeys((task, task.lower())) if task else ():
             job = JobId(name, job_hash)
             if any(os.path.lexists(place.job(job)) for place in self._places):
@@ -122,14 +126,8 @@ def _pattern(text: str) -> _Matches:
     return lambda name: matches(name) is not None
 
 
-def _ambiguous(text: str, jobs: Sequence[JobId]) -> NoJobFailure:
-    more = len(jobs) - LISTED
-    named = ", ".join(map(str, jobs[:LISTED])) + (f" and {more} more" if more > 0 else "")
-    return NoJobFailure(f"{text!r} could be {len(jobs)} jobs: {named}", "give more of the id")
-
-
 def _names(directory: Path) -> list[str]:
-    """List what may be jobs or tasks; nothing for what cannot be listed."""
+    """Return the names of jobs or tasks in a directory; none where it cannot be listed."""
     try:
         return [name for name in os.listdir(directory) if is_name(name)]  # noqa: PTH208
     except OSError:

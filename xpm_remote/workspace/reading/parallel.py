@@ -1,4 +1,4 @@
-"""Very many jobs read in a row, several at a time where one reader would mostly wait.
+"""Reading very many jobs in a row, several at a time where one reader would mostly wait.
 
 A file server answers each of several readers as fast as one; a disk that has not read the files yet is faster with a
 few. Where the system has the files in memory, readers would only wait for each other, so one reads alone there.
@@ -17,7 +17,7 @@ from xpm_remote.workspace.reading.reader import WorkspaceReader
 from xpm_remote.workspace.reading.runs import RunFacts
 
 READERS = 8
-"""Threads that read at a time: what a file server does not mind of one client."""
+"""Threads that read at a time: a load that a file server takes from one client."""
 
 WAITING = 0.4
 """The share of its time that one reader waits, from which on several are tried, if it waits for files."""
@@ -30,7 +30,7 @@ PAGES_TOGETHER = 16
 
 
 def voluntary_waits() -> int:
-    """Give how often this thread has given the processor away to wait for something; 0 where nobody counts."""
+    """Return how often this thread has waited for something; 0 where the system does not count it."""
     who = getattr(resource, "RUSAGE_THREAD", None)
     return 0 if who is None else resource.getrusage(who).ru_nvcsw
 
@@ -61,7 +61,7 @@ class ParallelReader:
         self._alone = 0.0
 
     def read(self, run: RunFacts) -> list[JobFacts]:
-        """Read the jobs of a run, or of a part of it, in its order."""
+        """Return the jobs of a run, or of a part of it, in its order."""
         began = self._clock()
         if self._together and len(run.job_infos) > READERS:
             self._together -= 1
@@ -101,17 +101,17 @@ class _Part(threading.Thread):
         self._failure: BaseException | None = None
 
     def run(self) -> None:
-        """Read it."""
+        """Read the part."""
         try:
             self._facts = self._read(self._run_facts)
         except BaseException as failure:  # noqa: BLE001 - raised again where the result is taken
             self._failure = failure
 
     def result(self) -> list[JobFacts]:
-        """Give what was read.
+        """Return what was read.
 
         Raises:
-            BaseException: What ended the reading.
+            BaseException: The exception that ended the reading.
         """
         if self._failure is not None:
             raise self._failure
@@ -119,7 +119,7 @@ class _Part(threading.Thread):
 
 
 def _split(run: RunFacts) -> Iterator[RunFacts]:
-    """Split a run into as many parts as there are readers."""
+    """Yield as many parts of a run as there are readers."""
     infos = iter(run.job_infos.items())
     size = -(-len(run.job_infos) // READERS)
     part = dict(islice(infos, size))

@@ -1,4 +1,4 @@
-"""A workspace as its files show it: experiments, runs, jobs. Nothing is ever written, and no lock file made."""
+"""Reading a workspace: experiments, runs, jobs. Nothing is ever written, and no lock file made."""
 
 from __future__ import annotations
 
@@ -11,7 +11,13 @@ from xpm_remote.workspace.layout import MARKER, JobId, Layout, is_name
 from xpm_remote.workspace.processes import Host
 from xpm_remote.workspace.reading.directories import Directories
 from xpm_remote.workspace.reading.job_files import JobReader, read_dependencies
-from xpm_remote.workspace.reading.jobs import CurrentJob, JobFacts, _age, _merged, with_word
+from xpm_remote.workspace.reading.jobs import (
+    CurrentJob,
+    JobFacts,
+    merge_jobs,
+    newest_first,
+    with_word,
+)
 from xpm_remote.workspace.reading.json_files import Problems, reason
 from xpm_remote.workspace.reading.live_events import LiveEvents
 from xpm_remote.workspace.reading.run_files import RunFiles
@@ -44,16 +50,16 @@ class WorkspaceReader:
         self._runs = RunFiles(str(self.root), self._events, self._host, self.problems)
 
     def experiments(self) -> list[RunFacts]:
-        """Read the current run of every experiment that has one, sorted by id."""
+        """Return the current run of every experiment that has one, sorted by id."""
         found = (self.experiment(experiment_id) for experiment_id in self.experiment_ids())
         return [run for run in found if run is not None]
 
     def experiment_ids(self) -> list[str]:
-        """Give the ids of all experiments, sorted."""
+        """Return the ids of all experiments, sorted."""
         return self._runs.experiment_ids()
 
     def experiment(self, experiment_id: str) -> RunFacts | None:
-        """Read the current run of an experiment; None when it has none."""
+        """Return the current run of an experiment; None when it has none."""
         if not is_name(experiment_id):
             return None
         run_ids = self._runs.run_ids(experiment_id)
@@ -61,30 +67,30 @@ class WorkspaceReader:
         return None if current is None else self._runs.read(experiment_id, current, len(run_ids))
 
     def jobs(self, run: RunFacts, jobs: JobReader | None = None) -> Iterator[JobFacts]:
-        """Read the jobs of a run, in the order of their submission.
+        """Yield the jobs of a run, in the order of their submission.
 
         Args:
             run: The run.
-            jobs: What ``many_jobs`` gave, for very many jobs.
+            jobs: The reader from ``many_jobs``, for very many jobs.
         """
         jobs = jobs or self._job_reader(self._events.listed())
         for job_id in run.job_infos:
             yield self._job_in(run, job_id, jobs)
 
     def many_jobs(self) -> JobReader:
-        """Give what reads very many jobs in a row: which of them there are is listed once, not looked up for each."""
+        """Return a reader of very many jobs in a row: their directories are listed once, not looked up for each."""
         directories = Directories(str(self.layout.jobs))
         return self._job_reader(self._events.listed(), directories)
 
     def job(self, job_id: JobId) -> JobFacts | None:
-        """Read a job by its own files alone; None when it has no directory."""
+        """Return a job from its own files alone; None when it has no directory."""
         facts = self._job_reader().read(job_id.task, job_id.hash)
         if not facts.has_directory and not facts.is_link:
             return None
         return with_word(facts, None, None, is_live=True)
 
     def dependencies(self, job_id: JobId) -> tuple[JobId, ...]:
-        """Read which other jobs a job takes something from."""
+        """Return the jobs on which a job depends."""
         return read_dependencies(str(self.layout.job_files(job_id).params), self.problems)
 
     def _job_reader(
@@ -102,7 +108,7 @@ class WorkspaceReader:
 
 
 def without_scheduler(facts: JobFacts, run: RunFacts) -> JobFacts:
-    """Give a job of a run whose scheduler is gone: what only waited there is not going to run."""
+    """Return a job of a run whose scheduler has ended: what only waited there will not run."""
     if run.status in (RUN_RUNNING, RUN_UNKNOWN) or facts.state in states.FINAL:
         return facts
     is_on_its_own = facts.state == states.RUNNING or facts.process is not None
@@ -112,10 +118,10 @@ def without_scheduler(facts: JobFacts, run: RunFacts) -> JobFacts:
 
 
 def check_workspace(root: Path) -> None:
-    """Make sure that a directory is a workspace.
+    """Raise unless a directory is a workspace.
 
     Raises:
-        NotAWorkspaceFailure: It is none, or cannot be looked into.
+        NotAWorkspaceFailure: It is not one, or cannot be read.
     """
     try:
         (root / MARKER).lstat()
@@ -130,7 +136,7 @@ def check_workspace(root: Path) -> None:
 
 
 def current_jobs(reader: WorkspaceReader, experiment: str | None = None) -> list[CurrentJob] | None:
-    """Give the jobs of the current runs, the one that was submitted last first; None for an unknown experiment.
+    """Return the jobs of the current runs, the latest submission first; None for an unknown experiment.
 
     Args:
         reader: Reads the workspace.
@@ -145,5 +151,5 @@ def current_jobs(reader: WorkspaceReader, experiment: str | None = None) -> list
             tags = run.job_infos[facts.job_id].tags
             job = CurrentJob(facts, tags, (run.experiment_id,))
             before = found.get(facts.id)
-            found[facts.id] = job if before is None else _merged(before, job)
-    return sorted(found.values(), key=_age)
+            found[facts.id] = job if before is None else merge_jobs(before, job)
+    return sorted(found.values(), key=newest_first)

@@ -1,4 +1,4 @@
-"""Where the runs of experiments are, and reading one of them."""
+"""Finding the runs of experiments, and reading one of them."""
 
 # ruff: noqa: PTH112, PTH119  (paths are plain text here, as in the modules that read very many jobs)
 
@@ -21,7 +21,7 @@ from xpm_remote.workspace.reading.live_events import LiveEvents
 from xpm_remote.workspace.reading.runs import RUN_RUNNING, RUN_UNKNOWN, RunDraft, RunFacts
 
 FIRST_RUN_ID = "v1"
-"""Names the only run of an experiment of version 1 of the layout."""
+"""The id of the only run of an experiment of version 1 of the layout."""
 
 _RUN_NAME = re.compile(r"(\d{8}_\d{6})(?:\.(\d{1,9}))?")
 _RUN_FILES = ("status.json", "jobs.jsonl", "environment.json")
@@ -46,20 +46,20 @@ class RunFiles:
         self._problems = problems
 
     def experiment_ids(self) -> list[str]:
-        """Give the ids of all experiments, sorted."""
+        """Return the ids of all experiments, sorted."""
         found = {entry.name for entry in self._directories(self._experiments)}
         found.update(entry.name for entry in self._directories(self._first))
         return sorted(found)
 
     def run_ids(self, experiment_id: str) -> list[str]:
-        """Give the ids of an experiment's runs, oldest first."""
+        """Return the ids of an experiment's runs, oldest first."""
         directory = f"{self._experiments}/{experiment_id}"
         found = [entry.name for entry in self._directories(directory) if _is_run(entry)]
         first = [FIRST_RUN_ID] if self._has_first(experiment_id) else []
         return first + sorted(found, key=_run_order)
 
     def current(self, experiment_id: str, run_ids: list[str]) -> str | None:
-        """Give the id of the current run: where the experiment's link leads, or the latest."""
+        """Return the id of the current run: where the experiment's link leads, or the latest."""
         for link in (
             f"{self._experiments}/{experiment_id}/current",
             self._events.older_current(experiment_id),
@@ -74,17 +74,23 @@ class RunFiles:
         return run_ids[-1] if run_ids else None
 
     def read(self, experiment_id: str, run_id: str, runs_count: int) -> RunFacts:
-        """Read the current run; one that has no files is empty."""
+        """Return the current run; one that has no files is empty."""
         draft = RunDraft(experiment_id, run_id)
         if run_id == FIRST_RUN_ID and self._has_first(experiment_id):
-            self._read_links(draft)
+            # A run of version 1 is a tree of links and nothing else.
+            for task in self._directories(f"{self._first}/{experiment_id}/jobs"):
+                for job in list_named(task.path, self._problems):
+                    draft.take_info({"task_id": task.name, "job_id": job.name})
             return draft.facts(None, runs_count)
-        # Asked before the files are read: a scheduler that ends now is seen as alive, and next time as ended.
+        # Checked before the files are read: a scheduler that ends now counts as alive, and next time as ended.
         held = self._host.is_locked(f"{self._experiments}/{experiment_id}/lock")
         directory = f"{self._experiments}/{experiment_id}/{run_id}"
         status = self._object(f"{directory}/status.json")
         draft.take_status(status)
-        self._take_jobs(draft, f"{directory}/jobs.jsonl")
+        path = f"{directory}/jobs.jsonl"
+        named = [draft.take_info(line) for line in read_lines(path, self._problems)]
+        if not all(named):
+            self._problems.note(path, "has a line that names no job")
         if draft.status in (RUN_RUNNING, RUN_UNKNOWN):
             draft.take_environment(self._object(f"{directory}/environment.json"))
         first = max(whole_of(status.get("events_count")) or 0, 0)
@@ -93,23 +99,12 @@ class RunFiles:
         return draft.facts(self._alive(draft, held=held), runs_count)
 
     def _alive(self, draft: RunDraft, *, held: bool) -> bool | None:
-        """Tell whether the scheduler of the current run lives; None when this host cannot know."""
+        """Return whether the scheduler of the current run lives; None when this host cannot know."""
         if held:
             return True
         if draft.status not in (RUN_RUNNING, RUN_UNKNOWN) or self._host.is_me(draft.hostname):
             return False
         return None
-
-    def _take_jobs(self, draft: RunDraft, path: str) -> None:
-        named = [draft.take_info(line) for line in read_lines(path, self._problems)]
-        if not all(named):
-            self._problems.note(path, "has a line that names no job")
-
-    def _read_links(self, draft: RunDraft) -> None:
-        """Read the jobs of a run of version 1, which is a tree of links and nothing else."""
-        for task in self._directories(f"{self._first}/{draft.experiment_id}/jobs"):
-            for job in list_named(task.path, self._problems):
-                draft.take_info({"task_id": task.name, "job_id": job.name})
 
     def _has_first(self, experiment_id: str) -> bool:
         return os.path.isdir(f"{self._first}/{experiment_id}/jobs")
@@ -129,6 +124,6 @@ def _is_run(entry: os.DirEntry[str]) -> bool:
 
 
 def _run_order(run_id: str) -> tuple[str, int, str]:
-    """Order runs by their time, and the runs of one second by their number."""
+    """Return a key that sorts runs by their time, and the runs of one second by their number."""
     named = _RUN_NAME.fullmatch(run_id)
     return (named[1], int(named[2] or 0), run_id) if named else (run_id, 0, run_id)

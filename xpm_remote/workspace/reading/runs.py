@@ -1,4 +1,4 @@
-"""What the files of a run say of it: values, and how its events change them. Pure."""
+"""The facts of a run, and how its files and events change them. Pure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ RUN_FAILED = "failed"
 RUN_DETACHED = "detached"
 RUN_CRASHED = "crashed"
 RUN_UNKNOWN = "unknown"
-"""The status of a run whose files do not tell: of version 1 of the layout, or broken."""
+"""The status of a run whose files do not have it: of version 1 of the layout, or broken."""
 
 _STATUSES = {
     "running": RUN_RUNNING,
@@ -46,17 +46,17 @@ class JobInfo(NamedTuple):
 
 
 class RunFacts(NamedTuple):
-    """The current run of an experiment as its files show it; times are seconds since the epoch.
+    """The current run of an experiment from its files; times are seconds since the epoch.
 
     Attributes:
         status: ``running`` (its scheduler lives, or may: it is on a host that we cannot ask), ``done``, ``failed``
-            (the script raised), ``detached`` (the script left, jobs may go on), ``crashed`` (the scheduler is gone
-            without a word) or ``unknown``.
+            (the script raised), ``detached`` (the script ended, jobs may go on), ``crashed`` (the scheduler has
+            ended without a record) or ``unknown``.
         scheduler_alive: Whether its scheduler lives; None when that cannot be known from this host.
-        job_states: What the scheduler says of each job, by job id (``error:TIMEOUT`` names a reason).
+        job_states: The scheduler's state of each job, by job id (``error:TIMEOUT`` has a reason).
         job_infos: The jobs in the order of their submission, by job id.
         services: The services, by id, as the file has them; ``actions``: the same.
-        runs_count: How many runs the experiment has.
+        runs_count: The number of runs of the experiment.
         others: Further keys of status.json: ``carbon_impact``, ``last_updated``.
     """
 
@@ -108,7 +108,7 @@ class RunDraft:
                 self.others[key] = bounded(status[key])
 
     def take_environment(self, environment: JsonObject) -> None:
-        """Take the run's environment.json, which says how the script ended where status.json does not."""
+        """Take the run's environment.json, which has the end of the script where status.json does not."""
         run = environment.get("run")
         if not isinstance(run, dict):
             return
@@ -120,7 +120,7 @@ class RunDraft:
         self.ended = self.ended or parse_time(run.get("ended_at"), self.started)
 
     def take_info(self, line: JsonObject) -> bool:
-        """Take a line of jobs.jsonl; tell whether it names a job."""
+        """Take a line of jobs.jsonl; return whether it names a job."""
         info = info_of(line)
         if info is None:
             return False
@@ -140,7 +140,7 @@ class RunDraft:
             take(self, event)
 
     def take_job_event(self, event: JsonObject) -> None:
-        """Take the scheduler's word on a job, and its submission."""
+        """Take the scheduler's state of a job, and its submission."""
         info = info_of(event)
         if info is None:
             return
@@ -150,7 +150,7 @@ class RunDraft:
             self.job_infos[info.job_id] = info
 
     def take_state(self, event: JsonObject) -> None:
-        """Take the state of a job that is known, as 2.0 has it among the events of an experiment."""
+        """Take the state of a known job, which 2.0 has among the events of an experiment."""
         info = self.job_infos.get(text_of(event.get("job_id")) or "")
         if info is not None:
             self._take_word(info.job_id, event.get("state"), event.get("failure_reason"))
@@ -198,7 +198,7 @@ class RunDraft:
             }
 
     def facts(self, alive: bool | None, runs_count: int) -> RunFacts:
-        """Give the run, its status judged by what is known of its scheduler."""
+        """Return the run; its status depends on whether its scheduler lives."""
         return RunFacts(
             self.experiment_id,
             self.run_id,
@@ -229,7 +229,7 @@ _TAKERS = {
 
 
 def info_of(line: JsonObject) -> JobInfo | None:
-    """Read a job out of a line of jobs.jsonl; None when it names none."""
+    """Return the job of a line of jobs.jsonl; None when it names none."""
     task_id, job_id = line.get("task_id"), line.get("job_id")
     if not isinstance(task_id, str) or not isinstance(job_id, str):
         return None
@@ -248,7 +248,7 @@ _is_task_name = lru_cache(maxsize=1024)(is_name)  # many jobs are of few tasks
 
 
 def _judge(status: str, alive: bool | None, ended: float | None) -> str:
-    """Say how a run is: what its files say, and whether its scheduler lives."""
+    """Return the status of a run from that in its files and whether its scheduler lives."""
     if status != RUN_RUNNING:
         return status
     if alive:
@@ -269,7 +269,7 @@ def _objects(value: object) -> dict[str, JsonObject]:
 
 
 def _services(value: object) -> dict[str, JsonObject]:
-    """Read services; the fields that everybody reads are texts, or null."""
+    """Return services; the fields that every client reads are texts, or null."""
     services = _objects(value)
     for key, service in services.items():
         service.update(
@@ -280,7 +280,7 @@ def _services(value: object) -> dict[str, JsonObject]:
 
 
 def _job_states(status: JsonObject) -> dict[str, str]:
-    """Read what a scheduler said of its jobs; 2.0 listed those that had ended, and no others."""
+    """Return the scheduler's states of its jobs; 2.0 listed those that had ended, and no others."""
     listed = status.get("job_states")
     if isinstance(listed, dict):
         return {key: sys.intern(word) for key, word in listed.items() if isinstance(word, str)}
@@ -291,7 +291,7 @@ def _job_states(status: JsonObject) -> dict[str, str]:
 
 
 def _tags(value: object) -> JsonObject:
-    """Read tags: an object, or a list of keys and values as events have them."""
+    """Return tags from an object, or from a list of keys and values as events have them."""
     if isinstance(value, dict):
         return {key: bounded(each) for key, each in value.items()}
     return {
