@@ -1,4 +1,4 @@
-"""Every error that a person may see, each with its exit code.
+"""All errors that a command may end with, each with its exit code.
 
 The tree::
 
@@ -10,11 +10,11 @@ The tree::
     ├── MissingPeerError         6  experimaestro itself is needed here and is not installed
     ├── LinkError
     │   ├── ResolveError        10  the host's name has no address
-    │   ├── UnreachableError    11  nobody answers at the address
+    │   ├── UnreachableError    11  the address does not answer
     │   ├── HostKeyError        12  the host is not known, or not the one that is known
     │   ├── AuthenticationError 13  the host refuses us
     │   ├── LinkLostError       14  the connection broke
-    │   └── NegotiationError    15  the host and we agree on no way to talk
+    │   └── NegotiationError    15  no common algorithm, or the host speaks no SSH
     ├── RemoteError
     │   ├── ShellInitError      20  ``shell_init`` failed
     │   ├── StartError          21  the remote experimaestro could not be started
@@ -28,10 +28,10 @@ The tree::
         ├── NoJobFoundError     31  none of the jobs that were asked for was found
         ├── BadJobIdError       32  a text is not the id of a job
         ├── FolderError         33  a folder of the workspace cannot be read or written
-        └── BusyError           34  somebody else works on the same job, or an experiment runs
+        └── BusyError           34  another process works on the same job, or an experiment runs
 
 An error carries its parts as attributes and makes its one line of them in ``__str__``: what happened, where, and what
-to do next. Text that came from a remote is in there as it came; whoever prints it escapes it. Pure.
+to do next. Text that came from a remote is kept as it came; what prints it must escape it. Pure.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ from xpm_remote.workspace.failures import (
 
 
 class ExitCode(IntEnum):
-    """What a command's exit status means; documented in docs/exit-codes.md."""
+    """The exit status of a command; documented in docs/exit-codes.md."""
 
     OK = 0
     UNEXPECTED = 1
@@ -82,11 +82,11 @@ class ExitCode(IntEnum):
 
 
 class XpmRemoteError(Exception):
-    """Something that a person can act upon.
+    """A failure that the user can act upon.
 
     Args:
         what: What happened and where, without a final full stop.
-        hint: What to do next; empty when ``what`` says it all.
+        hint: What to do next; empty if ``what`` is enough.
     """
 
     exit_code: ClassVar[ExitCode] = ExitCode.UNEXPECTED
@@ -135,7 +135,7 @@ class LinkError(XpmRemoteError):
 
     Args:
         what: What happened and where, without a final full stop.
-        hint: What to do next; empty when ``what`` says it all.
+        hint: What to do next; empty if ``what`` is enough.
         unanswered: The questions, such as "a password", that the prompter of this attempt refused, where answers
             may have made it succeed. Empty where the SSH options forbid prompts: a person could not answer either.
     """
@@ -152,7 +152,7 @@ class ResolveError(LinkError):
 
 
 class UnreachableError(LinkError):
-    """Nobody answers at the host's address."""
+    """The host's address does not answer."""
 
     exit_code = ExitCode.UNREACHABLE
 
@@ -164,7 +164,7 @@ class HostKeyError(LinkError):
 
 
 class AuthenticationError(LinkError):
-    """The host refuses every way we have to log in."""
+    """The host refuses every available method of authentication."""
 
     exit_code = ExitCode.AUTHENTICATION
 
@@ -176,13 +176,13 @@ class LinkLostError(LinkError):
 
 
 class NegotiationError(LinkError):
-    """The host and we agree on no way to talk: no common algorithm, or it speaks no SSH."""
+    """There is no common algorithm, or the host speaks no SSH."""
 
     exit_code = ExitCode.NEGOTIATION
 
 
 class RemoteError(XpmRemoteError):
-    """The connection stands; what runs on the host failed."""
+    """The connection was made; what runs on the host failed."""
 
 
 class ShellInitError(RemoteError):
@@ -210,7 +210,7 @@ class ProtocolError(RemoteError):
 
 
 class RemoteEndedError(RemoteError):
-    """The remote side ended while we needed it."""
+    """The remote side ended while it was needed."""
 
     exit_code = ExitCode.REMOTE_ENDED
 
@@ -221,7 +221,7 @@ class RequestError(RemoteError):
     Args:
         method: The JSON-RPC method.
         code: The JSON-RPC error code.
-        message: The remote's own words.
+        message: The message of the remote side.
     """
 
     exit_code = ExitCode.REQUEST
@@ -268,7 +268,7 @@ class FolderError(JobsError):
 
 
 class BusyError(JobsError):
-    """Somebody else works on the same job, or an experiment runs."""
+    """Another process works on the same job, or an experiment runs."""
 
     exit_code = ExitCode.BUSY
 
@@ -302,7 +302,7 @@ _BY_SIGNAL = 128
 
 
 class StoppedBySignal(Exception):
-    """A signal ended what was waited for.
+    """A signal ended a wait.
 
     Args:
         number: The signal.

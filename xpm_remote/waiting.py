@@ -1,4 +1,4 @@
-"""Waiting with a limit or until a signal, such that being told to stop is never missed."""
+"""Waiting with a limit or until a signal; a cancellation is never lost."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def handled_signals(handle: Callable[[int], None]) -> Iterator[Callable[[int], N
 
 
 async def wait_within(awaitable: Awaitable[_Result], seconds: float | None) -> _Result:
-    """Wait for a result, no longer than so many seconds.
+    """Wait for a result, for at most a number of seconds, and return it.
 
-    ``asyncio.wait_for`` before Python 3.12 forgets a cancellation that comes together with the result, and whoever
+    ``asyncio.wait_for`` before Python 3.12 loses a cancellation that arrives together with the result: the task that
     cancelled would wait for ever.
 
     Args:
-        awaitable: What is cancelled when the time is over, or when we are.
+        awaitable: Cancelled when the time is over, or when the caller is cancelled.
         seconds: The limit; None: there is none.
 
     Raises:
@@ -67,13 +67,13 @@ async def _end(task: asyncio.Future[_Result]) -> None:
         task.cancel()
         await asyncio.wait({task})
     if not task.cancelled():
-        task.exception()  # looked at, so that nobody complains that it was not
+        task.exception()  # retrieved, so that asyncio does not log it
 
 
 async def race(*works: Coroutine[Any, Any, object]) -> None:
-    """Wait until one of several works ends; cancel the others; raise what that one raised.
+    """Wait until one of several coroutines ends; cancel the others; raise what that one raised.
 
-    Of several that have ended at once, the first in the order of the arguments counts.
+    Of several that have ended at once, the first argument counts.
     """
     tasks = [asyncio.ensure_future(work) for work in works]
     try:
@@ -89,7 +89,7 @@ async def race(*works: Coroutine[Any, Any, object]) -> None:
 
 
 def run_until_signal(work: Coroutine[Any, Any, None]) -> int:
-    """Run to the end, or until SIGINT, SIGTERM or SIGHUP; return the exit status."""
+    """Run a coroutine to its end, or until SIGINT, SIGTERM or SIGHUP; return the exit status."""
     return asyncio.run(_run_until_signal(work))
 
 
@@ -99,7 +99,7 @@ async def _run_until_signal(work: Coroutine[Any, Any, None]) -> int:
     caught: list[int] = []
 
     def stop(number: int) -> None:
-        # A second signal finds the ladder of the first in progress, and cuts it short.
+        # A second signal cancels the clean-up that the first has begun.
         caught.append(number)
         task.cancel()
 
@@ -118,7 +118,7 @@ async def _run_until_signal(work: Coroutine[Any, Any, None]) -> int:
 
 
 class StepLoop:
-    """An event loop that runs while a step is waited for, and rests between two."""
+    """An event loop that runs only while a step is waited for."""
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
@@ -131,7 +131,7 @@ class StepLoop:
         Raises:
             StoppedBySignal: A signal came; the work was cancelled.
         """
-        if self._caught:  # at the end of the step before, whose result counted
+        if self._caught:  # at the end of the previous step, which returned its result
             work.close()
             raise self._stopped()
         task = self._loop.create_task(work)
@@ -149,7 +149,7 @@ class StepLoop:
                 self._loop.remove_signal_handler(number)
 
     def each(self, work: AsyncGenerator[_Result, None]) -> Generator[_Result, None, None]:
-        """Yield what comes, one step each; closing it closes the work."""
+        """Yield the items of an asynchronous generator, one step each; closing this closes that."""
         try:
             while True:
                 try:
@@ -161,7 +161,7 @@ class StepLoop:
             self.run(work.aclose())
 
     def _stop(self, number: int) -> None:
-        """Note a signal. It may be told only in the step after, which then is the one to be ended."""
+        """Note a signal and cancel the present step, which may be the one after that in which it came."""
         self._caught.append(number)
         if self._task is not None:
             self._task.cancel()
@@ -172,7 +172,7 @@ class StepLoop:
         return StoppedBySignal(first)
 
     def close(self) -> None:
-        """End what is left; a signal that came with the last result ends nothing any more."""
+        """End the remaining tasks and the loop; a signal that came with the last result is ignored."""
         self._caught.clear()
         with contextlib.suppress(StoppedBySignal):
             self.run(self._loop.shutdown_asyncgens())

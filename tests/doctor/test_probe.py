@@ -41,8 +41,6 @@ from xpm_remote.link.remote.agent import INTERPRETERS, Bundle, agent_bundle, age
 from xpm_remote.link.remote.command import RemoteExperimaestro
 from xpm_remote.link.remote.startup import MARK, Mark, MarkedStream, NoiseSource
 
-pytestmark = pytest.mark.slow
-
 STUB = """\
 #!/bin/sh
 case $1 in
@@ -133,6 +131,7 @@ def host(tmp_path: Path) -> Host:
     return Host(tmp_path)
 
 
+@pytest.mark.slow
 class TestShells:
     """Every login shell runs it alike."""
 
@@ -207,13 +206,8 @@ class TestShells:
         assert probed.status == 1
         assert "serving" not in probed.stream.noise[NoiseSource.REST].text
 
-    def test_no_newline_for_csh(self, host: Host) -> None:
-        """The command line is one line, whatever a C shell would make of more."""
-        assert is_csh("csh")
-        command = probe_command(RemoteExperimaestro(), str(host.workspace), None, "server")
-        assert "\n" not in command
 
-
+@pytest.mark.slow
 class TestTools:
     """Which programs it finds."""
 
@@ -259,6 +253,16 @@ class TestTools:
         )
         probed = host.run("sh", path=f"{host.home}/tools:")
         assert abs(probed.answers.times["1"] - time.time()) < RUN_TIMEOUT
+
+
+class TestCommand:
+    """The command line of the probe."""
+
+    def test_no_newline_for_csh(self, host: Host) -> None:
+        """The command line is one line, whatever a C shell would make of more."""
+        assert is_csh("csh")
+        command = probe_command(RemoteExperimaestro(), str(host.workspace), None, "server")
+        assert "\n" not in command
 
     @pytest.mark.parametrize(
         ("python", "expected"),
@@ -324,6 +328,22 @@ class TestAnswers:
         answers = Answers()
         answers.take(Mark(word, rest))
         assert answers == Answers()
+
+    def test_everything(self) -> None:
+        """Each answer is kept under its name; an interpreter is named by its position."""
+        answers = Answers()
+        for word, rest in (
+            ("found", "0 /usr/bin/python3"),
+            ("version", "0 0 3.11.2"),
+            ("fact", "experiments 14"),
+            ("fact", "df plain /dev/sda1 100 40 60 40% /ws"),
+            ("now", "1 1700000000.5"),
+        ):
+            answers.take(Mark(word, rest))
+        assert answers.pythons(["python3"]) == [Program("python3", "/usr/bin/python3", 0, "3.11.2")]
+        assert answers.experiments == 14
+        assert answers.file_system == FileSystem("/dev/sda1", "", 60 * 1024)
+        assert answers.times == {"1": 1700000000.5}
 
     def test_version_without_status(self) -> None:
         """A version whose status cannot be read does not count."""
