@@ -58,7 +58,7 @@ def test_missing(local: Local) -> None:
     """All that runs refer to is brought back; what nobody has is told of, by the exit status too."""
     done = local.run("jobs", "recover", "--missing")
     assert done.status == 30
-    assert done.error == ("xpm-remote: 1 job of 4 cannot be recovered; the lines above say why")
+    assert done.error == ("xpm-remote: 1 job of 4 cannot be recovered; see the lines above")
     assert there(local) == ["t.x/aaaa1", "t.x/aaaa2", "u/bbbb1", "u/here1"]
     again = local.run("jobs", "recover", "--missing")
     assert again.status == 31

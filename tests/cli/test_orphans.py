@@ -89,7 +89,7 @@ def test_clean_unasked(local: Local) -> None:
     assert done.status == 2
     assert "t.x/lone" in done.stdout
     assert done.error == (
-        "xpm-remote: Delete 1 job for good? Nobody is here to be asked, so nothing is done; give --yes"
+        "xpm-remote: Delete 1 job for good? There is no terminal to ask at, so nothing is done; give --yes"
     )
     assert left(local) == ["known", "lone", "saved"]
 

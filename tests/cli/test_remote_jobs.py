@@ -56,7 +56,7 @@ def test_recover_missing(far: Far) -> None:
     done = far.run("jobs", "recover", "--missing")
     assert (done.status, done.error) == (
         30,
-        "xpm-remote: 1 job of 3 cannot be recovered; the lines above say why",
+        "xpm-remote: 1 job of 3 cannot be recovered; see the lines above",
     )
     assert far.run("jobs", "recover", "--missing").status == 31
 

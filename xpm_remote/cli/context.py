@@ -1,4 +1,4 @@
-"""What the groups of the command line tell the commands below them."""
+"""The options of the root and the groups, as the commands below them get them."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Context:
 
     @property
     def shared_path(self) -> Path:
-        """The settings file that experimaestro reads, whatever we are told."""
+        """The settings file that experimaestro reads, whatever ours is."""
         return default_settings_path({}, Path.home())
 
     @property

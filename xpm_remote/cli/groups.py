@@ -130,7 +130,7 @@ class _HandedOver(click.Command):
         self._rest = rest
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Leave the words to whom they are for."""
+        """Leave the words unparsed."""
         ctx.args = args
         return []
 
@@ -142,7 +142,7 @@ class _HandedOver(click.Command):
 
 
 def _groups(ctx: click.Context) -> list[str]:
-    """The names on the way from the root to a group."""
+    """Return the names on the way from the root to a group."""
     names: list[str] = []
     here: click.Context | None = ctx
     while here is not None and here.parent is not None:

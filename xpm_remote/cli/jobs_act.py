@@ -35,7 +35,7 @@ from xpm_remote.workspace.outcomes import CLEAN, KILL, ActionPlan
 
 
 def act(context: Context, location: JobsLocation, action: str, choice: Choice) -> None:
-    """Show what is to be done, and do it when asked to.
+    """Show a plan, and carry it out with ``--perform``.
 
     Raises:
         BusyError: A job that was named cannot be, or what was begun failed.

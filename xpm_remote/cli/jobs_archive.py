@@ -187,7 +187,7 @@ def watch(jobs: Jobs, *, with_all: bool, is_json: bool) -> int:
 
     if not with_all:
         fresh()
-    with _told_to_stop() as is_told:
+    with _stop_requested() as requested:
         worker = Archiver(
             jobs.layout, jobs.folders, lambda outcome: print_outcome(outcome, is_json=is_json)
         )
@@ -196,7 +196,7 @@ def watch(jobs: Jobs, *, with_all: bool, is_json: bool) -> int:
             while True:
                 for job in fresh():
                     worker.submit(job)
-                if is_told.wait(LOOK_INTERVAL):
+                if requested.wait(LOOK_INTERVAL):
                     break
         finally:
             report = worker.close()
@@ -207,8 +207,8 @@ def watch(jobs: Jobs, *, with_all: bool, is_json: bool) -> int:
 
 
 @contextmanager
-def _told_to_stop() -> Iterator[threading.Event]:
-    """Take the signals that end a program as a wish to stop; a second one ends it."""
+def _stop_requested() -> Iterator[threading.Event]:
+    """Yield an event that a signal sets instead of ending the program; a second one ends it."""
     event = threading.Event()
 
     def stop(number: int) -> None:

@@ -77,7 +77,7 @@ acting_options = add_options(
     format_option,
     location_options,
 )
-"""The options of a ``Choice``, and those that say where the jobs are."""
+"""The options of a ``Choice``, and those of a ``JobsLocation``."""
 
 
 def read_choice(given: dict[str, Any]) -> Choice:
@@ -217,4 +217,4 @@ def error_of_left(left: int, count: int, done: str, *, is_failed: bool, is_busy:
     else:
         kind = SomeMissingError if left < count else NoJobFoundError
     what = f"{count_text(left, 'job')} of {count} cannot be {done}"
-    return kind(what, "the lines above say why")
+    return kind(what, "see the lines above")

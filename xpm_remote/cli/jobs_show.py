@@ -91,7 +91,7 @@ def path(context: Context, /, *, job: str, location: JobsLocation) -> None:
         directory, is_there = jobs.directory(found)
     if not is_there:
         raise NoJobFoundError(f"{directory} leads to no directory", f"try `jobs recover {found}`")
-    # As it is, for scripts: what is escaped would be another path. Its parts are checked; the rest is ours.
+    # Not escaped: scripts need the path itself. Its parts are checked ids.
     click.echo(directory)
 
 
@@ -165,7 +165,7 @@ def _follow(jobs: Jobs, chosen: Sequence[JobId], stream: str, lines: int) -> Non
 
 
 def _show(jobs: Jobs, job: JobId, chosen: Sequence[JobId], stream: str, lines: int | None) -> bool:
-    """Show one of some logs; tell whether there is one."""
+    """Show one of some logs; return whether it exists."""
     with closing(jobs.log_pieces(job, stream, lines)) as pieces:
         first = next(pieces, None)
         if first is None:

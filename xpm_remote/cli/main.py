@@ -110,7 +110,7 @@ WORKSPACES_ABOUTS = {
     "list": "List the workspaces.",
     "migrate": "Rewrite alt_workspaces to folders.",
     "show": "Show what holds for a workspace, and where it comes from.",
-    "which": "Say which workspace an experiment goes to, and why.",
+    "which": "Show which workspace an experiment goes to, and why.",
 }
 
 
@@ -243,7 +243,7 @@ def main(arguments: list[str], program: str = "xpm-remote") -> int:
     except StoppedBySignal as stopped:
         return stopped.exit_code
     except BrokenPipeError:
-        # Whoever read our output has seen enough; let the interpreter's last flush go nowhere.
+        # The reader of our output has closed it: the interpreter's last flush must not fail.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.UNEXPECTED
     return result if isinstance(result, int) else ExitCode.OK

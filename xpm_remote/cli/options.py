@@ -1,4 +1,4 @@
-"""Options that several commands have, and what they come to."""
+"""Options that several commands have, and the values that are made of them."""
 
 from __future__ import annotations
 
@@ -189,7 +189,7 @@ yes_option = click.option("-y", "--yes", "is_sure", is_flag=True, help="Do not a
 
 
 def confirm(question: str, *, is_sure: bool) -> None:
-    """Go on only if a person says so, unless that was said on the command line.
+    """Ask for a confirmation, unless ``--yes`` was given.
 
     Raises:
         UsageError: There is no terminal to ask at.
@@ -198,7 +198,9 @@ def confirm(question: str, *, is_sure: bool) -> None:
     if is_sure:
         return
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise UsageError(f"{question} Nobody is here to be asked, so nothing is done", "give --yes")
+        raise UsageError(
+            f"{question} There is no terminal to ask at, so nothing is done", "give --yes"
+        )
     click.confirm(safe(question), abort=True, err=True)
 
 
@@ -250,7 +252,7 @@ _SSH_VALUES = ("options", "engine", "remote_shell_init", "remote_python")
 
 
 class JobsLocation(NamedTuple):
-    """What the command line says of where the jobs are.
+    """Where the jobs are, by the command line.
 
     Attributes:
         workspace: The id of a workspace.
@@ -269,7 +271,7 @@ class JobsLocation(NamedTuple):
 
 
 def location_options(command: _Command) -> _Command:
-    """Add the options that say where the jobs are, passed as ``location``; the group's are the default."""
+    """Add the options of a ``JobsLocation``, passed as ``location``; the group's are the default."""
 
     @functools.wraps(command)
     def fold(*args: Any, workspace: str | None, workdir: str | None, **given: Any) -> Any:  # noqa: ANN401

@@ -50,12 +50,12 @@ def print_lines(lines: Iterable[str]) -> None:
 
 
 WARNING_SOURCES = ("xpm_remote.link",)
-"""Packages whose warnings are about the person's own files, and which say what they have chosen for the person: that is
-shown whatever the command."""
+"""Packages whose warnings are about files of the user, or about a choice that was made for the user: these are shown
+with every command."""
 
 
 def set_up_logs(*, debug: bool, quiet: bool) -> None:
-    """Write a log to stderr, or only its errors and what a person can mend."""
+    """Write a log to stderr: all of it, or only errors and warnings about files of the user."""
     level = logging.DEBUG if debug else logging.ERROR
     logging.basicConfig(
         level=level, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s"
@@ -83,7 +83,7 @@ REDRAW_INTERVAL = 0.1
 
 @contextmanager
 def copy_progress(what: str, size: int, files: int) -> Iterator[CopyProgress]:
-    """Show a progress bar on a terminal; yield what is to be called, from any thread, for each step.
+    """Show a progress bar on a terminal; yield a function to call, from any thread, for each step.
 
     Args:
         what: What is done, such as ``recovering``.

@@ -68,7 +68,7 @@ def hand_over(arguments: Sequence[str], environ: Mapping[str, str]) -> NoReturn:
 
 
 def ask_commands(groups: Sequence[str]) -> dict[str, str]:
-    """Ask the real experimaestro which commands a group of it has; empty when it does not say.
+    """Ask the real experimaestro which commands a group of it has; empty when it does not answer.
 
     Args:
         groups: The way to the group; empty for the root.

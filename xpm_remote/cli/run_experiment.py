@@ -34,7 +34,7 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 def _passed(*names: str, **how: Any) -> Callable[[_Command], _Command]:  # noqa: ANN401
-    """An option of experimaestro's, which we know only to tell options from arguments."""
+    """Return an option of experimaestro, declared only to distinguish options from arguments."""
     return click.option(*names, expose_value=False, **how)
 
 
@@ -142,7 +142,7 @@ def _select(
 
 
 def _id(names: Iterable[str], conf: Sequence[str]) -> str | None:
-    """Find the id of the experiment, as far as its files tell."""
+    """Return the id of the experiment; None when its files have none."""
     return experiment_id(map(find_file, names), conf, datetime.now().astimezone())
 
 
@@ -171,7 +171,7 @@ def _show(selection: Selection, environ: dict[str, str], command: Sequence[str])
 
 
 _ENV = "env."
-# What the words of a command line can tell, or what only the choice needs.
+# Keys that options express, or that only the choice needs.
 _TOLD = ("id", "path", "triggers")
 
 
@@ -186,14 +186,14 @@ def peer_words(
     """Return the options by which experimaestro runs an experiment in the selected workspace.
 
     Args:
-        context: Says which settings file is ours.
+        context: Which settings file is ours.
         settings: What is in it.
         selection: A local workspace.
         environ: The environment in which experimaestro will start.
         is_moved: Whether the workspace is to lie at another directory than its own.
 
     Raises:
-        UsageError: The settings are not in experimaestro's own file, and hold more than can be told.
+        UsageError: The settings are not in experimaestro's own file, and hold more than options can express.
         SettingsError: In that environment the settings mean something else.
     """
     workspace = selection.workspace
@@ -224,7 +224,7 @@ def _check_tellable(context: Context, settings: Settings, workspace: Workspace) 
 
 
 def _changed_env(settings: Settings, workspace: Workspace, environ: Mapping[str, str]) -> list[str]:
-    """The variables of the workspace that experimaestro would read otherwise.
+    """Return the variables of the workspace that experimaestro would read otherwise.
 
     It fills in ``${env:X}`` from the environment in which it starts: the one that the settings made.
     """
@@ -244,7 +244,7 @@ def _changed_env(settings: Settings, workspace: Workspace, environ: Mapping[str,
 
 
 def _values(settings: Settings, workspace: Workspace) -> dict[str, Effective]:
-    """What holds for a workspace, by key, in one reading of the settings."""
+    """Return the values in force for a workspace, by key, in one reading of the settings."""
     found = next((each for each in settings.workspaces if each.id == workspace.id), workspace)
     return {each.key: each for each in effective_values(settings, found)}
 
@@ -254,12 +254,12 @@ def recover_before(
 ) -> None:
     """Bring back the jobs of an experiment that its workspace has lost and a folder has whole.
 
-    What cannot be brought back hinders nothing: it is run again. It is said in a warning.
+    A job that cannot be brought back is a warning only: it is run again.
 
     Args:
-        context: Says whether to be quiet.
+        context: Whether to be quiet.
         workspace: The workspace, a local one.
-        find_id: Gives the id of the experiment, as far as its files tell.
+        find_id: Returns the id of the experiment; None when its files have none.
     """
     # These imports take as long as reading the settings, and most workspaces have no folders.
     from xpm_remote.jobs.opening import as_folders
@@ -273,7 +273,7 @@ def recover_before(
         return
     try:
         experiment = find_id()
-    except UsageError:  # experimaestro itself will say what is wrong with the files
+    except UsageError:  # experimaestro itself will report what is wrong with the files
         return
     jobs = () if experiment is None else read_references(layout, [experiment])
     plans = [each for each in plan_recovery(layout, folders, jobs) if each.status.is_to_do]

@@ -1,4 +1,4 @@
-"""Putting a new text into the settings file, such that at every moment the old one or the new one is there."""
+"""Replace the text of the settings file such that at every moment the old one or the new one is there."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def replace_file(path: Path, old: bytes, new: bytes) -> Path:
     Args:
         path: The file.
         old: What it holds.
-        new: What it is to hold.
+        new: What it will hold.
 
     Returns:
         The backup: the file's name with ``.bak`` behind it, and a number where that exists already.
@@ -43,7 +43,7 @@ def replace_file(path: Path, old: bytes, new: bytes) -> Path:
 
 @contextlib.contextmanager
 def _temporary(target: Path, content: bytes, status: os.stat_result) -> Iterator[Path]:
-    """A file beside the target, gone at the end unless it was renamed."""
+    """Yield a file beside the target that is removed at the end unless it was renamed."""
     descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     path = Path(name)
     try:

@@ -1,4 +1,4 @@
-"""``workspaces``: what the settings say of each, what is wrong with them, and which one would be used."""
+"""``workspaces``: the workspaces of the settings, the problems of that file, and which workspace would be used."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def which(
     workdir: str | None,
     is_json: bool,
 ) -> None:
-    """Say which workspace an experiment goes to, and why.
+    """Show which workspace an experiment goes to, and why.
 
     That is the workspace of --workspace, else the directory of --workdir, else the first local workspace
     with a trigger that matches the id, else the first local workspace.
@@ -152,7 +152,7 @@ def which(
 def _directory(
     context: Context, settings: Settings, workspace: str | None, workdir: str | None
 ) -> PurePath | None:
-    """The directory that is meant: on the remote host for a remote workspace."""
+    """Return the directory of ``--workdir``: on the remote host for a remote workspace."""
     is_remote = any(each.id == workspace and each.is_remote for each in settings.workspaces)
     if is_remote and workdir:
         return PurePosixPath(workdir)
@@ -195,7 +195,7 @@ def _look(context: Context) -> tuple[Problems, Problems]:
 
 
 def _ssh_errors(settings: Settings) -> Iterator[Problem]:
-    """What keeps us from making a connection of what the settings say of ssh."""
+    """Yield a problem for each workspace whose SSH settings make no valid connection."""
     for index, workspace in enumerate(settings.workspaces):
         if workspace.ssh is None:
             continue
@@ -251,7 +251,7 @@ def migrate_settings(context: Context, /, *, write: bool) -> None:
 
 
 def _bytes(path: Path, text: str) -> bytes:
-    """The text as it lies in the file, which may begin with a mark that is no part of the text."""
+    """Return the text as in the file, which may begin with a byte order mark."""
     with path.open("rb") as file:
         mark = file.read(len(codecs.BOM_UTF8))
     start = mark if mark == codecs.BOM_UTF8 else b""

@@ -1,4 +1,4 @@
-"""The workspace that is meant, and the side that serves operations on its jobs."""
+"""Finding a workspace, and opening its jobs on the side where it is."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ def open_jobs(
         settings: What the file says.
         workspace: The id of a workspace.
         workdir: A directory, of the host of that workspace.
-        ssh: How a remote workspace is reached; None: as the settings say.
+        ssh: How a remote workspace is reached; None: as in the settings.
         directory: Makes a directory of this machine absolute.
-        tell: Is called with a line for the person.
+        tell: Is called with a line for the user.
         call_person: Is awaited when a lost link can be restored only by a person.
 
     Raises:
@@ -126,7 +126,7 @@ def _open_remote(
 def _keepers(settings: Settings, workspace: Workspace, root: PurePath) -> tuple[str, ...]:
     """Return the ids of the other workspaces of the same host that have a directory as a folder.
 
-    Of another host, as far as the text of the paths tells.
+    Paths of another host are compared as text only.
     """
     host = workspace.ssh.host if workspace.ssh else None
     real: Callable[[PurePath], object] = normal if workspace.ssh else os.path.realpath

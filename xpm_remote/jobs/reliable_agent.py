@@ -1,4 +1,4 @@
-"""An agent that outlives lost links: asked again until everything is told once."""
+"""An agent across lost links: requests are repeated until each answer has come once."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from xpm_remote.workspace.layout import parse_job_id
 from xpm_remote.workspace.outcomes import CopyProgress
 
 AWAY_LIMIT = 3600.0
-"""Seconds without a link after which we give up: a person has noticed by then, and a script is to fail some time."""
+"""Seconds without a link after which we give up: a user has noticed by then, and a script must fail some time."""
 
 BUSY_LIMIT = 300.0
 """Seconds after a lost link in which a job that is busy is asked for again: mostly the agent whose link was lost is
@@ -82,7 +82,7 @@ class ReliableAgent:
         self._hearers: dict[str, Callable[[Notification], None]] = {}
         self._names = 0
         self.is_acting = False
-        """Whether the agent does something that is to be brought to its end."""
+        """Whether the agent works on a job, which should be finished before it ends."""
 
     async def open(self) -> str:
         """Start the agent; return the path of the workspace there."""

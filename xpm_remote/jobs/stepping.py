@@ -30,7 +30,7 @@ def open_stepped(
         agent: The agent, not opened yet.
         folders: The folders, as the settings spell them.
         keepers: The ids of other workspaces that have it as a folder.
-        tell: Is called with a line for the person.
+        tell: Is called with a line for the user.
     """
     loop = StepLoop()
     try:

@@ -110,8 +110,8 @@ def event_documents(
     Args:
         update: What happened.
         store: The store after it.
-        now: The local time in epoch seconds, for what does not tell its own.
-        progress: Whether to give changes of progress alone.
+        now: The local time in epoch seconds, for changes without a time of their own.
+        progress: Whether to yield changes of progress alone.
     """
     for change in update.changes:
         if isinstance(change, JobChange):

@@ -26,7 +26,7 @@ RETRY, QUIT = "r", "q"
 
 
 class InlineDashboard:
-    """Draws a monitor's picture whenever it changes, and does what keys say.
+    """Draws a monitor's picture whenever it changes, and handles keys.
 
     While the host may ask something, the terminal is the person's: nothing is drawn, no key is read.
 

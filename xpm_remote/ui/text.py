@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 CONTINUED = 4
-"""Columns by which the rest of a long line is moved in, so that the next line is told from it."""
+"""Columns by which the rest of a long line is indented, so that it differs from the next line."""
 
 SHORT_ID = 8
 """Characters of a job id that are shown: 1 in 4 billion that two are the same."""

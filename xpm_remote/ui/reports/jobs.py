@@ -91,7 +91,7 @@ def action_plan_lines(plans: Iterable[ActionPlan]) -> Iterator[str]:
 
 
 def action_plan_document(plan: ActionPlan) -> dict[str, Any]:
-    """Return what would be done to a job."""
+    """Return the plan for a job as a document."""
     return {
         "schema": ACTION_PLAN_SCHEMA,
         "id": str(plan.job),
@@ -126,7 +126,7 @@ ARCHIVE_SCHEMA = "xpm-remote/archive/1"
 
 
 def archive_plan_lines(plans: Iterable[ArchivePlan]) -> Iterator[str]:
-    """Yield a row for each job and folder: what is to be done, and how much it is."""
+    """Yield a row for each job and folder: the action, and the amount."""
     yield from table(row for plan in plans for row in _archive_rows(plan))
 
 
@@ -148,7 +148,7 @@ def _document(
 
 
 def archive_plan_document(plan: ArchivePlan) -> dict[str, Any]:
-    """Return what is to be done with a job."""
+    """Return the plan for a job as a document."""
     return _document(ARCHIVE_PLAN_SCHEMA, plan)
 
 
@@ -173,7 +173,7 @@ _RECOVERY_WORDS = {RecoveryStatus.RECOVERED: "recover"}
 
 
 def recovery_plan_lines(plans: Iterable[RecoveryPlan]) -> Iterator[str]:
-    """Yield a row for each job: what is to be done, from where, how much it is, and what to know of it."""
+    """Yield a row for each job: the action, the source, the amount, and notes."""
     yield from table(map(_recovery_row, plans))
 
 
@@ -206,7 +206,7 @@ def recovery_total(plans: Iterable[RecoveryPlan]) -> str:
 
 
 def recovery_plan_document(plan: RecoveryPlan) -> dict[str, Any]:
-    """Return what is to be done about a job."""
+    """Return the plan for a job as a document."""
     status = _RECOVERY_WORDS.get(plan.status, plan.status.value)
     return {**_document(RECOVERY_PLAN_SCHEMA, plan), "status": status}
 

@@ -1,4 +1,4 @@
-"""Orphans and what is to be done with them, as lines and as JSON documents; described in docs/json.md. Pure."""
+"""Orphans and plans to remove them, as lines and as JSON documents; described in docs/json.md. Pure."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _document(orphan: Orphan, kind: str) -> dict[str, Any]:
 
 
 def clean_lines(steps: Iterable[CleanStep]) -> Iterator[str]:
-    """Yield a row for each orphan: what is to be done with it."""
+    """Yield a row for each orphan: the action, and why."""
     yield from table(
         (
             _ACTIONS[step.action],
@@ -101,7 +101,7 @@ def cleaned_document(outcome: CleanOutcome) -> dict[str, Any]:
 
 
 def question(steps: Iterable[CleanStep]) -> str:
-    """Ask whether a plan is to be carried out; empty when it does nothing."""
+    """Return the question before a plan is carried out; empty when it does nothing."""
     actions = [step.action for step in steps]
     removed = actions.count(CleanAction.REMOVE)
     unlinked = actions.count(CleanAction.UNLINK)

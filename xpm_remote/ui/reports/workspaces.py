@@ -20,7 +20,7 @@ CHECK_SCHEMA = "xpm-remote/check/1"
 
 
 def is_default(settings: Settings, workspace: Workspace) -> bool:
-    """Whether experiments go there that nothing else decides about."""
+    """Whether experiments that match no trigger go to a workspace."""
     local = (each.id for each in settings.workspaces if not each.is_remote)
     return workspace.id == next(local, None)
 
@@ -167,7 +167,7 @@ def _source(settings: Settings, value: Effective) -> str:
 
 
 def _table(rows: Sequence[tuple[str, ...]]) -> Iterator[Line]:
-    """Rows with their columns below each other; the last column is as wide as it likes."""
+    """Yield rows with aligned columns; the last column is not padded."""
     cells = [tuple(safe(cell) for cell in row) for row in rows]
     widths = [max(len(cell) for cell in column) for column in zip(*cells, strict=True)]
     for row in cells:
