@@ -10,7 +10,6 @@ Prints one JSON object: how many calls there are, how many of them were hit, and
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import json
 import multiprocessing
@@ -38,6 +37,7 @@ from xpm_remote.workspace import filesystem, mounts
 from xpm_remote.workspace.folders import contents
 from xpm_remote.workspace.folders.archiving import archive
 from xpm_remote.workspace.folders.recovery import recover
+from xpm_remote.workspace.folders.trees import Opened
 from xpm_remote.workspace.layout import FolderMode
 
 NAMES = (
@@ -77,14 +77,13 @@ SILENT = ("fsync", "sync_file_system")
 SMALL = 4 << 10
 """Bytes up to which a file is copied at once here, so that the one that is larger is quickly made and compared."""
 NEVER = 1 << 30
+OPENED = (Opened.__init__.__code__, Opened.__exit__.__code__)
 
 
 def caller() -> tuple[str, int]:
-    """Give the file and the instruction that make a call, be it through ``trees.opened``."""
+    """Give the file and the instruction that make a call, be it through ``trees.Opened``."""
     frame = sys._getframe(2)
-    while frame.f_back and (
-        frame.f_code.co_filename == contextlib.__file__ or frame.f_code.co_name == "opened"
-    ):
+    if frame.f_back and frame.f_code in OPENED:
         frame = frame.f_back
     return frame.f_code.co_filename, frame.f_lasti
 

@@ -14,7 +14,7 @@ from xpm_remote.workspace.folders.depositing import BatchArchiver
 from xpm_remote.workspace.folders.durability import sync_directory
 from xpm_remote.workspace.folders.finding import archives, why_unavailable
 from xpm_remote.workspace.folders.staging import Sweeper
-from xpm_remote.workspace.folders.trees import measure, opened
+from xpm_remote.workspace.folders.trees import Opened, measure
 from xpm_remote.workspace.layout import Folder, FolderMode, JobId, Layout
 from xpm_remote.workspace.locks import is_held
 from xpm_remote.workspace.outcomes import (
@@ -148,7 +148,7 @@ def opt_out(layout: Layout, job: JobId) -> None:
         filesystem.mkdir(files.own)
         sync_directory(files.directory)
     flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-    with opened(_opt_out_file(layout, job), flags):
+    with Opened(_opt_out_file(layout, job), flags):
         pass
     sync_directory(files.own)  # which makes an empty file durable
 

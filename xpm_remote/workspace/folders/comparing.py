@@ -13,9 +13,9 @@ from xpm_remote.workspace.folders.contents import Match
 from xpm_remote.workspace.folders.durability import sync_directory
 from xpm_remote.workspace.folders.trees import (
     NAMED_AT_MOST,
+    Opened,
     job_entries,
     join,
-    opened,
     own_top_names,
 )
 
@@ -150,7 +150,7 @@ class _TreeComparison:
             self._compare_files(path, first, second)
 
     def _compare_files(self, path: str, first: str, second: str) -> None:
-        with opened(first, _FILE) as source, opened(second, _FILE) as copy:
+        with Opened(first, _FILE) as source, Opened(second, _FILE) as copy:
             match = contents.compare(source, copy)
             may_be_reformatted = match is not Match.SAME and path == "params.json"
             if may_be_reformatted and _is_same_json(source, copy):

@@ -16,7 +16,7 @@ from typing import Callable
 from xpm_remote.workspace import filesystem
 from xpm_remote.workspace.failures import DamagedFailure
 from xpm_remote.workspace.folders import contents
-from xpm_remote.workspace.folders.trees import DIRECTORY, NAMED_AT_MOST, join, opened, tolerating
+from xpm_remote.workspace.folders.trees import DIRECTORY, NAMED_AT_MOST, Opened, join, tolerating
 
 _SOURCE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _TARGET = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -102,7 +102,7 @@ class TreeCopy:
         return self._report
 
     def _copy_directory(self, name: str) -> None:
-        with opened(join(self._source, name), DIRECTORY) as source:
+        with Opened(join(self._source, name), DIRECTORY) as source:
             target_path = join(self._target, name)
             try:
                 filesystem.mkdir(target_path, 0o700)
@@ -111,7 +111,7 @@ class TreeCopy:
                     raise
             else:
                 self._directories.append((name, filesystem.stat_open(source)))
-            with opened(target_path, DIRECTORY) as target:
+            with Opened(target_path, DIRECTORY) as target:
                 self._count_entry()
                 self._copy_entries(name, source, target)
 
@@ -154,13 +154,20 @@ class TreeCopy:
         self._count_entry()
 
     def _copy_file(self, name: str, path: str, source: int, target: int) -> None:
-        with opened(name, _SOURCE, dir_fd=source) as from_file:
+        # Without context managers: for small files they are a tenth of the time.
+        from_file = filesystem.open_file(name, _SOURCE, dir_fd=source)
+        try:
             status = filesystem.stat_open(from_file)
             if status.st_nlink > 1 and self._link_again(status, name, path, target):
                 return
-            with opened(name, _TARGET, 0o600, dir_fd=target) as to_file:
+            to_file = filesystem.open_file(name, _TARGET, 0o600, dir_fd=target)
+            try:
                 contents.copy_checked(from_file, to_file, status, self._count_bytes)
                 self._finish(from_file, to_file, status)
+            finally:
+                filesystem.close(to_file)
+        finally:
+            filesystem.close(from_file)
         self._count_entry()
 
     def _link_again(self, status: os.stat_result, name: str, path: str, target: int) -> bool:
@@ -174,8 +181,8 @@ class TreeCopy:
 
     def _finish_directory(self, name: str, status: os.stat_result) -> None:
         path = join(self._source, name)
-        with opened(path, DIRECTORY) as source:
-            with opened(join(self._target, name), DIRECTORY) as target:
+        with Opened(path, DIRECTORY) as source:
+            with Opened(join(self._target, name), DIRECTORY) as target:
                 self._finish(source, target, status)
             if filesystem.stat_open(source).st_mtime_ns != status.st_mtime_ns:
                 raise DamagedFailure(
@@ -202,9 +209,12 @@ def _copy_attributes(source: int, target: int, status: os.stat_result) -> None:
     if status.st_uid != os.geteuid() or status.st_gid != os.getegid():
         with tolerating(_NOT_OURS_TO_GIVE):
             filesystem.chown_open(target, status.st_uid, status.st_gid)
-    names: list[str] = []
-    with tolerating(_NO_ATTRIBUTES):
+    try:
         names = filesystem.list_attributes(source)
+    except OSError as error:
+        if error.errno not in _NO_ATTRIBUTES:
+            raise
+        names = []
     for name in names:
         with tolerating(_NO_ATTRIBUTES):
             filesystem.copy_attribute(source, target, name)

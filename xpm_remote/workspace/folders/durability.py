@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Iterable
 
 from xpm_remote.workspace import filesystem, mounts
-from xpm_remote.workspace.folders.trees import opened
+from xpm_remote.workspace.folders.trees import Opened
 
 _REPORTS_FAILURES = (5, 8)
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -70,7 +70,7 @@ def sync_directory(path: Path) -> None:
     Raises:
         OSError: It cannot be opened or written.
     """
-    with opened(path, _DIRECTORY) as descriptor:
+    with Opened(path, _DIRECTORY) as descriptor:
         filesystem.fsync(descriptor)
 
 

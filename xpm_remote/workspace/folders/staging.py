@@ -23,7 +23,7 @@ from typing import Iterable
 from xpm_remote.workspace import filesystem, mounts
 from xpm_remote.workspace.failures import BusyFailure, DamagedFailure, WorkspaceFailure, explain
 from xpm_remote.workspace.folders.comparing import changed_since, compare_jobs
-from xpm_remote.workspace.folders.trees import DIRECTORY, job_entries, opened, remove
+from xpm_remote.workspace.folders.trees import DIRECTORY, Opened, job_entries, remove
 from xpm_remote.workspace.layout import STAGING_PREFIX, JobId, Layout, is_name
 from xpm_remote.workspace.locks import STALE_AFTER, StagingLock, holding
 
@@ -339,7 +339,7 @@ def discard_job(layout: Layout, job: JobId) -> None:
     """
     parent = layout.job(job).parent
     # Through a descriptor: another process could put a link in the place of the directory.
-    with opened(parent, DIRECTORY) as task:
+    with Opened(parent, DIRECTORY) as task:
         slot = JobSlot(layout, job, shared=not mounts.belongs_to_one_host(parent))
         slot.take()
         try:

@@ -69,7 +69,7 @@ def _remove_tree(root: str) -> None:
 def _empty(directory: str) -> list[str]:
     """Remove everything but directories, and return the paths of those."""
     inner = []
-    with opened(directory, DIRECTORY) as descriptor, filesystem.scan(descriptor) as entries:
+    with Opened(directory, DIRECTORY) as descriptor, filesystem.scan(descriptor) as entries:
         for entry in list(entries):
             if entry.is_dir(follow_symlinks=False):
                 inner.append(f"{directory}/{entry.name}")
@@ -135,20 +135,25 @@ def join(directory: str, name: str) -> str:
     return f"{directory}/{name}" if directory and name else directory or name
 
 
-@contextlib.contextmanager
-def opened(
-    path: AnyPath, flags: int, mode: int = 0o666, *, dir_fd: int | None = None
-) -> Iterator[int]:
-    """Open a file or directory, and yield its descriptor, which is closed at the end.
+class Opened:
+    """An open file or directory; a context manager of its descriptor. A generator would cost a fifth of the copying.
 
     Raises:
         OSError: It cannot be opened.
     """
-    descriptor = filesystem.open_file(path, flags, mode, dir_fd=dir_fd)
-    try:
-        yield descriptor
-    finally:
-        filesystem.close(descriptor)
+
+    __slots__ = ("_descriptor",)
+
+    def __init__(
+        self, path: AnyPath, flags: int, mode: int = 0o666, *, dir_fd: int | None = None
+    ) -> None:
+        self._descriptor = filesystem.open_file(path, flags, mode, dir_fd=dir_fd)
+
+    def __enter__(self) -> int:
+        return self._descriptor
+
+    def __exit__(self, *_: object) -> None:
+        filesystem.close(self._descriptor)
 
 
 @contextlib.contextmanager
