@@ -1,7 +1,7 @@
 """Ending the process of a job, and removing the directory of a job that has ended: planned, then performed.
 
-A plan says what would be done or why not, and changes nothing. Performing looks again: what does not hold any more is
-refused. Nothing is ever done through a symlink, and nothing to a job that may run.
+A plan has what would be done, or why not, and changes nothing. Performing checks again: what does not hold any more is
+refused. Nothing is ever done through a symlink, and nothing is removed of a job that may run.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ TERM_GRACE = 10.0
 """Seconds between SIGTERM and SIGKILL: a job writes its marker and perhaps a checkpoint."""
 
 SCANCEL_LIMIT = 60.0
-"""Seconds for SLURM to take a cancellation; a busy controller is slow, and one that is down never answers."""
+"""Seconds for SLURM to accept a cancellation; a busy controller is slow, and one that is down never answers."""
 
 _SLURM_ID = re.compile(r"\d{1,18}(?:_\d{1,9})?")
 
@@ -36,7 +36,7 @@ Run = Callable[[Sequence[str]], None]
 
 
 class _OverFailure(BusyFailure):
-    """There is nothing left to be ended."""
+    """There is no process left to end."""
 
 
 class Actions:
@@ -62,7 +62,7 @@ class Actions:
         self._grace = grace
 
     def plan_kill(self, job: JobId) -> ActionPlan:
-        """Say which process would be ended.
+        """Return the plan to end a job's process.
 
         Raises:
             NoJobFailure: There is no such job.
@@ -81,7 +81,7 @@ class Actions:
         return ActionPlan(job, KILL, what, pid=process.pid, kind=process.kind)
 
     def plan_clean(self, job: JobId) -> ActionPlan:
-        """Say which directory would be removed.
+        """Return the plan to remove a job's directory.
 
         Raises:
             NoJobFailure: There is no such job.
@@ -93,7 +93,7 @@ class Actions:
         return ActionPlan(job, CLEAN, f"remove {self._reader.layout.job(job)}")
 
     def plan(self, action: str, job: JobId) -> ActionPlan:
-        """Say what would be done to a job.
+        """Return the plan of an action on a job.
 
         Args:
             action: ``kill`` or ``clean``.
@@ -105,7 +105,7 @@ class Actions:
         return self.plan_kill(job) if action == KILL else self.plan_clean(job)
 
     def repeat(self, plan: ActionPlan) -> ActionOutcome:
-        """Do what a plan says that may have been carried out already: then that is a success."""
+        """Carry out a plan that may have been carried out already, which is a success."""
         if not os.path.lexists(self._reader.layout.job(plan.job)):
             is_wanted = plan.action == CLEAN
             return plan.outcome(is_wanted, "its directory is gone")
@@ -116,25 +116,27 @@ class Actions:
         return self.perform(plan)
 
     def perform(self, plan: ActionPlan) -> ActionOutcome:
-        """Do what a plan says, if it still holds."""
+        """Carry out a plan, if it still holds."""
         try:
             now = self.plan(plan.action, plan.job)
             if now.refusal:
                 return plan.outcome(False, now.refusal)
             if now.pid != plan.pid:
                 return plan.outcome(False, "its process is another one than that of the plan")
-            done = self._kill(now) if plan.action == KILL else self._clean(plan.job)
-        except WorkspaceFailure as failure:
+            if plan.action == KILL:
+                done = self._kill(now)
+            else:
+                discard_job(self._reader.layout, plan.job)
+                done = f"removed {self._reader.layout.job(plan.job)}"
+        except (WorkspaceFailure, OSError) as failure:
             return plan.outcome(False, str(failure))
-        except OSError as error:
-            return plan.outcome(False, str(error))
         return plan.outcome(True, done)
 
     def _files(self, job: JobId) -> JobFiles:
-        """Give the files of a job that is there.
+        """Return the files of a job.
 
         Raises:
-            NoJobFailure: It is not.
+            NoJobFailure: There is no such job.
         """
         files = self._reader.layout.job_files(job)
         if not os.path.lexists(files.directory):
@@ -142,10 +144,10 @@ class Actions:
         return files
 
     def _check_process(self, files: JobFiles, process: Process) -> str:
-        """Make sure that a process is the job's; say what would be done.
+        """Return how a process would be ended.
 
         Raises:
-            BusyFailure: It is not, or that cannot be known here.
+            BusyFailure: It is not the job's, or that cannot be known here.
         """
         if process.kind == "slurm":
             if not _SLURM_ID.fullmatch(str(process.pid)):
@@ -162,9 +164,9 @@ class Actions:
         return f"end {', '.join(str(each.pid) for each in members)}: SIGTERM, then SIGKILL"
 
     def _check_identity(self, files: JobFiles, pid: int) -> None:
-        """Make sure that a pid is still the process for which the pid file was written."""
+        """Raise unless a pid is still the process for which the pid file was written."""
         if not processes.has_process_table():
-            raise BusyFailure("this system does not tell which process it is", "kill it by hand")
+            raise BusyFailure("this system does not show which process it is", "kill it by hand")
         entry = processes.find_process(pid)
         if entry is None:
             raise _OverFailure(f"its process {pid} has ended")
@@ -186,7 +188,7 @@ class Actions:
         return f"the process {plan.pid} has ended"
 
     def _check_ended(self, job: JobId) -> None:
-        """Make sure that a job may be removed.
+        """Raise unless a job may be removed.
 
         Raises:
             NoJobFailure: There is no such job.
@@ -203,10 +205,6 @@ class Actions:
             raise BusyFailure("its lock is held: it runs, or is about to")
         if facts.state not in states.FINAL:
             raise BusyFailure(f"it is {facts.state}, and only a job that has ended is removed")
-
-    def _clean(self, job: JobId) -> str:
-        discard_job(self._reader.layout, job)
-        return f"removed {self._reader.layout.job(job)}"
 
 
 def _no_job(job: JobId) -> NoJobFailure:

@@ -1,4 +1,4 @@
-"""What is found, made into notifications: pages of short rows.
+"""Notifications of what is found: pages of short rows.
 
 Each job has a number, which its first row has together with its id; later rows have the number only. Times are epoch
 seconds. Trailing values that are null are left out. Pure.
@@ -27,13 +27,13 @@ from xpm_remote.workspace.watching.places import (
 from xpm_remote.workspace.watching.watch import Subject
 
 PAGE = 500
-"""Jobs that are told at once: some 50 KB, a screenful of news every few hundredths of a second."""
+"""Jobs of one notification: some 50 KB, sent every few hundredths of a second."""
 
 _ORDER = (ListSubject, RunSubject, LiveSubject, TaskSubject, EventsSubject, JobSubject)
 
 
 class Pages:
-    """Tells everything in pages of rows; each call is complete in itself.
+    """Sends notifications in pages of rows; each is complete in itself.
 
     Args:
         send: Sends a notification.
@@ -48,18 +48,18 @@ class Pages:
         self._mark = now()
 
     def begin(self) -> None:
-        """Take note of the time: what is told from here on was read after it."""
+        """Record the time: what is sent from here on was read after it."""
         self._mark = self._now()
 
     def runs(self, runs: list[RunFacts], removed: list[str], names: list[str] | None) -> None:
-        """Tell of runs that are new or other than before; ``names``: all experiments, when the list was read."""
+        """Send runs that are new or have changed; ``names``: all experiments, when the list was read."""
         heads = [_head(run) for run in runs]
         self._tell("runs", {"experiments": heads, "removed": removed, "names": names})
 
     def listed(self, run: RunFacts, job_ids: list[str]) -> None:
-        """Tell of jobs that are new in a run, or of which its scheduler says something else.
+        """Send jobs that are new in a run, or have changed in its scheduler.
 
-        A row: number, index of the task, hash, submission, tags, the scheduler's word.
+        A row: number, index of the task, hash, submission, tags, the scheduler's state.
         """
         tasks: dict[str, int] = {}
         rows = []
@@ -73,16 +73,16 @@ class Pages:
         self._tell("listed", {**params, "tasks": list(tasks), "rows": rows})
 
     def jobs(self, jobs: list[JobFacts]) -> None:
-        """Tell of jobs that are new or other than before."""
+        """Send jobs that are new or have changed."""
         self._tell("jobs", {"rows": [_row(self._number(facts.id), facts) for facts in jobs]})
 
     def gone(self, job_ids: list[JobId]) -> None:
-        """Tell that no run lists these jobs any more."""
+        """Send that no run lists these jobs any more."""
         numbers = [self._numbers[each] for each in job_ids if each in self._numbers]
         self._tell("gone", {"numbers": numbers})
 
     def loaded(self) -> None:
-        """Tell that everything has been told."""
+        """Send that everything has been sent."""
         self._tell("loaded", {})
 
     def _number(self, job_id: JobId) -> int:
@@ -90,7 +90,7 @@ class Pages:
 
     def _tell(self, name: str, params: dict[str, Any]) -> None:
         self._sequence += 1
-        # A whole number: what a mark may be wrong by lies within the slack that is given for clocks.
+        # A whole number: its error lies within the slack that is allowed for clocks.
         position = {"sequence": self._sequence, "mark": int(self._mark)}
         self._send(f"notification.{name}", {**position, **params})
 
@@ -133,7 +133,7 @@ def _row(number: int, facts: JobFacts) -> list[Any]:
 
 
 def _rarities(facts: JobFacts) -> JsonObject:
-    """Give what few jobs have, under the names of the wire."""
+    """Return the values that few jobs have, under the names of the protocol."""
     wire: JsonObject = {}
     if facts.scheduler_state != facts.state:
         wire["scheduler_state"] = facts.scheduler_state
@@ -155,24 +155,24 @@ def _seconds(value: float | None) -> float | None:
 
 
 def is_live(run: RunFacts) -> bool:
-    """Tell whether a run goes on, as far as is known."""
+    """Return whether a run goes on, as far as is known."""
     return run.status in (RUN_RUNNING, RUN_UNKNOWN)
 
 
 def age(run: RunFacts) -> tuple[float, str]:
-    """Order runs by age, the oldest first."""
+    """Return a key that sorts runs by age, the oldest first."""
     return (run.started or 0.0, run.experiment_id)
 
 
 def importance(run: RunFacts) -> tuple[bool, float]:
-    """Order runs: those that go on first, then the newest."""
+    """Return a key that sorts runs: those that go on first, then the newest."""
     return (not is_live(run), -(run.started or 0.0))
 
 
 def by_importance(
     runs: list[RunFacts], news: dict[str, list[str]]
 ) -> Iterator[tuple[RunFacts, list[str]]]:
-    """Give jobs in pages: first those that have not ended, then the others."""
+    """Yield pages of jobs: first those that have not ended, then the others."""
     later = []
     for run in runs:
         ended: list[str] = []
@@ -188,12 +188,12 @@ def by_importance(
 
 
 def has_ended(run: RunFacts, job_id: str) -> bool:
-    """Tell whether a run's scheduler says that a job has ended."""
+    """Return whether a job has ended in a run's scheduler."""
     return states.parse_state(run.job_states.get(job_id))[0] in states.FINAL
 
 
 def pages(job_ids: Iterable[str]) -> Iterator[list[str]]:
-    """Split jobs into pages."""
+    """Yield jobs in pages."""
     waiting = iter(job_ids)
     page = list(islice(waiting, PAGE))
     while page:
@@ -202,5 +202,5 @@ def pages(job_ids: Iterable[str]) -> Iterator[list[str]]:
 
 
 def in_order(subjects: Iterable[Subject]) -> list[Subject]:
-    """Order subjects so that what lists others comes before them."""
+    """Sort subjects so that what lists others comes before them."""
     return sorted(subjects, key=lambda each: (_ORDER.index(type(each)), each))

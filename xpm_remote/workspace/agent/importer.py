@@ -1,7 +1,7 @@
-"""Modules imported from memory: how this folder runs on a host that has no file of it.
+"""Importing modules from memory: so this folder runs on a host that has no file of it.
 
-This is the first of our modules that runs there. It is executed, not imported, before anything else of ours exists, so
-it imports nothing of ours.
+This is the first module of the package that runs there. It is executed, not imported, before any other is available,
+so it imports none of them.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class MemoryImporter:
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Find a module of ours; None for any other."""
+        """Return the spec of a module in memory; None for any other."""
         if fullname not in self._sources:
             return None
         is_package = any(name.startswith(f"{fullname}.") for name in self._sources)
@@ -43,7 +43,7 @@ class MemoryImporter:
         )
 
     def create_module(self, spec: ModuleSpec) -> None:
-        """Leave making a module to the import system."""
+        """Return None: the import system makes the module."""
 
     def exec_module(self, module: ModuleType) -> None:
         """Run a module."""
@@ -52,10 +52,10 @@ class MemoryImporter:
         exec(code, module.__dict__)  # noqa: S102  (this is what a loader does)
 
     def get_source(self, fullname: str) -> str:
-        """Give the text of a module; tracebacks ask for it, too.
+        """Return the text of a module; tracebacks need it, too.
 
         Raises:
-            ImportError: It is none of ours.
+            ImportError: It is not in memory.
         """
         if fullname not in self._sources:
             message = f"{fullname} was not sent"
@@ -67,15 +67,15 @@ class MemoryImporter:
 
 
 def start(sources: dict[str, str], module: str, arguments: list[str]) -> int:
-    """Import a module from memory and call its ``main``; what fails is told on stderr with its source lines.
+    """Import a module from memory and call its ``main``; tracebacks on stderr have its source lines.
 
     Args:
         sources: The text of each module by its dotted name.
         module: The one to run.
-        arguments: What its ``main`` is given.
+        arguments: The arguments of its ``main``.
 
     Returns:
-        What ``main`` returned: the exit status.
+        The exit status, from ``main``.
     """
     sys.dont_write_bytecode = True
     # The interpreter's own printer looks for source lines on disk only.

@@ -1,9 +1,9 @@
-"""Requests about jobs and the folders that hold copies of them: looked up, planned, carried out, told as it goes on.
+"""Requests about jobs and the folders that hold copies of them: finding, planning, carrying out.
 
-Plans, outcomes and reports travel as their ``to_wire`` gives them. What a request does is told job by job, in
-notifications of the name that the client gave it, since it may take hours; and copying, several times a second. When
-the client is lost, the jobs in hand are finished and no other is begun. Nothing needs to be remembered for it: asked
-again, what is done already is told as done.
+Plans, outcomes and reports are sent in their ``to_wire`` form. Since a request may take hours, each outcome is sent
+when it is there, in a notification under the name that the client chose; the progress of copying several times a
+second. When the client is lost, the jobs in hand are finished and no other is begun. No state is kept for it: when
+asked again, the agent reports as done what is done already.
 """
 
 from __future__ import annotations
@@ -55,17 +55,17 @@ class Copying(Protocol):
         progress: CopyProgress,
         stop: Callable[[], bool],
     ) -> Iterator[ArchiveOutcome | RecoveryOutcome]:
-        """Give one outcome a job."""
+        """Yield one outcome for each job."""
 
 
 class JobRequests:
-    """Answers requests about folders.
+    """Answers requests about jobs and folders.
 
     Args:
         layout: The workspace.
         host: The host on which this code runs.
         send: Sends a notification.
-        stop: Says that no more jobs are to be begun.
+        stop: Returns whether to begin no more jobs.
         clock: Seconds that never go back.
     """
 
@@ -84,7 +84,7 @@ class JobRequests:
         self._clock = clock
 
     def reading(self) -> dict[str, Method]:
-        """Give the methods that change nothing."""
+        """Return the methods that change nothing."""
         return {
             "find_jobs": self.find_jobs,
             "get_references": self.get_references,
@@ -95,7 +95,7 @@ class JobRequests:
         }
 
     def acting(self) -> dict[str, Method]:
-        """Give the methods that change the workspace or its folders."""
+        """Return the methods that change the workspace or its folders."""
         return {
             "recover": self.recover,
             "archive": self.archive,
@@ -103,19 +103,19 @@ class JobRequests:
         }
 
     def find_jobs(self, params: Params) -> list[JsonObject]:
-        """Say which jobs ``texts`` mean, in the workspace and its folders."""
+        """Return the jobs that ``texts`` match, in the workspace and its folders."""
         lookup = Lookup([self._layout, *(folder.layout for folder in folders_of(params))])
         found = [lookup.find(each) for each in texts_of(params, "texts")]
         return [{"text": each.text, "jobs": [str(job) for job in each.jobs]} for each in found]
 
     def get_references(self, _: Params) -> JsonObject:
-        """Give all jobs that runs refer to, and what could not be read of them."""
+        """Return all jobs that runs refer to, and the files that could not be read."""
         references = read_references(self._layout)
         problems = [each._asdict() for each in references.problems]
         return {"jobs": [str(job) for job in references], "problems": problems}
 
     def plan_recovery(self, params: Params) -> list[JsonObject]:
-        """Say what ``recover`` would do."""
+        """Return the plans of ``recover``."""
         plans = plan_recovery(
             self._layout,
             folders_of(params),
@@ -125,31 +125,31 @@ class JobRequests:
         return [to_wire(plan) for plan in plans]
 
     def recover(self, params: Params) -> JsonObject:
-        """Restore jobs; each outcome is told when it is there."""
+        """Restore jobs; send each outcome when it is there."""
         incomplete = params.get("incomplete") is True
         return self._copy(params, functools.partial(recover, incomplete=incomplete))
 
     def plan_archive(self, params: Params) -> list[JsonObject]:
-        """Say what ``archive`` would do."""
+        """Return the plans of ``archive``."""
         plans = plan_archive(self._layout, folders_of(params), jobs_of(params))
         return [to_wire(plan) for plan in plans]
 
     def archive(self, params: Params) -> JsonObject:
-        """Copy or move jobs to the folders; each outcome is told when it is there."""
+        """Copy or move jobs to the folders; send each outcome when it is there."""
         return self._copy(params, archive)
 
     def find_orphans(self, params: Params) -> JsonObject:
-        """Report the jobs that no run refers to."""
+        """Return a report of the jobs that no run refers to."""
         report: JsonObject = to_wire(self._report(params))
         return report
 
     def plan_orphans(self, params: Params) -> list[JsonObject]:
-        """Say what ``clean_orphans`` would do."""
+        """Return the steps of ``clean_orphans``."""
         steps = self._cleaner(params).plan(self._report(params))
         return [to_wire(step) for step in steps]
 
     def clean_orphans(self, params: Params) -> JsonObject:
-        """Do what ``steps`` say; each outcome is told when it is there."""
+        """Carry out ``steps``; send each outcome when it is there."""
         name = text(params, "name")
         steps = read_list(
             params.get("steps"), "steps", "a step", functools.partial(from_wire, CleanStep)
@@ -163,7 +163,6 @@ class JobRequests:
         return self._tell(name, (to_wire(each) for each in outcomes))
 
     def _copy(self, params: Params, work: Copying) -> JsonObject:
-        """Have jobs copied; tell of it while it goes on."""
         name = text(params, "name")
         outcomes = work(
             self._layout,
@@ -175,7 +174,7 @@ class JobRequests:
         return self._tell(name, (to_wire(each) for each in outcomes))
 
     def _done_before(self, step: CleanStep) -> CleanOutcome | None:
-        """Say that an orphan is gone, if it is: another agent has removed it whose client was lost."""
+        """Return an outcome if an orphan is gone: an agent that lost its client has removed it."""
         if step.action is CleanAction.KEEP or os.path.lexists(self._layout.job(step.orphan.job)):
             return None
         is_link = step.action is CleanAction.UNLINK
@@ -200,7 +199,7 @@ class JobRequests:
         )
 
     def _tell(self, name: str, outcomes: Iterable[JsonObject]) -> JsonObject:
-        """Tell outcomes one by one; say at the end how many there were, and whether it ended early."""
+        """Send outcomes one by one; return how many there were, and whether it ended early."""
         count = 0
         for outcome in outcomes:
             self._send("notification.outcome", {"name": name, "outcome": outcome})
@@ -208,7 +207,7 @@ class JobRequests:
         return {"outcomes": count, "stopped": self._stop()}
 
     def _progress(self, name: str) -> CopyProgress:
-        """Give what is told of progress and tells the client now and then: bytes and files since the last time."""
+        """Return a function that collects progress and sends it now and then: bytes and files since the last time."""
         lock, told, bytes_, files = threading.Lock(), self._clock(), 0, 0
 
         def progress(job: JobId, more_bytes: int, more_files: int) -> None:
@@ -225,7 +224,7 @@ class JobRequests:
 
 
 def folders_of(params: Params) -> tuple[Folder, ...]:
-    """Give the folders of a request; ``~`` is the home on this host.
+    """Return the folders of a request; ``~`` is the home on this host.
 
     Raises:
         ParameterError: They cannot be read.
@@ -240,17 +239,17 @@ def folders_of(params: Params) -> tuple[Folder, ...]:
 
 
 def jobs_of(params: Params) -> list[JobId]:
-    """Give the jobs of a request.
+    """Return the jobs of a request.
 
     Raises:
         ParameterError: They cannot be read.
-        BadIdFailure: One is no id.
+        BadIdFailure: One is not an id.
     """
     return [parse_job_id(each) for each in texts_of(params, "jobs")]
 
 
 def texts_of(params: Params, name: str) -> list[str]:
-    """Give a parameter that is a list of texts.
+    """Return a parameter that must be a list of texts.
 
     Raises:
         ParameterError: It is something else.

@@ -1,8 +1,8 @@
-"""The agent: a workspace served on stdin and stdout.
+"""The agent: it serves a workspace on stdin and stdout.
 
-It ends when its stdin does. One thread only reads stdin, so that this is noticed whatever the others do; requests are
-answered in their order by a second one, and those that must not wait behind a long one (logs, ``ping``) by a third.
-An action that has begun is brought to its end, also when the link is lost meanwhile.
+It ends when its stdin does. One thread only reads stdin, so that the end is noticed whatever the others do; requests
+are answered in their order by a second one, and those that must not wait behind a long one (logs, ``ping``) by a third.
+An action that has begun is completed, also when the link is lost meanwhile.
 """
 
 from __future__ import annotations
@@ -46,18 +46,50 @@ NOT_A_WORKSPACE = 66
 """Exit status when the directory cannot be served: EX_NOINPUT of sysexits.h."""
 
 END_GRACE = 2.0
-"""Seconds after the end of stdin in which requests that had come are still answered."""
+"""Seconds after the end of stdin in which earlier requests are still answered."""
 
 GOODBYE_LIMIT = 0.5
-"""Seconds for the last line to be taken, when an action took longer than ``END_GRACE``."""
+"""Seconds for the client to read the last line, when an action took longer than ``END_GRACE``."""
 
 COLLECT_AFTER = 100_000
-"""New objects after which cycles are looked for: a hundred thousand jobs are many objects, and none of them a cycle."""
+"""New objects between two garbage collections: a hundred thousand jobs are many objects without a cycle."""
 
 READ_SIZE = 64 * 1024
 """Bytes of stdin read at once."""
 
 Message = Union[Request, Refusal]
+
+
+class Output:
+    """The stdout of this process.
+
+    Args:
+        descriptor: Where bytes go.
+        stream: How lines become bytes.
+    """
+
+    def __init__(self, descriptor: int, stream: Stream) -> None:
+        self._descriptor = descriptor
+        self._stream = stream
+        self._lock = threading.Lock()
+        self.is_broken = False
+        """Whether the reader is gone."""
+
+    def send(self, line: bytes) -> None:
+        """Send a line, waiting for room; without effect once the reader is gone."""
+        with self._lock:
+            if self.is_broken:
+                return
+            left = memoryview(self._stream.pack(line))
+            try:
+                while left:
+                    left = left[os.write(self._descriptor, left) :]
+            except OSError:
+                self.is_broken = True
+
+    def notify(self, method: str, params: dict[str, Any]) -> None:
+        """Send a notification."""
+        self.send(notice(method, params))
 
 
 class Lane:
@@ -77,11 +109,11 @@ class Lane:
         self._thread.start()
 
     def put(self, message: Message) -> None:
-        """Take a request."""
+        """Queue a request."""
         self._waiting.put(message)
 
     def end(self, limit: float) -> None:
-        """Wait until all that was taken is answered, at most so many seconds."""
+        """Wait until all queued requests are answered, at most so many seconds."""
         self._waiting.put(None)
         self._thread.join(max(limit, 0.0))
 
@@ -94,7 +126,7 @@ class Lane:
 
 
 def respond(message: Message, table: dict[str, Method]) -> bytes:
-    """Give the line that answers a request."""
+    """Return the line that answers a request."""
     if isinstance(message, Refusal):
         return refuse(message)
     method = table.get(message.method)
@@ -107,7 +139,7 @@ def respond(message: Message, table: dict[str, Method]) -> bytes:
     except WorkspaceFailure as failure:
         data = {"kind": failure.kind, "what": failure.what, "hint": failure.hint}
         return refuse(Refusal(message.id, INTERNAL_ERROR, str(failure), data))
-    except Exception as error:  # noqa: BLE001  (the one place: its failure must not end the others)
+    except Exception as error:  # noqa: BLE001  (a bug in one request must not end the others)
         traceback.print_exc()
         return refuse(Refusal(message.id, INTERNAL_ERROR, f"{type(error).__name__}: {error}"))
 
@@ -152,7 +184,7 @@ class Agent:
         self._say_goodbye(end)
 
     def _say_goodbye(self, end: float) -> None:
-        """Tell the end as the reference server does, if anybody still reads: else sending never returns."""
+        """Announce the end as the reference server does; in a thread, since without a reader sending never returns."""
         notice = ("notification.shutdown", {"reason": "server_shutdown"})
         goodbye = threading.Thread(target=self._output.notify, args=notice, daemon=True)
         goodbye.start()
@@ -164,13 +196,14 @@ def main(arguments: Sequence[str]) -> int:
 
     Args:
         arguments: The workspace's directory, then words: ``deflate`` compresses what is sent, ``poll`` does without
-            inotify; others mean nothing.
+            inotify; others are ignored.
 
     Returns:
         The exit status.
     """
     root, *words = arguments
-    _ignore_hangup()
+    # A lost link is noticed by the end of stdin; the action in hand is completed.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     stdin, stdout = _take_stdio()
     stream: Stream = DeflateStream() if "deflate" in words else PlainStream()
     try:
@@ -184,17 +217,12 @@ def main(arguments: Sequence[str]) -> int:
     os.write(stdout, f"\n{GREETING} {stream.name}\n".encode())
     agent.serve(stdin)
     sys.stderr.flush()
-    # Threads that are still at work, on a file server that does not answer perhaps, are not waited for.
+    # Threads that are still at work, perhaps on a file server that does not answer, are not waited for.
     os._exit(0)
 
 
-def _ignore_hangup() -> None:
-    """A lost link is known by the end of stdin; the action in hand is brought to its end."""
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-
-
 def _take_stdio() -> list[int]:
-    """Give private descriptors of stdin and stdout; whatever prints goes to stderr, whatever reads finds the end."""
+    """Return private descriptors of stdin and stdout; other output goes to stderr, other input is empty."""
     private = [os.dup(0), os.dup(1)]
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
@@ -211,7 +239,7 @@ def _read(stdin: int) -> bytes:
 
 
 def _die(failure: Any) -> None:  # noqa: ANN401  (its type has no public name in 3.8)
-    """End the agent when one of its threads fails: it would go on, and say nothing true any more."""
+    """End the agent when one of its threads fails: without it, its notifications would not be true any more."""
     traceback.print_exception(failure.exc_type, failure.exc_value, failure.exc_traceback)
     sys.stderr.flush()
     os._exit(1)
@@ -219,35 +247,3 @@ def _die(failure: Any) -> None:  # noqa: ANN401  (its type has no public name in
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))
-
-
-class Output:
-    """The stdout of this process.
-
-    Args:
-        descriptor: Where bytes go.
-        stream: How lines become bytes.
-    """
-
-    def __init__(self, descriptor: int, stream: Stream) -> None:
-        self._descriptor = descriptor
-        self._stream = stream
-        self._lock = threading.Lock()
-        self.is_broken = False
-        """Whether nobody reads any more."""
-
-    def send(self, line: bytes) -> None:
-        """Send a line, waiting for room; without effect once nobody reads."""
-        with self._lock:
-            if self.is_broken:
-                return
-            left = memoryview(self._stream.pack(line))
-            try:
-                while left:
-                    left = left[os.write(self._descriptor, left) :]
-            except OSError:
-                self.is_broken = True
-
-    def notify(self, method: str, params: dict[str, Any]) -> None:
-        """Send a notification."""
-        self.send(notice(method, params))

@@ -1,4 +1,4 @@
-"""What the agent is asked for: its handshake, pages of changes, logs, plans of actions."""
+"""The requests to the agent: handshake, pages of changes, logs, plans of actions."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ if TYPE_CHECKING:
 
 
 AGENT_VERSION = 1
-"""Of our requests: raised when an older client could not use them."""
+"""The version of these requests: raised when an older client could not use them."""
 
 PROTOCOL_VERSION = "2.0"
-"""Of the monitor protocol whose framing and error codes are ours, too."""
+"""The version of the monitor protocol whose framing and error codes the agent uses."""
 
 INSTANCE_BYTES = 8
-"""Random bytes that tell one agent from another."""
+"""Random bytes that identify an agent."""
 
 CAPABILITIES = ("subscribe", "since", "pages", "logs", "actions", "folders", "ping")
-"""What the handshake names, so that a client knows what it may ask for."""
+"""The capabilities in the handshake, by which a client knows which requests it may send."""
 
 _FOLDER_READING = (
     "find_jobs",
@@ -58,11 +58,11 @@ _FOLDER_READING = (
 _FOLDER_ACTING = ("recover", "archive", "clean_orphans")
 
 LINES_DEFAULT = 10
-"""Lines of a log that are given when nobody says how many."""
+"""Lines of a log that are sent unless the request has a number."""
 
 
 class Requests:
-    """Answers all requests. What monitoring never needs is imported when it is first asked for: it starts sooner so.
+    """Answers all requests. What monitoring never needs is imported when it is first used, so that it starts sooner.
 
     Args:
         reader: Reads the workspace.
@@ -95,7 +95,7 @@ class Requests:
         self._following: Loop | None = None
 
     def quick(self) -> dict[str, Method]:
-        """Give the methods that never wait behind a long one."""
+        """Return the methods that never wait behind a long one."""
         return {
             "ping": lambda _: {"time": time.time()},
             "read_log": self.read_log,
@@ -105,7 +105,7 @@ class Requests:
         }
 
     def slow(self) -> dict[str, Method]:
-        """Give the methods that are answered in their order."""
+        """Return the methods that are answered in their order."""
         return {
             "get_sync_info": self.get_sync_info,
             "plan_action": self.plan_action,
@@ -117,7 +117,7 @@ class Requests:
         }
 
     def guarded(self, method: Method) -> Method:
-        """Have a method finish what it does when the client is lost meanwhile."""
+        """Return a method that is completed when the client is lost meanwhile."""
 
         def act(params: Params) -> object:
             with self._acting:
@@ -126,16 +126,16 @@ class Requests:
         return act
 
     def stop(self) -> None:
-        """Have long work end as soon as it can."""
+        """Make long work end as soon as it can."""
         self._stopping.set()
 
     def await_actions(self) -> None:
-        """Wait until the action in hand is at its end; no other begins."""
-        # Not given back: the process ends now.
+        """Wait until the action in hand has ended; no other begins."""
+        # Not released: the process ends now.
         self._acting.acquire()
 
     def get_sync_info(self, _: Params) -> dict[str, Any]:
-        """Say who is there."""
+        """Return the protocol's version, the workspace and the agent."""
         return {
             "protocol_version": PROTOCOL_VERSION,
             "workspace_path": str(self._reader.root),
@@ -143,10 +143,10 @@ class Requests:
         }
 
     def subscribe(self, params: Params) -> dict[str, Any]:
-        """Tell everything in pages, then what changes.
+        """Send everything in pages, then what changes.
 
         Params: ``since``, the mark of the last notification that the client got from another agent; what has not
-        changed since is not told again.
+        changed since is not sent again.
         """
         since = params.get("since")
         if since is not None and (isinstance(since, bool) or not isinstance(since, (int, float))):
@@ -156,7 +156,7 @@ class Requests:
             return {"subscribed": False}
         watcher = self._watcher()
         pages = Pages(self._notify)
-        # A reader of its own: what a reader notes of broken files is one thread's.
+        # Its own reader, since the problems that a reader notes belong to one thread.
         reader = WorkspaceReader(self._reader.root, self._host)
         tracker = Tracker(reader, watcher, pages, self._host)
 
@@ -170,7 +170,7 @@ class Requests:
         return {"subscribed": True}
 
     def read_log(self, params: Params) -> dict[str, Any]:
-        """Give the last ``lines`` of a log (null: its beginning), or what follows a ``position``."""
+        """Return the last ``lines`` of a log (null: its beginning), or what follows a ``position``."""
         log, _ = self._log(params)
         position = LogPosition.from_wire(params.get("position"))
         if position is not None:
@@ -190,14 +190,14 @@ class Requests:
         position = LogPosition.from_wire(params.get("position"))
         follower, loop = self._ready_follower()
         follower.check_room(name)
-        # Its own reader: what one notes of broken files is one thread's.
+        # Its own reader, since the problems that a reader notes belong to one thread.
         life = JobLife(WorkspaceReader(self._reader.root, self._host), files, job_id_of(params))
         loop.call(lambda: follower.follow(name, log, life.has_ended, position))
         return {"name": name}
 
     def list_jobs(self, params: Params) -> dict[str, Any]:
-        """Give the jobs of the current runs, or of one ``experiment``; null with all ``experiments`` if it is none."""
-        # Its own: what could not be read is told with what was.
+        """Return the jobs of the current runs, or of one ``experiment``; if unknown, null and all ``experiments``."""
+        # Its own reader, since the answer has the problems of this reading only.
         reader = WorkspaceReader(self._reader.root, self._host)
         experiment = None if params.get("experiment") is None else text(params, "experiment")
         jobs = current_jobs(reader, experiment)
@@ -208,19 +208,19 @@ class Requests:
         }
 
     def get_directory(self, params: Params) -> dict[str, Any]:
-        """Give the directory of a job, and whether it is there."""
+        """Return the directory of a job, and whether it exists."""
         directory = self._reader.layout.job(job_id_of(params))
         return {"path": str(directory), "exists": directory.is_dir()}
 
     def unfollow_log(self, params: Params) -> dict[str, Any]:
-        """Send no more of a log."""
+        """Stop following a log."""
         name = text(params, "name")
         follower, loop = self._ready_follower()
         loop.call(lambda: follower.unfollow(name))
         return {"name": name}
 
     def plan_action(self, params: Params) -> list[dict[str, Any]]:
-        """Say what killing or cleaning ``jobs`` (each with task_id and job_id) would do."""
+        """Return the plans to kill or clean ``jobs`` (each with task_id and job_id)."""
         action, jobs = text(params, "action"), params.get("jobs")
         if action not in (KILL, CLEAN) or not isinstance(jobs, list):
             message = f"action is {KILL} or {CLEAN}, and jobs is a list"
@@ -229,7 +229,7 @@ class Requests:
         return [to_wire(self._actions().plan(action, job)) for job in ids]
 
     def carry_out(self, params: Params) -> dict[str, Any]:
-        """Do what ``plans`` say, one after the other, each told when it is done.
+        """Carry out ``plans``, one after the other; send each outcome when it is there.
 
         Params: ``plans``, as of ``plan_action``; ``name``, of the notifications; ``again``, whether it may have been
         done already by another agent.
@@ -250,7 +250,7 @@ class Requests:
         return {"outcomes": count, "stopped": self._stopping.is_set()}
 
     def _folder_method(self, name: str) -> Method:
-        """Give a method about folders; what it needs is imported when it is called, since monitoring never does."""
+        """Return a method of ``JobRequests``, which is imported at the first call, since monitoring never needs it."""
 
         def ask(params: Params) -> object:
             if not self._folder_methods:

@@ -1,8 +1,8 @@
-"""A workspace kept in view: everything once, the important first, then what changes.
+"""Tracking a workspace: everything once, the important first, then what changes.
 
-The first look reads the cheap files (runs), so that a picture is there before any job folder is read; then the jobs,
-those that go on first. Afterwards only what changed is read again, and told only if what it says differs. What leaves
-no trace on disk, the death of a process, is looked for at a bounded rate.
+Loading reads the cheap files (runs) first, so that clients have a picture before any job folder is read; then the jobs,
+those that go on first. Afterwards only what changed is read again, and sent only if it differs. The death of a process
+leaves no trace on disk, so it is checked for at a bounded rate.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ PULSE_INTERVAL = 5.0
 """Seconds within which the death of every process is noticed, as far as ``PULSES_PER_SECOND`` permits."""
 
 PULSES_PER_SECOND = 40
-"""Jobs and runs looked at each second for signs of life: under one percent of a core."""
+"""Jobs and runs that are checked each second for signs of life: under one percent of a core."""
 
 REREAD_LOAD = 0.1
 """The share of its time that reading one run again may take: large runs are read less often while they change."""
@@ -60,7 +60,7 @@ _ACTIVE = frozenset({states.RUNNING, states.SCHEDULED})
 
 
 class _Known(NamedTuple):
-    """What is remembered of a job: what was told of it, what is at its path, whether it goes on."""
+    """The last known values of a job: a digest of what was sent, what is at its path, whether it goes on."""
 
     digest: int
     place: str | None
@@ -68,12 +68,12 @@ class _Known(NamedTuple):
 
 
 class Tracker:
-    """Keeps a workspace in view.
+    """Tracks a workspace.
 
     Args:
         reader: Reads it.
         watcher: Watches it.
-        told: Is told of everything.
+        told: Sends the notifications.
         host: The host on which this code runs.
         clock: Seconds that never go back.
     """
@@ -108,8 +108,8 @@ class Tracker:
         """Read everything once, or what changed since a time.
 
         Args:
-            since: When everything had been told before, epoch seconds; what has not changed since is not told again.
-            is_stopped: Asked now and then; reading ends early when it says so.
+            since: When everything had been sent before, epoch seconds; what has not changed since is not sent again.
+            is_stopped: Returns whether to end early; called now and then.
         """
         self._places.watch_workspace()
         names = self._reader.experiment_ids()
@@ -122,8 +122,9 @@ class Tracker:
         for run in ordered:
             for page in pages(news[run.experiment_id]):
                 self._told.listed(run, page)
-        # What comes or goes after the directories were listed is told by their watches.
-        self._watch_tasks()
+        # What comes or goes after the directories were listed is reported by their watches.
+        for task_id in {info.task_id for run in ordered for info in run.job_infos.values()}:
+            self._places.watch_task(task_id)
         read = ParallelReader(self._reader).read
         for run, page in by_importance(ordered, news):
             if is_stopped():
@@ -132,14 +133,14 @@ class Tracker:
         self._told.loaded()
 
     def wait_time(self) -> float:
-        """Give the seconds until something is to be done, if nothing is told before."""
+        """Return the seconds until the next step is due, if the watcher reports nothing before."""
         now = self._clock()
         due = [self._watcher.due(), max(0.0, self._pulsed + 1.0 - now)]
         due += [max(0.0, self._not_before.get(_name_of(each), now) - now) for each in self._late]
         return min(due)
 
     def step(self) -> None:
-        """Find what changed since the last step, and tell of it."""
+        """Find what changed since the last step, and send it."""
         subjects = self._watcher.collect() | self._late
         self._late = set()
         subjects |= self._next_pulse()
@@ -176,7 +177,7 @@ class Tracker:
                 self._runs[name] = run
 
     def _news_of(self, run: RunFacts, since: float | None) -> list[str]:
-        """Give the jobs of a run that are to be told at first; the others count as known."""
+        """Return the jobs of a run that are sent at first; the others count as known."""
         layout = self._reader.layout
         if since is None or is_live(run) or run_changed(layout, run, since):
             return list(run.job_infos)
@@ -191,11 +192,6 @@ class Tracker:
                 self._jobs[name] = _Known(0, place, is_active=False)
         return told
 
-    def _watch_tasks(self) -> None:
-        infos = (run.job_infos.values() for run in self._runs.values())
-        for task_id in {info.task_id for each in infos for info in each}:
-            self._places.watch_task(task_id)
-
     def _watch_run(self, run: RunFacts) -> None:
         self._places.watch_run(run.experiment_id, run.run_id, is_live=is_live(run))
 
@@ -205,7 +201,7 @@ class Tracker:
         job_ids: Iterable[str],
         read: Callable[[RunFacts], Iterable[JobFacts]] | None = None,
     ) -> None:
-        """Read jobs of a run; tell of those that differ from what was told."""
+        """Read jobs of a run; send those that differ from what was sent."""
         name = run.experiment_id
         infos = {each: run.job_infos[each] for each in job_ids if self._owners.get(each) == name}
         chosen = run._replace(job_infos=infos)
@@ -215,7 +211,7 @@ class Tracker:
             self._told.jobs(changed)
 
     def _remember(self, facts: JobFacts) -> bool:
-        """Remember what a job is like; tell whether that is new."""
+        """Record the facts of a job; return whether they are new."""
         job_id, digest = facts.id, _digest(facts)
         before = self._jobs.get(job_id)
         is_active = facts.state in _ACTIVE and not facts.has_died
@@ -232,20 +228,17 @@ class Tracker:
         names = self._reader.experiment_ids()
         removed = [name for name in self._runs if name not in set(names)]
         for name in removed:
-            self._drop_experiment(name)
+            self._places.forget_experiment(name)
+            del self._runs[name]
+            self._forget_unlisted(name)
         for name in names:
             if name not in self._runs:
                 self._places.watch_experiment(name)
                 self._update_run(RunSubject(name))
         self._told.runs([], removed, names)
 
-    def _drop_experiment(self, name: str) -> None:
-        self._places.forget_experiment(name)
-        del self._runs[name]
-        self._forget_unlisted(name)
-
     def _own(self, run: RunFacts) -> None:
-        """Note that jobs are those of a run. One that several experiments list is judged by the latest of them."""
+        """Assign jobs to their run. One that several experiments list belongs to the latest of them."""
         name, order = run.experiment_id, age(run)
         for job_id in run.job_infos:
             owner = self._runs.get(self._owners.get(job_id, name))
@@ -253,7 +246,7 @@ class Tracker:
                 self._owners[job_id] = name
 
     def _forget_unlisted(self, name: str) -> None:
-        """Forget the jobs that an experiment's run has listed and that are in none now; others own the rest."""
+        """Forget the jobs of an experiment that no run lists any more; assign the others to another run."""
         lost = []
         for job_hash in [each for each, owner in self._owners.items() if owner == name]:
             listing = [run for run in self._runs.values() if job_hash in run.job_infos]
@@ -295,7 +288,7 @@ class Tracker:
         self._not_before[name] = self._clock() + took / REREAD_LOAD
 
     def _tell_jobs(self, run: RunFacts, before: RunFacts | None) -> None:
-        """Tell what a run says of its jobs that it did not say before; and read those jobs."""
+        """Send the jobs that changed in a run, and read them."""
         same_run = before is not None and before.run_id == run.run_id
         old = before if same_run and before is not None else RunFacts(run.experiment_id, "")
         changed = [
@@ -309,7 +302,7 @@ class Tracker:
             self._told.listed(run, page)
         for task_id in {run.job_infos[job_id].task_id for job_id in changed}:
             self._places.watch_task(task_id)
-        # What only waits in a scheduler ends with it, so all its jobs are judged again.
+        # A job that only waits in a scheduler ends with it, so all its jobs are read again.
         for page in pages(run.job_infos if rejudged else changed):
             self._read_jobs(run, page)
         others = [each for each in changed if self._owners.get(each) != run.experiment_id]
@@ -330,7 +323,7 @@ class Tracker:
         )
 
     def _update_jobs(self, job_ids: Iterable[JobId]) -> None:
-        """Read jobs again, those of a run together."""
+        """Read jobs again, those of each run together."""
         by_run: dict[str, list[str]] = {}
         for job_id in job_ids:
             owner = self._owners.get(job_id.hash)
@@ -343,7 +336,7 @@ class Tracker:
                     self._read_jobs(run, page)
 
     def _next_pulse(self) -> set[Subject]:
-        """Give some of what may have died since it was last looked at."""
+        """Return the subjects of this step that have died since they were last checked."""
         now = self._clock()
         count = int((now - self._pulsed) * PULSES_PER_SECOND)
         if count < 1:
@@ -362,7 +355,7 @@ class Tracker:
         return living
 
     def _has_pulse(self, subject: Subject) -> bool:
-        """Tell whether a run's scheduler is still as it was, which is cheaper to see than to read the run."""
+        """Return whether a run's scheduler is as it was, which is cheaper than reading the run; False for jobs."""
         run = self._runs.get(subject.experiment_id) if isinstance(subject, RunSubject) else None
         if run is None:
             return False
@@ -371,12 +364,12 @@ class Tracker:
 
 
 def _head(run: RunFacts) -> RunFacts:
-    """Give what a run says besides its jobs."""
+    """Return a run without its jobs."""
     return run._replace(job_infos={}, job_states={})
 
 
 def _digest(facts: JobFacts) -> int:
-    """Give a number that differs when a job does; true for this process only."""
+    """Return a number that differs when a job does; valid in this process only."""
     carbon = repr(facts.carbon) if facts.carbon else None
     return hash((facts[:_CARBON], facts[_CARBON + 1 :], carbon))
 

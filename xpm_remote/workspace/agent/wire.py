@@ -1,4 +1,4 @@
-"""JSON-RPC 2.0 over lines, seen from the server, without I/O: bytes in, requests out, and messages to bytes.
+"""The server's side of JSON-RPC 2.0 over lines: bytes to requests, and messages to bytes.
 
 Framing, error codes and what is ignored are those of experimaestro's monitor protocol 2.0. Pure.
 """
@@ -33,11 +33,11 @@ Item = TypeVar("Item")
 
 
 class ParameterError(Exception):
-    """A parameter is missing, or of another kind."""
+    """A parameter is missing, or of the wrong type."""
 
 
 class Request(NamedTuple):
-    """A call to be answered."""
+    """A call that needs an answer."""
 
     id: int | str
     method: str
@@ -45,7 +45,7 @@ class Request(NamedTuple):
 
 
 class Refusal(NamedTuple):
-    """An error to be answered to what is no request of ours."""
+    """An error answer to an invalid request."""
 
     id: int | str
     code: int
@@ -61,7 +61,7 @@ class RequestReader:
         self._skipping = False
 
     def feed(self, data: bytes) -> list[Request | Refusal]:
-        """Take bytes as they come; give what they complete."""
+        """Take bytes as they come; return the requests that they complete."""
         *lines, rest = data.split(b"\n")
         found: list[Request | Refusal] = []
         for line in lines:
@@ -73,7 +73,7 @@ class RequestReader:
         return found
 
     def end(self) -> list[Request | Refusal]:
-        """Give the last request when its line has no end."""
+        """Return the last request when its line has no end."""
         message = self._end_line()
         return [] if message is None else [message]
 
@@ -94,7 +94,7 @@ class RequestReader:
 
 
 def parse_request(line: bytes) -> Request | Refusal | None:
-    """Read a line; None when nothing is to be answered (a notification)."""
+    """Return the request of a line; None when it needs no answer (a notification)."""
     try:
         message = json.loads(line.decode())
     except (ValueError, RecursionError):
@@ -116,7 +116,7 @@ def text(params: Params, name: str) -> str:
     """Return a parameter that must be a text.
 
     Raises:
-        ParameterError: It is missing, or none.
+        ParameterError: It is missing, or not a text.
     """
     value = params.get(name)
     if not isinstance(value, str):
@@ -139,16 +139,16 @@ def job_id_of(params: Params) -> JobId:
 
 
 def read_list(value: object, name: str, one: str, read: Callable[[Any], Item]) -> list[Item]:
-    """Read a parameter that must be a list.
+    """Return the items of a parameter that must be a list.
 
     Args:
         value: The parameter.
-        name: What it is called.
-        one: What one of it is called, with its article.
-        read: Reads one; raises KeyError, TypeError or ValueError where it cannot.
+        name: Its name.
+        one: The name of an item, with its article.
+        read: Reads an item; raises KeyError, TypeError or ValueError where it cannot.
 
     Raises:
-        ParameterError: It is something else.
+        ParameterError: It is not a list, or an item cannot be read.
     """
     if not isinstance(value, list):
         message = f"{name} is a list"
@@ -161,7 +161,7 @@ def read_list(value: object, name: str, one: str, read: Callable[[Any], Item]) -
 
 
 def encode(message: dict[str, Any]) -> bytes:
-    """Give the line of a message. Odd bytes of file names that are no UTF-8 become question marks.
+    """Return the line of a message. Bytes of file names that are not UTF-8 become question marks.
 
     Raises:
         TypeError: It holds what JSON cannot.
@@ -171,12 +171,12 @@ def encode(message: dict[str, Any]) -> bytes:
 
 
 def answer(request_id: int | str, result: object) -> bytes:
-    """Give the line that answers a request."""
+    """Return the line that answers a request."""
     return encode({"id": request_id, "result": result})
 
 
 def refuse(refusal: Refusal) -> bytes:
-    """Give the line that refuses a request."""
+    """Return the line that refuses a request."""
     error: dict[str, Any] = {"code": refusal.code, "message": refusal.message}
     if refusal.data is not None:
         error["data"] = refusal.data
@@ -184,7 +184,7 @@ def refuse(refusal: Refusal) -> bytes:
 
 
 def notice(method: str, params: dict[str, Any]) -> bytes:
-    """Give the line of a notification."""
+    """Return the line of a notification."""
     return encode({"method": method, "params": params})
 
 
@@ -194,12 +194,12 @@ class PlainStream:
     name = "plain"
 
     def pack(self, line: bytes) -> bytes:
-        """Give the bytes to send for a line."""
+        """Return the bytes to send for a line."""
         return line
 
 
 class DeflateStream:
-    """Sends lines as one deflate stream, each complete at once: what repeats from line to line costs little."""
+    """Sends lines as one deflate stream, flushed after each: what repeats from line to line costs little."""
 
     name = "deflate"
 
@@ -207,7 +207,7 @@ class DeflateStream:
         self._deflate = zlib.compressobj(COMPRESSION)
 
     def pack(self, line: bytes) -> bytes:
-        """Give the bytes to send for a line."""
+        """Return the bytes to send for a line."""
         return self._deflate.compress(line) + self._deflate.flush(zlib.Z_SYNC_FLUSH)
 
 

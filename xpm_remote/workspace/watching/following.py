@@ -1,4 +1,4 @@
-"""Logs that are followed: several at once, each from where it was."""
+"""Following logs: several at once, each from a position on."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from xpm_remote.workspace.watching.watch import LIVE, Pace, Watcher
 Send = Callable[[str, Dict[str, Any]], None]
 
 FOLLOW_LIMIT = 64
-"""Logs that are followed at once, at most: each costs a look a second where inotify is blind."""
+"""Most logs that are followed at once: each costs a ``stat`` a second where inotify reports nothing."""
 
 LOG_PACE = Pace(hot=0.5, cold=2.0, told=LIVE.told)
-"""Somebody is looking at it."""
+"""The pace of a log: a person reads it as it grows."""
 
 ROUND_LIMIT = 8
 """Pieces of one log that are sent before the others have their turn."""
 
 
 LIFE_INTERVAL = 2.0
-"""Seconds between two looks at whether a job still lives: one that is killed leaves no word of it."""
+"""Seconds between two checks whether a job still lives: one that is killed leaves no marker."""
 
 
 class JobLife:
-    """Whether a job has ended: by its markers, and now and then by whether its process lives.
+    """Checks whether a job has ended: by its markers, and now and then by whether its process lives.
 
     Args:
         reader: Reads the workspace.
@@ -53,7 +53,7 @@ class JobLife:
         self._was_over = False
 
     def has_ended(self) -> bool:
-        """Look."""
+        """Return whether the job has ended."""
         if self._files.done.exists() or self._files.failed.exists():
             return True
         if self._clock() - self._looked >= LIFE_INTERVAL:
@@ -91,10 +91,10 @@ class Follower:
         self._looked = clock()
 
     def check_room(self, name: str) -> None:
-        """Make sure that one more log can be followed.
+        """Raise unless one more log can be followed.
 
         Raises:
-            WorkspaceFailure: Too many are.
+            WorkspaceFailure: Too many are followed.
         """
         if len(self._followed) >= FOLLOW_LIMIT and name not in self._followed:
             raise WorkspaceFailure(f"at most {FOLLOW_LIMIT} logs are followed at once")
@@ -117,7 +117,7 @@ class Follower:
         self._watcher.add(log.directory, log.directory, LOG_PACE)
 
     def unfollow(self, name: str) -> None:
-        """Follow a log no longer."""
+        """Stop following a log."""
         followed = self._followed.pop(name, None)
         self._ready.discard(name)
         if followed is None:
@@ -129,7 +129,7 @@ class Follower:
                 self._watcher.forget(path)
 
     def wait_time(self) -> float:
-        """Give the seconds until something is to be done, if nothing is told before."""
+        """Return the seconds until the next step is due, if inotify reports nothing before."""
         if self._ready:
             return 0.0
         goes_on = any(not each.has_ended for each in self._followed.values())
@@ -153,7 +153,7 @@ class Follower:
         if followed is None:
             return
         try:
-            # Looked at before the log is: what a job writes last comes before its marker.
+            # Checked before the log is read: a job writes its last output before its marker.
             has_ended = followed.is_over()
             is_more = self._send_pieces(name, followed)
         except (WorkspaceFailure, OSError) as failure:
@@ -167,7 +167,7 @@ class Follower:
             self._send("notification.log", {"name": name, "ended": has_ended})
 
     def _send_pieces(self, name: str, followed: _Followed) -> bool:
-        """Send what there is, up to a bound; tell whether there is more."""
+        """Send up to ``ROUND_LIMIT`` pieces; return whether there are more."""
         for _ in range(ROUND_LIMIT):
             piece = followed.log.after(followed.position)
             followed.position = piece.position

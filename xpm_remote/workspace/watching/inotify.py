@@ -19,7 +19,7 @@ OVERFLOW = 0x4000
 IGNORED = 0x8000
 
 ENTRIES = CREATE | DELETE | MOVED_FROM | MOVED_TO
-"""A name appeared in a directory, or went."""
+"""A name appeared in a directory, or disappeared."""
 
 _ONLYDIR = 0x1000000
 _DONT_FOLLOW = 0x2000000
@@ -32,7 +32,7 @@ _READ_SIZE = 64 * 1024
 
 
 class RawEvent(NamedTuple):
-    """What the kernel says: which watch, what, and of which name in the directory (bytes that are no UTF-8 escaped)."""
+    """An event of the kernel: the watch, what happened, and the name in the directory (other bytes than UTF-8 escaped)."""
 
     watch: int
     mask: int
@@ -43,7 +43,7 @@ class Inotify:
     """An inotify instance of directories.
 
     Raises:
-        OSError: This system has none, or the person has too many.
+        OSError: This system has none, or the user has too many.
     """
 
     def __init__(self) -> None:
@@ -57,24 +57,24 @@ class Inotify:
         self._fd: int = _checked(opened)
 
     def fileno(self) -> int:
-        """Give the descriptor that becomes readable when there are events."""
+        """Return the descriptor that becomes readable when there are events."""
         return self._fd
 
     def add(self, directory: str, mask: int) -> int:
-        """Watch a directory, not what a symlink points to; give the watch's number.
+        """Watch a directory, but not through a symlink; return the watch's number.
 
         Raises:
-            OSError: It is none, may not be read, or the person's watches are used up.
+            OSError: It is not a directory, may not be read, or the user's watches are used up.
         """
         flags = mask | _ONLYDIR | _DONT_FOLLOW | _EXCL_UNLINK
         return _checked(self._add(self._fd, os.fsencode(directory), flags))
 
     def remove(self, watch: int) -> None:
-        """End a watch; one that the kernel has ended already is no error."""
+        """End a watch; one that the kernel has ended already is ignored."""
         self._remove(self._fd, watch)
 
     def read(self) -> list[RawEvent]:
-        """Give the events that have come, without waiting."""
+        """Return the events that have come, without waiting."""
         events: list[RawEvent] = []
         while True:
             try:

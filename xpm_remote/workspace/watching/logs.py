@@ -1,7 +1,7 @@
 """Logs of jobs: their last lines at once, then what is added, through rotation and truncation.
 
-A place in a log is a file (by its inode) and an offset in it, so that a reader who comes back continues where it was:
-also when the file was renamed since, as experimaestro does before it tries a job again. Nothing waits here, and no
+A position in a log is a file (by its inode) and an offset in it, so that a client that comes back continues where it
+was: also when the file was renamed since, as experimaestro does before it tries a job again. Nothing waits here, and no
 call reads more than a bounded number of bytes, however long the log or its lines are.
 """
 
@@ -23,23 +23,23 @@ BLOCK = 64 * 1024
 """Bytes read at once."""
 
 PIECE = 256 * 1024
-"""Bytes of a log given at once; a longer line comes in several pieces."""
+"""Bytes of a piece of a log; a longer line comes in several pieces."""
 
 TAIL_LIMIT = 4 * 1024 * 1024
-"""Bytes of the end of a log that its last lines may take: what is more is cut off at its beginning."""
+"""Bytes that the last lines of a log may take: what lies before is cut off."""
 
 _ROTATED = re.compile(r"\d{14}")
 
 
 class LogPosition(NamedTuple):
-    """A place in a log: the inode of the file, and the offset of the next byte."""
+    """A position in a log: the inode of the file, and the offset of the next byte."""
 
     inode: int
     offset: int
 
     @classmethod
     def from_wire(cls, wire: object) -> LogPosition | None:
-        """Read what ``to_wire`` gave; None when it is something else."""
+        """Return the position from its ``to_wire`` form; None when it is not such a form."""
         if not isinstance(wire, list) or len(wire) != 2:
             return None
         if not all(isinstance(each, int) and each >= 0 for each in wire):
@@ -47,7 +47,7 @@ class LogPosition(NamedTuple):
         return cls(*wire)
 
     def to_wire(self) -> list[int]:
-        """Give it as plain JSON types."""
+        """Return it as plain JSON types."""
         return list(self)
 
 
@@ -55,11 +55,11 @@ class Piece(NamedTuple):
     """A part of a log.
 
     Attributes:
-        text: What it says; bytes that are no UTF-8 are replaced.
+        text: Its text; bytes that are not UTF-8 are replaced.
         position: Where the next part begins; None while there is no log.
         note: ``rotated`` or ``truncated`` when the file before ended so, ``cut`` when lines are
             missing before; else empty.
-        more: Whether there is more to be read at once.
+        more: Whether there is more to read at once.
     """
 
     text: str = ""
@@ -68,7 +68,7 @@ class Piece(NamedTuple):
     more: bool = False
 
     def to_wire(self) -> dict[str, Any]:
-        """Give it as plain JSON types."""
+        """Return it as plain JSON types."""
         return {
             "text": self.text,
             "position": self.position.to_wire() if self.position else None,
@@ -91,7 +91,7 @@ class Log:
         self._prefix, self._suffix = f"{files.name}.", f".{stream}"
 
     def last(self, lines: int) -> Piece:
-        """Give the last lines.
+        """Return the last lines.
 
         Raises:
             WorkspaceFailure: The log cannot be read.
@@ -112,7 +112,7 @@ class Log:
         return Piece(text, LogPosition(found.st_ino, start + used), "cut" if is_cut else "")
 
     def after(self, position: LogPosition | None) -> Piece:
-        """Give what follows a place; from the beginning, when it is None.
+        """Return what follows a position, or the beginning of the log when it is None.
 
         Raises:
             WorkspaceFailure: The log cannot be read.
@@ -132,7 +132,7 @@ class Log:
             os.close(handle)
 
     def _rest_of_rotated(self, position: LogPosition) -> Piece | None:
-        """Give what is left of a file that has another name now; None when there is nothing left."""
+        """Return the rest of a file that has another name now; None when there is nothing left."""
         with os.scandir(self.directory) as entries:
             paths = [each.path for each in entries if self._is_rotated(each, position.inode)]
         handle = self._open(paths[0]) if paths else None
@@ -164,9 +164,9 @@ class Log:
 
 
 def _start_of_last(handle: int, size: int, lines: int) -> tuple[int, bool]:
-    """Find where the last lines begin, and whether their beginning lies too far back to be given.
+    """Return where the last lines begin, and whether they were cut at ``TAIL_LIMIT``.
 
-    A line end that ends the file ends its last line, and does not begin another one.
+    A line end at the end of the file ends its last line, and does not begin another one.
     """
     limit = max(0, size - TAIL_LIMIT)
     if lines <= 0:
@@ -200,7 +200,7 @@ def _next(handle: int, position: LogPosition, size: int, *, is_over: bool = Fals
 
 
 def _decode(data: bytes, *, is_over: bool = False) -> tuple[str, int]:
-    """Decode bytes, but for a character at the end that is not whole yet; give the text and how many bytes it is."""
+    """Decode bytes, but for an incomplete character at the end; return the text and how many bytes it is."""
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     text = decoder.decode(data, is_over)
     waiting = decoder.getstate()[0]

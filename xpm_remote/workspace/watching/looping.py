@@ -1,4 +1,4 @@
-"""Threads that wait for changes: each has a watcher, and does nothing until there is something to do."""
+"""Threads that wait for changes, and make a step when there is one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SETTLE_TIME = 0.03
 """Seconds between the first sign of a change and reading it: what is written at once is read once."""
 
 MAX_LOAD = 0.5
-"""The share of its time for which a thread may work while changes keep coming."""
+"""The share of its time that a thread may work while changes keep coming."""
 
 LONGEST_REST = 1.0
 """Seconds of rest after a step, at most, however long that took."""
@@ -23,12 +23,12 @@ LONGEST_WAIT = 3600.0
 
 
 class Loop(threading.Thread):
-    """A thread that makes a step whenever one is due, or told of.
+    """A thread that makes a step whenever one is due or its descriptor is readable.
 
     Args:
         name: The thread's name, as tracebacks show it.
-        descriptor: Is readable when there is something to do; None when only time tells.
-        wait_time: Gives the seconds until a step is due.
+        descriptor: Is readable when there is something to do; None when steps are due by time only.
+        wait_time: Returns the seconds until a step is due.
         step: Makes it.
     """
 
@@ -49,12 +49,12 @@ class Loop(threading.Thread):
         os.set_blocking(self._waker, False)
 
     def call(self, function: Callable[[], None]) -> None:
-        """Have a function called in the thread, before its next step."""
+        """Call a function in the thread, before its next step."""
         self._calls.append(function)
         try:
             os.write(self._waker, b".")
         except BlockingIOError:
-            return  # it is full of signs already
+            return  # it is full: the thread will wake up
 
     def run(self) -> None:
         """Make steps until the process ends."""
@@ -79,7 +79,7 @@ class Loop(threading.Thread):
             os.read(self._woken, select.PIPE_BUF)
 
     def _rest(self, seconds: float) -> None:
-        """Wait, unless somebody calls."""
+        """Wait, unless ``call`` is called."""
         poll = select.poll()
         poll.register(self._woken, select.POLLIN)
         poll.poll(1000 * seconds)

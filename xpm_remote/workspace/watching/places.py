@@ -1,4 +1,4 @@
-"""Where a workspace is watched, and what a change there is about."""
+"""The watched places of a workspace, and the subject of a change at each."""
 
 from __future__ import annotations
 
@@ -45,17 +45,17 @@ class TaskSubject(NamedTuple):
 
 
 class LiveSubject(NamedTuple):
-    """Which files of live events there are in a directory, of jobs or of experiments."""
+    """The files of live events in a directory, of jobs or of experiments."""
 
     directory: str
 
 
 class Places:
-    """Puts the watches of a workspace; a place is watched before it is read, so that no change falls between.
+    """Sets the watches of a workspace; a place is watched before it is read, so that no change is missed.
 
     Args:
         layout: The workspace.
-        watcher: What watches.
+        watcher: Watches paths.
     """
 
     def __init__(self, layout: Layout, watcher: Watcher) -> None:
@@ -73,7 +73,7 @@ class Places:
             self.watch_live(str(directory))
 
     def watch_live(self, directory: str) -> list[RunSubject | EventsSubject]:
-        """Watch a directory of live events and all files in it; give what the files are about."""
+        """Watch a directory of live events and all files in it; return the subjects of the files."""
         is_root = directory in (
             str(self._layout.live_experiment_events),
             str(self._layout.live_job_events),
@@ -108,7 +108,7 @@ class Places:
         self._watcher.add(directory, subject, REST)
 
     def watch_run(self, experiment_id: str, run_id: str, *, is_live: bool) -> None:
-        """Watch the files of a current run; those of the one before are forgotten."""
+        """Watch the files of a current run, and no longer those of the one before."""
         directory = str(self._layout.experiment(experiment_id) / run_id)
         before = self._runs.get(experiment_id)
         if before not in (None, directory):
@@ -124,14 +124,14 @@ class Places:
             self._watcher.add(f"{directory}/{name}", subject, pace)
 
     def forget_run(self, experiment_id: str) -> None:
-        """Watch the files of an experiment's run no longer."""
+        """Stop watching the files of an experiment's run."""
         directory = self._runs.pop(experiment_id, None)
         if directory is not None:
             for path in (directory, f"{directory}/status.json", f"{directory}/jobs.jsonl"):
                 self._watcher.forget(path)
 
     def forget_experiment(self, experiment_id: str) -> None:
-        """Watch an experiment no longer."""
+        """Stop watching an experiment."""
         self.forget_run(experiment_id)
         self._watcher.forget(str(self._layout.experiment(experiment_id)))
 
@@ -152,13 +152,13 @@ class Places:
         self._watcher.add(directory, subject, pace)
 
     def forget_job(self, job_id: JobId) -> None:
-        """Watch a job no longer."""
+        """Stop watching a job."""
         self._watcher.forget(str(self._layout.job(job_id)))
 
     def _live_subject(
         self, directory: str, name: str
     ) -> LiveSubject | RunSubject | EventsSubject | None:
-        """Say what inotify tells of, for a name that is not watched yet."""
+        """Return the subject of an event for a name that is not watched yet; a file is watched from now on."""
         subject = self._file_subject(directory, name)
         if subject is not None:
             self.watch_file(directory, name)
@@ -166,7 +166,7 @@ class Places:
         return LiveSubject(directory)
 
     def _file_subject(self, directory: str, name: str) -> RunSubject | EventsSubject | None:
-        """Say what a file of live events is about."""
+        """Return the subject of a file of live events."""
         experiments = str(self._layout.live_experiment_events)
         if directory == experiments:
             named = _EXPERIMENT_FILE.fullmatch(name)
@@ -179,7 +179,7 @@ class Places:
 
 @lru_cache(maxsize=1024)  # many jobs are of few tasks
 def _state_files(script_name: str) -> frozenset[str]:
-    """Name the files in a job's directory that tell of its state."""
+    """Return the names of the files in a job's directory that change with its state."""
     files = JobFiles(Path(), script_name)
     paths = (files.done, files.failed, files.pid, files.lock, files.own)
     return frozenset(path.name for path in paths)

@@ -1,11 +1,11 @@
-"""What changed on disk: inotify where it tells, polling where it does not.
+"""Changes on disk: by inotify where it reports them, by polling where it does not.
 
-On a network file system inotify tells of this host's writes only, so neither the name of the file system nor one good
-event shows that it will tell of the next. And nothing may be written to try it out. So polling is the judge: every
-watched path is looked at. As long as its changes were all told before polling saw them, it is looked at rarely; from
-the first change that polling finds by itself, it is polled at its pace, until inotify has told again.
+On a network file system inotify reports this host's writes only, so neither the name of the file system nor one good
+event shows that it will report the next. And nothing may be written to try it out. So polling decides: every watched
+path is polled. As long as inotify reported all of its changes before polling found them, it is polled rarely; from the
+first change that polling finds by itself, it is polled at its pace, until inotify has reported again.
 
-Looking costs one ``stat``; there are at most ``LOOKS_PER_SECOND`` of them, whatever the size of the workspace.
+Polling costs one ``stat`` a path; there are at most ``LOOKS_PER_SECOND``, whatever the size of the workspace.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ Subject = Hashable
 Signature = Optional[Tuple[int, ...]]
 
 LOOKS_PER_SECOND = 400
-"""``stat`` calls a second, at most: under one percent of a core, and what a busy metadata server does not feel."""
+"""Most ``stat`` calls a second: under one percent of a core, and little for a busy metadata server."""
 
 GRAIN = 0.2
-"""Seconds between two rounds of looks, at least: waking up for each path by itself would cost more than the looks."""
+"""Least seconds between two rounds of polling: waking up for each path by itself would cost more than ``stat``."""
 
 HOT_TIME = 60.0
-"""Seconds after a change during which a path is looked at at its quickest."""
+"""Seconds after a change during which a path is polled at its quickest."""
 
 
 class Pace(NamedTuple):
-    """Seconds between two looks at a path: ``hot`` after a change, ``cold`` at most, ``told`` where inotify tells."""
+    """Seconds between two polls of a path: ``hot`` after a change, ``cold`` at most, ``told`` where inotify reports."""
 
     hot: float
     cold: float
@@ -42,14 +42,14 @@ class Pace(NamedTuple):
 
 
 LIVE = Pace(hot=1.0, cold=4.0, told=32.0)
-"""For what runs: its changes are seen after a second where inotify is blind."""
+"""For what runs: its changes are seen after a second where inotify reports nothing."""
 
 REST = Pace(hot=4.0, cold=256.0, told=256.0)
 """For what rests, such as finished runs and the list of all jobs."""
 
 
 class _Spot:
-    """A path that is looked at."""
+    """A path that is polled."""
 
     def __init__(self, path: str, subject: Subject, pace: Pace) -> None:
         self.path = path
@@ -64,7 +64,7 @@ class _Spot:
 
 
 class _Listing:
-    """A directory whose entries inotify tells of."""
+    """A directory whose entries inotify reports."""
 
     def __init__(self, path: str, resolve: Callable[[str], Subject | None]) -> None:
         self.path = path
@@ -72,7 +72,7 @@ class _Listing:
 
 
 def signature(path: str) -> Signature:
-    """Give what of a file or directory changes when its content does; None when it is not there or hidden from us."""
+    """Return values of a file or directory that change with its content; None when it cannot be seen."""
     try:
         found = os.lstat(path)
     except OSError:
@@ -88,7 +88,7 @@ class Watcher:
     Args:
         tells: An inotify instance; None where there is none.
         clock: Seconds that never go back.
-        look: What takes the signature of a path.
+        look: Returns the signature of a path.
     """
 
     def __init__(
@@ -112,18 +112,18 @@ class Watcher:
         """Directories that inotify could not take any more."""
 
     def fileno(self) -> int | None:
-        """Give a descriptor that is readable when inotify has something to tell; None where there is none."""
+        """Return a descriptor that is readable when inotify has events; None where there is no inotify."""
         return None if self._inotify is None else self._inotify.fileno()
 
     @property
     def paths(self) -> int:
-        """How many paths are looked at."""
+        """The number of paths that are polled."""
         return len(self._spots)
 
     def add(self, path: str, subject: Subject, pace: Pace) -> None:
-        """Look at a file or directory from now on; known already, it only takes the pace.
+        """Poll a file or directory from now on; one that is polled already only takes the pace.
 
-        A file that its directory (see ``tell``) covers is looked at rarely once inotify has told of it.
+        A file whose directory inotify reports (see ``tell``) is polled rarely once it has reported a change.
         """
         spot = self._spots.get(path)
         if spot is not None and spot.subject == subject:
@@ -140,12 +140,12 @@ class Watcher:
         *,
         contents: bool = False,
     ) -> None:
-        """Have inotify tell of a directory's entries; without effect where it cannot.
+        """Make inotify report a directory's entries; without effect where it cannot.
 
         Args:
             directory: Its path.
-            resolve: Gives the subject of an entry by its name; None for what is of no interest.
-            contents: Whether what is written to files counts, too, and not only when they are closed.
+            resolve: Returns the subject of an entry by its name; None for entries of no interest.
+            contents: Whether each write to a file counts, and not only its closing.
         """
         if self._inotify is None or directory in self._numbers:
             return
@@ -153,14 +153,14 @@ class Watcher:
         try:
             number = self._inotify.add(directory, mask | (inotify.MODIFY if contents else 0))
         except OSError as error:
-            if error.errno == errno.ENOSPC:  # the person's watches are used up; polling goes on
+            if error.errno == errno.ENOSPC:  # the user's watches are used up; polling goes on
                 self.refused += 1
             return
         self._numbers[directory] = number
         self._listings[number] = _Listing(directory, resolve)
 
     def forget(self, path: str) -> None:
-        """Watch a file or directory no longer."""
+        """Stop watching a file or directory."""
         self._spots.pop(path, None)
         number = self._numbers.pop(path, None)
         if number is not None and self._inotify is not None:
@@ -168,14 +168,14 @@ class Watcher:
             self._inotify.remove(number)
 
     def collect(self) -> set[Subject]:
-        """Give the subjects that changed since the last time, without waiting."""
+        """Return the subjects that changed since the last call, without waiting."""
         self._hear()
         self._look_around()
         found, self._pending = self._pending, set()
         return found
 
     def due(self) -> float:
-        """Give the seconds until something is to be looked at; infinite when nothing is."""
+        """Return the seconds until the next poll; infinite when there is none."""
         now = self._clock()
         self._grant(now)
         while self._agenda and self._is_stale(self._agenda[0]):
@@ -186,12 +186,11 @@ class Watcher:
         return max(0.0, self._agenda[0][0] - now, short, self._looked + GRAIN - now)
 
     def close(self) -> None:
-        """End it."""
+        """Close inotify."""
         if self._inotify is not None:
             self._inotify.close()
 
     def _hear(self) -> None:
-        """Take what inotify tells."""
         if self._inotify is None:
             return
         for event in self._inotify.read():
@@ -224,7 +223,7 @@ class Watcher:
         return spot
 
     def _lose(self, event: RawEvent, listing: _Listing) -> None:
-        """A directory is gone, or is elsewhere: what is at its path is looked at."""
+        """Take the loss of a directory, removed or moved: its path has changed."""
         if event.mask & inotify.IGNORED:
             self._listings.pop(event.watch, None)
             if self._numbers.get(listing.path) == event.watch:
@@ -234,7 +233,7 @@ class Watcher:
             self._pending.add(spot.subject)
 
     def _doubt_all(self) -> None:
-        """Events were lost: everything is looked at as soon as the allowance permits."""
+        """Poll everything as soon as the allowance permits, since events were lost."""
         now = self._clock()
         for spot in self._spots.values():
             spot.proven = False
@@ -252,17 +251,17 @@ class Watcher:
     def _inspect(self, spot: _Spot, now: float) -> None:
         found = self._look(spot.path)
         if found != spot.signature:
-            self._hear()  # what we saw may have been told between our last hearing and our look
+            self._hear()  # inotify may have reported the change since we last read its events
             spot.signature = found
             spot.proven = spot.told
             spot.changed = now
-            # Also when it was told: another host may have written again since.
+            # Also when inotify reported it: another host may have written again since.
             self._pending.add(spot.subject)
         spot.told = False
         self._plan(spot, now)
 
     def _plan(self, spot: _Spot, now: float, interval: float | None = None) -> None:
-        """Say when a path is looked at next."""
+        """Plan the next poll of a path."""
         if interval is None:
             interval = self._next_interval(spot, now)
         spot.serial += 1
@@ -284,7 +283,7 @@ class Watcher:
             self._plan(spot, self._clock())
 
     def _is_stale(self, entry: tuple[float, str, int]) -> bool:
-        """Tell whether an entry of the agenda was overtaken by a later plan, or its path forgotten."""
+        """Return whether an entry of the agenda was replaced by a later one, or its path is not watched any more."""
         spot = self._spots.get(entry[1])
         return spot is None or spot.serial != entry[2]
 
