@@ -102,12 +102,12 @@ class Follower:
     def follow(
         self, name: str, log: Log, is_over: Callable[[], bool], position: LogPosition | None
     ) -> None:
-        """Follow a log from a place on.
+        """Follow a log from a position on.
 
         Args:
-            name: What its notifications are called.
+            name: The name in its notifications.
             log: The log.
-            is_over: Callable[[], bool]s whether its job has ended.
+            is_over: Returns whether its job has ended.
             position: Where to begin; None: at the beginning.
         """
         self._followed[name] = _Followed(log, is_over, position)

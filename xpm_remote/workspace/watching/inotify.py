@@ -32,7 +32,7 @@ _READ_SIZE = 64 * 1024
 
 
 class RawEvent(NamedTuple):
-    """An event of the kernel: the watch, what happened, and the name in the directory (other bytes than UTF-8 escaped)."""
+    """An event of the kernel: the watch, what happened, and the name in the directory (decoded as a file name)."""
 
     watch: int
     mask: int
