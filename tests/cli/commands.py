@@ -164,6 +164,8 @@ class Commands:
         environment = {**os.environ, "HOME": str(self.home), "PYTHONWARNINGS": "error"}
         environment["XPM_REMOTE_SETTINGS"] = str(self.settings)
         environment.pop("SSH_AUTH_SOCK", None)
+        # Wide enough for the paths of temporary folders, however deep a worker's are.
+        environment["COLUMNS"] = "160"
         return environment
 
     def _write(self) -> None:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from xpm_remote.cli.output import say
 from xpm_remote.errors import UsageError
 from xpm_remote.escaping import safe
+from xpm_remote.link.remote.command import TESTED_VERSION
 from xpm_remote.settings.reader import PATH_VARIABLE, default_settings_path, load_settings
-from xpm_remote.settings.schema import Settings
+from xpm_remote.settings.schema import Backend, Settings, SshEngine
 from xpm_remote.settings.workspaces import local_path
 
 if TYPE_CHECKING:
+    from xpm_remote.session.target import Target
     from xpm_remote.workspace.failures import UnreadFile
 
 
@@ -94,6 +98,34 @@ class Context:
         """
         return load_settings(self.settings_path, os.environ, Path.home())
 
+    def find_target(self, settings: Settings, given: dict[str, Any]) -> Target:
+        """Return what to connect to: the command line over the settings.
+
+        Raises:
+            UsageError: The command line does not say which host or directory, or two options exclude each other.
+            WorkspaceError: The workspace is unknown or not remote.
+            OptionError: An SSH option is malformed or cannot be honoured.
+        """
+        from xpm_remote.session.target import Overrides, resolve_target  # most commands need none
+
+        if given["force_version"] and given["remote_xpm"]:
+            raise UsageError(
+                "--force-version is for uv, --remote-xpm goes without it", "leave one out"
+            )
+        overrides = Overrides(
+            host=given["host"],
+            workdir=given["remote_workdir"] or self.workdir,
+            shell_init=given["remote_shell_init"],
+            uv_offline=given["uv_offline"],
+            python=given["remote_python"],
+            xpm_path=given["remote_xpm"],
+            options=given["options"],
+            version=_local_version() if given["force_version"] else None,
+            engine=SshEngine(given["engine"]) if given["engine"] else None,
+            backend=Backend(given["backend"]) if given["backend"] else None,
+        )
+        return resolve_target(settings, given["workspace"] or self.workspace, overrides)
+
     def warn(self, warning: str) -> None:
         """Print a warning on stderr."""
         if not self.is_quiet:
@@ -116,3 +148,13 @@ class Context:
         if self.settings_file is not None:
             raise UsageError(what, "leave --settings out")
         self.warn(f"{what}, not the file of {PATH_VARIABLE}")
+
+
+def _local_version() -> str:
+    """Return the version of the experimaestro that is installed beside us, else the one we are tested with."""
+    try:
+        version = importlib.metadata.version("experimaestro")
+    except importlib.metadata.PackageNotFoundError:
+        return TESTED_VERSION
+    # A development version is on no index; the release that it leads to may be.
+    return re.sub(r"\.dev\d+.*", "", version)

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from xpm_remote.cli.context import Context
-from xpm_remote.cli.options import connection_options, find_target, format_option
+from xpm_remote.cli.options import connection_options, format_option
 from xpm_remote.cli.output import say
 from xpm_remote.doctor.stages import LISTEN_TIME, Examination, Stage, StageResult, Verdict
 from xpm_remote.errors import UsageError, XpmRemoteError
@@ -98,7 +98,7 @@ def _begin(context: Context, given: dict[str, Any], examination: Examination) ->
         settings = context.read_settings()
         for problem in settings.warnings:
             examination.warn(str(problem))
-        target = find_target(context, settings, given)
+        target = context.find_target(settings, given)
     except UsageError:
         raise
     except XpmRemoteError as error:

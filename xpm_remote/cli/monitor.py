@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from xpm_remote.cli.context import Context
-from xpm_remote.cli.options import SECONDS, add_options, connection_options, find_target
+from xpm_remote.cli.options import SECONDS, add_options, connection_options
 from xpm_remote.cli.peer import hand_over, require_installed
 from xpm_remote.errors import UsageError, WorkspaceError
 from xpm_remote.escaping import quoted, safe
@@ -228,7 +228,7 @@ def ssh_monitor(
     """
     if web or port is not None:
         raise UsageError("--web and --port are not there yet", "use the dashboard in the terminal")
-    target = find_target(context, context.load_settings(), given)
+    target = context.find_target(context.load_settings(), given)
     if given["dry_run"]:
         return run_until_signal(show_dry_run(target, Format(given["form"])))
     return watch(target, given, timeout=given["request_timeout"])

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import functools
-import importlib.metadata
-import re
 import sys
 from collections.abc import Callable
 from typing import IO, Any, NamedTuple, TypeVar
 
 import click
 
-from xpm_remote.cli.context import Context
 from xpm_remote.errors import ExitCode, UsageError
 from xpm_remote.escaping import safe
-from xpm_remote.link.remote.command import TESTED_VERSION
 from xpm_remote.model.filter_tokens import FilterError
 from xpm_remote.model.filters import Filter, parse_filter
 from xpm_remote.rpc.protocol import REQUEST_TIMEOUT
-from xpm_remote.session.target import Overrides, Target, resolve_target
-from xpm_remote.settings.schema import Backend, Settings, SshEngine
+from xpm_remote.session.target import Overrides
+from xpm_remote.settings.schema import Backend, SshEngine
 from xpm_remote.ui.text import Format
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -117,7 +113,7 @@ connection_options = add_options(
         help="Seconds without an answer of the remote server after which a request has failed.",
     ),
 )
-"""The arguments and options that ``find_target`` reads."""
+"""The arguments and options that ``Context.find_target`` reads."""
 
 ssh_options = add_options(
     *_SSH_OPTIONS,
@@ -144,41 +140,6 @@ def ssh_overrides(given: dict[str, Any], workdir: str | None) -> Overrides:
         options=given["options"],
         engine=SshEngine(given["engine"]) if given["engine"] else None,
     )
-
-
-def find_target(context: Context, settings: Settings, given: dict[str, Any]) -> Target:
-    """Return what to connect to: the command line over the settings.
-
-    Raises:
-        UsageError: The command line does not say which host or directory, or two options exclude each other.
-        WorkspaceError: The workspace is unknown or not remote.
-        OptionError: An SSH option is malformed or cannot be honoured.
-    """
-    if given["force_version"] and given["remote_xpm"]:
-        raise UsageError("--force-version is for uv, --remote-xpm goes without it", "leave one out")
-    overrides = Overrides(
-        host=given["host"],
-        workdir=given["remote_workdir"] or context.workdir,
-        shell_init=given["remote_shell_init"],
-        uv_offline=given["uv_offline"],
-        python=given["remote_python"],
-        xpm_path=given["remote_xpm"],
-        options=given["options"],
-        version=_local_version() if given["force_version"] else None,
-        engine=SshEngine(given["engine"]) if given["engine"] else None,
-        backend=Backend(given["backend"]) if given["backend"] else None,
-    )
-    return resolve_target(settings, given["workspace"] or context.workspace, overrides)
-
-
-def _local_version() -> str:
-    """Return the version of the experimaestro that is installed beside us, else the one we are tested with."""
-    try:
-        version = importlib.metadata.version("experimaestro")
-    except importlib.metadata.PackageNotFoundError:
-        return TESTED_VERSION
-    # A development version is on no index; the release that it leads to may be.
-    return re.sub(r"\.dev\d+.*", "", version)
 
 
 _WINDOW = 60
