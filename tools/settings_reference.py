@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from msgspec import NODEFAULT
 from msgspec.structs import fields
 
 from xpm_remote.settings.keys import (
@@ -26,7 +27,8 @@ from xpm_remote.settings.keys import (
     Kind,
     Section,
 )
-from xpm_remote.settings.schema import Backend, FolderMode, SshEngine
+from xpm_remote.settings.schema import Backend, SshEngine
+from xpm_remote.workspace.layout import Folder, FolderMode
 
 PAGE = "settings.md"
 SCHEMA = "settings.schema.json"
@@ -139,6 +141,20 @@ def _row(section: Section, key: Key) -> str:
     return f"| {' | '.join(cells)} |\n"
 
 
+def field_defaults(section: Section) -> dict[str, object]:
+    """Return the fields of a section's values with their defaults.
+
+    A field without default has ``NODEFAULT``, one whose default is made anew each time has None.
+    """
+    if issubclass(section.values, Folder):
+        return {each: Folder._field_defaults.get(each, NODEFAULT) for each in Folder._fields}
+    defaults: dict[str, object] = {}
+    for each in fields(section.values):
+        is_made = each.default is NODEFAULT and not each.required
+        defaults[each.name] = None if is_made else each.default
+    return defaults
+
+
 def _default_text(section: Section, key: Key) -> str:
     if key.required:
         return "required"
@@ -148,8 +164,7 @@ def _default_text(section: Section, key: Key) -> str:
 
 def _default(section: Section, key: Key) -> bool | float | str | None:
     """Return the default as a JSON value; None where there is none."""
-    defaults = {field.name: field.default for field in fields(section.values)}
-    default = defaults[key.name]
+    default = field_defaults(section)[key.name]
     if isinstance(default, Enum):
         return str(default.value)
     return default if isinstance(default, bool | float | int | str) else None

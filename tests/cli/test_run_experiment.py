@@ -19,7 +19,8 @@ from tests.workspace.small import SmallWorkspace
 from xpm_remote.cli.context import Context
 from xpm_remote.cli.run_experiment import recover_before
 from xpm_remote.errors import UsageError
-from xpm_remote.settings.schema import Folder, FolderMode, Workspace
+from xpm_remote.settings.schema import Workspace
+from xpm_remote.workspace.layout import Folder, FolderMode
 
 pytestmark = pytest.mark.slow
 

@@ -6,8 +6,9 @@ from pathlib import Path, PurePosixPath
 
 from tests.settings.support import read
 from xpm_remote.settings.effective import Effective, effective_values
-from xpm_remote.settings.schema import Folder, FolderMode, SourcePosition
+from xpm_remote.settings.schema import SourcePosition
 from xpm_remote.settings.selection import select_workspace
+from xpm_remote.workspace.layout import Folder, FolderMode
 
 SETTINGS = read(
     """\

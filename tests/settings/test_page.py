@@ -8,8 +8,9 @@ import pytest
 
 from tests.settings.support import HOME, first, read
 from xpm_remote.settings.migration import migrate
-from xpm_remote.settings.schema import Folder, FolderMode, SshSettings, environment
+from xpm_remote.settings.schema import SshSettings, environment
 from xpm_remote.settings.selection import Rule, select_workspace
+from xpm_remote.workspace.layout import Folder, FolderMode
 
 FILE = read(
     """\

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.settings.support import complaints, first, read
-from xpm_remote.settings.schema import FolderMode
+from xpm_remote.workspace.layout import FolderMode
 
 
 def _workspace(key: str, value: str) -> str:

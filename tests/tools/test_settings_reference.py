@@ -11,10 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from msgspec.structs import fields
+from msgspec import NODEFAULT
 
 from tests.settings.support import complaints, read
-from tools.settings_reference import PAGE, SCHEMA, json_schema, schema_text, with_tables
+from tools.settings_reference import (
+    PAGE,
+    SCHEMA,
+    field_defaults,
+    json_schema,
+    schema_text,
+    with_tables,
+)
 from xpm_remote.settings.keys import (
     CARBON,
     FOLDER,
@@ -63,7 +70,7 @@ def _surrounded(section: Section, line: str) -> str:
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.title)
 def test_keys_are_the_fields(section: Section) -> None:
     """The table of keys and the values have the same names."""
-    names = {field.name for field in fields(section.values)}
+    names = set(field_defaults(section))
     if section.values is Settings:
         names -= NOT_IN_THE_FILE
     assert {key.name for key in section.keys} == names
@@ -72,7 +79,8 @@ def test_keys_are_the_fields(section: Section) -> None:
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.title)
 def test_required_keys_are_those_without_default(section: Section) -> None:
     """What the table calls required is what has no default."""
-    required = {field.name for field in fields(section.values) if field.required}
+    defaults = field_defaults(section)
+    required = {name for name, default in defaults.items() if default is NODEFAULT}
     if section.values is Settings:
         required -= NOT_IN_THE_FILE
     assert {key.name for key in section.keys if key.required} == required

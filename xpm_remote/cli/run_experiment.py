@@ -262,13 +262,12 @@ def recover_before(
         find_id: Returns the id of the experiment; None when its files have none.
     """
     # These imports take as long as reading the settings, and most workspaces have no folders.
-    from xpm_remote.jobs.opening import as_folders
     from xpm_remote.ui.reports.jobs import recovery_outcome_line, recovery_total
     from xpm_remote.workspace.folders.recovery import plan_recovery, recover
     from xpm_remote.workspace.layout import Layout
     from xpm_remote.workspace.orphans.references import read_references
 
-    layout, folders = Layout(Path(workspace.path)), as_folders(workspace)
+    layout, folders = Layout(Path(workspace.path)), workspace.folders
     if not folders or not layout.marker.exists():
         return
     try:

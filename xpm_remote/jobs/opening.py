@@ -17,7 +17,7 @@ from xpm_remote.session.target import Overrides, resolve_target
 from xpm_remote.settings.schema import Settings, Workspace
 from xpm_remote.settings.selection import select_workspace
 from xpm_remote.settings.workspaces import normal
-from xpm_remote.workspace.layout import Folder, FolderMode, Layout
+from xpm_remote.workspace.layout import Layout
 from xpm_remote.workspace.reading.reader import check_workspace
 
 if TYPE_CHECKING:
@@ -74,11 +74,6 @@ def open_jobs(
         yield _find_local(settings, workspace, directory(workdir))
 
 
-def as_folders(workspace: Workspace) -> tuple[Folder, ...]:
-    """Return the folders of a workspace; in those of a remote one, ``~`` is the home there."""
-    return tuple(Folder(Path(each.path), FolderMode(each.mode.value)) for each in workspace.folders)
-
-
 def _find_local(settings: Settings, workspace: str | None, directory: Path | None) -> LocalJobs:
     # The engine, of which a remote command needs little.
     from xpm_remote.jobs.local import LocalJobs
@@ -93,7 +88,7 @@ def _find_local(settings: Settings, workspace: str | None, directory: Path | Non
         found = select_workspace(settings, workspace_id=workspace, workdir=directory).workspace
     root = Path(os.path.abspath(found.path))  # noqa: PTH100  (links stay)
     check_workspace(root)
-    return LocalJobs(Layout(root), as_folders(found), _keepers(settings, found, root))
+    return LocalJobs(Layout(root), found.folders, _keepers(settings, found, root))
 
 
 @contextmanager
@@ -119,7 +114,7 @@ def _open_remote(
     # A key that a person opens stays open for the way back from a lost link.
     opener = functools.partial(open_agent, target, HostLink(target.options, target.engine))
     agent = ReliableAgent(opener, tell_named, functools.partial(call_person, target.name))
-    with open_stepped(agent, as_folders(workspace), keepers, tell_named) as jobs:
+    with open_stepped(agent, workspace.folders, keepers, tell_named) as jobs:
         yield jobs
 
 

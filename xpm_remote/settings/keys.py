@@ -11,13 +11,13 @@ from msgspec import Struct
 
 from xpm_remote.settings.schema import (
     CarbonSettings,
-    Folder,
     HistorySettings,
     ServerSettings,
     Settings,
     SshSettings,
     Workspace,
 )
+from xpm_remote.workspace.layout import Folder
 
 
 class Kind(Enum):
@@ -75,7 +75,7 @@ class Section(Struct, frozen=True):
     """
 
     title: str
-    values: type[Struct]
+    values: type[Struct | Folder]
     keys: tuple[Key, ...]
 
     def find(self, name: str) -> Key | None:

@@ -14,7 +14,8 @@ from xpm_remote.escaping import quoted
 from xpm_remote.settings.document import short_tag
 from xpm_remote.settings.keys import Kind
 from xpm_remote.settings.reading import Reading, is_null
-from xpm_remote.settings.schema import Backend, FolderMode, SshEngine
+from xpm_remote.settings.schema import Backend, SshEngine
+from xpm_remote.workspace.layout import FolderMode
 
 _TEXT_TAGS = frozenset(["str", "merge", "value"])  # the last two: a lone << or =
 _LARGEST_PORT = 65535

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from msgspec import Struct
 
 from xpm_remote.errors import SettingsError
+from xpm_remote.workspace.layout import Folder
 
 
 class SourcePosition(Struct, frozen=True):
@@ -64,14 +65,6 @@ def in_file_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
         return (at.line, at.column) if at else (0, 0)
 
     return tuple(sorted(problems, key=place))
-
-
-class FolderMode(str, Enum):
-    """What an auxiliary folder is for."""
-
-    USE = "use"  # looked up, never written
-    BACKUP = "backup"  # finished jobs are copied there
-    MOVE = "move"  # finished jobs are moved there, a symlink stays
 
 
 class SshEngine(str, Enum):
@@ -140,18 +133,6 @@ class SshSettings(Struct, frozen=True, kw_only=True):
     options: tuple[str, ...] = ()
     engine: SshEngine = SshEngine.ASYNCSSH
     backend: Backend = Backend.AUTO
-
-
-class Folder(Struct, frozen=True, kw_only=True):
-    """A further place for the jobs of a workspace.
-
-    Attributes:
-        path: The root, absolute, above ``jobs``; on the remote for a remote workspace.
-        mode: What the folder is for.
-    """
-
-    path: Path | PurePosixPath
-    mode: FolderMode = FolderMode.USE
 
 
 class Workspace(Struct, frozen=True, kw_only=True):

@@ -8,8 +8,9 @@ from typing import TypeAlias
 
 from xpm_remote.escaping import quoted
 from xpm_remote.settings.reading import Reading
-from xpm_remote.settings.schema import Folder, FolderMode, HistorySettings, SshSettings, Workspace
+from xpm_remote.settings.schema import HistorySettings, SshSettings, Workspace
 from xpm_remote.settings.sections import Values
+from xpm_remote.workspace.layout import Folder
 
 # An experiment's id is the name of a directory, so no longer than this; and matching a glob may take the square
 # of its length.
@@ -113,12 +114,12 @@ def _folders(reading: Reading, draft: _Draft, by_id: dict[str, _Draft]) -> tuple
         at = f"{draft.at}.alt_workspaces[{index}]"
         path = _alternative(reading, at, entry, draft, by_id)
         if path is not None:
-            found.append((at, Folder(path=path, mode=FolderMode.USE)))
+            found.append((at, Folder(Path(path))))
     for index, values in enumerate(draft.values.get("folders", ())):
         at = f"{draft.at}.folders[{index}]"
         path = _folder_path(reading, f"{at}.path", values.get("path"), draft.is_remote)
         if path is not None:
-            found.append((f"{at}.path", Folder(**{**values, "path": path})))
+            found.append((f"{at}.path", Folder(**{**values, "path": Path(path)})))
     _check_apart(reading, draft, found)
     return tuple(folder for _, folder in found)
 

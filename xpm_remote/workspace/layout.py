@@ -166,12 +166,13 @@ class Folder(NamedTuple):
     """A folder of a workspace.
 
     Attributes:
-        path: Its root, absolute. A relative one would mean another directory for each process.
+        path: Its root, above ``jobs``, absolute: a relative one would mean another directory for each process. In the
+            settings of a remote workspace it is that of the remote host, where ``~`` is the home there.
         mode: What it is for.
     """
 
     path: Path
-    mode: FolderMode
+    mode: FolderMode = FolderMode.USE
 
     @property
     def layout(self) -> Layout:

@@ -9,9 +9,11 @@ from msgspec import to_builtins
 
 from xpm_remote.escaping import safe
 from xpm_remote.settings.effective import Effective, effective_values
-from xpm_remote.settings.schema import Folder, Problem, Settings, Workspace
+from xpm_remote.settings.schema import Problem, Settings, Workspace
 from xpm_remote.settings.selection import Selection
 from xpm_remote.ui.text import Line
+from xpm_remote.workspace.layout import Folder
+from xpm_remote.workspace.outcomes import to_wire
 
 LIST_SCHEMA = "xpm-remote/workspaces/1"
 SHOW_SCHEMA = "xpm-remote/workspace/1"
@@ -52,6 +54,7 @@ def workspace_document(settings: Settings, workspace: Workspace) -> dict[str, An
     document: dict[str, Any] = to_builtins(workspace, enc_hook=str)
     return {
         **document,
+        "folders": [to_wire(each) for each in workspace.folders],
         "remote": workspace.is_remote,
         "default": is_default(settings, workspace),
     }
@@ -79,7 +82,7 @@ def show_document(settings: Settings, workspace: Workspace) -> dict[str, Any]:
         "values": [
             {
                 "key": each.key,
-                "value": to_builtins(each.value, enc_hook=str),
+                "value": _value_document(each.value),
                 "position": to_builtins(each.position),
                 "variables": list(each.variables),
             }
@@ -144,6 +147,10 @@ def setting_text(value: object) -> str:
     if isinstance(value, tuple | list):
         return ", ".join(map(setting_text, value)) or "none"
     return "none" if value is None else str(value)
+
+
+def _value_document(value: object) -> object:
+    return to_wire(value) if isinstance(value, Folder) else to_builtins(value, enc_hook=str)
 
 
 def _problem_document(problem: Problem) -> dict[str, Any]:
