@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -12,6 +15,7 @@ from hypothesis import settings
 from tests.support.effort import examples
 from tests.support.errors import ServerUnavailableError
 from tests.support.launch import start_server
+from tests.support.order import longest_first, make_scheduler
 from tests.support.server import Server
 from tests.support.workspaces import RealWorkspace, make_real_workspace
 from xpm_remote.settings.schema import SshEngine
@@ -19,6 +23,11 @@ from xpm_remote.settings.schema import SshEngine
 # Compiled once: hundreds of processes import the package, and every worker the tests.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+# The python3 of a version manager is a shell script, slower than most of the tests that run python3.
+_python = Path(shutil.which("python3") or sys.executable)
+if _python.read_bytes()[:2] == b"#!":
+    _others = [each for each in os.get_exec_path() if Path(each) != _python.parent]
+    os.environ["PATH"] = os.pathsep.join([f"{sys.base_prefix}/bin", *_others])
 # No deadline: the machine may be busy with other tests.
 settings.register_profile("ours", max_examples=examples(30, 100), deadline=None)
 settings.load_profile("ours")
@@ -50,10 +59,17 @@ def engine(request: pytest.FixtureRequest) -> SshEngine:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs the test server, so that ``-m "not server"`` leaves it out."""
+    """Mark what needs the test server, so that ``-m "not server"`` leaves it out; put the longest files first."""
     for item in items:
         if "server" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.server)
+    longest_first(items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Return what gives the workers their files."""
+    return make_scheduler(config, log)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -9,7 +9,7 @@ source tools/engine.sh
 
 kind=$1
 shift
-parallel=(-n "${XPM_TEST_WORKERS:-auto}" --maxprocesses 8 --dist loadfile -q --durations=25)
+parallel=(-n "${XPM_TEST_WORKERS:-auto}" --maxprocesses 8 --dist loadfile --no-loadscope-reorder -q --durations=25)
 quick='not server and not slow'
 started=$SECONDS
 status=0

@@ -18,7 +18,10 @@ MOST_MEMORY = 200 * 1024
 
 TEXT = "a line that never ends " * 45_000
 BINARY = "".join(map(chr, range(256))) * 4_000
-SCALARS = '1\nnull\n"text"\n{}\n[1, 2]\n{"id": 1}\n{"jsonrpc": 2, "id": 1}\n-1e999\n' * 14_000
+WORDS = "text " * 60
+SCALARS = (
+    f'1\nnull\n"{WORDS}"\n{{}}\n[1, 2]\n{{"id": 1}}\n{{"jsonrpc": 2, "id": 1}}\n-1e999\n' * 2_800
+)
 NOISE = {
     "text without a newline": TEXT * MEGABYTES,
     "bytes that are no text": BINARY * MEGABYTES,

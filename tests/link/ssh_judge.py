@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 from xpm_remote.link.ssh_config.text import Dump, parse_dump
@@ -32,6 +33,12 @@ def ssh_dump(*arguments: str) -> Dump:
     if done.returncode:
         raise Refused(done.stderr)
     return parse_dump(done.stdout)
+
+
+@cache
+def defaults() -> Dump:
+    """Return what ``ssh -G`` says where no option and no file says anything."""
+    return ssh_dump("-F", "none", "localhost")
 
 
 def expanded(value: str, arguments: Sequence[str]) -> str:

@@ -27,7 +27,8 @@ from xpm_remote.settings.schema import Backend, SshEngine
 
 pytestmark = pytest.mark.slow
 
-FAULTS = examples(12, 50)
+FAULTS = examples(6, 50)
+"""At least one of each kind."""
 STEPS = 10
 """Changes that are made around each fault."""
 JOBS = FAULTS * STEPS // STEPS_OF_A_JOB

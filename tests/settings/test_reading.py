@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from tests.settings.support import cautions, complaints, first, read, refused
+from tests.support.effort import examples
 from xpm_remote.settings import document
 from xpm_remote.settings.reading import interpolate, variables_in
 
@@ -18,7 +19,9 @@ CHAIN = "b0: &b0 {x: 1}\n" + "".join(
     f"b{n}: &b{n} {{<<: [{','.join([f'*b{n - 1}'] * 50)}]}}\n" for n in range(1, 300)
 )
 REPEATED = "too often"
-LIMIT = 20.0
+SHARE = examples(4, 1)
+"""What the sizes of these texts are divided by; it leaves enough to repeat too often."""
+LIMIT = 20.0 / SHARE
 """Seconds of CPU time that the worst text may take: ten times what it takes."""
 
 
@@ -28,12 +31,13 @@ LIMIT = 20.0
         pytest.param(f"{LAUGHS}workspaces: *a9", "found a list", id="laughs"),
         pytest.param(f"{CHAIN}workspaces: [{{<<: *b299}}]", "id: is missing", id="merges"),
         pytest.param(
-            f"t: &t [{'x,' * 9000}]\nw: &w {{triggers: *t}}\nworkspaces: [{'*w,' * 9000}]",
+            f"t: &t [{'x,' * (9000 // SHARE)}]\nw: &w {{triggers: *t}}\nworkspaces: [{'*w,' * (9000 // SHARE)}]",
             REPEATED,
             id="lists",
         ),
         pytest.param(
-            f"m: &m {{{','.join(f'k{n}: 1' for n in range(5000))}}}\nworkspaces: [{'{<<: *m},' * 5000}]",
+            f"m: &m {{{','.join(f'k{n}: 1' for n in range(5000 // SHARE))}}}\n"
+            f"workspaces: [{'{<<: *m},' * (5000 // SHARE)}]",
             REPEATED,
             id="mappings",
         ),
@@ -44,12 +48,14 @@ LIMIT = 20.0
         ),
         pytest.param(f"env: {{A: '{'${env:BIG}' * 9000}'}}", REPEATED, id="variables"),
         pytest.param(f"env: {{A: '{'${env:' * 20000}', B: []}}", "found a list", id="references"),
-        pytest.param("a: \n" * 30000, "twice", id="keys"),
-        pytest.param(f"workspaces: [{'{x: 1},' * 15000}]", "id: is missing", id="problems"),
+        pytest.param("a: \n" * (30000 // SHARE), "twice", id="keys"),
+        pytest.param(
+            f"workspaces: [{'{x: 1},' * (15000 // SHARE)}]", "id: is missing", id="problems"
+        ),
         pytest.param(
             "workspaces:\n"
-            + "".join(f"- {{id: w{n}, path: /x}}\n" for n in range(2500))
-            + f"- {{id: z, path: /z, alt_workspaces: [{'w-1,' * 9000}]}}",
+            + "".join(f"- {{id: w{n}, path: /x}}\n" for n in range(2500 // SHARE))
+            + f"- {{id: z, path: /z, alt_workspaces: [{'w-1,' * (9000 // SHARE)}]}}",
             "neither the id",
             id="guesses",
         ),
@@ -65,7 +71,7 @@ def test_bounded_time(text: str, part: str) -> None:
 def test_bounded_time_without_libyaml(monkeypatch: pytest.MonkeyPatch) -> None:
     """The parser written in Python, which some installations have, is slower but no worse."""
     monkeypatch.setattr(document, "LOADER", yaml.SafeLoader)
-    test_bounded_time("a: \n" * 30000, "twice")
+    test_bounded_time("a: \n" * (30000 // SHARE), "twice")
 
 
 def test_merge_keys() -> None:

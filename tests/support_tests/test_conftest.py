@@ -54,7 +54,7 @@ def run_pytest(
             *("-p", "no:cacheprovider", *options, str(folder)),
         ],
         cwd=CHECKOUT,
-        env=dict(environ),
+        env={key: value for key, value in environ.items() if key != "PYTEST_ADDOPTS"},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

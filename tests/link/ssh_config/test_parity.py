@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 
 from tests.link.ssh_config.two_ways import chain, ssh_chain
 from tests.link.ssh_judge import Refused
+from tests.support.effort import examples
 from xpm_remote.errors import OptionError
 from xpm_remote.link.options.connect_options import parse_ssh_options
 
 pytestmark = pytest.mark.slow
 
-EXAMPLES = 350
+EXAMPLES = examples(50, 350)
 
 HOSTS = ("t", "alias", "j1", "j2")
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, cast
 
-from tests.link.ssh_judge import expanded, ssh_dump
+from tests.link.ssh_judge import defaults, expanded, ssh_dump
 from xpm_remote.link.asyncssh_engine.resolution import Resolution, resolve
 from xpm_remote.link.options.connect_options import ConnectOptions
 from xpm_remote.link.ssh_config.text import Dump
@@ -62,7 +62,7 @@ def ours(found: Resolution) -> Parts:
     )
 
 
-def theirs(dump: Dump, arguments: Sequence[str], defaults: Dump) -> Parts:
+def theirs(dump: Dump, arguments: Sequence[str]) -> Parts:
     """Take the parts from what ssh says."""
 
     def one(name: str, default: str = "") -> str:
@@ -71,7 +71,7 @@ def theirs(dump: Dump, arguments: Sequence[str], defaults: Dump) -> Parts:
     def paths(name: str) -> list[str]:
         return [expanded(v, arguments) for v in dump.get(name, ()) if v.lower() != "none"]
 
-    is_default = dump["identityfile"] == defaults["identityfile"]
+    is_default = dump["identityfile"] == defaults()["identityfile"]
     host, port, user = one("hostname"), one("port"), one("user")
     tokens = {"%h": host, "%p": port, "%r": user, "%n": arguments[-1], "%%": "%"}
     command = one("proxycommand")
@@ -116,13 +116,12 @@ async def chain(options: ConnectOptions) -> list[Parts]:
 
 def ssh_chain(config: Path, options: Sequence[str], host: str) -> list[Parts]:
     """Follow it as ssh does: by another ssh for the last of the jump hosts, with ``-J`` for those before it."""
-    defaults = ssh_dump("-F", "none", "localhost")
     arguments = [*options, host]
     found: list[Parts] = []
     while len(found) <= HOPS:
         arguments = ["-F", str(config), *arguments]
         dump = ssh_dump(*arguments)
-        found.append(theirs(dump, arguments, defaults))
+        found.append(theirs(dump, arguments))
         if "proxyjump" not in dump:
             break
         before, _, last = dump["proxyjump"][0].rpartition(",")

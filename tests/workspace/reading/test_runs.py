@@ -226,7 +226,7 @@ OBJECTS = st.dictionaries(KEYS, VALUES, max_size=8) | st.tuples(
 ).map(lambda pair: {**pair[1], **pair[0]})
 
 
-@settings(deadline=None, max_examples=examples(25, 200))
+@settings(deadline=None, max_examples=examples(12, 200))
 @given(
     status=OBJECTS,
     lines=st.lists(OBJECTS, max_size=3),

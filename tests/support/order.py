@@ -1,0 +1,50 @@
+"""Which tests are run first, and which by one worker, so that no worker is left with a long file at the end."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+TESTS = Path(__file__).resolve().parents[1]
+
+REAL_WORKSPACE = "real_workspace"
+"""The fixture whose users run in one worker: it takes several experiments to make."""
+
+LONGEST = (
+    "session/test_soak.py",
+    "demo/test_run.py",
+    "link/ssh_config/test_parity.py",
+)
+"""The files that take longest, besides the users of :data:`REAL_WORKSPACE`."""
+
+
+def longest_first(items: list[pytest.Item]) -> None:
+    """Sort tests by the time that their files take; files of which nothing is known stay as they are."""
+    last = len(LONGEST)
+    ranks = {TESTS / name: rank for rank, name in enumerate(LONGEST)}
+
+    def rank(item: pytest.Item) -> int:
+        return -1 if scope_of(item.path) == REAL_WORKSPACE else ranks.get(item.path, last)
+
+    items.sort(key=rank)
+
+
+@cache
+def scope_of(path: Path) -> str:
+    """Return the name of what runs in one worker: a file, or all files that use the real workspace."""
+    uses = path.is_relative_to(TESTS) and f"{REAL_WORKSPACE}:" in path.read_text()
+    return REAL_WORKSPACE if uses else str(path)
+
+
+def make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Return a scheduler of pytest-xdist that divides the tests by :func:`scope_of`."""
+    from xdist.scheduler import (  # type: ignore[import-untyped]  # noqa: PLC0415 - asked for by xdist only
+        LoadFileScheduling,
+    )
+
+    scheduler = LoadFileScheduling(config, log)
+    scheduler._split_scope = lambda nodeid: scope_of(config.rootpath / nodeid.partition("::")[0])
+    return scheduler
