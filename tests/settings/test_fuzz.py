@@ -21,7 +21,7 @@ from xpm_remote.settings.schema import InvalidSettingsError
 
 Result = TypeVar("Result")
 
-MANY = settings(SOON, max_examples=examples(50, 300))
+MANY = settings(SOON, max_examples=examples(25, 300))
 ENVIRON = {"X": "x", "E": "", "N": "7", "S": "/s", "L": "a\nb", "BAD": "\udc80"}
 
 PIECES = [

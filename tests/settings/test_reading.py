@@ -34,12 +34,14 @@ LIMIT = 20.0 / SHARE
             f"t: &t [{'x,' * (9000 // SHARE)}]\nw: &w {{triggers: *t}}\nworkspaces: [{'*w,' * (9000 // SHARE)}]",
             REPEATED,
             id="lists",
+            marks=pytest.mark.slow,
         ),
         pytest.param(
             f"m: &m {{{','.join(f'k{n}: 1' for n in range(5000 // SHARE))}}}\n"
             f"workspaces: [{'{<<: *m},' * (5000 // SHARE)}]",
             REPEATED,
             id="mappings",
+            marks=pytest.mark.slow,
         ),
         pytest.param(
             f"x: &x '{'y' * 40000}'\nworkspaces: [{{triggers: [{'*x,' * 20000}]}}]",

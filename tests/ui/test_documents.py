@@ -109,6 +109,12 @@ def test_link(heard: float | None, detail: str, expected: tuple[str | None, str 
     assert (link["heard"], link["detail"]) == expected
 
 
+def test_half_a_character() -> None:
+    """A document that holds half a character is still one line of JSON."""
+    assert json_line({"a": "é"}) == '{"a":"é"}'
+    assert json_line({"a": "\udce9"}) == r'{"a": "\udce9"}'
+
+
 @settings(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture], deadline=None
 )

@@ -117,7 +117,8 @@ class Answers:
 def make(folder: Path, kind: str = "ed25519", *options: str, lock: str = PASSPHRASE) -> Path:
     """Make a key as ssh-keygen does."""
     path = folder / f"id_{kind}"
-    words = ["ssh-keygen", "-q", "-t", kind, "-N", lock, "-f", str(path), *options]
+    size = ["-b", "2048"] if kind == "rsa" else []  # a quarter of the default's time
+    words = ["ssh-keygen", "-q", "-t", kind, *size, "-N", lock, "-f", str(path), *options]
     subprocess.run(words, check=True)
     return path
 

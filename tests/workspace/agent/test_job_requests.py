@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.link.agent_host import Talk
+from tests.support.effort import examples
 from tests.workspace.jobs_on_disk import leftovers, make_folder, make_job, make_workspace
 from xpm_remote.workspace.agent.job_requests import PROGRESS_INTERVAL, JobRequests
 from xpm_remote.workspace.layout import Folder, FolderMode, JobId, Layout
@@ -178,11 +179,11 @@ def test_progress_is_told_now_and_then(workspace: Layout) -> None:
 
 
 def test_link_is_cut_in_the_middle(tmp_path: Path) -> None:
-    """Of 200 jobs whose recovery is cut off, and asked for again, all are whole, and each is reported once."""
+    """Of many jobs whose recovery is cut off, and asked for again, all are whole, and each is reported once."""
     workspace = make_workspace(tmp_path / "ws")
     workspace.marker.touch()
     folder = make_folder(tmp_path / "folder", FolderMode.USE)
-    jobs = [JobId("pkg.train", f"{number:064x}") for number in range(200)]
+    jobs = [JobId("pkg.train", f"{number:064x}") for number in range(examples(60, 200))]
     for job in jobs:
         make_job(folder.layout, job)
     reported: dict[str, str] = {}
