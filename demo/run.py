@@ -188,7 +188,7 @@ async def playing(venv: Path, pace: float) -> AsyncIterator[Stage]:
 async def watch(
     command: Sequence[str | Path], environ: Mapping[str, str], stopped: asyncio.Future[int]
 ) -> int:
-    """Run a command in the foreground until it ends or is to be stopped; give its status.
+    """Run a command in the foreground until it ends or is to be stopped; return its status.
 
     Args:
         command: What to run.

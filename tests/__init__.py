@@ -1,1 +1,1 @@
-"""The tests; their tree mirrors that of the source, and ``support`` holds what they stand on."""
+"""The tests; their tree mirrors that of the source, and ``support`` holds their servers, fakes and helpers."""

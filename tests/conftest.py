@@ -53,13 +53,13 @@ def real_workspace(server: Server) -> RealWorkspace:
 
 @pytest.fixture(params=[SshEngine.ASYNCSSH, SshEngine.OPENSSH], ids=lambda engine: engine.value)
 def engine(request: pytest.FixtureRequest) -> SshEngine:
-    """Each SSH engine: whoever asks for it is run once for each."""
+    """Each SSH engine: a test with this fixture is run once for each."""
     chosen: SshEngine = request.param
     return chosen
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs the test server, so that ``-m "not server"`` leaves it out; put the longest files first."""
+    """Mark tests that need the server, so that ``-m "not server"`` leaves them out; put the longest files first."""
     for item in items:
         if "server" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.server)
@@ -68,7 +68,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Return what gives the workers their files."""
+    """Return the scheduler that assigns files to workers."""
     return make_scheduler(config, log)
 
 

@@ -25,7 +25,7 @@ CLASSES = {
 
 
 def drawn_tree() -> Iterator[tuple[int, str, int | None]]:
-    """Give the lines of the tree in the docstring: depth, class, exit code."""
+    """Return the lines of the tree in the docstring: depth, class, exit code."""
     lines = re.findall(
         r"^    ([│├└─ ]*)(\w+Error)(?: +(\d+)  \S.*)?$", errors.__doc__ or "", re.MULTILINE
     )
@@ -34,7 +34,7 @@ def drawn_tree() -> Iterator[tuple[int, str, int | None]]:
 
 
 def documented() -> list[list[str]]:
-    """Give the rows of the table in the document, cell by cell."""
+    """Return the rows of the table in the document, cell by cell."""
     rows = [line for line in DOCUMENT.read_text().splitlines() if re.match(r"\| \d", line)]
     return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
 

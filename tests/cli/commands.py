@@ -1,4 +1,4 @@
-"""Running our command line as a person does: another process, a settings file, a terminal or none."""
+"""Run our command line in another process, with a settings file, with or without a terminal."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ END_LIMIT = 10.0
 
 @dataclass(frozen=True)
 class Finished:
-    """How a command ended."""
+    """The outcome of a command."""
 
     status: int
     stdout: str
@@ -39,7 +39,7 @@ class Finished:
 
     @property
     def error(self) -> str:
-        """The one line of its error."""
+        """The one line of its error message."""
         lines = self.stderr.splitlines()
         assert len(lines) == 1, f"expected one line of error:\n{self.stderr}"
         return lines[0]
@@ -71,7 +71,7 @@ class Commands:
         self._write()
 
     def add(self, workspace_id: str, path: str, **ssh: object) -> str:
-        """Add a workspace to the settings, a remote one if anything is said of ssh; give its id."""
+        """Add a workspace to the settings, a remote one if ssh settings are given; return its id."""
         workspace: dict[str, Any] = {"id": workspace_id, "path": path}
         if ssh:
             workspace["ssh"] = ssh
@@ -80,7 +80,7 @@ class Commands:
         return workspace_id
 
     def add_login(self, server: Server, login: str, path: str, **ssh: object) -> str:
-        """Add a workspace of a user of the test server; give its id, which is the user's name.
+        """Add a workspace of a user of the test server; return its id, which is the user's name.
 
         It is served by experimaestro, unless ``ssh`` says another backend.
         """
@@ -101,7 +101,7 @@ class Commands:
         return Finished(*call_main(arguments, self._environment(), limit))
 
     def run_process(self, *arguments: str, limit: float = COMMAND_LIMIT) -> Finished:
-        """Run a command to its end in a process of its own; whatever it does, it does not show a traceback."""
+        """Run a command to its end in a process of its own; check that it shows no traceback."""
         done = subprocess.run(
             self._argv(arguments),
             env=self._environment(),
@@ -120,7 +120,7 @@ class Commands:
         return self.run(*self.words(*arguments), limit=limit)
 
     def words(self, *arguments: str) -> tuple[str, ...]:
-        """Give the words of ``experiments ssh-monitor``, with the engine that is to be used, if one is said."""
+        """Return the words of ``experiments ssh-monitor``, with the engine to be used, if one is set."""
         chosen = ("--ssh-engine", self.engine) if self.engine else ()
         return ("experiments", "ssh-monitor", *chosen, *arguments)
 
@@ -186,7 +186,7 @@ class Events:
             yield self.seen[-1]
 
     def wait_live(self) -> dict[str, Any]:
-        """Read until the link is live; give the line that says so."""
+        """Read until the link is live; return the line that reports it."""
         for event in self:
             if event["event"] == "link" and event["phase"] == "live":
                 return event

@@ -19,7 +19,7 @@ def commands(tmp_path: Path) -> Commands:
 
 @pytest.fixture
 def by_engine(commands: Commands, engine: SshEngine) -> Commands:
-    """The command line with each SSH engine; ``usefixtures`` has a test of ``commands`` run once for each."""
+    """The command line with each SSH engine; a test of ``commands`` with ``usefixtures`` runs once for each."""
     commands.engine = engine.value
     return commands
 
@@ -38,11 +38,11 @@ def venv_beside(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def alone(venv_alone: Path, tmp_path: Path) -> Person:
-    """Somebody who has xpm-remote only, and no settings yet."""
+    """A person who has only xpm-remote, and no settings yet."""
     return Person(venv_alone, tmp_path, is_here=True)
 
 
 @pytest.fixture
 def beside(venv_beside: Path, tmp_path: Path) -> Person:
-    """Somebody who has xpm-remote and the real experimaestro, and no settings yet."""
+    """A person who has xpm-remote and the real experimaestro, and no settings yet."""
     return Person(venv_beside, tmp_path)

@@ -1,4 +1,4 @@
-"""The doctor run by a test, and what it says."""
+"""Run the doctor in a test and read its report."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ Document = dict[str, Any]
 
 
 def examine(commands: Commands, *arguments: str) -> tuple[Finished, Document]:
-    """Run the command with JSON, by the engine of the test; give the document, too."""
+    """Run the command with JSON and the engine of the test; return the document, too."""
     engine = ("--ssh-engine", commands.engine) if commands.engine else ()
     finished = commands.run("doctor", *engine, "--format", "json", "--listen", "0", *arguments)
     return finished, finished.document
 
 
 def stage_of(document: Document, name: str) -> Document:
-    """Give the one stage of that name."""
+    """Return the one stage of that name."""
     (found,) = [each for each in document["stages"] if each["stage"] == name]
     stage: Document = found
     return stage
@@ -32,7 +32,7 @@ def stage_of(document: Document, name: str) -> Document:
 def expect_failure(
     examined: tuple[Finished, Document], stage: str, code: int, *words: str
 ) -> Document:
-    """Check that a stage failed, with which code and words, and that those after it were skipped."""
+    """Check that a stage failed with this code and these words, and that the later ones were skipped."""
     finished, document = examined
     failed = stage_of(document, stage)
     assert (finished.status, document["exit_code"]) == (code, code), finished.stderr
@@ -47,7 +47,7 @@ def expect_failure(
 
 
 def ours(server: Server, login: str = "alice") -> list[str]:
-    """Give what runs for a user through SSH and is of ours."""
+    """Return our processes that run for a user through SSH."""
     processes = server.processes(login)
     return [
         each.arguments

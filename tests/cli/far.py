@@ -1,4 +1,4 @@
-"""A workspace of a user of the test server, made here file by file, and the command line that knows it."""
+"""A workspace of a user of the test server, written here file by file, and a command line with settings for it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Far:
         self.place = f"{server.home(login)}/{self._name}"
 
     def send(self, port: int | None = None) -> None:
-        """Send both there, and write the settings.
+        """Send both to the server, and write the settings.
 
         Args:
             port: Where to connect to; None: the server's own port.
@@ -72,7 +72,7 @@ class Far:
         self.commands.settings.write_text(json.dumps({"workspaces": [workspace]}))
 
     def run(self, *words: str) -> Finished:
-        """Run a command about it to its end."""
+        """Run a command about the workspace to its end."""
         return self.commands.run(*self.words(*words))
 
     def words(self, *words: str) -> tuple[str, ...]:
@@ -81,16 +81,16 @@ class Far:
         return (group, "--workspace", "far", *rest)
 
     def objects(self, *words: str) -> list[dict[str, Any]]:
-        """Run a command that succeeds, with JSON; give the objects of its lines."""
+        """Run a command with JSON that must succeed; return the objects of its lines."""
         done = self.run(*words, "--format", "json")
         assert done.status == 0, done.stderr
         return [json.loads(line) for line in done.stdout.splitlines()]
 
     def shell(self, command: str) -> str:
-        """Run a bash command in the workspace there; give what it prints."""
+        """Run a bash command in the workspace on the server; return its output."""
         return self.server.run(self.login, f"cd {self.place}/ws && {command}")
 
     def there(self) -> list[str]:
-        """Give the jobs whose result the workspace has."""
+        """Return the jobs whose result is in the workspace."""
         found = self.shell("cd jobs && ls -d */*/result.txt 2>/dev/null || true").split()
         return sorted(each.removesuffix("/result.txt") for each in found)

@@ -1,4 +1,4 @@
-"""Our command line called as a function: without the half second that it takes to import what it needs."""
+"""Call our command line as a function, without the half second that its imports take."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def call_main(
     """
     with contextlib.ExitStack() as stack:
         stack.enter_context(patch.dict(os.environ, environment, clear=True))
-        # The one who runs the tests may have a terminal.
+        # The terminal of the developer is not the command's.
         prompter: Any = TerminalPrompter.__init__
         stack.enter_context(patch.object(prompter, "__defaults__", (NO_TERMINAL,)))
         stack.enter_context(_in_folder(folder))
@@ -73,7 +73,7 @@ def _in_folder(folder: Path | None) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _redirected(stdout: IO[bytes], stderr: IO[bytes]) -> Iterator[None]:
-    """Have the standard streams lead elsewhere, for us and for what we start."""
+    """Redirect the standard streams, for this process and its children."""
     ours = [getattr(sys, name) for name in _STREAMS]
     saved = [os.dup(number) for number in range(len(_STREAMS))]
     with open(os.devnull, "rb") as nothing:  # noqa: PTH123 - of three that are alike
@@ -95,7 +95,7 @@ def _redirected(stdout: IO[bytes], stderr: IO[bytes]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _restored_logs() -> Iterator[None]:
-    """Give the command a logging that nobody has set up, and leave it as it was."""
+    """Run the command with unconfigured logging, and restore the logging afterwards."""
     root = logging.getLogger()
     handlers, root.handlers = root.handlers, []
     level = root.level
@@ -114,7 +114,7 @@ def _restored_logs() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _limited(seconds: float) -> Iterator[None]:
-    """Raise ``TimeoutError`` when it takes longer."""
+    """Raise ``TimeoutError`` after the limit."""
 
     def stop(*_: object) -> None:
         raise TimeoutError(f"the command takes more than {seconds:g} s")

@@ -36,7 +36,7 @@ class Local:
         return self.commands.run(*words)
 
     def objects(self, *words: str) -> list[dict[str, Any]]:
-        """Run a command that succeeds, with JSON; give the objects of its lines."""
+        """Run a command with JSON that must succeed; return the objects of its lines."""
         done = self.run(*words, "--format", "json")
         assert done.status == 0, done.stderr
         return [json.loads(line) for line in done.stdout.splitlines()]

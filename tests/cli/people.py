@@ -32,7 +32,7 @@ sys.exit(run())
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody at a shell.
+    """A user at a shell.
 
     Attributes:
         venv: Where xpm-remote is installed.

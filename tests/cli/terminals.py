@@ -1,4 +1,4 @@
-"""Somebody who runs our command in a real terminal."""
+"""Run our command in a real terminal."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Terminal:
         return bool(flags & termios.ICANON) and bool(flags & termios.ECHO)
 
     def see(self, text: str) -> str:
-        """Wait for a text on the screen; give what was shown since the last one."""
+        """Wait for a text on the screen; return what was shown since the previous one."""
         self.child.expect(re.escape(text))
         return str(self.child.before)
 
@@ -77,7 +77,7 @@ class Terminal:
         self.child.send(key)
 
     def finish(self) -> tuple[int | None, str]:
-        """Wait for the end; give the exit status, and what was shown since the last text, without control codes."""
+        """Wait for the end; return the exit status and the rest of the output, without control codes."""
         self.child.expect(pexpect.EOF)
         shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self.child.before)
         self.child.wait()

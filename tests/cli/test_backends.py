@@ -1,4 +1,4 @@
-"""``--backend``: a host on which nothing is installed, and what serves the workspace when."""
+"""``--backend``: a host on which nothing is installed, and which side serves the workspace."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RUN = "backends/experiments/e/20261101_120000"
 
 @pytest.fixture
 def bare(server: Server) -> str:
-    """A workspace of bare's, who has python3 and nothing else: its scheduler is dead, and so is one of its jobs."""
+    """A workspace of bare, who has only python3; its scheduler is dead, and so is one of its jobs."""
     jobs = [DONE, DIED, WAITED]
     infos = [{"job_id": job, "task_id": TASK, "tags": {}, "timestamp": 1.5} for job in jobs]
     states = {DONE: "done", DIED: "running", WAITED: "waiting"}
@@ -46,12 +46,12 @@ def bare(server: Server) -> str:
 
 
 def states(document: Any) -> dict[str, str]:
-    """Give the states of the jobs by their hashes."""
+    """Return the states of the jobs by their hashes."""
     return {job["job_id"]: job["state"] for job in document["jobs"]}
 
 
 def test_nothing_installed(server: Server, bare: str, commands: Commands) -> None:
-    """With auto the agent serves a host without experimaestro, says why, and shows the dead as dead."""
+    """With auto the agent serves a host without experimaestro, reports why, and shows dead processes as dead."""
     commands.add_login(server, "bare", bare, backend="auto")
     document = commands.monitor("--workspace", "bare", *JSON).document
     assert states(document) == {DONE: "done", DIED: "error", WAITED: "unscheduled"}
@@ -68,7 +68,7 @@ def test_nothing_installed(server: Server, bare: str, commands: Commands) -> Non
 
 
 def test_events(server: Server, bare: str, commands: Commands) -> None:
-    """What changes there is told as it happens, and the line that says that the link is live says by whom."""
+    """Changes are reported as they happen; the line of the live link names the side that serves."""
     commands.add_login(server, "bare", bare, backend="agent")
     with commands.events("--workspace", "bare") as events:
         live = events.wait_live()
@@ -80,7 +80,7 @@ def test_events(server: Server, bare: str, commands: Commands) -> None:
 
 
 def test_flag_before_settings(server: Server, bare: str, commands: Commands) -> None:
-    """The flag counts before the settings; an experimaestro that is asked for and not there is an error."""
+    """The flag takes precedence over the settings; an experimaestro that is requested and missing is an error."""
     commands.add_login(server, "bare", bare, backend="agent")
     finished = commands.monitor("--workspace", "bare", "--backend", "experimaestro", "--once")
     assert finished.status == 21
@@ -107,7 +107,7 @@ def test_old_experimaestro(server: Server, bare: str, commands: Commands) -> Non
 
 
 def test_old_experimaestro_is_not_started(server: Server, bare: str, commands: Commands) -> None:
-    """With auto, an experimaestro whose installation tells that it is older than 2.7 is not even started."""
+    """With auto, an experimaestro whose installation shows that it is older than 2.7 is not started."""
     home = f"{server.home('bare')}/old"
     python = f"{home}/bin/python3"
     server.write("bare", "old/lib/python3/site-packages/experimaestro-2.6.4.dist-info/METADATA", "")
@@ -130,7 +130,7 @@ def test_old_experimaestro_is_not_started(server: Server, bare: str, commands: C
 def test_new_experimaestro_is_kept(
     server: Server, real_workspace: RealWorkspace, commands: Commands
 ) -> None:
-    """With auto, an experimaestro that can serve does."""
+    """With auto, an experimaestro of a supported version serves."""
     path = real_workspace.path
     commands.add_login(server, "alice", path, backend="auto", xpm_path=server.experimaestro)
     document = commands.monitor("--workspace", "alice", *JSON).document
@@ -143,7 +143,7 @@ def test_new_experimaestro_is_kept(
 def test_states_are_those_of_the_files(
     server: Server, real_workspace: RealWorkspace, commands: Commands
 ) -> None:
-    """The agent shows every job in the state that the workspace's files say, and two better than that.
+    """The agent shows every job in the state that the workspace's files have, and two of them more exactly.
 
     A job that never started since what it needs failed is told by its own file only: the list of a run that is over
     calls it unscheduled. One that was killed left no word: its files say that it runs.

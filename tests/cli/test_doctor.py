@@ -1,4 +1,4 @@
-"""``doctor``: the whole way to real workspaces, and every stage's failure, each provoked for real."""
+"""``doctor``: the whole connection to real workspaces, and the failure of every stage, each provoked for real."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ SCREEN_LIMIT = 30
 
 @pytest.fixture
 def real(server: Server, real_workspace: RealWorkspace, by_engine: Commands) -> Commands:
-    """The commands by each engine, and the real workspace as ``alice`` in the settings."""
+    """The commands with each engine, and the real workspace as ``alice`` in the settings."""
     by_engine.add_login(server, "alice", real_workspace.path, xpm_path=server.experimaestro)
     return by_engine
 
@@ -56,12 +56,12 @@ def workspace(server: Server) -> str:
 
 @contextmanager
 def answering(answer: bytes) -> Iterator[int]:
-    """Answer one connection with some bytes, and wait for its end; give the port."""
+    """Answer one connection with some bytes, and wait for its end; return the port."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:
             connection, _ = listener.accept()
-            # Who speaks SSH may be gone before it has read all of it.
+            # An SSH client may be gone before it has read all of it.
             with connection, suppress(ConnectionError):
                 connection.sendall(answer)
                 while connection.recv(4096):
@@ -77,7 +77,7 @@ class TestWell:
     """The real experimaestro, with jobs that run."""
 
     def test_every_stage(self, real: Commands, server: Server) -> None:
-        """Each stage is made, is told with its time and facts, and leaves nothing behind."""
+        """Each stage runs, is reported with its time and facts, and leaves nothing behind."""
         finished, document = examine(
             real, "--workspace", "alice", "--backend", "auto", "--listen", "15"
         )
@@ -112,7 +112,7 @@ class TestWell:
         wait_until(lambda: not ours(server), REMOTE_END, "the remote side to end")
 
     def test_noise(self, server: Server, commands: Commands) -> None:
-        """What login files and shell_init print is shown as it came, by stage and stream, and warned of."""
+        """What login files and shell_init print is shown verbatim by stage and stream, with a warning."""
         fake = install_fake_monitor(server, {"generate": {"jobs": 2}}, "noisy")
         init = "echo 'two words'; printf '\\033[2Jred' >&2"
         given = {"xpm_path": fake.xpm_path, "shell_init": init}
@@ -134,7 +134,7 @@ class TestWell:
         assert "shell_init prints 10 bytes on stdout" in shell_init["warnings"][0]
 
     def test_modules(self, server: Server, commands: Commands, workspace: str) -> None:
-        """What shell_init puts into the PATH is found, and is what the server is started with."""
+        """What shell_init adds to the PATH is found, and the server is started with it."""
         server.write("modules", "empty/.__experimaestro__", "")
         path = f"{server.home('modules')}/empty"
         commands.add_login(
@@ -157,7 +157,7 @@ class TestWell:
         assert stage_of(document, "tools")["verdict"] == "ok"
 
     def test_jump_host(self, server: Server, commands: Commands) -> None:
-        """Each host on the way has its stages; there is no TCP connection of ours to the second."""
+        """Each jump host has its own stages; there is no TCP connection of ours to the second host."""
         fake = install_fake_monitor(server, {"generate": {"jobs": 2}})
         login = server.login("alice")
         config = commands.home / "config"
@@ -177,7 +177,7 @@ class TestWell:
         assert "jump host" in document["stages"][5]["why"]
 
     def test_nothing_happens(self, server: Server, commands: Commands) -> None:
-        """Where nothing happens, the delay of events is not known, and nothing is made to happen."""
+        """Without events their delay is unknown, and no event is provoked."""
         fake = install_fake_monitor(server, {"generate": {"jobs": 2}})
         commands.add_login(server, "alice", fake.workspace, xpm_path=fake.xpm_path)
         finished, document = examine(commands, "--workspace", "alice", "--listen", "0.5")
@@ -186,7 +186,7 @@ class TestWell:
         assert (events["verdict"], events["why"]) == ("skipped", "nothing happened within 0.5 s")
 
     def test_text(self, server: Server, commands: Commands, workspace: str) -> None:
-        """As text, each stage has a line of its own, and what it brought below it."""
+        """As text, each stage has a line of its own, and its facts are below it."""
         commands.add_login(server, "alice", workspace, xpm_path=server.experimaestro)
         finished = commands.run("doctor", "--workspace", "alice", "--listen", "0")
         heads = [line.split() for line in finished.stdout.splitlines() if line[0] != " "]
@@ -196,7 +196,7 @@ class TestWell:
 
 
 class TestConfiguration:
-    """What is wrong before anything is connected to."""
+    """Errors before any connection."""
 
     def test_unknown_workspace(self, commands: Commands) -> None:
         """An unknown id is a failure of the configuration."""
@@ -204,33 +204,33 @@ class TestConfiguration:
         expect_failure(examine(commands, "--workspace", "nope"), "configuration", 4, "nope")
 
     def test_broken_settings(self, commands: Commands) -> None:
-        """Settings that cannot be read are, too."""
+        """Settings that cannot be read are a failure of the configuration."""
         commands.settings.write_text("workspaces: [{id: 1")
         finished = commands.run("doctor", "--workspace", "x", "--format", "json")
         assert finished.status == 3
         assert stage_of(finished.document, "configuration")["error"]["name"] == "SETTINGS"
 
     def test_option(self, commands: Commands) -> None:
-        """So is an option that cannot be honoured."""
+        """An option that cannot be honoured is a failure of the configuration."""
         expect_failure(examine(commands, "h", "/d", "-o", "Nonsense=1"), "configuration", 5)
 
     def test_no_host(self, commands: Commands) -> None:
-        """A command line that does not fit together is no result."""
+        """Contradictory arguments are a usage error, not a result."""
         finished = commands.run("doctor")
         assert (finished.status, finished.stdout) == (2, "")
         assert "HOST is missing" in finished.error
 
 
 class TestWay:
-    """What is wrong on the way to the host."""
+    """Errors on the way to the host."""
 
     def test_unknown_name(self, commands: Commands) -> None:
-        """A name without an address."""
+        """A name without an address is a failure."""
         examined = examine(commands, "no-such-host.invalid", "/d", "-o", "-F none")
         expect_failure(examined, "resolve", 10, "no-such-host.invalid")
 
     def test_closed_port(self, commands: Commands) -> None:
-        """A port where nobody listens."""
+        """A port without a listener is a failure."""
         with socket.socket() as sock:
             sock.bind(("127.0.0.1", 0))
             port = sock.getsockname()[1]
@@ -239,7 +239,7 @@ class TestWay:
         assert failed["facts"]["address"] == "127.0.0.1"
 
     def test_no_ssh_server(self, commands: Commands) -> None:
-        """A port that is no SSH server."""
+        """A port that is no SSH server is a failure."""
         with answering(b"HTTP/1.1 400 Bad Request\r\n" * 2000) as port:
             finished, document = examine(commands, "127.0.0.1", "/d", "-o", f"-F none -p {port}")
         failed = next(each for each in document["stages"] if each["verdict"] == "failed")
@@ -248,13 +248,13 @@ class TestWay:
         assert str(port) in failed["error"]["what"]
 
     def test_unknown_host_key(self, server: Server, by_engine: Commands, tmp_path: Path) -> None:
-        """A host that is not known."""
+        """An unknown host key is a failure."""
         flags = f"-F none -p {server.port} -o UserKnownHostsFile={tmp_path}/none"
         examined = examine(by_engine, server.host, "/d", "-o", flags)
         expect_failure(examined, "host key", 12, "unknown", "SHA256:")
 
     def test_changed_host_key(self, server: Server, by_engine: Commands, tmp_path: Path) -> None:
-        """A host whose key is another than the known one."""
+        """A host key that differs from the known one is a failure."""
         other = tmp_path / "other"
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", other], check=True)
         known = tmp_path / "known_hosts"
@@ -265,7 +265,7 @@ class TestWay:
         expect_failure(examined, "host key", 12, "changed", "SHA256:")
 
     def test_refused_key(self, server: Server, by_engine: Commands) -> None:
-        """A key that the host does not want: what was tried is told."""
+        """A key that the host refuses is a failure that lists the attempts."""
         key = server.login("bare").key
         flags = (
             f"-F none -p {server.port} -l nobody-there -i {key} -o IdentitiesOnly=yes"
@@ -280,30 +280,30 @@ class TestWay:
 
 
 class TestHost:
-    """What is wrong on the host."""
+    """Errors on the host."""
 
     def examine(
         self, commands: Commands, server: Server, path: str, login: str = "alice", **ssh: object
     ) -> tuple[Finished, Document]:
-        """Examine a directory of a user, with a program that tells its version and is no server."""
+        """Examine a user's directory with a program that prints its version and is no server."""
         given = {"xpm_path": "echo 2.7.0", **ssh}
         commands.add_login(server, login, path, **{k: v for k, v in given.items() if v})
         return examine(commands, "--workspace", login)
 
     def test_init_fails(self, server: Server, commands: Commands, workspace: str) -> None:
-        """A shell_init that fails, with its status and its last words."""
+        """A shell_init that fails is reported with its status and its last output."""
         init = "echo broken >&2; exit 7"
         examined = self.examine(commands, server, workspace, shell_init=init)
         failed = expect_failure(examined, "shell_init", 20, "exit status 7: broken")
         assert "@xpm-remote" not in failed["error"]["what"]
 
     def test_init_ends_the_shell(self, server: Server, commands: Commands, workspace: str) -> None:
-        """A shell_init that leaves the shell."""
+        """A shell_init that ends the shell is a failure."""
         examined = self.examine(commands, server, workspace, shell_init="exit")
         expect_failure(examined, "shell_init", 20, "exit status 0")
 
     def test_tools_cannot_run(self, server: Server, commands: Commands, workspace: str) -> None:
-        """A shell_init after which nothing of ours can be run."""
+        """A shell_init after which no command of ours can run is a failure."""
         init = "ulimit -v 1000"
         examined = self.examine(commands, server, workspace, shell_init=init)
         failed = next(each for each in examined[1]["stages"] if each["verdict"] == "failed")
@@ -311,7 +311,7 @@ class TestHost:
         assert examined[0].status in (20, 21)
 
     def test_no_uv(self, server: Server, commands: Commands) -> None:
-        """A host that has nothing but python: the tools are warned of, the server cannot be started."""
+        """A host with only python gets warnings about the tools and a failure of the server."""
         server.write("bare", "empty/.__experimaestro__", "")
         path = f"{server.home('bare')}/empty"
         examined = self.examine(commands, server, path, "bare", xpm_path="")
@@ -319,18 +319,18 @@ class TestHost:
         assert "no uv" in stage_of(examined[1], "tools")["warnings"][0]
 
     def test_wrong_xpm_path(self, server: Server, commands: Commands, workspace: str) -> None:
-        """An xpm_path that does not exist is warned of before the server fails."""
+        """An xpm_path that does not exist is a warning before the server fails."""
         examined = self.examine(commands, server, workspace, xpm_path="/no/such/xpm")
         expect_failure(examined, "server", 21, "/no/such/xpm")
         assert "/no/such/xpm" in stage_of(examined[1], "tools")["warnings"][0]
 
     def test_missing_directory(self, server: Server, commands: Commands) -> None:
-        """A directory that does not exist."""
+        """A directory that does not exist is a failure."""
         examined = self.examine(commands, server, "/no/such/place")
         expect_failure(examined, "workspace", 22, "/no/such/place", "not exist")
 
     def test_no_workspace(self, server: Server, commands: Commands) -> None:
-        """A directory that is none, in which nothing is made."""
+        """A directory that is no workspace is a failure, and nothing is created in it."""
         server.run("alice", "mkdir -p 'plain $HOME'")
         path = f"{server.home('alice')}/plain $HOME"
         examined = self.examine(commands, server, path)
@@ -338,7 +338,7 @@ class TestHost:
         assert server.run("alice", f"ls -A {shlex.quote(path)}") == ""
 
     def test_old_experimaestro(self, server: Server, commands: Commands) -> None:
-        """A server before 2.7 is warned of before it is started, and again for what it answers."""
+        """A server before 2.7 is a warning before it is started, and again after its answers."""
         fake = install_fake_monitor(
             server, {"protocol_version": "1.0", "generate": {"experiments": 1, "jobs": 2}}
         )
@@ -353,13 +353,13 @@ class TestHost:
         assert "2.6.1" in stage_of(document, "tools")["warnings"][0]
 
     def test_other_protocol(self, server: Server, commands: Commands) -> None:
-        """A server that answers another protocol."""
+        """A server with another protocol version is a failure."""
         fake = install_fake_monitor(server, {"protocol_version": "9.9"})
         examined = self.examine(commands, server, fake.workspace, xpm_path=fake.xpm_path)
         expect_failure(examined, "server", 23, "9.9")
 
     def test_server_dies(self, server: Server, commands: Commands) -> None:
-        """A server that ends before it answers, with its last words and none of ours."""
+        """A server that ends before it answers is reported with its last output, without ours."""
         scenario = {"exit": {"requests": 0, "status": 3, "stderr": "no licence\n"}}
         fake = install_fake_monitor(server, scenario)
         examined = self.examine(commands, server, fake.workspace, xpm_path=fake.xpm_path)
@@ -367,14 +367,14 @@ class TestHost:
         assert "@xpm-remote" not in failed["error"]["what"]
 
     def test_snapshot_fails(self, server: Server, commands: Commands) -> None:
-        """A question that the server refuses."""
+        """A request that the server refuses is a failure."""
         scenario = {"errors": {"get_experiments": {"code": -32603, "message": "disk on fire"}}}
         fake = install_fake_monitor(server, scenario)
         examined = self.examine(commands, server, fake.workspace, xpm_path=fake.xpm_path)
         expect_failure(examined, "snapshot", 25, "disk on fire")
 
     def test_server_dies_while_listened_to(self, server: Server, commands: Commands) -> None:
-        """A server that ends while we wait for events."""
+        """A server that ends while we wait for events is a failure."""
         fake = install_fake_monitor(server, {"generate": {"experiments": 1, "jobs": 1}})
         commands.add_login(server, "alice", fake.workspace, xpm_path=fake.xpm_path)
         killer = threading.Thread(target=_kill_when_asked, args=(server, fake))
@@ -385,10 +385,10 @@ class TestHost:
 
 
 class TestTerminal:
-    """A person looks on."""
+    """The doctor in a terminal."""
 
     def test_password(self, tmp_path: Path) -> None:
-        """A password is asked for between the lines of the report, and is not shown."""
+        """A password is prompted for between the lines of the report, and is not shown."""
         with Asking(tmp_path, "password") as asking:
             asking.know()
             options = [word for option in asking.options for word in ("-o", option)]
@@ -405,7 +405,7 @@ class TestTerminal:
 
     @pytest.mark.parametrize("engine", ["asyncssh", "openssh"])
     def test_password_for_both_backends(self, tmp_path: Path, engine: str) -> None:
-        """A password is asked for once: the agent that would need it again, with openssh, is left out."""
+        """A password is prompted for once: with openssh, the agent is left out, since it would prompt again."""
         workspace = make_workspace(tmp_path / "workspace")
         with Asking(tmp_path, "password", runs=True) as asking:
             asking.know()
@@ -428,7 +428,7 @@ class TestTerminal:
             assert child.exitstatus == 0
 
     def test_interrupted(self, server: Server, commands: Commands) -> None:
-        """Ctrl-C ends it with 130, without an error, and nothing stays on the host."""
+        """Ctrl-C ends it with 130, without an error, and no process stays on the host."""
         fake = install_fake_monitor(server, {"generate": {"jobs": 2}})
         options = [word for option in server.ssh_args("alice") for word in ("-o", option)]
         given = (server.host, fake.workspace, *options, "--remote-xpm", fake.xpm_path)
@@ -451,12 +451,12 @@ def spawn(home: Path, *words: str) -> Any:
 
 
 def running(server: Server, mark: str) -> bool:
-    """Tell whether something runs for alice whose command line has a mark."""
+    """Return whether alice has a process whose command line contains a mark."""
     return any(mark in each.arguments for each in server.processes("alice"))
 
 
 def _kill_when_asked(server: Server, fake: Any) -> None:
-    """Kill a fake server once it was asked for the jobs."""
+    """Kill a fake server after its request for the jobs."""
     wait_until(
         lambda: any(each["method"] == "get_jobs" for each in fake.requests()),
         SCREEN_LIMIT,

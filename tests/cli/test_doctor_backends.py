@@ -1,4 +1,4 @@
-"""What the doctor says of who serves a workspace."""
+"""What the doctor reports about the side that serves a workspace."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.workspaces import RealWorkspace
 
 @pytest.fixture
 def bare(server: Server) -> str:
-    """A workspace of bare's, who has python3 and nothing else."""
+    """A workspace of bare, who has only python3."""
     marker = server.write("bare", "backed/.__experimaestro__", "")
     job = "jobs/t.x/aaaaaaaa"
     server.write("bare", f"backed/{job}/x.done", "")
@@ -28,7 +28,7 @@ def bare(server: Server) -> str:
 
 
 def test_agent(server: Server, commands: Commands, bare: str) -> None:
-    """With the agent, what it needs is examined and experimaestro is not looked for; it tells everything."""
+    """With the agent, its requirements are examined and experimaestro is not looked for."""
     commands.add_login(server, "bare", bare, backend="experimaestro")
     finished, document = examine(commands, "--workspace", "bare", "--backend", "agent")
     assert (finished.status, document["verdict"]) == (0, "ok"), finished.stdout
@@ -44,7 +44,7 @@ def test_agent(server: Server, commands: Commands, bare: str) -> None:
 
 
 def test_agent_without_python(server: Server, commands: Commands, bare: str) -> None:
-    """With the agent, a host without a python that works fails, and says what was tried."""
+    """With the agent, a host without a working python fails, and the attempts are listed."""
     commands.add_login(server, "bare", bare, backend="agent", python="python3.99")
     examined = examine(commands, "--workspace", "bare")
     expect_failure(examined, "agent", 21, "tried python3.99 (not found)", "ssh.python")
@@ -77,7 +77,7 @@ def test_auto_without_python(
 
 
 def test_auto_with_neither(server: Server, commands: Commands, bare: str) -> None:
-    """With auto, it is a failure where neither can serve."""
+    """With auto, a host where neither can serve is a failure."""
     commands.add_login(server, "bare", bare, backend="auto", python="python3.99")
     examined = examine(commands, "--workspace", "bare")
     expect_failure(examined, "server", 21, "uv")
@@ -86,7 +86,7 @@ def test_auto_with_neither(server: Server, commands: Commands, bare: str) -> Non
 
 @pytest.mark.parametrize("tells", [True, False])
 def test_auto_with_an_old_one(server: Server, commands: Commands, *, tells: bool) -> None:
-    """With auto, an experimaestro that tells that it is old is not started; one whose answers tell is closed."""
+    """With auto, an old experimaestro is not started if its files show its age, and is closed if its answers do."""
     fake = install_fake_monitor(server, {"protocol_version": "1.0"})
     said = "echo 2.6.1" if tells else "exit 3"
     version = f'if [ "$1" = version ]; then {said}; exit; fi'

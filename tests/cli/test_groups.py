@@ -17,7 +17,7 @@ MODULE = "tests_lazy_commands"
 
 @pytest.fixture
 def imported() -> Iterator[list[str]]:
-    """A module with a command, which notes when an attribute of it is fetched."""
+    """A module with a command that records when one of its attributes is fetched."""
     fetched: list[str] = []
 
     @click.command()
@@ -39,7 +39,7 @@ def imported() -> Iterator[list[str]]:
 
 @pytest.fixture
 def group() -> LazyGroup:
-    """A group with one command that is there and two that are not yet."""
+    """A group with one command that is imported and two that are not yet."""
     group = LazyGroup(
         "root", lazy_commands={"hello": f"{MODULE}:hello", "broken": f"{MODULE}:nothing"}
     )
@@ -61,7 +61,7 @@ def test_command_is_imported_when_used(group: LazyGroup, imported: list[str]) ->
 
 
 def test_other_commands_are_not_imported(group: LazyGroup, imported: list[str]) -> None:
-    """A command that is there needs no import, nor does one that does not exist."""
+    """An imported command needs no import, nor does one that does not exist."""
     assert CliRunner().invoke(group, ["eager"]).output == "eager\n"
     result = CliRunner().invoke(group, ["nonsense"])
     assert result.exit_code == 2
@@ -70,7 +70,7 @@ def test_other_commands_are_not_imported(group: LazyGroup, imported: list[str]) 
 
 
 def test_missing_attribute(group: LazyGroup, imported: list[str]) -> None:
-    """A name that leads nowhere is a programming error, not an unknown command."""
+    """A missing attribute is a programming error, not an unknown command."""
     with pytest.raises(AttributeError):
         group.get_command(click.Context(group), "broken")
     assert imported == []

@@ -18,7 +18,7 @@ LIMIT = 30.0
 
 @pytest.fixture
 def local(commands: Commands, tmp_path: Path) -> Local:
-    """A workspace with a job that is done, one that failed, one that runs nowhere, and one of no run."""
+    """A workspace with a job that is done, one that failed, one without a process, and one of no run."""
     local = Local(commands, tmp_path)
     local.made.job("t.x/done1")
     local.made.job("t.x/fail1", "failed")
@@ -46,7 +46,7 @@ def running(local: Local) -> Iterator[subprocess.Popen[str]]:
 
 
 def test_clean_shows_and_does(local: Local) -> None:
-    """The jobs of current runs that have ended are shown, those of a filter removed; others stay."""
+    """The jobs of current runs that have ended are listed, those of a filter removed; others stay."""
     done = local.run("jobs", "clean")
     assert (done.status, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
@@ -62,7 +62,7 @@ def test_clean_shows_and_does(local: Local) -> None:
 
 
 def test_named_jobs_that_cannot_be(local: Local, running: subprocess.Popen[str]) -> None:
-    """A job that is named and runs is not removed, which is an error; nor is one that is not there."""
+    """A named job that runs is not removed, which is an error, as is a job that does not exist."""
     done = local.run("jobs", "clean", "runs1", "lost1", "--perform")
     assert (done.status, "1 job of 2 cannot be cleaned" in done.error) == (34, True)
     assert "lock is held" in done.stdout
@@ -72,7 +72,7 @@ def test_named_jobs_that_cannot_be(local: Local, running: subprocess.Popen[str])
 
 
 def test_kill(local: Local, running: subprocess.Popen[str]) -> None:
-    """The process of a job is ended with what it started; of others nothing is said unless they are named."""
+    """The process of a job is ended with its children; other jobs are mentioned only if they are named."""
     local.made.run(["u/runs1", "t.x/done1"], "two")
     done = local.run("jobs", "kill", "--experiment", "two")
     assert (done.status, len(done.stdout.splitlines())) == (0, 2)
@@ -89,13 +89,13 @@ def test_kill(local: Local, running: subprocess.Popen[str]) -> None:
 
 
 def test_documents(local: Local) -> None:
-    """The plan is a document a job."""
+    """The plan is one document per job."""
     (plan,) = local.objects("jobs", "clean", "lost1")
     assert (plan["schema"], plan["status"]) == ("xpm-remote/action-plan/1", "clean")
 
 
 def test_several_logs(local: Local) -> None:
-    """Logs of several jobs come with their jobs before each line, all of them or followed to their end."""
+    """Logs of several jobs have the job before each line, whole or followed to their end."""
     for name in ("t.x/done1", "t.x/fail1"):
         job = local.made.layout.jobs / name
         (job / "x.err").write_text(f"first\nlast of {job.name}")

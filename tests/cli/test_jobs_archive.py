@@ -28,12 +28,12 @@ def local(commands: Commands, tmp_path: Path) -> Local:
 
 
 def archived(local: Local) -> list[str]:
-    """Give the jobs in the backup."""
+    """Return the jobs in the backup."""
     return sorted(each.parent.name for each in local.backup.layout.jobs.glob("t.x/*/result.txt"))
 
 
 def test_some(local: Local) -> None:
-    """Jobs that are named are copied; one that has not succeeded is told of."""
+    """Named jobs are copied; one that has not succeeded is reported."""
     done = local.run("jobs", "archive", "t.x/aaaa1")
     assert (done.status, done.stderr) == (0, "")
     assert done.stdout.splitlines()[-1] == f"copied t.x/aaaa1 in {local.backup.root}"
@@ -46,13 +46,13 @@ def test_some(local: Local) -> None:
 
 
 def test_all(local: Local) -> None:
-    """All that succeeded is archived; that others did not is no mistake."""
+    """All jobs that succeeded are archived; that others did not is no error."""
     assert local.run("jobs", "archive", "--all").status == 0
     assert archived(local) == ["aaaa1", "aaaa2"]
 
 
 def test_dry_run(local: Local) -> None:
-    """A dry run shows what would be done, and does nothing."""
+    """A dry run shows the plan, and changes nothing."""
     done = local.run("jobs", "archive", "--all", "--dry-run")
     assert done.status == 0
     assert [line.split()[:2] for line in done.stdout.splitlines()] == [
@@ -75,7 +75,7 @@ def test_move(local: Local) -> None:
 
 
 def test_errors(local: Local, tmp_path: Path) -> None:
-    """Nothing to do, nothing found, nowhere to go: a line and an exit status each."""
+    """No job to archive, an unknown job and no folder have a message and an exit status each."""
     for words in ((), ("--all", "t.x/aaaa1"), ("--watch", "--dry-run"), ("--watch", "t.x/aaaa1")):
         assert local.run("jobs", "archive", *words).status == 2
     assert local.run("jobs", "archive", "nope").status == 31
@@ -92,7 +92,7 @@ def test_errors(local: Local, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("words", "first"), [((), "going1"), (("--all",), "aaaa1")])
 def test_watch(local: Local, words: tuple[str, ...], first: str) -> None:
-    """What succeeds is archived until a signal comes, with what succeeded before if all is asked for."""
+    """Jobs are archived as they succeed until a signal comes; with --all those that succeeded before, too."""
     argv = local.commands._argv(("jobs", "archive", "--watch", "--format", "json", *words))
     with subprocess.Popen(
         argv,
@@ -108,5 +108,5 @@ def test_watch(local: Local, words: tuple[str, ...], first: str) -> None:
         assert json.loads(process.stdout.readline())["id"] == f"t.x/{first}"
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=4 * END_LIMIT) == 0
-    # Whether the last one was found yet depends on when it was looked.
+    # Whether the last one was found yet depends on the moment of the last look.
     assert archived(local)[:2] == (["aaaa1", "aaaa2"] if words else ["going1"])

@@ -41,14 +41,14 @@ def local(commands: Commands, tmp_path: Path) -> Local:
 
 
 def test_list(local: Local) -> None:
-    """Each job once, the last submitted first, spelled as experimaestro spells it."""
+    """Each job is listed once, the last submitted first, in experimaestro's notation."""
     done = local.run("jobs", "list")
     assert done.stdout == "UNSCHED t.x/cccc1\nFAIL    t.x/bbbb1\nDONE    t.x/aaaa1\n"
     assert local.run("jobs", "list", "--experiment", "e", "-c", "1").stdout == "FAIL    t.x/bbbb1\n"
 
 
 def test_why_a_job_failed(local: Local) -> None:
-    """JSON says what else is known of a failure, as that the process is gone; null where nothing is."""
+    """JSON has further details of a failure, such as a dead process; null if there are none."""
     directory = local.made.layout.jobs / "t.x" / "cccc1"
     (directory / ".experimaestro").mkdir(parents=True, exist_ok=True)
     (directory / ".experimaestro" / "status.json").write_text('{"state": "running"}')
@@ -86,7 +86,7 @@ def test_filter(local: Local, text: str, expected: list[str]) -> None:
 
 
 def test_mistake_in_a_filter(local: Local) -> None:
-    """A mistake in a filter is pointed at."""
+    """A mistake in a filter is marked."""
     done = local.run("jobs", "list", "--filter", "lr = 1 und x = 2")
     assert (done.status, done.stdout) == (2, "")
     assert done.stderr.splitlines() == [
@@ -97,7 +97,7 @@ def test_mistake_in_a_filter(local: Local) -> None:
 
 
 def test_mistake_in_a_long_filter(local: Local) -> None:
-    """Of a long filter the part around the mistake is shown, and nothing in it reaches the terminal raw."""
+    """Of a long filter the part around the mistake is shown, and escaped for the terminal."""
     text = "lr = 1 or " * 30 + "\x1b[31m" + " or lr = 1" * 30
     lines = local.run("jobs", "list", "--filter", text).stderr.splitlines()
     assert len(lines) == 3
@@ -106,7 +106,7 @@ def test_mistake_in_a_long_filter(local: Local) -> None:
 
 
 def test_json(local: Local) -> None:
-    """With JSON, an object a line has what is known of a job."""
+    """With JSON, each line is an object with all that is known of a job."""
     job = local.objects("jobs", "list")[1]
     assert (job["schema"], job["id"], job["state"]) == ("xpm-remote/job/1", "t.x/bbbb1", "error")
     assert (job["experiments"], job["tags"]) == (["e", "f"], {"lr": 1.0, "e": "b", "f": "b"})
@@ -114,7 +114,7 @@ def test_json(local: Local) -> None:
 
 
 def test_nothing_to_list(local: Local) -> None:
-    """No jobs are no error; an experiment that does not exist is one, with what may be meant."""
+    """No jobs are no error; an unknown experiment is one, with suggestions."""
     done = local.run("jobs", "list", "--filter", "lr = 7")
     assert (done.status, done.stdout, done.stderr) == (0, "", "No jobs found.\n")
     done = local.run("jobs", "list", "--experiment", "nono")
@@ -123,7 +123,7 @@ def test_nothing_to_list(local: Local) -> None:
 
 
 def test_broken_file(local: Local) -> None:
-    """What cannot be read is told of, and the rest is listed."""
+    """A file that cannot be read is reported, and the rest is listed."""
     with (local.made.layout.experiment("e") / "current" / "jobs.jsonl").open("a") as file:
         file.write("{broken}\n")
     done = local.run("jobs", "list")
@@ -134,7 +134,7 @@ def test_broken_file(local: Local) -> None:
 
 
 def test_path(local: Local) -> None:
-    """The path of a job is printed for scripts; one that is not there is an error."""
+    """The path of a job is printed for scripts; an unknown job is an error."""
     path = local.made.layout.jobs / "t.x" / "aaaa1"
     assert local.run("jobs", "path", "aaaa").stdout == f"{path}\n"
     assert local.run("jobs", "path", "T.X/aaaa1").stdout == f"{path}\n"
@@ -151,7 +151,7 @@ def test_path(local: Local) -> None:
 
 
 def test_log(local: Local) -> None:
-    """A log is printed as it is, all of it or its last lines, standard error or standard output."""
+    """A log is printed unchanged, whole or its last lines, standard error or standard output."""
     path = local.made.layout.jobs / "t.x" / "aaaa1"
     (path / "x.err").write_text("".join(f"line {n}\n" for n in range(30)) + "\x1b[1mend")
     (path / "x.out").write_text("output\n")
@@ -168,7 +168,7 @@ def test_log(local: Local) -> None:
 
 
 def test_follow(local: Local) -> None:
-    """A log is followed through what is added, and a rotation, until the job ends."""
+    """A log is followed through additions and a rotation, until the job ends."""
     path = local.made.layout.jobs / "t.x" / "cccc1"
     log = path / "x.err"
     log.write_text("first\n")
@@ -193,7 +193,7 @@ def test_follow(local: Local) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_follow_several_until_a_signal(local: Local, number: signal.Signals) -> None:
-    """Where several logs are followed, a signal prints the lines that have no end, and ends the command."""
+    """When several logs are followed, a signal prints the unfinished lines and ends the command."""
     for job in ("aaaa1", "cccc1"):
         (local.made.layout.jobs / "t.x" / job / "x.err").write_text("whole\nhalf")
     (local.made.layout.jobs / "t.x" / "aaaa1" / "x.done").unlink(missing_ok=True)

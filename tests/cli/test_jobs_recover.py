@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def local(commands: Commands, tmp_path: Path) -> Local:
-    """A workspace that has lost three jobs which its backup has, and that has one."""
+    """A workspace that has lost three jobs which its backup has, and that still has one."""
     local = Local(commands, tmp_path)
     names = ["t.x/aaaa1", "t.x/aaaa2", "u/bbbb1"]
     for name in names:
@@ -27,13 +27,13 @@ def local(commands: Commands, tmp_path: Path) -> Local:
 
 
 def there(local: Local) -> list[str]:
-    """Give the jobs whose result the workspace has."""
+    """Return the jobs whose result is in the workspace."""
     found = local.made.layout.jobs.glob("*/*/result.txt")
     return sorted(f"{each.parent.parent.name}/{each.parent.name}" for each in found)
 
 
 def test_several(local: Local) -> None:
-    """Ids, beginnings and patterns; the plan comes first, then what came of each."""
+    """Jobs are named by ids, prefixes and patterns; the plan is printed first, then each outcome."""
     done = local.run("jobs", "recover", "t.x/aaaa1", "bbbb", "u/here*")
     assert (done.status, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
@@ -55,7 +55,7 @@ def test_dry_run(local: Local) -> None:
 
 
 def test_missing(local: Local) -> None:
-    """All that runs refer to is brought back; what nobody has is told of, by the exit status too."""
+    """All jobs that runs refer to are recovered; one in no folder is reported, also by the exit status."""
     done = local.run("jobs", "recover", "--missing")
     assert done.status == 30
     assert done.error == ("xpm-remote: 1 job of 4 cannot be recovered; see the lines above")
@@ -82,7 +82,7 @@ def test_from_file(local: Local, tmp_path: Path) -> None:
 
 
 def test_not_found(local: Local) -> None:
-    """Some, or all, are not found."""
+    """Some or all of the named jobs are not found."""
     done = local.run("jobs", "recover", "t.x/aaaa1", "u/nope1", "nope*")
     assert done.status == 30
     assert "not-found  nope*" in done.stdout
@@ -97,7 +97,7 @@ def test_not_found(local: Local) -> None:
     "text", ["../../x", "t.x/..", "t.x/../../..", "/etc", "t.x/", "a/b/c", ".."]
 )
 def test_bad_id(local: Local, text: str) -> None:
-    """What could leave ``jobs/`` is refused before anything is done."""
+    """An id that could lead out of ``jobs/`` is refused before any work."""
     done = local.run("jobs", "recover", "t.x/aaaa1", text)
     assert (done.status, done.stdout) == (32, "")
     assert "is not the id of a job" in done.error
@@ -105,14 +105,14 @@ def test_bad_id(local: Local, text: str) -> None:
 
 
 def test_ambiguous(local: Local) -> None:
-    """A beginning of several ids is refused, and they are named."""
+    """A prefix of several ids is refused, and the ids are listed."""
     done = local.run("jobs", "recover", "t.x/aaaa")
     assert done.status == 31
     assert "t.x/aaaa1, t.x/aaaa2" in done.error
 
 
 def test_incomplete(local: Local) -> None:
-    """A copy without its success marker is taken only when that is said."""
+    """A copy without its success marker is used only with --incomplete."""
     local.backup.job("t.x/half1", None)
     done = local.run("jobs", "recover", "t.x/half1")
     assert done.status == 31
@@ -124,7 +124,7 @@ def test_incomplete(local: Local) -> None:
 
 @pytest.mark.parametrize("obstacle", ["file", "loop"])
 def test_obstacle(local: Local, obstacle: str) -> None:
-    """A file in the job's place is left alone; a loop of links, which is nothing, gives way or is told of."""
+    """A file in the job's place is left alone; a loop of links is replaced or reported."""
     place = local.made.layout.jobs / "t.x" / "aaaa1"
     place.parent.mkdir()
     if obstacle == "file":
@@ -143,7 +143,7 @@ def test_obstacle(local: Local, obstacle: str) -> None:
 
 @pytest.mark.parametrize("leftover", ["dangling", "empty"])
 def test_leftover(local: Local, leftover: str) -> None:
-    """A link that leads nowhere and an empty directory give way."""
+    """A dangling link and an empty directory are replaced."""
     place = local.made.layout.jobs / "t.x" / "aaaa1"
     if leftover == "dangling":
         local.made.link("t.x/aaaa1", Path("/nowhere"))
@@ -154,7 +154,7 @@ def test_leftover(local: Local, leftover: str) -> None:
 
 
 def test_busy(local: Local) -> None:
-    """A job that another process recovers right now is left to it."""
+    """A job that another process is recovering is left to it."""
     with locked(local.made.layout.jobs / "t.x" / ".tmp.aaaa1.lock"):
         done = local.run("jobs", "recover", "t.x/aaaa1", "t.x/aaaa2")
     assert done.status == 34
@@ -163,7 +163,7 @@ def test_busy(local: Local) -> None:
 
 
 def test_folder_that_is_not_there(local: Local, tmp_path: Path) -> None:
-    """When a folder cannot be looked into, what is missing may be there: that is another exit status."""
+    """A folder that cannot be read may have the missing job, which has another exit status."""
     local.backup.root.rename(tmp_path / "elsewhere")
     done = local.run("jobs", "recover", "t.x/aaaa1")
     assert done.status == 33
@@ -171,7 +171,7 @@ def test_folder_that_is_not_there(local: Local, tmp_path: Path) -> None:
 
 
 def test_workdir_brings_its_folders(local: Local, tmp_path: Path) -> None:
-    """A directory that is a workspace of the settings has that one's folders, by whatever path."""
+    """A directory that is a workspace of the settings has that workspace's folders, by any path."""
     (tmp_path / "alias").symlink_to(local.made.root)
     done = local.run("jobs", "--workdir", str(tmp_path / "alias"), "recover", "t.x/aaaa1")
     assert done.status == 0
@@ -181,7 +181,7 @@ def test_workdir_brings_its_folders(local: Local, tmp_path: Path) -> None:
 
 
 def test_other_workspaces(local: Local, tmp_path: Path) -> None:
-    """No such workspace and a directory that is none are errors of a line each."""
+    """An unknown workspace and a directory that is no workspace are errors of one line each."""
     local.settle([], {"id": "far", "path": "/far", "ssh": {"host": "cluster"}})
     done = local.run("jobs", "--workspace", "no", "recover", "t.x/aaaa1")
     assert (done.status, 'no workspace "no"' in done.error) == (4, True)
@@ -192,7 +192,7 @@ def test_other_workspaces(local: Local, tmp_path: Path) -> None:
 
 
 def test_nothing_named(local: Local) -> None:
-    """Without any job there is nothing to do, which is a mistake."""
+    """Naming no job is a usage error."""
     done = local.run("jobs", "recover")
     assert (done.status, done.error) == (
         2,

@@ -1,4 +1,4 @@
-"""How what came of jobs that were to be copied is judged."""
+"""How the outcomes of jobs that were to be copied are judged."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from xpm_remote.errors import BusyError, FolderError, JobsError, NoJobFoundError
     ],
 )
 def test_error_of_left(left: int, is_failed: bool, is_busy: bool, kind: type[JobsError]) -> None:
-    """What is worst decides the exit code: a folder, then who else works there, then how many are missing."""
+    """The worst outcome decides the exit code: a folder, then another process, then the number of missing jobs."""
     error = error_of_left(left, 3, "recovered", is_failed=is_failed, is_busy=is_busy)
     assert type(error) is kind
     assert f"{left} job" in str(error)

@@ -23,7 +23,7 @@ BROKEN = "workspaces: [{id: 1"
 
 
 def ways(group: CommandTree, *above: str) -> Iterator[tuple[str, ...]]:
-    """Give the words that lead to each group and command of ours, the root first."""
+    """Return the words that lead to each group and command of ours, the root first."""
     yield above
     for name in group.list_commands(click.Context(group)):
         command = group.get_command(click.Context(group), name)
@@ -34,7 +34,7 @@ def ways(group: CommandTree, *above: str) -> Iterator[tuple[str, ...]]:
 
 
 def find(way: tuple[str, ...]) -> click.Command:
-    """Give the command at the end of a way."""
+    """Return the command that these words lead to."""
     found: click.Command = root
     for name in way:
         assert isinstance(found, CommandTree)
@@ -87,7 +87,7 @@ def helped(venv_alone: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[s
 
 @pytest.mark.parametrize("way", EVERY, ids=" ".join)
 def test_help_needs_no_settings(helped: dict[str, Any], way: tuple[str, ...]) -> None:
-    """Help is there without settings, imports neither the SSH library nor what draws, and shows an example."""
+    """Help works without settings, imports neither the SSH library nor what draws, and shows an example."""
     status, text, packages = helped[" ".join(way)]
     assert status == 0
     assert not set(packages) & HEAVY
@@ -96,7 +96,7 @@ def test_help_needs_no_settings(helped: dict[str, Any], way: tuple[str, ...]) ->
 
 
 def test_help_with_broken_settings(beside: Person) -> None:
-    """Help is there when the settings are broken, and when the real experimaestro is asked for its commands."""
+    """Help works when the settings are broken, and when the real experimaestro is asked for its commands."""
     beside.settle(BROKEN)
     for way in ((), ("experiments",), ("workspaces",)):
         done = beside.run(*way, "--help")
@@ -105,14 +105,14 @@ def test_help_with_broken_settings(beside: Person) -> None:
 
 @pytest.mark.parametrize("way", EVERY[1:], ids=" ".join)
 def test_lists_say_what_the_commands_say(way: tuple[str, ...]) -> None:
-    """What a list says of a command, without importing it, is the first line of its own help."""
+    """The description of a command in a list, made without importing it, is the first line of its help."""
     group = find(way[:-1])
     assert isinstance(group, CommandTree)
     assert group._abouts[way[-1]] == (find(way).help or "").partition("\n")[0]
 
 
 def test_help_lists_both_kinds(beside: Person) -> None:
-    """With the real experimaestro there, its commands stand under a heading of their own, each once."""
+    """With the real experimaestro, its commands are listed under a heading of their own, each once."""
     text = beside.run("--help").stdout
     ours, theirs = text.split("\nCommands of experimaestro 2.7.0, which runs them:\n")
     assert re.search(r"^  workspaces +Look at", ours, re.MULTILINE)
@@ -122,7 +122,7 @@ def test_help_lists_both_kinds(beside: Person) -> None:
 
 
 def test_help_of_a_group_lists_both_kinds(beside: Person) -> None:
-    """A group lists the commands that experimaestro has in it, too."""
+    """A group also lists the commands that experimaestro has in it."""
     text = beside.run("experiments", "--help").stdout
     ours, theirs = text.split("\nCommands of experimaestro 2.7.0, which runs them:\n")
     assert re.search(r"^  ssh-monitor ", ours, re.MULTILINE)
@@ -131,14 +131,14 @@ def test_help_of_a_group_lists_both_kinds(beside: Person) -> None:
 
 
 def test_help_alone_says_what_is_missing(alone: Person) -> None:
-    """Without the real experimaestro, the help says which commands it would bring, and how."""
+    """Without the real experimaestro, the help lists the commands that it would add, and how to install it."""
     text = " ".join(alone.run("--help").stdout.split())
     assert "With experimaestro installed here (pip install experimaestro), also:" in text
     assert "cleanup" in text
 
 
 def test_real_one_that_does_not_answer(beside: Person) -> None:
-    """When the real experimaestro cannot even show its help, the commands that it is known to have are listed."""
+    """When the real experimaestro cannot even show its help, its known commands are listed."""
     # A module that python reads at its start keeps the real one from starting, and not us.
     stop = "import sys\nif 'experimaestro' in sys.orig_argv: raise SystemExit(1)\n"
     beside.write("stop/sitecustomize.py", stop)
@@ -155,7 +155,7 @@ def test_python_m(alone: Person) -> None:
 
 
 def test_quiet(alone: Person) -> None:
-    """``--quiet`` leaves out warnings, and never errors."""
+    """``--quiet`` suppresses warnings, and never errors."""
     alone.settle("workspaces: [{id: w, path: /w, colour: red}]")
     assert 'unknown key "colour"' in alone.run("workspaces", "list").error
     assert alone.run("--quiet", "workspaces", "list").stderr == ""

@@ -1,4 +1,4 @@
-"""``experiments monitor``: a workspace of this machine, and who shows its web page."""
+"""``experiments monitor``: a workspace of this machine, and its web page."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def disk(tmp_path: Path) -> Disk:
 
 
 def test_once(disk: Disk, commands: Commands) -> None:
-    """The picture comes once, by the agent, and nothing in the workspace changes."""
+    """The picture is printed once, by the agent, and the workspace is unchanged."""
     before = snapshot(disk.root)
     words = ("experiments", "monitor", "--workdir", str(disk.root), "--once")
     document = commands.run(*words, "--format", "json").document
@@ -79,7 +79,7 @@ def test_no_workspace(tmp_path: Path, commands: Commands) -> None:
 
 
 def test_remote_workspace(commands: Commands) -> None:
-    """A workspace of another host is for the other command."""
+    """A workspace of another host is an error that names the other command."""
     commands.add("far", "/data", host="far.example")
     finished = commands.run("experiments", "monitor", "--workspace", "far")
     assert finished.status == 4
@@ -95,7 +95,7 @@ def test_remote_workspace(commands: Commands) -> None:
     ],
 )
 def test_options_that_do_not_fit(flags: tuple[str, ...], hint: str, commands: Commands) -> None:
-    """Options that contradict each other are an error."""
+    """Contradictory options are an error."""
     finished = commands.run("experiments", "monitor", *flags)
     assert finished.status == 2
     assert hint in finished.error

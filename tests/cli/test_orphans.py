@@ -29,7 +29,7 @@ def local(commands: Commands, tmp_path: Path) -> Local:
 
 
 def left(local: Local) -> list[str]:
-    """Give what lies in the directory of the task."""
+    """Return the entries of the task's directory."""
     return sorted(each.name for each in (local.made.layout.jobs / "t.x").iterdir())
 
 
@@ -60,7 +60,7 @@ def test_json(local: Local) -> None:
 
 
 def test_without_folders(local: Local) -> None:
-    """Without folders, what the backup has is an orphan as well; a path brings its folders."""
+    """Without folders, the backup's jobs are orphans as well; a path has its workspace's folders."""
     path = str(local.made.root)
     found = [each["kind"] for each in local.objects("orphans", path, "--no-folders")]
     assert found == ["orphan", "orphan"]
@@ -69,7 +69,7 @@ def test_without_folders(local: Local) -> None:
 
 
 def test_none(local: Local) -> None:
-    """No orphans are a line."""
+    """Without orphans there is one line."""
     local.made.run(["t.x/lone", "t.x/saved"], "f")
     assert local.run("orphans").stdout == "No orphan jobs found.\n"
 
@@ -84,7 +84,7 @@ def test_clean(local: Local) -> None:
 
 
 def test_clean_unasked(local: Local) -> None:
-    """Without a terminal and without ``--yes``, what would be done is shown, and nothing is done."""
+    """Without a terminal and without ``--yes``, the plan is shown, and nothing is done."""
     done = local.run("orphans", "--clean")
     assert done.status == 2
     assert "t.x/lone" in done.stdout
@@ -96,7 +96,7 @@ def test_clean_unasked(local: Local) -> None:
 
 @pytest.mark.parametrize(("answer", "status"), [("y\n", 0), ("n\n", 130), ("\n", 130)])
 def test_clean_asked(local: Local, answer: str, status: int) -> None:
-    """On a terminal a person is asked, and only a yes is one."""
+    """On a terminal there is a prompt, and only yes is a yes."""
     person, terminal = pty.openpty()
     try:
         os.write(person, answer.encode())
@@ -117,7 +117,7 @@ def test_clean_asked(local: Local, answer: str, status: int) -> None:
 
 
 def test_clean_with_json(local: Local) -> None:
-    """With JSON, what came of each orphan is an object a line."""
+    """With JSON, each line is an object with the outcome for one orphan."""
     (cleaned,) = local.objects("orphans", "--clean", "--yes")
     assert cleaned == {
         "schema": "xpm-remote/cleaned/1",
@@ -141,7 +141,7 @@ def test_moved_job(local: Local, tmp_path: Path) -> None:
 
 
 def test_running(local: Local) -> None:
-    """While an experiment runs nothing is deleted; forced, a job that runs is kept."""
+    """While an experiment runs nothing is deleted; with --force, a running job is kept."""
     lock = local.made.layout.scheduler_lock("e")
     with locked(lock), locked(local.made.layout.jobs / "t.x" / "lone" / "x.lock"):
         done = local.run("orphans", "--clean", "--yes")
@@ -153,7 +153,7 @@ def test_running(local: Local) -> None:
 
 
 def test_unreadable_run(local: Local) -> None:
-    """When a run cannot be read, its jobs are not known: nothing is deleted."""
+    """When a run cannot be read, its jobs are unknown, and nothing is deleted."""
     file = local.made.layout.experiment("e") / "current" / "jobs.jsonl"
     with file.open("a") as written:
         written.write("{broken\n")
@@ -163,7 +163,7 @@ def test_unreadable_run(local: Local) -> None:
 
 
 def test_folder_that_is_not_there(local: Local, tmp_path: Path) -> None:
-    """When a folder is away, its jobs are listed with a warning, and nothing is deleted."""
+    """When a folder is unavailable, its jobs are listed with a warning, and nothing is deleted."""
     local.backup.root.rename(tmp_path / "elsewhere")
     done = local.run("orphans")
     assert (done.status, "does not exist" in done.stderr) == (0, True)
@@ -173,7 +173,7 @@ def test_folder_that_is_not_there(local: Local, tmp_path: Path) -> None:
 
 
 def test_folder_of_another_workspace(local: Local, tmp_path: Path) -> None:
-    """A workspace that another one uses is not cleaned: that one's runs may refer to its jobs."""
+    """A workspace that is a folder of another one is not cleaned: the other's runs may refer to its jobs."""
     other = {"id": "o", "path": str(tmp_path / "o")}
     used = {"path": str(local.made.root), "mode": "use"}
     local.settle([(local.backup, "backup")], {**other, "folders": [used]})
@@ -183,7 +183,7 @@ def test_folder_of_another_workspace(local: Local, tmp_path: Path) -> None:
 
 
 def test_no_workspace(local: Local, tmp_path: Path) -> None:
-    """A directory that is no workspace is an error, and so are options that say nothing."""
+    """A directory that is no workspace is an error, and so are options without effect."""
     done = local.run("orphans", str(tmp_path))
     assert (done.status, "is no experimaestro workspace" in done.error) == (4, True)
     assert local.run("orphans", "--yes").status == 2

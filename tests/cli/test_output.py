@@ -1,4 +1,4 @@
-"""Which log lines a person reads."""
+"""Which log lines are shown to the user."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ logging.getLogger("asyncssh").warning("of the library")
 
 
 def printed(*words: str) -> list[str]:
-    """Give the lines on stderr of a program that logs at each level."""
+    """Return the lines on stderr of a program that logs at each level."""
     done = subprocess.run([sys.executable, "-c", SCRIPT, *words], capture_output=True, check=True)
     return done.stderr.decode().splitlines()
 
 
 def test_warnings_about_the_persons_files_are_shown() -> None:
-    """A warning of the link is one line as other warnings are, escaped; what is inside us is not shown."""
+    """A warning of the link is one escaped line like other warnings; internal ones are not shown."""
     assert printed() == [r"warning: cannot record \x1b[31mred"]
 
 

@@ -1,4 +1,4 @@
-"""Commands that are not ours: the real experimaestro runs them, or one line says that it is missing."""
+"""Commands that are not ours: the real experimaestro runs them, or one line reports that it is missing."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ Commands:
 
 
 def test_parse_commands() -> None:
-    """The commands are read out of a help, also where what they are for stands on further lines."""
+    """The commands are parsed from a help, also where their description is on further lines."""
     assert parse_commands(HELP) == {
         "jobs": "Job control",
         "parameters-difference": "Compute the difference between two configurations",
@@ -67,7 +67,7 @@ def test_parse_commands() -> None:
 def test_known_commands_are_those_of_the_real_one(
     beside: Person, way: tuple[str, ...], ours: dict[str, str], known: tuple[str, ...]
 ) -> None:
-    """The commands that we know experimaestro to have are those that it has."""
+    """The known commands of experimaestro are those that it has."""
     said = beside.run_python("-m", "experimaestro", *way, "--help")
     assert set(parse_commands(said.stdout)) - set(ours) == set(known)
 
@@ -82,24 +82,24 @@ class TestInstalled:
         return marker.parent
 
     def test_version(self, beside: Person) -> None:
-        """A command of the real one is run by it."""
+        """A command of the real experimaestro is run by it."""
         done = beside.run("version")
         assert (done.status, done.stdout) == (0, "2.7.0\n")
 
     def test_jobs_stray(self, beside: Person) -> None:
-        """A command of the real one, with the settings that both read."""
+        """A command of the real experimaestro uses the settings that both read."""
         self.workspace(beside)
         done = beside.run("jobs", "stray")
         assert (done.status, done.stdout) == (0, "No stray or orphan jobs found.\n")
         assert "workspace here" in done.stderr
 
     def test_workspaces_list_is_ours(self, beside: Person) -> None:
-        """A command that both have is ours."""
+        """A command that both have is run by us."""
         path = self.workspace(beside)
         assert beside.run("workspaces", "list").stdout == f"here  default  {path}\n"
 
     def test_command_of_a_group_that_both_have(self, beside: Person) -> None:
-        """Within a group of ours, a command of the real one gets the group's options too."""
+        """In a group of ours, a command of the real one gets the group's options too."""
         path = self.workspace(beside)
         assert beside.run("experiments", "list").status == 0
         done = beside.run("experiments", "--workdir", str(path / "no"), "list")
@@ -107,7 +107,7 @@ class TestInstalled:
         assert f"{path / 'no'} is not an experimaestro working directory" in done.stdout
 
     def test_options_of_the_root(self, beside: Person) -> None:
-        """The options that both roots have reach the real one."""
+        """Options that both roots have are passed to the real one."""
         self.workspace(beside)
         assert beside.run("--quiet", "jobs", "stray").stderr == ""
         done = beside.run("--debug", "--logging", "xpm.none=LOUD", "--traceback", "jobs", "stray")
@@ -115,7 +115,7 @@ class TestInstalled:
         assert "Unknown log level 'LOUD'" in done.stderr
 
     def test_words_arrive_as_they_are(self, beside: Person) -> None:
-        """Spaces, empty words, options of the command and ``--`` reach the real one."""
+        """Spaces, empty words, options of the command and ``--`` are passed unchanged."""
         self.workspace(beside)
         done = beside.run("experiments", "history", "a  b", "--json")
         assert "a  b" in done.stdout + done.stderr
@@ -123,14 +123,14 @@ class TestInstalled:
         assert "--x y" in done.stdout + done.stderr
 
     def test_exit_status(self, beside: Person) -> None:
-        """The exit status is the real one's, as is what it says about mistakes."""
+        """The exit status and the error messages are those of the real one."""
         self.workspace(beside)
         done = beside.run("jobs", "stray", "--nonsense")
         assert done.status == 2
         assert "python -m experimaestro jobs" in done.stderr
 
     def test_typo_of_ours(self, beside: Person) -> None:
-        """What looks like a command of ours is said before the real one is asked."""
+        """A typo of a command of ours is reported before the real one is run."""
         done = beside.run("workspaces", "migrat")
         assert done.status == 2
         first = done.stderr.splitlines()[0]
@@ -139,7 +139,7 @@ class TestInstalled:
         )
 
     def test_settings_that_the_real_one_does_not_read(self, beside: Person) -> None:
-        """Naming another settings file is an error, since the real one would not read it."""
+        """Another settings file is an error, since the real one would not read it."""
         other = beside.write("other.yaml", "workspaces: []")
         done = beside.run("--settings", str(other), "version")
         assert done.status == 2
@@ -149,14 +149,14 @@ class TestInstalled:
         assert done.error.startswith('warning: "version" is run by experimaestro itself')
 
     def test_settings_that_are_the_same(self, beside: Person) -> None:
-        """Another name of the same settings file is no other file."""
+        """Another path of the same settings file is accepted."""
         self.workspace(beside)
         link = beside.home / "link.yaml"
         link.symlink_to(beside.settings)
         assert beside.run("--settings", str(link), "--quiet", "jobs", "stray").status == 0
 
     def test_current_directory_is_not_on_the_path(self, beside: Person) -> None:
-        """What lies around where one works is not taken for a module, as with the real one's own script."""
+        """Files in the current directory are not imported as modules, as with the real one's own script."""
         beside.write("yaml.py", "raise SystemExit('yaml.py was imported')")
         done = beside.run("version")
         assert (done.status, done.stdout, done.stderr) == (0, "2.7.0\n", "")
@@ -186,7 +186,7 @@ class TestInstalled:
             assert process.returncode == 0
 
     def test_sigterm(self, beside: Person) -> None:
-        """SIGTERM ends the real server, and whoever waits sees that it was the signal."""
+        """SIGTERM ends the real server, and its parent sees that it was the signal."""
         with self.server(beside) as process:
             process.terminate()
             assert process.wait(END_LIMIT) == -signal.SIGTERM
@@ -199,7 +199,7 @@ class TestInstalled:
             assert process.wait(END_LIMIT) == 0
 
     def test_one_process(self, beside: Person) -> None:
-        """We are gone once the real one runs: nothing of us stays in between."""
+        """The real one replaces our process."""
         with self.server(beside) as process:
             command = Path(f"/proc/{process.pid}/cmdline")
             words = wait_until(command.read_bytes, READY_LIMIT, "its command line").split(b"\0")
@@ -243,13 +243,13 @@ class TestMissing:
         ],
     )
     def test_typo_of_ours(self, alone: Person, words: tuple[str, ...], meant: str) -> None:
-        """A mistyped command of ours is an error that proposes the right one."""
+        """A mistyped command of ours is an error that suggests the right one."""
         done = alone.run(*words)
         assert done.status == 2
         assert done.error.endswith(f'did you mean "{meant}"?')
 
     def test_unknown_command(self, alone: Person) -> None:
-        """A command that nobody knows may be one of a newer experimaestro."""
+        """An unknown command may be one of a newer experimaestro."""
         done = alone.run("frobnicate")
         assert done.status == 2
         assert 'no command "frobnicate"' in done.error
@@ -284,5 +284,5 @@ DROPPED = ("--drop", "-d", "--gone")
     ],
 )
 def test_drop_options(words: str, kept: str) -> None:
-    """Dropped options go with their values, however they are spelled; all else stays as it is."""
+    """Dropped options go with their values, in any spelling; all else is unchanged."""
     assert drop_options(shlex.split(words), DROPPED, VALUES) == shlex.split(kept)

@@ -1,4 +1,4 @@
-"""``jobs`` and ``orphans`` of a workspace on a host that has python3 and nothing else."""
+"""``jobs`` and ``orphans`` of a workspace on a host with only python3."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LIMIT = 60.0
 
 @pytest.fixture
 def far(commands: Commands, server: Server, tmp_path: Path) -> Far:
-    """A workspace that has lost two jobs which its backup has, one which nobody has, and that has one; not sent yet."""
+    """A workspace, not sent yet, that lost two jobs which are in its backup and one which is not, and has a fourth."""
     far = Far(commands, server, tmp_path, "bare")
     names = ["t.x/aaaa1", "t.x/aaaa2"]
     for name in names:
@@ -32,7 +32,7 @@ def far(commands: Commands, server: Server, tmp_path: Path) -> Far:
 
 
 def test_recover(far: Far) -> None:
-    """Jobs come back from a folder there, by an id, a beginning and a pattern; all is told as of local ones."""
+    """Jobs are recovered from a folder there, by id, prefix and pattern, with the reports of local commands."""
     far.send()
     done = far.run("jobs", "recover", "t.x/aaaa1", "aaaa2", "u/here*")
     assert (done.status, done.stderr) == (0, "")
@@ -44,7 +44,7 @@ def test_recover(far: Far) -> None:
 
 
 def test_recover_missing(far: Far) -> None:
-    """All that runs refer to is brought back; what nobody has is told of, by the exit status too."""
+    """All jobs that runs refer to are recovered; one in no folder is reported, also by the exit status."""
     far.send()
     (plan, *_) = [
         json.loads(each)
@@ -76,14 +76,14 @@ def test_recover_missing(far: Far) -> None:
     ],
 )
 def test_refused(words: tuple[str, ...], status: int, error: str, far: Far) -> None:
-    """What cannot be is said in a line, with the exit status of the local command."""
+    """A refusal is one line, with the exit status of the local command."""
     far.send()
     done = far.run("jobs", *words)
     assert (done.status, error in done.error) == (status, True), done.error
 
 
 def test_folder_is_away(far: Far) -> None:
-    """A folder that is not there is told of, and no job is said to be nowhere."""
+    """An unavailable folder is reported, and no job is reported as missing everywhere."""
     far.send()
     far.settle(folder="elsewhere")
     done = far.run("jobs", "recover", "t.x/aaaa1")
@@ -92,7 +92,7 @@ def test_folder_is_away(far: Far) -> None:
 
 
 def test_archive_and_path(far: Far) -> None:
-    """Jobs that succeeded go to the folder there; the path of a job is the one there."""
+    """Jobs that succeeded are archived to the folder there; the path of a job is the remote one."""
     far.send()
     (archived,) = far.objects("jobs", "archive", "u/here1")
     assert archived["folders"][0]["status"] == "copied"
@@ -163,7 +163,7 @@ def test_kill(far: Far) -> None:
 
 
 def test_log(far: Far) -> None:
-    """The last lines of a log, all of it, and those of several with their jobs before them."""
+    """The last lines of a log are printed, or all of it, or several logs with the job before each line."""
     for name in ("u/logs1", "u/logs2"):
         (far.made.job(name) / "u.err").write_text("".join(f"{n}\n" for n in range(30)))
     far.send()
@@ -177,7 +177,7 @@ def test_log(far: Far) -> None:
 
 
 def test_log_over_a_lost_link(far: Far) -> None:
-    """A log that is followed goes on where it was after the link is lost, and ends with its job."""
+    """A followed log continues at its position after the link is lost, and ends with its job."""
     (far.made.job("u/live1", None) / "u.err").write_text("0\n1\n")
     far.send()
     far.shell(
@@ -201,7 +201,7 @@ def test_log_over_a_lost_link(far: Far) -> None:
 
 
 def test_recovery_over_a_lost_link(far: Far) -> None:
-    """Of 200 jobs whose recovery is cut in the middle all are whole afterwards, each reported once."""
+    """Of 200 jobs whose recovery is interrupted, all are whole afterwards, each reported once."""
     names = [f"pkg.train/{number:04x}" for number in range(200)]
     for name in names:
         far.backup.job(name, text="x" * 20_000)
@@ -209,7 +209,7 @@ def test_recovery_over_a_lost_link(far: Far) -> None:
     far.send()
     with Proxy(far.server.host, far.server.port) as proxy:
         far.settle(proxy.port)
-        # What is on its way when the link is cut is lost, so that there is a rest in any case.
+        # What is in transit when the link is cut is lost, so that there is a rest in any case.
         proxy.delay(to_client_ms=300)
         words = far.words("jobs", "recover", "pkg.train/*", "--format", "json")
         with far.commands.started(*words) as process:
@@ -217,7 +217,7 @@ def test_recovery_over_a_lost_link(far: Far) -> None:
             reported = [json.loads(process.stdout.readline())]
             proxy.cut()
             proxy.restore()
-            # Not communicate(), which knows nothing of lines that were read along with the first.
+            # Not communicate(), which ignores lines that were read together with the first.
             reported += [json.loads(line) for line in process.stdout]
             _, errors = process.communicate(timeout=LIMIT)
     assert (process.returncode, "connected again" in errors) == (0, True), errors
@@ -229,7 +229,7 @@ def test_recovery_over_a_lost_link(far: Far) -> None:
 
 
 def test_interrupted(far: Far) -> None:
-    """Ctrl-C ends the command with its status, and what was begun on the host is finished there."""
+    """Ctrl-C ends the command with its status, and begun work is finished on the host."""
     names = [f"pkg.train/{number:04x}" for number in range(1000)]
     for name in names:
         far.backup.job(name, text="x" * 20_000)
@@ -245,14 +245,14 @@ def test_interrupted(far: Far) -> None:
 
 
 def test_link_cannot_be_made(far: Far) -> None:
-    """A host that is not there has the exit status of the link."""
+    """An unreachable host has the exit status of the link."""
     far.send()
     far.settle(1)
     assert far.run("jobs", "recover", "t.x/aaaa1").status == 11
 
 
 def test_options_of_the_way(far: Far) -> None:
-    """SSH options on the command line count, also commands before the agent; a local workspace has none."""
+    """SSH options of the command line count, also on commands before the agent; a local workspace has none."""
     far.send()
     done = far.run("jobs", "list", "--remote-shell-init", "exit 3")
     assert done.status == 20

@@ -1,4 +1,4 @@
-"""``jobs`` on a host that asks for what only a person knows, over a lost link."""
+"""``jobs`` on a host that prompts the user, over a lost link."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ PASSPHRASE = "open sesame"
 
 @pytest.fixture
 def proxy(server: Server) -> Iterator[Proxy]:
-    """A proxy before the server."""
+    """A proxy in front of the server."""
     with Proxy(server.host, server.port) as started:
         yield started
 
 
 def send(far: Far, proxy: Proxy, *options: str) -> None:
-    """Make a workspace there with a job that runs and has a log, and lead to it through a proxy."""
+    """Make a remote workspace with a running job and its log, reached through a proxy."""
     (far.made.job("u/live1", None) / "u.err").write_text("first\n")
     far.send()
     far.shell(
@@ -64,7 +64,7 @@ def follow(commands: Commands) -> Any:
 
 
 def test_passphrase(server: Server, commands: Commands, proxy: Proxy, tmp_path: Path) -> None:
-    """A key that was opened by its passphrase serves for the way back: nobody is asked again."""
+    """A key that was unlocked by its passphrase is used for reconnecting, without another prompt."""
     key = tmp_path / "locked"
     key.write_bytes(server.login("bare").key.read_bytes())
     key.chmod(0o600)
@@ -88,7 +88,7 @@ def test_passphrase(server: Server, commands: Commands, proxy: Proxy, tmp_path: 
 
 
 def test_password(commands: Commands, tmp_path: Path) -> None:
-    """A password is not kept: on the way back somebody is called, and asked when they have come."""
+    """A password is not kept: to reconnect the user is called, and prompted after pressing Enter."""
     made = SmallWorkspace(tmp_path / "ws")
     log = made.job("u/live1", None) / "u.err"
     log.write_text("first\n")
@@ -115,7 +115,7 @@ def test_password(commands: Commands, tmp_path: Path) -> None:
 
 
 def test_nobody_at_the_terminal(commands: Commands, tmp_path: Path) -> None:
-    """Whoever ends the input instead of coming ends the command, with the status of what was asked."""
+    """The end of input in place of the user ends the command, with the status of the unanswered prompt."""
     made = SmallWorkspace(tmp_path / "ws")
     (made.job("u/live1", None) / "u.err").write_text("first\n")
     (made.layout.jobs / "u" / "live1" / "u.pid").write_text(

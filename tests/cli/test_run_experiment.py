@@ -1,4 +1,4 @@
-"""``run-experiment``: the workspace is chosen by us, the experiment is run by the real experimaestro."""
+"""``run-experiment``: we choose the workspace, the real experimaestro runs the experiment."""
 
 from __future__ import annotations
 
@@ -74,12 +74,12 @@ DRY = (*RUN, "--dry-run")
 
 @pytest.fixture
 def person(alone: Person) -> Person:
-    """Somebody with settings and an experiment, but without the real experimaestro."""
+    """A user with settings and an experiment, but without the real experimaestro."""
     return prepare(alone)
 
 
 def prepare(somebody: Person) -> Person:
-    """Give somebody settings and an experiment."""
+    """Write a user's settings and experiment."""
     somebody.settle(SETTINGS)
     somebody.write("code/demo.yaml", "id: demo-1\nfile: demo.py\n")
     somebody.write("code/demo.py", EXPERIMENT)
@@ -88,7 +88,7 @@ def prepare(somebody: Person) -> Person:
 
 
 def facts(done: Finished) -> dict[str, str]:
-    """Give what a dry run says; variables by their names."""
+    """Return the facts that a dry run prints; variables by their names."""
     assert done.status == 0, done.stderr
     rows = [line.split(maxsplit=1) for line in done.stdout.splitlines()]
     pairs = [row[1].split("=", 1) if row[0] == "variable" else row for row in rows]
@@ -96,7 +96,7 @@ def facts(done: Finished) -> dict[str, str]:
 
 
 def handed(done: Finished) -> list[str]:
-    """Give the words that a dry run would hand over, without the interpreter."""
+    """Return the words that a dry run would hand over, without the interpreter."""
     words = shlex.split(facts(done)["command"])
     return words[words.index("experimaestro") + 1 :]
 
@@ -125,7 +125,7 @@ class TestChoice:
         ],
     )
     def test_id(self, person: Person, words: tuple[str, ...], workspace: str) -> None:
-        """The id is that of the YAML, of what it imports, of further files and of --conf, the last one wins."""
+        """The id is that of the YAML, its imports, further files and --conf; the last one wins."""
         person.write("code/late.yaml", "id: late\n")
         person.write("code/child.yaml", "imports: [late.yaml, demo.yaml]\n")
         person.write("code/grandchild.yaml", "parent: child.yaml\nseconds: 1\n")
@@ -133,14 +133,14 @@ class TestChoice:
         assert facts(person.run(*DRY, *words, TONE="low"))["workspace"] == workspace
 
     def test_reason(self, person: Person) -> None:
-        """A dry run says which, where, why, and with what; it needs no experimaestro."""
+        """A dry run prints which workspace, where, why, and with what; it needs no experimaestro."""
         found = facts(person.run(*DRY, "code/demo.yaml", TONE="low"))
         assert found["path"] == str(person.home / "second")
         assert found["because"] == 'the experiment "demo-1" matches its trigger "demo-*"'
         assert (found["GREETING"], found["TONE"]) == ("own one", "low!")
 
     def test_add_timestamp(self, person: Person) -> None:
-        """An id that gets the time of the start has it when triggers are matched."""
+        """Triggers are matched against the id with the time of the start added."""
         person.write("code/dated.yaml", "id: demo-1\nadd_timestamp: true\n")
         because = facts(person.run(*DRY, "code/dated.yaml", TONE="low"))["because"]
         assert re.match(r'the experiment "demo-1-\d{8}-\d{4}" matches', because)
@@ -154,7 +154,7 @@ class TestChoice:
         ],
     )
     def test_directory(self, person: Person, words: tuple[str, ...], path: str) -> None:
-        """A directory that is given is the place, whatever the id is, or whether there is one."""
+        """A given directory is used, whatever the id is, and also without an id."""
         person.write("code/nameless.yaml", "file: demo.py")
         done = person.run(*DRY, *words, "code/nameless.yaml", TONE="low")
         assert facts(done)["path"] == path.format(home=person.home)
@@ -162,13 +162,13 @@ class TestChoice:
         assert words_handed[words_handed.index("--workdir") + 1] == path.format(home=person.home)
 
     def test_no_id_and_no_triggers(self, person: Person) -> None:
-        """Without an id the default is used, if there are no triggers that it might have matched."""
+        """Without an id the default is used, unless there are triggers that the id might match."""
         person.settle("workspaces: [{id: only, path: /only}]")
         person.write("code/nameless.yaml", "file: demo.py")
         assert facts(person.run(*DRY, "code/nameless.yaml"))["workspace"] == "only"
 
     def test_other_tags(self, person: Person) -> None:
-        """What only experimaestro knows to construct does not hinder us."""
+        """YAML tags that only experimaestro can construct are ignored."""
         person.write("code/tags.yaml", "id: demo-1\nshape: !!python/tuple [1, 2]\nother: !x {}\n")
         assert facts(person.run(*DRY, "code/tags.yaml", TONE="low"))["workspace"] == "second"
 
@@ -177,7 +177,7 @@ class TestHandedOver:
     """What the real experimaestro gets."""
 
     def test_words(self, person: Person) -> None:
-        """All words but those that choose are handed over as they are; the choice comes first."""
+        """All words but those that choose the workspace are passed unchanged; the choice comes first."""
         words = (
             "--run-mode=dry_run", "code/demo", "-c", "a=b c", "--workspace", "first", "--env", "A",
             "--workdir", "-cx=1", "--show", "--unknown=1", "more", "--", "--workspace", "x",
@@ -190,13 +190,13 @@ class TestHandedOver:
         ]  # fmt: skip
 
     def test_variable_that_refers_to_itself(self, person: Person) -> None:
-        """What the settings make of the environment is not made of it once more by experimaestro."""
+        """A variable that the settings expand is not expanded again by experimaestro."""
         assert handed(person.run(*DRY, "code/demo", TONE="low")) == [
             "run-experiment", "--workspace", "second", "--env", "TONE", "low!", "code/demo",
         ]  # fmt: skip
 
     def test_variable_that_changes_a_path(self, person: Person) -> None:
-        """A variable of the settings that would have experimaestro read another path is an error."""
+        """A variable of the settings that would make experimaestro read another path is an error."""
         text = "env: {ROOT: /b}\nworkspaces: [{id: w, path: '${env:ROOT}/w'}]"
         file = person.settle(text)
         done = person.run(*DRY, "code/demo", ROOT="/a")
@@ -204,7 +204,7 @@ class TestHandedOver:
         assert f"under env in {file} change what is meant elsewhere: path (ROOT)" in done.error
 
     def test_other_settings(self, person: Person) -> None:
-        """What experimaestro cannot read, since it is in another file, it is told."""
+        """The values of another settings file, which experimaestro does not read, are passed to it."""
         other = person.write(
             "o.yaml", "env: {A: 1}\nworkspaces: [{id: w, path: /w, env: {B: x y}}]"
         )
@@ -214,7 +214,7 @@ class TestHandedOver:
         ]  # fmt: skip
 
     def test_other_settings_that_cannot_be_told(self, person: Person) -> None:
-        """Settings that would have no effect, and may keep the person's jobs, are an error."""
+        """Settings that cannot be passed on, and may be meant to keep jobs, are an error."""
         text = (
             "workspaces: [{id: w, path: /w, max_retries: 9, folders: [{path: /f, mode: backup}]}]"
         )
@@ -226,7 +226,7 @@ class TestHandedOver:
 
 
 class TestMistakes:
-    """What cannot be run."""
+    """Errors of the command line and of files."""
 
     @pytest.mark.parametrize(
         ("words", "status", "said"),
@@ -242,7 +242,7 @@ class TestMistakes:
         ],
     )
     def test_words(self, person: Person, words: tuple[str, ...], status: int, said: str) -> None:
-        """A command line that makes no sense says why."""
+        """A contradictory command line is an error that says why."""
         done = person.run(*DRY, *words, TONE="low")
         assert (done.status, done.stdout) == (status, "")
         assert said in done.stderr
@@ -263,14 +263,14 @@ class TestMistakes:
         ],
     )
     def test_files(self, person: Person, text: str, said: str) -> None:
-        """A file that describes no experiment is named, with what is wrong in it."""
+        """A file that describes no experiment is an error with its name and the cause."""
         person.write("x.yaml", text)
         done = person.run(*DRY, "x.yaml", TONE="low")
         assert (done.status, done.stdout) == (2, "")
         assert said in done.error
 
     def test_not_utf_8(self, person: Person) -> None:
-        """A file in another encoding is named."""
+        """A file in another encoding is an error with its name."""
         person.write("x.yaml", "").write_bytes(b"id: \xe9t\xe9")
         done = person.run(*DRY, "x.yaml", TONE="low")
         assert done.status == 2
@@ -278,7 +278,7 @@ class TestMistakes:
 
     @pytest.mark.parametrize("words", [(), ("--workdir", "/d")])
     def test_remote_workspace(self, person: Person, words: tuple[str, ...]) -> None:
-        """A remote workspace that is given says how to go on."""
+        """A remote workspace is an error that says what to do."""
         done = person.run(*DRY, "code/demo", "--workspace", "cluster", *words, TONE="low")
         assert (done.status, done.stdout) == (4, "")
         assert 'the workspace "cluster" is on me@cluster' in done.error
@@ -286,7 +286,7 @@ class TestMistakes:
         assert "first, second" in done.error
 
     def test_only_remote_workspaces(self, person: Person) -> None:
-        """Without a local workspace there is nothing to choose from."""
+        """Without a local workspace there is an error."""
         person.settle("workspaces: [{id: far, path: /far, ssh: {host: h}}]")
         done = person.run(*DRY, "code/demo")
         assert done.status == 4
@@ -298,15 +298,15 @@ class TestReal:
 
     @pytest.fixture
     def person(self, beside: Person) -> Person:
-        """Somebody with settings, an experiment, and the real experimaestro."""
+        """A user with settings, an experiment, and the real experimaestro."""
         return prepare(beside)
 
     def outputs(self, workspace: Path) -> list[str]:
-        """Give what the jobs of a workspace printed."""
+        """Return the output of the jobs of a workspace."""
         return [each.read_text() for each in workspace.glob("jobs/*/*/*.out")]
 
     def test_runs_where_the_trigger_says(self, person: Person) -> None:
-        """The experiment runs in the chosen workspace, and it and its jobs have that one's environment."""
+        """The experiment runs in the chosen workspace; it and its jobs have that workspace's environment."""
         done = person.run(*RUN, "code/demo", TONE="low")
         assert done.status == 0, done.stderr
         assert done.stderr.splitlines()[0] == (
@@ -343,7 +343,7 @@ class TestReal:
     def test_id_is_that_of_the_real_one(
         self, person: Person, words: tuple[str, ...], found: str
     ) -> None:
-        """The id by which we choose is the one that the real experimaestro finds."""
+        """The id by which we choose is the one that the real experimaestro determines."""
         person.write("code/late.yaml", "id: late\nfile: demo.py\n")
         person.write("code/child.yaml", "imports: [late.yaml, demo.yaml]\n")
         person.write("code/grandchild.yaml", "imports: [child.yaml]\n")
@@ -353,7 +353,7 @@ class TestReal:
         assert json.loads(shown.stdout.splitlines()[-1])["id"] == found
 
     def start(self, person: Person, *words: str) -> subprocess.Popen[str]:
-        """Start an experiment that takes long, and wait until its job runs."""
+        """Start a long experiment, and wait until its job runs."""
         process = person.start(*RUN, *words, "code/demo", "-c", "seconds=60")
         assert process.stdout is not None
         for line in process.stdout:
@@ -363,7 +363,7 @@ class TestReal:
 
     @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 1), (signal.SIGTERM, -15)])
     def test_signals(self, person: Person, number: int, status: int) -> None:
-        """A signal reaches the real experimaestro, and the end is the one that it makes of it."""
+        """A signal reaches the real experimaestro, and the exit status is its own."""
         with self.start(person, "--workspace", "first") as process:
             try:
                 process.send_signal(number)
@@ -393,18 +393,18 @@ def made(tmp_path: Path) -> SmallWorkspace:
 
 
 def workspace(made: SmallWorkspace) -> Workspace:
-    """Give it as the settings have it."""
+    """Return the workspace as in the settings."""
     folder = Folder(path=made.root.parent / "folder", mode=FolderMode.USE)
     return Workspace(id="w", path=made.root, folders=(folder,))
 
 
 def results(made: SmallWorkspace) -> list[str]:
-    """Give the jobs that it has."""
+    """Return the jobs of the workspace."""
     return sorted(each.parent.name for each in made.layout.jobs.glob("t/*/result.txt"))
 
 
 def test_own_jobs_only(made: SmallWorkspace, capsys: pytest.CaptureFixture[str]) -> None:
-    """Only what runs of that experiment refer to comes back; that it does is said once."""
+    """Only jobs that runs of that experiment refer to are recovered; this is reported once."""
     recover_before(Context(), workspace(made), lambda: "demo")
     assert results(made) == ["a"]
     assert capsys.readouterr().err.startswith("1 job to recover, ")
@@ -413,7 +413,7 @@ def test_own_jobs_only(made: SmallWorkspace, capsys: pytest.CaptureFixture[str])
 
 
 def test_unknown_id(made: SmallWorkspace) -> None:
-    """An id that the files do not tell, or files that cannot be read, bring nothing back and hinder nothing."""
+    """An unknown id, or unreadable files, recover nothing and are no error."""
 
     def fail() -> str:
         raise UsageError("the file cannot be read")
@@ -424,7 +424,7 @@ def test_unknown_id(made: SmallWorkspace) -> None:
 
 
 def test_no_workspace_yet(tmp_path: Path) -> None:
-    """A workspace that is only about to be made has lost nothing."""
+    """A workspace that does not exist yet has lost nothing."""
     folder = Folder(path=tmp_path, mode=FolderMode.USE)
     recover_before(
         Context(), Workspace(id="w", path=tmp_path / "no", folders=(folder,)), lambda: "demo"

@@ -29,7 +29,7 @@ LEFTOVER_LIMIT = 60.0
 
 @pytest.fixture
 def asking(tmp_path: Path) -> Iterator[Asking]:
-    """A server that asks for a password, and whose key is known."""
+    """A server that prompts for a password, and whose key is known."""
     folder = tmp_path / "asking"
     folder.mkdir()
     with Asking(folder, "password") as server:
@@ -39,14 +39,14 @@ def asking(tmp_path: Path) -> Iterator[Asking]:
 
 @pytest.fixture
 def control_path() -> Iterator[Path]:
-    """Where a ControlMaster may listen; the path of a socket is short."""
+    """A path for the socket of a ControlMaster; a socket's path must be short."""
     with tempfile.TemporaryDirectory(prefix="xpm-") as folder:
         yield Path(folder) / "master"
 
 
 @contextmanager
 def master(asking: Asking, control_path: Path, folder: Path) -> Iterator[None]:
-    """A ControlMaster of somebody who has typed the password."""
+    """A ControlMaster of a user who has typed the password."""
     answer = folder / "answer"
     answer.write_text(f"#!/bin/sh\necho '{PASSWORD}'\n")
     answer.chmod(0o755)
@@ -68,14 +68,14 @@ def master(asking: Asking, control_path: Path, folder: Path) -> Iterator[None]:
 
 
 def write_config(folder: Path, *lines: str) -> tuple[str, str]:
-    """Write a config file for all hosts; give the option that names it."""
+    """Write a config file for all hosts; return the option that names it."""
     config = folder / "config"
     config.write_text("\n  ".join(["Host *", *lines]) + "\n")
     return "-o", f"-F {config}"
 
 
 def choice(commands: Commands, *options: str, engine: str = "auto") -> Any:
-    """Give what --dry-run says."""
+    """Return the document of --dry-run."""
     given = ("h", "/d", "--ssh-engine", engine, "--dry-run", "--format", "json")
     finished = commands.monitor(*given, *options)
     assert finished.status == 0, finished.stderr
@@ -86,7 +86,7 @@ class TestMaster:
     """A ControlMaster that may lead to the host."""
 
     def options(self, asking: Asking, control_path: Path, folder: Path) -> tuple[str, ...]:
-        """Give the options that lead to the server, with a config file that shares connections."""
+        """Return the options that lead to the server, with a config file that shares connections."""
         known = f"UserKnownHostsFile {asking.known_hosts}"
         shared = (f"ControlPath {control_path}", "ControlMaster auto", known)
         return (*write_config(folder, *shared), "-o", f"-p {asking.port}")
@@ -94,7 +94,7 @@ class TestMaster:
     def test_live(
         self, commands: Commands, asking: Asking, control_path: Path, tmp_path: Path
     ) -> None:
-        """A live one is used: nobody is asked for the password again."""
+        """A live one is used, without another password prompt."""
         options = self.options(asking, control_path, tmp_path)
         with master(asking, control_path, tmp_path):
             words = (f"me@{HOST}", "/d", "--ssh-engine", "auto", *options)
@@ -110,7 +110,7 @@ class TestMaster:
     def test_dead(
         self, commands: Commands, asking: Asking, control_path: Path, tmp_path: Path
     ) -> None:
-        """A socket that nobody listens at is not used: the library connects, and says what is asked."""
+        """A socket without a listener is not used: the library connects, and prompts."""
         with socket.socket(socket.AF_UNIX) as dead:
             dead.bind(str(control_path))
         options = self.options(asking, control_path, tmp_path)
@@ -121,26 +121,26 @@ class TestMaster:
 
 
 class TestChoice:
-    """What auto makes of options and config files."""
+    """How auto chooses by options and config files."""
 
     def test_nothing_special(self, commands: Commands) -> None:
-        """Without a reason for ssh, it is the library."""
+        """Without a reason for ssh, the library is used."""
         assert choice(commands, "-o", "-F none")["engine"] == "asyncssh"
 
     def test_options(self, commands: Commands) -> None:
-        """An option that the library cannot honour leads to ssh, and is the reason."""
+        """An option that the library cannot honour selects ssh, and is the reason."""
         shown = choice(commands, "-o", "-F none -L 1:h:2")
         assert shown["engine"] == "openssh"
         assert "-L (LocalForward)" in shown["because"]
 
     def test_config(self, commands: Commands, tmp_path: Path) -> None:
-        """So does a keyword of a config file that the host may need."""
+        """A keyword of a config file that the host may need selects ssh."""
         shown = choice(commands, *write_config(tmp_path, "RevokedHostKeys /etc/hosts"))
         assert shown["engine"] == "openssh"
         assert f"RevokedHostKeys ({tmp_path}/config:2)" in shown["because"]
 
     def test_config_of_a_jump_host(self, commands: Commands, tmp_path: Path) -> None:
-        """So does one that a host on the way needs."""
+        """A keyword that a jump host needs selects ssh."""
         config = tmp_path / "config"
         config.write_text("Host h\n ProxyJump gate\nHost gate\n KnownHostsCommand /bin/true\n")
         shown = choice(commands, "-o", f"-F {config}")
@@ -148,7 +148,7 @@ class TestChoice:
         assert f"KnownHostsCommand ({config}:4)" in shown["because"]
 
     def test_sharing_that_is_not_missed(self, commands: Commands, tmp_path: Path) -> None:
-        """A config file that shares connections is no reason, and no word is lost about it."""
+        """A config file that shares connections selects nothing, and is not mentioned."""
         given = write_config(tmp_path, "ControlMaster auto", f"ControlPath {tmp_path}/s-%C")
         words = ("h", "/d", "--dry-run", "--format", "json", *given)
         for engine in ("auto", "asyncssh"):
@@ -168,12 +168,12 @@ class TestChoice:
     def test_keepalive(
         self, commands: Commands, tmp_path: Path, engine: str, lines: tuple[str, ...], shown: str
     ) -> None:
-        """What a config file says of the keepalive counts, with either engine; our default is for silence."""
+        """The keepalive of a config file counts, with either engine; otherwise our default does."""
         given = write_config(tmp_path, *lines)
         assert choice(commands, *given, engine=engine)["keepalive"] == shown
 
     def test_config_that_ssh_cannot_read(self, commands: Commands, tmp_path: Path) -> None:
-        """With the engine openssh, a mistake in a config file is told with its place."""
+        """With the engine openssh, a mistake in a config file is reported with its place."""
         given = write_config(tmp_path, "Nonsense yes")
         finished = commands.monitor("h", "/d", "--ssh-engine", "openssh", *given, "--once")
         assert finished.status == 5
@@ -181,7 +181,7 @@ class TestChoice:
         assert "nonsense" in finished.error
 
     def test_settings(self, commands: Commands) -> None:
-        """The settings choose the engine, and the flag counts before them."""
+        """The settings choose the engine, and the flag takes precedence over them."""
         commands.add("w", "/d", host="h", options="-F none", engine="openssh")
         shown = commands.monitor("--workspace", "w", "--dry-run").stdout
         assert "engine       openssh" in shown
@@ -191,7 +191,7 @@ class TestChoice:
         ).stdout  # fmt: skip
 
     def test_log(self, commands: Commands) -> None:
-        """The log says which, and why."""
+        """The log has the engine and the reason."""
         words = ("no-such-host.invalid", "/d", "--ssh-engine", "openssh", "--once", "-o", "-F none")
         finished = commands.run("--debug", "experiments", "ssh-monitor", *words)
         assert (
@@ -207,14 +207,14 @@ class TestNoProgram:
         monkeypatch.setenv("PATH", str(tmp_path))
 
     def test_openssh(self, commands: Commands) -> None:
-        """The engine openssh says what is missing and what to do."""
+        """The engine openssh reports what is missing and what to do."""
         finished = commands.monitor("h", "/d", "--ssh-engine", "openssh", "--once")
         assert finished.status == 5
         assert "the program ssh" in finished.error
         assert "--ssh-engine asyncssh" in finished.error
 
     def test_auto(self, commands: Commands) -> None:
-        """The engine auto takes the library, unless an option needs ssh."""
+        """The engine auto uses the library, unless an option needs ssh."""
         assert choice(commands, "-o", "-F none")["engine"] == "asyncssh"
         words = ("h", "/d", "--ssh-engine", "auto", "--once", "-o", "-F none -L 1:h:2")
         assert commands.monitor(*words).status == 5
@@ -222,7 +222,7 @@ class TestNoProgram:
 
 @pytest.mark.usefixtures("by_engine")
 def test_killed_while_the_shell_prepares(server: Server, commands: Commands) -> None:
-    """When we are killed while shell_init runs, it ends on the host, and so does everything of ours here."""
+    """When we are killed while shell_init runs, it ends on the host, and so do all our processes here."""
     path = server.write("alice", "killed/.__experimaestro__", "").rpartition("/")[0]
     mark = uuid.uuid4().hex
     options = [*server.ssh_args("alice"), "-o", f"SetEnv=XPM_TEST={mark}"]
@@ -252,7 +252,7 @@ class TestTerminal:
         return forked.spawn(given, environment, size=(30, 200), limit=START_LIMIT)
 
     def test_questions(self, commands: Commands, asking: Asking) -> None:
-        """The program asks on the terminal for the host key and the password, a wrong one is told, and we go on."""
+        """On the terminal ssh prompts for the host key and the password, again after a wrong one, and we go on."""
         asking.known_hosts.write_text("")
         options = [word for option in asking.options for word in ("-o", option)]
         child = self.spawn(commands, f"me@{HOST}", "/d", *options)
@@ -261,7 +261,7 @@ class TestTerminal:
         child.sendline("yes")
         child.expect("password: ")
         child.sendline("wrong")
-        # It comes by way of us, so the next question may be on the screen before it.
+        # It is relayed by us, so the next prompt may be on the screen before it.
         child.expect("Permission denied, please try again")
         child.waitnoecho()
         child.sendline(PASSWORD)
@@ -273,7 +273,7 @@ class TestTerminal:
         assert asking.entry in asking.known_hosts.read_text() + "\n"
 
     def test_ctrl_c_at_a_question(self, commands: Commands, asking: Asking) -> None:
-        """Ctrl-C at ssh's question ends us, with nothing but that, and leaves the terminal as it was."""
+        """Ctrl-C at ssh's prompt ends us, without further output, and restores the terminal."""
         options = [word for option in asking.options for word in ("-o", option)]
         child = self.spawn(commands, f"me@{HOST}", "/d", *options)
         child.expect("password: ")
@@ -287,7 +287,7 @@ class TestTerminal:
     def test_ctrl_c_in_the_dashboard(
         self, commands: Commands, server: Server, real_workspace: RealWorkspace
     ) -> None:
-        """Ctrl-C goes to the whole process group, and ends us as with the library: the link is not lost first."""
+        """Ctrl-C, which goes to the whole process group, ends us as with the library, without a lost link."""
         given = {"xpm_path": server.experimaestro}
         commands.add_login(server, "alice", real_workspace.path, **given)
         child = self.spawn(commands, "--workspace", "alice")

@@ -23,7 +23,7 @@ PROMPT = 1.0
 
 
 def expect(finished: Finished, status: int, *words: str) -> None:
-    """Check the status, and that the one line holds the words."""
+    """Check the status, and that the one line contains the words."""
     assert finished.status == status, finished.stderr
     assert finished.stdout == ""
     for word in words:
@@ -38,7 +38,7 @@ def workspace(server: Server) -> str:
 
 
 class TestSettings:
-    """What the command line and the settings get wrong."""
+    """Errors in the command line and the settings."""
 
     def test_unknown_workspace(self, commands: Commands) -> None:
         """An unknown id is named, and the known remote ones are listed."""
@@ -53,12 +53,12 @@ class TestSettings:
         expect(commands.monitor("--workspace", "here"), 4, "here", "no ssh settings")
 
     def test_no_host(self, commands: Commands) -> None:
-        """Nothing at all says what to give."""
+        """Without arguments, the error lists what to specify."""
         commands.add("cluster", "/data", host="cluster")
         expect(commands.monitor(), 2, "HOST is missing", "--workspace", "cluster")
 
     def test_no_directory(self, commands: Commands) -> None:
-        """A host without a directory says that the directory is missing."""
+        """A host without a directory is an error about the directory."""
         expect(commands.monitor("somewhere"), 2, "REMOTE_WORKDIR is missing")
 
     def test_settings_are_no_yaml(self, commands: Commands) -> None:
@@ -73,12 +73,12 @@ class TestSettings:
         expect(finished, 3, missing)
 
     def test_option_that_cannot_be_honoured(self, commands: Commands) -> None:
-        """An option that asks for something else than a connection is refused by its name."""
+        """An option for anything but a connection is refused by its name."""
         expect(commands.monitor("h", "/d", "-o", "-L 8080:localhost:80"), 5, "-L")
 
     @pytest.mark.parametrize("flags", [("--web",), ("--port", "80")])
     def test_web_is_not_there(self, commands: Commands, flags: tuple[str, ...]) -> None:
-        """The flags for the browser answer that they are not there yet."""
+        """The flags for the browser report that they are not implemented yet."""
         expect(commands.monitor("h", "/d", *flags), 2, "not there yet")
 
     def test_unknown_flag(self, commands: Commands) -> None:
@@ -89,14 +89,14 @@ class TestSettings:
 
 
 class TestLink:
-    """What keeps us from logging in."""
+    """Errors before the login."""
 
     def test_host_does_not_resolve(self, commands: Commands) -> None:
-        """A name without an address says so."""
+        """A name without an address is reported as such."""
         expect(commands.monitor("no-such-host.invalid", "/d", ONCE), 10, "no-such-host.invalid")
 
     def test_port_is_closed(self, commands: Commands) -> None:
-        """A port where nobody listens is named with its host."""
+        """A port without a listener is named with its host."""
         with socket.socket() as sock:
             sock.bind(("127.0.0.1", 0))
             port = sock.getsockname()[1]
@@ -104,14 +104,14 @@ class TestLink:
         expect(finished, 11, f"127.0.0.1 port {port}", "refused")
 
     def test_address_is_silent(self, commands: Commands) -> None:
-        """Somebody who accepts and says nothing is given up after ConnectTimeout."""
+        """A host that accepts and stays silent is given up after ConnectTimeout."""
         with socket.create_server(("127.0.0.1", 0)) as listener:
             port = listener.getsockname()[1]
             options = ("-o", f"-p {port} -o ConnectTimeout=1")
             expect(commands.monitor("127.0.0.1", "/d", *options, ONCE), 11, str(port), "1 s")
 
     def test_no_ssh_server(self, commands: Commands) -> None:
-        """Somebody who speaks another protocol is told apart from one who is not there."""
+        """A host with another protocol is distinguished from one that is not there."""
 
         def greet() -> None:
             connection, _ = listener.accept()
@@ -210,7 +210,7 @@ class TestLink:
 
 
 class TestRemote:
-    """What is wrong on the host."""
+    """Errors on the host."""
 
     def monitor(self, commands: Commands, server: Server, path: str, **ssh: object) -> Finished:
         """Monitor a directory of alice, once."""
@@ -243,7 +243,7 @@ class TestRemote:
     def test_directory_is_inside_a_workspace(
         self, server: Server, commands: Commands, workspace: str
     ) -> None:
-        """For a sub-folder of a workspace, the workspace is named: the server would ask questions."""
+        """For a sub-folder of a workspace, the workspace is named, since the server would prompt."""
         server.run("alice", f"mkdir -p {workspace}/jobs/deep")
         expect(
             self.monitor(commands, server, f"{workspace}/jobs/deep"), 22, f"workspace {workspace}"
@@ -273,7 +273,7 @@ class TestRemote:
         expect(finished, 20, "shell_init", *words)
 
     def test_protocol_is_another(self, server: Server, commands: Commands) -> None:
-        """A server of a protocol that we do not speak is left alone."""
+        """A server with an unsupported protocol is an error."""
         fake = install_fake_monitor(server, {"protocol_version": "9.9"})
         finished = self.monitor(commands, server, fake.workspace, xpm_path=fake.xpm_path)
         expect(finished, 23, "9.9", "1.0 and 2.0")
@@ -287,7 +287,7 @@ class TestRemote:
         assert "\x1b" not in finished.stderr
 
     def test_server_dies_later(self, server: Server, commands: Commands) -> None:
-        """A server that ends between two answers fails every question at once."""
+        """A server that ends between two answers fails every pending request at once."""
         scenario = {
             "generate": {"experiments": 5, "jobs": 20},
             "exit": {"requests": 3, "answer": "half", "status": 4, "stderr": "out of memory\n"},
@@ -297,7 +297,7 @@ class TestRemote:
         expect(finished, 24, "exit status 4", "out of memory")
 
     def test_server_is_killed(self, server: Server, commands: Commands) -> None:
-        """A server that a signal ends is said to have ended so."""
+        """A server that a signal ends is reported as such."""
         fake = install_fake_monitor(
             server, {"exit": {"requests": 2, "answer": "none", "status": -9}}
         )
@@ -306,7 +306,7 @@ class TestRemote:
         assert "signal" in finished.error or "137" in finished.error
 
     def test_server_refuses(self, server: Server, commands: Commands) -> None:
-        """A question that the server answers with an error is shown with the server's words."""
+        """A request that the server answers with an error is shown with the server's message."""
         scenario = {"errors": {"get_experiments": {"code": -32603, "message": "disk on fire"}}}
         fake = install_fake_monitor(server, scenario)
         finished = self.monitor(commands, server, fake.workspace, xpm_path=fake.xpm_path)
@@ -369,7 +369,7 @@ def test_dry_run_connects_to_nothing(commands: Commands) -> None:
 
 @pytest.mark.parametrize("backend", ["experimaestro", "agent", "auto"])
 def test_dry_run_shows_what_serves(commands: Commands, backend: str) -> None:
-    """--dry-run shows what would be run there by the backend, and by auto both; the agent itself is left out."""
+    """--dry-run shows the remote command of the backend, with auto both; the agent itself is left out."""
     commands.add("cluster", "~/my work", host="h", options=["-F none"], python="python3.11")
     words = ("--workspace", "cluster", "--backend", backend, "--dry-run")
     shown = commands.monitor(*words, "--format", "json").document

@@ -1,4 +1,4 @@
-"""Keys in the dashboard, and the terminal that it leaves behind."""
+"""Keys in the dashboard, and the state of the terminal afterwards."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def terminal(commands: Commands, workspace: str) -> Iterator[Terminal]:
 
 
 def test_says_what_it_does_before_anything_is_there(terminal: Terminal) -> None:
-    """While it connects, a line says where to, and the terminal is as usual."""
+    """While it connects, a line names the target, and the terminal is unchanged."""
     terminal.see("connecting to")
     assert terminal.is_as_usual
     terminal.see("live")
 
 
 def test_quit(terminal: Terminal) -> None:
-    """The keys are named, typing is not echoed, and q ends it with success."""
+    """The keys are listed, typing is not echoed, and q ends it with success."""
     terminal.see("quit")
     assert not terminal.is_as_usual
     terminal.press("xr\x1b[A")
@@ -56,7 +56,7 @@ def test_quit(terminal: Terminal) -> None:
     ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 )
 def test_signals_leave_the_terminal_in_order(terminal: Terminal, number: int, status: int) -> None:
-    """However it is told to end, the terminal collects lines and echoes them afterwards."""
+    """After any signal that ends it, the terminal collects lines and echoes them."""
     terminal.see("quit")
     terminal.child.kill(number)
     assert terminal.finish()[0] == status
@@ -64,7 +64,7 @@ def test_signals_leave_the_terminal_in_order(terminal: Terminal, number: int, st
 
 
 def test_without_a_keyboard(commands: Commands, workspace: str) -> None:
-    """When stdin is no terminal, no key is read and none is named."""
+    """When stdin is no terminal, no key is read and none is listed."""
     shell = ("sh", "-c", 'exec "$@" </dev/null', "sh")
     with Terminal(commands, "--workspace", workspace, shell=shell) as terminal:
         before = terminal.see("live") + terminal.see("live")
@@ -75,7 +75,7 @@ def test_without_a_keyboard(commands: Commands, workspace: str) -> None:
 
 
 def test_stopped_and_continued(commands: Commands, workspace: str) -> None:
-    """Ctrl-Z gives the shell its terminal; fg brings the picture and the keys back."""
+    """Ctrl-Z returns the terminal to the shell; fg restores the picture and the keys."""
     # The shell types nothing of its own while a job runs, so it is told to run the command and then to read on.
     shell = ("bash", "--norc", "--noprofile", "-ic", '"$@"; stty -a; fg; echo status $?', "bash")
     with Terminal(commands, "--workspace", workspace, shell=shell) as terminal:

@@ -1,4 +1,4 @@
-"""``ssh-monitor`` while things happen: every change is told, in order, and the end is true."""
+"""``ssh-monitor`` during changes: every change is reported, in order, and the final states are true."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SCREEN_LIMIT = 30
 
 
 def histories(events: list[dict[str, Any]]) -> dict[str, list[str]]:
-    """Collect the states of each job, as they were told."""
+    """Collect the reported states of each job."""
     told: dict[str, list[str]] = defaultdict(list)
     for event in events:
         if event["event"] == "job":
@@ -60,13 +60,13 @@ def monitored(server: Server, real_workspace: RealWorkspace, commands: Commands)
 
 
 class TestBursts:
-    """200 jobs that change within a second, by a server that can be made to err."""
+    """200 jobs that change within a second, on a server with faults."""
 
     @pytest.mark.parametrize("fault", [{}, {"drop": 3}, {"stuck": 2}, {"notify": False}])
     def test_every_job_is_told(
         self, server: Server, commands: Commands, fault: dict[str, Any]
     ) -> None:
-        """Each job gets lines in order, its end once and right, whatever announcements are lost or wrong."""
+        """Each job's lines are in order, its end once and right, whatever announcements are lost or wrong."""
         fake = install_fake_monitor(server, {**BURST, "burst": {**BURST["burst"], **fault}})
         commands.add_login(server, "alice", fake.workspace, xpm_path=fake.xpm_path)
         with commands.events("--workspace", "alice", "--polling-interval", "1") as events:
@@ -80,7 +80,7 @@ class TestBursts:
         assert sum(states[-1] == "done" for states in told.values()) == 100
 
     def test_nothing_is_lost_when_announced(self, server: Server, commands: Commands) -> None:
-        """When every change is announced, every change is told: scheduled, running, and the end."""
+        """When every change is announced, every change is reported: scheduled, running, and the end."""
         fake = install_fake_monitor(server, BURST)
         commands.add_login(server, "alice", fake.workspace, xpm_path=fake.xpm_path)
         with commands.events("--workspace", "alice") as events:
@@ -89,7 +89,7 @@ class TestBursts:
 
 
 def test_real_jobs_end_as_their_files_say(server: Server, commands: Commands) -> None:
-    """After real jobs ran under our eyes, the last states told are those of the files."""
+    """After real jobs ran while we watched, the last states reported are those of the files."""
     server.write("alice", "live/.__experimaestro__", "")
     path = f"{server.home('alice')}/live"
     commands.add_login(server, "alice", path, xpm_path=server.experimaestro)
@@ -110,7 +110,7 @@ def test_real_jobs_end_as_their_files_say(server: Server, commands: Commands) ->
 
 
 def test_progress_is_told_or_left_out(commands: Commands, monitored: str) -> None:
-    """Progress comes as it is made; with --no-progress it is left out."""
+    """Progress is reported as it is made; with --no-progress it is left out."""
     with commands.events("--workspace", monitored) as events:
         progress = next(event for event in events if event["event"] == "progress")
         assert progress["progress"][0]["description"].startswith("step")
@@ -154,7 +154,7 @@ class TestEnds:
 
     @pytest.mark.usefixtures("by_engine")
     def test_kill(self, server: Server, commands: Commands, monitored: str) -> None:
-        """Even when it is killed, the remote side ends."""
+        """When it is killed, the remote side ends, too."""
         with commands.events("--workspace", monitored) as events:
             events.wait_live()
             assert server.processes("alice")
@@ -162,7 +162,7 @@ class TestEnds:
             wait_until(lambda: not server.processes("alice"), REMOTE_END, "the remote side to end")
 
     def test_deaf_server(self, server: Server, commands: Commands) -> None:
-        """A server that ignores the end of its stdin and signals does not keep us."""
+        """A server that ignores the end of its stdin and signals does not delay us."""
         fake = install_fake_monitor(server, {"deaf": True})
         commands.add_login(server, "alice", fake.workspace, xpm_path=fake.xpm_path)
         with commands.events("--workspace", "alice") as events:
@@ -172,10 +172,10 @@ class TestEnds:
 
 
 class TestReconnecting:
-    """A link that is cut, and comes back."""
+    """A link that is cut and restored."""
 
     def through(self, proxy: Proxy, server: Server, xpm_path: str) -> tuple[str, ...]:
-        """Give the flags that lead to alice through the proxy."""
+        """Return the flags that lead to alice through the proxy."""
         login = server.login("alice")
         flags = (
             f"-F none -p {proxy.port} -l {login.user} -i {login.key}"
@@ -187,7 +187,7 @@ class TestReconnecting:
     def test_comes_back(
         self, server: Server, commands: Commands, real_workspace: RealWorkspace
     ) -> None:
-        """A cut is told as such, with its cause; then the link is live again, and the stream goes on."""
+        """A cut is reported with its cause; then the link is live again, and the stream continues."""
         with Proxy(server.host, server.port) as proxy:
             given = self.through(proxy, server, server.experimaestro)
             with commands.events(server.host, real_workspace.path, *given) as events:
@@ -205,7 +205,7 @@ class TestReconnecting:
                 assert events.stop().status == 130
 
     def test_nothing_is_lost_or_told_twice(self, server: Server, commands: Commands) -> None:
-        """What happened during the gap is told after it, each end once, as recovered, and is summed up."""
+        """Changes during the gap are reported after it, each end once, as recovered, and are summed up."""
         burst = {**BURST["burst"], "seconds": 3.0}
         fake = install_fake_monitor(server, {**BURST, "burst": burst})
         with Proxy(server.host, server.port) as proxy:
@@ -237,7 +237,7 @@ class TestReconnecting:
     def test_a_silent_link_is_noticed(
         self, server: Server, commands: Commands, direction: str
     ) -> None:
-        """A link that stays open and carries nothing in one direction is given up."""
+        """A link that stays open but carries nothing in one direction is given up."""
         fake = install_fake_monitor(server, {"generate": {"jobs": 2}})
         with Proxy(server.host, server.port) as proxy:
             flag, options, *rest = self.through(proxy, server, fake.xpm_path)
@@ -253,7 +253,7 @@ class TestReconnecting:
                 assert events.wait_live()["digest"]["away"] > 0
 
     def test_fatal_causes_end_it(self, server: Server, commands: Commands) -> None:
-        """When the workspace is gone after the gap, the monitor ends with the error that says so."""
+        """When the workspace is gone after the gap, the monitor ends with that error."""
         fake = install_fake_monitor(server, {"generate": {"jobs": 2}})
         path = fake.workspace
         with Proxy(server.host, server.port) as proxy:
@@ -272,7 +272,7 @@ class TestReconnecting:
         assert (last["event"], last["phase"]) == ("link", "ended")
 
     def test_a_server_that_dies_is_started_again(self, server: Server, commands: Commands) -> None:
-        """When the remote server is killed, another is started, and its status is told."""
+        """When the remote server is killed, another is started, and the exit status is reported."""
         fake = install_fake_monitor(server, {"generate": {"experiments": 1, "jobs": 2}})
         commands.add_login(server, "alice", fake.workspace, xpm_path=fake.xpm_path)
         with commands.events("--workspace", "alice") as events:
@@ -284,7 +284,7 @@ class TestReconnecting:
 
 
 class TestDashboard:
-    """The picture in a terminal."""
+    """The dashboard in a terminal."""
 
     def spawn(self, commands: Commands, *arguments: str, size: tuple[int, int]) -> Any:
         """Start the dashboard in a terminal of so many lines and columns."""
@@ -293,7 +293,7 @@ class TestDashboard:
         return forked.spawn(words, environment, size=size, limit=SCREEN_LIMIT)
 
     def test_picture_stays(self, commands: Commands, monitored: str) -> None:
-        """The dashboard shows what runs, goes on, and leaves its last picture at Ctrl-C."""
+        """The dashboard shows what runs, is updated, and leaves its last picture at Ctrl-C."""
         child = self.spawn(commands, "--workspace", monitored, size=(24, 80))
         child.expect("live")
         child.expect(r"demo_tasks\.long/")
@@ -305,7 +305,7 @@ class TestDashboard:
         assert "demo_tasks.long/" in child.before
 
     def test_error_leaves_one_line(self, commands: Commands) -> None:
-        """When nothing was ever seen, the error is all that is left."""
+        """When no picture was ever shown, only the error is left."""
         child = self.spawn(commands, "no-such-host.invalid", "/d", size=(24, 80))
         child.expect(pexpect.EOF)
         child.close()

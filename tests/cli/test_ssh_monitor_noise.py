@@ -38,7 +38,7 @@ def peak_memory(events: Events) -> int:
 
 @pytest.mark.parametrize("kind", NOISE)
 def test_ten_megabytes(server: Server, commands: Commands, kind: str) -> None:
-    """It is survived, nothing real is lost in it, and the memory stays bounded."""
+    """The monitor survives it and loses no message, and its memory is bounded."""
     noise = NOISE[kind]
     parts = {"start": noise, "answers": noise[: len(noise) // 10], "notifications": noise[:20_000]}
     fake = install_fake_monitor(server, {"generate": JOBS, "burst": BURST, "noise": parts})
@@ -59,7 +59,7 @@ def test_ten_megabytes(server: Server, commands: Commands, kind: str) -> None:
 
 
 def test_before_the_server_starts(server: Server, commands: Commands) -> None:
-    """What shell_init prints is passed over, however much it is; of a start that fails, the head is shown escaped."""
+    """Output of shell_init is skipped, whatever its size; after a failed start, its head is shown escaped."""
     noise = f"head -c {MEGABYTES}000000 /dev/zero | tr '\\0' x; printf '\\033[2Jred'"
     fake = install_fake_monitor(server, {"generate": JOBS})
     given = {"xpm_path": fake.xpm_path, "shell_init": noise}

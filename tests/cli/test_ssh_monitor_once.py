@@ -1,4 +1,4 @@
-"""``ssh-monitor --once``: the picture of a real workspace, and who can get it how."""
+"""``ssh-monitor --once``: the picture of a real workspace, for each user and option."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def states_on_disk(server: Server, workspace: RealWorkspace) -> dict[str, dict[s
 
 
 def states_shown(document: Any) -> dict[str, dict[str, str]]:
-    """Take the states of all jobs out of our document."""
+    """Return the states of all jobs in our document."""
     states = {job["id"]: job["state"] for job in document["jobs"]}
     return {
         each["id"]: {key: states[key] for key in each["jobs"]} for each in document["experiments"]
@@ -75,7 +75,7 @@ def test_document_is_complete(shown: Any) -> None:
 def test_text_shows_experiments_and_failures(
     server: Server, real_workspace: RealWorkspace, commands: Commands
 ) -> None:
-    """Without a format the same is a picture, without escape sequences where there is no terminal."""
+    """Without a format it is a picture, without escape sequences where there is no terminal."""
     commands.add_login(server, "alice", real_workspace.path, xpm_path=server.experimaestro)
     finished = commands.monitor("--workspace", "alice", "--once")
     assert finished.status == 0, finished.stderr
@@ -105,15 +105,15 @@ def test_host_and_directory_need_no_settings(
 
 
 class TestUsers:
-    """Each of the server's accounts works, or fails as it should."""
+    """Each of the server's accounts works, or fails as expected."""
 
     def assert_works(self, finished: Finished) -> None:
-        """Check that the picture came."""
+        """Check that the picture was printed."""
         assert finished.status == 0, finished.stderr
         assert finished.document["link"]["phase"] == "live"
 
     def make_workspace(self, server: Server, login: str) -> str:
-        """Make an empty workspace in the user's home; give its path as the user would write it."""
+        """Make an empty workspace in the user's home; return its path as the user would write it."""
         server.write(login, "my work/.__experimaestro__", "")
         return "~/my work"
 
@@ -143,7 +143,7 @@ class TestUsers:
         self.assert_works(commands.monitor("--workspace", "modules", *JSON))
 
     def test_bare_is_told_what_is_missing(self, server: Server, commands: Commands) -> None:
-        """Where there is neither uv nor experimaestro, the error says so and what to set."""
+        """Without uv and experimaestro, the error reports this and what to set."""
         commands.add_login(server, "bare", self.make_workspace(server, "bare"))
         finished = commands.monitor("--workspace", "bare", *JSON)
         assert finished.status == 21
@@ -152,7 +152,7 @@ class TestUsers:
 
 
 def test_stuck_running_is_seen_through(server: Server, commands: Commands) -> None:
-    """A finished job that the server reports as running is shown as finished, as the scheduler says."""
+    """A finished job that the server reports as running is shown as finished, as the scheduler has it."""
     fake = install_fake_monitor(
         server, {"generate": {"experiments": 1, "jobs": 10, "states": ["done"], "stuck": 2}}
     )
@@ -165,7 +165,7 @@ def test_stuck_running_is_seen_through(server: Server, commands: Commands) -> No
 
 
 def test_protocol_1_works(server: Server, commands: Commands) -> None:
-    """A server of the first protocol is understood with what it has."""
+    """A server of the first protocol is read with the data that it has."""
     fake = install_fake_monitor(
         server, {"protocol_version": "1.0", "generate": {"jobs": 4, "states": ["done", "running"]}}
     )

@@ -1,4 +1,4 @@
-"""A link that only a person can restore: said, waited for, and restored with the person's answers."""
+"""A link that only the user can restore: reported, waited for, and restored by answering prompts."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ END_LIMIT = 20.0
 
 @dataclass(frozen=True)
 class Way:
-    """A way to a user of the server, through a proxy.
+    """A connection to a user of the server, through a proxy.
 
     Attributes:
         proxy: The proxy.
@@ -42,7 +42,7 @@ class Way:
 
 
 def way(server: Server, proxy: Proxy, name: str, folder: Path, *options: str) -> Way:
-    """Lead to a user's workspace; the user's key, if there is one, is an option."""
+    """Make a connection to a user's workspace; the user's key, if there is one, is an option."""
     fake = install_fake_monitor(server, SCENARIO, name)
     known_hosts = folder / "known"
     known_hosts.write_text(server.known_hosts.read_text())
@@ -58,14 +58,14 @@ def way(server: Server, proxy: Proxy, name: str, folder: Path, *options: str) ->
 
 @pytest.fixture
 def proxy(server: Server) -> Iterator[Proxy]:
-    """A proxy before the server."""
+    """A proxy in front of the server."""
     with Proxy(server.host, server.port) as started:
         yield started
 
 
 @pytest.fixture
 def pat(server: Server, proxy: Proxy, tmp_path: Path) -> Way:
-    """The way to somebody with a password."""
+    """The connection of a user with a password."""
     require_passwords(server)
     return way(server, proxy, PAT, tmp_path, "-o PubkeyAuthentication=no")
 
@@ -81,21 +81,21 @@ def key(server: Server, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def alice(server: Server, proxy: Proxy, tmp_path: Path, key: Path) -> Way:
-    """The way to somebody with a key."""
+    """The connection of a user with a key."""
     return way(server, proxy, "alice", tmp_path, f"-i {key} -o IdentitiesOnly=yes")
 
 
 def log_in(terminal: Terminal, password: str = PASSWORD) -> None:
-    """Give the password when asked for it."""
+    """Type the password at its prompt."""
     terminal.child.expect(QUESTION)
     terminal.type(password)
 
 
 class TestDashboard:
-    """Somebody who looks at the dashboard."""
+    """A user at the dashboard."""
 
     def test_password(self, by_engine: Commands, pat: Way) -> None:
-        """A lost link that takes a password says so, tries nothing, and asks once a key is pressed."""
+        """A lost link that takes a password is reported, not retried, and prompts after a key press."""
         with Terminal(by_engine, *pat.arguments) as terminal:
             log_in(terminal)
             terminal.see("live")
@@ -117,7 +117,7 @@ class TestDashboard:
             assert terminal.is_as_usual
 
     def test_wrong_password(self, by_engine: Commands, pat: Way) -> None:
-        """After wrong answers the person may try again, and the host is left alone meanwhile."""
+        """After wrong answers the user may try again, and the host is not contacted meanwhile."""
         with Terminal(by_engine, *pat.arguments, "-o", "NumberOfPasswordPrompts=1") as terminal:
             log_in(terminal)
             terminal.see("live")
@@ -134,7 +134,7 @@ class TestDashboard:
             assert terminal.finish()[0] == 130
 
     def test_unknown_host_key(self, by_engine: Commands, alice: Way) -> None:
-        """A host key that is not known any more is asked about, and recorded."""
+        """A host key that is no longer known needs confirmation, and is recorded."""
         with Terminal(by_engine, *alice.arguments) as terminal:
             terminal.see("live")
             known = alice.known_hosts.read_text()
@@ -154,7 +154,7 @@ class TestDashboard:
     def test_changed_host_key(
         self, server: Server, commands: Commands, alice: Way, tmp_path: Path
     ) -> None:
-        """A host that comes back with another key than the known one ends it."""
+        """A changed host key after a lost link ends it."""
         make = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / "other")]
         subprocess.run(make, check=True)
         with Terminal(commands, *alice.arguments) as terminal:
@@ -172,7 +172,7 @@ class TestEvents:
     """The events viewer."""
 
     def test_at_a_terminal(self, commands: Commands, pat: Way) -> None:
-        """At a terminal it waits for Enter before it connects, and then asks."""
+        """At a terminal it waits for Enter before it connects, and then prompts."""
         with Terminal(commands, "--events-viewer", *pat.arguments) as terminal:
             log_in(terminal)
             terminal.see("live: 1 experiments")
@@ -188,7 +188,7 @@ class TestEvents:
             assert terminal.finish()[0] == 130
 
     def test_nobody_there(self, by_engine: Commands, alice: Way, key: Path) -> None:
-        """A script that nobody looks at ends with the status that says what was asked for."""
+        """Without a terminal it ends with the status of the prompt."""
         with by_engine.events(*alice.arguments) as events:
             events.wait_live()
             lock = ["ssh-keygen", "-q", "-p", "-P", "", "-N", PASSWORD, "-f", str(key)]
@@ -203,7 +203,7 @@ class TestEvents:
         assert "passphrase" in phases[-2]["asked"].lower()
 
     def test_batch_mode(self, commands: Commands, alice: Way, key: Path) -> None:
-        """With BatchMode=yes nobody is waited for, also where somebody is."""
+        """With BatchMode=yes it waits for no user, also at a terminal."""
         given = (*alice.arguments, "-o", "BatchMode=yes")
         with Terminal(commands, "--events-viewer", *given) as terminal:
             terminal.see("live: 1 experiments")

@@ -1,4 +1,4 @@
-"""Processes that stand still for a while, on either side: noticed, survived, and nothing is lost."""
+"""Processes that are stopped for a while, on either side: this is noticed, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class TestServer:
     """The session process of the server is stopped."""
 
     def test_for_good(self, server: Server, commands: Commands) -> None:
-        """It is noticed, another session takes over, and what was stopped ends once it goes on."""
+        """It is noticed, another session takes over, and the stopped process ends once it continues."""
         fake = install_fake_monitor(server, {"generate": GENERATE})
         with commands.events(*arguments(server, fake)) as events:
             events.wait_live()
@@ -62,7 +62,7 @@ class TestServer:
             wait_until(is_gone, END_LIMIT, "the end of the stopped session")
 
     def test_for_a_moment(self, server: Server, commands: Commands) -> None:
-        """When it goes on in time, the link has never been lost, and what was announced meanwhile is told."""
+        """When it continues in time, the link is not lost, and delayed announcements are reported."""
         fake = install_fake_monitor(server, {"generate": GENERATE, "burst": BURST})
         workspace = commands.add_login(server, "alice", fake.workspace, xpm_path=fake.xpm_path)
         with commands.events("--workspace", workspace) as events:
@@ -86,19 +86,19 @@ def ends(events: Events) -> dict[str, int]:
 
 
 def is_stopped(events: Events) -> bool:
-    """Tell whether the command stands still."""
+    """Return whether the command is stopped."""
     stat = Path(f"/proc/{events.process.pid}/stat").read_text()
     return stat.rpartition(")")[2].split()[0] == "T"
 
 
 def has_been_lost(events: Events) -> bool:
-    """Tell whether the link was lost at any time."""
+    """Return whether the link was lost at any time."""
     return any(event.get("phase") == "waiting" for event in events.seen)
 
 
 @pytest.mark.parametrize("gives_up", [True, False], ids=["server gives up", "server waits"])
 def test_we_are_suspended(server: Server, commands: Commands, *, gives_up: bool) -> None:
-    """What ended while we were stopped is told after it, once, whether or not the connection is lost."""
+    """Jobs that ended while we were stopped are reported afterwards, once, whether or not the link is lost."""
     burst = {} if gives_up else {"burst": BURST}
     fake = install_fake_monitor(server, {"generate": GENERATE, **burst})
     with commands.events(*arguments(server, fake), "--polling-interval", "2") as events:

@@ -1,4 +1,4 @@
-"""``workspaces list``, ``show`` and ``which``: what the settings mean, before anything is done by them."""
+"""``workspaces list``, ``show`` and ``which``: the meaning of the settings, before they are used."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ SCREEN_LIMIT = 30
 
 @pytest.fixture
 def person(alone: Person) -> Person:
-    """Somebody with these settings; ROOT is to be given."""
+    """A user with these settings; ROOT is to be filled in."""
     alone.settle(SETTINGS)
     return alone
 
@@ -61,7 +61,7 @@ class TestList:
         ]
 
     def test_verbose(self, person: Person) -> None:
-        """A verbose list has what stands in the file for each workspace, and no defaults."""
+        """A verbose list has the values of the file for each workspace, and no defaults."""
         lines = person.run("workspaces", "list", "-v", ROOT="/r").stdout.splitlines()
         start = next(index for index, line in enumerate(lines) if line.startswith("other"))
         assert [line.split() for line in lines[start + 1 :]] == [
@@ -94,7 +94,7 @@ class TestList:
         assert alone.run("workspaces", "list", "--format", "json").document["workspaces"] == []
 
     def test_broken_settings(self, alone: Person) -> None:
-        """Every error of the settings is a line with its place."""
+        """Every error in the settings is a line with its place."""
         file = alone.settle("workspaces:\n  - id: a\n  - path: /b\n")
         done = alone.run("workspaces", "list")
         assert (done.status, done.stdout) == (3, "")
@@ -104,7 +104,7 @@ class TestList:
         ]
 
     def test_hostile_text(self, alone: Person) -> None:
-        """What a terminal would obey is shown and not sent to it."""
+        """Control characters are shown escaped."""
         alone.settle('workspaces: [{id: w, path: "/\\e[2J", env: {A: "a\\nb"}}]'.replace("\\e", ""))
         done = alone.run("workspaces", "list", "-v")
         assert "\x1b" not in done.stdout
@@ -115,7 +115,7 @@ class TestShow:
     """``workspaces show``."""
 
     def rows(self, text: str) -> dict[str, tuple[str, str]]:
-        """Give source and value of each key."""
+        """Return source and value of each key."""
         cells = [re.split(r"  +", line, maxsplit=2) for line in text.splitlines()[2:]]
         return {row[0]: (row[1], row[2]) for row in cells if len(row) == 3}
 
@@ -139,7 +139,7 @@ class TestShow:
         }
 
     def test_remote(self, person: Person) -> None:
-        """A remote workspace also has the connection and the remote command; nothing is connected to."""
+        """A remote workspace also has the connection and the remote command, without connecting."""
         done = person.run("workspaces", "show", "cluster", ROOT="/r")
         assert (done.status, done.stderr) == (0, "")
         assert self.rows(done.stdout)["ssh.options"] == ("settings.yaml:9", "-p 2222")
@@ -167,7 +167,7 @@ class TestShow:
 
     @pytest.mark.parametrize("backend", ["experimaestro", "agent", "auto"])
     def test_backend(self, alone: Person, backend: str) -> None:
-        """What is shown to be run is what the backend runs; with auto, the agent's command is there, too."""
+        """The command shown is the backend's; with auto, the agent's command is shown, too."""
         ssh = f"{{host: h, options: -F none, backend: {backend}}}"
         alone.settle(f"workspaces: [{{id: w, path: /w, ssh: {ssh}}}]")
         shown = alone.run("workspaces", "show", "w", "--format", "json").document["connection"]
@@ -184,13 +184,13 @@ class TestShow:
         assert person.run(*show, ROOT="/r").document["connection"] is None
 
     def test_unknown(self, person: Person) -> None:
-        """An id that is not there is an error that proposes one."""
+        """An unknown id is an error with a suggestion."""
         done = person.run("workspaces", "show", "nerualir", ROOT="/r")
         assert (done.status, done.stdout) == (4, "")
         assert 'did you mean "neuralir"?' in done.error
 
     def test_ssh_option_that_cannot_be_used(self, alone: Person) -> None:
-        """What the settings say is shown although no connection can be made of it."""
+        """The settings are shown although they make no valid connection."""
         alone.settle("workspaces: [{id: w, path: /w, ssh: {host: h, options: -L 1:h:2}}]")
         done = alone.run("workspaces", "show", "w")
         assert done.status == 5
@@ -198,7 +198,7 @@ class TestShow:
         assert "-L" in done.error
 
     def test_terminal(self, person: Person) -> None:
-        """On a terminal a long value goes on below its column, and no word is torn."""
+        """On a terminal a long value continues below its column, and no word is split."""
         person.settle(f"workspaces: [{{id: w, path: /w, triggers: {['word' * 5] * 5}}}]")
         child = pexpect.spawn(
             str(person.venv / "bin" / "experimaestro"),
@@ -211,7 +211,7 @@ class TestShow:
         )
         child.expect(pexpect.EOF)
         child.close()
-        lines = (child.before or "").splitlines()[2:]  # a path is never torn, however long
+        lines = (child.before or "").splitlines()[2:]  # a path is never split, however long
         assert max(map(len, lines)) <= 80
         assert sum(line.count("word" * 5) for line in lines) == 5
         assert any(line.startswith(" " * 26 + "word") for line in lines)
@@ -243,7 +243,7 @@ class TestWhich:
         assert (document["workspace"]["id"], document["rule"]) == (chosen, rule)
 
     def test_text(self, person: Person) -> None:
-        """The text says which, where, and why."""
+        """The text has the workspace, its directory, and the reason."""
         done = person.run("workspaces", "which", "ir-7", ROOT="/r")
         assert (done.status, done.stderr) == (0, "")
         assert done.stdout.splitlines() == [
@@ -261,12 +261,12 @@ class TestWhich:
         ],
     )
     def test_directory(self, person: Person, words: tuple[str, ...], path: str) -> None:
-        """A directory starts at the current one, and at the remote home for a remote workspace."""
+        """A directory is relative to the current one, for a remote workspace to the remote home."""
         done = person.run("workspaces", "which", "x", *words, ROOT="/r")
         assert f"path       {path.format(home=person.home)}\n" in done.stdout
 
     def test_directory_of_nobody(self, person: Person) -> None:
-        """A home directory of a user who does not exist is an error."""
+        """The home directory of an unknown user is an error."""
         done = person.run("workspaces", "which", "x", "--workdir=~nobody-here/x", ROOT="/r")
         assert done.status == 2
         assert "nobody-here" in done.error
@@ -335,14 +335,14 @@ def test_warnings_only(alone: Person) -> None:
 
 
 def test_nothing_wrong(alone: Person) -> None:
-    """Good settings are said to be good."""
+    """Settings without problems are reported as such."""
     file = alone.settle("workspaces: [{id: w, path: /w}]")
     done = alone.run("workspaces", "check")
     assert (done.status, done.stdout) == (0, f"{file}: no problems\n")
 
 
 def test_migrate_without_settings(alone: Person) -> None:
-    """Absent settings are no problem, but are said to be absent; a named file has to be there."""
+    """Missing settings are no problem, but are reported; a named file must exist."""
     done = alone.run("workspaces", "check")
     assert (done.status, done.stdout.count("no such file")) == (0, 1)
     done = alone.run("--settings", "missing.yaml", "workspaces", "check")
@@ -351,7 +351,7 @@ def test_migrate_without_settings(alone: Person) -> None:
 
 
 def test_ssh_options(alone: Person) -> None:
-    """An SSH option that cannot be honoured is an error at its place, before anybody connects."""
+    """An SSH option that cannot be honoured is an error at its place, before any connection."""
     file = alone.settle(
         """\
         workspaces:
@@ -395,7 +395,7 @@ WRITE = (*MIGRATE, "--write")
 
 
 def files(person: Person) -> dict[str, str]:
-    """Give what the folder of the settings holds."""
+    """Return the files in the folder of the settings."""
     return {each.name: each.read_text() for each in person.settings.parent.iterdir()}
 
 
@@ -411,7 +411,7 @@ def test_difference_only(alone: Person) -> None:
 
 
 def test_write(alone: Person) -> None:
-    """--write changes the lines that it has to, and keeps the old file beside the new one."""
+    """--write changes only the lines that need it, and keeps the old file beside the new one."""
     alone.settle(OLD)
     done = alone.run(*WRITE)
     assert done.status == 0
@@ -421,7 +421,7 @@ def test_write(alone: Person) -> None:
 
 
 def test_second_time(alone: Person) -> None:
-    """Once it is done there is nothing to do, which is no error."""
+    """A second run has nothing to do, which is no error."""
     alone.settle(OLD)
     alone.run(*WRITE)
     done = alone.run(*WRITE)
@@ -441,7 +441,7 @@ def test_real_one_reads_the_result(beside: Person) -> None:
 
 
 def test_backups_are_never_overwritten(alone: Person) -> None:
-    """Each backup gets a name of its own."""
+    """Each backup has a name of its own."""
     for _ in range(3):
         alone.settle(OLD)
         assert alone.run(*WRITE).status == 0
@@ -450,7 +450,7 @@ def test_backups_are_never_overwritten(alone: Person) -> None:
 
 
 def test_backup_that_is_a_link(alone: Person) -> None:
-    """A link in the place of the backup is not followed, even if it leads nowhere."""
+    """A link in the place of the backup is not followed, even if it is dangling."""
     alone.settle(OLD)
     link = alone.settings.with_name("settings.yaml.bak")
     link.symlink_to("nowhere")
@@ -493,7 +493,7 @@ def test_bytes(alone: Person, mark: bytes, newline: str) -> None:
 
 
 def test_no_settings(alone: Person) -> None:
-    """Without settings there is nothing to do; a named file has to be there."""
+    """Without settings there is nothing to do; a named file must exist."""
     done = alone.run(*WRITE)
     assert (done.status, done.stdout) == (0, "")
     assert "nothing to do" in done.error
@@ -501,7 +501,7 @@ def test_no_settings(alone: Person) -> None:
 
 
 def test_errors_in_the_settings(alone: Person) -> None:
-    """A file with errors is left alone."""
+    """A file with errors is not changed."""
     text = OLD.replace("path: /nlp ", "path: [] ")
     alone.settle(text)
     done = alone.run(*WRITE)
@@ -510,7 +510,7 @@ def test_errors_in_the_settings(alone: Person) -> None:
 
 
 def test_disk_that_takes_nothing(alone: Person) -> None:
-    """Where nothing can be written the error says so, and everything is as it was."""
+    """Where nothing can be written there is an error, and nothing is changed."""
     alone.settle(OLD)
     program = str(alone.venv / "bin" / "experimaestro")
     done = subprocess.run(
@@ -527,7 +527,7 @@ def test_disk_that_takes_nothing(alone: Person) -> None:
 
 
 def test_file_that_changes_meanwhile(tmp_path: Path) -> None:
-    """A file that somebody else has written in between is left alone, without a backup or a trace."""
+    """A file that another process has written meanwhile is not changed, and no backup or other trace is left."""
     file = tmp_path / "settings.yaml"
     file.write_text("theirs")
     with pytest.raises(SettingsError, match="was changed just now"):

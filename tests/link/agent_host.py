@@ -23,7 +23,7 @@ LIMIT = 60.0
 
 
 def working_pythons() -> list[str]:
-    """Give the interpreters of this machine on which the agent may run: ours, and what the PATH has."""
+    """Return the interpreters of this machine on which the agent may run: ours, and what the PATH has."""
     names = [f"python3.{minor}" for minor in range(8, 16)]
     found = [path for name in names if (path := shutil.which(name)) and _works(path)]
     return [sys.executable, *found]
@@ -98,7 +98,7 @@ class Talk(Conversation):
         return message
 
     def notice(self, method: str) -> Json:
-        """Read up to a notification; give its parameters."""
+        """Read up to a notification; return its parameters."""
         while True:
             for message in self.notices:
                 if message.get("method") == method:

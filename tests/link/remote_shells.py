@@ -70,7 +70,7 @@ def idiom(shell: str, *, posix: str, fish: str | None = None, csh: str | None = 
 
 
 def is_csh(shell: str) -> bool:
-    """Tell whether it is a C shell: no text that it is given can hold a newline."""
+    """Return whether it is a C shell: no text that it is given can hold a newline."""
     return _FAMILIES[shell] == "csh"
 
 
@@ -92,7 +92,7 @@ class Run:
 
 
 def started(run: Run) -> dict[str, Any]:
-    """Give the call of the stub, after checking that it began in order."""
+    """Return the call of the stub, after checking that it began in order."""
     assert run.call is not None, (run.startup.phase, run.startup.noise, run.stderr)
     assert run.startup.phase is StartPhase.READY
     assert run.call["stdin"] == REQUEST.decode()

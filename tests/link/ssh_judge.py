@@ -21,7 +21,7 @@ class Refused(Exception):
 
 
 def ssh_dump(*arguments: str) -> Dump:
-    """Give what ``ssh -G`` makes of the arguments."""
+    """Return what ``ssh -G`` makes of the arguments."""
     done = subprocess.run(
         ["ssh", "-G", *arguments],
         capture_output=True,
@@ -47,13 +47,13 @@ def expanded(value: str, arguments: Sequence[str]) -> str:
 
 
 def without_ssh(folder: Path) -> dict[str, str]:
-    """Give an environment in which there is no program ``ssh``."""
+    """Return an environment in which there is no program ``ssh``."""
     (folder / "no-programs").mkdir(exist_ok=True)
     return {"PATH": str(folder / "no-programs")}
 
 
 def with_default_config(folder: Path, config: Path) -> dict[str, str]:
-    """Give an environment whose ``ssh`` reads a config file as if it were the person's own."""
+    """Return an environment whose ``ssh`` reads a config file as if it were the person's own."""
     programs = folder / "programs"
     programs.mkdir(exist_ok=True)
     real = shutil.which("ssh")

@@ -21,7 +21,7 @@ LIMIT = 60.0
 
 
 def options_for(server: Server, name: str) -> ConnectOptions:
-    """Give the options that log in as a user."""
+    """Return the options that log in as a user."""
     login = server.login(name)
     flags = f"-F none -p {server.port} -l {login.user} -i {login.key}"
     flags += f" -o UserKnownHostsFile={server.known_hosts}"

@@ -226,7 +226,7 @@ class TestWay:
 
 @contextlib.contextmanager
 def answering(answer: bytes) -> Iterator[int]:
-    """Answer one connection with some bytes; give the port."""
+    """Answer one connection with some bytes; return the port."""
     with socket.create_server((HOST, 0)) as listener:
 
         def serve() -> None:

@@ -44,7 +44,7 @@ def connect(server: Asking, *options: str) -> Any:
 
 
 def finish(child: Any) -> tuple[int, str]:
-    """Wait for the end; give the exit status and what was shown since the last expectation."""
+    """Wait for the end; return the exit status and what was shown since the last expectation."""
     child.expect(pexpect.EOF)
     child.close()
     return child.exitstatus, str(child.before)

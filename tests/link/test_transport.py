@@ -77,7 +77,7 @@ class Scripted(RemoteProcess):
 
 
 def hello(how: str) -> bytes:
-    """Give a greeting."""
+    """Return a greeting."""
     return f"\n{MARK} agent {how}\n".encode()
 
 
@@ -90,7 +90,7 @@ async def process(tmp_path: Path) -> AsyncIterator[LocalProcess]:
 
 
 async def ask(transport: AgentTransport, method: str) -> Any:
-    """Ask something; give the result."""
+    """Ask something; return the result."""
     request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": {"extensions": []}}
     transport.send(json.dumps(request).encode() + b"\n")
     data = b""

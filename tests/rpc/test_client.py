@@ -37,7 +37,7 @@ class HandTransport:
         self._requests = asyncio.Condition()
 
     async def receive(self) -> bytes:
-        """Give what the test has put in."""
+        """Return what the test has put in."""
         return await self._arrived.get()
 
     def send(self, data: bytes) -> None:

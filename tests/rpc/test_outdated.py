@@ -16,7 +16,7 @@ class Answers:
         self._answer = answer
 
     async def call(self, method: str, params: object) -> msgspec.Raw:
-        """Give the answer."""
+        """Return the answer."""
         del method, params
         return msgspec.Raw(self._answer.encode())
 

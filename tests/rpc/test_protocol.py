@@ -28,7 +28,7 @@ def line(**fields: Any) -> bytes:
 
 
 def plain(message: Message) -> tuple[Any, ...]:
-    """Give a message in a form that can be compared: an encoded part compares by identity."""
+    """Return a message in a form that can be compared: an encoded part compares by identity."""
     if isinstance(message, Response):
         return "response", message.request_id, bytes(message.result)
     if isinstance(message, Notification):

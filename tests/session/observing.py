@@ -33,7 +33,7 @@ def target_through(
     xpm_path: str,
     backend: Backend = Backend.EXPERIMAESTRO,
 ) -> Target:
-    """Give the target that leads to alice's workspace through a proxy."""
+    """Return the target that leads to alice's workspace through a proxy."""
     login = server.login("alice")
     flags = (
         f"-F none -p {proxy.port} -l {login.user} -i {login.key} {KEEPALIVE}"

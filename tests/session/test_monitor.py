@@ -97,7 +97,7 @@ class Never(Backoff):
     """Tries again in an hour."""
 
     def next_delay(self, now: float) -> float:
-        """Give an hour."""
+        """Return an hour."""
         del now
         return 3600.0
 
@@ -121,7 +121,7 @@ class Calls:
 async def run(
     monkeypatch: pytest.MonkeyPatch, script: Script, *comes: bool, backoff: Backoff | None = None
 ) -> tuple[XpmRemoteError, list[LinkState]]:
-    """Run a monitor to its end; give why it ended, and all states of its link."""
+    """Run a monitor to its end; return why it ended, and all states of its link."""
     monkeypatch.setattr(module, "Session", script.session)
     options = parse_ssh_options("host", [])
     target = Target("host", "/d", options, RemoteExperimaestro(xpm_path="x"))
@@ -140,7 +140,7 @@ async def run(
 
 
 def phases(states: list[LinkState]) -> list[str]:
-    """Give the phases, without those on the way."""
+    """Return the phases, without those on the way."""
     return [state.phase.value for state in states if state.phase not in (Phase.LOADING,)]
 
 

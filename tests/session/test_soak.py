@@ -49,7 +49,7 @@ class Hurry(Backoff):
         super().__init__(random.random)
 
     def next_delay(self, now: float) -> float:
-        """Give a moment in which the proxy may still refuse."""
+        """Return a moment in which the proxy may still refuse."""
         return 0.05
 
 

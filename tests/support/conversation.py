@@ -84,7 +84,7 @@ class Conversation:
         self.process.stdin.flush()
 
     def ask(self, method: str, **params: Any) -> int:
-        """Send a request; give its id."""
+        """Send a request; return its id."""
         self._calls += 1
         request = {"jsonrpc": "2.0", "id": self._calls, "method": method, "params": params}
         self.write(json.dumps(request).encode() + b"\n")
@@ -108,13 +108,13 @@ class Conversation:
         return self.answer(self.ask(method, **params))
 
     def result(self, method: str, **params: Any) -> Any:
-        """Give the result of a request."""
+        """Return the result of a request."""
         answer = self.call(method, **params)
         assert "result" in answer, answer
         return answer["result"]
 
     def end(self) -> tuple[bytes, str, int]:
-        """Close its stdin; give what it still wrote, its stderr and its status."""
+        """Close its stdin; return what it still wrote, its stderr and its status."""
         out, err = self.process.communicate(timeout=self._seconds)
         return out, err.decode(errors="replace"), self.process.returncode
 

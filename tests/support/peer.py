@@ -34,7 +34,7 @@ def peer_python() -> Path:
 
 
 def run_peer(script: str | Path, lines: Sequence[str], *arguments: str | Path) -> list[Any]:
-    """Give the answers of a script of ours to lines of JSON.
+    """Return the answers of a script of ours to lines of JSON.
 
     Args:
         script: Its name, or where it is if it lies elsewhere.
@@ -62,7 +62,7 @@ class Peer:
         self._process = process
 
     def ask(self, question: object) -> Any:
-        """Give its answer to a question."""
+        """Return its answer to a question."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(question) + "\n")

@@ -234,7 +234,7 @@ class Server(ABC):
 
 
 def greets(host: str, port: int) -> bool:
-    """Say whether an SSH server answers there; an engine's port forwarder alone does not count."""
+    """Return whether an SSH server answers there; an engine's port forwarder alone does not count."""
     try:
         with socket.create_connection((host, port), GREETING_PATIENCE) as connection:
             return connection.recv(8).startswith(b"SSH-2.0")

@@ -22,7 +22,7 @@ class Fake(Conversation):
         super().__init__(words, LIMIT)
 
     def end_lines(self) -> tuple[list[bytes], str, int]:
-        """Close its stdin; give the lines still to come, its stderr and its status."""
+        """Close its stdin; return the lines still to come, its stderr and its status."""
         out, err, status = self.end()
         return out.splitlines(), err, status
 

@@ -51,7 +51,7 @@ Document = dict[str, Any]
 
 
 def documents(store: Store, changes: list[Change], **options: bool) -> list[Document]:
-    """Give the documents for some changes, as who reads them gets them."""
+    """Return the documents for some changes, as who reads them gets them."""
     made = event_documents(Update(tuple(changes)), store, NOW, **options)
     return [json.loads(json_line(document)) for document in made]
 
@@ -294,19 +294,19 @@ def test_link_event(phase: Phase) -> None:
 
 
 def described(heading: str) -> list[str]:
-    """Give the keys that a table of the guide describes."""
+    """Return the keys that a table of the guide describes."""
     section = GUIDE.split(f"\n### {heading}\n", 1)[1].split("\n#", 1)[0]
     return re.findall(r"^\| `(\w+)` \| \S.*? \| \S.* \|$", section, re.MULTILINE)
 
 
 def example(name: str) -> str:
-    """Give an example of the guide."""
+    """Return an example of the guide."""
     begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->"
     return GUIDE.split(begin, 1)[1].split(end, 1)[0]
 
 
 def example_events() -> list[Document]:
-    """Give the events of an example: what becomes of the example picture."""
+    """Return the events of an example: what becomes of the example picture."""
     shown = example_picture()
     store = shown.store
     at = moment(3600).timestamp()
@@ -324,7 +324,7 @@ def example_events() -> list[Document]:
 
 
 def guide_examples() -> dict[str, str]:
-    """Give the examples as the guide has to show them."""
+    """Return the examples as the guide has to show them."""
     shown = json.dumps(picture_document(example_picture(), NOW), indent=2)
     events = "\n".join(map(json_line, example_events()))
     return {

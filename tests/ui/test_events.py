@@ -29,7 +29,7 @@ from xpm_remote.ui.text import Format
 
 
 def texts(store: Store, update: Update) -> list[str]:
-    """Give the lines for an update."""
+    """Return the lines for an update."""
     return [text_line(document) for document in event_documents(update, store, NOW)]
 
 
@@ -143,7 +143,7 @@ def test_remote_text_is_escaped(text: str) -> None:
 
 
 def stream(form: Format, *, progress: bool = True) -> list[str]:
-    """Give the lines of a link that comes up, brings changes, and ends."""
+    """Return the lines of a link that comes up, brings changes, and ends."""
     shown = example_picture()
     store = shown.store
     loading, ended = picture(store, phase=Phase.LOADING), picture(store, phase=Phase.ENDED)

@@ -35,7 +35,7 @@ ESC = "\x1b"
 def drawn(
     picture: Picture, width: int = 120, height: int = 40, *, has_keys: bool = False
 ) -> list[str]:
-    """Draw a picture as plain text; give its lines."""
+    """Draw a picture as plain text; return its lines."""
     console = Console(file=StringIO(), width=width, force_terminal=False, _environ={})
     with console.capture() as capture:
         console.print(dashboard(picture, NOW, width, height, has_keys=has_keys))
@@ -43,7 +43,7 @@ def drawn(
 
 
 def line_with(lines: list[str], text: str) -> str:
-    """Give the one line that holds a text."""
+    """Return the one line that holds a text."""
     (found,) = [line for line in lines if text in line]
     return found
 

@@ -116,7 +116,7 @@ def write_lines(path: Path, values: Iterable[object]) -> Path:
 
 
 def snapshot(root: Path) -> dict[str, tuple[int, int, int, int]]:
-    """Give what would show that something was written: names, sizes, modes and times of change."""
+    """Return what would show that something was written: names, sizes, modes and times of change."""
     found = {}
     for directory, directories, files in os.walk(root):
         for name in (".", *directories, *files):

@@ -49,7 +49,7 @@ def make_job(layout: Layout, job: JobId = JOB, *, done: bool = True) -> Path:
 
 
 def tree(path: Path) -> dict[str, tuple[object, ...]]:
-    """Give all that a copy must keep of a tree; what is never copied is left out."""
+    """Return all that a copy must keep of a tree; what is never copied is left out."""
     found: dict[str, tuple[object, ...]] = {".": _entry(path)}
     for each in sorted(path.rglob("*")):
         name = str(each.relative_to(path))

@@ -31,11 +31,11 @@ class SmallWorkspace:
         return self.layout.root
 
     def as_folder(self, mode: str) -> Folder:
-        """Give it as a folder of another workspace."""
+        """Return it as a folder of another workspace."""
         return Folder(self.root, FolderMode(mode))
 
     def job(self, name: str, marker: str | None = "done", text: str = "result") -> Path:
-        """Make a job; give its directory."""
+        """Make a job; return its directory."""
         files = self.layout.job_files(parse_job_id(name))
         files.own.mkdir(parents=True)
         (files.directory / "result.txt").write_text(text)
@@ -53,7 +53,7 @@ class SmallWorkspace:
         return place
 
     def run(self, names: Iterable[str], experiment: str = "e", run: str = RUN) -> Path:
-        """Make a run that has submitted jobs; give its directory."""
+        """Make a run that has submitted jobs; return its directory."""
         directory = self.layout.experiment(experiment) / run
         directory.mkdir(parents=True)
         lines = [json.dumps(self.record(parse_job_id(name))) for name in names]
@@ -66,7 +66,7 @@ class SmallWorkspace:
         return directory
 
     def record(self, job: JobId) -> dict[str, object]:
-        """Give a job's line of jobs.jsonl."""
+        """Return a job's line of jobs.jsonl."""
         tags = {"x": 1}
         return {"job_id": job.hash, "task_id": job.task, "tags": tags, "timestamp": 1795335046.719}
 

@@ -74,7 +74,7 @@ def peer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FoldersPeer]:
 
 
 def kept_by_both(path: Path) -> dict[str, tuple[object, ...]]:
-    """Give what the two keep alike: not the user's locks at the top, times of links and directories, hard links."""
+    """Return what the two keep alike: not the user's locks at the top, times of links and directories, hard links."""
     found: dict[str, tuple[object, ...]] = {}
     for name, (first, *rest) in tree(path).items():
         if name == "uv.lock":

@@ -55,14 +55,14 @@ class Dumps:
         server.run(login, unpack, input=base64.b64encode(packed(PACKAGE)).decode())
 
     def ours(self, workspace: str) -> Any:
-        """Give what our reader says, run by the host's own python."""
+        """Return what our reader says, run by the host's own python."""
         script = (SCRIPTS / "dump_workspace.py").read_text()
         # No bytecode: it would be our doing if a file appeared.
         words = f"PYTHONDONTWRITEBYTECODE=1 PYTHONPATH={FOLDER} python3 - {shlex.quote(workspace)}"
         return json.loads(self._server.run(self._login, words, input=script))
 
     def files(self, workspace: str) -> dict[str, dict[str, str]]:
-        """Give the states that an independent reading of the files gives."""
+        """Return the states that an independent reading of the files gives."""
         script = (SCRIPTS / "read_states.py").read_text()
         words = f"python3 - {shlex.quote(workspace)}"
         found: dict[str, dict[str, str]] = json.loads(
@@ -71,7 +71,7 @@ class Dumps:
         return found
 
     def theirs(self, workspace: str) -> tuple[list[Any], dict[str, list[Any]]]:
-        """Give the experiments, and the jobs of each, that the reference server answers with."""
+        """Return the experiments, and the jobs of each, that the reference server answers with."""
         (experiments,) = self._ask(workspace, [("get_experiments", {"refresh": True})])
         names = [each["experiment_id"] for each in experiments]
         asked = [("get_experiments", {"refresh": True})] + [
@@ -100,7 +100,7 @@ def dumps(server: Server) -> Dumps:
 
 
 def shown(job: dict[str, Any]) -> str:
-    """Give the state to show of a job of the reference server, which may have stopped at running."""
+    """Return the state to show of a job of the reference server, which may have stopped at running."""
     state, scheduler = str(job["state"]), str(job["scheduler_state"])
     if state == "error" or scheduler not in ORDER or state not in ORDER:
         return "error" if "error" in (state, scheduler) and state != "done" else state
@@ -108,12 +108,12 @@ def shown(job: dict[str, Any]) -> str:
 
 
 def is_truer(job: dict[str, Any]) -> bool:
-    """Tell whether we look closer than the list of a run that has ended: at processes, and at the job's own file."""
+    """Return whether we look closer than the list of a run that has ended: at processes, and at the job's own file."""
     return bool(job.get("has_died")) or job["failure_reason"] == "DEPENDENCY"
 
 
 def by_key(jobs: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Give jobs by their id."""
+    """Return jobs by their id."""
     return {f"{job['task_id']}/{job['job_id']}": job for job in jobs}
 
 

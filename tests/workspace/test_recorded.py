@@ -123,7 +123,7 @@ def test_service(root: Path, version: str) -> None:
 
 
 def _pids(root: Path) -> list[int]:
-    """Give the processes of the running experiment."""
+    """Return the processes of the running experiment."""
     _, jobs = current(WorkspaceReader(root, TextHost("elsewhere")), "live")
     pids = [job.process.pid for job in jobs if job.process is not None]
     return [pid for pid in pids if isinstance(pid, int)]

@@ -254,7 +254,7 @@ def test_line_of_a_hidden_name(known_hosts: Path) -> None:
 
 
 def recorded(known_hosts: Path) -> tuple[str, int] | None:
-    """Give the text and the mode of a known_hosts file, if there is one."""
+    """Return the text and the mode of a known_hosts file, if there is one."""
     if not known_hosts.exists():
         return None
     return known_hosts.read_text(), stat.S_IMODE(known_hosts.stat().st_mode)
@@ -273,7 +273,7 @@ class Answers:
         """Read."""
 
     async def ask(self, question: str, *, echo: bool) -> str:
-        """Give the next answer."""
+        """Return the next answer."""
         assert echo
         self.questions.append(question)
         return self._answers.pop(0)

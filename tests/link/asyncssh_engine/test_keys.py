@@ -107,7 +107,7 @@ class Answers:
         self.attempts: list[int] = []
 
     async def ask_passphrase(self, key: str, attempt: int) -> str:
-        """Give the next answer, if there is one."""
+        """Return the next answer, if there is one."""
         self.attempts.append(attempt)
         if not self._answers:
             raise UnansweredError("no more")

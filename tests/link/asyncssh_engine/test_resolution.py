@@ -26,7 +26,7 @@ def reader(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
 
 
 def options(folder: Path, text: str, *more: str) -> ConnectOptions:
-    """Write a config file, and give the options that name it."""
+    """Write a config file, and return the options that name it."""
     (folder / "config").write_text(text)
     return parse_ssh_options("t", [f"-F {folder}/config", *more])
 

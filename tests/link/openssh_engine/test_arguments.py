@@ -26,7 +26,7 @@ def ask(arguments: list[str]) -> SshConfig:
 
 
 def whole(options: ConnectOptions) -> list[str]:
-    """Give the arguments that have ssh say what it makes of all options."""
+    """Return the arguments that have ssh say what it makes of all options."""
     return dump_arguments(options, is_whole=True)
 
 

@@ -160,7 +160,7 @@ debug1: Entering interactive session.
 
 
 def read(text: str) -> list[StageResult]:
-    """Give the results, the one in progress with them; the clock goes on by a second with each look."""
+    """Return the results, the one in progress with them; the clock goes on by a second with each look."""
     seconds = count()
     examination = Examination(lambda: float(next(seconds)))
     steps = StepParser(examination, HOST, lambda: float(next(seconds)))

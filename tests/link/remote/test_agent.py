@@ -40,7 +40,7 @@ IMPORTER_SOURCE = json.loads(zlib.decompress(agent_bundle().payload))[IMPORTER]
 def run(
     bundle: Bundle, *arguments: str, stdin: bytes | None = None
 ) -> subprocess.CompletedProcess[bytes]:
-    """Start a python with the loader, and give it a bundle."""
+    """Start a python with the loader, and return it a bundle."""
     return subprocess.run(
         [sys.executable, "-I", "-S", "-c", LOADER, *bundle.arguments, *arguments],
         input=bundle.payload if stdin is None else stdin,
@@ -166,7 +166,7 @@ def workspace(tmp_path: Path) -> Path:
 
 
 def environ(folder: Path, **programs: str) -> dict[str, str]:
-    """Give an environment whose PATH has these programs only; each is a shell script, or ``real``."""
+    """Return an environment whose PATH has these programs only; each is a shell script, or ``real``."""
     folder.mkdir(exist_ok=True)
     for name, text in programs.items():
         path = folder / name.replace("_", ".")

@@ -43,7 +43,7 @@ def run(host: Host, shell: str, xpm_path: str, shell_init: str | None = None) ->
 
 
 def refused(run: Run) -> str:
-    """Give why it was not started, after checking that it was not."""
+    """Return why it was not started, after checking that it was not."""
     assert run.call is None
     error = run.startup.failure(run.status, run.stderr, "/ws")
     assert isinstance(error, StartError), error

@@ -32,7 +32,7 @@ def host(tmp_path: Path) -> Host:
 
 
 def failure(run: Run, workspace: str) -> str:
-    """Give what is said of the directory, after checking that nothing was started."""
+    """Return what is said of the directory, after checking that nothing was started."""
     assert run.call is None, run.call
     error = run.startup.failure(run.status, run.stderr, workspace)
     assert isinstance(error, RemotePathError), error
@@ -143,7 +143,7 @@ def test_cdpath(host: Host, shell: str) -> None:
 
 
 def clock(run: Run) -> RemoteClock:
-    """Give the clock that was told."""
+    """Return the clock that was told."""
     assert run.startup.clock is not None
     return run.startup.clock
 

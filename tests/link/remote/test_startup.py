@@ -140,7 +140,7 @@ def test_line_without_an_end() -> None:
 
 
 def clock(words: str) -> RemoteClock | None:
-    """Give the clock that a mark tells."""
+    """Return the clock that a mark tells."""
     startup, rest = fed(mark(f"ready {words}"))
     assert rest == b""
     return startup.clock
@@ -311,7 +311,7 @@ INIT = f"\n{MARK} init\n".encode()
 
 
 def noise_of(stream: MarkedStream) -> dict[str, tuple[int, str]]:
-    """Give size and text of all noise that there is."""
+    """Return size and text of all noise that there is."""
     return {
         source.value: (noise.size, noise.text)
         for source, noise in stream.noise.items()

@@ -40,7 +40,7 @@ READING = HostReading(
 
 
 def effective(dump: str = "", *options: str, config: str = "", **changes: Any) -> ConnectOptions:
-    """Give what it comes to when ssh says this besides its defaults."""
+    """Return what it comes to when ssh says this besides its defaults."""
     said: Dump = {**DEFAULTS, **parse_dump(dump)}
     lines = tuple(mentions(config, "/config", is_own=True))
     reading = replace(READING, dump=said, mentions=lines, **changes)

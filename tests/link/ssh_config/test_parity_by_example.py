@@ -16,7 +16,7 @@ from xpm_remote.link.options.connect_options import parse_ssh_options
 
 
 async def first(config: Path, *options: str, host: str = "t") -> Parts:
-    """Give what counts for a host, checked against ssh."""
+    """Return what counts for a host, checked against ssh."""
     found = (await chain(parse_ssh_options(host, [f"-F {config}", *options])))[0]
     words = [word for option in options for word in option.split()]
     expected = await asyncio.to_thread(ssh_chain, config, words, host)

@@ -27,7 +27,7 @@ SPACING = 0.01
 
 
 def iso(epoch: float) -> str:
-    """Give a time as experimaestro writes it: local, and without saying so."""
+    """Return a time as experimaestro writes it: local, and without saying so."""
     return datetime.fromtimestamp(epoch).isoformat()  # noqa: DTZ006
 
 

@@ -17,7 +17,7 @@ from xpm_remote.workspace.reading.reader import WorkspaceReader
 
 
 def snapshot(root: Path) -> set[tuple[str, int]]:
-    """Give what would show that something was made, removed or opened up, but for what jobs write while they run."""
+    """Return what would show that something was made, removed or opened up, but for what jobs write while they run."""
     found = [path for path in root.rglob("*") if path.suffix != ".jsonl"]
     return {(str(path), path.lstat().st_mode) for path in found if "status.json" not in path.name}
 

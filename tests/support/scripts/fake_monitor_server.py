@@ -82,7 +82,7 @@ def local_now() -> str:
 
 
 def every(nth: int, number: int) -> bool:
-    """Say whether ``number``, counted from 0, is the last of a group of ``nth``; 0 is no group."""
+    """Return whether ``number``, counted from 0, is the last of a group of ``nth``; 0 is no group."""
     return nth > 0 and number % nth == nth - 1
 
 

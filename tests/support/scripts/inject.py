@@ -81,7 +81,7 @@ OPENED = (Opened.__init__.__code__, Opened.__exit__.__code__)
 
 
 def caller() -> tuple[str, int]:
-    """Give the file and the instruction that make a call, be it through ``trees.Opened``."""
+    """Return the file and the instruction that make a call, be it through ``trees.Opened``."""
     frame = sys._getframe(2)
     if frame.f_back and frame.f_code in OPENED:
         frame = frame.f_back
@@ -101,7 +101,7 @@ class Counter:
         self._at = at
 
     def wrap(self, name: str, portable: bool) -> Callable[..., Any]:
-        """Give a function that counts and then does what the one of that name does."""
+        """Return a function that counts and then does what the one of that name does."""
         real = getattr(filesystem, name)
 
         def call(*args: Any, **options: Any) -> Any:
@@ -147,7 +147,7 @@ class Trial:
             (self.partial / "train.done").unlink()
 
     def work(self) -> list[str]:
-        """Do the work; give the words for what came of it."""
+        """Do the work; return the words for what came of it."""
         if self.action in ("recover", "replace"):
             return [each.status.value for each in recover(self.workspace, [self.folder], [JOB])]
         outcomes = list(archive(self.workspace, [self.folder], [JOB]))
@@ -156,7 +156,7 @@ class Trial:
         ]
 
     def work_with(self, fault: str, at: int) -> tuple[list[str], Counter]:
-        """Do the work with a fault; give the words for what came of it, and the calls that there were."""
+        """Do the work with a fault; return the words for what came of it, and the calls that there were."""
         counter = Counter(fault, at)
         real = {name: getattr(filesystem, name) for name in NAMES}
         for name in NAMES:
@@ -176,7 +176,7 @@ class Trial:
         return os.WIFSIGNALED(os.waitpid(child, 0)[1])
 
     def is_whole(self, path: Path) -> bool:
-        """Tell whether all of the job is there."""
+        """Return whether all of the job is there."""
         return (path / "train.done").exists() and tree(path) == self.wanted
 
     def check_once(self) -> list[str]:
@@ -219,7 +219,7 @@ CHECKS: tuple[Check, ...] = (Trial.check_recovery, Trial.check_again)
 def chosen(
     calls: Counter, fault: str, portable: bool, all_of_them: bool
 ) -> list[tuple[int, tuple[Check, ...]]]:
-    """Give the numbers of the calls that a fault hits, from 1 on, each with the ways to go on after it."""
+    """Return the numbers of the calls that a fault hits, from 1 on, each with the ways to go on after it."""
     if all_of_them:
         return [(at, CHECKS) for at in range(1, len(calls.places) + 1)]
     first = {place: at for at, place in reversed(list(enumerate(calls.places, 1)))}

@@ -24,13 +24,13 @@ NOW = 1_700_000_000.0
 
 
 def text(**given: Any) -> str:
-    """Give the lines of a stage."""
+    """Return the lines of a stage."""
     result = StageResult(**{"stage": Stage.TOOLS, "verdict": Verdict.OK, "seconds": 1.0, **given})
     return "\n".join(line.text for line in stage_lines(result))
 
 
 def lines_of(name: str, value: object) -> list[str]:
-    """Give the lines of one fact, without what is blank before them."""
+    """Return the lines of one fact, without what is blank before them."""
     return [line.strip() for line in text(facts={name: value}).splitlines()[1:]]
 
 
@@ -152,7 +152,7 @@ class TestLines:
 
 
 def examined(*, warn: bool = False, error: XpmRemoteError | None = None) -> Examination:
-    """Give an examination that went through two stages."""
+    """Return an examination that went through two stages."""
     examination = Examination(lambda: 0.0)
     examination.begin(Stage.SERVER, "cluster port 22")
     examination.note("protocol", "2.0")

@@ -55,7 +55,7 @@ class Started:
 
     @property
     def alive(self) -> list[int]:
-        """Give the pids of those that live."""
+        """Return the pids of those that live."""
         return [pid for pid in (self.pid, *self.children) if processes.find_process(pid)]
 
     def end(self) -> None:
@@ -100,7 +100,7 @@ def write_pid(directory: Path, pid: object, **others: object) -> None:
 def make(
     disk: Disk, *, host: Host | None = None, grace: float = LIMIT, ran: list[str] | None = None
 ) -> Actions:
-    """Give the actions of a workspace; programs are not run but noted."""
+    """Return the actions of a workspace; programs are not run but noted."""
 
     def run(words: Sequence[str]) -> None:
         if ran is None:

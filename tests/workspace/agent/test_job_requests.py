@@ -66,7 +66,7 @@ def ids(jobs: list[JobId]) -> list[str]:
 
 
 def outcomes(notices: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Give the outcomes among notifications."""
+    """Return the outcomes among notifications."""
     return [
         each["params"]["outcome"] for each in notices if each["method"] == "notification.outcome"
     ]

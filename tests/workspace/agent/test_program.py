@@ -60,7 +60,7 @@ def many(disk: Disk, count: int) -> list[JobId]:
 
 
 def rows(notices: list[dict[str, Any]], method: str) -> list[Any]:
-    """Give the rows of notifications."""
+    """Return the rows of notifications."""
     return [
         row for each in notices if each.get("method") == method for row in each["params"]["rows"]
     ]
@@ -359,7 +359,7 @@ def test_hostile_workspace(disk: Disk) -> None:
 
 
 def as_anybody(command: str) -> str:
-    """Give a command that may read no more than its user's permissions say, also for root."""
+    """Return a command that may read no more than its user's permissions say, also for root."""
     if os.geteuid() != 0:
         return command
     rights = "-dac_override,-dac_read_search"

@@ -443,7 +443,7 @@ def test_known_by_the_mark_and_changed_later(disk: Disk) -> None:
 
 
 def _after_now(disk: Disk) -> float:
-    """Give a time of the file system that nothing of the past has, waiting for its clock to go on."""
+    """Return a time of the file system that nothing of the past has, waiting for its clock to go on."""
     probe = disk.root.parent / "probe"
     probe.touch()
     newest = max(status[3] for status in snapshot(disk.root).values())

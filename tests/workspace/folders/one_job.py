@@ -9,11 +9,11 @@ from xpm_remote.workspace.outcomes import ArchiveStatus, FolderOutcome
 
 
 def run(workspace: Layout, *folders: Folder) -> list[FolderOutcome]:
-    """Archive the one job; give what came of it in each folder."""
+    """Archive the one job; return what came of it in each folder."""
     (outcome,) = archive(workspace, folders, [JOB])
     return list(outcome.folders)
 
 
 def statuses(workspace: Layout, *folders: Folder) -> list[ArchiveStatus]:
-    """Archive the one job; give the status in each folder."""
+    """Archive the one job; return the status in each folder."""
     return [each.status for each in run(workspace, *folders)]

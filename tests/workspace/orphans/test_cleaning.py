@@ -45,13 +45,13 @@ def clean(
     *,
     with_folders: bool = True,
 ) -> dict[str, CleanStatus]:
-    """Plan, and carry it out; give what came of each job."""
+    """Plan, and carry it out; return what came of each job."""
     report = find_orphans(made.layout, folders, with_folders=with_folders)
     return {str(each.job): each.status for each in cleaner.apply(cleaner.plan(report))}
 
 
 def names(made: SmallWorkspace, task: str = "t") -> list[str]:
-    """Give all that lies in the directory of a task."""
+    """Return all that lies in the directory of a task."""
     return sorted(each.name for each in (made.layout.jobs / task).iterdir())
 
 

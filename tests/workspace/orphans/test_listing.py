@@ -24,7 +24,7 @@ def made(tmp_path: Path) -> SmallWorkspace:
 
 
 def orphans(report: OrphanReport) -> list[str]:
-    """Give the ids of the orphans."""
+    """Return the ids of the orphans."""
     return [str(each.job) for each in report.orphans]
 
 

@@ -18,7 +18,7 @@ def made(tmp_path: Path) -> SmallWorkspace:
 
 
 def found(made: SmallWorkspace) -> list[str]:
-    """Give the jobs that are referred to; nothing may be unreadable."""
+    """Return the jobs that are referred to; nothing may be unreadable."""
     references = read_references(made.layout)
     assert not list(references.problems)
     assert len(references) == len(list(references))

@@ -39,7 +39,7 @@ class Reading:
             self.follower.step()
 
     def text(self, name: str) -> str:
-        """Give all that came under a name."""
+        """Return all that came under a name."""
         return "".join(each.get("text", "") for each in self.sent if each["name"] == name)
 
 
@@ -52,7 +52,7 @@ def reading(request: pytest.FixtureRequest) -> Iterator[Reading]:
 
 
 def follow(reading: Reading, name: str, directory: Path, stream: str = "err") -> Path:
-    """Follow a log from its beginning; give its path."""
+    """Follow a log from its beginning; return its path."""
     directory.mkdir(exist_ok=True)
     files = JobFiles(directory, "learn")
 

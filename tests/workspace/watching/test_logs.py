@@ -28,7 +28,7 @@ def log(tmp_path: Path) -> Log:
 
 
 def read_on(log: Log, position: LogPosition | None) -> tuple[str, list[str], LogPosition | None]:
-    """Read all that there is; give the text, the notes, and the new place."""
+    """Read all that there is; return the text, the notes, and the new place."""
     text, notes = "", []
     for _ in range(10_000):
         piece = log.after(position)

@@ -74,7 +74,7 @@ def clock() -> Clock:
 
 
 def polling(clock: Clock) -> tuple[Watcher, Looks]:
-    """Give a watcher without inotify."""
+    """Return a watcher without inotify."""
     looks = Looks()
     return Watcher(None, clock, looks), looks
 
@@ -82,7 +82,7 @@ def polling(clock: Clock) -> tuple[Watcher, Looks]:
 def watched_blindly(
     clock: Clock, directory: Path, pace: Pace = LIVE
 ) -> tuple[Path, Watcher, BlindInotify]:
-    """Give a file of a directory that is watched, with its watcher, and who tells of it what a test says."""
+    """Return a file of a directory that is watched, with its watcher, and who tells of it what a test says."""
     path = directory / "file"
     path.touch()
     blind = BlindInotify()
@@ -93,7 +93,7 @@ def watched_blindly(
 
 
 def run(watcher: Watcher, clock: Clock, seconds: float) -> set[object]:
-    """Let time pass as an agent does: each step when it is due; give all that was found."""
+    """Let time pass as an agent does: each step when it is due; return all that was found."""
     found: set[object] = set()
     end = clock.now + seconds
     while clock.now < end:
