@@ -50,7 +50,7 @@ def test_job_that_somebody_writes(workspace: Layout) -> None:
     """A job that somebody archives or recovers right now stays."""
     path = workspace.job(JOB)
     lock = StagingLock(path.with_name(f".tmp.{JOB.hash}.lock"), shared=False)
-    with lock, pytest.raises(BusyFailure, match="somebody else"):
+    with lock, pytest.raises(BusyFailure, match="another process"):
         discard_job(workspace, JOB)
     assert path.is_dir()
 
