@@ -38,14 +38,14 @@ def venv() -> Path:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
-    """Return where the demo keeps its files; afterwards nothing of it may be left, no process either."""
+    """Return where the demo keeps its files; check afterwards that no file and no process of it is left."""
     yield tmp_path
     assert list(tmp_path.iterdir()) == []
     wait_until(lambda: not processes(tmp_path), REAP_LIMIT, "the end of the demo's processes")
 
 
 def processes(folder: Path) -> list[str]:
-    """Return the command lines of the processes that have to do with a folder."""
+    """Return the command lines of the processes that use a folder."""
     done = subprocess.run(["ps", "-ewwo", "args"], capture_output=True, text=True, check=True)
     return [line for line in done.stdout.splitlines() if str(folder) in line]
 
@@ -74,7 +74,7 @@ def run(folder: Path, venv: Path, *arguments: str) -> subprocess.CompletedProces
 
 
 def test_once(folder: Path, venv: Path) -> None:
-    """Arguments go to ssh-monitor, whose output stays alone on stdout and shows the real experiment."""
+    """Arguments are passed to ssh-monitor, whose output alone is on stdout and shows the real experiment."""
     done = run(folder, venv, "--", "--once", "--format", "json")
     assert done.returncode == 0, done.stderr
     experiments = [each["id"] for each in json.loads(done.stdout)["experiments"]]
@@ -83,7 +83,7 @@ def test_once(folder: Path, venv: Path) -> None:
 
 
 def test_duration(folder: Path, venv: Path) -> None:
-    """After the given time the monitor is interrupted, which is a good end."""
+    """After the given time the monitor is interrupted, which is a success."""
     done = run(folder, venv, "--duration", "8", "--", "--events-viewer")
     assert done.returncode == 0, done.stderr
     assert "digits.prepare" in done.stdout
@@ -129,7 +129,7 @@ def test_no_experimaestro(folder: Path) -> None:
 
 
 def test_broken_experimaestro(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """When the experiment does not start, its own words are shown."""
+    """When the experiment does not start, its own output is shown."""
     programs = tmp_path_factory.mktemp("venv") / "bin"
     programs.mkdir()
     for name in ("python", "experimaestro"):
@@ -142,7 +142,7 @@ def test_broken_experimaestro(folder: Path, tmp_path_factory: pytest.TempPathFac
 
 
 def test_picture(folder: Path, venv: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """The picture shows jobs that run, wait and have failed, nothing of this machine, and loads nothing."""
+    """The picture has jobs that run, wait and have failed, no data of this machine, and loads nothing."""
     path = tmp_path_factory.mktemp("picture") / "dashboard.svg"
     done = run(folder, venv, "--svg", str(path))
     assert done.returncode == 0, done.stderr

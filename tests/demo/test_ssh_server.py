@@ -1,4 +1,4 @@
-"""The demo's SSH server, asked by OpenSSH's client."""
+"""The demo's SSH server, tested with OpenSSH's client."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LIMIT = 30.0
 
 @dataclass(frozen=True)
 class DemoServer:
-    """A running server and the files of one who may log in.
+    """A running server and the files of a user who may log in.
 
     Args:
         process: Its process; it ends when its stdin is closed.
@@ -65,14 +65,14 @@ class DemoServer:
         )
 
     def start(self, command: str) -> subprocess.Popen[bytes]:
-        """Start a command that goes on."""
+        """Start a command that runs on."""
         return subprocess.Popen(
             [*self.argv(), command], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
 
 
 def make_files(folder: Path) -> None:
-    """Make the keys of a host, of one who may log in and of one who may not."""
+    """Make the keys of a host, of a user who may log in and of one who may not."""
     for name in ("host", "client", "stranger"):
         key = asyncssh.generate_private_key("ssh-ed25519")
         (folder / name).touch(mode=0o600)
@@ -122,7 +122,7 @@ def read_line(process: subprocess.Popen[bytes]) -> bytes:
 
 
 def test_runs_commands(server: DemoServer) -> None:
-    """A command runs in a shell, and its outputs and status come back apart."""
+    """A command runs in a shell, and its two outputs and its status are returned separately."""
     done = server.run("echo out; echo err >&2; exit 3")
     assert (done.returncode, done.stdout, done.stderr) == (3, b"out\n", b"err\n")
 
@@ -174,7 +174,7 @@ def test_left_behind_process(server: DemoServer) -> None:
 
 @pytest.mark.parametrize("command", ["exec sleep 1000", "trap '' HUP; sleep 1000; sleep 1000"])
 def test_connection_ends(server: DemoServer, command: str) -> None:
-    """A command ends with its connection, also one that would rather not."""
+    """A command ends with its connection, also one that ignores signals."""
     process = server.start(f"echo $$; {command}")
     pid = int(read_line(process))
     assert is_alive(pid)
@@ -185,7 +185,7 @@ def test_connection_ends(server: DemoServer, command: str) -> None:
 
 @pytest.mark.parametrize("how", ["stdin", "signal"])
 def test_server_ends(server: DemoServer, how: str) -> None:
-    """At the end of its stdin, or when told to, the server ends its commands and itself."""
+    """At the end of its stdin, or at a signal, the server ends its commands and itself."""
     process = server.start("echo $$; exec sleep 1000")
     pid = int(read_line(process))
     if how == "signal":
@@ -235,6 +235,6 @@ async def test_signals_from_the_client(server: DemoServer) -> None:
 
 
 def test_commands_are_groups_of_their_own(server: DemoServer) -> None:
-    """Ctrl-C in the server's terminal passes the commands by."""
+    """Ctrl-C in the server's terminal does not reach the commands."""
     group = int(server.run("ps -o pgid= -p $$").stdout)
     assert group != os.getpgid(server.process.pid)

@@ -1,1 +1,1 @@
-"""Tests of a link kept alive."""
+"""Tests of the doctor."""

@@ -1,4 +1,4 @@
-"""How late announcements come."""
+"""The delay of announcements."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ def announced(timestamp: float | None, method: str = "notification.state_event")
 
 @pytest.fixture
 def delays() -> Delays:
-    """Somebody who listens, by a host whose clock is an hour ahead."""
+    """A listener for a host whose clock is an hour ahead."""
     listening = Delays()
     listening.begin(Offset(AHEAD, 0.001))
     return listening
 
 
 def test_clocks_are_compared(delays: Delays) -> None:
-    """The delay is from the event's own time, by the host's clock, to its arrival, by ours."""
+    """The delay is from the event's own time, by the host's clock, to its arrival, by our clock."""
     delays.hear(announced(time.time() + AHEAD + 0.5))
     assert -0.5 <= delays.seconds[0] < 5
 
 
 def test_what_came_before_does_not_count(delays: Delays) -> None:
-    """History that is told late says nothing of the delay."""
+    """Events of before the subscription do not count as delayed."""
     delays.hear(announced(time.time() + AHEAD - 60))
     assert delays.seconds == []
 
@@ -56,13 +56,13 @@ def test_what_came_before_does_not_count(delays: Delays) -> None:
     ],
 )
 def test_what_tells_no_time_does_not_count(delays: Delays, notification: Notification) -> None:
-    """Announcements without a time, of other kinds, or that cannot be read are passed over."""
+    """Announcements without a time, of other kinds, or unreadable are ignored."""
     delays.hear(notification)
     assert delays.seconds == []
 
 
 def test_enough(delays: Delays) -> None:
-    """It says when there are enough of them."""
+    """The listener reports when it has enough of them."""
     for _ in range(ENOUGH_EVENTS):
         assert not delays.enough.is_set()
         delays.hear(announced(time.time() + AHEAD + 1))

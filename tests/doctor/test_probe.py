@@ -54,7 +54,7 @@ WORDS = ("shell", "going", "init", "going", "tools", "ready", "looked", "now", "
 
 
 class Probed:
-    """A probe that was run to its end."""
+    """A finished run of a probe."""
 
     def __init__(self, status: int, stdout: bytes, stderr: bytes) -> None:
         self.status = status
@@ -68,7 +68,7 @@ class Probed:
 
     @property
     def words(self) -> tuple[str, ...]:
-        """The marks that divide what is told."""
+        """The marks in the output."""
         return tuple(m.word for m in self.marks if m.word not in ("found", "version", "fact"))
 
 
@@ -104,7 +104,7 @@ class Host:
         path: str = "",
         bundle: Bundle | None = None,
     ) -> Probed:
-        """Run a probe as sshd does; ``answers`` is all that it is sent, but for an agent that it is to become."""
+        """Run a probe as sshd does; ``answers`` is all its input, except for an agent that it is to become."""
         remote = remote or RemoteExperimaestro(xpm_path=shlex.quote(str(self.stub)))
         server = f"{shlex.quote(str(self.stub))} monitor"
         where = str(self.workspace) if workspace is None else workspace
@@ -137,7 +137,7 @@ class TestShells:
 
     @any_shell
     def test_whole_way(self, host: Host, shell: str) -> None:
-        """It goes through its steps, tells the time when asked, and becomes the server, which gets the rest."""
+        """It goes through its steps, reports the time on request, and becomes the server, which gets the rest."""
         began = time.time()
         probed = host.run(shell)
         assert (probed.status, probed.words) == (0, WORDS)
@@ -151,7 +151,7 @@ class TestShells:
 
     @any_shell
     def test_agent(self, host: Host, shell: str) -> None:
-        """It becomes the agent, too, without having looked for experimaestro and uv."""
+        """It becomes the agent, too, without looking for experimaestro and uv."""
         host.install("on the path/uv")
         path = f"{host.home}/on the path:"
         probed = host.run(shell, answers=f"\n\n1\n{GO}\n", path=path, bundle=agent_bundle())
@@ -161,7 +161,7 @@ class TestShells:
 
     @any_shell
     def test_noise_of_init(self, host: Host, shell: str) -> None:
-        """What shell_init prints is known as its own, on both streams, and its variables reach the server."""
+        """Output of shell_init is attributed to it, on both streams, and its variables reach the server."""
         said = "printf 'half a line'; sh -c 'printf \"oops\" >&2'; "
         set_path = idiom(
             shell,
@@ -179,7 +179,7 @@ class TestShells:
 
     @any_shell
     def test_init_fails(self, host: Host, shell: str) -> None:
-        """When shell_init fails, nothing follows it, and the status is its own."""
+        """When shell_init fails, nothing follows it, and the status is that of shell_init."""
         probed = host.run(shell, shell_init="sh -c 'echo broken >&2; exit 7'")
         assert (probed.status, probed.words) == (7, ("shell", "going"))
         assert without_marks(probed.stderr) == "broken\n"
@@ -193,7 +193,7 @@ class TestShells:
 
     @any_shell
     def test_no_workspace(self, host: Host, shell: str) -> None:
-        """A directory that is none ends it, after the tools were told."""
+        """A directory that is no workspace ends it, after the report of the tools."""
         probed = host.run(shell, workspace="/no/such place")
         assert probed.status == 66
         assert probed.words == ("shell", "going", "init", "going", "tools", "path")
@@ -222,7 +222,7 @@ class TestTools:
         assert probed.answers.program(EXPERIMAESTRO).version == "2.8.0"
 
     def test_named_python(self, host: Host) -> None:
-        """An interpreter that the settings name is the only candidate, ``~`` being the home."""
+        """An interpreter named in the settings is the only candidate, ``~`` being the home."""
         (host.home / "my python").symlink_to(sys.executable)
         remote = RemoteExperimaestro(xpm_path=shlex.quote(str(host.stub)), python="~/my python")
         answers = host.run("sh", remote=remote).answers
@@ -233,7 +233,7 @@ class TestTools:
         assert set(answers.programs) <= {"0", UV, EXPERIMAESTRO}
 
     def test_missing(self, host: Host) -> None:
-        """An xpm_path that does not exist is told with the shell's status and words."""
+        """An xpm_path that does not exist is reported with the shell's status and message."""
         answers = host.run("sh", remote=RemoteExperimaestro(xpm_path="/no/such/xpm")).answers
         found = answers.program(EXPERIMAESTRO)
         assert (found.status, found.version) == (127, "")
@@ -246,7 +246,7 @@ class TestTools:
         assert answers.program(EXPERIMAESTRO).version == "2.7.3"
 
     def test_clock_without_fractions(self, host: Host) -> None:
-        """Where ``date`` knows no fractions, python tells the time."""
+        """Where ``date`` has no fractions, python reports the time."""
         date = host.home / "tools" / "date"
         install_stub(date).write_text(
             '#!/bin/sh\ncase $1 in +%s.%N) echo 1700000000.N;; *) exec /bin/date "$@";; esac\n'
@@ -259,7 +259,7 @@ class TestCommand:
     """The command line of the probe."""
 
     def test_no_newline_for_csh(self, host: Host) -> None:
-        """The command line is one line, whatever a C shell would make of more."""
+        """The command line is one line, whatever a C shell would make of several."""
         assert is_csh("csh")
         command = probe_command(RemoteExperimaestro(), str(host.workspace), None, "server")
         assert "\n" not in command
@@ -279,7 +279,7 @@ class TestCommand:
 
 
 class TestProgram:
-    """What an answer means."""
+    """The meaning of an answer."""
 
     @pytest.mark.parametrize(
         ("said", "version"),
@@ -291,11 +291,11 @@ class TestProgram:
         ],
     )
     def test_version(self, said: str, version: str) -> None:
-        """The version is found in its words."""
+        """The version is found in the output."""
         assert Program("x", status=0, said=said).version == version
 
     def test_failed(self) -> None:
-        """A program that failed has no version, whatever it said."""
+        """A program that failed has no version, whatever it printed."""
         assert Program("x", status=1, said="2.7.0").version == ""
 
     @pytest.mark.parametrize(
@@ -303,12 +303,12 @@ class TestProgram:
         [("2.6.1", True), ("2.7.0", False), ("2.10", False), ("10.0", False), ("none", False)],
     )
     def test_is_before(self, said: str, is_old: bool) -> None:
-        """Versions compare by number; an unknown one is not called old."""
+        """Versions compare by number; an unknown one is not old."""
         assert Program("x", status=0, said=said).is_before(2, 7) is is_old
 
 
 class TestAnswers:
-    """Marks that are told wrongly change nothing."""
+    """Malformed marks change nothing."""
 
     @pytest.mark.parametrize(
         ("word", "rest"),
@@ -324,7 +324,7 @@ class TestAnswers:
         ],
     )
     def test_nonsense(self, word: str, rest: str) -> None:
-        """What cannot be read is not known."""
+        """An unreadable answer counts as unknown."""
         answers = Answers()
         answers.take(Mark(word, rest))
         assert answers == Answers()
@@ -352,7 +352,7 @@ class TestAnswers:
         assert answers.program("uv") == Program("uv", status=None, said="1.0")
 
     def test_problems(self) -> None:
-        """What may not be read or written is said with its path."""
+        """A missing permission is reported with its path."""
         answers = Answers()
         answers.take(Mark("fact", "unreadable /ws/jobs"))
         answers.take(Mark("fact", "unwritable /ws"))
@@ -375,7 +375,7 @@ class TestFileSystem:
         ],
     )
     def test_read(self, told: str, expected: FileSystem | None) -> None:
-        """Device, kind and free bytes are found."""
+        """Device, type and free bytes are parsed."""
         assert read_df(told) == expected
 
     @pytest.mark.parametrize(
@@ -391,7 +391,7 @@ class TestFileSystem:
         ],
     )
     def test_network(self, device: str, kind: str, is_network: bool) -> None:
-        """The kind tells a network file system, or else the device."""
+        """A network file system is recognized by its type, or else by its device."""
         assert FileSystem(device, kind, 0).is_network is is_network
 
 
@@ -404,23 +404,23 @@ class TestClock:
         assert clock_offset(rounds) == Offset(90.25, 0.25)
 
     def test_no_round(self) -> None:
-        """Without a round nothing is known."""
+        """Without a round the offset is unknown."""
         assert clock_offset([]) is None
 
 
 class TestStderr:
-    """What stands on stderr, section by section."""
+    """The stderr, section by section."""
 
     TEXT = f"quota\n\n{MARK} shell\nloading\n{MARK} init\nwarning\n"
 
     def test_sections(self) -> None:
-        """Each section has its own words; what the marks lost of their newlines is no matter."""
+        """Each section has its own text, even if the marks lost their newlines."""
         assert stderr_noise(self.TEXT, NoiseSource.LOGIN).text == "quota\n"
         assert stderr_noise(self.TEXT, NoiseSource.SHELL_INIT).text == "loading"
         assert without_marks(self.TEXT) == "warning\n"
 
     def test_beginning_is_lost(self) -> None:
-        """When the beginning is not kept, what is left belongs to the later section."""
+        """When the beginning is not kept, the rest belongs to the later section."""
         assert stderr_noise("ing\n", NoiseSource.SHELL_INIT).text == "ing\n"
         assert stderr_noise("ing\n", NoiseSource.LOGIN).text == ""
         assert without_marks("ing\n") == "ing\n"

@@ -1,4 +1,4 @@
-"""The examination of an examination."""
+"""The stages of an examination."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HOST = "cluster port 22"
 
 
 class Told:
-    """A examination whose clock goes on by a second with each look, and what it has told.
+    """An examination whose clock advances by a second at each reading, and the results that it reported.
 
     Attributes:
         results: What the listener was given.
@@ -33,7 +33,7 @@ def told() -> Told:
 
 
 def test_stage_by_stage(told: Told) -> None:
-    """A stage is told when it begins and when it has ended, with its time and facts."""
+    """A stage is reported when it begins and when it has ended, with its time and facts."""
     told.examination.begin(Stage.TOOLS)
     told.examination.note("uv", "0.9")
     told.examination.begin(Stage.WORKSPACE)
@@ -49,7 +49,7 @@ def test_stage_by_stage(told: Told) -> None:
 
 
 def test_warning(told: Told) -> None:
-    """A stage with a warning has succeeded all the same."""
+    """A stage with a warning has succeeded nevertheless."""
     told.examination.begin(Stage.TOOLS)
     told.examination.warn("old")
     told.examination.finish()
@@ -67,7 +67,7 @@ def test_stage_in_progress(told: Told) -> None:
 
 
 def test_failure(told: Told) -> None:
-    """A failure gives the exit code; what would follow is skipped, and says why."""
+    """A failure determines the exit code; the later stages are skipped, with the reason."""
     error = HostKeyError("changed")
     told.examination.begin(Stage.HOST_KEY, HOST)
     told.examination.fail(error)
@@ -84,7 +84,7 @@ def test_failure(told: Told) -> None:
 
 
 def test_nothing_to_see(told: Told) -> None:
-    """A stage in which there was nothing to see is skipped, with its time."""
+    """A stage without anything to examine is skipped, with its time."""
     told.examination.begin(Stage.EVENTS)
     told.examination.leave("nothing happened")
     told.examination.finish()
@@ -94,7 +94,7 @@ def test_nothing_to_see(told: Told) -> None:
 
 
 def test_steps_of_each_host(told: Told) -> None:
-    """Steps are stages; each host on the way has its own, and those that are not made say why."""
+    """Steps are stages; each host on the way has its own, and skipped ones have the reason."""
     for host in ("gate port 22", HOST):
         told.examination.leave_out(Step.TCP, host, "a command carries it")
         told.examination.enter(Step.AUTHENTICATION, host)
@@ -123,7 +123,7 @@ def test_steps_of_each_host(told: Told) -> None:
     [(None, Stage.CONFIGURATION), (Stage.TCP, Stage.HOST_KEY), (Stage.EVENTS, Stage.EVENTS)],
 )
 def test_failure_between_stages(done: Stage | None, failed: Stage) -> None:
-    """What fails between two stages is a failure of the next one; a listener is not needed."""
+    """A failure between two stages is a failure of the next one; a listener is not needed."""
     examination = Examination(lambda: 0.0)
     if done is not None:
         examination.skip(done, "why")
@@ -133,7 +133,7 @@ def test_failure_between_stages(done: Stage | None, failed: Stage) -> None:
 
 
 def test_unobserved() -> None:
-    """Nobody looks on without harm."""
+    """An examination without a listener works."""
     UNOBSERVED.enter(Step.TCP, HOST)
     UNOBSERVED.leave_out(Step.TCP, HOST, "why")
     UNOBSERVED.note("name", 1.0)

@@ -54,7 +54,7 @@ def recover(far: Far, workspace: str = "far", tries: int = 1) -> subprocess.Comp
 
 
 def test_all_is_there(far: Far) -> None:
-    """What is missing comes back, and the second time there is nothing to do."""
+    """The missing job is recovered, and a second run has nothing to do."""
     far.send()
     done = recover(far)
     assert (done.returncode, done.stderr) == (0, "nothing is missing in far\n")
@@ -63,7 +63,7 @@ def test_all_is_there(far: Far) -> None:
 
 
 def test_nobody_has_it(far: Far) -> None:
-    """A job that no folder has makes it fail, without another try; the others are back."""
+    """A job in no folder makes it fail, without another try; the others are recovered."""
     far.made.run(["u/gone1"], "other")
     far.send()
     done = recover(far, tries=3)
@@ -72,7 +72,7 @@ def test_nobody_has_it(far: Far) -> None:
 
 
 def test_folder_is_away(far: Far) -> None:
-    """A folder that is away may come back: it is tried again, and then it fails with that exit status."""
+    """An unavailable folder is tried again, and then the example fails with its exit status."""
     far.send()
     far.settle(folder="elsewhere")
     done = recover(far, tries=2)
@@ -80,7 +80,7 @@ def test_folder_is_away(far: Far) -> None:
 
 
 def test_mistakes(far: Far) -> None:
-    """A host that is not there has its exit status, as has a workspace that is not in the settings."""
+    """An unreachable host has its exit status, as has a workspace that is not in the settings."""
     far.settle(1)
     assert recover(far).returncode == 11
     done = recover(far, "near", tries=3)

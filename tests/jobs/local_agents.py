@@ -1,4 +1,4 @@
-"""Agents of a workspace of this machine, which are lost, or cannot be had, when a test says so."""
+"""Agents of a workspace of this machine, which are lost, or fail to start, as a test says."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from xpm_remote.session.agent_client import AgentClient, open_local_agent
 
 
 class Agents:
-    """Starts agents of a workspace of this machine, or fails as it is told.
+    """Starts agents of a workspace of this machine, or fails as scheduled.
 
     Args:
         root: The workspace.
@@ -19,7 +19,7 @@ class Agents:
     Attributes:
         clients: Those that were started.
         failures: What the next starts raise.
-        prompters: Who could be asked, for each start.
+        prompters: The prompter of each start.
     """
 
     def __init__(self, root: Path) -> None:
@@ -37,5 +37,5 @@ class Agents:
         return self.clients[-1]
 
     async def lose(self) -> None:
-        """End the agent that there is."""
+        """End the running agent."""
         await self.clients[-1].aclose()

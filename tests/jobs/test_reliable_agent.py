@@ -1,4 +1,4 @@
-"""An agent that is lost in the middle: asked again, until nothing is left or it cannot be had."""
+"""An agent that is lost during requests: they are sent again until all is done, or no agent can be started."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from xpm_remote.session.reconnect import Backoff
 
 @pytest.fixture
 def told() -> list[str]:
-    """What was told of the link."""
+    """The reports about the link."""
     return []
 
 
 @pytest.fixture
 async def agent(agents: Agents, told: list[str]) -> AsyncIterator[ReliableAgent]:
-    """One that starts them, opened; no time passes before a further attempt."""
+    """A reliable agent, opened; it does not wait before a further attempt."""
     agent = ReliableAgent(agents, told.append, backoff=Backoff(lambda: 0.0))
     await agent.open()
     yield agent
@@ -41,7 +41,7 @@ async def agent(agents: Agents, told: list[str]) -> AsyncIterator[ReliableAgent]
 async def test_question_is_asked_again(
     agent: ReliableAgent, agents: Agents, made: SmallWorkspace, told: list[str]
 ) -> None:
-    """A question whose agent is gone is asked another one; failures that pass are waited out, nobody is asked."""
+    """A request whose agent is gone is sent to another one; transient failures are retried, without a prompt."""
     made.job("u/here1")
     await agents.lose()
     agents.failures = [UnreachableError("nobody answers")]
@@ -55,7 +55,7 @@ async def test_question_is_asked_again(
 async def test_what_does_not_pass_ends_it(
     agent: ReliableAgent, agents: Agents, told: list[str]
 ) -> None:
-    """A host that refuses us is not asked for ever; nor is a refusal of the agent a lost link."""
+    """A host that refuses us is not retried for ever; nor is a refusal of the agent a lost link."""
     with pytest.raises(BadJobIdError):
         await agent.ask("find_jobs", {"texts": ["../x"]})
     assert not told
@@ -66,7 +66,7 @@ async def test_what_does_not_pass_ends_it(
 
 
 class Person:
-    """Somebody who may come when called.
+    """A user who may come when called.
 
     Attributes:
         asked: What for, each time.
@@ -96,7 +96,7 @@ async def lost(agents: Agents, person: Person) -> ReliableAgent:
 
 
 async def test_person_is_called(agents: Agents, made: SmallWorkspace) -> None:
-    """Where only a person can log in they are called, and then asked; a wrong answer may be given anew."""
+    """Where only the user can log in they are called, then prompted; after a wrong answer they are prompted again."""
     made.job("u/here1")
     person = Person(True, True, True)
     agent = await lost(agents, person)
@@ -111,7 +111,7 @@ async def test_person_is_called(agents: Agents, made: SmallWorkspace) -> None:
 
 
 async def test_no_person_comes(agents: Agents) -> None:
-    """Where nobody comes who could log in, that is the end."""
+    """Where no user comes who could log in, it fails."""
     person = Person(False)
     agent = await lost(agents, person)
     with pytest.raises(AuthenticationError, match="no password"):
@@ -120,7 +120,7 @@ async def test_no_person_comes(agents: Agents) -> None:
 
 
 async def test_first_attempt_must_succeed(agents: Agents) -> None:
-    """What fails at the first attempt is not tried again."""
+    """A failure of the first attempt is not retried."""
     agents.failures = [UnreachableError("nobody answers")]
     with pytest.raises(UnreachableError):
         await ReliableAgent(agents, print).open()
@@ -129,7 +129,7 @@ async def test_first_attempt_must_succeed(agents: Agents) -> None:
 async def test_away_for_too_long(
     agent: ReliableAgent, agents: Agents, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Some time it is given up, with the error of the last attempt."""
+    """After a limit it is given up, with the error of the last attempt."""
     monkeypatch.setattr(reliable_agent, "AWAY_LIMIT", 0.0)
     await agents.lose()
     agents.failures = [UnreachableError("nobody answers")]
@@ -140,7 +140,7 @@ async def test_away_for_too_long(
 async def test_busy_after_a_lost_link(
     agent: ReliableAgent, agents: Agents, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A job that the lost agent still works on is asked for again until that has finished."""
+    """A job on which the lost agent still works is requested again until that agent has finished."""
     answers: list[tuple[dict[str, str], XpmRemoteError | None]] = [
         ({"job": "u/a", "status": "recovered"}, LinkLostError("gone")),
         ({"job": "u/b", "status": "busy"}, None),

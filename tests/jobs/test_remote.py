@@ -1,4 +1,4 @@
-"""Operations whose agent is lost in the middle: each job is told of once."""
+"""Operations whose agent is lost meanwhile: each job is reported once."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def backup(tmp_path: Path) -> SmallWorkspace:
 
 @pytest.fixture
 async def jobs(agents: Agents, backup: SmallWorkspace) -> AsyncIterator[RemoteJobs]:
-    """The jobs of the workspace, opened; nobody waits before a further attempt."""
+    """The jobs of the workspace, opened; further attempts are made at once."""
     agent = ReliableAgent(agents, print, backoff=Backoff(lambda: 0.0))
     layout = Layout(Path(await agent.open()))
     yield RemoteJobs(agent, layout, [backup.as_folder("backup")])
@@ -38,7 +38,7 @@ async def jobs(agents: Agents, backup: SmallWorkspace) -> AsyncIterator[RemoteJo
 async def test_each_job_is_told_once(
     jobs: RemoteJobs, agents: Agents, made: SmallWorkspace, backup: SmallWorkspace
 ) -> None:
-    """A recovery that loses its agent again and again tells of each job once, and all are there."""
+    """A recovery that loses its agent again and again reports each job once, and all are recovered."""
     names = [JobId("u", f"{number:04x}") for number in range(60)]
     for name in names:
         backup.job(str(name))
@@ -53,7 +53,7 @@ async def test_each_job_is_told_once(
 
 
 async def test_cleaning(jobs: RemoteJobs, agents: Agents, made: SmallWorkspace) -> None:
-    """Orphans and jobs that have ended are removed, whatever becomes of the agent between plan and work."""
+    """Orphans and jobs that have ended are removed, even if the agent is lost between plan and work."""
     made.job("u/lost1")
     made.job("u/lost2")
     report = await jobs.find_orphans(with_folders=True, with_sizes=False)
@@ -68,7 +68,7 @@ async def test_cleaning(jobs: RemoteJobs, agents: Agents, made: SmallWorkspace) 
 
 
 async def test_archive(jobs: RemoteJobs, made: SmallWorkspace, backup: SmallWorkspace) -> None:
-    """Jobs go to the folder; the progress is told on the way."""
+    """Jobs are archived to the folder; the progress is reported meanwhile."""
     made.job("u/here1")
     (plan,) = await jobs.plan_archive([JobId("u", "here1")])
     assert plan.files > 0

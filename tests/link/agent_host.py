@@ -1,4 +1,4 @@
-"""The agent's command line, really run by the shells of this machine, and a conversation with what it starts."""
+"""Run the agent's command line by the shells of this machine, and exchange messages with the agent."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LIMIT = 60.0
 
 
 def working_pythons() -> list[str]:
-    """Return the interpreters of this machine on which the agent may run: ours, and what the PATH has."""
+    """Return the interpreters of this machine on which the agent may run: ours, and those in the PATH."""
     names = [f"python3.{minor}" for minor in range(8, 16)]
     found = [path for name in names if (path := shutil.which(name)) and _works(path)]
     return [sys.executable, *found]

@@ -1,4 +1,4 @@
-"""A server that asks: what OpenSSH's would need PAM for."""
+"""A server that prompts for passwords and codes, for which OpenSSH's server would need PAM."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WELCOME = "the command ran"
 
 
 class AskingServer(asyncssh.SSHServer):
-    """Lets in who answers.
+    """Admits a client that answers.
 
     Args:
         methods: ``password``, ``interview``, or both.
@@ -44,23 +44,23 @@ class AskingServer(asyncssh.SSHServer):
         self._connections.append(conn)
 
     def begin_auth(self, username: str) -> bool:
-        """Let nobody in unasked."""
+        """Require authentication."""
         return True
 
     def password_auth_supported(self) -> bool:
-        """Take a password if that is what it asks for."""
+        """Accept passwords if the server is to."""
         return "password" in self._methods
 
     def validate_password(self, username: str, password: str) -> bool:
-        """Know one password."""
+        """Accept one password."""
         return password == PASSWORD
 
     def kbdint_auth_supported(self) -> bool:
-        """Ask questions if that is what it does."""
+        """Prompt with questions if the server is to."""
         return "interview" in self._methods
 
     def get_kbdint_challenge(self, username: str, lang: str, submethods: str) -> Any:
-        """Ask for a secret and for a code, with a text that tries to move the cursor."""
+        """Prompt for a secret and for a code, with a text that tries to move the cursor."""
         self._begun.append(username)
         return (
             "Two steps",
@@ -70,21 +70,21 @@ class AskingServer(asyncssh.SSHServer):
         )
 
     def validate_kbdint_response(self, username: str, responses: Sequence[str]) -> bool:
-        """Know both answers."""
+        """Accept the right two answers."""
         return list(responses) == [PASSWORD, CODE]
 
 
 class Asking:
-    """A server that asks, in a thread of its own: the test waits at the terminal meanwhile.
+    """A server that prompts, in a thread of its own, since the test waits at the terminal meanwhile.
 
     Args:
-        folder: Where the home of who connects is.
+        folder: Where the home of a client is.
         methods: As for ``AskingServer``.
         patience: Seconds until it ends a login.
         runs: Whether it runs commands, on this machine; else each fails after it has said ``WELCOME``.
 
     Attributes:
-        begun: Who was asked questions.
+        begun: The names that were prompted.
         connections: The connections that were made to it.
     """
 
@@ -144,16 +144,16 @@ class Asking:
         return f"-F none -p {self.port}", f"UserKnownHostsFile={self.known_hosts}"
 
     def cut(self) -> None:
-        """End all connections without a word."""
+        """End all connections without a message."""
         for connection in self.connections:
             self._loop.call_soon_threadsafe(connection.abort)
 
     async def _close_connections(self) -> None:
-        """Close what a client may have left a moment ago: the listener's end is not that of its connections."""
+        """Close the connections that clients have just left, which the listener's end does not close."""
         for connection in self.connections:
             connection.abort()
             await connection.wait_closed()
-        # A transport closes its socket in the turn of the loop after it has said that it is closed.
+        # A transport closes its socket in the turn of the loop after it has reported that it is closed.
         await asyncio.sleep(0)
 
     def _call(self, work: Any) -> Any:
@@ -181,7 +181,7 @@ async def _run(process: asyncssh.SSHServerProcess[bytes]) -> None:
 
 
 async def _pump(source: Any, sink: Any) -> None:
-    """Pass on what comes until it ends, and its end."""
+    """Pass on data until it ends, and its end."""
     with contextlib.suppress(OSError, asyncssh.Error):
         while data := await source.read(65536):
             sink.write(data)

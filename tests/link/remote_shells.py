@@ -1,4 +1,4 @@
-"""Remote command lines, really run: by the shells of this machine, with a program that tells how it was called."""
+"""Run remote command lines by the shells of this machine, with a program that records how it was called."""
 
 from __future__ import annotations
 
@@ -65,18 +65,18 @@ print(json.dumps({{
 
 
 def idiom(shell: str, *, posix: str, fish: str | None = None, csh: str | None = None) -> str:
-    """Choose the spelling that a shell understands; where only one is given, all do."""
+    """Return the spelling for a shell, or the only one there is."""
     return {"fish": fish, "csh": csh}.get(_FAMILIES[shell]) or posix
 
 
 def is_csh(shell: str) -> bool:
-    """Return whether it is a C shell: no text that it is given can hold a newline."""
+    """Return whether it is a C shell, to which no text can be passed with a newline."""
     return _FAMILIES[shell] == "csh"
 
 
 @dataclass(frozen=True)
 class Run:
-    """What came of a command line.
+    """The outcome of a command line.
 
     Attributes:
         status: Its exit status.
@@ -92,7 +92,7 @@ class Run:
 
 
 def started(run: Run) -> dict[str, Any]:
-    """Return the call of the stub, after checking that it began in order."""
+    """Return the call of the stub, after checking the startup."""
     assert run.call is not None, (run.startup.phase, run.startup.noise, run.stderr)
     assert run.startup.phase is StartPhase.READY
     assert run.call["stdin"] == REQUEST.decode()
@@ -128,7 +128,7 @@ class Host:
         user: str | None = None,
         check: str = "",
     ) -> Run:
-        """Run what would be run there, as sshd does: by the login shell, in the home directory."""
+        """Run the remote command line as sshd does: by the login shell, in the home directory."""
         if remote is None:
             remote = RemoteExperimaestro(xpm_path=xpm_path or shlex.quote(str(self.stub)))
         workspace = str(self.workspace) if workspace is None else workspace
@@ -148,7 +148,7 @@ class Host:
         self, shell: str, command: str, *, user: str | None = None
     ) -> subprocess.CompletedProcess[bytes]:
         """Run any command line by a shell, as another user if one is given."""
-        # Files, not pipes: as sshd does, we take note of the shell's end whoever else holds its output.
+        # Files, not pipes: as sshd does, we note the shell's end even if other processes hold its output.
         with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
             done = subprocess.run(
                 [shutil.which(shell) or shell, "-c", command],
@@ -170,7 +170,7 @@ class Host:
 
 
 def install_stub(path: Path, python: str = sys.executable) -> Path:
-    """Write a program that tells how it was called."""
+    """Write a program that records how it was called."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(_STUB.replace(sys.executable, python, 1))
     path.chmod(0o755)

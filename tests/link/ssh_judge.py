@@ -1,4 +1,4 @@
-"""The program ``ssh`` as the judge of what a configuration means."""
+"""The program ``ssh`` as the reference for the meaning of a configuration."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SSH_LIMIT = 30.0
 
 
 class Refused(Exception):
-    """Ssh does not take the configuration."""
+    """Ssh refuses the configuration."""
 
 
 def ssh_dump(*arguments: str) -> Dump:
@@ -37,23 +37,23 @@ def ssh_dump(*arguments: str) -> Dump:
 
 @cache
 def defaults() -> Dump:
-    """Return what ``ssh -G`` says where no option and no file says anything."""
+    """Return the output of ``ssh -G`` without any option or file."""
     return ssh_dump("-F", "none", "localhost")
 
 
 def expanded(value: str, arguments: Sequence[str]) -> str:
-    """Have ssh expand tilde, tokens and variables in a value, where it does that only on connecting."""
+    """Return a value whose tilde, tokens and variables ssh has expanded, where it does that only on connecting."""
     return ssh_dump("-o", f'ControlPath="{value}"', *arguments)["controlpath"][0]
 
 
 def without_ssh(folder: Path) -> dict[str, str]:
-    """Return an environment in which there is no program ``ssh``."""
+    """Return an environment without the program ``ssh``."""
     (folder / "no-programs").mkdir(exist_ok=True)
     return {"PATH": str(folder / "no-programs")}
 
 
 def with_default_config(folder: Path, config: Path) -> dict[str, str]:
-    """Return an environment whose ``ssh`` reads a config file as if it were the person's own."""
+    """Return an environment whose ``ssh`` reads a config file as if it were the user's own."""
     programs = folder / "programs"
     programs.mkdir(exist_ok=True)
     real = shutil.which("ssh")

@@ -1,4 +1,4 @@
-"""The agent over SSH: on an account with python3 and nothing else, and behind login files that print."""
+"""The agent over SSH: on an account with only python3, and behind login files that print."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ async def connect(
 
 
 async def handshake(transport: AgentTransport) -> Any:
-    """Ask who is there."""
+    """Make the handshake."""
     params: dict[str, list[str]] = {"extensions": []}
     request = {"jsonrpc": "2.0", "id": 1, "method": "get_sync_info", "params": params}
     transport.send(json.dumps(request).encode() + b"\n")
@@ -55,7 +55,7 @@ async def handshake(transport: AgentTransport) -> Any:
 
 @pytest.mark.parametrize("name", ["bare", "noisy"])
 async def test_agent_over_ssh(name: str, server: Server) -> None:
-    """With nothing installed there, and whatever the login files print, the agent serves; then it ends."""
+    """With nothing installed there, and any output of the login files, the agent serves; then it ends."""
     transport = await greet_agent(
         await connect(server, name, shell_init="echo loading modules"), agent_bundle()
     )
@@ -69,7 +69,7 @@ async def test_agent_over_ssh(name: str, server: Server) -> None:
 
 
 async def test_no_such_interpreter(server: Server) -> None:
-    """An interpreter that the settings name and that is not there is told."""
+    """A missing interpreter that the settings name is reported."""
     transport = await connect(server, "bare", python="python3.99")
     with pytest.raises(StartError, match=r"tried python3\.99 \(not found\)"):
         await greet_agent(transport, agent_bundle())

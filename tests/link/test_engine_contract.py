@@ -1,4 +1,4 @@
-"""What every SSH engine must do, whichever is taken: the tests above this layer run with one of them."""
+"""The contract of every SSH engine: the tests above this layer run with one of them."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def make_key(path: Path, passphrase: str = "") -> Path:
 
 
 class Client:
-    """Runs commands on the test server by an engine, with nobody to ask.
+    """Runs commands on the test server by an engine, without prompts.
 
     Args:
         engine: The engine.
@@ -70,7 +70,7 @@ class Client:
     async def open(
         self, command: str, *options: str, without: int = 0, host: str = ""
     ) -> RemoteProcess:
-        """Start a command with further options, which count before ours; leave out so many of the last of ours."""
+        """Start a command with further options, which take precedence over ours; omit so many of the last of ours."""
         ours = self.options[: len(self.options) - without]
         parsed = parse_ssh_options(host or self.host, [*options, *ours], self.engine)
         nobody = RefusingPrompter("it is night")
@@ -113,7 +113,7 @@ class TestProcess:
     """A command on the host."""
 
     async def test_output_and_status(self, client: Client) -> None:
-        """Stdout is relayed byte by byte, the end of stderr and the exit status are kept."""
+        """Stdout is relayed byte by byte; the end of stderr and the exit status are kept."""
         async with client.running(r"printf 'a\0\377\n'; echo words >&2; exit 7") as process:
             assert await read_all(process) == b"a\0\xff\n"
             assert process.has_ended
@@ -121,7 +121,7 @@ class TestProcess:
             assert "words" in process.exit.stderr
 
     async def test_input(self, client: Client) -> None:
-        """What is sent arrives, however large, and its end is the end of stdin."""
+        """Input of any size arrives, and its end is the end of stdin."""
         async with client.running("sha256sum; wc -c </dev/null") as process:
             process.send(b"x" * LARGE)
             process.close_stdin()
@@ -140,7 +140,7 @@ class TestProcess:
             assert await read_all(process) == b""
 
     async def test_large_output(self, client: Client) -> None:
-        """Output that waits to be read is neither lost nor kept in memory without a bound."""
+        """Unread output is neither lost nor kept in memory without a bound."""
         async with client.running(f"head -c {10 * LARGE} /dev/zero; echo end") as process:
             await asyncio.sleep(0.2)
             received = await read_all(process)
@@ -161,7 +161,7 @@ class TestProcess:
         await asyncio.to_thread(wait_until, lambda: not cats(server), LIMIT, gone)
 
     async def test_terminated(self, client: Client) -> None:
-        """A process that ignores the end of its stdin is told to end, or left."""
+        """A process that ignores the end of its stdin is signalled, or left."""
         async with client.running("echo up; exec sleep 600") as process:
             assert await asyncio.wait_for(process.receive(), LIMIT) == b"up\n"
             process.close_stdin()
@@ -176,7 +176,7 @@ def cats(server: Server) -> list[str]:
 
 
 class TestWay:
-    """The way to the host."""
+    """The route to the host."""
 
     async def test_unknown_name(self, client: Client) -> None:
         """A name without an address is named."""
@@ -184,7 +184,7 @@ class TestWay:
         assert "no-such-host.invalid" in said
 
     async def test_closed_port(self, client: Client) -> None:
-        """A port where nobody listens is named with its host."""
+        """A port without a listener is named with its host."""
         with socket.socket() as sock:
             sock.bind((HOST, 0))
             port = sock.getsockname()[1]
@@ -193,7 +193,7 @@ class TestWay:
         assert "refused" in said
 
     async def test_silent_address(self, client: Client) -> None:
-        """A host that accepts and says nothing is given up after ConnectTimeout."""
+        """A host that accepts and stays silent is given up after ConnectTimeout."""
         with socket.create_server((HOST, 0)) as listener:
             port = listener.getsockname()[1]
             options = (f"-p {port}", "ConnectTimeout=1")
@@ -202,7 +202,7 @@ class TestWay:
         assert "1 s" in said
 
     async def test_other_protocol(self, client: Client) -> None:
-        """A host that does not speak SSH is told apart from one that is not there."""
+        """A host that does not speak SSH is distinguished from one that is not there."""
         with answering(b"HTTP/1.1 400 Bad Request\r\n" * 200) as port:
             said = await client.fails(LinkError, f"-p {port}", host=HOST)
         assert str(port) in said
@@ -242,10 +242,10 @@ def answering(answer: bytes) -> Iterator[int]:
 
 
 class TestHostKey:
-    """Whether the host is the right one."""
+    """The verification of the host."""
 
     async def test_unknown(self, client: Client, server: Server) -> None:
-        """A host that is not known is refused with the fingerprint that it sent, and recorded nowhere."""
+        """An unknown host is refused with its fingerprint, and not recorded."""
         found = server.known_hosts.read_text().split(maxsplit=1)[1]
         listed = subprocess.run(  # noqa: ASYNC221 - a moment
             ["ssh-keygen", "-lf", "-"], input=found, capture_output=True, text=True, check=True
@@ -299,17 +299,17 @@ def other_key(server: Server, folder: Path) -> Path:
 
 
 class TestLogin:
-    """Who we are."""
+    """Authentication."""
 
     async def test_refused_key(self, client: Client, server: Server, tmp_path: Path) -> None:
-        """A key that the host does not want is an authentication failure."""
+        """A key that the host refuses is an authentication failure."""
         key = make_key(tmp_path / "stranger")
         options = (f"-i {key}", "IdentitiesOnly=yes")
         said = await client.fails(AuthenticationError, *options, without=1)
         assert str(server.port) in said
 
     async def test_locked_key(self, client: Client, tmp_path: Path) -> None:
-        """A key that cannot be opened is named as the cause, and what would help."""
+        """A key that cannot be unlocked is named as the cause, with the remedy."""
         key = make_key(tmp_path / "locked", "secret")
         said = await client.fails(AuthenticationError, f"-i {key}", without=1)
         assert "private key" in said
@@ -327,13 +327,13 @@ class TestLoss:
 
     @pytest.fixture
     def proxy(self, server: Server) -> Iterator[Proxy]:
-        """A proxy before the server."""
+        """A proxy in front of the server."""
         with Proxy(server.host, server.port) as started:
             yield started
 
     @pytest.mark.parametrize("reset", [True, False], ids=["reset", "end"])
     async def test_cut(self, client: Client, proxy: Proxy, *, reset: bool) -> None:
-        """A cut ends the process at once, and is told as the loss of the connection."""
+        """A cut ends the process at once, and is reported as the loss of the connection."""
         async with client.running("echo up; cat", f"-p {proxy.port}") as process:
             assert await asyncio.wait_for(process.receive(), LIMIT) == b"up\n"
             proxy.cut(reset=reset)

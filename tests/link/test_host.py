@@ -1,4 +1,4 @@
-"""The way to a host: the choice of the engine, and a connection that is kept for another command."""
+"""The connection to a host: the choice of the engine, and a connection that is kept for another command."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_options(options: list[str], lacking: frozenset[str], named: str | None)
 
 
 def test_config() -> None:
-    """Of what is not honoured of the config files, that counts which a host may need; its lines are told."""
+    """Of unsupported settings of the config files, those count which a host may need; their lines are reported."""
     shown = UnsupportedSetting("VisualHostKey", "yes", "/config:1", "why", False, True)
     bound = UnsupportedSetting("BindInterface", "eth0", "/config:2", "why", True, True)
     size = UnsupportedSetting("RequiredRSASize", "3072", "/config:3", "why", True, True)
@@ -57,7 +57,7 @@ LIMIT = 30.0
 
 
 class Host(asyncssh.SSHServer):
-    """Lets everybody in.
+    """Accepts every client.
 
     Args:
         connections: Collects the connections.
@@ -71,12 +71,12 @@ class Host(asyncssh.SSHServer):
         self._connections.append(conn)
 
     def begin_auth(self, username: str) -> bool:
-        """Ask for nothing."""
+        """Require no authentication."""
         return False
 
 
 class Bench:
-    """A host whose commands say their name and wait for the end of their stdin.
+    """A host whose commands print their name and wait for the end of their stdin.
 
     Attributes:
         connections: Those that were made to it.
@@ -117,11 +117,11 @@ class Bench:
 
     @property
     def link(self) -> HostLink:
-        """A way to it."""
+        """Return a connection to it."""
         return HostLink(self.options)
 
     async def start(self, command: str, link: HostLink | None = None) -> RemoteProcess:
-        """Run a command; nobody can be asked anything."""
+        """Run a command, without prompts."""
         started = (link or self.link).open_process(command, RefusingPrompter(""))
         return await asyncio.wait_for(started, LIMIT)
 
@@ -141,7 +141,7 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
 
 
 async def close(session: RemoteProcess) -> None:
-    """Close a session, not for ever."""
+    """Close a session, within a limit."""
     await asyncio.wait_for(session.aclose(), LIMIT)
 
 
@@ -152,7 +152,7 @@ def standing_of(link: HostLink) -> Connection | None:
 
 
 async def test_two_commands(bench: Bench) -> None:
-    """The command after the first is run on its connection, and outlives the keeping, as the connection does."""
+    """The command after the first runs on its connection, which outlives the keeping, as the command does."""
     link = bench.link
     async with link.keeping():
         first = await bench.start("first", link)
@@ -168,7 +168,7 @@ async def test_two_commands(bench: Bench) -> None:
 
 
 async def test_first_has_ended(bench: Bench) -> None:
-    """Closing a command ends it there although its connection stands: a host may allow one at a time."""
+    """Closing a command ends it there although its connection is kept: a host may allow one at a time."""
     link = bench.link
     async with link.keeping():
         first = await bench.start("first", link)
@@ -182,7 +182,7 @@ async def test_first_has_ended(bench: Bench) -> None:
 
 
 async def test_closed_twice(bench: Bench) -> None:
-    """A command that is closed twice lets go of its connection once."""
+    """A command that is closed twice releases its connection once."""
     link = bench.link
     async with link.keeping():
         first = await bench.start("first", link)
@@ -192,7 +192,7 @@ async def test_closed_twice(bench: Bench) -> None:
 
 
 async def test_nothing_is_left(bench: Bench) -> None:
-    """Where no command runs, the end of the keeping closes the connection, after an error too."""
+    """Without a running command, the end of the keeping closes the connection, after an error too."""
     link = bench.link
     async with link.keeping():
         await close(await bench.start("first", link))
@@ -251,7 +251,7 @@ async def test_not_kept(bench: Bench) -> None:
 
 
 async def test_holders(bench: Bench) -> None:
-    """A connection stands until everybody who holds it has closed it."""
+    """A connection is kept until all its holders have closed it."""
     connection = await open_connection(bench.options, RefusingPrompter(""))
     seen = [(connection.is_shared, connection.ssh.is_closed())]
     connection.hold()

@@ -1,4 +1,4 @@
-"""Questions to a person: our command in a real terminal, against servers that ask."""
+"""Prompts to the user: our command in a real terminal, against servers that prompt."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def spawn(home: Path, host: str, *options: str, path: str = "/d", xpm: str = "xp
 
 
 def connect(server: Asking, *options: str) -> Any:
-    """Start our command in a terminal, for a server that asks."""
+    """Start our command in a terminal, for a server that prompts."""
     return spawn(server.home, f"me@{HOST}", *server.options, *options)
 
 
@@ -52,7 +52,7 @@ def finish(child: Any) -> tuple[int, str]:
 
 @pytest.fixture
 def asking(tmp_path: Path) -> Callable[..., Any]:
-    """Start a server that asks as it is told, whose key is known."""
+    """Start a server that prompts as configured, whose key is known."""
 
     @contextmanager
     def start(*methods: str, patience: float = 60, runs: bool = False) -> Iterator[Asking]:
@@ -64,11 +64,11 @@ def asking(tmp_path: Path) -> Callable[..., Any]:
 
 
 class TestPassword:
-    """A host that takes passwords."""
+    """A host that accepts passwords."""
 
     @pytest.mark.parametrize("options", [(), ("-vvv",)])
     def test_right(self, asking: Callable[..., Any], options: tuple[str, ...]) -> None:
-        """The right password logs in, and is seen nowhere, whatever is logged."""
+        """The right password logs in, and is never shown, at any log level."""
         with asking("password") as server:
             child = connect(server, *options)
             child.expect("Password of me@127.0.0.1: ")
@@ -93,7 +93,7 @@ class TestPassword:
         assert "Password of" not in shown
 
     def test_second_attempt(self, asking: Callable[..., Any]) -> None:
-        """After a wrong one it is asked again."""
+        """After a wrong one there is another prompt."""
         with asking("password") as server:
             child = connect(server)
             child.expect("Password of")
@@ -107,7 +107,7 @@ class TestPassword:
     def test_number_of_prompts(
         self, asking: Callable[..., Any], options: tuple[str, ...], number: int
     ) -> None:
-        """It is asked three times, or as often as NumberOfPasswordPrompts says."""
+        """There are three prompts, or as many as NumberOfPasswordPrompts."""
         with asking("password") as server:
             child = connect(server, *options)
             for _ in range(number):
@@ -151,7 +151,7 @@ class TestPassword:
         assert re.search(r"\secho\b", shown) is not None
 
     def test_host_loses_patience(self, asking: Callable[..., Any]) -> None:
-        """When the host ends the connection meanwhile, the question ends with it."""
+        """When the host ends the connection meanwhile, the prompt ends with it."""
         with asking("password", patience=1) as server:
             child = connect(server)
             child.expect("Password of")
@@ -160,7 +160,7 @@ class TestPassword:
         assert "dropped the connection" in shown
 
     def test_batch_mode(self, asking: Callable[..., Any]) -> None:
-        """With BatchMode=yes nobody is asked, and the error says what for."""
+        """With BatchMode=yes there is no prompt, and the error has the question."""
         with asking("password") as server:
             status, shown = finish(connect(server, "BatchMode=yes"))
         assert status == 13
@@ -169,10 +169,10 @@ class TestPassword:
 
 
 class TestInterview:
-    """A host that asks several questions."""
+    """A host that prompts with several questions."""
 
     def test_two_questions(self, asking: Callable[..., Any]) -> None:
-        """What it says is shown, escaped; a secret is not echoed, a code is."""
+        """The host's text is shown, escaped; a secret is not echoed, a code is."""
         with asking("interview") as server:
             child = connect(server)
             child.expect("Two steps")
@@ -204,7 +204,7 @@ class TestHostKey:
 
     @pytest.fixture
     def stranger(self, tmp_path: Path) -> Iterator[Asking]:
-        """A server that nobody knows."""
+        """A server with an unknown key."""
         with Asking(tmp_path, "password") as server:
             yield server
 
@@ -230,7 +230,7 @@ class TestHostKey:
         again.close(force=True)
 
     def test_not_accepted(self, stranger: Asking) -> None:
-        """With no, nothing is recorded, and nobody is logged in."""
+        """With no, nothing is recorded, and there is no login."""
         child = connect(stranger)
         child.expect("yes / no / its fingerprint")
         child.sendline("no")
@@ -241,7 +241,7 @@ class TestHostKey:
 
     @pytest.mark.parametrize("option", ["StrictHostKeyChecking=yes", "BatchMode=yes"])
     def test_not_asked(self, stranger: Asking, option: str) -> None:
-        """With StrictHostKeyChecking=yes or BatchMode=yes it is refused without a question."""
+        """With StrictHostKeyChecking=yes or BatchMode=yes it is refused without a prompt."""
         status, shown = finish(connect(stranger, option))
         assert status == 12
         assert stranger.key.get_fingerprint() in shown
@@ -265,7 +265,7 @@ class TestHostKey:
         )
 
     def test_changed(self, stranger: Asking) -> None:
-        """Another key than the known one is refused without a question, with both and the line of the known one."""
+        """Another key than the known one is refused without a prompt, with both keys and the line of the known one."""
         other = asyncssh.generate_private_key("ssh-ed25519")
         stranger.know()
         name = stranger.entry.split(maxsplit=1)[0]
@@ -284,7 +284,7 @@ class TestContainer:
 
     @pytest.fixture
     def locked(self, server: Server, tmp_path: Path) -> Path:
-        """Alice's key, locked; without its public half beside it."""
+        """Alice's key, encrypted; without its public half beside it."""
         key = tmp_path / "locked"
         key.write_bytes(server.login("alice").key.read_bytes())
         key.chmod(0o600)
@@ -298,7 +298,7 @@ class TestContainer:
         return spawn(home, host, f"-F none -p {server.port}", *options)
 
     def test_passphrase(self, server: Server, tmp_path: Path, locked: Path) -> None:
-        """A key is opened by its passphrase, at the second attempt too."""
+        """A key is unlocked by its passphrase, at the second attempt too."""
         known = f"UserKnownHostsFile={server.known_hosts}"
         child = self.connect(server, tmp_path, known, f"-i {locked}")
         child.expect(re.escape(f"Passphrase of the key {locked}: "))
@@ -313,7 +313,7 @@ class TestContainer:
     def test_dashboard_after_the_question(
         self, server: Server, tmp_path: Path, locked: Path
     ) -> None:
-        """Nothing is drawn over a question; after the answer the dashboard is."""
+        """Nothing is drawn over a prompt; after the answer the dashboard is."""
         fake = install_fake_monitor(server, {"generate": {"experiments": 1, "jobs": 2}})
         host = f"{server.account('alice')}@{server.host}"
         options = f"-F none -p {server.port} -o UserKnownHostsFile={server.known_hosts} -i {locked}"
@@ -327,7 +327,7 @@ class TestContainer:
         assert finish(child)[0] == 130
 
     def test_reconnect_asks_nobody(self, server: Server, tmp_path: Path, locked: Path) -> None:
-        """A key that was opened at the start opens the link again after a cut, without a question."""
+        """A key that was unlocked at the start restores the link after a cut, without a prompt."""
         fake = install_fake_monitor(server, {"generate": {"experiments": 1, "jobs": 2}})
         with Proxy(server.host, server.port) as proxy:
             host = f"{server.account('alice')}@{proxy.host}"
@@ -340,7 +340,7 @@ class TestContainer:
             child.sendline(PASSWORD)
             child.expect("● live")
             proxy.cut()
-            # What is told when it is back, or else that somebody is needed.
+            # What is reported when it is back, or else that a user is needed.
             assert child.expect([r"away \d", "passphrase"]) == 0
             child.sendintr()
             status, shown = finish(child)
@@ -359,7 +359,7 @@ class TestContainer:
         assert "Passphrase of the key" not in shown
 
     def test_key_that_the_host_does_not_want(self, server: Server, tmp_path: Path) -> None:
-        """Nobody is asked for the passphrase of a key that would not help."""
+        """There is no prompt for the passphrase of a key that would not help."""
         key = tmp_path / "stranger"
         make = ["ssh-keygen", "-q", "-t", "ed25519", "-N", PASSWORD, "-f", str(key)]
         subprocess.run(make, check=True)
@@ -369,7 +369,7 @@ class TestContainer:
         assert "Passphrase of" not in shown
 
     def test_unknown_host(self, server: Server, tmp_path: Path) -> None:
-        """Its key is asked about, recorded, and known to OpenSSH from then on."""
+        """Its key is confirmed at a prompt, recorded, and known to OpenSSH from then on."""
         known = tmp_path / ".ssh" / "known_hosts"
         options = (f"-i {server.login('alice').key}", f"UserKnownHostsFile={known}")
         child = self.connect(server, tmp_path, *options)

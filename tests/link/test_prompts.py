@@ -1,4 +1,4 @@
-"""Asking at a terminal: what is shown, what is echoed, what is left behind."""
+"""Prompts at a terminal: what is shown, what is echoed, and the terminal's state afterwards."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LIMIT = 10.0
 
 
 class Person:
-    """Somebody at a terminal of their own."""
+    """A user at a terminal of their own."""
 
     def __init__(self) -> None:
         self._near, self._far = os.openpty()
@@ -32,7 +32,7 @@ class Person:
         self.prompter = TerminalPrompter(self.path)
 
     def close(self) -> None:
-        """Leave."""
+        """Close the terminal."""
         os.close(self._near)
         os.close(self._far)
 
@@ -42,11 +42,11 @@ class Person:
         return bool(termios.tcgetattr(self._far)[3] & termios.ECHO)
 
     def type(self, text: str) -> None:
-        """Type."""
+        """Type a text."""
         os.write(self._near, text.encode())
 
     async def read_until(self, end: str) -> str:
-        """Read what is shown until it ends so."""
+        """Read the output until it ends so."""
         return await asyncio.to_thread(self._read_until, end)
 
     def _read_until(self, end: str) -> str:
@@ -59,23 +59,23 @@ class Person:
 
 @pytest.fixture
 def person() -> Iterator[Person]:
-    """Somebody at a terminal."""
+    """A user at a terminal."""
     person = Person()
     yield person
     person.close()
 
 
 def ask(person: Person, question: str, *, echo: bool) -> asyncio.Task[str]:
-    """Begin to ask."""
+    """Start a prompt."""
     return asyncio.create_task(person.prompter.ask(question, echo=echo))
 
 
 class TestTerminal:
-    """A person at a terminal."""
+    """Prompts with a terminal."""
 
     @pytest.mark.parametrize("echo", [True, False])
     async def test_answer(self, person: Person, *, echo: bool) -> None:
-        """A line is the answer; it is echoed if it may be, and the terminal echoes again afterwards."""
+        """A line is the answer; it is echoed if allowed, and the terminal echoes again afterwards."""
         asked = ask(person, "Who? ", echo=echo)
         await person.read_until("Who? ")
         assert person.sees_typing == echo
@@ -85,19 +85,19 @@ class TestTerminal:
         assert ("müller" in await person.read_until("\r\n")) == echo
 
     async def test_remote_text(self, person: Person) -> None:
-        """A question cannot move the cursor, but may have several lines."""
+        """A prompt cannot move the cursor, but may have several lines."""
         asked = ask(person, "one\x1b[A\r\ntwo\x07: ", echo=True)
         assert await person.read_until("two\\x07: ") == "one\\x1b[A\r\ntwo\\x07: "
         person.type("\n")
         assert await asyncio.wait_for(asked, LIMIT) == ""
 
     async def test_tell(self, person: Person) -> None:
-        """What is told is escaped, and ends its line."""
+        """A message is escaped, and ends its line."""
         person.prompter.tell("first\nsecond\x1b[2J\n\n")
         assert await person.read_until("2J\r\n") == "first\r\nsecond\\x1b[2J\r\n"
 
     async def test_typed_before_the_question(self, person: Person) -> None:
-        """What was typed before a secret was asked for is not the secret."""
+        """Input before a prompt for a secret is not the secret."""
         person.type("ls -l\n")
         await person.read_until("\n")
         asked = ask(person, "Secret: ", echo=False)
@@ -117,7 +117,7 @@ class TestTerminal:
 
     @pytest.mark.parametrize("echo", [True, False])
     async def test_cancelled(self, person: Person, *, echo: bool) -> None:
-        """Who stops waiting stops at once, and leaves the terminal as it was and its input alone."""
+        """A cancelled prompt stops at once, and restores the terminal and leaves its input."""
         asked = ask(person, "Who? ", echo=echo)
         await person.read_until("Who? ")
         asked.cancel()
@@ -130,7 +130,7 @@ class TestTerminal:
         assert await asyncio.wait_for(again, LIMIT) == "me"
 
     async def test_loop_goes_on(self, person: Person) -> None:
-        """While a person thinks, everything else goes on."""
+        """While a prompt is open, the event loop runs."""
         asked = ask(person, "Who? ", echo=True)
         await person.read_until("Who? ")
         await asyncio.wait_for(asyncio.to_thread(int), LIMIT)
@@ -139,15 +139,15 @@ class TestTerminal:
         await asyncio.wait_for(asked, LIMIT)
 
     def test_obstacle(self, person: Person) -> None:
-        """There is none."""
+        """There is no obstacle."""
         assert person.prompter.obstacle is None
 
 
 class TestNobody:
-    """No terminal, or nobody who may be asked."""
+    """No terminal, or prompts forbidden."""
 
     async def test_no_terminal(self, tmp_path: Path) -> None:
-        """Without a terminal asking fails at once, and telling does nothing."""
+        """Without a terminal a prompt fails at once, and a message does nothing."""
         prompter = TerminalPrompter(str(tmp_path / "none"))
         assert prompter.obstacle == NO_TERMINAL
         prompter.tell("anything")
@@ -155,14 +155,14 @@ class TestNobody:
             await prompter.ask("Who? ", echo=True)
 
     async def test_not_a_terminal(self, tmp_path: Path) -> None:
-        """A secret is asked for only where its echo can be turned off."""
+        """A prompt for a secret needs a terminal whose echo can be turned off."""
         (tmp_path / "file").touch()
         with pytest.raises(UnansweredError, match="terminal"):
             await TerminalPrompter(str(tmp_path / "file")).ask("Secret: ", echo=False)
         assert (tmp_path / "file").read_text() == ""
 
     async def test_refusing(self) -> None:
-        """Whoever must not be asked is not."""
+        """Where prompts are forbidden there are none."""
         prompter = RefusingPrompter("it is night")
         assert prompter.obstacle == "it is night"
         prompter.tell("anything")
@@ -172,6 +172,6 @@ class TestNobody:
             await prompter.ask("Password of me@host: \nmore", echo=False)
 
     def test_first_line(self) -> None:
-        """An error names a question by its first line."""
+        """An error names a prompt by its first line."""
         assert first_line("Who? ") == "Who?"
         assert first_line("Password of me@host: \nmore") == "Password of me@host"

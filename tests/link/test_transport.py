@@ -32,7 +32,7 @@ LIMIT = 30.0
 
 
 class Scripted(RemoteProcess):
-    """A process that says what a test lets it say."""
+    """A process whose output a test scripts."""
 
     def __init__(self, ended: RemoteExit | None = None) -> None:
         super().__init__()
@@ -41,11 +41,11 @@ class Scripted(RemoteProcess):
 
     @property
     def exit(self) -> RemoteExit:
-        """How it ended."""
+        """The exit status."""
         return self.ended
 
     def send(self, data: bytes) -> None:
-        """Note what is sent."""
+        """Record what is sent."""
         self.sent += data
 
     def close_stdin(self) -> None:
@@ -53,10 +53,10 @@ class Scripted(RemoteProcess):
         self._end()
 
     def terminate(self) -> None:
-        """Have ended."""
+        """Do nothing: it has ended."""
 
     async def aclose(self, *, by_force: bool = False) -> None:
-        """Be gone."""
+        """Do nothing."""
 
     def _pause(self) -> None:
         pass
@@ -65,7 +65,7 @@ class Scripted(RemoteProcess):
         pass
 
     def say(self, *data: bytes) -> Scripted:
-        """Say something."""
+        """Write a text."""
         for each in data:
             self._take(each)
         return self
@@ -90,7 +90,7 @@ async def process(tmp_path: Path) -> AsyncIterator[LocalProcess]:
 
 
 async def ask(transport: AgentTransport, method: str) -> Any:
-    """Ask something; return the result."""
+    """Send a request; return the result."""
     request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": {"extensions": []}}
     transport.send(json.dumps(request).encode() + b"\n")
     data = b""
@@ -117,7 +117,7 @@ async def test_child_that_cannot_start(tmp_path: Path) -> None:
 
 
 async def test_child_that_ends(tmp_path: Path) -> None:
-    """What an agent says on stderr when it cannot serve is told."""
+    """The stderr of an agent that cannot serve is reported."""
     process = await start_local_agent(agent_bundle(), str(tmp_path))
     with pytest.raises(StartError, match="is no experimaestro workspace"):
         await greet_agent(Transport(process, None), agent_bundle())
@@ -125,7 +125,7 @@ async def test_child_that_ends(tmp_path: Path) -> None:
 
 
 async def test_child_is_ended_by_force(process: LocalProcess) -> None:
-    """A child that does not listen is killed, and that is an end by a signal."""
+    """A child that ignores its end is killed, which is an end by a signal."""
     await greet_agent(Transport(process, None), agent_bundle())
     await process.aclose()
     assert process.has_ended
@@ -135,7 +135,7 @@ async def test_child_is_ended_by_force(process: LocalProcess) -> None:
 
 
 async def test_unpacking() -> None:
-    """A deflate stream comes out as it went in, however its bytes arrive, and in bounded parts."""
+    """A deflate stream is unpacked correctly in any pieces, and in bounded parts."""
     content = b"x" * (3 * UNPACKED_MAX) + b"\nend\n"
     packed = zlib.compressobj()
     data = packed.compress(content) + packed.flush(zlib.Z_SYNC_FLUSH)
@@ -151,7 +151,7 @@ async def test_unpacking() -> None:
 
 
 async def test_damaged_stream() -> None:
-    """Bytes that are no deflate stream are an error, and not handed on."""
+    """Bytes that are no deflate stream are an error, and not passed on."""
     process = Scripted().say(hello("deflate") + b"not packed at all").finish()
     transport = await greet_agent(Transport(process, None), agent_bundle())
     with pytest.raises(ProtocolError, match="cannot be unpacked"):
@@ -159,7 +159,7 @@ async def test_damaged_stream() -> None:
 
 
 async def test_plain() -> None:
-    """What an agent that does not compress says is handed on."""
+    """The output of an agent that does not compress is passed on."""
     process = Scripted().say(hello("plain") + b"{}\n").finish()
     transport = await greet_agent(Transport(process, None), agent_bundle())
     assert [await transport.receive(), await transport.receive()] == [b"{}\n", b""]
@@ -181,7 +181,7 @@ async def test_plain() -> None:
 async def test_no_greeting(
     said: bytes, ended: RemoteExit, error: type[XpmRemoteError], words: str
 ) -> None:
-    """An agent that ends before its greeting is told with the reason."""
+    """An agent that ends before its greeting is reported with the reason."""
     process = Scripted(ended).say(said).finish()
     with pytest.raises(error) as raised:
         await greet_agent(Transport(process, None), agent_bundle())
@@ -189,7 +189,7 @@ async def test_no_greeting(
 
 
 async def test_silence(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An agent that never greets is not waited for for ever."""
+    """The wait for a greeting is bounded."""
     monkeypatch.setattr(transport, "GREETING_TIMEOUT", 0.01)
     with pytest.raises(RemoteTimeoutError):
         await greet_agent(Transport(Scripted(), None), agent_bundle())

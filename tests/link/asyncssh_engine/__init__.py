@@ -1,1 +1,1 @@
-"""Tests of ``link/library``."""
+"""Tests of ``link/asyncssh_engine``."""

@@ -1,4 +1,4 @@
-"""Logging in to the test server by the library."""
+"""Log in to the test server by the library."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from xpm_remote.link.options.connect_options import parse_ssh_options
 
 
 async def whoami(host: str, *options: str) -> str:
-    """Log in and ask who we are."""
+    """Log in and return the user's name."""
     connection = await open_connection(parse_ssh_options(host, options))
     try:
         done = await connection.ssh.run("id -un", check=True)

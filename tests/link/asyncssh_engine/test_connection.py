@@ -1,4 +1,4 @@
-"""Connections to the test server: every way of naming it and of logging in."""
+"""Connections to the test server: every notation for them and every method of logging in."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ AGENT_LIMIT = 10.0
 
 
 class TestSpellings:
-    """The same connection, spelled as people spell it."""
+    """The same connection in several notations."""
 
     @pytest.fixture
     def spellings(self, server: Server, account: str) -> list[tuple[str, ...]]:
@@ -73,7 +73,7 @@ class TestSpellings:
     async def test_own_config_file(
         self, server: Server, account: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Without -F, the person's own config counts, and what is given counts before it."""
+        """Without -F, the user's own config counts, and options take precedence over it."""
         config = tmp_path / "config"
         config.write_text(
             f"Host cluster\n  HostName {server.host}\n  Port 1\n  User nobody\n"
@@ -91,7 +91,7 @@ class TestSpellings:
 
 
 class TestLogins:
-    """Ways to prove who we are."""
+    """Methods of authentication."""
 
     async def test_certificate(self, server: Server, account: str, known: str) -> None:
         """A certificate logs in where the key alone is unknown."""
@@ -131,7 +131,7 @@ class TestLogins:
     async def test_agent_of_a_file(
         self, server: Server, account: str, agent: str, tmp_path: Path, *, only: bool
     ) -> None:
-        """IdentityAgent of a config file names the agent; of its keys, a public one may choose."""
+        """IdentityAgent of a config file names the agent; a public key file selects one of its keys."""
         login = server.login("alice")
         keygen = ["ssh-keygen", "-y", "-f", str(login.key)]
         done = await asyncio.to_thread(subprocess.run, keygen, capture_output=True, check=True)
@@ -151,7 +151,7 @@ class TestLogins:
     async def test_agent_opens_what_a_passphrase_locks(
         self, server: Server, account: str, known: str, agent: str, tmp_path: Path
     ) -> None:
-        """A key file with a passphrase is no obstacle when an agent holds the key."""
+        """A key file with a passphrase is usable when an agent holds the key."""
         key = tmp_path / "locked"
         key.write_bytes(server.login("alice").key.read_bytes())
         key.chmod(0o600)
@@ -162,12 +162,12 @@ class TestLogins:
 
 
 class TestHostKeys:
-    """What becomes of known_hosts files as people have them."""
+    """known_hosts files as users have them."""
 
     async def test_line_that_is_no_entry(
         self, server: Server, account: str, tmp_path: Path
     ) -> None:
-        """A line that cannot be read is passed over, as by ssh."""
+        """A malformed line is ignored, as by ssh."""
         known = tmp_path / "known"
         known.write_text(f"<<<<<<< HEAD\nhost ssh-rsa\n{server.known_hosts.read_text()}")
         options = ("-F none", f"-p {server.port}", f"UserKnownHostsFile={known}")
@@ -177,7 +177,7 @@ class TestHostKeys:
     async def test_changed_key_without_checking(
         self, server: Server, account: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
-        """With StrictHostKeyChecking=no we warn and go on; no password goes to a host of another key."""
+        """With StrictHostKeyChecking=no there is a warning; a host with another key gets no password."""
         other = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode()
         known = tmp_path / "known"
         known.write_text(f"[{server.host}]:{server.port} {other}")
@@ -191,14 +191,14 @@ class TestHostKeys:
 
 
 class TestOptions:
-    """Options that are ours to honour."""
+    """Options that we honour."""
 
     @pytest.mark.parametrize(
         ("flag", "level"),
         [("-q", logging.CRITICAL), ("-v", logging.DEBUG), ("LogLevel=ERROR", logging.ERROR)],
     )
     async def test_log_level(self, flag: str, level: int, monkeypatch: pytest.MonkeyPatch) -> None:
-        """-v, -q and LogLevel say how much the library logs."""
+        """-v, -q and LogLevel determine how much the library logs."""
         logger = logging.getLogger("asyncssh")
         monkeypatch.setattr(logger, "level", logging.NOTSET)
         with pytest.raises(ResolveError):
@@ -206,12 +206,12 @@ class TestOptions:
         assert logger.level == level
 
     async def test_gssapi_needs_its_package(self) -> None:
-        """What the library would pass over without the package gssapi is an error."""
+        """GSSAPI options, which the library ignores without the package gssapi, are an error."""
         with pytest.raises(OptionError, match=r"GSSAPIAuthentication.*gssapi"):
             await whoami("no-such-host.invalid", "-F none", "GSSAPIAuthentication=yes")
 
     async def test_config_that_cannot_be_read(self, tmp_path: Path) -> None:
-        """A mistake in a config file is named with its line."""
+        """A mistake in a config file is reported with its line."""
         config = tmp_path / "config"
         config.write_text("Host *\n  Port many\n")
         with pytest.raises(OptionError, match=r"config line 2.*many"):
@@ -224,7 +224,7 @@ class TestTcp:
     """TCP alone."""
 
     async def test_greeting_is_left_to_the_reader(self) -> None:
-        """What the server says first is still there to be read."""
+        """The server's greeting is left for the reader."""
         with socket.create_server(("127.0.0.1", 0)) as listener:
             port = listener.getsockname()[1]
             opening = asyncio.create_task(open_tcp("127.0.0.1", port))
@@ -237,19 +237,19 @@ class TestTcp:
                     assert 0 <= tcp.round_trip < 1
 
     async def test_all_addresses_are_tried(self) -> None:
-        """A host of several addresses is reached at whichever answers."""
+        """A host of several addresses is reached at the first that answers."""
         with socket.create_server(("127.0.0.1", 0)) as listener:
             port = listener.getsockname()[1]
             with pytest.raises(UnreachableError, match="refused"):
                 await open_tcp("127.0.0.2", port, attempts=2)
 
     async def test_name_without_address(self) -> None:
-        """A name that does not resolve is an error of its own."""
+        """A name that does not resolve has an error of its own."""
         with pytest.raises(ResolveError):
             await open_tcp("no-such-host.invalid", 22)
 
     async def test_local_address(self, server: Server) -> None:
-        """A bind address that is not ours cannot be used."""
+        """A bind address of another machine cannot be used."""
         with pytest.raises(UnreachableError, match="assign"):
             await open_tcp(server.host, server.port, local_address=("192.0.2.1", 0))
 
@@ -257,7 +257,7 @@ class TestTcp:
 async def test_transport_gives_the_first_byte_of_the_server(
     server: Server, account: str, known: str
 ) -> None:
-    """What follows the marks at once is not lost, and the clock of the host is known."""
+    """Data right behind the marks is not lost, and the clock of the host is known."""
     server.write("alice", "first/.__experimaestro__", "")
     command = "printf '\\n@xpm-remote ready 1795358688 +0530 \\n{\"a\"'; printf ':1}\\n'"
     options = parse_ssh_options(

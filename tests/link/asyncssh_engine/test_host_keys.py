@@ -1,4 +1,4 @@
-"""Host keys: which are known, what becomes of others, and what a person is told."""
+"""Host keys: which are known, how others are treated, and what the user is shown."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ ADDRESS = "192.0.2.1"
 
 
 def public(key: asyncssh.SSHKey) -> str:
-    """Write a public key as known_hosts has it."""
+    """Return a public key in the notation of known_hosts."""
     return key.export_public_key("openssh").decode().strip()
 
 
 @pytest.fixture
 def known_hosts(tmp_path: Path) -> Path:
-    """The path of a person's known_hosts, which does not exist yet, nor its directory."""
+    """The path of a user's known_hosts, which does not exist yet, nor its directory."""
     return tmp_path / ".ssh" / "known_hosts"
 
 
@@ -50,13 +50,13 @@ def record(known_hosts: Path, text: str) -> None:
 
 
 def test_no_file(known_hosts: Path) -> None:
-    """Where there is no file nothing is known."""
+    """Without a file no key is known."""
     assert policy(known_hosts).files == []
     assert list(policy(known_hosts).known_keys(ADDRESS)) == []
 
 
 def test_readable_files(known_hosts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of the person's files and the system's those that can be read count; ~ is the home."""
+    """Of the user's files and the system's, the readable ones count; ~ is the home."""
     record(known_hosts, "")
     monkeypatch.setenv("HOME", str(known_hosts.parent.parent))
     rules = HostKeyPolicy(
@@ -77,7 +77,7 @@ def test_known_key(known_hosts: Path, name: str) -> None:
     "name", ["[example.org]:2222", f"[{ADDRESS}]:2222", f"[example.org]:2222,[{ADDRESS}]:2222"]
 )
 def test_port_is_part_of_the_name(known_hosts: Path, name: str) -> None:
-    """A key of another port is another machine's: it may be that of a container."""
+    """A key of another port is another machine's, for example a container's."""
     record(known_hosts, f"{name} {public(KEY)}\n")
     assert len(policy(known_hosts, port=2222).known_keys(ADDRESS)) == 1
     assert list(policy(known_hosts).known_keys(ADDRESS)) == []
@@ -90,7 +90,7 @@ def test_port_is_part_of_the_name(known_hosts: Path, name: str) -> None:
 
 @pytest.mark.parametrize("strict", ["yes", "ask"])
 def test_unknown_key_is_refused(known_hosts: Path, strict: str) -> None:
-    """A key that nobody has vouched for is refused, remembered nowhere, and shown."""
+    """An unknown key is refused, not recorded, and shown."""
     rules = policy(known_hosts, strict, port=2222)
     assert not rules.accepts(ADDRESS, KEY)
     assert not known_hosts.exists()
@@ -105,7 +105,7 @@ def test_unknown_key_is_refused(known_hosts: Path, strict: str) -> None:
 def test_new_key_is_recorded(
     known_hosts: Path, strict: str, *, hash_names: bool, port: int
 ) -> None:
-    """A new key that is to be accepted is, and is known from then on; its name may be hidden."""
+    """A new key that is accepted is recorded, and known from then on; its name may be hashed."""
     rules = policy(known_hosts, strict, port=port, hash_names=hash_names)
     assert rules.accepts(ADDRESS, KEY)
     assert rules.refused is None
@@ -115,7 +115,7 @@ def test_new_key_is_recorded(
 
 
 def test_record_is_read_by_openssh(known_hosts: Path) -> None:
-    """What is recorded is found by OpenSSH's own tool, hidden or not."""
+    """A record is found by OpenSSH's own tool, hashed or not."""
     policy(known_hosts, "no", hash_names=True).accepts(ADDRESS, KEY)
     policy(known_hosts, "no", port=2222).accepts(ADDRESS, OTHER)
     keygen = shutil.which("ssh-keygen")
@@ -144,7 +144,7 @@ def test_nowhere_to_record(user_files: list[str]) -> None:
 
 
 def test_record_that_fails(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A file that cannot be written is a warning; the key is accepted, as it was asked for."""
+    """A file that cannot be written is a warning; the key is accepted, as configured."""
     (tmp_path / "file").touch()
     with caplog.at_level(logging.WARNING):
         assert policy(tmp_path / "file" / "known_hosts", "no").accepts(ADDRESS, KEY)
@@ -156,7 +156,7 @@ def test_record_that_fails(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> 
 
 @pytest.mark.parametrize("strict", ["yes", "ask", "accept-new"])
 def test_changed_key_is_refused(known_hosts: Path, strict: str) -> None:
-    """A host for which another key is known is not accepted; both keys are shown."""
+    """A host for which another key is known is refused; both keys are shown."""
     record(known_hosts, f"example.org {public(OTHER)}\n")
     rules = policy(known_hosts, strict)
     assert not rules.accepts(ADDRESS, KEY)
@@ -169,7 +169,7 @@ def test_changed_key_is_refused(known_hosts: Path, strict: str) -> None:
 
 
 def test_changed_key_without_checking(known_hosts: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """With "no", another key is taken on a second look, with a warning, unrecorded, and with no secret given to it."""
+    """With "no", another key is accepted at a second connection, with a warning, unrecorded, and gets no secret."""
     text = f"example.org {public(OTHER)}\n"
     record(known_hosts, text)
     rules = policy(known_hosts, "no")
@@ -196,7 +196,7 @@ def test_changed_key_without_checking(known_hosts: Path, caplog: pytest.LogCaptu
     "bad", ["example.org", "example.org ssh-rsa", "|1|x example.org k", "\udcff"]
 )
 def test_lines_that_are_no_entries(known_hosts: Path, bad: str) -> None:
-    """A line that cannot be read is passed over; the others count."""
+    """A malformed line is ignored; the others count."""
     record(known_hosts, "")
     text = f"{bad}\nexample.org {public(KEY)}\n@what ever {public(OTHER)} x\n"
     known_hosts.write_text(text, errors="surrogateescape")
@@ -206,7 +206,7 @@ def test_lines_that_are_no_entries(known_hosts: Path, bad: str) -> None:
 
 
 def test_alias_is_the_whole_name(known_hosts: Path) -> None:
-    """What is known of the address says nothing about a host with an alias."""
+    """The keys of the address do not count for a host with an alias."""
     record(known_hosts, f"{ADDRESS} {public(OTHER)}\nalias {public(KEY)}\n")
     rules = HostKeyPolicy("alias", 22, "ask", [str(known_hosts)], [], is_alias=True)
     assert list(map(fingerprint, rules.known_keys(ADDRESS))) == [fingerprint(KEY)]
@@ -215,13 +215,13 @@ def test_alias_is_the_whole_name(known_hosts: Path) -> None:
 
 
 def test_other_refusals() -> None:
-    """A refusal that is not about the key itself is told in the library's words."""
+    """A refusal that is not about the key itself has the library's message."""
     error = HostKeyPolicy("example.org", 22).error("Certificate has expired")
     assert str(error) == "the host key of example.org is refused: Certificate has expired"
 
 
 def test_fingerprint_is_that_of_openssh(tmp_path: Path) -> None:
-    """A fingerprint is written as ssh prints it, to be compared by eye."""
+    """A fingerprint has the notation of ssh, for comparison."""
     (tmp_path / "key.pub").write_text(public(KEY))
     shown = subprocess.run(
         ["ssh-keygen", "-l", "-f", tmp_path / "key.pub"], capture_output=True, text=True, check=True
@@ -232,7 +232,7 @@ def test_fingerprint_is_that_of_openssh(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["example.org", ADDRESS, "elsewhere,example.org"])
 def test_line_of_the_known_key(known_hosts: Path, name: str) -> None:
-    """Where another key is known, the file and the line that say so are shown."""
+    """Where another key is known, its file and line are shown."""
     record(
         known_hosts,
         f"# mine\nelsewhere {public(KEY)}\nx ssh-unknown AAAA\n{name} {public(OTHER)}\n",
@@ -243,14 +243,14 @@ def test_line_of_the_known_key(known_hosts: Path, name: str) -> None:
 
 
 def test_line_of_a_hidden_name(known_hosts: Path) -> None:
-    """The line is found where it hides the name, and where the port is a part of it."""
+    """The line is found with a hashed name, and with a port in the name."""
     policy(known_hosts, "no", port=2222, hash_names=True).accepts(ADDRESS, OTHER)
     rules = policy(known_hosts, port=2222)
     assert not rules.accepts(ADDRESS, KEY)
     assert f"{known_hosts}:1" in str(rules.error("not trusted"))
 
 
-# A person who is asked
+# A user who is prompted
 
 
 def recorded(known_hosts: Path) -> tuple[str, int] | None:
@@ -261,7 +261,7 @@ def recorded(known_hosts: Path) -> tuple[str, int] | None:
 
 
 class Answers:
-    """A person with prepared answers."""
+    """A user with prepared answers."""
 
     obstacle = None
 
@@ -270,7 +270,7 @@ class Answers:
         self.questions: list[str] = []
 
     def tell(self, text: str) -> None:
-        """Read."""
+        """Ignore the message."""
 
     async def ask(self, question: str, *, echo: bool) -> str:
         """Return the next answer."""
@@ -283,7 +283,7 @@ class Answers:
     "answer", ["yes", " YES ", KEY.get_fingerprint()], ids=["yes", "YES", "fingerprint"]
 )
 async def test_confirmed_key_is_recorded(known_hosts: Path, answer: str) -> None:
-    """A key that a person has accepted is recorded, in a file that is theirs alone, and taken from then on."""
+    """A key that the user has confirmed is recorded, in a file that only they can read, and accepted from then on."""
     rules = policy(known_hosts)
     assert not rules.accepts(ADDRESS, KEY)
     assert rules.is_in_question
@@ -299,7 +299,7 @@ async def test_confirmed_key_is_recorded(known_hosts: Path, answer: str) -> None
 
 
 async def test_confirmed_key_that_cannot_be_recorded() -> None:
-    """A key that a person has accepted is taken, also where nothing is recorded."""
+    """A key that the user has confirmed is accepted, also if it cannot be recorded."""
     rules = HostKeyPolicy("example.org", 22, "ask", [os.devnull], [])
     assert not rules.accepts(ADDRESS, KEY)
     await rules.confirm(Answers("yes"))
@@ -307,7 +307,7 @@ async def test_confirmed_key_that_cannot_be_recorded() -> None:
 
 
 async def test_declined_key(known_hosts: Path) -> None:
-    """A key that a person declines is an error, and recorded nowhere."""
+    """A key that the user rejects is an error, and is not recorded."""
     rules = policy(known_hosts)
     rules.accepts(ADDRESS, KEY)
     with pytest.raises(HostKeyError, match="was not accepted"):
@@ -316,7 +316,7 @@ async def test_declined_key(known_hosts: Path) -> None:
 
 
 async def test_nobody_to_confirm(known_hosts: Path) -> None:
-    """Where nobody can be asked, the error says what for and why not."""
+    """Without a user to prompt, the error has the question and the reason."""
     rules = policy(known_hosts)
     rules.accepts(ADDRESS, KEY)
     with pytest.raises(HostKeyError) as caught:
@@ -328,14 +328,14 @@ async def test_nobody_to_confirm(known_hosts: Path) -> None:
 
 @pytest.mark.parametrize("strict", ["yes", "no", "accept-new"])
 def test_not_in_question(known_hosts: Path, strict: str) -> None:
-    """Nobody is asked where the options have decided."""
+    """There is no prompt where the options decide."""
     rules = policy(known_hosts, strict)
     rules.accepts(ADDRESS, KEY)
     assert not rules.is_in_question
 
 
 def test_changed_key_is_not_in_question(known_hosts: Path) -> None:
-    """Nobody is asked about a key other than the known one."""
+    """There is no prompt about a key other than the known one."""
     record(known_hosts, f"{ADDRESS} {public(OTHER)}\n")
     rules = policy(known_hosts)
     assert not rules.accepts(ADDRESS, KEY)

@@ -1,4 +1,4 @@
-"""Keys that are offered to a host, and those that a passphrase locks."""
+"""Keys that are offered to a host, and those that a passphrase protects."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def key(tmp_path: Path) -> Path:
 
 
 def test_files_of_a_config(key: Path, tmp_path: Path) -> None:
-    """A file need not exist, and is passed over when it is none, or only public."""
+    """A file in a config need not exist, and is ignored when it is no key, or only public."""
     named = [str(tmp_path / "missing"), str(tmp_path), f"{key}.pub", str(key)]
     found = find_keys(NOTHING_GIVEN, named, [f"{tmp_path}/no-cert.pub", str(key)])
     assert found.named == named
@@ -39,14 +39,14 @@ def test_files_of_a_config(key: Path, tmp_path: Path) -> None:
 
 
 def test_missing_file_of_an_option(key: Path, tmp_path: Path) -> None:
-    """A key that is given by an option must exist."""
+    """A key in an option must exist."""
     given = parse_ssh_options("t", [f"-i {tmp_path}/missing"])
     with pytest.raises(AuthenticationError, match=r"missing does not exist"):
         find_keys(given, [f"{tmp_path}/missing", str(key)], [])
 
 
 def test_default_files(key: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where no key is named, those of the usual names are tried; where none is wanted, none."""
+    """Without a named key, those of the usual names are tried; with none, no key."""
     monkeypatch.setattr("xpm_remote.link.key_files.home", lambda: tmp_path)
     (tmp_path / ".ssh").mkdir()
     key.rename(tmp_path / ".ssh" / "id_ed25519")
@@ -56,7 +56,7 @@ def test_default_files(key: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_no_key_is_not_the_default_ones(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The library does not look for keys of its own where none is left, but still asks the agent."""
+    """The library does not look for keys of its own where none is left, but still uses the agent."""
     monkeypatch.setattr("asyncssh.connection.load_default_keypairs", lambda *_: ["default"])
     arguments = find_keys(NOTHING_GIVEN, ["/missing"], []).arguments(only=False)
     options = asyncssh.SSHClientConnectionOptions(
@@ -69,7 +69,7 @@ def test_no_key_is_not_the_default_ones(monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.mark.parametrize("name", ["key", "key.pub"])
 def test_chosen_keys_of_an_agent(key: Path, name: str) -> None:
-    """With IdentitiesOnly, an agent is asked for the named keys, also where only the public half is here."""
+    """With IdentitiesOnly, an agent is used for the named keys, also where only the public half is here."""
     public = asyncssh.read_public_key(f"{key}.pub").public_data
     found = find_keys(NOTHING_GIVEN, [str(key.parent / name)], [])
     assert found.arguments(only=True)["agent_identities"] == [public]
@@ -83,7 +83,7 @@ def test_no_key_of_an_agent() -> None:
 
 
 def test_certificate(key: Path, tmp_path: Path) -> None:
-    """Certificates are those that are named and those beside the keys."""
+    """Certificates are the named ones and those beside the keys."""
     authority = asyncssh.generate_private_key("ssh-ed25519")
     public = asyncssh.read_public_key(f"{key}.pub")
     beside = authority.generate_user_certificate(public, "beside")
@@ -100,7 +100,7 @@ PASSPHRASE = "open sesame"
 
 
 class Answers:
-    """A person with prepared answers."""
+    """A user with prepared answers."""
 
     def __init__(self, *answers: str) -> None:
         self._answers = list(answers)
@@ -124,7 +124,7 @@ def make(folder: Path, kind: str = "ed25519", *options: str, lock: str = PASSPHR
 
 
 def find_one(path: Path, *certificates: str) -> LockedKey:
-    """Find a locked key."""
+    """Find a protected key."""
     (locked,) = find_locked_keys([str(path)], certificates)
     return locked
 
@@ -141,7 +141,7 @@ def test_public_half(tmp_path: Path, kind: str, *, beside: bool) -> None:
 
 
 def test_what_is_not_locked(tmp_path: Path) -> None:
-    """Open keys, other files and missing ones are left out."""
+    """Unprotected keys, other files and missing ones are left out."""
     (tmp_path / "text").write_text("no key")
     paths = [str(make(tmp_path, lock="")), str(tmp_path / "text"), str(tmp_path / "none")]
     assert not any(map(is_locked, paths))
@@ -149,7 +149,7 @@ def test_what_is_not_locked(tmp_path: Path) -> None:
 
 
 def test_old_format(tmp_path: Path) -> None:
-    """The old format does not tell the public half: without a file beside it the key is left out."""
+    """The old format does not contain the public half: without a file beside it the key is left out."""
     path = make(tmp_path, "rsa", "-m", "PEM")
     assert find_one(path).path == str(path)
     Path(f"{path}.pub").unlink()
@@ -159,7 +159,7 @@ def test_old_format(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("cut", [70, 120, 200])
 def test_broken_file(tmp_path: Path, cut: int) -> None:
-    """A file that ends early is no obstacle."""
+    """A truncated file is ignored."""
     path = make(tmp_path)
     Path(f"{path}.pub").unlink()
     path.write_bytes(path.read_bytes()[:cut] + b"\n-----END OPENSSH PRIVATE KEY-----\n")
@@ -167,7 +167,7 @@ def test_broken_file(tmp_path: Path, cut: int) -> None:
 
 
 async def test_signs_after_the_passphrase(tmp_path: Path) -> None:
-    """It is asked for once for everything that the key signs, and again while it is wrong."""
+    """The prompt appears once for everything that the key signs, and again after a wrong passphrase."""
     locked = find_one(make(tmp_path))
     person = Answers("wrong", PASSPHRASE)
     (pair,) = locked.pairs(person.ask_passphrase)
@@ -192,7 +192,7 @@ async def test_stays_locked(tmp_path: Path, answers: tuple[str, ...], asked: int
 
 
 async def test_opened_before(tmp_path: Path) -> None:
-    """A key that has been opened signs for later connections, too; another key in its place does not."""
+    """An unlocked key signs for later connections, too; another key in its place does not."""
     path, opened = make(tmp_path), OpenedKeys()
     (first,) = find_locked_keys([str(path)], [], opened)
     await first.unlock(Answers(PASSPHRASE).ask_passphrase)
@@ -227,7 +227,7 @@ def test_certificates(tmp_path: Path, *, beside: bool) -> None:
 
 
 def test_default_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those of the usual names that are there."""
+    """Keys of the usual names that exist are used."""
     monkeypatch.setattr("xpm_remote.link.key_files.home", lambda: tmp_path)
     (tmp_path / ".ssh").mkdir()
     assert default_keys() == []

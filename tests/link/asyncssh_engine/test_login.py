@@ -1,4 +1,4 @@
-"""Logging in: the questions, the time that they may take, and the attempts that an observer sees."""
+"""Logging in: the prompts, their time, and the attempts that an observer sees."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ LONG = 3 * SHORT
 
 
 class Slow:
-    """A person who thinks for longer than a login may take by itself."""
+    """A user who takes longer than a login without prompts may."""
 
     obstacle = None
 
     def tell(self, text: str) -> None:
-        """Read."""
+        """Ignore the message."""
 
     async def ask(self, question: str, *, echo: bool) -> str:
         """Answer, after a while."""
@@ -44,14 +44,14 @@ class Slow:
 
 @pytest.fixture
 def asking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Asking]:
-    """Make a server that asks, whose key is known; nothing but it can log us in."""
+    """Make a server that prompts, whose key is known; no other method logs in."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
     return lambda *methods: Asking(tmp_path, *methods)
 
 
 async def log_in(server: Asking, prompter: Prompter, *options: str) -> None:
-    """Log in to a server that asks."""
+    """Log in to a server that prompts."""
     server.know()
     parsed = parse_ssh_options(f"me@{HOST}", [*server.options, *options])
     await (await open_connection(parsed, prompter)).aclose()
@@ -61,14 +61,14 @@ async def log_in(server: Asking, prompter: Prompter, *options: str) -> None:
 async def test_slow_person(
     asking: Callable[..., Asking], method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However long a person takes to answer, no limit of ours ends it."""
+    """A slow user does not run into any limit of ours."""
     monkeypatch.setattr(connection, "LOGIN_TIMEOUT", SHORT)
     with asking(method) as server:
         await log_in(server, Slow())
 
 
 async def test_stalled_host(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A host that greets and then says nothing more is given up, as nobody takes part."""
+    """A host that greets and then stays silent is given up while no prompt is open."""
     monkeypatch.setattr(connection, "LOGIN_TIMEOUT", SHORT)
     with socket.create_server((HOST, 0)) as listener:
         port = listener.getsockname()[1]
@@ -86,7 +86,7 @@ async def test_stalled_host(monkeypatch: pytest.MonkeyPatch) -> None:
     ("method", "words"), [("password", "a password"), ("interview", "an interactive login")]
 )
 async def test_nobody(asking: Callable[..., Asking], method: str, words: str) -> None:
-    """Where nobody can be asked, the error says at once what for, and no interview is begun."""
+    """Without a user to prompt, the error has the question at once, and no interview is begun."""
     with asking(method) as server:
         with pytest.raises(AuthenticationError, match=f"would take {words}, but it is") as caught:
             await log_in(server, RefusingPrompter("it is night"))
@@ -96,7 +96,7 @@ async def test_nobody(asking: Callable[..., Asking], method: str, words: str) ->
 
 
 async def test_batch_mode_of_a_config_file(asking: Callable[..., Asking], tmp_path: Path) -> None:
-    """BatchMode of a config file keeps us from asking too."""
+    """BatchMode of a config file suppresses prompts too."""
     (tmp_path / "config").write_text("BatchMode yes\n")
     with asking("interview") as server:
         with pytest.raises(AuthenticationError, match="BatchMode=yes forbids") as caught:
@@ -106,7 +106,7 @@ async def test_batch_mode_of_a_config_file(asking: Callable[..., Asking], tmp_pa
 
 
 async def test_every_way_in_turn(asking: Callable[..., Asking]) -> None:
-    """What a host offers is tried as PreferredAuthentications says."""
+    """The methods that a host offers are tried in the order of PreferredAuthentications."""
     with asking("interview", "password") as server:
         await log_in(server, Slow(), "PreferredAuthentications=password")
         assert server.begun == []
@@ -118,7 +118,7 @@ async def test_every_way_in_turn(asking: Callable[..., Asking]) -> None:
 async def test_secrets_are_not_logged(
     asking: Callable[..., Asking], method: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """No answer reaches a log, however much is logged."""
+    """No answer is written to a log, at any level."""
     with caplog.at_level("DEBUG", "asyncssh"), asking(method) as server:
         await log_in(server, Slow(), "-vvv")
     assert "Trying" in caplog.text
@@ -169,7 +169,7 @@ class Doorkeeper(asyncssh.SSHServer):
 
 
 class WatchedClient(asyncssh.SSHClient):
-    """A client that tries passwords, while a watch follows.
+    """A client that tries passwords, while an observer follows.
 
     Args:
         watch: Follows the login.
@@ -181,7 +181,7 @@ class WatchedClient(asyncssh.SSHClient):
         self._passwords = list(passwords)
 
     def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
-        """Begin."""
+        """Start."""
         self._watch.attach(conn)
 
     def begin_auth(self, username: str) -> None:
@@ -193,7 +193,7 @@ class WatchedClient(asyncssh.SSHClient):
         self._watch.show_banner(msg)
 
     def auth_completed(self) -> None:
-        """Be let in."""
+        """Note the success."""
         self._watch.succeed()
 
     def password_auth_requested(self) -> str | None:
@@ -258,7 +258,7 @@ def tries(result: StageResult) -> list[tuple[str, str, str]]:
 
 
 async def test_second_key(keys: list[asyncssh.SSHKey], tmp_path: Path) -> None:
-    """The host's key with its place, the methods on offer, and each key with its outcome are reported."""
+    """The host's key with its place, the offered methods, and each key with its outcome are reported."""
     async with serve(keys[1].convert_to_public()) as port:
         host_key, authentication = await follow(port, tmp_path)
     assert host_key.stage is Stage.HOST_KEY
@@ -282,7 +282,7 @@ async def test_second_password(keys: list[asyncssh.SSHKey], tmp_path: Path) -> N
 
 
 async def test_nothing_works(keys: list[asyncssh.SSHKey], tmp_path: Path) -> None:
-    """A method for which there is nothing to try is no attempt."""
+    """A method without anything to try is no attempt."""
     async with serve(None) as port:
         results = await follow(port, tmp_path)
     assert tries(results[-1]) == [
@@ -292,7 +292,7 @@ async def test_nothing_works(keys: list[asyncssh.SSHKey], tmp_path: Path) -> Non
 
 
 async def test_banner(keys: list[asyncssh.SSHKey], tmp_path: Path) -> None:
-    """The banner is reported, a screenful of it."""
+    """The banner is reported, up to a screenful."""
     async with serve(keys[0].convert_to_public(), "Welcome\n" * 1000) as port:
         results = await follow(port, tmp_path)
     banner = results[-1].facts["banner"]

@@ -1,4 +1,4 @@
-"""Every way of getting to the test server: through jump hosts, by a command, and with what config files say of hops."""
+"""Every route to the test server: through jump hosts, by a command, and with the hops of config files."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def _quoted(command: str) -> str:
 
 
 class TestWays:
-    """Ways to get there."""
+    """Routes to the server."""
 
     def config(self, server: Server, account: str, folder: Path, extra: str = "") -> Path:
-        """Write a config file that knows the server from outside (jump) and from inside (inner)."""
+        """Write a config file that has the server as seen from outside (jump) and from inside (inner)."""
         inner_host, inner_port = server.inner
         key = server.login("alice").key
         path = folder / "config"
@@ -60,14 +60,14 @@ class TestWays:
         assert await whoami("inner", f"-F {config}") == account
 
     async def test_jump_in_a_circle(self, server: Server, account: str, tmp_path: Path) -> None:
-        """Jump hosts that lead to one another are an error."""
+        """Jump hosts that refer to one another are an error."""
         config = tmp_path / "config"
         config.write_text("Host a\n  ProxyJump b\nHost b\n  ProxyJump a\n")
         with pytest.raises(OptionError, match="circle"):
             await whoami("a", f"-F {config}")
 
     async def test_jump_cannot_reach(self, server: Server, account: str, tmp_path: Path) -> None:
-        """A target that the jump host cannot reach is told apart from a jump host that we cannot reach."""
+        """A target that the jump host cannot reach is distinguished from a jump host that we cannot reach."""
         config = self.config(server, account, tmp_path)
         with pytest.raises(UnreachableError, match="jump host cannot reach"):
             await whoami("inner", f"-F {config}", "-J jump", "-p 9")
@@ -83,7 +83,7 @@ class TestWays:
     async def test_jump_chain_by_aliases(
         self, server: Server, account: str, tmp_path: Path
     ) -> None:
-        """Hosts on the way are aliases with their own configuration, and their own way."""
+        """Jump hosts are aliases with their own configuration, and their own route."""
         inner_host, inner_port = server.inner
         config = tmp_path / "config"
         config.write_text(
@@ -94,7 +94,7 @@ class TestWays:
             f"Host *\n  User {account}\n  IdentityFile {server.login('alice').key}\n"
             f"  UserKnownHostsFile {server.known_hosts}\n"
         )
-        # The user of the jump host counts, and what is said for it: there the way ends.
+        # The user of the jump host counts, and its own configuration, which ends the route.
         with pytest.raises(HostKeyError, match="never-known"):
             await whoami("inner", f"-F {config}", "-o BatchMode=yes")
         config.write_text(config.read_text().replace("nobody@", f"{account}@"))
@@ -103,7 +103,7 @@ class TestWays:
     async def test_proxy_command_of_a_file(
         self, server: Server, account: str, tmp_path: Path
     ) -> None:
-        """A command of a config file carries the connection, with tokens and quotes as ssh takes them."""
+        """A command of a config file carries the connection, with tokens and quotes as in ssh."""
         said = tmp_path / "it's said"
         command = f'echo "%n %h %p %r %%" > "{said}"; exec nc %h %p'
         config = self.config(server, account, tmp_path)
@@ -119,7 +119,7 @@ class TestWays:
     async def test_host_key_alias_of_a_file(
         self, server: Server, account: str, tmp_path: Path
     ) -> None:
-        """The host's key is looked up by its alias alone, whatever port it listens on."""
+        """The host's key is looked up by its alias alone, at any port."""
         config = self.config(server, account, tmp_path)
         key = server.known_hosts.read_text().split("\n")[0].partition(" ")[2]
         known = tmp_path / "known"
@@ -133,7 +133,7 @@ class TestWays:
             await whoami("jump", f"-F {config}", "-o BatchMode=yes")
 
     async def test_keepalive_in_minutes(self, server: Server, account: str, tmp_path: Path) -> None:
-        """A time with a unit is understood."""
+        """A time with a unit is read."""
         config = self.config(server, account, tmp_path)
         config.write_text(f"ServerAliveInterval 1m\n{config.read_text()}")
         assert await whoami("jump", f"-F {config}") == account
@@ -141,13 +141,13 @@ class TestWays:
     async def test_without_the_program_ssh(
         self, server: Server, account: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Where there is no program ssh, the library reads the file, jump hosts included."""
+        """Without the program ssh, the library reads the file, jump hosts included."""
         config = self.config(server, account, tmp_path, "  ProxyJump jump\n")
         monkeypatch.setenv("PATH", without_ssh(tmp_path)["PATH"])
         assert await whoami("inner", f"-F {config}") == account
 
     async def test_slow_network(self, server: Server, account: str, known: str) -> None:
-        """A delay of 150 ms each way does no harm."""
+        """A delay of 150 ms in each direction causes no failure."""
         with Proxy(server.host, server.port) as proxy:
             proxy.delay(150, 150)
             alias = f"-o 'HostKeyAlias=[{server.host}]:{server.port}'"

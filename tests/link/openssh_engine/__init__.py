@@ -1,1 +1,1 @@
-"""Tests of ``link/openssh``."""
+"""Tests of ``link/openssh_engine``."""

@@ -1,4 +1,4 @@
-"""The command lines of ``ssh``, and that the ssh of this machine understands them as they are meant."""
+"""The command lines of ``ssh``, and that the ssh of this machine reads them as intended."""
 
 from __future__ import annotations
 
@@ -14,36 +14,36 @@ from xpm_remote.settings.schema import SshEngine
 
 
 def parsed(*options: str) -> ConnectOptions:
-    """Parse options for the program ssh; no config file is read."""
+    """Parse options for the program ssh, without a config file."""
     return parse_ssh_options("me@host", ["-F none", *options], SshEngine.OPENSSH)
 
 
 def ask(arguments: list[str]) -> SshConfig:
-    """Have the ssh of this machine say what it makes of arguments."""
+    """Return what the ssh of this machine makes of arguments."""
     done = subprocess.run(["ssh", *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return SshConfig(parse_dump(done.stdout))
 
 
 def whole(options: ConnectOptions) -> list[str]:
-    """Return the arguments that have ssh say what it makes of all options."""
+    """Return the arguments with which ssh prints what it makes of all options."""
     return dump_arguments(options, is_whole=True)
 
 
 def understood(*options: str) -> SshConfig:
-    """Say what ssh makes of the options."""
+    """Return what ssh makes of the options."""
     return ask(whole(parsed(*options)))
 
 
 def connecting(
     *options: str, is_batch: bool = False, is_keepalive_set: bool = False, **config: str
 ) -> SshConfig:
-    """Say what ssh makes of the arguments for a connection.
+    """Return what ssh makes of the arguments for a connection.
 
     Args:
-        options: The person's.
-        is_batch: Whether nobody may be asked.
-        is_keepalive_set: Whether anybody has decided about the keepalive.
+        options: The user's.
+        is_batch: Whether prompts are forbidden.
+        is_keepalive_set: Whether options or config files set the keepalive.
         config: What config files add to the options, in the words of ``ssh -G``.
     """
     given = parsed(*options)
@@ -81,19 +81,19 @@ def connecting(
     ],
 )  # fmt: skip
 def test_options_reach_ssh(options: list[str], keyword: str, value: str) -> None:
-    """What the person says arrives as it is, also what the library cannot do."""
+    """The user's options reach ssh unchanged, also those that the library cannot honour."""
     assert understood(*options).get_all(keyword) == (value,)
 
 
 def test_first_of_two_ways_wins() -> None:
-    """A ProxyCommand that stands before a ProxyJump is the way, as for ssh."""
+    """A ProxyCommand before a ProxyJump counts, as for ssh."""
     config = understood("ProxyCommand=nc %h %p", "ProxyJump=gate")
     assert config.get("ProxyCommand") == "nc %h %p"
     assert config.get("ProxyJump") is None
 
 
 def test_what_config_files_may_not_do() -> None:
-    """What a config file says for the person's own sessions is turned off, for the command that we talk to."""
+    """Settings of a config file for interactive sessions are turned off."""
     config = connecting("-o RequestTTY=no")
     assert config.get("RequestTTY") == "false"
     assert config.get("SessionType") == "default"
@@ -106,7 +106,7 @@ def test_what_config_files_may_not_do() -> None:
 
 
 def test_options_may() -> None:
-    """What the options ask for stays."""
+    """Settings in the options are kept."""
     config = connecting("-X", "-L 1:h:2", "-M", "Tunnel=yes")
     assert config.get("ForwardX11") == "yes"
     assert config.get("LocalForward") == "1 [h]:2"
@@ -123,13 +123,13 @@ def test_a_master_with_a_life_of_its_own_may_start() -> None:
 
 
 def test_unknown_to_an_old_ssh() -> None:
-    """An ssh that does not print a keyword is not given it."""
+    """A keyword that ssh does not print is not passed to it."""
     arguments = connect_arguments(parsed(), SshConfig(), "c", is_batch=False, connect_timeout=20)
     assert not any(argument.startswith("SessionType") for argument in arguments)
 
 
 def test_defaults() -> None:
-    """The keepalive and the time limit are ours where nobody has decided."""
+    """Our keepalive and time limit are used where none is set."""
     config = connecting()
     assert (config.get("ServerAliveInterval"), config.get("ConnectTimeout")) == ("15", "20")
     config = connecting("ServerAliveInterval=0", "ConnectTimeout=7", is_keepalive_set=True)
@@ -139,7 +139,7 @@ def test_defaults() -> None:
 
 
 def test_batch_mode() -> None:
-    """Where nobody may be asked, ssh asks nobody."""
+    """Where prompts are forbidden, ssh makes none."""
     assert connecting(is_batch=True).get("BatchMode") == "yes"
     assert connecting().get("BatchMode") == "no"
 
@@ -155,18 +155,18 @@ def test_batch_mode() -> None:
     ],
 )
 def test_log_level(options: list[str], config: dict[str, Any], level: str) -> None:
-    """The program tells what we need to know, and more if more is asked for."""
+    """The program logs what we need, and more if more is requested."""
     assert connecting(*options, **config).get("LogLevel") == level
 
 
 def test_a_changed_host_key_is_as_it_is_to_ssh() -> None:
-    """StrictHostKeyChecking is given to ssh as the person says it."""
+    """StrictHostKeyChecking is passed to ssh unchanged."""
     assert connecting("StrictHostKeyChecking=no").get("StrictHostKeyChecking") == "false"
     assert connecting("StrictHostKeyChecking=yes").get("StrictHostKeyChecking") == "true"
 
 
 def test_check() -> None:
-    """A ControlMaster is asked for with the options of the connection."""
+    """A ControlMaster is checked with the options of the connection."""
     assert check_arguments(parsed("-S /socket")) == [
         *("-O", "check", "-F", "none", "-l", "me", "-o", "ControlPath=/socket", "--", "host")
     ]
@@ -181,14 +181,14 @@ def test_check() -> None:
     ],
 )
 def test_names(options: list[str], where: str, name: str) -> None:
-    """Messages name the host as it is reached, and as known_hosts has it."""
+    """Messages have the host's name for connecting, and its name in known_hosts."""
     config = understood(*options)
     assert config.where == where
     assert config.host_key_name == name
 
 
 def test_control_path() -> None:
-    """Only with a ControlPath may a connection be shared."""
+    """A connection may be shared only with a ControlPath."""
     assert understood("-S /socket").has_control_path
     assert not understood().has_control_path
     assert not SshConfig({"controlpath": ("none",)}).has_control_path

@@ -1,4 +1,4 @@
-"""What the words of ``ssh`` mean, as releases from 9.2 on say them."""
+"""The meaning of the messages of ``ssh``, in releases from 9.2 on."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ KEYS_ONLY = "me@cluster: Permission denied (publickey).\n"
 
 
 def evidence(said: str) -> Evidence:
-    """Say something about a host."""
+    """Make evidence about a host."""
     return Evidence(where="cluster port 22", host_key_name="cluster", said=said, timeout=20)
 
 
@@ -70,7 +70,7 @@ def evidence(said: str) -> Evidence:
     ],
 )  # fmt: skip
 def test_cause(said: str, kind: type[XpmRemoteError], words: str) -> None:
-    """Each cause is an error of its own kind, with the words that tell more."""
+    """Each cause is an error of its own kind, with the details of the message."""
     error = login_error(evidence(said))
     assert type(error) is kind
     assert words in str(error)
@@ -78,7 +78,7 @@ def test_cause(said: str, kind: type[XpmRemoteError], words: str) -> None:
 
 
 def test_configuration() -> None:
-    """What ends ssh before it tries to connect is in its options or config files; its words name the line."""
+    """A failure of ssh before it connects is in its options or config files; the message has the line."""
     said = "/home/me/.ssh/config: line 2: Bad configuration option: nope\r\n"
     error = login_error(replace(evidence(said), is_connecting=False))
     assert isinstance(error, OptionError)
@@ -99,7 +99,7 @@ def test_changed_key_is_shown_with_the_known_one() -> None:
 
 
 def test_changed_key_that_nobody_checks() -> None:
-    """Where ssh went on all the same, that is worth a warning, and what fails after that is the cause."""
+    """Where ssh continued with a changed key, there is a warning, and a later failure is the cause."""
     unchecked = CHANGED.replace(UNKNOWN, "").replace("Host key for", "For")
     said = replace(evidence(unchecked), strict="false")
     warning = changed_key_warning(said) or ""
@@ -112,7 +112,7 @@ def test_changed_key_that_nobody_checks() -> None:
 
 
 def test_unknown_key() -> None:
-    """An unknown key is shown; where somebody could accept it but cannot be asked, that is said."""
+    """An unknown key is shown, and also that it could be confirmed if prompts were possible."""
     said = replace(
         evidence(UNKNOWN), fingerprint="ssh-ed25519 SHA256:x", obstacle="nobody is there"
     )
@@ -137,12 +137,12 @@ def test_unknown_key() -> None:
     ],
 )
 def test_wanted(said: str, strict: str, wanted: tuple[str, ...]) -> None:
-    """What a person could have answered is told, and nothing where nothing was asked."""
+    """The prompts that a user could have answered are listed; none if there were none."""
     assert replace(evidence(said), strict=strict).wanted == wanted
 
 
 def test_refused_without_a_person() -> None:
-    """Where nobody could be asked, the error says for what, and why not."""
+    """Where prompts were impossible, the error has the question and the reason."""
     refused = replace(evidence(DENIED), obstacle="there is no terminal")
     error = login_error(refused)
     assert isinstance(error, AuthenticationError)
@@ -154,7 +154,7 @@ def test_refused_without_a_person() -> None:
 
 
 def test_locked_key() -> None:
-    """A key that needs a passphrase is named, with what opens it."""
+    """A key that needs a passphrase is named, with how to unlock it."""
     locked = replace(evidence(KEYS_ONLY), locked=("/k",), obstacle="BatchMode")
     error = login_error(locked)
     assert "the private key /k needs a passphrase" in str(error)

@@ -1,4 +1,4 @@
-"""What the program ``ssh`` says on its stderr."""
+"""Parsing the stderr of the program ``ssh``."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SHARED = "debug1: mux_client_request_session: master session id: 2\r\n"
 
 
 def heard(*texts: str) -> StderrParser:
-    """Have it say something."""
+    """Feed it a text."""
     talk = StderrParser()
     for text in texts:
         talk.feed(text.encode())
@@ -34,7 +34,7 @@ def heard(*texts: str) -> StderrParser:
 
 
 def test_progress() -> None:
-    """Each step is told once it is made."""
+    """Each step is reported once it is made."""
     talk = StderrParser()
     assert not talk.is_connecting
     seen = []
@@ -55,7 +55,7 @@ def test_progress() -> None:
 
 @pytest.mark.parametrize("method", ["password", "keyboard-interactive"])
 def test_asking(method: str) -> None:
-    """Ways to log in that a person takes part in are told."""
+    """Authentication methods with prompts are reported."""
     assert heard(f"debug1: Next authentication method: {method}\r\n").is_asking
 
 
@@ -65,7 +65,7 @@ def test_shared_connection() -> None:
 
 
 def test_lines_are_told_apart() -> None:
-    """Progress and other lines are given separately, whole, wherever the bytes are cut."""
+    """Progress and other lines are separated, whole, wherever the bytes are cut."""
     talk = StderrParser()
     assert talk.feed(b"debug1: a\r\nWelc") == (["debug1: a"], [])
     assert talk.stderr == "Welc"
@@ -75,14 +75,14 @@ def test_lines_are_told_apart() -> None:
 
 
 def test_unfinished_line_of_the_remote() -> None:
-    """What ssh tells behind an unfinished line of the remote is told apart from it."""
+    """A message of ssh behind an unfinished line of the remote is separated from it."""
     talk = StderrParser()
     assert talk.feed(b"last words" + STATUS.encode()) == ([STATUS.rstrip()], ["last words"])
     assert talk.stderr == "last words"
 
 
 def test_memory_is_bounded() -> None:
-    """Only the end of what was said is kept, with line breaks and without."""
+    """Only the end of the output is kept, with line breaks and without."""
     talk = heard("x" * 3 * STDERR_KEPT, "y\n", *["line\n"] * STDERR_KEPT)
     assert len(talk.stderr) <= STDERR_KEPT
     assert talk.stderr.endswith("line\n")
@@ -98,7 +98,7 @@ def test_memory_is_bounded() -> None:
     ],
 )
 def test_status_of_the_remote(told: str, status: int) -> None:
-    """An exit status that was told to be the remote's is that, 255 too; statistics are left out."""
+    """An exit status that is logged as the remote's is the remote's, 255 too; statistics are left out."""
     assert heard(told).exit(status) == RemoteExit(status, "oops\n", None)
 
 
@@ -119,14 +119,14 @@ def test_signal_on_the_remote() -> None:
     ],
 )  # fmt: skip
 def test_lost(said: str, status: int, lost: str) -> None:
-    """Without that, the connection broke, for the reason that ssh gives."""
+    """Without a logged status, the connection broke, for the reason that ssh reports."""
     ended = heard(LOGIN, said).exit(status)
     assert ended.status is None
     assert lost in (ended.lost or "")
 
 
 def test_status_without_a_word() -> None:
-    """Any status but 255 is the remote's, whatever ssh has told."""
+    """Any status but 255 is the remote's, whatever ssh has logged."""
     assert heard(LOGIN).exit(7) == RemoteExit(7, "", None)
 
 
@@ -160,7 +160,7 @@ debug1: Entering interactive session.
 
 
 def read(text: str) -> list[StageResult]:
-    """Return the results, the one in progress with them; the clock goes on by a second with each look."""
+    """Return the results, including the one in progress; the clock advances by a second at each reading."""
     seconds = count()
     examination = Examination(lambda: float(next(seconds)))
     steps = StepParser(examination, HOST, lambda: float(next(seconds)))
@@ -171,7 +171,7 @@ def read(text: str) -> list[StageResult]:
 
 
 def test_whole_way() -> None:
-    """Addresses, greeting, host key with its place, methods, and each attempt are told in their steps."""
+    """Addresses, greeting, host key with its place, methods, and each attempt are reported in their steps."""
     resolve, tcp, host_key, authentication, shell = read(LINES)
     assert (resolve.stage, resolve.facts["addresses"]) == (
         Stage.RESOLVE,
@@ -205,7 +205,7 @@ def test_whole_way() -> None:
 
 
 def test_no_key_to_offer() -> None:
-    """A method by which nothing was offered was not tried."""
+    """A method by which no key was offered was not tried."""
     text = """\
 debug1: Connecting to cluster [10.0.0.1] port 22.
 debug1: Remote protocol version 2.0, remote software version X
@@ -220,14 +220,14 @@ debug1: No more authentication methods to try.
 
 
 def test_key_in_other_words() -> None:
-    """A key that is named in words of another release is told as it stands."""
+    """A key that another release describes otherwise is reported verbatim."""
     text = 'debug1: Offering public key: my key\nAuthenticated to c ([1]:22) using "publickey".\n'
     attempt = read(text)[0].facts["attempts"][0]
     assert (attempt["method"], attempt["identity"]) == ("publickey", "my key")
 
 
 def test_proxy_command() -> None:
-    """A command that carries the connection stands for name and TCP."""
+    """A command that carries the connection replaces name and TCP."""
     text = "debug1: Executing proxy command: exec nc cluster 22\n" + "\n".join(
         LINES.splitlines()[5:]
     )
@@ -241,7 +241,7 @@ def test_proxy_command() -> None:
 
 
 def test_control_master() -> None:
-    """A ControlMaster stands for all of it."""
+    """A ControlMaster replaces all steps."""
     text = "debug2: mux_client_request_session: master session id: 2\n"
     resolve, *skipped, shell = read(text)
     assert "ControlMaster" in resolve.facts["way"]
@@ -254,5 +254,5 @@ def test_control_master() -> None:
 
 
 def test_unresolved() -> None:
-    """What fails before anything is said failed while the name was looked up."""
+    """A failure without any message is one of the name lookup."""
     assert [each.stage for each in read("debug1: OpenSSH_9.2\n")] == [Stage.RESOLVE]

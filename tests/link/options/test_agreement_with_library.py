@@ -45,7 +45,7 @@ VALUES = st.text(
 @example("'\"\\ #")
 @example("#")
 def test_a_value_reaches_the_library_unchanged(config_file: Path, value: str) -> None:
-    """Whatever a value holds, asyncssh reads the same one back."""
+    """Any value is read back unchanged by asyncssh."""
     options = ["-i", shlex.quote(value), "-o", f"HostKeyAlias={shlex.quote(value)}"]
     read = read_by_library(parse_ssh_options("host", options).config_text(), config_file)
     assert read == {"IdentityFile": [value], "HostKeyAlias": value}
@@ -58,7 +58,7 @@ def test_a_value_reaches_the_library_unchanged(config_file: Path, value: str) ->
 )
 @example(["=a", "==b", "c", "=d"])
 def test_a_list_reaches_the_library_unchanged(config_file: Path, values: list[str]) -> None:
-    """Lists are read back word by word, whatever the words hold."""
+    """Lists are read back word by word, whatever the words contain."""
     options = ["-o", f"UserKnownHostsFile={shlex.join(values)}"]
     read = read_by_library(parse_ssh_options("host", options).config_text(), config_file)
     assert read == {"UserKnownHostsFile": values}
@@ -85,7 +85,7 @@ def test_a_list_reaches_the_library_unchanged(config_file: Path, values: list[st
     ],
 )
 def test_the_library_reads(config_file: Path, option: str, expected: object) -> None:
-    """Each kind of value is read by asyncssh as what it means."""
+    """Each kind of value has its meaning in asyncssh."""
     options = parse_ssh_options("host", [option])
     name = options.keywords[-1][0].lower()
     read = read_by_library(options.config_text(), config_file)
@@ -93,7 +93,7 @@ def test_the_library_reads(config_file: Path, option: str, expected: object) -> 
 
 
 def test_only_what_the_library_honours_is_written() -> None:
-    """What we honour ourselves, and what asks for nothing, stays out of asyncssh's configuration."""
+    """What we honour ourselves, and what has no effect, is left out of asyncssh's configuration."""
     options = parse_ssh_options(
         "host", ["-T -x -C StrictHostKeyChecking=yes ForwardX11Trusted=yes"]
     )
@@ -141,7 +141,7 @@ def test_only_what_the_library_honours_is_written() -> None:
 def test_the_library_honours(
     config_file: Path, option: str, attribute: str, expected: object
 ) -> None:
-    """An option arrives in the options of asyncssh's connection."""
+    """An option reaches the options of asyncssh's connection."""
     config_file.write_text(parse_ssh_options("host", [option]).config_text())
     options = asyncssh.SSHClientConnectionOptions(
         host="host", config=[str(config_file)], username="me"

@@ -88,7 +88,7 @@ def ask_openssh(arguments: Sequence[str], host: str) -> dict[str, list[str]] | N
 
 
 def check_agreement(found: ConnectOptions, openssh: dict[str, list[str]]) -> None:
-    """Compare what we found with what ssh prints."""
+    """Compare our result with what ssh prints."""
     local_user = ask_openssh([], "host")
     assert local_user is not None
     assert openssh["hostname"] == [found.get("Hostname") or found.host]
@@ -125,7 +125,7 @@ def check_agreement(found: ConnectOptions, openssh: dict[str, list[str]]) -> Non
 @example(arguments=["-l", "-x"], host="host")
 @example(arguments=["-l", "a", "-oUser=b", "-p", "3", "-oPort=4"], host="ssh://me@host:2022")
 def test_agrees_with_openssh(arguments: list[str], host: str) -> None:
-    """As one string or as several, options mean what they mean to ssh, or are refused by both."""
+    """Options in one string or several mean what they mean to ssh, or are refused by both."""
     openssh = ask_openssh(arguments, host)
     for options in (arguments, [shlex.join(arguments)]):
         try:

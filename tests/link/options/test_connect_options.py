@@ -1,4 +1,4 @@
-"""OpenSSH's options, in all their spellings, and those that nobody could honour."""
+"""OpenSSH's options, in all their spellings, and those that no engine could honour."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_spellings(options: list[str], expected: list[tuple[str, str]]) -> None:
     ],
 )
 def test_spellings_of_a_command(options: list[str]) -> None:
-    """A command takes the rest of its string, or what is quoted."""
+    """A command is the rest of its string, or a quoted word."""
     assert keywords(*options)[-1] == ("ProxyCommand", "ssh -W '%h:%p' jump")
 
 
@@ -115,12 +115,12 @@ def test_spellings_of_a_command(options: list[str]) -> None:
     ],
 )
 def test_options_after_a_command(option: str) -> None:
-    """A quoted command, one word after -o, and none leave the rest of the string to other options."""
+    """A quoted command, one word after -o, and an empty one leave the rest of the string to other options."""
     assert keywords(option)[-1] == ("Compression", "yes")
 
 
 def test_config_file() -> None:
-    """The last -F counts, and none is one."""
+    """The last -F counts, and "none" is one."""
     assert parse_ssh_options("host", ["-F ~/a", "-F", "none"]).config_file == "none"
     assert parse_ssh_options("host", []).config_file is None
 
@@ -141,13 +141,13 @@ def test_config_file() -> None:
 def test_options_count_before_the_host(
     host: str, options: list[str], user: str | None, port: int | None
 ) -> None:
-    """As in ``ssh OPTIONS HOST``, options say user and port before the host does, the first of them."""
+    """As in ``ssh OPTIONS HOST``, user and port of the options take precedence over the host's, the first of them."""
     found = parse_ssh_options(host, options)
     assert (found.host, found.user, found.port) == ("host", user, port)
 
 
 def test_first_wins() -> None:
-    """Of two values the first counts, unless both do."""
+    """The first of two values counts, unless both do."""
     assert keywords("HostKeyAlias=a HostKeyAlias=b") == (("HostKeyAlias", "a"),)
     assert keywords("-i a -i b -i a") == (("IdentityFile", "a"), ("IdentityFile", "b"))
 
@@ -225,7 +225,7 @@ def test_one_way_to_the_host(options: str, expected: list[tuple[str, str]]) -> N
     ],
 )  # fmt: skip
 def test_errors(options: list[str], named: str, cause: str) -> None:
-    """What is malformed, unknown or cannot be honoured is an error that names it and says why."""
+    """A malformed or unknown option, or one that cannot be honoured, is an error with its name and the reason."""
     with pytest.raises(OptionError) as caught:
         parse_ssh_options("host", options)
     assert named in caught.value.what
@@ -259,7 +259,7 @@ def test_get() -> None:
 
 
 def test_is_a_value() -> None:
-    """The result compares by value and does not change."""
+    """The result compares by value and is immutable."""
     options = parse_ssh_options("host", ["-C"])
     assert options == parse_ssh_options("host", ["Compression yes"])
     with pytest.raises(dataclasses.FrozenInstanceError):
@@ -267,7 +267,7 @@ def test_is_a_value() -> None:
 
 
 class TestOtherEngines:
-    """Options for the program ssh, which does what the library cannot."""
+    """Options for the program ssh, which can honour more than the library."""
 
     @pytest.mark.parametrize("engine", [SshEngine.OPENSSH, SshEngine.AUTO])
     @pytest.mark.parametrize(
@@ -291,7 +291,7 @@ class TestOtherEngines:
         beyond: tuple[str, ...],
         engine: SshEngine,
     ) -> None:
-        """What the library cannot honour is taken, and named as what needs the program."""
+        """An option that the library cannot honour is accepted, and listed as needing the program."""
         found = parse_ssh_options("host", options, engine)
         assert found.keywords == keywords
         assert found.beyond == beyond
@@ -303,12 +303,12 @@ class TestOtherEngines:
          "Host=a", "IgnoreUnknown=a", "LogVerbose=a", "FingerprintHash=md5", "Port=x", "Nonsense=1"],
     )  # fmt: skip
     def test_refused(self, option: str) -> None:
-        """What would keep us from talking to the remote command, or is no option, is an error for all."""
+        """An option that would separate us from the remote command, or an unknown one, is an error for all."""
         with pytest.raises(OptionError) as caught:
             parse_ssh_options("host", [option], SshEngine.OPENSSH)
         assert "--ssh-engine" not in str(caught.value)
 
     def test_hint(self) -> None:
-        """The library's refusal says what to use instead, where that helps."""
+        """The library's refusal has the alternative, where there is one."""
         with pytest.raises(OptionError, match="or use --ssh-engine openssh"):
             parse_ssh_options("host", ["ControlMaster=auto"])

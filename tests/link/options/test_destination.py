@@ -78,7 +78,7 @@ def test_destination(text: str, expected: tuple[str | None, str, int | None]) ->
     ],
 )
 def test_bad_destination(text: str, cause: str) -> None:
-    """A text that is no destination is an error that says why and how to write one."""
+    """A malformed destination is an error with the reason and the right form."""
     with pytest.raises(OptionError, match=cause) as caught:
         parse_destination(text)
     assert "ssh://user@host:port" in caught.value.hint
@@ -90,7 +90,7 @@ def test_bad_destination(text: str, cause: str) -> None:
     port=PORTS,
 )
 def test_round_trip(user: str | None, host: str, port: int | None) -> None:
-    """A destination prints as what is read as the same destination."""
+    """A destination prints as a text that is read as the same destination."""
     destination = Destination(user, host, port)
     assert parse_destination(f"ssh://{destination}") == destination
     assert parse_jumps(f"x,{destination}") == (Destination(None, "x", None), destination)
@@ -102,7 +102,7 @@ def test_round_trip(user: str | None, host: str, port: int | None) -> None:
 @example("ssh://a@b:1")
 @example("a b@c")
 def test_agrees_with_openssh(text: str) -> None:
-    """What is taken as a destination, OpenSSH reads as the same host, user and port."""
+    """OpenSSH reads an accepted destination as the same host, user and port."""
     try:
         user, host, port = parse_destination(text)
     except OptionError:
@@ -131,7 +131,7 @@ def test_agrees_with_openssh(text: str) -> None:
     ],
 )
 def test_jumps(text: str, expected: tuple[Destination, ...]) -> None:
-    """Jump hosts are given in the order in which they are visited."""
+    """Jump hosts are returned in the order in which they are visited."""
     assert parse_jumps(text) == expected
 
 
@@ -147,6 +147,6 @@ def test_bad_jumps(text: str) -> None:
     "text", ["", "0", "65536", "-1", "+5", " 22", "22 ", "ssh", "٢٢", "9" * 5000]
 )
 def test_bad_port(text: str) -> None:
-    """What is not a number from 1 to 65535 is no port."""
+    """A port is a number from 1 to 65535."""
     with pytest.raises(ValueError, match="not a port"):
         parse_port(text)

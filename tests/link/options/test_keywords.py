@@ -67,7 +67,7 @@ PATCHED_IN_BY_DEBIAN = {"protocolkeepalives", "setuptimeout"} | {
     "name", sorted({*NAMES, *ALIASES} - NEWER_THAN_OPENSSH_9_2 - PATCHED_IN_BY_DEBIAN)
 )
 def test_openssh_has_it(name: str) -> None:
-    """The installed ssh knows each keyword and alias, but for those of newer or patched ones."""
+    """The installed ssh has each keyword and alias, except those of newer or patched releases."""
     done = subprocess.run(
         ["ssh", "-G", "-F", "none", "-o", f"{name}=1", "host"],
         stdin=subprocess.DEVNULL,
@@ -79,7 +79,7 @@ def test_openssh_has_it(name: str) -> None:
 
 
 def test_library_reads_what_it_is_given() -> None:
-    """The parser of asyncssh knows each keyword that is written for it."""
+    """The parser of asyncssh has each keyword that is written for it."""
     handled = {name.lower() for name in SSHClientConfig._handlers}
     assert {name.lower() for name in READ_BY_LIBRARY} <= handled
 
@@ -90,7 +90,7 @@ def test_table_knows_what_the_library_reads() -> None:
 
 
 def test_what_we_honour_is_named() -> None:
-    """The set of what the transport must do is the table's."""
+    """The set of what the transport must honour is the table's."""
     assert {k.name for k in KEYWORDS if k.honoured is Honoured.BY_US} == OURS
     assert NEEDS_GSSAPI <= READ_BY_LIBRARY
     assert ACCUMULATING - FORWARDS <= READ_BY_LIBRARY
@@ -99,7 +99,7 @@ def test_what_we_honour_is_named() -> None:
 
 @pytest.mark.parametrize("keyword", KEYWORDS, ids=NAMES)
 def test_refusals_are_explained(keyword: Keyword) -> None:
-    """Whatever may be refused says why and what to do."""
+    """Every refusal has a reason and advice."""
     assert bool(keyword.reason.why and keyword.reason.advice) is (keyword.accepted is not None)
     assert (keyword.accepted == frozenset()) is (keyword.honoured is Honoured.NEVER)
 
@@ -114,7 +114,7 @@ def test_flags_set_known_keywords() -> None:
 
 
 def test_flags_are_openssh_s() -> None:
-    """All letters of the installed ssh are honoured or refused, each explicitly."""
+    """All letters of the installed ssh are honoured or refused explicitly."""
     usage = subprocess.run(["ssh"], capture_output=True, text=True, check=False).stderr
     plain = set(usage.split("[-", 1)[1].split("]", 1)[0])
     with_argument = {part[0] for part in usage.split("[-")[2:]}
@@ -137,5 +137,5 @@ def test_find() -> None:
     [("Compresion", "Compression"), ("identityfiles", "IdentityFile"), ("ls", None), ("", None)],
 )
 def test_nearest(name: str, expected: str | None) -> None:
-    """A slip of the fingers finds its keyword, another word none."""
+    """A typo finds its keyword, another word none."""
     assert nearest_keyword(name) == expected

@@ -67,7 +67,7 @@ from xpm_remote.link.options import values as v
     ],
 )
 def test_canonical(value: v.Value, words: list[str], expected: str) -> None:
-    """A value is written in one way, the one that asyncssh reads."""
+    """A value has one canonical form, the one that asyncssh reads."""
     assert value.canonical(words) == expected
 
 
@@ -116,6 +116,6 @@ def test_canonical(value: v.Value, words: list[str], expected: str) -> None:
     ],
 )
 def test_refused(value: v.Value, words: list[str], cause: str) -> None:
-    """A malformed value is refused with what is wrong with it."""
+    """A malformed value is refused with the reason."""
     with pytest.raises(ValueError, match=cause):
         value.canonical(words)

@@ -16,7 +16,7 @@ TEXTS = st.text(alphabet="ab -=#~$'\"\\\t\n\xa0", max_size=20)
 
 @given(TEXTS)
 def test_same_words_as_shlex(text: str) -> None:
-    """A text has the words that shlex finds, and each raw form means its word."""
+    """A text has the words that shlex finds, and each raw form yields its word."""
     try:
         expected = shlex.split(text)
     except ValueError:
@@ -31,7 +31,7 @@ def test_same_words_as_shlex(text: str) -> None:
 
 @given(st.lists(st.text(alphabet="ab '\"", max_size=5)))
 def test_unquote_undoes_quoting(words: list[str]) -> None:
-    """Words that were quoted come back as they were."""
+    """Quoted words are unquoted unchanged."""
     assert unquote(shlex.join(words)) == words
 
 
@@ -51,7 +51,7 @@ def test_after(raw: str, letters: int, expected: tuple[str, str]) -> None:
 
 
 def test_reader_gives_all_words() -> None:
-    """The words of all strings come one after the other, empty strings leave no gap."""
+    """The words of all strings are read in sequence; empty strings leave no gap."""
     reader = WordReader(["a 'b c'", "", "d"])
     texts = [word.text for word in iter(reader.next, None)]
     assert texts == ["a", "b c", "d"]
@@ -67,7 +67,7 @@ def test_reader_peeks_into_one_string() -> None:
 
 
 def test_rest() -> None:
-    """The rest of a string comes as it was written, and only once."""
+    """The rest of a string is returned verbatim, and only once."""
     reader = WordReader(["a  'b'   c ", "d"])
     reader.next()
     assert [word.text for word in reader.rest()] == ["b", "c"]

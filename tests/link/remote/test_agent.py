@@ -1,4 +1,4 @@
-"""The agent on its way to a host: packed, started by a command, and heard."""
+"""The agent's transfer to a host: packed, started by a command, and greeted."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ IMPORTER_SOURCE = json.loads(zlib.decompress(agent_bundle().payload))[IMPORTER]
 def run(
     bundle: Bundle, *arguments: str, stdin: bytes | None = None
 ) -> subprocess.CompletedProcess[bytes]:
-    """Start a python with the loader, and return it a bundle."""
+    """Start a python with the loader, and send it a bundle."""
     return subprocess.run(
         [sys.executable, "-I", "-S", "-c", LOADER, *bundle.arguments, *arguments],
         input=bundle.payload if stdin is None else stdin,
@@ -51,7 +51,7 @@ def run(
 
 
 def program(text: str, **modules: str) -> Bundle:
-    """Pack a program in place of the agent, and further modules beside it."""
+    """Pack a program in place of the agent, with further modules beside it."""
     packages = ("xpm_remote", "xpm_remote.workspace", "xpm_remote.workspace.agent")
     sources = {**dict.fromkeys(packages, ""), IMPORTER: IMPORTER_SOURCE, AGENT: text}
     sources.update({f"xpm_remote.workspace.{name}": source for name, source in modules.items()})
@@ -59,14 +59,14 @@ def program(text: str, **modules: str) -> Bundle:
 
 
 def test_pack_is_reproducible() -> None:
-    """The same sources make the same bytes, in whatever order they are given."""
+    """The same sources make the same bytes, in any order."""
     sources = {"b": "2", "a": "1"}
     assert pack(sources) == pack(dict(reversed(list(sources.items()))))
     assert pack(sources).digest != pack({**sources, "a": "2"}).digest
 
 
 def test_bundle_holds_the_whole_folder() -> None:
-    """Every module of the folder is sent, and nothing else of the package."""
+    """Every module of the folder is sent, and no other module of the package."""
     names = set(json.loads(zlib.decompress(agent_bundle().payload)))
     folder = Path(__file__).parents[3] / "xpm_remote" / "workspace"
     modules = {path.relative_to(folder.parent).with_suffix("") for path in folder.rglob("*.py")}
@@ -86,7 +86,7 @@ def test_arguments_and_status() -> None:
 
 
 def test_rest_of_stdin_is_left() -> None:
-    """The loader takes the bundle from stdin and not one byte more."""
+    """The loader reads the bundle from stdin and not one byte more."""
     bundle = program("import os\ndef main(words):\n    print(os.read(0, 100))\n    return 0\n")
     assert run(bundle, stdin=bundle.payload + b"{}\n").stdout == b"b'{}\\n'\n"
 
@@ -101,7 +101,7 @@ def test_rest_of_stdin_is_left() -> None:
     ],
 )
 def test_damaged_bundle_is_not_run(damage: object) -> None:
-    """Bytes that do not have the digest of the command line are told and not executed."""
+    """Bytes without the digest of the command line are reported and not executed."""
     bundle = program("def main(words):\n    print('ran')\n    return 0\n")
     assert callable(damage)
     done = run(bundle, stdin=damage(bundle.payload))
@@ -110,7 +110,7 @@ def test_damaged_bundle_is_not_run(damage: object) -> None:
 
 
 def test_tracebacks_have_source_lines() -> None:
-    """What fails in a module from memory is told with its file, line and text."""
+    """A traceback of a module in memory has its file, line and text."""
     bundle = program(
         "from xpm_remote.workspace import other\ndef main(words):\n    other.fail()\n",
         other="def fail():\n    raise ValueError('at this line')  # here\n",
@@ -137,7 +137,7 @@ def test_agent_runs_on(python: str, tmp_path: Path) -> None:
 
 
 def test_nothing_is_written(tmp_path: Path) -> None:
-    """On the remote no file is made: not in the home, not in the directory, not in that for temporary files."""
+    """No file is created on the remote, in the home, in the directory, or in that for temporary files."""
     workspace, home = make_workspace(tmp_path / "ws"), tmp_path / "home"
     home.mkdir()
     environ = {"HOME": str(home), "TMPDIR": str(home), "PATH": os.environ["PATH"]}
@@ -150,7 +150,7 @@ def test_nothing_is_written(tmp_path: Path) -> None:
 
 
 def test_neither_directory_nor_environment_counts(tmp_path: Path) -> None:
-    """A json.py in the home, a PYTHONPATH and a startup file do not get in the way."""
+    """A json.py in the home, a PYTHONPATH and a startup file have no effect."""
     (tmp_path / "json.py").write_text("raise SystemExit('not this one')\n")
     workspace = make_workspace(tmp_path / "ws")
     environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(tmp_path), "LC_ALL": "C"}
@@ -166,7 +166,7 @@ def workspace(tmp_path: Path) -> Path:
 
 
 def environ(folder: Path, **programs: str) -> dict[str, str]:
-    """Return an environment whose PATH has these programs only; each is a shell script, or ``real``."""
+    """Return an environment whose PATH has only these programs; each is a shell script, or ``real``."""
     folder.mkdir(exist_ok=True)
     for name, text in programs.items():
         path = folder / name.replace("_", ".")
@@ -184,7 +184,7 @@ OLD = 'case "$*" in *ctypes*) exit 3;; *) printf 3.6.8;; esac'
 
 @any_shell
 def test_every_login_shell(shell: str, workspace: Path) -> None:
-    """Whatever the login shell is, the agent is started behind shell_init, and requests reach it."""
+    """With every login shell, the agent is started behind shell_init, and requests reach it."""
     bundle = agent_bundle()
     command = agent_command(bundle, str(workspace), python=sys.executable, compress=True)
     whole = remote_command(command, workspace=str(workspace), shell_init="cd /")
@@ -201,7 +201,7 @@ def test_every_login_shell(shell: str, workspace: Path) -> None:
 
 
 def test_requests_may_follow_at_once(workspace: Path) -> None:
-    """What is sent right behind the bundle, before anything was answered, is answered."""
+    """Requests sent right behind the bundle, before any answer, are answered."""
     more = b'{"jsonrpc":"2.0","id":1,"method":"ping"}\n{"jsonrpc":"2.0","id":2,"method":"ping"'
     with Talk(workspace, more=more + b"}") as talk:
         talk.greet()
@@ -222,7 +222,7 @@ def test_requests_may_follow_at_once(workspace: Path) -> None:
 def test_first_that_works(
     programs: dict[str, str], version: tuple[int, ...], workspace: Path, tmp_path: Path
 ) -> None:
-    """The first interpreter of the list that is new enough and works is taken."""
+    """The first interpreter of the list that is new enough and works is used."""
     with Talk(workspace, python=None, environ=environ(tmp_path / "bin", **programs)) as talk:
         talk.greet()
         agent = talk.result("get_sync_info")["agent"]
@@ -243,7 +243,7 @@ def test_first_that_works(
 def test_no_interpreter(
     python: str | None, programs: dict[str, str], said: str, workspace: Path, tmp_path: Path
 ) -> None:
-    """Where none will do, the error lists what was tried; an interpreter that the settings name is tried alone."""
+    """Without an interpreter, the error lists the attempts; one named in the settings is tried alone."""
     with Talk(workspace, python=python, environ=environ(tmp_path / "bin", **programs)) as talk:
         out, err, status = talk.end()
         assert talk.greeting.feed(out) is None
@@ -276,7 +276,7 @@ def test_names_interpreter(python: str, is_program: bool) -> None:
 
 
 def test_noise_before_the_greeting(workspace: Path) -> None:
-    """What is printed before the greeting, with or without an end of line, is noise."""
+    """Output before the greeting, with or without an end of line, is noise."""
     greeting = Greeting()
     data = b"motd\n{not json\xff" + f"\n{MARK} agent deflate\n".encode() + b"\x78\n\x9c"
     assert greeting.feed(data) == b"\x78\n\x9c"
@@ -286,7 +286,7 @@ def test_noise_before_the_greeting(workspace: Path) -> None:
 
 @given(st.lists(st.integers(0, 60), max_size=8))
 def test_greeting_in_pieces(cuts: list[int]) -> None:
-    """However the bytes arrive, the greeting is found, and what follows is given back unchanged."""
+    """The greeting is found in any pieces, and what follows is returned unchanged."""
     data = f"login\n\n{MARK} agent plain\n".encode() + b"{}\n\nrest"
     edges = sorted({0, len(data), *(min(cut, len(data)) for cut in cuts)})
     greeting, given_back = Greeting(), None
@@ -325,19 +325,19 @@ def test_noise_is_bounded() -> None:
     ],
 )
 def test_failure(status: int | None, stderr: str, said: str) -> None:
-    """An agent that ends before its greeting is an error with its status and its last words."""
+    """An agent that ends before its greeting is an error with its status and its last output."""
     assert said in str(Greeting().failure(status, stderr))
 
 
 def test_noise_is_told_when_stderr_is_empty() -> None:
-    """What was printed on stdout is quoted where stderr says nothing."""
+    """Output on stdout is quoted where stderr is empty."""
     greeting = Greeting()
     greeting.feed(b"module: command not found\n")
     assert "module: command not found" in str(greeting.failure(1, " \n"))
 
 
 def test_command_is_one_line() -> None:
-    """The command has no newline, and its words are those that were meant."""
+    """The command has no newline, and its words are the intended ones."""
     command = agent_command(agent_bundle(), "~/w s", python=None, compress=False)
     assert "\n" not in command
     assert shlex.split(command)[-len(INTERPRETERS) - 2 :] == ["~/w s", "plain", *INTERPRETERS]

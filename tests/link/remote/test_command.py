@@ -1,4 +1,4 @@
-"""The remote command line, run by real shells: every word arrives at the other end as it is."""
+"""The remote command line, run by real shells: every word arrives unchanged."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def host(tmp_path: Path) -> Host:
 
 
 def test_required_shells() -> None:
-    """Whatever else there is, sh and bash are."""
+    """The machine has at least sh and bash."""
     assert {"sh", "bash"} <= set(SHELLS)
 
 
@@ -83,7 +83,7 @@ def test_required_shells() -> None:
     ],
 )
 def test_words(remote: RemoteExperimaestro, expected: list[str] | None) -> None:
-    """Experimaestro is run by uv, unless its path is given; that path may hold arguments."""
+    """Experimaestro is run by uv, unless its path is given, which may have arguments."""
     words = experimaestro_words(remote)
     if expected is None:
         expected = ["uv", "tool", "run", "--python", "/opt/my python", SUPPORTED_EXPERIMAESTRO]
@@ -93,7 +93,7 @@ def test_words(remote: RemoteExperimaestro, expected: list[str] | None) -> None:
 
 @pytest.mark.parametrize("xpm_path", ["", "  \n"])
 def test_empty_xpm_path(xpm_path: str) -> None:
-    """An empty path is an error, not the absence of one."""
+    """An empty path is an error, not a missing one."""
     with pytest.raises(OptionError, match="xpm_path is empty"):
         experimaestro_words(RemoteExperimaestro(xpm_path=xpm_path))
 
@@ -106,7 +106,7 @@ def test_unfinished_xpm_path() -> None:
 
 @pytest.mark.parametrize("text", ["/a\0b", "~/a\0", "/caf\udce9"])
 def test_what_cannot_be_sent(text: str) -> None:
-    """What no argument can hold, and what is not UTF-8, is an error before anything is connected to."""
+    """A NUL, and what is not UTF-8, is an error before any connection."""
     with pytest.raises(OptionError, match="holds a NUL or is not UTF-8"):
         quote_path(text)
     with pytest.raises(OptionError, match="holds a NUL or is not UTF-8"):
@@ -114,7 +114,7 @@ def test_what_cannot_be_sent(text: str) -> None:
 
 
 def test_plain_command_is_readable() -> None:
-    """What needs no quotes gets none, so that a person can read what is run and try it."""
+    """Words that need no quotes have none, so that the command can be read and tried."""
     assert monitor_command(RemoteExperimaestro(xpm_path="~/bin/xpm"), "~/ws") == (
         "~/bin/xpm --quiet experiments --workdir ~/ws monitor-server"
     )
@@ -125,12 +125,12 @@ def test_plain_command_is_readable() -> None:
     [("a b!", "'a b'\\!''"), ("a\\", "'a'\\\\''"), ("~/a!", "~/'a'\\!''"), ("a'b", "'a'\"'\"'b'")],
 )
 def test_quotes_for_every_shell(text: str, expected: str) -> None:
-    """What fish and csh read within quotes stands outside of them, also where there is no such shell to try."""
+    """Characters that fish and csh expand within quotes are outside of them, also without such a shell here."""
     assert quote_path(text) == expected
 
 
 def test_nothing_that_csh_would_read() -> None:
-    """What is ours in the command line has neither a newline nor an exclamation mark."""
+    """Our part of the command line has neither a newline nor an exclamation mark."""
     command = remote_command("xpm", workspace="/ws", shell_init="true")
     assert "\n" not in command
     assert "!" not in command
@@ -138,7 +138,7 @@ def test_nothing_that_csh_would_read() -> None:
 
 @pytest.mark.parametrize("shell_init", [None, "", " \n"])
 def test_nothing_to_prepare(shell_init: str | None) -> None:
-    """Without shell_init there is but the check before the command."""
+    """Without shell_init there is only the check before the command."""
     command = remote_command("xpm serve", workspace="~/ws", shell_init=shell_init)
     assert command.startswith("/bin/sh -c ")
     assert command.endswith(" sh ~/ws .__experimaestro__ </dev/null && xpm serve")
@@ -149,7 +149,7 @@ def test_nothing_to_prepare(shell_init: str | None) -> None:
 
 @any_shell
 def test_words_arrive(host: Host, shell: str) -> None:
-    """Every word arrives as it was; a leading ~/ is the remote home."""
+    """Every word arrives unchanged; a leading ~/ is the remote home."""
     words = AWKWARD + ([] if is_csh(shell) else NEWLINES)
     words = [word for word in words if word != "~"]
     expected = [*words, str(host.home), *(f"{host.home}/{word}" for word in words)]
@@ -171,7 +171,7 @@ def test_words_arrive(host: Host, shell: str) -> None:
     )
 )
 def test_any_word_arrives(host: Host, shell: str, words: list[str]) -> None:
-    """Whatever text a word is, it arrives."""
+    """Any text arrives as a word."""
     done = host.shell(shell, " ".join(["printf", r"'%s\0'", *map(quote_path, words)]))
     assert done.stdout.decode().split("\0")[:-1] == words
 
@@ -187,7 +187,7 @@ def test_home_of_another(host: Host, shell: str) -> None:
 @any_shell
 @pytest.mark.parametrize("where", ["{home}/{name}", "~/{name}", "{name}"])
 def test_workspace_arrives(host: Host, shell: str, where: str) -> None:
-    """A workspace is found and served whatever its name: absolute, in the home, or relative to it."""
+    """A workspace of any name is found and served: absolute, in the home, or relative to it."""
     name = "a 'b' \"c\" $HOME !\\ -é" + ("" if is_csh(shell) else "\n\n")
     make_workspace(host.home / name)
     workspace = where.format(home=host.home, name=name)
@@ -211,7 +211,7 @@ def test_workspace_that_looks_like_an_option(host: Host, shell: str, name: str) 
 
 @any_shell
 def test_xpm_path_arrives(host: Host, shell: str) -> None:
-    """The path of experimaestro may begin with ~ and hold arguments, with whatever characters."""
+    """The path of experimaestro may begin with ~ and have arguments, with any characters."""
     call = started(host.run(shell, xpm_path='"~/bin\'s $HOME/experimaestro" --note "a $b!"'))
     assert call["program"] == str(host.stub)
     assert call["arguments"] == ["--note", "a $b!", *MONITOR, str(host.workspace), "monitor-server"]

@@ -1,4 +1,4 @@
-"""The look at the age of a remote experimaestro, by real shells: what is surely too old is not started."""
+"""The check of a remote experimaestro's age, by real shells: a version that is certainly too old is not started."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def install(script: Path, *versions: str) -> None:
 
 
 def run(host: Host, shell: str, xpm_path: str, shell_init: str | None = None) -> Run:
-    """Run what is run with the backend auto."""
+    """Run the command of the backend auto."""
     remote = RemoteExperimaestro(xpm_path=xpm_path)
     return host.run(shell, xpm_path=xpm_path, shell_init=shell_init, check=age_check(remote))
 
@@ -52,7 +52,7 @@ def refused(run: Run) -> str:
 
 @any_shell
 def test_old(host: Host, script: Path, shell: str) -> None:
-    """Of a console script whose environment has an older version, that is told, and it is not started."""
+    """A console script whose environment has an older version is reported, and not started."""
     install(script, "2.6.4")
     what = refused(run(host, shell, str(script)))
     assert what.startswith(f"the remote experimaestro 2.6.4 ({script}) is older than 2.7")
@@ -60,14 +60,14 @@ def test_old(host: Host, script: Path, shell: str) -> None:
 
 @any_shell
 def test_new(host: Host, script: Path, shell: str) -> None:
-    """One that is new enough is started, and finds its requests on its stdin."""
+    """A new enough one is started, and reads its requests from its stdin."""
     install(script, "2.7.0")
     started(run(host, shell, str(script)))
 
 
 @any_shell
 def test_through_a_link(host: Host, script: Path, shell: str) -> None:
-    """The environment is the one that the script names, wherever a link to it stands."""
+    """The environment is the one that the script names, wherever a link to it is."""
     install(script, "2.6.4")
     link = host.home / "xpm"
     link.symlink_to(script)
@@ -76,7 +76,7 @@ def test_through_a_link(host: Host, script: Path, shell: str) -> None:
 
 @any_shell
 def test_in_the_path(host: Host, script: Path, shell: str) -> None:
-    """A bare name is looked for in the PATH that shell_init has made."""
+    """A bare name is looked for in the PATH that shell_init has set."""
     install(script, "2.6.4")
     folder = shlex.quote(str(script.parent))
     # All shells of these families export a variable so.
@@ -89,31 +89,31 @@ def test_in_the_path(host: Host, script: Path, shell: str) -> None:
     ["0.9.9", "1.12.0", "2.0", "2.6", "2.6.4", "2.6a1", "2.6.4.dev3+gabc", "2.0rc1"],
 )
 def test_versions_that_are_old(host: Host, script: Path, version: str) -> None:
-    """Every version before 2.7 is old, pre-releases too."""
+    """Every version before 2.7 is old, including pre-releases."""
     install(script, version)
     assert f" {version} " in refused(run(host, "sh", str(script)))
 
 
 @pytest.mark.parametrize("version", ["2.7.0", "2.7.0.dev1", "2.10.1", "2.60", "3.0", "10.0", "x"])
 def test_versions_that_will_do(host: Host, script: Path, version: str) -> None:
-    """A version that is not surely old is started: the handshake tells."""
+    """A version that is not certainly old is started; the handshake decides."""
     install(script, version)
     started(run(host, "sh", str(script)))
 
 
 def test_one_of_two(host: Host, script: Path) -> None:
-    """Where an old version was left beside another one, it is not known which counts: it is started."""
+    """With an old version beside another one, it is unknown which counts, and it is started."""
     install(script, "2.6.4", "2.8.0")
     started(run(host, "sh", str(script)))
 
 
 def test_unknown(host: Host, script: Path) -> None:
-    """Of an environment that does not tell, nothing is known: it is started."""
+    """Without version information it is started."""
     started(run(host, "sh", str(script)))
 
 
 def test_no_console_script(host: Host) -> None:
-    """A script of the person's own is started, whatever lies beside the shell that it names."""
+    """A script of the user's own is started, whatever is beside the shell that it names."""
     wrapper = host.home / "wrapper"
     wrapper.write_text(f'#!/bin/sh\nexec {shlex.quote(str(host.stub))} "$@"\n')
     wrapper.chmod(0o755)
@@ -130,12 +130,12 @@ def test_binary(host: Host, tmp_path: Path) -> None:
 
 
 def test_missing(host: Host) -> None:
-    """What is not there is left to the shell to complain about."""
+    """For a missing program the shell reports the error."""
     done = run(host, "sh", "/no/such/program")
     assert (done.status, done.startup.phase.value) == (127, "ready")
 
 
 @pytest.mark.parametrize("xpm_path", [None, "python3 -m experimaestro"])
 def test_nothing_to_look_at(xpm_path: str | None) -> None:
-    """What uv brings is new enough, and of a command of several words nothing is known: no time is spent."""
+    """For uv, whose versions are new enough, and for a command of several words there is no check."""
     assert age_check(RemoteExperimaestro(xpm_path=xpm_path)) == ""

@@ -32,7 +32,7 @@ def host(tmp_path: Path) -> Host:
 
 
 def failure(run: Run, workspace: str) -> str:
-    """Return what is said of the directory, after checking that nothing was started."""
+    """Return the problem of the directory, after checking that nothing was started."""
     assert run.call is None, run.call
     error = run.startup.failure(run.status, run.stderr, workspace)
     assert isinstance(error, RemotePathError), error
@@ -43,21 +43,21 @@ def failure(run: Run, workspace: str) -> str:
 
 @any_shell
 def test_missing(host: Host, shell: str) -> None:
-    """A directory that is not there is said to be missing."""
+    """A missing directory is reported as missing."""
     run = host.run(shell, workspace="~/nowhere")
     assert failure(run, "~/nowhere") == "does not exist, or may not be seen"
 
 
 @any_shell
 def test_file(host: Host, shell: str) -> None:
-    """A file is said to be no directory."""
+    """A file is reported as no directory."""
     (host.home / "file").touch()
     assert failure(host.run(shell, workspace="file"), "file") == ("is not a directory")
 
 
 @any_shell
 def test_unmarked(host: Host, shell: str) -> None:
-    """A directory without the marker is said to be no workspace, and the server is not started in it."""
+    """A directory without the marker is reported as no workspace, and the server is not started in it."""
     (host.home / "plain dir").mkdir()
     run = host.run(shell, workspace="plain dir")
     what = failure(run, "plain dir")
@@ -66,7 +66,7 @@ def test_unmarked(host: Host, shell: str) -> None:
 
 @any_shell
 def test_inside(host: Host, shell: str) -> None:
-    """A folder of a workspace is told from the workspace, which is named."""
+    """A folder of a workspace is distinguished from the workspace, which is named."""
     inside = host.workspace / "jobs" / "demo.task"
     inside.mkdir(parents=True)
     what = failure(host.run(shell, workspace=str(inside)), str(inside))
@@ -75,13 +75,13 @@ def test_inside(host: Host, shell: str) -> None:
 
 @any_shell
 def test_empty(host: Host, shell: str) -> None:
-    """No directory at all is missing, not the home directory."""
+    """An empty name is missing, not the home directory."""
     assert failure(host.run(shell, workspace=""), "") == ("does not exist, or may not be seen")
 
 
 @pytest.fixture
 def forbidden() -> Iterator[Path]:
-    """A directory that exists, may be seen, and may not be entered by anybody but root."""
+    """A directory that exists, can be seen, and can be entered by root only."""
     with tempfile.TemporaryDirectory() as name:
         Path(name).chmod(0o755)
         directory = Path(name) / "locked"
@@ -92,8 +92,8 @@ def forbidden() -> Iterator[Path]:
 
 @posix_shell
 def test_forbidden(host: Host, shell: str, forbidden: Path) -> None:
-    """A directory that may not be entered is said to be that, and not to lack the marker."""
-    # Root may enter everything, so it lets somebody else try.
+    """A directory that may not be entered is reported as such, and not as without the marker."""
+    # Root may enter everything, so another user has to try.
     user = "nobody" if os.geteuid() == 0 else None
     host.home = forbidden.parent
     run = host.run(shell, workspace=str(forbidden), user=user)
@@ -102,7 +102,7 @@ def test_forbidden(host: Host, shell: str, forbidden: Path) -> None:
 
 @any_shell
 def test_shell_init_and_no_workspace(host: Host, shell: str) -> None:
-    """A directory that is none is told from a failed preparation."""
+    """A directory that is no workspace is distinguished from a failed preparation."""
     run = host.run(shell, workspace="nowhere", shell_init="true")
     assert run.startup.phase is StartPhase.WORKSPACE
     assert failure(run, "nowhere").startswith("does not exist")
@@ -110,7 +110,7 @@ def test_shell_init_and_no_workspace(host: Host, shell: str) -> None:
 
 @any_shell
 def test_no_program(host: Host, shell: str) -> None:
-    """A program that is not there is named, with what to do."""
+    """A missing program is named, with what to do."""
     run = host.run(shell, xpm_path="'/nowhere/my xpm' --flag")
     assert run.startup.phase is StartPhase.READY
     error = start_failure(run.status, run.stderr, run.startup.noise, "'/nowhere/my xpm' --flag")
@@ -121,7 +121,7 @@ def test_no_program(host: Host, shell: str) -> None:
 
 @any_shell
 def test_relative_workspace_after_a_change_of_directory(host: Host, shell: str) -> None:
-    """A relative directory is looked for where shell_init leads, and nowhere else."""
+    """A relative directory is relative to where shell_init leads, and to nothing else."""
     make_workspace(host.home / "elsewhere" / "there")
     found = host.run(shell, workspace="there", shell_init="cd elsewhere")
     assert started(found)["directory"] == str(host.home / "elsewhere")
@@ -143,14 +143,14 @@ def test_cdpath(host: Host, shell: str) -> None:
 
 
 def clock(run: Run) -> RemoteClock:
-    """Return the clock that was told."""
+    """Return the reported clock."""
     assert run.startup.clock is not None
     return run.startup.clock
 
 
 @any_shell
 def test_clock(host: Host, shell: str) -> None:
-    """The remote tells its time, and its zone by name when TZ does."""
+    """The remote reports its time, and its zone by name when TZ has it."""
     host.environment["TZ"] = "Asia/Kolkata"
     told = clock(host.run(shell))
     assert abs(told.epoch - time.time()) < 5
@@ -166,7 +166,7 @@ def test_zone_set_by_shell_init(host: Host, shell: str) -> None:
 
 @posix_shell
 def test_zone_of_the_machine(host: Host, shell: str) -> None:
-    """Without TZ the zone is that of the machine, as far as its offset tells."""
+    """Without TZ the zone is that of the machine, as far as its offset determines it."""
     del host.environment["TZ"]
     told = clock(host.run(shell))
     offset = host.shell(shell, "date +%z").stdout.decode().strip()

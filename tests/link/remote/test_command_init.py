@@ -1,4 +1,4 @@
-"""What prepares the remote shell, run by real shells: its effect, and that nothing is started when it fails."""
+"""The preparation of the remote shell, run by real shells: its effect, and that nothing is started when it fails."""
 
 from __future__ import annotations
 
@@ -53,13 +53,13 @@ def host(tmp_path: Path) -> Host:
     ],
 )
 def test_shell_init(host: Host, shell: str, shell_init: str) -> None:
-    """What prepares the shell does, one line or several, whatever it ends with; it does not see our stdin."""
+    """The preparation takes effect, in one line or several, with any ending; it does not see our stdin."""
     assert started(host.run(shell, shell_init=shell_init))["variable"] == "1"
 
 
 @any_shell
 def test_shell_init_of_any_shell(host: Host, shell: str) -> None:
-    """The commands are those of the person's own shell; they may change variables and the directory."""
+    """The commands are in the user's own shell language; they may change variables and the directory."""
     (host.home / "elsewhere").mkdir()
     set_variable = idiom(
         shell,
@@ -74,7 +74,7 @@ def test_shell_init_of_any_shell(host: Host, shell: str) -> None:
 
 @any_shell
 def test_function_or_alias(host: Host, shell: str) -> None:
-    """A function that is defined, or in a C shell an alias, may be what is run."""
+    """A function, or in a C shell an alias, may be the program."""
     stub = shlex.quote(str(host.home / "stub"))
     install_stub(host.home / "stub")
     define = idiom(
@@ -89,7 +89,7 @@ def test_function_or_alias(host: Host, shell: str) -> None:
 
 @posix_shell
 def test_alias(host: Host, shell: str) -> None:
-    """An alias may be what is run; bash must be told so, as in any script."""
+    """An alias may be the program; bash must be configured for it, as in any script."""
     stub = install_stub(host.home / "stub")
     shell_init = f"command -v shopt >/dev/null && shopt -s expand_aliases\nalias xpm={stub}\n"
     assert started(host.run(shell, shell_init=shell_init, xpm_path="xpm"))["program"] == str(stub)
@@ -111,7 +111,7 @@ def test_alias(host: Host, shell: str) -> None:
     ],
 )
 def test_shell_init_fails(host: Host, shell: str, shell_init: str, status: int) -> None:
-    """When the preparation fails nothing is started, and its status and stderr are told."""
+    """When the preparation fails nothing is started, and its status and stderr are reported."""
     run = host.run(shell, shell_init=shell_init)
     assert run.call is None
     assert run.startup.phase is StartPhase.SHELL_INIT
@@ -124,7 +124,7 @@ def test_shell_init_fails(host: Host, shell: str, shell_init: str, status: int) 
 @any_shell
 @pytest.mark.parametrize("shell_init", ["if true", "echo 'unfinished"])
 def test_shell_init_with_a_syntax_error(host: Host, shell: str, shell_init: str) -> None:
-    """A syntax error stays within the preparation: nothing is started, and the shell's words are told."""
+    """A syntax error is confined to the preparation: nothing is started, and the shell's message is reported."""
     run = host.run(shell, shell_init=shell_init)
     assert run.call is None
     error = run.startup.failure(run.status, run.stderr, "ws")
@@ -134,7 +134,7 @@ def test_shell_init_with_a_syntax_error(host: Host, shell: str, shell_init: str)
 
 @any_shell
 def test_shell_init_fails_in_any_shell(host: Host, shell: str) -> None:
-    """In every shell the failure of the last command is one, and so is the end of the shell."""
+    """In every shell the failure of the last command is a failure, and so is the end of the shell."""
     for shell_init, status in (("false", 1), ("sh -c 'exit 3'", 3), ("exit 7", 7)):
         run = host.run(shell, shell_init=shell_init)
         assert run.call is None
@@ -143,7 +143,7 @@ def test_shell_init_fails_in_any_shell(host: Host, shell: str) -> None:
 
 @any_shell
 def test_shell_init_of_several_lines(host: Host, shell: str) -> None:
-    """A block of several lines is run; a C shell, which cannot be given one, does not start the server."""
+    """A block of several lines is run; a C shell, which cannot run one, does not start the server."""
     run = host.run(shell, shell_init="touch one\ntouch two\n")
     if is_csh(shell):
         assert run.call is None

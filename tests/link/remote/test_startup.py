@@ -1,4 +1,4 @@
-"""What the remote command says before the server speaks: marks, noise, the clock, and why it ended."""
+"""The output of the remote command before the server's: marks, noise, the clock, and why it ended."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SERVER = b'{"jsonrpc": "2.0"}\nand more'
 
 
 def mark(words: str) -> bytes:
-    """Write a mark as the remote command does: on a line of its own, even after text without a newline."""
+    """Return a mark as the remote command writes it: on a line of its own, even after text without a newline."""
     return f"\n{MARK} {words}\n".encode()
 
 
@@ -41,7 +41,7 @@ def fed(data: bytes, *, has_init: bool = True) -> tuple[Startup, bytes | None]:
     return startup, startup.feed(data)
 
 
-# How far it came
+# The stage that it reached
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def fed(data: bytes, *, has_init: bool = True) -> tuple[Startup, bytes | None]:
     ],
 )
 def test_stages(marks: list[str], stage: StartPhase) -> None:
-    """Each mark says how far the command came; one that is not known says nothing."""
+    """Each mark gives the command's stage; an unknown one has no effect."""
     startup, rest = fed(b"".join(map(mark, marks)))
     assert startup.phase is stage
     assert (rest is not None) == (stage is StartPhase.READY)
@@ -64,7 +64,7 @@ def test_stages(marks: list[str], stage: StartPhase) -> None:
 
 
 def test_nothing_to_prepare() -> None:
-    """Without shell_init the first thing of ours is the check of the workspace."""
+    """Without shell_init the first stage is the check of the workspace."""
     startup, _ = fed(b"Welcome\n", has_init=False)
     assert startup.phase is StartPhase.WORKSPACE
 
@@ -82,7 +82,7 @@ STREAM = b"motd" + mark("shell") + b"noise\xff\nmore" + mark("init") + mark(READ
 
 @given(st.lists(st.integers(0, len(STREAM + SERVER)), max_size=10))
 def test_any_cut_gives_the_same(cuts: list[int]) -> None:
-    """The marks are found in whatever pieces they come."""
+    """The marks are found in any pieces."""
     stream = STREAM + SERVER
     startup = Startup(has_init=True)
     bounds = sorted({0, *cuts, len(stream)})
@@ -111,7 +111,7 @@ def test_byte_by_byte() -> None:
     [b"Welcome!", b"42", b'{"jsonrpc": "2.0"}', MARK.encode(), f"{MARK}ready 1".encode(), b"\xe9"],
 )
 def test_noise(line: bytes) -> None:
-    """What is no mark is kept as noise, whatever it looks like; odd bytes are escaped."""
+    """A line that is no mark is kept as noise, in any form; odd bytes are escaped."""
     startup, rest = fed(line + b"\n" + f" {MARK} {READY}\n".encode())
     assert rest is None
     assert startup.noise.startswith(line.decode("utf-8", "backslashreplace"))
@@ -140,7 +140,7 @@ def test_line_without_an_end() -> None:
 
 
 def clock(words: str) -> RemoteClock | None:
-    """Return the clock that a mark tells."""
+    """Return the clock of a mark."""
     startup, rest = fed(mark(f"ready {words}"))
     assert rest == b""
     return startup.clock
@@ -179,7 +179,7 @@ def test_zone_by_name(name: str) -> None:
     ],
 )
 def test_zone_by_offset(words: str, minutes: int) -> None:
-    """Without a name that is known here and agrees with the offset, the offset alone is the zone."""
+    """Without a known name that agrees with the offset, the offset alone is the zone."""
     zone: tzinfo = timezone(timedelta(minutes=minutes))
     assert clock(f"{WINTER} {words}") == RemoteClock(WINTER, zone)
 
@@ -196,7 +196,7 @@ def test_rules_of_a_zone() -> None:
     ["", "%s +0100", "1795335047", "1795335047 CET", "1 +9900", "1 +0099", f"{10**40} +0000"],
 )
 def test_no_clock(words: str) -> None:
-    """A remote whose date speaks another way is ready all the same, without a clock."""
+    """A remote whose date has another format is ready nevertheless, without a clock."""
     assert clock(words) is None
 
 
@@ -225,7 +225,7 @@ def test_time_beyond_the_calendar() -> None:
     ],
 )
 def test_path_problems(problem: str, expected: str) -> None:
-    """What is wrong with the directory is said, and what to do."""
+    """The problem of the directory is reported, with what to do."""
     startup, _ = fed(mark("shell") + mark("init") + mark(f"path {problem}"))
     error = startup.failure(66, "", "/ws")
     assert isinstance(error, RemotePathError)
@@ -234,7 +234,7 @@ def test_path_problems(problem: str, expected: str) -> None:
 
 
 def test_outdated() -> None:
-    """An experimaestro that was not started for its age is named, with its version and what to do."""
+    """An experimaestro that was not started for its age is reported with its version and what to do."""
     startup, _ = fed(mark("shell") + mark("init") + mark("old 2.6.1 /my venv/bin/experimaestro"))
     error = startup.failure(69, "", "/ws")
     assert isinstance(error, StartError)
@@ -253,7 +253,7 @@ def test_outdated() -> None:
     ],
 )
 def test_shell_init_failed(status: int | None, stderr: str, expected: str) -> None:
-    """The failure of shell_init is told with its status and the last lines of its stderr, on one line."""
+    """The failure of shell_init is reported with its status and the last lines of its stderr, on one line."""
     startup, _ = fed(b"motd\n" + mark("shell"))
     error = startup.failure(status, stderr, "/ws")
     assert isinstance(error, ShellInitError)
@@ -263,7 +263,7 @@ def test_shell_init_failed(status: int | None, stderr: str, expected: str) -> No
 @pytest.mark.parametrize("has_init", [True, False])
 @pytest.mark.parametrize("output", [b"", b"This account is currently not available.\n"])
 def test_shell_ended(*, has_init: bool, output: bytes) -> None:
-    """A shell that ends before anything of ours is told from a failed shell_init, with what it printed."""
+    """A shell that ends before our first mark is distinguished from a failed shell_init, and its output is reported."""
     startup, _ = fed(output, has_init=has_init)
     error = startup.failure(1, "", "/ws")
     assert isinstance(error, StartError)
@@ -292,7 +292,7 @@ def test_program_not_found(status: int, command: str, program: str) -> None:
     ("status", "how"), [(1, "with exit status 1"), (None, "by a signal"), (0, "with exit status 0")]
 )
 def test_server_ended(status: int | None, how: str) -> None:
-    """A server that ends before it answers is told with its last words and the command to try."""
+    """A server that ends before it answers is reported with its last output and the command to try."""
     error = start_failure(status, "Traceback:\nValueError\n", "noise", "xpm serve")
     assert str(error) == (
         f"the remote server ended {how} before it answered: Traceback: | ValueError;"
@@ -301,7 +301,7 @@ def test_server_ended(status: int | None, how: str) -> None:
 
 
 def test_server_that_complains_on_stdout() -> None:
-    """When stderr is silent, what was printed on stdout is told."""
+    """When stderr is empty, the output on stdout is reported."""
     error = start_failure(1, " \n", "x is not an experimaestro working directory\n", "xpm")
     assert "answered: x is not an experimaestro working directory; " in str(error)
 
@@ -311,7 +311,7 @@ INIT = f"\n{MARK} init\n".encode()
 
 
 def noise_of(stream: MarkedStream) -> dict[str, tuple[int, str]]:
-    """Return size and text of all noise that there is."""
+    """Return size and text of all noise."""
     return {
         source.value: (noise.size, noise.text)
         for source, noise in stream.noise.items()
@@ -320,10 +320,10 @@ def noise_of(stream: MarkedStream) -> dict[str, tuple[int, str]]:
 
 
 class TestNoise:
-    """What others printed."""
+    """Output of other programs."""
 
     def test_belongs_to_its_source(self) -> None:
-        """What is printed belongs to whoever was at work, byte for byte."""
+        """Output belongs to the running stage, byte for byte."""
         stream = MarkedStream()
         stream.feed(b"motd\n42\n" + SHELL + b"loaded " + INIT + b"later\n")
         assert noise_of(stream) == {
@@ -333,13 +333,13 @@ class TestNoise:
         }
 
     def test_none(self) -> None:
-        """The newline with which a mark begins is nobody's noise."""
+        """The newline with which a mark begins is not noise."""
         stream = MarkedStream()
         assert stream.feed(SHELL + INIT) == [Mark("shell", ""), Mark("init", "")]
         assert noise_of(stream) == {}
 
     def test_odd_bytes(self) -> None:
-        """What is not UTF-8 is escaped, and counted as it came."""
+        """What is not UTF-8 is escaped, and counted unescaped."""
         stream = MarkedStream()
         stream.feed(b"caf\xe9" + SHELL)
         assert noise_of(stream) == {"login files": (4, "caf\\xe9")}
@@ -360,7 +360,7 @@ class TestNoise:
         assert noise_of(stream)["login files"] == (NOISE_KEPT - 1, "x" * (NOISE_KEPT - 1))
 
     def test_endless_line(self) -> None:
-        """A line without an end takes no more memory than a screenful and what is looked at."""
+        """A line without an end takes no more memory than a screenful and the part in examination."""
         stream = MarkedStream()
         for _ in range(100):
             assert stream.feed(b"y" * 10_000) == []
@@ -368,7 +368,7 @@ class TestNoise:
         assert len(stream.noise[NoiseSource.LOGIN].head) == NOISE_KEPT
 
     def test_unfinished_line(self) -> None:
-        """At the end, what there is of a line counts."""
+        """At the end, an unfinished line counts."""
         stream = MarkedStream()
         stream.feed(b"logout")
         assert noise_of(stream) == {}
@@ -377,7 +377,7 @@ class TestNoise:
 
 
 class TestMarks:
-    """Lines of ours."""
+    """Our marks."""
 
     def test_words(self) -> None:
         """A mark has a word, and a rest with its blanks."""
@@ -392,14 +392,14 @@ class TestMarks:
 
     @pytest.mark.parametrize("line", [f"{MARK}x shell", f" {MARK} shell", f"echo {MARK} shell"])
     def test_others_are_noise(self, line: str) -> None:
-        """What only resembles a mark is noise."""
+        """A line that only resembles a mark is noise."""
         stream = MarkedStream()
         assert stream.feed(f"{line}\n".encode()) == []
         assert noise_of(stream) == {"login files": (len(line) + 1, f"{line}\n")}
 
     @given(st.lists(st.integers(1, 40), max_size=8))
     def test_pieces(self, cuts: list[int]) -> None:
-        """However the bytes are cut, the marks and the noise are the same."""
+        """In any pieces of the bytes, the marks and the noise are the same."""
         data = b"hello\npart" + SHELL + b"\xff\n" + INIT + f"\n{MARK} tools\n".encode()
         stream, marks = MarkedStream(), []
         for cut in [*cuts, len(data)]:

@@ -1,1 +1,1 @@
-"""Tests of ``link/config``."""
+"""Tests of ``link/ssh_config``."""

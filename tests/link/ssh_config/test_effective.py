@@ -1,4 +1,4 @@
-"""What ssh -G says, as options that need no config file."""
+"""The output of ssh -G, as options that need no config file."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ READING = HostReading(
 
 
 def effective(dump: str = "", *options: str, config: str = "", **changes: Any) -> ConnectOptions:
-    """Return what it comes to when ssh says this besides its defaults."""
+    """Return the result when ssh prints this besides its defaults."""
     said: Dump = {**DEFAULTS, **parse_dump(dump)}
     lines = tuple(mentions(config, "/config", is_own=True))
     reading = replace(READING, dump=said, mentions=lines, **changes)
@@ -48,7 +48,7 @@ def effective(dump: str = "", *options: str, config: str = "", **changes: Any) -
 
 
 def test_nobody_says_anything() -> None:
-    """Our own defaults, and what is default anyway, are left to others."""
+    """Our own defaults, and ssh's, are left out."""
     found = effective()
     assert (found.host, found.user, found.port, found.config_file) == ("t", "me", 22, "none")
     assert found.keywords == (
@@ -99,12 +99,12 @@ def test_nobody_says_anything() -> None:
     ],
 )  # fmt: skip
 def test_values(dump: str, keyword: str, expected: str) -> None:
-    """Each value is as the library's parser wants it."""
+    """Each value is in the form for the library's parser."""
     assert effective(dump).get(keyword) == expected
 
 
 def test_file_names_with_blanks() -> None:
-    """Names that ssh writes without quotes are told apart by the line, or the option, that says them."""
+    """Names that ssh prints without quotes are split by the line, or the option, that has them."""
     said = "userknownhostsfile /home/me/o n e /k/t\n"
     words = "'/home/me/o n e' /k/t"
     config = 'Host x\n UserKnownHostsFile %Z\nHost t\n UserKnownHostsFile "~/o n e" /k/%h\n'
@@ -116,7 +116,7 @@ def test_file_names_with_blanks() -> None:
 
 
 def test_our_defaults() -> None:
-    """Whether a file switches something off is told by what ssh says with our values after the files."""
+    """Whether a file switches a setting off is found by asking ssh with our values after the files."""
     off = {"serveraliveinterval": ("0",), "compression": ("no",)}
     nobody = {"serveraliveinterval": ("86399",), "compression": ("yes",)}
     assert effective(probed=off).get("ServerAliveInterval") == "0"
@@ -127,7 +127,7 @@ def test_our_defaults() -> None:
 
 
 def test_lacking_package() -> None:
-    """What the library could not do for lack of a package is not asked of it."""
+    """A setting for which the library lacks a package is not passed to it."""
     said = "pkcs11provider /l\n"
     assert effective(said).get("PKCS11Provider") == "/l"
     assert effective(said, lacking=frozenset({"PKCS11Provider"})).get("PKCS11Provider") is None
@@ -143,13 +143,13 @@ def test_lacking_package() -> None:
     ],
 )
 def test_what_cannot_be_used(dump: str, message: str) -> None:
-    """A value that only shows itself now is an error that names it."""
+    """A value that proves wrong only now is an error that names it."""
     with pytest.raises(OptionError, match=message):
         effective(dump)
 
 
 def test_needs() -> None:
-    """Ssh is asked again only where its first answer does not tell."""
+    """Ssh is run again only where its first answer is not sufficient."""
     assert needs_tokens({"identityfile": ("/k/%C",)})
     assert needs_tokens({"certificatefile": ("/k/%j",)})
     assert not needs_tokens({"identityfile": ("/k/%%C",)})

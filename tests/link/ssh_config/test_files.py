@@ -1,4 +1,4 @@
-"""The config files of a host, and what stands in them."""
+"""The config files of a host, and their contents."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from xpm_remote.link.ssh_config.text import find_mentions
 
 @pytest.fixture
 def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The person's ``~/.ssh``, in a home of its own; the system's file is beside it."""
+    """The user's ``~/.ssh``, in a home of its own; the system's file is beside it."""
     monkeypatch.setattr(config_files, "home", lambda: tmp_path / "home")
     monkeypatch.setattr(config_files, "_SYSTEM_CONFIG", tmp_path / "etc" / "ssh_config")
     (tmp_path / "home" / ".ssh").mkdir(parents=True)
@@ -23,7 +23,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_home_is_that_of_the_account(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As with ssh, $HOME has no say, unless there is no account."""
+    """As with ssh, $HOME has no effect, unless there is no account."""
     before = home()
     monkeypatch.setenv("HOME", "/elsewhere")
     assert home() == before
@@ -36,7 +36,7 @@ def test_home_is_that_of_the_account(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_which_files(own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The person's and the system's, as far as they are there, or the one of -F."""
+    """The user's and the system's files, as far as they exist, or the one of -F, are read."""
     assert configured(None) == []
     (own / "config").touch()
     (tmp_path / "etc" / "ssh_config").touch()
@@ -48,7 +48,7 @@ def test_which_files(own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_included_files(own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Files are found where ssh looks: beside the person's or the system's, at home, by patterns, in one another."""
+    """Included files are found where ssh looks: beside the user's or the system's, at home, by patterns, nested."""
     monkeypatch.setenv("PORTS", str(tmp_path / "ports"))
     (own / "config").write_text("Include conf.d/*.conf ~/two ${PORTS} missing %d/two\n")
     (own / "conf.d").mkdir()
@@ -71,6 +71,6 @@ def test_included_files(own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_file_that_includes_itself(own: Path) -> None:
-    """A circle ends where ssh would end it."""
+    """A circular inclusion ends where ssh would end it."""
     (own / "config").write_text("Port 1\nInclude config\n")
     assert len(find_mentions(read_mentions(configured(None)), "port")) == 17

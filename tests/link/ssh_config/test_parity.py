@@ -1,4 +1,4 @@
-"""Options and config files together: what a connection is made of is what ``ssh -G`` says."""
+"""Options and config files together: the settings of a connection are those of ``ssh -G``."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ HEADERS = (
 
 @st.composite
 def lines(draw: st.DrawFn) -> str:
-    """Write a setting in one of the spellings of a config file."""
+    """Return a setting in one of the spellings of a config file."""
     name = draw(st.sampled_from(sorted(VALUES)))
     value = draw(st.sampled_from(VALUES[name]))
     name = draw(st.sampled_from((name, name.lower(), name.upper())))

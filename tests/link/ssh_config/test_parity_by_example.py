@@ -1,4 +1,4 @@
-"""What config files say, one thing at a time: each means what it means to ssh."""
+"""Config files, one feature at a time: each means what it means to ssh."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from xpm_remote.link.options.connect_options import parse_ssh_options
 
 
 async def first(config: Path, *options: str, host: str = "t") -> Parts:
-    """Return what counts for a host, checked against ssh."""
+    """Return what is in effect for a host, checked against ssh."""
     found = (await chain(parse_ssh_options(host, [f"-F {config}", *options])))[0]
     words = [word for option in options for word in option.split()]
     expected = await asyncio.to_thread(ssh_chain, config, words, host)
@@ -76,7 +76,7 @@ async def test_config(tmp_path: Path, config: str, part: str, expected: object) 
 
 
 async def test_options_count_before_files(tmp_path: Path) -> None:
-    """What the command line says wins; keys of both are tried, the command line's first."""
+    """The command line takes precedence; keys of both are tried, the command line's first."""
     file = tmp_path / "config"
     file.write_text("User bob\nPort 2\nIdentityFile /k/1\nServerAliveInterval 9\n")
     found = await first(
@@ -87,7 +87,7 @@ async def test_options_count_before_files(tmp_path: Path) -> None:
 
 
 async def test_include(tmp_path: Path) -> None:
-    """Files are included where they are named, in order, inside a block for its hosts only, and in one another."""
+    """Files are included where they are named, in order, inside a block for its hosts only, and nested."""
     file = tmp_path / "config"
     (tmp_path / "a1").write_text("Port 1\n")
     (tmp_path / "a2").write_text(f"Port 2\nUser two\nInclude {tmp_path}/deep\n")
@@ -100,7 +100,7 @@ async def test_include(tmp_path: Path) -> None:
 
 
 async def test_chain_of_jump_hosts(tmp_path: Path) -> None:
-    """Each host on the way has its own configuration, the first of them its own way, too."""
+    """Each host on the way has its own configuration, and the first of them its own route."""
     file = tmp_path / "config"
     file.write_text(
         "Host t\n ProxyJump u@a:1,b\n Port 22\n"
@@ -132,7 +132,7 @@ async def test_chain_of_jump_hosts(tmp_path: Path) -> None:
     ],
 )
 async def test_keepalive_of_a_file(tmp_path: Path, config: str, expected: int) -> None:
-    """Ours counts where nobody says anything, and not where a file switches it off for this host."""
+    """Our keepalive counts where none is set, and not where a file switches it off for this host."""
     (tmp_path / "more").write_text("ServerAliveInterval 0\n")
     file = tmp_path / "config"
     file.write_text(config.format(tmp_path))
@@ -150,7 +150,7 @@ async def test_keepalive_of_a_file(tmp_path: Path, config: str, expected: int) -
     ],
 )
 async def test_compression_of_a_file(tmp_path: Path, config: str, expected: bool | None) -> None:
-    """What a file decides is decided; else the round trip decides."""
+    """A file may decide; otherwise the round trip does."""
     file = tmp_path / "config"
     file.write_text(config)
     async with resolve(parse_ssh_options("t", [f"-F {file}"])) as found:
@@ -158,7 +158,7 @@ async def test_compression_of_a_file(tmp_path: Path, config: str, expected: bool
 
 
 async def test_a_command_of_match_runs_once(tmp_path: Path) -> None:
-    """Reading the files does not run what they run more often than ssh does."""
+    """Reading the files does not run their commands more often than ssh does."""
     file = tmp_path / "config"
     file.write_text(f'Match exec "echo >>{tmp_path}/runs"\n Port 1\n')
     assert (await describe_connection(parse_ssh_options("t", [f"-F {file}"])))["port"] == 1
@@ -175,7 +175,7 @@ async def test_a_command_of_match_runs_once(tmp_path: Path) -> None:
     ],
 )
 async def test_mistake_in_a_file(tmp_path: Path, config: str, message: str) -> None:
-    """What ssh refuses is refused with ssh's words and the line."""
+    """A mistake is refused with ssh's message and the line."""
     file = tmp_path / "config"
     file.write_text(config)
     with pytest.raises(OptionError, match=message):

@@ -31,7 +31,7 @@ def install(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_without_the_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where there is no ssh, nothing is said."""
+    """Without the program ssh, there is no answer."""
     assert await read_config(NOBODY, ABLE) is not None
     monkeypatch.setenv("PATH", without_ssh(tmp_path)["PATH"])
     assert await read_config(NOBODY, ABLE) is None
@@ -41,7 +41,7 @@ async def test_without_the_program(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 async def test_another_program(
     tmp_path: Path, script: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An ssh that cannot tell what it makes of a host is as none."""
+    """An ssh that does not support -G counts as missing."""
     install(tmp_path, script, monkeypatch)
     assert await read_config(NOBODY, ABLE) is None
 
@@ -56,7 +56,7 @@ async def test_program_that_does_not_end(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 async def test_what_ssh_says_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The words of ssh are given on, each line once, without its counting; silence is told, too."""
+    """The messages of ssh are passed on, each line once, without its counting; silence is reported, too."""
     config = tmp_path / "config"
     config.write_text("Foo 1\nBar 2\n")
     with pytest.raises(OptionError) as caught:
@@ -72,7 +72,7 @@ async def test_what_ssh_says_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 async def test_relative_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file is named from where we are, also where ssh is asked by way of another file."""
+    """A file name is relative to the current directory, also where ssh is run by way of another file."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "config").write_text("ServerAliveInterval 0\nIdentityFile /k/%C\n")
     found = await read_config(parse_ssh_options("t", ["-F config"]), ABLE)
@@ -82,7 +82,7 @@ async def test_relative_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 async def test_algorithms_of_a_file(tmp_path: Path) -> None:
-    """Lists of algorithms are those of ssh, as far as the library knows them."""
+    """Lists of algorithms are those of ssh, as far as the library has them."""
     config = tmp_path / "config"
     config.write_text(
         "HostKeyAlgorithms +ssh-rsa\nCiphers aes256-ctr,chacha20-poly1305@openssh.com\n"
@@ -95,7 +95,7 @@ async def test_algorithms_of_a_file(tmp_path: Path) -> None:
 
 
 def test_what_the_library_can() -> None:
-    """The library says which algorithms it knows, and what it lacks packages for."""
+    """The library's algorithms and missing packages are known."""
     assert set(ABLE.algorithms) == set(ALGORITHMS)
     assert "aes128-ctr" in ABLE.algorithms["Ciphers"]
     assert ABLE.lacking <= {"PKCS11Provider"} | {
@@ -106,7 +106,7 @@ def test_what_the_library_can() -> None:
 
 
 async def test_whole_way(tmp_path: Path) -> None:
-    """The hosts on the way are looked at, too, each once; a circle ends."""
+    """Jump hosts are read, too, each once; a circle ends."""
     config = tmp_path / "config"
     given = parse_ssh_options("t", [f"-F {config}"])
     config.write_text(
@@ -119,7 +119,7 @@ async def test_whole_way(tmp_path: Path) -> None:
 
 
 async def test_algorithms_that_only_ssh_knows(tmp_path: Path) -> None:
-    """A list of which the library knows none needs ssh."""
+    """A list without any of the library's algorithms needs ssh."""
     config = tmp_path / "config"
     config.write_text("MACs umac-64@openssh.com\n")
     given = parse_ssh_options("t", [f"-F {config}", "MACs=umac-64@openssh.com"])
@@ -144,7 +144,7 @@ async def test_algorithms_that_only_ssh_knows(tmp_path: Path) -> None:
 async def test_keepalive_for_openssh(
     tmp_path: Path, text: str, option: list[str], expected: tuple[bool, str]
 ) -> None:
-    """Whether anybody has decided about the keepalive is known, be it that there is none."""
+    """It is known whether the keepalive is set, even to none."""
     config = tmp_path / "config"
     config.write_text(text)
     given = parse_ssh_options("t", [f"-F {config}", *option], SshEngine.OPENSSH)

@@ -1,4 +1,4 @@
-"""What ``ssh -G`` is asked and answers, and the lines of config files."""
+"""The requests to ``ssh -G`` and its answers, and the lines of config files."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ def test_lines() -> None:
     ],
 )  # fmt: skip
 def test_options_reach_ssh(options: list[str], keyword: str, expected: tuple[str, ...]) -> None:
-    """Whatever a value holds, ssh reads the same one back."""
+    """Any value is read back unchanged by ssh."""
     arguments = dump_arguments(parse_ssh_options("t", ["-F none", *options]))
     assert ssh_dump(*arguments[1:])[keyword] == expected
 
 
 def test_arguments() -> None:
-    """What does not matter for reading a file is left out, as is what nobody has given."""
+    """Options without effect on reading a file, and unset ones, are left out."""
     options = parse_ssh_options("t", ["GSSAPIAuthentication=yes", "ControlMaster=no"])
     assert dump_arguments(options) == ["-G", "--", "t"]
     assert dump_arguments(ConnectOptions("t"), ["-v"]) == ["-G", "-v", "--", "t"]
@@ -72,13 +72,13 @@ def test_tokens(jump: str, expected: str) -> None:
 
 
 def test_ssh_expands_tokens() -> None:
-    """The digest is that of ssh, whatever it makes it of."""
+    """The digest is that of ssh."""
     tokens = read_tokens(ssh_dump("-F", "none", *token_arguments(), "t"))
     assert ssh_dump("-F", "none", "-o", "IdentityAgent=%C", "t")["identityagent"] == (tokens["C"],)
 
 
 def test_probe() -> None:
-    """Files come before our values, under their exact names; what we read twice comes last twice."""
+    """Files come before our values, under their exact names; files that we read twice come last twice."""
     assert probe_text(['/a b/c*"'], is_read_twice=False).splitlines()[:2] == [
         'Include "/a b/c\\\\*\\""',
         "Host *",
@@ -90,7 +90,7 @@ def test_probe() -> None:
 
 
 def test_mentions() -> None:
-    """Keywords are found whatever host they are for, in any spelling; comments are not."""
+    """Keywords are found for any host, in any spelling; comments are not."""
     text = 'Host a b\n\n# Port 1\n  port=2 # two\nPORT = "3"\nFrobnicate x\nLonely\n'
     found = list(mentions(text, "/f", is_own=True))
     assert found == [
@@ -123,7 +123,7 @@ def test_words(value: str, expected: list[str]) -> None:
 
 @given(value=st.text(st.sampled_from("ab '\"\\#"), min_size=1, max_size=8))
 def test_words_are_those_of_ssh(tmp_path_factory: pytest.TempPathFactory, value: str) -> None:
-    """Whatever the quotes, a value is split as ssh splits it."""
+    """With any quotes, a value is split as ssh splits it."""
     config = tmp_path_factory.getbasetemp() / "words"
     config.write_text(f"SendEnv x {value}\n")
     try:

@@ -1,4 +1,4 @@
-"""What a config file asks for and nobody honours."""
+"""Settings of a config file that no engine honours."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def found(
     is_own: bool = True,
     lacking: frozenset[str] = frozenset(),
 ) -> list[UnsupportedSetting]:
-    """Look for what is not honoured in a config file, of which ssh says what is in effect."""
+    """Return what is not honoured in a config file, of which ssh reports what is in effect."""
     changed: Dump = {**DEFAULTS, **parse_dump(dump)}
     lines: list[Mention] = list(mentions(config, "/config", is_own=is_own))
     return find_unsupported(parse_ssh_options("t", options), changed, DEFAULTS, lines, lacking)
 
 
 def test_message() -> None:
-    """It names the keyword, its value as written, the line, what happens instead, and what would help."""
+    """The message has the keyword, its value as written, the line, the effect, and the alternative."""
     (one,) = found("Host t\n  AddKeysToAgent Ask\n", "addkeystoagent ask\n")
     assert str(one) == (
         "AddKeysToAgent Ask (/config:2) is not honoured: xpm-remote adds no keys to the agent;"
@@ -43,7 +43,7 @@ def test_message() -> None:
 
 
 def test_what_no_engine_does() -> None:
-    """Where the program ssh would not do either, it is not recommended."""
+    """Where the program ssh would not help either, it is not recommended."""
     (one,) = found("RemoteCommand tmux\n", "remotecommand tmux\n")
     assert "--ssh-engine" not in str(one)
     (one,) = found("LocalForward 1 h:2\n", "localforward 1 [h]:2\n")
@@ -68,17 +68,17 @@ def test_what_no_engine_does() -> None:
     ],
 )
 def test_nothing_to_say(config: str, dump: str) -> None:
-    """What is honoured, not in effect, or of no effect is not worth a word."""
+    """A setting that is honoured, not in effect, or without effect is not reported."""
     assert found(config, dump) == []
 
 
 def test_option() -> None:
-    """What an option says has been checked before."""
+    """Options have been checked before."""
     assert found("VisualHostKey yes\n", "visualhostkey no\n", "VisualHostKey=no") == []
 
 
 def test_right_line() -> None:
-    """The line is that of the value in effect, however it is written; else the first."""
+    """The line is that of the value in effect, in any notation; else the first."""
     config = "Host a\n VisualHostKey no\nHost t\n VisualHostKey yes\n"
     assert found(config, "visualhostkey yes\n")[0].place == "/config:4"
     config = "Host a\n IPQoS none\nHost t\n IPQoS ef\n IPQoS cs1\n"
@@ -87,14 +87,14 @@ def test_right_line() -> None:
 
 
 def test_system_files() -> None:
-    """What a distribution says for everybody is passed over, unless it is about the way or about trust."""
+    """Settings of a distribution are ignored, except those about the route or about trust."""
     assert found("IPQoS ef\n", "ipqos ef ef\n", is_own=False) == []
     (one,) = found("KnownHostsCommand /c\n", "knownhostscommand /c\n", is_own=False)
     assert one.is_needed
 
 
 def test_package_that_is_lacking() -> None:
-    """What only a package could do is not honoured without it."""
+    """A setting that needs a package is not honoured without it."""
     lacking = frozenset({"GSSAPIAuthentication", "PKCS11Provider"})
     config, dump = "GSSAPIAuthentication yes\n", "gssapiauthentication yes\n"
     (one,) = found(config, dump, lacking=lacking)
@@ -106,7 +106,7 @@ def test_package_that_is_lacking() -> None:
 
 
 def test_unknown_algorithms() -> None:
-    """A list of algorithms of which the library knows none is told, of an option or of a file."""
+    """A list without any of the library's algorithms is reported, of an option or of a file."""
     lines = list(mentions("Host t\n MACs new\n", "/config", is_own=True))
     dump = parse_dump("ciphers new\nmacs new\nkexalgorithms old,new\nhostkeyalgorithms new\n")
     defaults = parse_dump("hostkeyalgorithms new\n")

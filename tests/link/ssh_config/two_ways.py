@@ -1,4 +1,4 @@
-"""The way to a host, hop by hop: as we go it, and as ssh does."""
+"""The route to a host, hop by hop: by our resolution, and by ssh."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NOBODY_SAID = ("0", "300")
 
 
 class Parts(NamedTuple):
-    """What is compared."""
+    """The compared values."""
 
     host: str
     port: int
@@ -40,7 +40,7 @@ class Parts(NamedTuple):
 
 
 def ours(found: Resolution) -> Parts:
-    """Take the parts from what the library would be given."""
+    """Return the parts from what the library would be given."""
     library = found.library
     named = found.identity_files
     return Parts(
@@ -63,7 +63,7 @@ def ours(found: Resolution) -> Parts:
 
 
 def theirs(dump: Dump, arguments: Sequence[str]) -> Parts:
-    """Take the parts from what ssh says."""
+    """Return the parts from what ssh prints."""
 
     def one(name: str, default: str = "") -> str:
         return dump.get(name, (default,))[0]
@@ -104,7 +104,7 @@ def _or_null(files: str) -> str:
 
 
 async def chain(options: ConnectOptions) -> list[Parts]:
-    """Follow the way from a host to the first jump host, as we go it."""
+    """Return the route from a host to the first jump host, by our resolution."""
     found: list[Parts] = []
     hop: ConnectOptions | None = options
     while hop is not None and len(found) <= HOPS:
@@ -115,7 +115,7 @@ async def chain(options: ConnectOptions) -> list[Parts]:
 
 
 def ssh_chain(config: Path, options: Sequence[str], host: str) -> list[Parts]:
-    """Follow it as ssh does: by another ssh for the last of the jump hosts, with ``-J`` for those before it."""
+    """Return it as ssh goes it: by another ssh for the last of the jump hosts, with ``-J`` for those before it."""
     arguments = [*options, host]
     found: list[Parts] = []
     while len(found) <= HOPS:
@@ -135,7 +135,7 @@ def _without_brackets(jump: str) -> str:
 
 
 def _plain(arguments: list[str]) -> list[str]:
-    """Write the destination as ssh does for its jump hosts: ``-l``, ``-p`` and the name."""
+    """Return the destination in ssh's form for its jump hosts: ``-l``, ``-p`` and the name."""
     *rest, uri = arguments
     user, at, place = uri.removeprefix("ssh://").rpartition("@")
     host, _, port = place.partition(":")
