@@ -9,7 +9,8 @@ source tools/engine.sh
 
 kind=$1
 shift
-parallel=(-n "${XPM_TEST_WORKERS:-auto}" --maxprocesses 8 --dist loadfile --no-loadscope-reorder -q --durations=25)
+processors=$(getconf _NPROCESSORS_ONLN)
+parallel=(--maxprocesses 8 --dist loadfile --no-loadscope-reorder -q --durations=25)
 quick='not server and not slow'
 started=$SECONDS
 status=0
@@ -19,7 +20,7 @@ pytest() {
 }
 
 if [ "$kind" = quick ]; then
-    pytest "${parallel[@]}" -m "$quick" "$@"
+    pytest -n "${XPM_TEST_WORKERS:-$processors}" "${parallel[@]}" -m "$quick" "$@"
 else
     xpm_need ssh=openssh-client git=git
     # A part may need no server; if it does, its tests say what is missing.
@@ -30,8 +31,9 @@ else
         pytest "$@"
     else
         .venv/bin/python -m tools.pure >.venv/pure.coveragerc
-        pytest "${parallel[@]}" -m "$quick" --cov --cov-config=.venv/pure.coveragerc
-        pytest "${parallel[@]}" -m "not ($quick)"
+        pytest -n "${XPM_TEST_WORKERS:-$processors}" "${parallel[@]}" -m "$quick" --cov --cov-config=.venv/pure.coveragerc
+        # Much of these tests is waiting.
+        pytest -n "${XPM_TEST_WORKERS:-$((processors + (processors + 1) / 2))}" "${parallel[@]}" -m "not ($quick)"
     fi
 fi
 took=$((SECONDS - started))

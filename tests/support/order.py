@@ -14,11 +14,20 @@ REAL_WORKSPACE = "real_workspace"
 """The fixture whose users run in one worker: it takes several experiments to make."""
 
 LONGEST = (
-    "session/test_soak.py",
+    "support_tests/test_server.py",
     "demo/test_run.py",
-    "link/ssh_config/test_parity.py",
+    "workspace/test_crashes.py",
+    "session/test_soak.py",
+    "cli/test_remote_jobs.py",
+    "link/test_engine_contract.py",
+    "cli/test_peer.py",
+    "workspace/agent/test_program.py",
+    "support_tests/test_conftest.py",
+    "cli/test_ssh_monitor_person.py",
+    "workspace/test_orphans_peer.py",
+    "rpc/test_server_api.py",
 )
-"""The files that take longest, besides the users of :data:`REAL_WORKSPACE`."""
+"""The files that take longest, besides the users of :data:`REAL_WORKSPACE`: see ``--durations``."""
 
 
 def longest_first(items: list[pytest.Item]) -> None:

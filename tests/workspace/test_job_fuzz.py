@@ -44,7 +44,7 @@ CONTENTS = OBJECTS | VALUES | st.binary(max_size=40)
 EVENTS = st.lists(st.tuples(OBJECTS, KINDS).map(lambda each: {**each[0], "event_type": each[1]}))
 
 
-@settings(deadline=None, max_examples=examples(40, 150))
+@settings(deadline=None, max_examples=examples(25, 150))
 @given(
     status=CONTENTS,
     pid=st.none() | CONTENTS,

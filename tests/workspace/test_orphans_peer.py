@@ -26,7 +26,7 @@ NAMES = [f"{'t.x' if letter < 'e' else 'u'}/{letter * 4}" for letter in "abcdefg
 PLACES = ["absent", "directory", "directory", "moved", "linked", "dangling", "file", "staging"]
 MARKERS = ["done", "failed", "pid", None]
 FOLDERS = ["use", "backup", "move"]
-COUNT = examples(100, 1000)
+COUNT = examples(50, 1000)
 """Workspaces that both are asked about."""
 
 names = st.sets(st.sampled_from(NAMES), max_size=4).map(sorted)
