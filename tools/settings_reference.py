@@ -47,6 +47,7 @@ _SCHEMAS: dict[Kind, dict[str, Any]] = {
     Kind.TEXT: _TEXT,
     Kind.SCRIPT: _TEXT,
     Kind.PATH: _TEXT,
+    Kind.HOST: _TEXT,
     Kind.FLAG: {"anyOf": [{"type": "boolean"}, _VARIABLE]},
     Kind.COUNT: {"anyOf": [{"type": "integer", "minimum": 0}, _VARIABLE]},
     Kind.PORT: {"anyOf": [{"type": "integer", "minimum": 0, "maximum": 65535}, _VARIABLE]},

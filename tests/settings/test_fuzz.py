@@ -30,7 +30,8 @@ PIECES = [
     "null", "2024-01-01", ":", ": ", "\n", "\n  ", "\n    ", "\n- ", "\n  - ", "- ", "? ", ", ", "{", "}", "[",
     "]", "&a ", "*a", "&b ", "*b", "<<: ", "!!str ", "!!python/name:os.system ", "!!binary ", "!x ", "|", ">-",
     "#", " # c", '"', "'", "\\", "\t", "%YAML 1.1", "---", "...", "${env:X}", "${oc.env.N}", "${env:", "}", "é",
-    "\ufeff", "\r\n", "\x85", "\u2028", "\x00", "\udc80", "\U0001f600", "=", "@", "`",
+    "\ufeff", "\u00a0", "\u200b", "“", "”", "ssh a", "a:b@c",
+    "\r\n", "\x85", "\u2028", "\x00", "\udc80", "\U0001f600", "=", "@", "`",
 ]  # fmt: skip
 
 PATHS = ["/a", "/b", "~/c", "/d/jobs", "/e f", "${env:S}/g", "/h", "/i"]
@@ -68,6 +69,7 @@ FITTING: dict[Kind, st.SearchStrategy[Any]] = {
     Kind.PORT: st.integers(0, 65535),
     Kind.SECONDS: st.floats(0.5, 1e6),
     Kind.PATH: st.sampled_from(PATHS),
+    Kind.HOST: st.sampled_from(["far", "me@far", "ssh://me@far:22", "${env:X}"]),
     Kind.LOCK_MODE: st.sampled_from(["inherit", "umask", "0664"]),
     Kind.FOLDER_MODE: st.sampled_from(["use", "backup", "move"]),
     Kind.ENGINE: st.sampled_from(["asyncssh", "openssh", "auto"]),

@@ -178,3 +178,53 @@ def test_no_folder_mode(value: str, complaint: str) -> None:
     assert complaints(_workspace("folders", f"[{{path: /f, mode: {value}}}]")) == [
         f"4:30: workspaces[0].folders[0].mode: {complaint}"
     ]
+
+
+def _host_complaints(host: str, **environ: str) -> list[str]:
+    return complaints(f"workspaces:\n- id: a\n  path: /a\n  ssh: {{host: {host}}}\n", **environ)
+
+
+@pytest.mark.parametrize(
+    ("host", "complaint"),
+    [
+        ("ssh me@far", 'found the command "ssh me@far" where the host alone belongs; allowed: host: me@far'),
+        ("ssh  far", 'found the command "ssh far" where the host alone belongs; allowed: host: far'),
+        (
+            "ssh me@far -p 22",
+            'found the command "ssh me@far -p 22" where the host alone belongs; allowed: host: me@far;'
+            " options belong under options",
+        ),
+        ("${env:H}", 'found the command "ssh me@far" where the host alone belongs; allowed: host: me@far'),
+    ],
+)  # fmt: skip
+def test_a_command_in_the_host(host: str, complaint: str) -> None:
+    """The command that reaches the host is no host; the message has the host."""
+    found = _host_complaints(f'"{host}"', H="ssh me@far")
+    assert found == [f"4:15: workspaces[0].ssh.host: {complaint}"]
+
+
+@pytest.mark.parametrize(
+    ("host", "right"),
+    [
+        ("me:secret@far", "me@far"),
+        ("me:sec@ret@far", "me@far"),
+        ("ssh://me:secret@far:22", "ssh://me@far:22"),
+    ],
+)
+def test_a_password_in_the_host(host: str, right: str) -> None:
+    """A password in the host is refused, and not repeated."""
+    (complaint,) = _host_complaints(f'"{host}"')
+    start = '4:15: workspaces[0].ssh.host: found a password in the host, after "me:"; '
+    assert complaint.startswith(start)
+    assert f"allowed: host: {right}, and" in complaint
+    assert "ret" not in complaint.replace(right, "")
+
+
+@pytest.mark.parametrize(
+    "host", ["far", "me@far", "root@db:22@gate", "ssh", "me@[::1]", "ssh://far:22"]
+)
+def test_hosts(host: str) -> None:
+    """Names, gateways' user names and addresses stay as they are."""
+    ssh = first(f'workspaces:\n- id: a\n  path: /a\n  ssh: {{host: "{host}"}}\n').ssh
+    assert ssh is not None
+    assert ssh.host == host

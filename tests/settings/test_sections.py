@@ -168,6 +168,11 @@ def test_an_emptied_ssh_section_is_an_error() -> None:
         ("workspaces: [{path: /a}]", "1:14: workspaces[0].id: is missing"),
         ("workspaces: [{id: a}]", "1:14: workspaces[0].path: is missing"),
         ("workspaces: [{id: a, path: }]", "1:14: workspaces[0].path: is missing"),
+        (
+            "workspaces: [{id: a, path: ~}]",
+            "1:28: workspaces[0].path: ~ alone is YAML's null, not the home directory;"
+            ' allowed: a path, or "~" in quotes',
+        ),
         ("workspaces: [{id: ' ', path: /a}]", "1:19: workspaces[0].id: is empty"),
         ("workspaces: [{id: a, path: ''}]", "1:28: workspaces[0].path: is empty"),
         (

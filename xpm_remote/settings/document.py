@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from xpm_remote.escaping import quoted, safe
+from xpm_remote.settings.look_alikes import Span, find_look_alikes
 from xpm_remote.settings.schema import InvalidSettingsError, Problem, SourcePosition
 
 # Bytes, and so characters: fifty times a long settings file, still read within a few seconds.
 MAX_SIZE = 128 * 1024
 MAX_DEPTH = 32  # levels; the deepest setting lies at 6, and the parsers recurse
+_MAX_LOOK_ALIKES = 20  # problems; a whole file of them has one cause
 
 TOO_LONG = f"longer than {MAX_SIZE} bytes, so hardly a settings file"
 
@@ -41,14 +44,22 @@ def compose(text: str, file: Path) -> yaml.Node | None:
     Raises:
         InvalidSettingsError: Parsing stopped; has one problem.
     """
+    text = text.removeprefix("\ufeff")
+    plain: list[Span] = []
     try:
         _check_text(text)
-        _check_events(yaml.parse(text, LOADER))
+        _check_events(yaml.parse(text, LOADER), plain)
+        _check_look_alikes(text, file, plain, (0, 0))
         return yaml.compose(text, LOADER)
     except _RefusedError as refusal:
         problem = Problem(file=file, position=refusal.position, what=refusal.what)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
+        # The parser stopped in what follows the last text that it read, often a line further down.
+        read = plain[-1][1] if plain else 0
+        line_end = text.find("\n", mark.index if mark else len(text))
+        broken = (read, len(text) if line_end < 0 else line_end)
+        _check_look_alikes(text, file, plain, broken)
         at = _position(mark) if mark else None
         problem = Problem(file=file, position=at, what=safe(_describe(error)))
     except (yaml.YAMLError, ValueError, OverflowError) as error:
@@ -81,15 +92,29 @@ def _check_text(text: str) -> None:
         raise _RefusedError(None, TOO_LONG)
     found = _UNPRINTABLE.search(text)
     if found:
-        line = text.count("\n", 0, found.start()) + 1
-        column = found.start() - text.rfind("\n", 0, found.start())
         what = f"not valid YAML: the character U+{ord(found[0]):04X} is not allowed"
-        raise _RefusedError(SourcePosition(line, column), what)
+        raise _RefusedError(_position_of(text, found.start()), what)
 
 
-def _check_events(events: Iterator[yaml.Event]) -> None:
+def _position_of(text: str, offset: int) -> SourcePosition:
+    return SourcePosition(text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset))
+
+
+def _check_look_alikes(text: str, file: Path, plain: list[Span], broken: Span) -> None:
+    problems = [
+        Problem(file=file, position=_position_of(text, offset), what=what)
+        for offset, what in islice(find_look_alikes(text, plain, broken), _MAX_LOOK_ALIKES)
+    ]
+    if problems:
+        raise InvalidSettingsError(problems)
+
+
+def _check_events(events: Iterator[yaml.Event], plain: list[Span]) -> None:
+    """Refuse what settings do not need; collect where the texts without quotes stand."""
     open_anchors: list[str | None] = []
     for event in events:
+        if isinstance(event, yaml.ScalarEvent) and not event.style:
+            plain.append((_offset(event.start_mark), _offset(event.end_mark)))
         if isinstance(event, yaml.CollectionStartEvent):
             open_anchors.append(event.anchor)
         elif isinstance(event, yaml.CollectionEndEvent):
@@ -111,6 +136,10 @@ def _refusal(event: yaml.Event, open_anchors: list[str | None]) -> str:
             f"the tag {quoted(tag)} is not allowed: settings are texts, numbers, lists and mappings"
         )
     return ""
+
+
+def _offset(mark: Any) -> int:  # noqa: ANN401 - each parser has a Mark class of its own
+    return int(mark.index)
 
 
 def _position(mark: Any) -> SourcePosition:  # noqa: ANN401 - each parser has a Mark class of its own

@@ -30,6 +30,7 @@ class Kind(Enum):
     PORT = "whole number from 0 to 65535"
     SECONDS = "number above 0"
     PATH = "path"
+    HOST = "host"
     LOCK_MODE = 'inherit, umask, or an octal mode in quotes, such as "0664"'
     FOLDER_MODE = "use, backup or move"
     ENGINE = "asyncssh, openssh or auto"
@@ -189,7 +190,7 @@ SSH = Section(
     keys=(
         Key(
             "host",
-            Kind.TEXT,
+            Kind.HOST,
             "Where to connect: `host`, `user@host`, `ssh://user@host:port`, or an alias of `~/.ssh/config`.",
             example="user@cluster",
             required=True,

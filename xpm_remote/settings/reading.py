@@ -164,7 +164,7 @@ def describe(node: yaml.Node) -> str:
     if isinstance(node, yaml.SequenceNode):
         return "a list"
     if is_null(node):
-        return "nothing"
+        return f"{node.value}, which means nothing in YAML" if node.value else "nothing"
     kind = _KINDS.get(document.short_tag(node))
     return f"the {kind} {cleaned(node.value)}" if kind else f"the text {quoted(node.value)}"
 

@@ -10,7 +10,7 @@ from enum import Enum
 
 import yaml
 
-from xpm_remote.escaping import quoted
+from xpm_remote.escaping import cleaned, quoted
 from xpm_remote.settings.document import short_tag
 from xpm_remote.settings.keys import Kind
 from xpm_remote.settings.reading import Reading, is_null
@@ -22,6 +22,8 @@ _LARGEST_PORT = 65535
 
 _CONTROL = re.compile("[\0-\x1f\x7f]")
 _OCTAL_MODE = re.compile("(?:0o?)?[0-7]{3}")
+# ``user:password@host``, as in URLs. A gateway's ``account@target:login@gateway`` has its first @ before the colon.
+_PASSWORD = re.compile(r"(?P<scheme>(?:ssh://)?)(?P<user>[^@:/]+):[^@]*@(?:.*@)?(?P<host>[^@]*)")
 _FLAGS = {
     "true": True, "yes": True, "on": True, "1": True,
     "false": False, "no": False, "off": False, "0": False,
@@ -109,6 +111,35 @@ def _read_lock_mode(reading: Reading, at: str, node: yaml.ScalarNode) -> str | N
     return None
 
 
+def _read_path(reading: Reading, at: str, node: yaml.ScalarNode) -> str | None:
+    if is_null(node):
+        what = "~ alone is YAML's null, not the home directory"
+        reading.error(at, what, 'a path, or "~" in quotes', node)
+        return None
+    return read_text(reading, at, node)
+
+
+def _read_host(reading: Reading, at: str, node: yaml.ScalarNode) -> str | None:
+    text = read_text(reading, at, node)
+    words = (text or "").split()
+    if len(words) > 1 and words[0] == "ssh":
+        what = f"found the command {quoted(' '.join(words))} where the host alone belongs"
+        hosts = [word for word in words[1:] if "@" in word]
+        host = hosts[0] if len(hosts) == 1 else words[-1]
+        others = "; options belong under options" if len(words) > 2 else ""
+        reading.error(at, what, f"host: {cleaned(host)}{others}", node)
+        return None
+    password = _PASSWORD.fullmatch((text or "").strip())
+    if password:
+        # The text itself is not shown: messages end in logs.
+        what = f"found a password in the host, after {quoted(password['user'] + ':')}; SSH takes none from there"
+        host = cleaned(f"{password['scheme']}{password['user']}@{password['host']}")
+        allowed = f"host: {host}, and the password typed when it is asked for, or better a key"
+        reading.error(at, what, allowed, node)
+        return None
+    return text
+
+
 def _one_of(words: type[Enum]) -> Callable[[Reading, str, yaml.ScalarNode], object | None]:
     """Return the reader of a value that is one of these words."""
     known = tuple(str(word.value) for word in words)
@@ -127,7 +158,8 @@ def _one_of(words: type[Enum]) -> Callable[[Reading, str, yaml.ScalarNode], obje
 
 _READERS: dict[Kind, Callable[[Reading, str, yaml.ScalarNode], object | None]] = {
     Kind.TEXT: read_text,
-    Kind.PATH: read_text,
+    Kind.PATH: _read_path,
+    Kind.HOST: _read_host,
     Kind.SCRIPT: _quotable,
     Kind.LOCK_MODE: _read_lock_mode,
     Kind.FOLDER_MODE: _one_of(FolderMode),

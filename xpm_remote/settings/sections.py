@@ -49,9 +49,12 @@ def read_section(reading: Reading, at: str, node: yaml.Node, section: Section) -
 def _is_absent(value: yaml.Node, key: Key) -> bool:
     """Return whether a value is absent: ``key: null``, or a key whose whole content is commented out.
 
-    An empty ``ssh:`` is not: the workspace would silently become a local one.
+    An empty ``ssh:`` is not: the workspace would silently become a local one. Nor is ``path: ~``, which is meant.
     """
-    return is_null(value) and not (key.section is SSH and value.value == "")
+    is_meant = (key.section is SSH and value.value == "") or (
+        key.kind is Kind.PATH and value.value == "~"
+    )
+    return is_null(value) and not is_meant
 
 
 def _read_value(reading: Reading, at: str, node: yaml.Node, key: Key) -> object | None:
