@@ -256,6 +256,121 @@ class TestMissing:
         assert "pip install experimaestro" in done.error
 
 
+FAR = "workspaces: [{{id: far, path: {path}, ssh: {{host: me@cluster, options: ['-p 22']}}}}]"
+THERE = "ssh '-p 22' me@cluster"
+
+
+@pytest.mark.parametrize("installed", ["alone", "beside"])
+class TestElsewhere:
+    """What is meant for a workspace on another host, whose path is that of a workspace here, too."""
+
+    @pytest.fixture
+    def person(self, installed: str, request: pytest.FixtureRequest) -> Person:
+        """Return a person with a remote workspace, and a directory of the same path."""
+        person: Person = request.getfixturevalue(installed)
+        self.path = person.write("ws/.__experimaestro__", "").parent
+        self.link = person.home / "link"
+        self.link.symlink_to(self.path)
+        person.settle(FAR.format(path=self.path))
+        return person
+
+    def refused(self, person: Person, *words: str, **variables: str) -> str:
+        """Run a command that has to be refused, in one line, and return that."""
+        before = sorted(person.home.rglob("*"))
+        done = person.run(*words, **variables)
+        assert (done.status, done.stdout) == (4, "")
+        assert sorted(person.home.rglob("*")) == before
+        (line,) = done.stderr.splitlines()
+        assert "me@cluster, and " in line
+        assert "would act on this machine" in line
+        return line
+
+    @pytest.mark.parametrize(
+        "words",
+        [
+            *(f"experiments --workspace far {name} e" for name in main.EXPERIMENTS_OF_PEER),
+            *(f"experiments --workdir {{path}} {name} e" for name in main.EXPERIMENTS_OF_PEER),
+            "experiments --workspace=far tag e latest best",
+            "experiments tag e latest best --workspace=far",
+            "experiments tag --workspace far e latest best",
+            "experiments -- tag --workspace far e latest best",
+            "experiments --workdir={path}/. history e",
+            "experiments --workdir {link} history e",
+            "experiments --workdir ws history e",
+            "experiments --workspace other --workspace far list",
+            "experiments --workspace far monitor --web",
+            "experiments monitor --web --workdir {path}",
+            "jobs --workspace far stray --delete --perform",
+            "jobs --workdir {path} stray",
+            "cleanup --workspace far",
+            "cleanup --workspace=far",
+            "cleanup --workdir {path}/",
+            "--quiet cleanup --workdir={path}",
+            "migrate v1-to-v2 {path}",
+            "deprecated list {path} --fix",
+        ],
+    )
+    def test_refused(self, words: str, person: Person) -> None:
+        """It is refused with what to do there, whether experimaestro is installed or not."""
+        line = self.refused(person, *shlex.split(words.format(path=self.path, link=self.link)))
+        assert f"run it there: {THERE} experimaestro " in line
+
+    def test_hint(self, person: Person) -> None:
+        """The command for the other host has its directory, and the words as they were."""
+        line = self.refused(
+            person, *["experiments", "--workspace", "far", "tag", "e", "latest", "best"]
+        )
+        assert line == (
+            'experimaestro: the workspace "far" is on me@cluster, and "experiments tag" would act on this machine;'
+            f" run it there: {THERE} experimaestro experiments --workdir {self.path} tag e latest best"
+        )
+        line = self.refused(person, "experiments", "tag", "e", "a b", "--workspace=far")
+        script = shlex.split(line.partition("run it there: ")[2])
+        assert script[:4] == ["ssh", "-p 22", "me@cluster", script[3]]
+        there = ["experimaestro", "experiments", "--workdir", str(self.path), "tag", "e", "a b"]
+        assert shlex.split(script[3]) == there
+
+    def test_run_experiment(self, person: Person) -> None:
+        """An experiment for the directory or the name of a remote workspace is not run here either."""
+        words = ("run-experiment", "x.yaml", "-c", "a=1")
+        line = self.refused(person, *words, "--workdir", str(self.path))
+        assert f"experimaestro run-experiment --workdir {self.path} x.yaml -c a=1;" in line
+        done = person.run(*words, "--workspace", "far")
+        assert (done.status, "and run-experiment runs here" in done.error) == (4, True)
+
+    def test_home_there(self, person: Person) -> None:
+        """The ~ of the other host is left to its shell."""
+        person.settle(FAR.format(path="~/w s"))
+        line = self.refused(person, "cleanup", "--workspace", "far")
+        assert line.endswith(shlex.quote("experimaestro cleanup --workdir ~/'w s'"))
+
+    def test_settings_that_experimaestro_does_not_read(self, person: Person) -> None:
+        """A workspace that is remote in one of the two settings files counts."""
+        other = person.write("other.yaml", "workspaces: []")
+        self.refused(person, "cleanup", "--workspace", "far", XPM_REMOTE_SETTINGS=str(other))
+        person.settings.replace(other)
+        self.refused(person, "cleanup", "--workspace", "far", XPM_REMOTE_SETTINGS=str(other))
+
+    def test_broken_settings(self, person: Person) -> None:
+        """Where the settings cannot be read, nothing that names a workspace is run."""
+        person.settle("workspaces: nonsense")
+        assert person.run("cleanup", "--workspace", "far").status == 3
+
+    def test_directory_of_this_machine(self, person: Person) -> None:
+        """A directory that a local workspace has too is one of this machine, and the server is for others."""
+        words = ("experiments", "--workdir", str(self.path))
+        assert f"add a workspace without ssh to {person.settings}" in self.refused(
+            person, *words, "list"
+        )
+        status = 0 if person.venv.parent.name.startswith("beside") else 6
+        done = person.run(*words, "monitor-server", SSH_CONNECTION="1 2 3 4")
+        assert done.status == status, done.stderr
+        person.settle(
+            f"workspaces: [{{id: far, path: {self.path}, ssh: {{host: c}}}}, {{id: here, path: {self.path}}}]"
+        )
+        assert person.run(*words, "list").status == status
+
+
 VALUES = {"--keep": 1, "--pair": 2, "--flag": 0, "--drop": 1, "-d": 1, "-k": 1, "--gone": 0}
 DROPPED = ("--drop", "-d", "--gone")
 

@@ -9,7 +9,7 @@ import pytest
 from tests.settings.support import FILE, read
 from xpm_remote.errors import ExitCode, WorkspaceError
 from xpm_remote.settings.schema import HistorySettings, Settings, Workspace
-from xpm_remote.settings.selection import Rule, select_workspace
+from xpm_remote.settings.selection import Rule, remote_workspace_at, select_workspace
 
 SETTINGS = read(
     """\
@@ -127,3 +127,35 @@ def test_nothing_to_choose_from(settings: Settings, what: str) -> None:
     assert str(caught.value) == (
         f"there are {what} in {FILE}; name one with --workspace, or give a directory with --workdir"
     )
+
+
+AT = read(
+    """\
+    workspaces:
+      - {id: far, path: /far/ws, ssh: {host: h}}
+      - {id: both, path: /both, ssh: {host: h}}
+      - {id: here, path: /both}
+      - {id: home, path: ~/ws, ssh: {host: h}}
+    """
+)
+
+
+@pytest.mark.parametrize(
+    ("names", "workspace"),
+    [
+        (["/far/ws"], "far"),
+        (["/far/./ws/"], "far"),
+        (["//far/x/../ws"], "far"),
+        (["link", "/link", "/far/ws"], "far"),
+        (["~/ws"], "home"),
+        (["/home/me/ws"], "home"),
+        (["/both"], None),
+        (["/far"], None),
+        (["/far/ws/sub"], None),
+        ([], None),
+    ],
+)
+def test_remote_workspace_at(names: list[str], workspace: str | None) -> None:
+    """A remote workspace is found by its path, however it is written, unless a local one has the same path."""
+    found = remote_workspace_at(AT, names, PurePosixPath("/home/me"))
+    assert (found and found.id) == workspace

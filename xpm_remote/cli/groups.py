@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import click
@@ -15,6 +15,7 @@ from xpm_remote.cli.peer import (
     INSTALL,
     PEER,
     ask_commands,
+    check_local,
     hand_over,
     installed_version,
     is_installed,
@@ -77,18 +78,24 @@ class CommandTree(LazyGroup):
         name = args[0]
         if ctx.resilient_parsing or name in self.list_commands(ctx):
             return super().resolve_command(ctx, args)
-        self._check_foreign(ctx, name)
+        self._check_foreign(ctx, name, rest)
         return name, _HandedOver(name, rest), args[1:]
 
-    def _check_foreign(self, ctx: click.Context, name: str) -> None:
+    def _check_foreign(self, ctx: click.Context, name: str, rest: Sequence[str]) -> None:
         """Check a command that is not ours before it is handed over.
 
         Raises:
+            WorkspaceError: It is meant for a workspace on another host.
+            SettingsError: It names a workspace, and the settings cannot be used.
             MissingPeerError: It is experimaestro's, which is not installed.
             UsageError: There is no such command.
         """
         path = " ".join([*_groups(ctx), name])
+        # The root's own callback, which makes the context, runs after this.
+        context = ctx.obj or Context(settings_file=ctx.params["settings"])
         if name in self._peer_commands:
+            # Before anything else: whether experimaestro is installed must make no difference.
+            check_local(context, quoted(path), rest)
             require_installed(path)
             return
         question = nearest(name, self.list_commands(ctx))
@@ -96,6 +103,7 @@ class CommandTree(LazyGroup):
         if not is_installed():
             hint = f"should it be one of experimaestro's own: {INSTALL}"
             raise UsageError(what, question or hint)
+        check_local(context, quoted(path), rest)
         if question:
             say(f"{ctx.find_root().info_name}: {what} of ours; {question}", err=True)
 

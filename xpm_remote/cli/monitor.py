@@ -14,7 +14,7 @@ import click
 
 from xpm_remote.cli.context import Context
 from xpm_remote.cli.options import SECONDS, add_options, connection_options
-from xpm_remote.cli.peer import hand_over, require_installed
+from xpm_remote.cli.peer import check_local, hand_over, require_installed
 from xpm_remote.errors import UsageError, WorkspaceError
 from xpm_remote.escaping import quoted, safe
 from xpm_remote.rpc.protocol import REQUEST_TIMEOUT
@@ -167,6 +167,12 @@ def monitor(
     if web and (console or given["once"] or given["events_viewer"]):
         raise UsageError("--web shows a page and nothing here", "leave the other one out")
     if web:
+        places = {
+            "workspace": workspace or context.workspace,
+            "workdir": workdir or context.workdir,
+        }
+        named = [f"--{name}={value}" for name, value in places.items() if value]
+        check_local(context, quoted(WEB), ["experiments", *named, "monitor", "--web"])
         require_installed(WEB)
     root = _find(context, workspace or context.workspace, workdir or context.workdir)
     if web:

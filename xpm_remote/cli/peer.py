@@ -9,15 +9,21 @@ import importlib.metadata
 import importlib.util
 import os
 import re
+import shlex
 import subprocess
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import NoReturn
 
 import click
 
-from xpm_remote.errors import MissingPeerError
+from xpm_remote.cli.context import Context
+from xpm_remote.errors import MissingPeerError, UsageError, WorkspaceError
 from xpm_remote.escaping import quoted
+from xpm_remote.settings.reader import load_settings
+from xpm_remote.settings.schema import Settings, SshSettings, Workspace
+from xpm_remote.settings.selection import remote_workspace_at
 
 PEER = "experimaestro"
 INSTALL = f"pip install {PEER}"
@@ -54,6 +60,90 @@ def require_installed(command: str) -> None:
     if not is_installed():
         what = f"{quoted(command)} needs experimaestro itself, which is not installed here"
         raise MissingPeerError(what, f"{INSTALL} (into {sys.prefix})")
+
+
+_NAMING = ("--workspace", "--workdir")
+_SERVER = "monitor-server"
+_BY_PATH = ("deprecated", "migrate")  # their argument is the directory of a workspace
+
+
+def check_local(context: Context, command: str, words: Sequence[str]) -> None:
+    """Check that a command which experimaestro would run here is not meant for a workspace on another host.
+
+    Every word counts, also where experimaestro would refuse it or take it for a value: a refusal too many does no
+    harm, a command in the directory of the same path on the wrong machine does.
+
+    Args:
+        context: Where the settings are: ours, and those that experimaestro reads.
+        command: What is run, for the message.
+        words: The command line without the options of our root.
+
+    Raises:
+        WorkspaceError: It names a workspace that is remote, or the directory of one.
+        SettingsError: It names one, and the settings cannot be used.
+    """
+    ids, directories = (list(_values(words, option)) for option in _NAMING)
+    paths = [word for word in words[1:] if "/" in word] if words[0] in _BY_PATH else []
+    if not (ids or directories or paths):
+        return
+    # Another machine starts the server by its directory, perhaps with a copy of the settings that lies here.
+    if _SERVER in words and not ids and "SSH_CONNECTION" in os.environ:
+        return
+    for file in dict.fromkeys((context.settings_path, context.shared_path)):
+        settings = load_settings(file, os.environ, Path.home())
+        for workspace in settings.workspaces:
+            if workspace.is_remote and workspace.id in ids:
+                path = directories[-1] if directories else str(workspace.path)
+                what = f"the workspace {quoted(workspace.id)} is"
+                raise _elsewhere(command, what, workspace, _there(words, path))
+        for directory in dict.fromkeys([*directories, *paths]):
+            found = _remote_at(context, settings, directory)
+            if found is not None:
+                what = f"{directory} is the directory of the workspace {quoted(found.id)}"
+                there = _there(words, str(found.path)) if directories else words
+                also = f"; for one of this machine, add a workspace without ssh to {file}"
+                raise _elsewhere(command, what, found, there, also)
+
+
+def _values(words: Sequence[str], option: str) -> Iterator[str]:
+    """Yield the values of an option, wherever it stands."""
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        if word == option and following:
+            yield following
+        elif word.startswith(f"{option}=") and word != f"{option}=":
+            yield word.partition("=")[2]
+
+
+def _remote_at(context: Context, settings: Settings, directory: str) -> Workspace | None:
+    names = {directory}
+    try:
+        absolute = context.directory(directory)
+    except UsageError:  # the home of a user who is not here
+        absolute = None
+    if absolute is not None:
+        names |= {str(absolute), os.path.realpath(absolute)}
+    return remote_workspace_at(settings, names, Path.home())
+
+
+def _there(words: Sequence[str], path: str) -> list[str]:
+    """Return the command line for the host itself, where the workspace is a directory."""
+    rest = drop_options(words, _NAMING, dict.fromkeys(_NAMING, 1))
+    return [*rest[:1], "--workdir", path, *rest[1:]]
+
+
+def _elsewhere(
+    command: str, what: str, workspace: Workspace, there: Sequence[str], also: str = ""
+) -> WorkspaceError:
+    ssh = workspace.ssh or SshSettings(host="")
+    words = shlex.join(there).replace("'~/", "~/'")  # expanded there
+    remote = f"{ssh.xpm_path or PEER} {words}"
+    if set(remote) & set("'\"~$`\\"):
+        remote = shlex.quote(remote)  # the shell here leaves it as it is
+    login = shlex.join(["ssh", *ssh.options, ssh.host])
+    return WorkspaceError(
+        f"{what} on {ssh.host}, and {command} would act on this machine",
+        f"run it there: {login} {remote}{also}",
+    )
 
 
 def peer_command(arguments: Sequence[str]) -> list[str]:

@@ -16,6 +16,7 @@ from xpm_remote.cli.experiment_file import experiment_id, find_file
 from xpm_remote.cli.output import copy_progress, say
 from xpm_remote.cli.peer import (
     ForwardingCommand,
+    check_local,
     forwarded_words,
     hand_over,
     peer_command,
@@ -92,9 +93,15 @@ def run_experiment(
     """
     context: Context = ctx.obj
     names = [*pre_yaml, _yaml(words), *post_yaml]
+    settings = context.load_settings()
+    # Before anything else: whether experimaestro is installed must make no difference.
+    if workspace:
+        _require_local(settings, select_workspace(settings, workspace_id=workspace).workspace)
+    elif workdir:
+        told = [NAME, f"--workdir={workdir}", *forwarded_words(ctx, _OURS)]
+        check_local(context, quoted(NAME), told)
     if not dry_run:
         require_installed(NAME)
-    settings = context.load_settings()
     directory = context.directory(workdir)
     selection = _select(settings, workspace or None, directory, names, conf)
     _require_local(settings, selection.workspace)

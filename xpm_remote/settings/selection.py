@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import fnmatch
+import posixpath
+from collections.abc import Collection
 from enum import Enum
 from pathlib import Path, PurePath, PurePosixPath
 
@@ -65,6 +67,32 @@ def select_workspace(
         )
     local = [workspace for workspace in settings.workspaces if not workspace.is_remote]
     return _by_trigger(local, experiment_id) or _default(settings, local, experiment_id)
+
+
+def remote_workspace_at(
+    settings: Settings, names: Collection[str], home: PurePath
+) -> Workspace | None:
+    """Return the remote workspace that has a directory by its path; None where a local one has it too.
+
+    Args:
+        settings: The settings.
+        names: The names of one directory: as it was written, absolute, without links.
+        home: What ``~`` of a shell here stands for, since a shell expands it before we see it.
+    """
+    wanted = set(map(_normal, names))
+    if any(_normal(str(each.path)) in wanted for each in settings.workspaces if not each.is_remote):
+        return None
+    for workspace in settings.workspaces:
+        path = str(workspace.path)
+        expanded = str(home) + path[1:] if path == "~" or path.startswith("~/") else path
+        if workspace.is_remote and wanted & {_normal(path), _normal(expanded)}:
+            return workspace
+    return None
+
+
+def _normal(path: str) -> str:
+    normal = posixpath.normpath(path)
+    return f"/{normal.lstrip('/')}" if normal.startswith("/") else normal
 
 
 def _by_id(settings: Settings, workspace_id: str, workdir: PurePath | None) -> Selection:
