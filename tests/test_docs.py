@@ -49,7 +49,7 @@ def names_in(module: Path) -> set[str]:
 
 
 def test_ways_through_the_code() -> None:
-    """Each step of the ways names a function, method or class of its module; no way is longer than it may be."""
+    """Each step of the lists names a function, method or class of its module; no list is longer than it may be."""
     page = CHECKOUT / "docs" / "architecture.md"
     ways = page.read_text().split("## Two ways through the code")[1].split("## Measured")[0]
     steps = STEP.findall(ways)

@@ -1,4 +1,4 @@
-"""The errors: their tree, their exit codes, their one line; and that the documents agree with them."""
+"""The errors: their tree, their exit codes, their messages; and that the documents agree with them."""
 
 from __future__ import annotations
 
@@ -55,14 +55,14 @@ def test_tree_is_that_of_the_classes() -> None:
 
 
 def test_exit_codes_are_unique() -> None:
-    """No two errors that are raised share a code, and none has that of success or of surprise."""
+    """Errors that are raised have different exit codes, none of them that of success or of a crash."""
     codes = [kind.exit_code for name, kind in CLASSES.items() if name not in BASES]
     assert len(codes) == len(set(codes))
     assert not {ExitCode.OK, ExitCode.UNEXPECTED, ExitCode.INTERRUPTED} & set(codes)
 
 
 def test_every_exit_code_is_used() -> None:
-    """Each code belongs to an error, but for success, surprise and interruption."""
+    """Each code belongs to an error, except success, crash and interruption."""
     codes = {kind.exit_code for kind in CLASSES.values()}
     assert set(ExitCode) - codes == {ExitCode.OK, ExitCode.INTERRUPTED}
 
@@ -88,12 +88,12 @@ def test_document_lists_the_exit_codes() -> None:
     ],
 )
 def test_one_line(error: XpmRemoteError, expected: str) -> None:
-    """An error says what happened and what to do next."""
+    """An error has what happened and what to do next."""
     assert str(error) == expected
 
 
 def test_parts() -> None:
-    """An error keeps its parts for whoever wants to act upon them."""
+    """An error has its parts as attributes."""
     error = RequestError("get_jobs", -32603, "no such run")
     assert (error.method, error.code, error.message) == ("get_jobs", -32603, "no such run")
     assert (error.what, error.hint) == (str(error), "")
@@ -112,7 +112,7 @@ def test_parts() -> None:
     ],
 )
 def test_failures_of_the_workspace(kind: str, expected: type[XpmRemoteError]) -> None:
-    """Each kind of failure of the workspace engine is an error, with its words."""
+    """Each kind of failure of the workspace engine is an error, with its message."""
     error = error_of(kind, "it is so", "do this")
     assert type(error) is expected
     assert str(error) == "it is so; do this"
@@ -127,15 +127,15 @@ def test_failures_of_the_workspace(kind: str, expected: type[XpmRemoteError]) ->
     ],
 )
 def test_exit_code(error: XpmRemoteError | WorkspaceFailure, code: ExitCode) -> None:
-    """A failure on this machine has the exit code of the error that it is when an agent reports it."""
+    """A failure on this machine has the exit code of the same failure of an agent."""
     assert exit_code_of(error) is code
 
 
 def test_unknown_failure() -> None:
-    """A kind that we do not know is no error of ours."""
+    """An unknown kind is no error of ours."""
     assert error_of("other", "it is so") is None
 
 
 def test_signal() -> None:
-    """What a signal ended has the exit status that a shell would show."""
+    """An end by a signal has the exit status that a shell would show."""
     assert errors.StoppedBySignal(15).exit_code == 143

@@ -1,4 +1,4 @@
-"""Text from outside, on its way to a terminal and into messages."""
+"""Text from outside, for terminals and messages."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_safe_lines() -> None:
     ],
 )
 def test_text_in_a_message(text: str, shown: str) -> None:
-    """A text in a message is shortened, and what a terminal would obey is escaped."""
+    """A text in a message is shortened, and its control characters are escaped."""
     assert cleaned(text) == shown
     assert quoted(text) == f'"{shown}"'
 
@@ -48,5 +48,5 @@ def test_text_in_a_message(text: str, shown: str) -> None:
     [("mdoe", 'did you mean "mode"?'), ("xyz", ""), ("mode" * 100, "")],
 )
 def test_nearest(word: str, question: str) -> None:
-    """The most similar of the known words is proposed, if any is similar."""
+    """The most similar of the known words is suggested, if any is similar."""
     assert nearest(word, ["path", "mode"]) == question

@@ -16,7 +16,7 @@ LONG = 60.0
 
 
 async def test_result() -> None:
-    """What comes in time is given."""
+    """A result in time is returned."""
 
     async def give() -> int:
         await asyncio.sleep(0)
@@ -26,7 +26,7 @@ async def test_result() -> None:
 
 
 async def test_error() -> None:
-    """What fails in time fails."""
+    """A failure in time is raised."""
 
     async def fail() -> None:
         raise ValueError("broken")
@@ -36,7 +36,7 @@ async def test_error() -> None:
 
 
 async def test_limit() -> None:
-    """What comes too late is cancelled, and has ended by then."""
+    """Work that exceeds the limit is cancelled, and has ended by then."""
     ended = asyncio.Event()
 
     async def last() -> None:
@@ -51,7 +51,7 @@ async def test_limit() -> None:
 
 
 async def test_cancelled_together_with_the_result() -> None:
-    """Whoever is cancelled in the moment in which the result comes is cancelled."""
+    """A cancellation at the moment of the result is a cancellation."""
     event = asyncio.Event()
     task = asyncio.create_task(wait_within(event.wait(), LONG))
     await asyncio.sleep(0)
@@ -65,7 +65,7 @@ async def test_cancelled_together_with_the_result() -> None:
 
 @pytest.mark.parametrize("turns", range(5))
 async def test_cancelled_at_any_moment(turns: int) -> None:
-    """At every moment around the result, a cancellation is not lost, and no error is left to complain about."""
+    """At any moment around the result, a cancellation is not lost, and no error is left unhandled."""
 
     async def fail() -> None:
         await asyncio.sleep(0)
@@ -96,19 +96,19 @@ def loop() -> Iterator[StepLoop]:
 
 
 async def send(number: int) -> str:
-    """Send a signal to ourselves, and have nothing more to wait for."""
+    """Send a signal to ourselves, without anything more to wait for."""
     os.kill(os.getpid(), number)
     return "done"
 
 
 async def rest() -> None:
-    """Have nothing to do."""
+    """Do nothing."""
     await asyncio.sleep(0)
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signal_in_a_step(loop: StepLoop, number: int, status: int) -> None:
-    """A signal ends the step, whose work can put down what it has in hand."""
+    """A signal ends the step, which can clean up."""
     put_down = []
 
     async def work() -> None:
@@ -125,7 +125,7 @@ def test_signal_in_a_step(loop: StepLoop, number: int, status: int) -> None:
 
 
 def test_signal_at_the_end_of_a_step(loop: StepLoop) -> None:
-    """A signal that comes with the result of a step ends the next one; the result counts, and nothing is forgotten."""
+    """A signal that comes with the result of a step ends the next one; the result counts."""
     assert loop.run(send(signal.SIGINT)) == "done"
     with pytest.raises(StoppedBySignal) as raised:
         loop.run(asyncio.Event().wait())
@@ -134,7 +134,7 @@ def test_signal_at_the_end_of_a_step(loop: StepLoop) -> None:
 
 
 def test_signal_while_results_stream(loop: StepLoop) -> None:
-    """However fast results come, a signal ends them."""
+    """A signal ends a fast stream of results."""
 
     async def results() -> AsyncGenerator[int, None]:
         for number in range(10_000):
@@ -149,12 +149,12 @@ def test_signal_while_results_stream(loop: StepLoop) -> None:
 
 
 def test_signal_before_the_end(loop: StepLoop) -> None:
-    """A signal that came with the last result is no obstacle to closing."""
+    """A signal that came with the last result does not prevent closing."""
     assert loop.run(send(signal.SIGINT)) == "done"
 
 
 def test_cancelled_by_itself(loop: StepLoop) -> None:
-    """Work that is cancelled without a signal says so."""
+    """Work that is cancelled without a signal raises the cancellation."""
 
     async def work() -> None:
         raise asyncio.CancelledError
@@ -168,13 +168,13 @@ PATIENCE = 5.0
 
 
 class Work:
-    """Work that goes on until it is cancelled, and says so."""
+    """Work that runs until it is cancelled, and records that."""
 
     def __init__(self) -> None:
         self.was_cancelled = False
 
     async def go_on(self) -> None:
-        """Go on."""
+        """Run on."""
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
@@ -199,7 +199,7 @@ async def test_first_end_ends_all() -> None:
 
 
 async def test_failure_is_raised() -> None:
-    """What the first one raised is raised; of two at once, that of the first in order."""
+    """The failure of the first one is raised; of two at once, that of the first in order."""
     work = Work()
     with pytest.raises(ValueError, match="one"):
         await asyncio.wait_for(race(work.go_on(), fail("one"), fail("two")), PATIENCE)
@@ -207,7 +207,7 @@ async def test_failure_is_raised() -> None:
 
 
 async def test_cancelled() -> None:
-    """Who is cancelled leaves nobody running."""
+    """A cancelled call leaves no work running."""
     work = Work()
     task = asyncio.ensure_future(race(work.go_on()))
     await asyncio.sleep(0)

@@ -1,1 +1,1 @@
-"""Tests of what the remote knows."""
+"""Tests of the model of a workspace."""

@@ -30,12 +30,12 @@ RUN = "20261122_100000"
 
 
 def moment(seconds: float) -> datetime:
-    """Return the time so many seconds after the start, as the model has it."""
+    """Return the time so many seconds after the start, in the form of the model."""
     return START + timedelta(seconds=seconds)
 
 
 def iso(seconds: float | None) -> str | None:
-    """Return the time so many seconds after the start, as the remote writes it: naive."""
+    """Return the time so many seconds after the start, in the naive form of the remote."""
     return None if seconds is None else moment(seconds).replace(tzinfo=None).isoformat()
 
 
@@ -58,7 +58,7 @@ def known_job(
     reason: str | None = None,
     progress: tuple[Progress, ...] = (),
 ) -> Job:
-    """Make a job of which so much is known."""
+    """Make a job with these fields."""
     return Job(
         task_id=TASK,
         job_id="a",
@@ -115,7 +115,7 @@ def experiment_record(
     jobs: Iterable[str] | None = None,
     tags: dict[str, Any] | None = None,
 ) -> ExperimentRecord:
-    """Make an experiment object; its jobs are those that its scheduler has a word of, unless they are named."""
+    """Make an experiment object; its jobs are those with a scheduler's state, unless they are named."""
     words = dict(words or {})
     names = list(words) if jobs is None else list(jobs)
     return ExperimentRecord(

@@ -45,7 +45,7 @@ def listed(name: str, *rows: list[Any]) -> ListedPage:
 
 @pytest.fixture
 def rows() -> AgentRows:
-    """What is known after two experiments with a job each."""
+    """The rows of two experiments with a job each."""
     rows = AgentRows()
     rows.take_runs(runs(("one", "1"), ("two", "1"), names=["one", "two"]))
     rows.take_listed(listed("one", [0, 0, "a" * 8, 1.5, {"x": 1}, "running"]))
@@ -59,7 +59,7 @@ def known(rows: AgentRows) -> dict[str, list[str]]:
 
 
 def test_kinds() -> None:
-    """Each notification of the agent has its shape; others are none."""
+    """Each notification of the agent has its shape; other notifications have none."""
     assert isinstance(page("gone", numbers=[1]), GonePage)
     assert page("loaded") == Sequenced(1, 5.0)
     assert page("log", text="x") is None
@@ -68,7 +68,7 @@ def test_kinds() -> None:
 
 
 def test_experiments(rows: AgentRows) -> None:
-    """Experiments come with their jobs and words, as from a server of the protocol."""
+    """Experiments have their jobs and scheduler's states, as from a server of the protocol."""
     one, two = rows.experiments()
     assert (one.experiment_id, one.job_states) == ("one", {"a" * 8: "running"})
     assert one.job_infos is not None
@@ -78,7 +78,7 @@ def test_experiments(rows: AgentRows) -> None:
 
 
 def test_jobs(rows: AgentRows) -> None:
-    """Rows are records of the jobs that their numbers mean; what was left out says nothing."""
+    """Rows are records of the jobs of their numbers; missing columns set nothing."""
     short, long = (
         [0, "done"],
         [1, "error", "TIMEOUT", 1.0, 2.0, 3, 4, [[0, 0.5, "half"]], {"message": "m"}],
@@ -98,7 +98,7 @@ def test_jobs(rows: AgentRows) -> None:
 
 
 def test_into_the_store(rows: AgentRows) -> None:
-    """The records are those that the store takes."""
+    """The store accepts the records."""
     store = Store()
     store.apply_experiments(rows.experiments())
     found = page("jobs", rows=[[0, "done", None, 1.0, 2.0]])
@@ -121,7 +121,7 @@ def state_of_a(store: Store) -> str:
 
 
 def test_judgement_over_word(rows: AgentRows) -> None:
-    """What all files say of a job counts for every run that lists it, whatever a scheduler said or repeats."""
+    """The state from all files of a job counts for every run that lists it, whatever a scheduler said or repeats."""
     rows.take_listed(listed("two", [0, 0, "a" * 8, 1.5, {}, "waiting"]))
     store = Store()
     store.apply_experiments(rows.experiments())
@@ -145,7 +145,7 @@ def test_a_judgement_is_no_echo(rows: AgentRows) -> None:
 
 
 def test_a_scheduler_behind(rows: AgentRows) -> None:
-    """A scheduler that says less than the files of a job keeps its word."""
+    """A scheduler whose state is behind a job's files keeps its state."""
     (record,) = rows.jobs(jobs([0, "done", *[None] * 6, {"scheduler_state": "running"}]))
     assert (record.state, record.scheduler_state) == ("done", "running")
 
@@ -161,7 +161,7 @@ def test_gone(rows: AgentRows) -> None:
 
 
 def test_gone_and_back(rows: AgentRows) -> None:
-    """A job that was gone is taken anew, with the scheduler's word first."""
+    """A job that was gone is new again, with the scheduler's state first."""
     rows.jobs(jobs([0, "done"]))
     gone = page("gone", numbers=[0])
     assert isinstance(gone, GonePage)
@@ -171,7 +171,7 @@ def test_gone_and_back(rows: AgentRows) -> None:
 
 
 def test_a_judged_job_that_left_a_run(rows: AgentRows) -> None:
-    """A job that is no longer in the run that listed it leaves no word there."""
+    """A job that is no longer in the run that listed it leaves no state there."""
     rows.take_listed(listed("two", [0, 0, "a" * 8, 1.5, {}, None]))
     rows.take_runs(runs(("one", "2"), ("two", "1")))
     rows.jobs(jobs([0, "done"]))
@@ -187,7 +187,7 @@ def test_next_run(rows: AgentRows) -> None:
 
 
 def test_removed(rows: AgentRows) -> None:
-    """What is not among the names any more, or is said to be removed, is gone; what is new comes last."""
+    """An experiment that is no longer listed, or is reported as removed, is gone; a new one comes last."""
     rows.take_runs(runs(("three", "1"), removed=["one"]))
     assert known(rows) == {"two": ["b" * 8], "three": []}
     rows.take_runs(runs(names=["three", "never told"]))
@@ -195,7 +195,7 @@ def test_removed(rows: AgentRows) -> None:
 
 
 def test_another_agent(rows: AgentRows) -> None:
-    """Another agent counts anew, and what it does not tell is as it was."""
+    """Another agent counts anew, and what it does not report is unchanged."""
     rows.begin()
     rows.take_runs(runs(("one", "1"), ("two", "1"), names=["one", "two"]))
     rows.take_listed(listed("two", [0, 1, "b" * 8, 2.5, {}, "done"]))
@@ -211,7 +211,7 @@ def test_heads_are_records() -> None:
 
 
 def test_paths(rows: AgentRows) -> None:
-    """A job has its directory in the workspace there; none while that is not known."""
+    """A job has its directory in the remote workspace; none while that is unknown."""
     told = jobs([0, "done"], [1, "done"])
     assert [each.path for each in rows.jobs(told)] == [None, None]
     rows.root = "/data/my ws"
@@ -220,7 +220,7 @@ def test_paths(rows: AgentRows) -> None:
 
 
 def test_messages(rows: AgentRows) -> None:
-    """What else is known of a failure is kept until the job is told of again, or gone."""
+    """Further details of a failure are kept until the job is reported again, or gone."""
     died = [None, None, None, None, None, None, {"message": "it died"}]
     rows.jobs(jobs([0, "error", *died], [1, "error", *died]))
     both = {"t.a/aaaaaaaa": "it died", "t.b/bbbbbbbb": "it died"}

@@ -27,7 +27,7 @@ def test_key() -> None:
 
 
 def test_state_is_the_further_of_two_witnesses() -> None:
-    """A job that only its scheduler knows to be done is done."""
+    """A job that only its scheduler reports as done is done."""
     job = Job(task_id=TASK, job_id="a", execution=State.RUNNING, scheduler=State.DONE)
     assert job.state is State.DONE
 
@@ -44,7 +44,7 @@ def test_state_is_the_further_of_two_witnesses() -> None:
 def test_reason_of_a_failed_job(
     execution_reason: str | None, scheduler_reason: str | None, expected: str
 ) -> None:
-    """A failed job always has a reason: the one of either witness that tells more."""
+    """A failed job always has a reason: the more informative one of both sources."""
     job = Job(
         task_id=TASK,
         job_id="a",
@@ -71,7 +71,7 @@ def job(name: str, state: State) -> Job:
 
 
 def apply(world: World, changes: Iterable[Change]) -> World:
-    """Carry changes out, after checking that each begins where the one before ended."""
+    """Apply changes, after checking that each begins where the one before ended."""
     world = dict(world)
     for change in changes:
         name = (type(change), change.key)
@@ -133,7 +133,7 @@ def test_net_of_there_and_back() -> None:
 
 
 def test_net_tells_jobs_from_experiments() -> None:
-    """A job and an experiment of one name are not taken for each other."""
+    """A job and an experiment of one name are not confused."""
     both: list[Change] = [
         JobChange(None, Job(task_id="a", job_id="b")),
         ExperimentChange(None, Experiment(experiment_id="a/b")),
@@ -142,7 +142,7 @@ def test_net_tells_jobs_from_experiments() -> None:
 
 
 def test_keys() -> None:
-    """A change is named by what it is about, be that new or gone."""
+    """A change is named by its entity, also when that is new or gone."""
     experiment = Experiment(experiment_id="e")
     assert JobChange(job("a", State.DONE), None).key == key("a")
     assert ExperimentChange(None, experiment).key == "e"

@@ -1,4 +1,4 @@
-"""The job filter language: what each form means, and where mistakes are pointed at."""
+"""The job filter language: the meaning of each form, and the place of mistakes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from xpm_remote.workspace.states import State
 
 
 class Seen(Struct, frozen=True, kw_only=True):
-    """A job as a filter sees it."""
+    """A job for a filter."""
 
     state: str = "done"
     task_id: str = "demo.train"
@@ -87,7 +87,7 @@ def matches(text: str, state: str = "done", **tags: object) -> bool:
     ],
 )
 def test_meaning(text: str, expected: bool) -> None:
-    """Each form means what docs/filters.md says."""
+    """Each form has the meaning in docs/filters.md."""
     tags: dict[str, Any] = {
         "model": "bm25",
         "lr": 0.001,
@@ -118,7 +118,7 @@ def test_meaning(text: str, expected: bool) -> None:
     ],
 )
 def test_words_for_states(word: str, state: str) -> None:
-    """States may be named as lists print them, in any case."""
+    """States may have the names of lists, in any case."""
     assert matches(f'@state = "{word}"', state=state)
     assert not matches(f'@state = "{word}"', state="ready")
 
@@ -160,7 +160,7 @@ def test_words_for_states(word: str, state: str) -> None:
     ],
 )
 def test_mistakes(text: str, column: int, expected: str) -> None:
-    """A mistake is pointed at, with what may stand there."""
+    """A mistake is marked, with what may be at its place."""
     with pytest.raises(FilterError) as raised:
         parse_filter(text)
     assert raised.value.column == column
@@ -169,7 +169,7 @@ def test_mistakes(text: str, column: int, expected: str) -> None:
 
 
 def test_longest() -> None:
-    """A filter is bounded in length and depth, and within the bounds it is understood."""
+    """A filter is bounded in length and depth, and within the bounds it is accepted."""
     assert matches("(" * MAX_DEPTH + "x = 1" + ")" * MAX_DEPTH, x=1)
     deep = "(" * (MAX_DEPTH + 1) + "x = 1" + ")" * (MAX_DEPTH + 1)
     with pytest.raises(FilterError, match=f"column {MAX_DEPTH + 1};.* at most {MAX_DEPTH} paren"):
@@ -184,12 +184,12 @@ def test_longest() -> None:
 
 
 def test_groups_side_by_side() -> None:
-    """The bound of depth is about parentheses within each other."""
+    """The bound of depth is about nested parentheses."""
     assert matches(" or ".join(["(x = 2)"] * (2 * MAX_DEPTH) + ["(x = 1)"]), x=1)
 
 
 def test_regular_expression_that_python_warns_of() -> None:
-    """What a later Python may read otherwise is used as it is, without a warning."""
+    """A pattern about which Python warns is used unchanged, without a warning."""
     assert matches("x ~ '[[a]'", x="[")
 
 
@@ -213,13 +213,13 @@ def test_regular_expression_that_python_warns_of() -> None:
     ],
 )
 def test_equality(left: object, right: object, expected: bool) -> None:
-    """Values are equal whichever side they stand on."""
+    """Values are equal on either side."""
     assert are_equal(left, right) is expected
     assert are_equal(right, left) is expected
 
 
 def test_jobs_of_a_store() -> None:
-    """The jobs that we know of a remote can be filtered, too."""
+    """The jobs of a store can be filtered, too."""
     job = Job(task_id="demo.ok", job_id="a", execution=State.DONE, tags={"lr": 0.1})
     assert parse_filter('@state = "done" and lr = 0.1 and @name ~ "^demo"')(job)
     assert not parse_filter('@state = "running"')(job)

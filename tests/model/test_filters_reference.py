@@ -29,7 +29,7 @@ SEED = 20_261_122
 
 
 class Seen(Struct, frozen=True, kw_only=True):
-    """A job as a filter sees it."""
+    """A job for a filter."""
 
     state: str
     task_id: str
@@ -37,7 +37,7 @@ class Seen(Struct, frozen=True, kw_only=True):
 
 
 class Expression(Struct, frozen=True):
-    """A filter as text, how strongly it binds (0: or, 1: and, 2: not, 3: the rest), and the jobs that it means."""
+    """A filter as text, how strongly it binds (0: or, 1: and, 2: not, 3: the rest), and the jobs that match."""
 
     text: str
     strength: int
@@ -61,7 +61,7 @@ EVERY = frozenset(range(len(JOBS)))
 
 
 def _exact(value: object) -> Fraction | None:
-    """The number that a value is or spells, exactly; None for other text."""
+    """Return the number that a value is or spells, exactly; None for other text."""
     if isinstance(value, bool):
         return Fraction(value)
     try:
@@ -71,7 +71,7 @@ def _exact(value: object) -> Fraction | None:
 
 
 def _same(tag: object, given_value: object) -> bool:
-    """Equality by tables of what each value may be written as, not by cases of types."""
+    """Return equality by tables of the notations of each value, not by cases of types."""
     if tag is None or given_value is None:
         return tag is given_value
     kinds = {type(tag), type(given_value)}
@@ -136,7 +136,7 @@ def _tag_condition(name: str, kind: str, values: list[tuple[str, Any]]) -> Expre
 
 
 def _inside(inner: Expression, strength: int) -> str:
-    """The text of a part, in parentheses only where it would be read otherwise."""
+    """Return the text of a part, in parentheses only where it would be read otherwise."""
     return inner.text if inner.strength >= strength else f"({inner.text})"
 
 
@@ -168,7 +168,7 @@ EXPRESSIONS = st.recursive(
 @settings(deadline=None, max_examples=examples(100, 500))
 @given(EXPRESSIONS)
 def test_sets_of_jobs(expression: Expression) -> None:
-    """A filter means the jobs that the sets of its conditions give, by union, intersection and complement."""
+    """A filter matches the jobs that the sets of its conditions give, by union, intersection and complement."""
     matches = parse_filter(expression.text)
     assert frozenset(n for n in EVERY if matches(JOBS[n])) == expression.jobs, expression.text
 
@@ -196,7 +196,7 @@ def _filters(draw: random.Random) -> Iterable[str]:
 
 
 def test_filters_of_the_real_one() -> None:
-    """What the real experimaestro understands means the same here, for tags that are texts."""
+    """What the real experimaestro accepts has the same meaning here, for tags that are texts."""
     draw = random.Random(SEED)
     jobs = [
         Seen(state=job.state, task_id=job.task_id, tags={k: str(v) for k, v in job.tags.items()})

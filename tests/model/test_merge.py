@@ -1,4 +1,4 @@
-"""One job and new evidence of it: what is believed, what is an echo, and what is kept."""
+"""A job and new evidence: what is believed, what is an echo, and what is kept."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_echo_after_an_end_without_a_time() -> None:
 
 
 def test_end_without_any_time() -> None:
-    """Where nothing is known of the times of an end, a running attempt that has a start is believed."""
+    """Where an end has no times, a running attempt with a start is believed."""
     done = with_state_event(known_job(), state_event("done"), ZONE)
     assert done.ended is None
     again = with_record(done, job_record(state="running", started=15), ZONE)
@@ -51,7 +51,7 @@ def test_end_without_any_time() -> None:
 
 @pytest.mark.parametrize(("started", "retry_count"), [(21.0, 0), (21.0, 1), (15.0, 1), (None, 1)])
 def test_true_retry(started: float | None, retry_count: int) -> None:
-    """An attempt that began after the end is believed, and one that counts as a further try."""
+    """An attempt that began after the end is believed, and so is one that counts as a further try."""
     record = job_record(state="running", started=started, retry_count=retry_count)
     event = state_event("running", started=started, retry_count=retry_count)
     for job in (with_record(DONE, record, ZONE), with_state_event(DONE, event, ZONE)):
@@ -61,7 +61,7 @@ def test_true_retry(started: float | None, retry_count: int) -> None:
 
 
 def test_same_start_is_the_same_attempt() -> None:
-    """The server counts a further try before it notices the end: the start tells which attempt is meant."""
+    """The server counts a further try before it notices the end: the start determines the attempt."""
     echo = job_record(state="running", started=10, retry_count=1)
     assert with_record(DONE, echo, ZONE) == DONE
 
@@ -91,7 +91,7 @@ def test_end_of_this_attempt(ended: float | None, at: float | None) -> None:
 
 @pytest.mark.parametrize("state", [None, "waiting", "ready", "scheduled"])
 def test_relaunch(state: str | None) -> None:
-    """A finished job that is to run again is believed to wait; the old end is forgotten."""
+    """A finished job that is to run again is believed to wait; the old end is dropped."""
     for job in (
         with_record(DONE, job_record(state=state), ZONE),
         with_state_event(DONE, state_event(state), ZONE),
@@ -105,7 +105,7 @@ def test_relaunch(state: str | None) -> None:
 
 @pytest.mark.parametrize("generic", [None, "FAILED", "failed"])
 def test_reason_is_kept_over_the_generic_one(generic: str | None) -> None:
-    """A cause that was told once outlives the repetition that the same attempt just failed."""
+    """A cause outlives the repeated message that the same attempt just failed."""
     failed = known_job(State.ERROR, started=10, ended=20, reason="TIMEOUT")
     record = job_record(state="error", started=10, ended=20, reason=generic)
     assert with_record(failed, record, ZONE).reason == "TIMEOUT"
@@ -131,7 +131,7 @@ def test_reason_of_another_attempt_is_not_kept() -> None:
 
 
 def test_reason_within_the_state() -> None:
-    """A state may carry its reason; it counts before the other."""
+    """A state may have its reason, which takes precedence over the other."""
     record = job_record(state="error:MEMORY", reason="FAILED")
     assert with_record(known_job(), record, ZONE).reason == "MEMORY"
     event = state_event("error:MEMORY", reason="FAILED")
@@ -139,7 +139,7 @@ def test_reason_within_the_state() -> None:
 
 
 def test_success_has_no_reason() -> None:
-    """A retry that succeeds forgets why the attempt before it failed."""
+    """A retry that succeeds drops the reason of the failed attempt."""
     failed = known_job(State.ERROR, started=10, ended=20, reason="TIMEOUT")
     assert with_record(failed, job_record(state="done", started=30), ZONE).execution_reason is None
 
@@ -148,7 +148,7 @@ def test_success_has_no_reason() -> None:
 
 
 def test_record_of_protocol_1() -> None:
-    """A record of protocol 1.0 brings the time of submission, which later ones do not take away."""
+    """A record of protocol 1.0 has the time of submission, which later records without it keep."""
     old = JobRecord("a", TASK, state="waiting", submitted_time=iso(5))
     job = with_record(known_job(), old, ZONE)
     assert job.submitted == moment(5)
@@ -156,7 +156,7 @@ def test_record_of_protocol_1() -> None:
 
 
 def test_record_replaces() -> None:
-    """What the remote says when asked replaces what was known; the path is kept if it says none."""
+    """An answer replaces what was known; the path is kept if the answer has none."""
     job = with_record(
         known_job(State.RUNNING, started=1),
         JobRecord("a", TASK, path="/p", state="done", started_time=iso(2), exit_code=0),
@@ -173,12 +173,12 @@ def test_end_of_the_same_failure_is_kept() -> None:
 
 
 def test_first_time_of_an_end_is_kept() -> None:
-    """The remote's own time of an end is not replaced by that of its repeated announcement."""
+    """The remote's own time of an end is not replaced by that of a repeated announcement."""
     assert with_state_event(DONE, state_event("done", at=25), ZONE).ended == moment(20)
 
 
 def test_number_of_retries_is_kept() -> None:
-    """An announcement, which the server makes without counting, does not take the number of retries back."""
+    """An announcement, which the server makes without counting, does not reset the number of retries."""
     retried = known_job(State.RUNNING, started=30, retry_count=2)
     assert with_state_event(retried, state_event("done", ended=40), ZONE).retry_count == 2
 
@@ -200,7 +200,7 @@ def test_progress_of_a_level_drops_the_deeper_ones() -> None:
     ("given_value", "expected"), [(-0.5, 0.0), (0.25, 0.25), (1.5, 1.0), (None, 0.0)]
 )
 def test_fractions_are_bounded(given_value: float | None, expected: float) -> None:
-    """Progress is from 0 to 1, whatever the remote computed; where it is no number, 0."""
+    """Progress is from 0 to 1, whatever the remote sent; where it is no number, 0."""
     by_event = with_progress_event(known_job(), progress_event(given_value))
     record = JobRecord("a", TASK, state="running", progress=[ProgressRecord(0, given_value)])
     by_record = with_record(known_job(), record, ZONE)
@@ -213,11 +213,11 @@ def test_progress_means_running() -> None:
 
 
 def test_progress_after_the_end() -> None:
-    """A report that comes after the end changes nothing."""
+    """A report after the end changes nothing."""
     assert with_progress_event(DONE, progress_event(0.5)) == DONE
 
 
-# Twice is once
+# Idempotence
 
 
 STATE_WORDS = st.sampled_from(
@@ -265,13 +265,13 @@ def with_event(job: Job, event: JobStateEvent | JobProgressEvent) -> Job:
 
 @given(JOBS, STATE_EVENTS | PROGRESS_EVENTS)
 def test_event_twice(job: Job, event: JobStateEvent | JobProgressEvent) -> None:
-    """An event that is applied again changes nothing more."""
+    """An event that is applied again changes nothing."""
     once = with_event(job, event)
     assert with_event(once, event) == once
 
 
 @given(JOBS, RECORDS)
 def test_record_twice(job: Job, record: JobRecord) -> None:
-    """An answer that comes again changes nothing more."""
+    """An answer that is received again changes nothing."""
     once = with_record(job, record, ZONE)
     assert with_record(once, record, ZONE) == once

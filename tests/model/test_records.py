@@ -54,7 +54,7 @@ def encode(value: object) -> bytes:
 
 
 def test_job_object_of_a_real_server() -> None:
-    """A job object of protocol 2.0 is read; what we do not know of it is ignored."""
+    """A job object of protocol 2.0 is read; unknown fields are ignored."""
     record = decode(encode(REAL_JOB), JobRecord)
     assert (record.state, record.failure_reason) == ("error", "FAILED")
     assert record.progress is not None
@@ -95,7 +95,7 @@ def test_no_records(empty: bytes) -> None:
     ],
 )
 def test_misfits_are_dropped_alone(misfit: bytes) -> None:
-    """A record that does not fit is left out and counted; its neighbours stay, in order."""
+    """A record that does not fit is left out and counted; its neighbours are kept, in order."""
     fits = [encode(REAL_JOB | {"job_id": name}) for name in "ab"]
     records, dropped = decode_each(b"[" + b",".join([fits[0], misfit, fits[1]]) + b"]", JobRecord)
     assert [record.job_id for record in records] == ["a", "b"]
@@ -110,7 +110,7 @@ def test_not_an_array(answer: bytes) -> None:
 
 
 def test_progress_that_is_no_number() -> None:
-    """A job whose progress was NaN, null by now, is not lost for that."""
+    """A job whose progress was NaN, null by now, is not lost."""
     records, dropped = decode_each(
         encode([REAL_JOB | {"progress": [{"level": 0, "progress": None}]}]), JobRecord
     )
@@ -129,7 +129,7 @@ def test_progress_that_is_no_number() -> None:
     ],
 )
 def test_parse_time(value: str | float, expected: datetime | None) -> None:
-    """ISO text is in the zone of the host unless it says otherwise; a number counts seconds."""
+    """ISO text is in the zone of the host unless it has an offset; a number counts seconds."""
     if expected is None:
         expected = datetime(2026, 11, 22, 8, 10, 47, tzinfo=timezone(timedelta(hours=5)))
     assert parse_time(value, ZONE) == expected
@@ -143,7 +143,7 @@ def test_no_time(value: str | float | None) -> None:
 
 @given(st.one_of(st.text(), st.floats(allow_nan=True, allow_infinity=True), st.integers()))
 def test_times_are_aware(value: str | float) -> None:
-    """Whatever comes, a time is aware or absent."""
+    """A time is aware or absent, for any input."""
     time = parse_time(value, ZONE)
     assert time is None or time.tzinfo is not None
 
@@ -202,7 +202,7 @@ def announce(kind: str, **data: Any) -> bytes:
     ],
 )
 def test_known_kinds(params: bytes, expected: Event) -> None:
-    """What is announced of jobs is read; what is missing has its default."""
+    """Announcements about jobs are read; what is missing has its default."""
     assert decode_event(params) == expected
 
 
@@ -219,7 +219,7 @@ def test_known_kinds(params: bytes, expected: Event) -> None:
     ],
 )
 def test_other_kinds(params: bytes, expected: tuple[str, str]) -> None:
-    """Other announcements keep their kind, their experiment and what they have to say."""
+    """Other announcements keep their kind, their experiment and their data."""
     event = decode_event(params)
     assert isinstance(event, OtherEvent)
     assert event.kind == json.loads(params)["event_type"]

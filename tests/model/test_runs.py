@@ -1,4 +1,4 @@
-"""Runs: what their records and events say of their jobs."""
+"""Runs: what their records and events contain about their jobs."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def run_of(words: dict[str, str], run_id: str = RUN) -> Run:
 
 
 def test_record() -> None:
-    """A run's record gives the experiment that is shown, its times in the zone of the host."""
+    """A run's record has the experiment that is shown, its times in the zone of the host."""
     record = ExperimentRecord(
         experiment_id="e",
         run_id="r",
@@ -56,7 +56,7 @@ def test_record() -> None:
 
 
 def test_bare_record() -> None:
-    """A record that says nothing but its name makes a run without jobs."""
+    """A record with only its name makes a run without jobs."""
     run = Run.from_record(ExperimentRecord("e"), ZONE)
     assert (run.experiment.run_id, run.experiment.status, run.infos) == ("", "", {})
     bare_service = ExperimentRecord("e", services={"s": ServiceRecord("s")})
@@ -64,14 +64,14 @@ def test_bare_record() -> None:
 
 
 def test_words_of_protocol_2() -> None:
-    """The scheduler's words are taken by job; those of jobs never submitted are left out."""
+    """The scheduler's states are read by job; those of jobs never submitted are left out."""
     record = experiment_record({"a": "done", "b": "error:TIMEOUT", "c": "running"}, jobs="ab")
     words = Run.from_record(record, ZONE).words
     assert words == {key("a"): (State.DONE, None), key("b"): TIMED_OUT}
 
 
 def test_words_of_protocol_1() -> None:
-    """Protocol 1.0 lists the jobs that ended; of the others nothing is said."""
+    """Protocol 1.0 lists the jobs that ended, and nothing of the others."""
     record = ExperimentRecord(
         "old",
         finished_jobs=["a"],
@@ -83,7 +83,7 @@ def test_words_of_protocol_1() -> None:
 
 
 def test_words_of_protocol_1_as_numbers() -> None:
-    """Where protocol 1.0 only counts the ended jobs, nothing is said of any of them."""
+    """Where protocol 1.0 only counts the ended jobs, none has a state."""
     record = ExperimentRecord("old", finished_jobs=1, failed_jobs=0, job_infos={"a": info("a")})
     assert Run.from_record(record, ZONE).words == {}
 
@@ -111,7 +111,7 @@ def test_run_from_an_event() -> None:
     ],
 )
 def test_reasons_are_kept(before: Word | None, word: Word, kept: Word) -> None:
-    """A failure's cause outlives its repetition without one, and what the end of the run makes of it."""
+    """A failure's cause outlives its repetition without one, and the state at the end of the run."""
     old, new = run_of({"a": "waiting"}), run_of({"a": "waiting"})
     old.words = {} if before is None else {key("a"): before}
     new.words = {key("a"): word}
@@ -130,13 +130,13 @@ def test_reasons_of_another_run() -> None:
 
 @pytest.mark.parametrize("tags", [{"x": 0, "kind": "b"}, {}, None])
 def test_submission(tags: dict[str, object] | None) -> None:
-    """A job's tags come with the announcement of its submission, as a list of pairs."""
+    """A job's tags are in the announcement of its submission, as a list of pairs."""
     event = scheduler_event("submitted", at=2, tags=tags)
     assert submission(event) == JobInfoRecord("a", TASK, tags, epoch(2))
 
 
 def test_submission_with_a_mapping() -> None:
-    """Tags may come as a mapping, too."""
+    """Tags may be a mapping, too."""
     event = SchedulerEvent("e", "a", TASK, tags={"x": 0})
     assert submission(event).tags == {"x": 0}
 

@@ -1,4 +1,4 @@
-"""The store: what it knows after each thing that it is told, and which changes it names."""
+"""The store: its state after each input, and the changes that it returns."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def job(store: Store, name: str = "a") -> Job:
 
 
 def test_first_list_of_experiments() -> None:
-    """The list brings the experiments, and the jobs as far as their schedulers speak of them."""
+    """The list has the experiments, and the jobs as far as their schedulers have states for them."""
     store = Store(ZONE)
     changes = store.apply_experiments([experiment_record({"a": "done", "b": "waiting"})])
     assert isinstance(changes[0], ExperimentChange)
@@ -60,13 +60,13 @@ def test_first_list_of_experiments() -> None:
 
 
 def test_same_list_again() -> None:
-    """A list that says the same changes nothing."""
+    """An equal list changes nothing."""
     store = store_with({"a": "done"})
     assert store.apply_experiments([experiment_record({"a": "done"})]) == []
 
 
 def test_only_what_changed_is_named() -> None:
-    """Of many jobs the ones that changed are named, and no others."""
+    """Of many jobs only those that changed are returned."""
     store = store_with({"a": "running", "b": "running", "c": "done"})
     changes = store.apply_experiments(
         [experiment_record({"a": "running", "b": "done", "c": "done"})]
@@ -85,7 +85,7 @@ def test_end_of_a_run() -> None:
 
 
 def test_experiment_that_is_gone() -> None:
-    """An experiment that is not listed any more is gone, and so are the jobs that only it had."""
+    """An experiment that is no longer listed is gone, and so are the jobs that only it had."""
     store = Store(ZONE)
     both = [
         experiment_record({"a": "done", "b": "done"}),
@@ -109,7 +109,7 @@ def test_order_of_experiments() -> None:
 
 
 def test_protocol_1() -> None:
-    """A server of protocol 1.0 says by lists which jobs ended; records tell the rest."""
+    """A server of protocol 1.0 lists the jobs that ended; records have the rest."""
     store = Store(ZONE)
     record = ExperimentRecord(
         "old",
@@ -128,7 +128,7 @@ def test_protocol_1() -> None:
 
 
 def test_record_and_scheduler_are_merged() -> None:
-    """A job that the server reports as running is done when its scheduler says so."""
+    """A job that the server reports as running is done when its scheduler reports so."""
     store = store_with({"a": "done"}, [job_record(state="running", started=1, scheduler="done")])
     assert (job(store).execution, job(store).scheduler) == (State.RUNNING, State.DONE)
     assert job(store).state is State.DONE
@@ -141,13 +141,13 @@ def test_record_and_scheduler_are_merged() -> None:
 def test_scheduler_state_of_a_record(
     scheduler: str, scheduler_reason: str | None, expected: str
 ) -> None:
-    """The scheduler's word in a job object counts as its word, with its reason."""
+    """The scheduler's state in a job object counts as such, with its reason."""
     record = job_record(state="error", scheduler=scheduler, scheduler_reason=scheduler_reason)
     assert job(store_with({"a": "scheduled"}, [record])).reason == expected
 
 
 def test_record_without_experiment() -> None:
-    """A record that was asked for by itself says nothing of the scheduler's word in an experiment."""
+    """A record that was requested alone has no scheduler's state of an experiment."""
     store = store_with({"a": "done"})
     store.apply_jobs(None, [job_record(state="running", started=1, scheduler="scheduled")])
     assert job(store).scheduler is State.DONE
@@ -171,7 +171,7 @@ def test_what_the_submission_says() -> None:
 
 
 def test_job_in_two_experiments() -> None:
-    """A job in two experiments is one job; the most advanced of the schedulers' words counts."""
+    """A job in two experiments is one job; the most advanced of the schedulers' states counts."""
     store = Store(ZONE)
     changes = store.apply_experiments(
         [experiment_record({"a": "waiting"}), experiment_record({"a": "done"}, name="other")]
@@ -183,7 +183,7 @@ def test_job_in_two_experiments() -> None:
 
 
 def test_change_of_a_job_counts_in_both_experiments() -> None:
-    """A job that ends is counted anew in each of its experiments."""
+    """A job that ends is counted in each of its experiments."""
     store = Store(ZONE)
     store.apply_experiments([experiment_record({"a": "running"}, name=name) for name in "xy"])
     assert [store.counts(name).running for name in "xy"] == [1, 1]
@@ -192,7 +192,7 @@ def test_change_of_a_job_counts_in_both_experiments() -> None:
 
 
 def test_counts_of_an_unknown_experiment() -> None:
-    """An experiment that is not known has no jobs."""
+    """An unknown experiment has no jobs."""
     assert Store().counts("nobody") == Counts()
 
 
@@ -204,7 +204,7 @@ def test_groups_of_jobs() -> None:
 
 
 def test_jobs_cannot_be_changed_from_outside() -> None:
-    """The mapping of jobs is to be looked at only."""
+    """The mapping of jobs is read-only."""
     store = store_with({"a": "done"})
     with pytest.raises(TypeError):
         store.jobs[key("a")] = job(store)  # type: ignore[index]
@@ -214,12 +214,12 @@ def test_jobs_cannot_be_changed_from_outside() -> None:
 
 
 def test_absence_of_an_unknown_job() -> None:
-    """That an unknown job has no folder is no news."""
+    """The missing folder of an unknown job changes nothing."""
     assert Store().apply_absence(key("a")) == []
 
 
 def test_absence_of_a_job_in_no_experiment() -> None:
-    """A job that no experiment knows and that has no folder is gone."""
+    """A job without an experiment and without a folder is gone."""
     store = Store(ZONE)
     store.apply_jobs(None, [job_record(state="done")])
     assert moves(store.apply_absence(key("a"))) == [(key("a"), "done", None)]
@@ -227,7 +227,7 @@ def test_absence_of_a_job_in_no_experiment() -> None:
 
 
 def test_absence_of_a_submitted_job() -> None:
-    """Of a job without a folder, what its experiment says of it is left."""
+    """A job without a folder keeps what its experiment has of it."""
     store = store_with({"a": "waiting"}, [job_record(state="running", started=1)])
     assert moves(store.apply_absence(key("a"))) == [(key("a"), "running", "waiting")]
     assert (job(store).started, job(store).path) == (None, "")
@@ -237,7 +237,7 @@ def test_absence_of_a_submitted_job() -> None:
 
 
 def test_state_event() -> None:
-    """A job's announcement is applied at once, with the time that it gives."""
+    """A job's announcement is applied at once, with its time."""
     store = store_with({"a": "scheduled"})
     (change,) = store.apply_event(state_event("running", started=2, at=3))
     assert isinstance(change, JobChange)
@@ -249,7 +249,7 @@ def test_state_event() -> None:
 
 
 def test_time_of_a_change_without_a_timestamp() -> None:
-    """A change whose announcement has no time happened when the job says."""
+    """A change whose announcement has no time has the job's time."""
     store = store_with({"a": "scheduled"})
     (change,) = store.apply_event(state_event("running", started=2))
     assert isinstance(change, JobChange)
@@ -283,7 +283,7 @@ def test_submission_by_event() -> None:
 
 
 def test_tags_come_with_the_submission_only() -> None:
-    """What is announced after the submission has no tags, and takes none away."""
+    """Announcements after the submission have no tags, and keep those of the job."""
     store = Store(ZONE)
     store.apply_event(scheduler_event("submitted", tags={"x": 1}))
     store.apply_event(scheduler_event("scheduled", tags={}))
@@ -309,7 +309,7 @@ def test_counts_after_a_known_job_is_submitted() -> None:
 
 
 def test_reason_by_event() -> None:
-    """A scheduler gives the reason beside the state, or within it."""
+    """A scheduler has the reason beside the state, or within it."""
     for event in (scheduler_event("error", reason="TIMEOUT"), scheduler_event("error:TIMEOUT")):
         store = store_with({"a": "running"})
         store.apply_event(event)
@@ -317,7 +317,7 @@ def test_reason_by_event() -> None:
 
 
 def test_reasons_are_kept_when_the_run_ends() -> None:
-    """When a run ends, the server says less of failures than before; the reason stays, the state is the files'."""
+    """At the end of a run, the server has fewer reasons than before; the reason is kept, the state is the files'."""
     store = store_with(
         {"late": "error:TIMEOUT", "blocked": "error:DEPENDENCY"},
         [
@@ -335,13 +335,13 @@ def test_reasons_are_kept_when_the_run_ends() -> None:
         ],
     )
     assert job(store, "late").reason == "TIMEOUT"
-    # What the files of an ended run say of it, and what a later client sees.
+    # What the files of an ended run contain, and what a later client sees.
     assert job(store, "blocked").state is State.UNSCHEDULED
     assert store.counts(EXPERIMENT) == Counts(total=2, failed=1, idle=1)
 
 
 def test_new_run_forgets_the_old_one() -> None:
-    """A new run of an experiment begins with its own words and its own jobs."""
+    """A new run of an experiment begins with its own states and its own jobs."""
     store = store_with({"a": "error:DEPENDENCY", "b": "done"})
     store.apply_experiments([experiment_record({"a": "unscheduled"}, run_id=f"{RUN}.1")])
     assert job(store).state is State.UNSCHEDULED
@@ -356,13 +356,13 @@ def test_new_run_forgets_the_old_one() -> None:
     [(State.RUNNING, 1), (State.DONE, 2), (State.ERROR, 2), (State.WAITING, None)],
 )
 def test_when(state: State, expected: float | None) -> None:
-    """A job came into its state when it started or ended; of the others, nothing is known."""
+    """A job's state began when it started or ended; for the others, the time is unknown."""
     known = Job(task_id=TASK, job_id="a", execution=state, started=moment(1), ended=moment(2))
     assert when(known) == (None if expected is None else moment(expected))
 
 
 def test_default_zone() -> None:
-    """Unless told otherwise, the remote's times are in UTC."""
+    """By default, the remote's times are in UTC."""
     store = Store()
     store.apply_jobs(None, [job_record(state="running", started=0)])
     started = job(store).started

@@ -1,4 +1,4 @@
-"""The store against whole histories: whatever is lost, repeated or overtaken, it comes to the truth."""
+"""The store against whole histories: with any loss, repetition or delay, its final state is true."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from xpm_remote.workspace.states import State
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """A busy machine is no failure: what is tested here is what comes out, not how fast."""
 
-# What really happens to a job, step by step, as a real server (2.7.0) announces and reports it
+# The history of a job, step by step, as a real server (2.7.0) announces and reports it
 
 
 @dataclass(frozen=True)
 class Step:
-    """A moment of a job's history: what is announced then, and what is answered from then on."""
+    """A moment of a job's history: its announcement, and the answers from then on."""
 
     event: Event
     word: str
@@ -92,7 +92,7 @@ def announce(store: Store, steps: Iterable[Step]) -> None:
 
 
 def seen(store: Store) -> tuple[object, ...]:
-    """Return what a person sees of the job in the end."""
+    """Return the final state and reason of the job in the store."""
     job = store.jobs[key("a")]
     progress = () if job.state.is_final else job.progress
     return job.state, job.reason, job.started, job.ended, progress, store.counts(EXPERIMENT)
@@ -108,7 +108,7 @@ def expected(history: Sequence[Step]) -> tuple[State, str | None]:
 
 @st.composite
 def cuts(draw: st.DrawFn) -> tuple[list[Step], int, int, int]:
-    """Return a history and when in it a question was sent, answered, and its answer received."""
+    """Return a history and the steps at which a question is sent, answered, and its answer received."""
     history = draw(histories())
     moments = st.integers(1, len(history))
     asked, answered, received = sorted(draw(st.tuples(moments, moments, moments)))
@@ -118,7 +118,7 @@ def cuts(draw: st.DrawFn) -> tuple[list[Step], int, int, int]:
 @unhurried
 @given(histories())
 def test_events_alone(history: list[Step]) -> None:
-    """Announcements tell the whole story, but for a last "running" that is only an echo."""
+    """Announcements are sufficient, except for a last "running" that is only an echo."""
     store = Store(ZONE)
     announce(store, history)
     assert seen(store)[:2] == expected(history)
@@ -127,7 +127,7 @@ def test_events_alone(history: list[Step]) -> None:
 @unhurried
 @given(cuts())
 def test_events_before_and_after_an_answer(cut: tuple[list[Step], int, int, int]) -> None:
-    """An answer that announcements overtook does no harm: they are applied at once and again after it."""
+    """An answer that announcements overtook is harmless: they are applied at once and again after it."""
     history, asked, answered, received = cut
     store, reference = Store(ZONE), Store(ZONE)
     announce(store, history[:received])
@@ -144,7 +144,7 @@ def test_events_before_and_after_an_answer(cut: tuple[list[Step], int, int, int]
 @unhurried
 @given(cuts())
 def test_answer_is_current_before_the_next_one(cut: tuple[list[Step], int, int, int]) -> None:
-    """After the announcements were applied again, a job that started is where it was, without another question."""
+    """After the announcements were applied again, a job that started is up to date, without another question."""
     history, asked, answered, received = cut
     assume(history[received - 1].record.started_time is not None)
     store, told = Store(ZONE), Store(ZONE)
@@ -160,7 +160,7 @@ def test_answer_is_current_before_the_next_one(cut: tuple[list[Step], int, int, 
 @unhurried
 @given(histories(), st.data())
 def test_lost_and_repeated_events(history: list[Step], data: st.DataObject) -> None:
-    """Whatever was lost, repeated or came in disorder, one answer of the server puts it right."""
+    """After lost, repeated or unordered announcements, one answer of the server makes the state true."""
     heard = data.draw(st.lists(st.sampled_from(history), max_size=12))
     store = Store(ZONE)
     announce(store, heard)
@@ -168,7 +168,7 @@ def test_lost_and_repeated_events(history: list[Step], data: st.DataObject) -> N
     assert seen(store)[:2] == expected(history)
 
 
-# Any sequence of anything
+# Any sequence of inputs
 
 NAMES = st.sampled_from(["a", "b", "c"])
 EXPERIMENTS = st.sampled_from(["x", "y"])
@@ -233,7 +233,7 @@ NEWS: st.SearchStrategy[News] = st.one_of(
 
 
 def tell(store: Store, news: News) -> list[Change]:
-    """Apply one piece of news to the store."""
+    """Apply one input to the store."""
     if isinstance(news, Experiments):
         return store.apply_experiments(news.records)
     if isinstance(news, Jobs):
@@ -244,7 +244,7 @@ def tell(store: Store, news: News) -> list[Change]:
 
 
 def tell_all(news: Iterable[News]) -> Store:
-    """Make a store that was told so much."""
+    """Make a store with these inputs."""
     store = Store(ZONE)
     for each in news:
         tell(store, each)
@@ -254,7 +254,7 @@ def tell_all(news: Iterable[News]) -> Store:
 @unhurried
 @given(st.lists(NEWS, max_size=10))
 def test_changes_tell_all(news: list[News]) -> None:
-    """Whoever follows the changes knows what the store knows, and each names an entity once."""
+    """The changes contain all that the store has, and each call returns an entity once."""
     store = Store(ZONE)
     jobs: dict[str, Job | None] = {}
     experiments: dict[str, Experiment | None] = {}
@@ -279,7 +279,7 @@ def test_changes_tell_all(news: list[News]) -> None:
 @unhurried
 @given(st.lists(NEWS, max_size=10))
 def test_indices_agree_with_the_jobs(news: list[News]) -> None:
-    """Counts and groups are those of the jobs, at every moment, though they are kept and not made anew."""
+    """Counts and groups are those of the jobs, at every moment, though they are updated incrementally."""
     store = Store(ZONE)
     for each in news:
         tell(store, each)
@@ -297,6 +297,6 @@ def test_indices_agree_with_the_jobs(news: list[News]) -> None:
 @unhurried
 @given(st.lists(NEWS, max_size=8), NEWS)
 def test_anything_twice(before: list[News], news: News) -> None:
-    """News that comes again changes nothing more."""
+    """Repeated input changes nothing."""
     store = tell_all([*before, news])
     assert tell(store, news) == []

@@ -1,1 +1,1 @@
-"""Tests of talking to the remote side."""
+"""Tests of the protocol and its client."""

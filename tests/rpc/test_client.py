@@ -1,4 +1,4 @@
-"""The RPC client over a transport that the test holds in its hands."""
+"""The RPC client over a transport that the test controls."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class HandTransport:
         return await self._arrived.get()
 
     def send(self, data: bytes) -> None:
-        """Keep a request."""
+        """Record a request."""
         self.sent.append(json.loads(data))
 
     async def aclose(self, *, finish: float = 0.0) -> None:
@@ -50,16 +50,16 @@ class HandTransport:
         self.end(status=0)
 
     def answer(self, *messages: dict[str, Any]) -> None:
-        """Let messages arrive, in one piece."""
+        """Receive messages, in one piece."""
         lines = (json.dumps({"jsonrpc": "2.0", **message}) for message in messages)
         self._arrived.put_nowait("".join(f"{line}\n" for line in lines).encode())
 
     def put(self, data: bytes) -> None:
-        """Let bytes arrive."""
+        """Receive bytes."""
         self._arrived.put_nowait(data)
 
     def end(self, status: int | None = None, stderr: str = "", lost: str | None = None) -> None:
-        """Let the process end."""
+        """End the process."""
         self.exit = RemoteExit(status, stderr, lost)
         self._arrived.put_nowait(b"")
 
@@ -72,7 +72,7 @@ def transport() -> HandTransport:
 
 @pytest.fixture
 def heard() -> list[Notification]:
-    """What the listener was given."""
+    """The notifications that the listener received."""
     return []
 
 
@@ -97,7 +97,7 @@ async def start(client: RpcClient, *methods: str) -> list[asyncio.Task[Any]]:
 
 
 async def test_answers_find_their_questions(client: RpcClient, transport: HandTransport) -> None:
-    """Requests are sent at once, and each answer goes to its own, in whatever order they come."""
+    """Requests are sent at once, and each answer is that of its request, in any order."""
     first, second = await start(client, "a", "b")
     assert [request["method"] for request in transport.sent] == ["a", "b"]
     ids = [request["id"] for request in transport.sent]
@@ -107,7 +107,7 @@ async def test_answers_find_their_questions(client: RpcClient, transport: HandTr
 
 
 async def test_error_answers_name_the_method(client: RpcClient, transport: HandTransport) -> None:
-    """A refusal raises an error with the method, the code and the server's words."""
+    """A refusal raises an error with the method, the code and the server's message."""
     (task,) = await start(client, "get_job")
     error = {"code": -32602, "message": "task_id is required"}
     transport.answer({"id": transport.sent[0]["id"], "error": error})
@@ -117,7 +117,7 @@ async def test_error_answers_name_the_method(client: RpcClient, transport: HandT
 
 
 async def test_answers_to_nobody_are_harmless(client: RpcClient, transport: HandTransport) -> None:
-    """An answer with an unknown id, or to a call that was given up, changes nothing."""
+    """An answer with an unknown id, or to a cancelled call, changes nothing."""
     given_up, kept = await start(client, "a", "b")
     given_up.cancel()
     await asyncio.wait({given_up})
@@ -129,7 +129,7 @@ async def test_answers_to_nobody_are_harmless(client: RpcClient, transport: Hand
 async def test_notifications_come_in_order(
     client: RpcClient, transport: HandTransport, heard: list[Notification]
 ) -> None:
-    """The listener hears announcements in order; its failure does not stop the reader."""
+    """The listener gets announcements in order; its failure does not stop the reader."""
     (task,) = await start(client, "a")
     transport.answer({"method": "n1"}, {"method": "n2", "params": {"x": 1}})
     transport.answer({"id": transport.sent[0]["id"], "result": None})
@@ -155,7 +155,7 @@ async def test_the_end_wakes_all(
     kind: type[XpmRemoteError],
     words: str,
 ) -> None:
-    """When the process ends, every pending call fails at once, and every later one, with the same error."""
+    """When the process ends, every pending and every later call fails at once, with the same error."""
     (answered,) = await start(client, "hello")
     transport.answer({"id": transport.sent[0]["id"], "result": 1})
     await answered
@@ -175,7 +175,7 @@ async def test_the_end_wakes_all(
 async def test_an_end_before_any_answer_is_a_failed_start(
     client: RpcClient, transport: HandTransport
 ) -> None:
-    """A server that never answered is told apart from one that ended later."""
+    """A server that never answered is distinguished from one that ended later."""
     (task,) = await start(client, "hello")
     transport.end(status=127, stderr="sh: xpm: not found\n")
     with pytest.raises(StartError, match="cannot run xpm: sh: xpm: not found"):
@@ -183,7 +183,7 @@ async def test_an_end_before_any_answer_is_a_failed_start(
 
 
 async def test_silence_is_bounded(transport: HandTransport) -> None:
-    """A call fails after so many seconds without any part of an answer, though announcements come."""
+    """A call fails after so many seconds without any part of an answer, even while announcements arrive."""
     client = RpcClient(
         transport,
         command="xpm",
@@ -198,7 +198,7 @@ async def test_silence_is_bounded(transport: HandTransport) -> None:
 
 
 async def test_a_long_answer_is_waited_for(transport: HandTransport) -> None:
-    """While parts of an answer come, however slowly, the call goes on."""
+    """While parts of an answer arrive, however slowly, the call continues."""
     client = RpcClient(
         transport,
         command="xpm",
@@ -207,7 +207,7 @@ async def test_a_long_answer_is_waited_for(transport: HandTransport) -> None:
     )
     (task,) = await start(client, "long")
     for part in (b'{"jsonrpc":', b'"2.0","id":1,', b'"result":[1,', b"2]}\n"):
-        await asyncio.sleep(0.12)  # the time that passes is what is tested
+        await asyncio.sleep(0.12)  # the elapsed time is what is tested
         transport.put(part)
     assert bytes(await task) == b"[1,2]"
     await client.aclose()
@@ -222,7 +222,7 @@ async def _announce(transport: HandTransport) -> None:
 async def test_a_failing_listener_is_survived(
     transport: HandTransport, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What a listener raises is logged; the conversation goes on."""
+    """An exception of a listener is logged; the client continues."""
 
     def fail(notification: Notification) -> None:
         raise ValueError(notification.method)
@@ -238,7 +238,7 @@ async def test_a_failing_listener_is_survived(
 async def test_whatever_comes_is_a_sign_of_life(
     client: RpcClient, transport: HandTransport
 ) -> None:
-    """An answer says when the server was last heard, as an announcement does."""
+    """An answer updates the time of the last sign of life, as an announcement does."""
     client.last_heard = 0.0
     (task,) = await start(client, "a")
     transport.answer({"id": transport.sent[0]["id"], "result": 1})
@@ -253,7 +253,7 @@ def refused(data: object) -> XpmRemoteError:
 
 
 def test_refusal_of_a_kind() -> None:
-    """A refusal that names a kind of failure is the error of local commands."""
+    """A refusal with a kind of failure is the error of local commands."""
     error = refused({"kind": "busy", "what": "it is so", "hint": "do this"})
     assert isinstance(error, BusyError)
     assert str(error) == "it is so; do this"
@@ -261,14 +261,14 @@ def test_refusal_of_a_kind() -> None:
 
 @pytest.mark.parametrize("data", [None, "text", {"kind": "other", "what": "x"}, {"kind": 3}])
 def test_other_refusals(data: object) -> None:
-    """A refusal that names no kind that we know is an error of the request."""
+    """A refusal of an unknown kind is an error of the request."""
     error = refused(data)
     assert isinstance(error, RequestError)
     assert (error.method, error.code, error.message) == ("recover", -32603, "words")
 
 
 def test_data_come_with_the_message() -> None:
-    """The protocol hands over what a server adds to an error."""
+    """The protocol returns what a server adds to an error."""
     error = {"code": 1, "message": "m", "data": {"kind": "busy", "what": "w"}}
     line = json.dumps({"jsonrpc": "2.0", "id": 1, "error": error}).encode()
     (response,) = JsonRpc().receive(line + b"\n")

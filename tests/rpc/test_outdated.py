@@ -1,4 +1,4 @@
-"""A server that is older than we support, refused as soon as it shows, where somebody else can serve."""
+"""A server that is older than we support, refused as soon as its age shows, where the agent can serve."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from xpm_remote.rpc.server_api import MonitorServer
 
 
 class Answers:
-    """A client of which the answers are known."""
+    """A client with prepared answers."""
 
     def __init__(self, answer: str) -> None:
         self._answer = answer
@@ -22,12 +22,12 @@ class Answers:
 
 
 def server(answer: str, *, needs_current: bool = True) -> MonitorServer:
-    """Make a server that gives one answer."""
+    """Make a server that returns one answer."""
     return MonitorServer(Answers(answer), needs_current=needs_current)  # type: ignore[arg-type]
 
 
 async def test_protocol() -> None:
-    """The protocol of old releases gives them away."""
+    """The protocol version of old releases identifies them."""
     old = '{"protocol_version": "1.0"}'
     with pytest.raises(ProtocolError, match=r"older than 2\.7"):
         await server(old).handshake()
@@ -36,7 +36,7 @@ async def test_protocol() -> None:
 
 
 async def test_runs() -> None:
-    """So do experiments of which the runs are not counted; no experiments tell nothing."""
+    """Experiments without counted runs identify old releases; no experiments decide nothing."""
     old = '[{"experiment_id": "e"}]'
     with pytest.raises(ProtocolError, match=r"older than 2\.7"):
         await server(old).experiments()

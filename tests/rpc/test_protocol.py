@@ -1,4 +1,4 @@
-"""JSON-RPC without I/O: bytes to messages however they are cut, and noise that harms nothing."""
+"""JSON-RPC without I/O: bytes to messages in any pieces, and harmless noise."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from xpm_remote.rpc.protocol import (
 
 
 def line(**fields: Any) -> bytes:
-    """Write a message as a server does."""
+    """Return a message as a server writes it."""
     return json.dumps({"jsonrpc": "2.0", **fields}).encode() + b"\n"
 
 
@@ -45,7 +45,7 @@ def receive(data: bytes) -> tuple[list[tuple[Any, ...]], JsonRpc]:
 ANSWER = line(id=1, result=[1, 2])
 ANSWERED = ("response", 1, b"[1, 2]")
 
-# What we send
+# Requests
 
 
 def test_requests() -> None:
@@ -65,12 +65,12 @@ def test_requests() -> None:
 
 
 def test_request_without_parameters() -> None:
-    """Without parameters an empty object is sent, which every server takes."""
+    """Without parameters an empty object is sent, which every server accepts."""
     _, data = JsonRpc().request("get_sync_info")
     assert json.loads(data)["params"] == {}
 
 
-# What we understand
+# Messages
 
 
 @pytest.mark.parametrize(
@@ -93,21 +93,21 @@ def test_request_without_parameters() -> None:
     ],
 )
 def test_messages(data: bytes, expected: tuple[Any, ...]) -> None:
-    """Answers, refusals and announcements are told apart; what may be left out has its default."""
+    """Answers, refusals and announcements are distinguished; optional parts have their defaults."""
     messages, rpc = receive(data)
     assert messages == [expected]
     assert rpc.noise.lines == 0
 
 
 def test_unfinished_line_waits() -> None:
-    """A message is given when its line is complete, and not before."""
+    """A message is returned when its line is complete, and not before."""
     rpc = JsonRpc()
     assert rpc.receive(ANSWER[:-1]) == []
     assert [plain(message) for message in rpc.receive(b"\n")] == [ANSWERED]
 
 
 def test_empty_lines() -> None:
-    """Empty lines are nothing at all."""
+    """Empty lines are ignored."""
     messages, rpc = receive(b"\n \r\n" + ANSWER + b"\n")
     assert messages == [ANSWERED]
     assert rpc.noise.lines == 0
@@ -146,7 +146,7 @@ NOISE = [
 
 @pytest.mark.parametrize("noise", NOISE)
 def test_noise_between_messages(noise: bytes) -> None:
-    """A line that is no message is counted and kept; the messages around it are not touched."""
+    """A line that is no message is counted and kept; the messages around it are not affected."""
     messages, rpc = receive(ANSWER + noise + b"\n" + ANSWER)
     assert messages == [ANSWERED, ANSWERED]
     assert rpc.noise.lines == 1
@@ -164,7 +164,7 @@ def test_noise_between_messages(noise: bytes) -> None:
     ],
 )
 def test_text_glued_before_a_message(noise: bytes, data: bytes, expected: tuple[Any, ...]) -> None:
-    """Text without a newline does not take the message that follows it with it."""
+    """Text without a newline does not corrupt the message that follows it."""
     messages, rpc = receive(noise + data)
     assert messages == [expected]
     assert rpc.noise.lines == 1
@@ -172,7 +172,7 @@ def test_text_glued_before_a_message(noise: bytes, data: bytes, expected: tuple[
 
 
 def test_noise_is_bounded() -> None:
-    """The beginning of the noise is kept, however much follows; all its lines are counted."""
+    """The beginning of the noise is kept, whatever its length; all its lines are counted."""
     _, rpc = receive(b"first\n" + b"x" * NOISE_KEPT + b"\n" + b"last\n" * 3)
     assert rpc.noise.lines == 5
     assert rpc.noise.text.startswith("first\nxxx")
@@ -189,7 +189,7 @@ def test_noise_cut_within_a_character() -> None:
 
 
 def test_line_without_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What looks like a message and never ends is given up as noise; the next line counts."""
+    """A line that looks like a message and never ends is given up as noise; the next line counts."""
     monkeypatch.setattr(protocol, "MAX_LINE", 100)
     rpc = JsonRpc()
     for _ in range(10):
@@ -203,7 +203,7 @@ def test_line_without_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("noise", [b"y", b" ", b"[1, ", b'"{', b"\xff"])
 def test_noise_without_an_end(noise: bytes) -> None:
-    """Of a line that cannot become a message only the head is kept; a message at its end is found, however cut."""
+    """Of a line that cannot become a message only the head is kept; a message at its end is found, in any pieces."""
     rpc = JsonRpc()
     for _ in range(100):
         assert rpc.receive(noise * 10_000) == []
@@ -218,13 +218,13 @@ def test_noise_without_an_end(noise: bytes) -> None:
 
 
 def test_message_with_a_message_inside_after_noise() -> None:
-    """The outermost message after text without a newline is the one."""
+    """The outermost message after text without a newline counts."""
     inside = line(id=1, result={"jsonrpc": "2.0"})
     assert receive(b"noise " + inside)[0] == [("response", 1, b'{"jsonrpc": "2.0"}')]
 
 
 def test_line_as_long_as_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A message that is just as long as one may be is not given up."""
+    """A message of the maximum length is accepted."""
     monkeypatch.setattr(protocol, "MAX_LINE", len(ANSWER) - 1)
     rpc = JsonRpc()
     for byte in ANSWER[:-1]:
@@ -247,7 +247,7 @@ class Decodings:
 
 @pytest.mark.parametrize("times", [1, 10])
 def test_noise_that_is_json_is_not_decoded(times: int) -> None:
-    """Values and objects without the key of a message cost no decoding, however many; those with it, one each."""
+    """Values and objects without the key of a message are not decoded, in any number; those with it, one each."""
     rpc = JsonRpc()
     decodings = Decodings(rpc._decoder)
     rpc._decoder = decodings  # type: ignore[assignment]
@@ -275,7 +275,7 @@ def test_noise_that_is_json_is_not_decoded(times: int) -> None:
     ],
 )
 def test_values_beyond_the_standard(written: bytes, read: Any) -> None:
-    """A number that is none becomes null, half a character a question mark; the message is not lost."""
+    """NaN and infinities become null, half a character a question mark; the message is not lost."""
     data = b'{"jsonrpc": "2.0", "id": 1, "result": {"lr": %b, "other": [1]}}\n' % written
     rpc = JsonRpc()
     (message,) = rpc.receive(data)
@@ -285,7 +285,7 @@ def test_values_beyond_the_standard(written: bytes, read: Any) -> None:
 
 
 def test_records_beyond_the_standard() -> None:
-    """One job with such values costs neither its neighbours nor itself."""
+    """One job with such values affects neither its neighbours nor itself."""
     jobs = [
         {"job_id": "a", "task_id": "t", "progress": [{"progress": float("nan")}]},
         {"job_id": "b", "task_id": "t", "path": "/ws/\udce9"},
@@ -298,7 +298,7 @@ def test_records_beyond_the_standard() -> None:
     assert dropped == 0
 
 
-# However it is cut
+# In any pieces
 
 MESSAGES = st.one_of(
     st.builds(lambda number, result: line(id=number, result=result), st.integers(0, 99), st.text()),
@@ -311,7 +311,7 @@ MESSAGES = st.one_of(
 
 @given(st.lists(MESSAGES, max_size=6), st.data())
 def test_any_cut_gives_the_same(parts: list[bytes], data: st.DataObject) -> None:
-    """The same bytes give the same messages and the same noise, in whatever pieces they come."""
+    """The same bytes are the same messages and the same noise, in any pieces."""
     stream = b"".join(parts) + b"\n"
     whole, reference = receive(stream)
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=12)))
@@ -327,12 +327,12 @@ def test_any_cut_gives_the_same(parts: list[bytes], data: st.DataObject) -> None
 
 @given(st.binary(max_size=200))
 def test_any_bytes(data: bytes) -> None:
-    """Whatever comes, nothing is raised, and the next message is understood."""
+    """Any bytes raise nothing, and the next message is read."""
     messages, _ = receive(data + b"\n" + ANSWER)
     assert messages[-1] == ANSWERED
 
 
 def test_error_response_is_a_value() -> None:
-    """A refusal is compared by what it says."""
+    """A refusal is compared by its contents."""
     (message,) = JsonRpc().receive(line(id=1, error={"code": 5, "message": "m"}))
     assert message == ErrorResponse(1, 5, "m")

@@ -19,7 +19,7 @@ from xpm_remote.settings.reader import read_settings
 
 
 async def connect(server: Server, workspace: str, xpm_path: str) -> tuple[RpcClient, MonitorServer]:
-    """Open a conversation with a monitor server."""
+    """Start a monitor server and connect to it."""
     given = Overrides(
         host=server.host,
         workdir=workspace,
@@ -56,7 +56,7 @@ async def api(server: Server, experiment: Experiment) -> AsyncIterator[MonitorSe
 
 
 async def test_queries(api: MonitorServer, experiment: Experiment) -> None:
-    """Experiments and jobs come as records."""
+    """Experiments and jobs are returned as records."""
     assert api.protocol == "2.0"
     (listed,) = await api.experiments()
     assert (listed.experiment_id, listed.status) == (experiment.name, "done")
@@ -68,7 +68,7 @@ async def test_queries(api: MonitorServer, experiment: Experiment) -> None:
 
 
 async def test_answers_of_another_shape(server: Server) -> None:
-    """Records that do not fit are left out one by one; an answer that is none at all is a protocol error."""
+    """Records that do not fit are left out one by one; an answer that is no list is a protocol error."""
     jobs = [{"job_id": "a", "task_id": "t", "state": "done"}, {"job_id": 5}, "x"]
     results = {"get_jobs": jobs, "get_job": [], "get_sync_info": None}
     fake = install_fake_monitor(server, {"results": results})

@@ -1,1 +1,1 @@
-"""Tests of a link kept alive."""
+"""Tests of a link that is kept alive."""

@@ -1,4 +1,4 @@
-"""A monitor at work through a proxy, and all that it told."""
+"""A running monitor through a proxy, and its reports."""
 
 from __future__ import annotations
 
@@ -51,13 +51,13 @@ def target_through(
 
 
 class Observed:
-    """A monitor, and all that it told.
+    """A monitor, and its reports.
 
     Args:
         monitor: The monitor.
 
     Attributes:
-        told: The states of each job, as they were told.
+        told: The reported states of each job.
     """
 
     def __init__(self, monitor: Monitor) -> None:
@@ -68,12 +68,12 @@ class Observed:
 
     @property
     def phase(self) -> Phase:
-        """How far the link has come."""
+        """The phase of the link."""
         return self.monitor.picture.link.phase
 
     @property
     def states(self) -> dict[str, str]:
-        """What the monitor believes of all jobs."""
+        """The states of all jobs in the monitor."""
         return {key: job.state.value for key, job in self.monitor.store.jobs.items()}
 
     @asynccontextmanager
@@ -88,7 +88,7 @@ class Observed:
             await asyncio.wait({task})
 
     async def wait_for(self, condition: Callable[[], bool], what: str) -> None:
-        """Wait for something that an update brings."""
+        """Wait for a condition on updates."""
 
         async def wait() -> None:
             while not condition():

@@ -1,4 +1,4 @@
-"""The store kept true to an agent: in what order things show, and what is told when another agent comes."""
+"""The store synchronized with an agent: the order of data, and the reports when another agent takes over."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ KEY = f"{TASK}/" + "a" * 8
 
 
 class Rpc:
-    """An agent that says what a test lets it say."""
+    """An agent whose messages a test scripts."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, Any]] = []
@@ -43,7 +43,7 @@ class Rpc:
         self.workspace = "/data/ws/"
 
     async def call(self, method: str, params: Any = None) -> None:
-        """Take a question."""
+        """Record a request."""
         self.asked.append((method, params))
         if self.failure is not None:
             raise self.failure
@@ -51,7 +51,7 @@ class Rpc:
 
 
 class Bench:
-    """An agent, the thing under test, and what it published."""
+    """An agent, the synchronization under test, and what it published."""
 
     def __init__(self, rows: AgentRows | None = None, store: Store | None = None) -> None:
         self.rows = rows or AgentRows()
@@ -63,12 +63,12 @@ class Bench:
         self.sync.serve(self.agent)  # type: ignore[arg-type]
 
     def say(self, kind: str, mark: int = 100, **params: Any) -> None:
-        """Let a notification come."""
+        """Receive a notification."""
         raw = json.dumps({"sequence": 1, "mark": mark, **params}).encode()
         self.sync.hear(Notification(f"notification.{kind}", msgspec.Raw(raw)))
 
     def say_all(self) -> None:
-        """Tell of an experiment with a job that runs."""
+        """Report an experiment with a job that runs."""
         head = {"experiment_id": "e", "run_id": "1", "status": "running"}
         self.say("runs", experiments=[head], names=["e"])
         row = [0, 0, "a" * 8, 1.5, {}, "waiting"]
@@ -81,7 +81,7 @@ class Bench:
         self.published.set()
 
     async def load(self) -> None:
-        """Take the snapshot."""
+        """Load the snapshot."""
         self.agent.answer = self.say_all
         await asyncio.wait_for(self.sync.snapshot(), PATIENCE)
         self.agent.answer = lambda: None
@@ -89,7 +89,7 @@ class Bench:
         self.updates.clear()
 
     async def follow(self, until: Callable[[], bool]) -> None:
-        """Follow until something is so."""
+        """Follow until a condition holds."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + PATIENCE
         task = asyncio.ensure_future(self.sync.follow(3600.0))
@@ -102,7 +102,7 @@ class Bench:
 
 
 async def test_everything_once() -> None:
-    """A snapshot asks for everything, shows it as found by asking, and is over when all is told."""
+    """A snapshot requests everything, marks it as found by asking, and ends when all is reported."""
     bench = Bench()
     bench.agent.answer = bench.say_all
     await asyncio.wait_for(bench.sync.snapshot(), PATIENCE)
@@ -115,7 +115,7 @@ async def test_everything_once() -> None:
 
 
 async def test_changes_have_just_happened() -> None:
-    """What is told after the snapshot is news, and the mark of it is kept for another agent."""
+    """Reports after the snapshot are new changes, and the agent's mark is kept for another agent."""
     bench = Bench()
     await bench.load()
     bench.say("jobs", mark=200, rows=[[0, "done", None, 2.0, 3.0]])
@@ -128,7 +128,7 @@ async def test_changes_have_just_happened() -> None:
 
 
 async def test_another_agent() -> None:
-    """Another agent is asked for what changed since the mark of the last one, and what it does not tell stays."""
+    """Another agent is asked for changes since the mark of the last one; what it does not report is kept."""
     first = Bench()
     await first.load()
     second = Bench(first.rows, first.store)
@@ -147,7 +147,7 @@ async def test_another_agent() -> None:
 
 
 async def test_cut_in_the_middle() -> None:
-    """An agent that was lost before it had told all leaves the mark as it was."""
+    """An agent that was lost before the end of its snapshot leaves the mark unchanged."""
     bench = Bench()
     bench.say("runs", experiments=[{"experiment_id": "e"}], names=["e"])
     task = asyncio.ensure_future(bench.sync.snapshot())
@@ -167,7 +167,7 @@ async def test_gone() -> None:
 
 
 async def test_what_cannot_be_read(caplog: pytest.LogCaptureFixture) -> None:
-    """A notification that cannot be read is left out and logged; others, and kinds that we do not know, go on."""
+    """An unreadable notification is left out and logged; others, and unknown kinds, are processed."""
     bench = Bench()
     await bench.load()
     bench.say("jobs", rows="nonsense")
@@ -178,7 +178,7 @@ async def test_what_cannot_be_read(caplog: pytest.LogCaptureFixture) -> None:
 
 
 async def test_silence() -> None:
-    """An agent that has nothing to tell is asked for a sign of life; its failure is ours."""
+    """A silent agent is asked for a sign of life; its failure is ours."""
     bench = Bench()
     await bench.load()
     bench.agent.failure = RemoteTimeoutError("silent")
@@ -188,7 +188,7 @@ async def test_silence() -> None:
 
 
 async def test_lost_while_it_is_asked() -> None:
-    """The end of the link while everything is asked for is raised."""
+    """The end of the link during the snapshot is raised."""
     bench = Bench()
     bench.agent.failure = LinkLostError("cut")
     with pytest.raises(LinkLostError):
@@ -197,7 +197,7 @@ async def test_lost_while_it_is_asked() -> None:
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Disk:
-    """A workspace with a run that has crashed: a job that is done, one that died, one that waited."""
+    """A workspace with a crashed run: a job that is done, one that died, one that waited."""
     disk = Disk(tmp_path / "ws")
     done, died, waited = (JobId(TASK, letter * 8) for letter in "abc")
     states = {done.hash: "done", died.hash: "running", waited.hash: "waiting"}
@@ -209,7 +209,7 @@ def disk(tmp_path: Path) -> Disk:
 
 
 async def test_a_real_workspace(disk: Disk) -> None:
-    """Dead schedulers and jobs are shown as what they are; a change on disk arrives by itself."""
+    """Dead schedulers and jobs are shown as dead; a change on disk arrives without a request."""
     monitor = Monitor(LocalTarget(HOST, str(disk.root)))
     live, changed = asyncio.Event(), asyncio.Event()
 
@@ -237,7 +237,7 @@ async def test_a_real_workspace(disk: Disk) -> None:
 
 
 async def test_client_of_this_machine(disk: Disk) -> None:
-    """A client knows its agent, calls it, and ends it."""
+    """A client owns its agent, calls it, and ends it."""
     client = await open_local_agent(str(disk.root))
     assert "subscribe" in client.about.capabilities
     assert client.workspace == str(disk.root)

@@ -1,4 +1,4 @@
-"""Attempts to come back to a server that accepts connections and drops them."""
+"""Attempts to reconnect to a server that accepts connections and drops them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SPEED = 5
 
 
 class Fast(Backoff):
-    """The backoff, by a clock that goes faster."""
+    """The backoff, with a faster clock."""
 
     def __init__(self) -> None:
         super().__init__(random.random)
@@ -36,7 +36,7 @@ class Fast(Backoff):
 
 
 async def attempts_in_window(server: Server, engine: SshEngine) -> int:
-    """Lose a live link to a server that drops what it accepts; count the connections within the window."""
+    """Lose a live link to a server that drops what it accepts; return the number of connections within the window."""
     fake = await asyncio.to_thread(install_fake_monitor, server, SCENARIO)
     with Proxy(server.host, server.port) as proxy:
         target = target_through(proxy, server, fake.workspace, engine, fake.xpm_path)
@@ -55,6 +55,6 @@ async def attempts_in_window(server: Server, engine: SshEngine) -> int:
 
 
 async def test_does_not_hammer(server: Server) -> None:
-    """Whatever engine, at most six attempts are made in a window; and one at once when it is asked for."""
+    """With either engine, at most six attempts are made in a window; and one at once on request."""
     made = await asyncio.gather(*(attempts_in_window(server, engine) for engine in ENGINES))
     assert all(1 <= number <= ATTEMPTS for number in made), made

@@ -1,4 +1,4 @@
-"""Which remote side is taken, when the other one is tried, and that the choice is kept."""
+"""Which remote side is chosen, when the other one is tried, and that the choice is kept."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def target(backend: Backend) -> Target:
 
 
 class Sides:
-    """Notes which sides are opened; what ``failures`` names fails."""
+    """Records which sides are opened; those in ``failures`` fail."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.opened: list[str] = []
@@ -50,13 +50,13 @@ class Sides:
     async def experimaestro(
         self, target: Target, context: BackendContext, *, needs_current: bool
     ) -> Any:
-        """Stand in for experimaestro."""
+        """Replace experimaestro."""
         del target
         self.kept.append(context.link and context.link._kept)
         return self._open("current experimaestro" if needs_current else "experimaestro")
 
     async def agent(self, target: Target, context: BackendContext) -> Any:
-        """Stand in for the agent."""
+        """Replace the agent."""
         del target
         self.kept.append(context.link and context.link._kept)
         return self._open("agent")
@@ -76,7 +76,7 @@ def sides(monkeypatch: pytest.MonkeyPatch) -> Sides:
 
 @pytest.mark.parametrize("backend", [Backend.EXPERIMAESTRO, Backend.AGENT])
 async def test_asked_for(backend: Backend, sides: Sides) -> None:
-    """A side that is asked for is taken, of any age, and there is no other."""
+    """A requested side is used, of any age, without the other one."""
     chooser = BackendChooser(target(backend))
     await chooser.open(CONTEXT)
     assert sides.opened == [backend.value]
@@ -96,7 +96,7 @@ async def test_local(sides: Sides) -> None:
     "error", [StartError("no uv"), ProtocolError("older than 2.7"), RemoteTimeoutError("silent")]
 )
 async def test_fallback(error: XpmRemoteError, sides: Sides) -> None:
-    """With auto, an experimaestro that will not do is given up for the agent, for good, and the choice says why."""
+    """With auto, an experimaestro that fails is replaced by the agent, for good, and the choice has the reason."""
     chooser = BackendChooser(target(Backend.AUTO))
     await chooser.open(CONTEXT)
     assert chooser.has_other(error)
@@ -113,12 +113,12 @@ async def test_fallback(error: XpmRemoteError, sides: Sides) -> None:
     "error", [AuthenticationError("no"), LinkLostError("cut"), ShellInitError("false")]
 )
 def test_failures_of_both(error: XpmRemoteError) -> None:
-    """What the agent would meet, too, is no reason to take it."""
+    """A failure that the agent would have, too, does not select it."""
     assert not BackendChooser(target(Backend.AUTO)).has_other(error)
 
 
 async def test_settled(sides: Sides) -> None:
-    """An experimaestro that has served once is kept, whatever becomes of it later."""
+    """An experimaestro that has served once is kept, whatever happens later."""
     chooser = BackendChooser(target(Backend.AUTO))
     await chooser.open(CONTEXT)
     chooser.settle()
@@ -138,14 +138,14 @@ async def test_neither(sides: Sides) -> None:
 
 
 async def test_agent_alone_fails(sides: Sides) -> None:
-    """Where the agent was asked for, its failure is told as it is."""
+    """Where the agent was requested, its failure is reported unchanged."""
     sides.failures["agent"] = StartError("no python")
     with pytest.raises(StartError, match=r"^no python$"):
         await BackendChooser(target(Backend.AGENT)).open(CONTEXT)
 
 
 async def test_nobody_is_asked_twice(sides: Sides) -> None:
-    """Where the agent could be started only after another question, the first failure stands, with a hint."""
+    """Where the agent would need another prompt, the first failure is raised, with a hint."""
     sides.failures["current experimaestro"] = StartError("no uv", "install it")
     sides.failures["agent"] = AuthenticationError("refused", unanswered=("a password",))
     session = Session(BackendChooser(target(Backend.AUTO)), CONTEXT, lambda _: None)
@@ -159,7 +159,7 @@ async def test_nobody_is_asked_twice(sides: Sides) -> None:
 async def test_second_login_that_fails(
     sides: Sides, prompter: Prompter | None, unanswered: tuple[str, ...]
 ) -> None:
-    """What the second login was asked while a link is restored, or what nobody refused, is told as it is."""
+    """A prompt of the second login while a link is restored, or a failure without a refusal, is raised unchanged."""
     sides.failures["current experimaestro"] = StartError("no uv", "install it")
     sides.failures["agent"] = AuthenticationError("refused", unanswered=unanswered)
     context = replace(CONTEXT, prompter=prompter)
@@ -169,7 +169,7 @@ async def test_second_login_that_fails(
 
 
 async def test_connection_is_kept(sides: Sides) -> None:
-    """The agent is given the connection of the experimaestro that it takes the place of."""
+    """The agent gets the connection of the experimaestro that it replaces."""
     sides.failures["current experimaestro"] = StartError("no uv")
     sides.failures["agent"] = StartError("no python")
     host = target(Backend.AUTO)
@@ -182,7 +182,7 @@ async def test_connection_is_kept(sides: Sides) -> None:
 
 
 async def test_other_failures_of_the_login(sides: Sides) -> None:
-    """A second login that fails for a reason of its own is told as it is."""
+    """A second login that fails for a reason of its own is raised unchanged."""
     sides.failures["current experimaestro"] = StartError("no uv", "install it")
     sides.failures["agent"] = LinkLostError("the cable")
     session = Session(BackendChooser(target(Backend.AUTO)), CONTEXT, lambda _: None)

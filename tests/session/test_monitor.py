@@ -1,4 +1,4 @@
-"""What a monitor does when a link is lost: tries again, waits for a person, or ends."""
+"""A monitor after a lost link: it retries, waits for the user, or ends."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def fail(error: XpmRemoteError) -> Step:
 
 
 async def ask_password(prompter: Prompter | None) -> None:
-    """Make an attempt of which the host asks a password, as the library's engine sees it."""
+    """Make an attempt in which the host prompts for a password, as with the library's engine."""
     assert prompter is not None
     try:
         await prompter.ask(f"{PASSWORD}: ", echo=False)
@@ -62,7 +62,7 @@ async def ask_password(prompter: Prompter | None) -> None:
 
 
 class Script:
-    """What the sessions of a monitor do, one after the other.
+    """The scripted sessions of a monitor.
 
     Args:
         steps: For each session, how it ends; ``be_live`` has been live before.
@@ -73,7 +73,7 @@ class Script:
         self.prompters: list[Prompter | None] = []
 
     def session(self, _: Any, context: BackendContext, enter: Callable[[Phase], None]) -> Any:
-        """Stand in for the class of sessions."""
+        """Replace the class of sessions."""
         script = self
 
         class Session:
@@ -94,7 +94,7 @@ class Script:
 
 
 class Never(Backoff):
-    """Tries again in an hour."""
+    """Retries in an hour."""
 
     def next_delay(self, now: float) -> float:
         """Return an hour."""
@@ -103,7 +103,7 @@ class Never(Backoff):
 
 
 class Calls:
-    """A person who comes when called, or does not.
+    """A user who comes when called, or does not.
 
     Args:
         comes: Whether they come, each time.
@@ -140,12 +140,12 @@ async def run(
 
 
 def phases(states: list[LinkState]) -> list[str]:
-    """Return the phases, without those on the way."""
+    """Return the phases, without the intermediate ones."""
     return [state.phase.value for state in states if state.phase not in (Phase.LOADING,)]
 
 
 async def test_first_attempt_must_succeed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What would pass ends it, as long as nothing was ever seen; the person may be asked."""
+    """A transient failure ends it as long as it was never live; prompts are allowed."""
     script = Script(fail(UnreachableError("down")))
     error, states = await run(monkeypatch, script)
     assert isinstance(error, UnreachableError)
@@ -155,7 +155,7 @@ async def test_first_attempt_must_succeed(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 async def test_needs_a_person(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A question that nobody heard is waited for, then asked, and the link is live again."""
+    """An unanswered prompt is waited for, then repeated, and the link is live again."""
     script = Script(be_live, ask_password, be_live, fail(HostKeyError("changed")))
     _, states = await run(monkeypatch, script, True)
     assert phases(states) == [
@@ -173,7 +173,7 @@ async def test_needs_a_person(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_no_person_comes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """When nobody comes it ends with what the host asked for."""
+    """When no user comes it ends with the host's prompt as the reason."""
     error, states = await run(monkeypatch, Script(be_live, ask_password), False)
     assert isinstance(error, AuthenticationError)
     assert error.unanswered == (PASSWORD,)
@@ -181,7 +181,7 @@ async def test_no_person_comes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_wrong_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who answered wrongly may try again; what is asked is still known."""
+    """After a wrong answer the user may try again; the prompt is still known."""
     wrong = fail(AuthenticationError("wrong"))
     script = Script(be_live, ask_password, wrong, wrong)
     _, states = await run(monkeypatch, script, True, True, False)
@@ -190,7 +190,7 @@ async def test_wrong_answers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_network_fails_while_a_person_logs_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What passes is retried, then without asking anybody unasked."""
+    """A transient failure is retried, without a prompt that the user did not request."""
     script = Script(be_live, ask_password, fail(UnreachableError("down")), ask_password)
     _, states = await run(monkeypatch, script, True, False)
     assert phases(states)[-4:] == ["waiting", "connecting", "needs-person", "ended"]
@@ -206,7 +206,7 @@ async def test_network_fails_while_a_person_logs_in(monkeypatch: pytest.MonkeyPa
     ],
 )
 async def test_fatal(monkeypatch: pytest.MonkeyPatch, error: XpmRemoteError) -> None:
-    """What nobody can answer, or may, ends it."""
+    """A failure that no answer would prevent ends it."""
     raised, states = await run(monkeypatch, Script(be_live, fail(error)))
     assert raised is error
     assert "needs-person" not in phases(states)
@@ -214,7 +214,7 @@ async def test_fatal(monkeypatch: pytest.MonkeyPatch, error: XpmRemoteError) -> 
 
 @pytest.mark.parametrize("kind", [AuthenticationError, HostKeyError])
 async def test_questions(monkeypatch: pytest.MonkeyPatch, kind: type[LinkError]) -> None:
-    """A person is waited for with all that an attempt was asked, whatever kind of failure that is."""
+    """It waits for a user after any prompt of an attempt, with any kind of failure."""
     error = kind("refused", unanswered=("a code", "a password"))
     _, states = await run(monkeypatch, Script(be_live, fail(error)), False)
     assert states[-2].asked == "a code or a password"

@@ -1,4 +1,4 @@
-"""Which failures pass, when to try again, and when a person is needed."""
+"""Which failures are transient, when to retry, and when a user is needed."""
 
 from __future__ import annotations
 
@@ -42,18 +42,18 @@ PASSING = [
 
 @pytest.mark.parametrize("error", FATAL, ids=lambda error: type(error).__name__)
 def test_fatal(error: errors.XpmRemoteError) -> None:
-    """What would fail again in the same way is not tried again."""
+    """A failure that would repeat itself is fatal."""
     assert not is_transient(error)
 
 
 @pytest.mark.parametrize("error", PASSING, ids=lambda error: type(error).__name__)
 def test_transient(error: errors.XpmRemoteError) -> None:
-    """What the network, a host under load or a restart does is."""
+    """A failure of the network, of a host under load or by a restart is transient."""
     assert is_transient(error)
 
 
 def test_backoff_doubles_up_to_its_limit() -> None:
-    """With the dice at their highest, delays double from half a second to half a minute."""
+    """At the maximum of the jitter, delays double from half a second to half a minute."""
     backoff = Backoff(lambda: 1.0)
     delays, now = [], 0.0
     for _ in range(9):
@@ -73,7 +73,7 @@ def test_success_starts_anew() -> None:
 
 @given(st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.booleans()), max_size=60))
 def test_never_hammers(fates: list[tuple[float, bool]]) -> None:
-    """However the dice fall, and whatever succeeds in between, there are at most so many attempts in any window."""
+    """With any jitter and any successes, there are at most so many attempts in any window."""
     dice = iter([dice for dice, _ in fates])
     backoff = Backoff(lambda: next(dice))
     now, attempts = 0.0, []
@@ -95,12 +95,12 @@ NEEDS_PERSON = errors.AuthenticationError("refused", unanswered=("a code", "a pa
 
 @pytest.fixture
 def reconnect() -> Reconnect:
-    """Decisions with the dice at their highest."""
+    """A reconnection at the maximum of the jitter."""
     return Reconnect(Backoff(lambda: 1.0))
 
 
 def test_retry(reconnect: Reconnect) -> None:
-    """What passes is tried again with growing delays, which a success shortens, but not for ever."""
+    """A transient failure is retried with growing delays, which a success resets, within a limit."""
     assert reconnect.decide(DOWN, 100.0) == Retry(100.5)
     assert reconnect.decide(DOWN, 200.0, until=200.0) == Retry(201.0)
     reconnect.succeeded()
@@ -109,13 +109,13 @@ def test_retry(reconnect: Reconnect) -> None:
 
 
 def test_what_nobody_can_answer(reconnect: Reconnect) -> None:
-    """A refusal that no answer would have prevented is the end."""
+    """A refusal that no answer would have prevented is fatal."""
     assert reconnect.decide(REFUSED, 1.0) == GiveUp()
     assert reconnect.decide(errors.ProtocolError("another"), 1.0) == GiveUp()
 
 
 def test_person_is_needed(reconnect: Reconnect) -> None:
-    """What was asked is asked of a person, again after a wrong answer, until the link is lost or restored."""
+    """A prompt waits for the user, again after a wrong answer, until the link is lost or restored."""
     ask = AskPerson("a code or a password")
     assert reconnect.decide(NEEDS_PERSON, 1.0) == ask
     assert reconnect.decide(REFUSED, 2.0) == ask
@@ -129,5 +129,5 @@ def test_person_is_needed(reconnect: Reconnect) -> None:
 
 
 async def test_no_person() -> None:
-    """Where no caller is given, no one comes."""
+    """Without a caller, no user comes."""
     assert not await no_person("a password")

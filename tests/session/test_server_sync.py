@@ -1,4 +1,4 @@
-"""Keeping the store in step with a server whose answers the test decides, and when they come."""
+"""The store synchronized with a server whose answers, and their times, the test decides."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class ScriptedServer:
 
 
 class Bench:
-    """A server, a store, the thing under test, and what it published."""
+    """A server, a store, the synchronization under test, and what it published."""
 
     def __init__(self, states: dict[str, str]) -> None:
         self.server = ScriptedServer(states)
@@ -89,7 +89,7 @@ class Bench:
         self.sync = ServerSync(self.server, self.store, self.publish)  # type: ignore[arg-type]
 
     def publish(self, update: Update) -> None:
-        """Keep an update."""
+        """Record an update."""
         self.updates.append(update)
         for change in update.changes:
             if isinstance(change, JobChange) and change.after is not None:
@@ -98,7 +98,7 @@ class Bench:
                     self.told.append((change.after.job_id, change.after.state.value))
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        """Wait for something that an answer or an update brings about."""
+        """Wait for a condition on answers and updates."""
         await asyncio.wait_for(self._poll(condition), PATIENCE)
 
     async def _poll(self, condition: Callable[[], bool]) -> None:
@@ -106,7 +106,7 @@ class Bench:
             await asyncio.sleep(POLL)
 
     async def load(self) -> None:
-        """Take the snapshot."""
+        """Load the snapshot."""
         await self.sync.snapshot()
         self.sync.catch_up()
         self.server.asked.clear()
@@ -126,7 +126,7 @@ class Bench:
 
 @pytest.fixture(autouse=True)
 def _no_settling(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let bursts end at once."""
+    """End bursts at once."""
     monkeypatch.setattr(sync_module, "SETTLE_TIME", 0.01)
 
 
@@ -147,7 +147,7 @@ async def test_snapshot_publishes_as_it_comes() -> None:
 
 
 async def test_announcements_before_the_snapshot_are_held() -> None:
-    """What is announced while the snapshot is made is applied after it, and told once."""
+    """Announcements during the snapshot are applied after it, and reported once."""
     bench = Bench({"a": "running"})
     bench.server.pause.clear()
     loading = asyncio.create_task(bench.sync.snapshot())
@@ -163,7 +163,7 @@ async def test_announcements_before_the_snapshot_are_held() -> None:
 
 
 async def test_announcements_count_at_once_and_are_asked_about() -> None:
-    """A state is told when it is announced; then its job alone is asked for."""
+    """A state is reported when it is announced; then only its job is requested."""
     bench = Bench({"a": "running", "b": "running"})
     await bench.load()
     async with bench.following():
@@ -175,7 +175,7 @@ async def test_announcements_count_at_once_and_are_asked_about() -> None:
 
 
 async def test_progress_is_not_asked_about() -> None:
-    """Progress says all by itself."""
+    """Progress leads to no request."""
     bench = Bench({"a": "running"})
     await bench.load()
     async with bench.following():
@@ -187,7 +187,7 @@ async def test_progress_is_not_asked_about() -> None:
 
 
 async def test_a_burst_is_one_question() -> None:
-    """Announcements about many jobs lead to a question about their experiment."""
+    """Announcements about many jobs lead to one request of their experiment."""
     names = [f"j{number}" for number in range(FEW_JOBS + 1)]
     bench = Bench(dict.fromkeys(names, "running"))
     await bench.load()
@@ -201,7 +201,7 @@ async def test_a_burst_is_one_question() -> None:
 
 
 async def test_an_answer_that_was_overtaken_is_not_told() -> None:
-    """An answer that was made before an announcement does not undo it, and nothing is told twice."""
+    """An answer that was made before an announcement does not undo it, and nothing is reported twice."""
     bench = Bench({"a": "waiting", "b": "waiting"})
     await bench.load()
     async with bench.following():
@@ -219,7 +219,7 @@ async def test_an_answer_that_was_overtaken_is_not_told() -> None:
 
 
 async def test_silence_is_reconciled() -> None:
-    """What was never announced is found by the next reconciliation, and marked so."""
+    """A change without an announcement is found by the next reconciliation, and marked so."""
     bench = Bench({"a": "running"})
     await bench.load()
     async with bench.following(interval=0.02):
@@ -229,7 +229,7 @@ async def test_silence_is_reconciled() -> None:
 
 
 async def test_experiments_at_rest_are_asked_for_rarely() -> None:
-    """Where everything has ended, reconciling asks for the list only."""
+    """Where everything has ended, reconciling requests the list only."""
     bench = Bench({"a": "done"})
     await bench.load()
     async with bench.following(interval=0.01):
@@ -238,7 +238,7 @@ async def test_experiments_at_rest_are_asked_for_rarely() -> None:
 
 
 async def test_an_experiment_that_came_to_rest_is_asked_for() -> None:
-    """When a run ends, its jobs are asked for once more, though all of them seemed to have ended."""
+    """When a run ends, its jobs are requested once more, though all seemed to have ended."""
     bench = Bench({"a": "error"})
     await bench.load()
     async with bench.following(interval=0.01):
@@ -251,7 +251,7 @@ async def test_an_experiment_that_came_to_rest_is_asked_for() -> None:
 
 
 async def test_other_announcements_lead_to_a_look_at_everything() -> None:
-    """A kind that we do not know, or one about a run, means that something changed."""
+    """An announcement of an unknown kind, or about a run, leads to a full reconciliation."""
     bench = Bench({"a": "running"})
     await bench.load()
     async with bench.following():
@@ -260,7 +260,7 @@ async def test_other_announcements_lead_to_a_look_at_everything() -> None:
 
 
 async def test_warnings_are_told() -> None:
-    """What an experiment warns of is passed on."""
+    """A warning of an experiment is passed on."""
     bench = Bench({})
     await bench.load()
     bench.sync.hear(OtherEvent("WarningEvent", "e", "the disk is nearly full"))
@@ -268,7 +268,7 @@ async def test_warnings_are_told() -> None:
 
 
 async def test_a_folder_that_is_gone() -> None:
-    """A job without a folder is what its experiment says of it."""
+    """A job without a folder is what its experiment has of it."""
     bench = Bench({"a": "waiting"})
     await bench.load()
     bench.server.missing.add("a")
@@ -278,7 +278,7 @@ async def test_a_folder_that_is_gone() -> None:
 
 
 async def test_a_question_that_fails_ends_it() -> None:
-    """A refusal is raised where it can be shown."""
+    """A refusal is raised to the caller."""
     bench = Bench({"a": "running"})
     await bench.load()
     bench.server.failure = RequestError("get_experiments", -32603, "no")

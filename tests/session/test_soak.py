@@ -1,4 +1,4 @@
-"""A link that is cut and stalled again and again while the workspace changes: what is told stays complete and true.
+"""A link that is cut and stalled repeatedly while the workspace changes: the reports are complete and true.
 
 The seed is printed; ``XPM_TEST_SEED`` sets it.
 """
@@ -43,19 +43,19 @@ KEY_EXCHANGE = 500
 
 
 class Hurry(Backoff):
-    """Tries again almost at once, and as often as it likes: the server is ours."""
+    """Retries almost at once, without a limit, since the server is ours."""
 
     def __init__(self) -> None:
         super().__init__(random.random)
 
     def next_delay(self, now: float) -> float:
-        """Return a moment in which the proxy may still refuse."""
+        """Return a delay in which the proxy may still refuse."""
         return 0.05
 
 
 @dataclass(frozen=True)
 class Fault:
-    """Something that happens to the link.
+    """A fault of the link.
 
     Attributes:
         stage: When: while it is being made (``connect``, ``handshake``, ``snapshot``), or in the stream.
@@ -74,7 +74,7 @@ class Fault:
 
     @classmethod
     def draw(cls, dice: random.Random) -> Iterator[Fault]:
-        """Make them up for ever: however few are taken, each kind has its turn."""
+        """Generate faults for ever, each kind in turn."""
         for _ in itertools.count():
             for kind in dice.sample(KINDS, len(KINDS)):
                 yield cls._of_kind(kind, dice)
@@ -82,7 +82,7 @@ class Fault:
     @classmethod
     def _of_kind(cls, kind: str, dice: random.Random) -> Fault:
         stages = ["snapshot", "stream", "stream"]
-        # Before the login nothing keeps the link alive, and patience is long by intention.
+        # Before the login nothing keeps the link alive, and timeouts are long by intention.
         if kind != "stall":
             stages += ["connect", "handshake"]
         stage = dice.choice(stages)
@@ -127,7 +127,7 @@ class Trouble:
         proxy.restore()
 
     async def _endure(self, fault: Fault) -> None:
-        """Let a stall be."""
+        """Wait while a stall lasts."""
         if fault.kind == "stall":
             busy = (Phase.LIVE, Phase.LOADING)
             await self._observed.wait_for(
@@ -139,7 +139,7 @@ class Trouble:
                 self._proxy.cut()
 
     async def _reach(self, stage: str) -> None:
-        """Wait until the link is at a stage; one that is past it is made anew."""
+        """Wait until the link is at a stage; reconnect if it is past that."""
         observed, proxy = self._observed, self._proxy
         if stage == "stream":
             await observed.wait_for(lambda: observed.phase is Phase.LIVE, "the link to be live")
@@ -169,7 +169,7 @@ WAYS = [
 async def test_nothing_is_lost_and_nothing_is_told_twice(
     server: Server, engine: SshEngine, backend: Backend
 ) -> None:
-    """Through cuts and stalls and ten times as many changes, each job's states are told in order, once, to the end."""
+    """Through cuts, stalls and ten times as many changes, each job's states are reported in order, once, to the end."""
     seed = os.environ.get("XPM_TEST_SEED") or secrets.token_hex(4)
     print(f"XPM_TEST_SEED={seed}")  # noqa: T201 - with it, whoever sees a failure repeats it
     dice = random.Random(f"{seed} {engine.value} {backend.value}")

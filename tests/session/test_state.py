@@ -1,4 +1,4 @@
-"""The values that say how a link does."""
+"""The values that describe the state of a link."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from xpm_remote.workspace.states import State
 
 
 def test_phases() -> None:
-    """The phases are named as the documents for scripts name them, in the order in which they come."""
+    """The phases have the names of the documents for scripts, in their order."""
     names = ["connecting", "loading", "live", "waiting", "needs-person", "ended"]
     assert [phase.value for phase in Phase] == names
 
@@ -32,13 +32,13 @@ def test_digest_counts_what_became_of_jobs() -> None:
 
 
 def test_update_of_nothing() -> None:
-    """An update that brings nothing is that of the link alone: no change, no notice."""
+    """An update without contents is that of the link alone: no change, no notice."""
     update = Update()
     assert (update.changes, update.recovered, update.notice) == ((), False, "")
 
 
 def test_staleness_begins_when_the_remote_was_last_heard() -> None:
-    """What is shown was true when the remote was last heard, and stays as stale until the link is live again."""
+    """Data is current as of the last message of the remote, and stale until the link is live again."""
     live = LinkState(Phase.LIVE, 100.0)
     waiting = live.lost(145.0, "silent", heard=101.0, retry_at=146.0)
     assert (waiting.phase, waiting.since, waiting.detail) == (Phase.WAITING, 145.0, "silent")
@@ -51,7 +51,7 @@ def test_staleness_begins_when_the_remote_was_last_heard() -> None:
 
 
 def test_what_is_asked_is_known_while_it_is_asked() -> None:
-    """A person is needed for something, which stays known while they are asked, and no longer."""
+    """The prompt for which a user is needed is known while it is open, and no longer."""
     lost = LinkState(Phase.LIVE, 1.0).lost(2.0, "cut", heard=1.5, retry_at=3.0)
     stuck = lost.stuck(3.0, "refused", "a password")
     assert (stuck.phase, stuck.asked, stuck.stale_since) == (Phase.NEEDS_PERSON, "a password", 1.5)

@@ -1,4 +1,4 @@
-"""Settings and flags made into one target: which counts, and what is said when neither does."""
+"""Settings and flags made into one target: their precedence, and the error without either."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_remote_workspace() -> None:
 
 
 def test_local_workspace() -> None:
-    """A local workspace is no target; what it lacks is said."""
+    """A local workspace is an error that says what it lacks."""
     with pytest.raises(
         WorkspaceError, match=r"local in /home/me/settings.yaml has no ssh settings"
     ):
@@ -59,7 +59,7 @@ def test_local_workspace() -> None:
 
 
 def test_unknown_workspace() -> None:
-    """An unknown workspace is an error that lists those that would do."""
+    """An unknown workspace is an error that lists the suitable ones."""
     with pytest.raises(WorkspaceError, match=r"no workspace .*x.* in /home/me/.*full, bare"):
         resolve("x")
 
@@ -68,7 +68,7 @@ def test_unknown_workspace() -> None:
 
 
 def test_settings_alone() -> None:
-    """Everything may come from the workspace's settings."""
+    """All values may be in the workspace's settings."""
     target = resolve("full")
     assert (target.name, target.workspace) == ("alice@cluster", "~/ws")
     assert (target.options.host, target.options.user, target.options.port) == (
@@ -81,7 +81,7 @@ def test_settings_alone() -> None:
 
 
 def test_bare_settings() -> None:
-    """What the settings do not say has its default."""
+    """Values that the settings lack have their defaults."""
     target = resolve("bare")
     assert target.remote == RemoteExperimaestro()
     assert target.shell_init is None
@@ -92,7 +92,7 @@ def test_bare_settings() -> None:
 
 
 def test_flags_alone() -> None:
-    """Everything may come from the command line, without any settings."""
+    """All values may be on the command line, without any settings."""
     target = resolve_target(
         NOTHING, None, Overrides(host="bob@node", workdir="/ws", version="2.7.0")
     )
@@ -110,7 +110,7 @@ def test_flags_alone() -> None:
     ],
 )
 def test_flags_win(overrides: dict[str, str], attribute: str, expected: str) -> None:
-    """What the command line says counts, and leaves the rest to the settings."""
+    """Values of the command line take precedence, one by one."""
     target = resolve("full", **overrides)
     assert getattr(target, attribute) == expected
     assert target.remote == resolve("full").remote
@@ -131,7 +131,7 @@ def test_flags_win(overrides: dict[str, str], attribute: str, expected: str) -> 
 def test_flags_for_experimaestro(
     overrides: dict[str, object], expected: RemoteExperimaestro
 ) -> None:
-    """How experimaestro is found may be said by flags, one by one."""
+    """How experimaestro is found may be set by flags, one by one."""
     assert resolve("full", **overrides).remote == expected
 
 
@@ -161,7 +161,7 @@ def test_bad_option() -> None:
         resolve("full", options=("--nonsense",))
 
 
-# What is missing
+# Missing values
 
 
 @pytest.mark.parametrize(
@@ -173,12 +173,12 @@ def test_bad_option() -> None:
     ],
 )
 def test_missing(overrides: dict[str, str], missing: str) -> None:
-    """What neither the command line nor a workspace says is named, with the workspaces that would."""
+    """A value that neither the command line nor a workspace has is named, with the workspaces that have it."""
     with pytest.raises(UsageError, match=f"the {missing} is missing.*full, bare"):
         resolve(**overrides)
 
 
-# What is run
+# The remote command
 
 
 def test_commands() -> None:
@@ -198,13 +198,13 @@ def test_commands() -> None:
     [(Backend.AUTO, True), (Backend.EXPERIMAESTRO, False)],
 )
 def test_age_is_looked_at(backend: Backend, *, is_checked: bool) -> None:
-    """An experimaestro that is asked for is started whatever its age; with auto, that is looked at before."""
+    """A requested experimaestro is started at any age; with auto, its age is checked before."""
     target = resolve("full", backend=backend)
     assert (age_check(target.remote) in target.command) == is_checked
 
 
 def test_agent_commands() -> None:
-    """The agent's command line is the same whatever the backend: nobody looks for experimaestro."""
+    """The agent's command line is the same for every backend, and does not look for experimaestro."""
     target = resolve("full", backend=Backend.AUTO)
     bundle = pack({"m": ""})
     assert target.agent_start(bundle) in shlex.split(target.agent_command(bundle))
@@ -220,11 +220,11 @@ def test_has_init(shell_init: str | None, *, expected: bool) -> None:
     assert target.has_init is expected
 
 
-# What serves
+# The backend
 
 
 def test_backend() -> None:
-    """The command line says what serves, else the settings, else it is found out."""
+    """The backend is that of the command line, else of the settings, else found out."""
     assert resolve("bare").backend is Backend.AUTO
     assert resolve("bare", backend=Backend.AGENT).backend is Backend.AGENT
     ssh = SshSettings(host="node", backend=Backend.EXPERIMAESTRO)
@@ -235,7 +235,7 @@ def test_backend() -> None:
 
 
 def test_agent_command() -> None:
-    """The agent is started behind shell_init and the look at the workspace, by the interpreter of the settings."""
+    """The agent is started behind shell_init and the check of the workspace, by the interpreter of the settings."""
     bundle = pack({"m": ""})
     target = resolve("full", python="~/py/bin/python3")
     alone = agent_command(bundle, "~/ws", python="~/py/bin/python3", compress=True)

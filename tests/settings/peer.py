@@ -1,4 +1,4 @@
-"""Asking the real experimaestro what it makes of settings files."""
+"""Ask the real experimaestro how it reads settings files."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class SettingsPeer:
         self._running = running
 
     def ask(self, cases: Sequence[Case]) -> list[dict[str, Any]]:
-        """Return what it makes of each case."""
+        """Return its reading of each case."""
         return [self._running.ask(to_builtins(case)) for case in cases]
 
 

@@ -1,4 +1,4 @@
-"""Short ways to read a settings text in a test."""
+"""Helpers to read a settings text in a test."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ def read(text: str, **environ: str) -> Settings:
 
 
 def first(text: str, **environ: str) -> Workspace:
-    """The first workspace of a text."""
+    """Return the first workspace of a text."""
     return read(text, **environ).workspaces[0]
 
 
 def refused(text: str, **environ: str) -> InvalidSettingsError:
-    """The error that a text gives."""
+    """Return the error of a text."""
     with pytest.raises(InvalidSettingsError) as caught:
         read(text, **environ)
     return caught.value
 
 
 def complaints(text: str, **environ: str) -> list[str]:
-    """The problems of a text as ``line:column: key: what``."""
+    """Return the problems of a text as ``line:column: key: what``."""
     return [str(each).removeprefix(f"{FILE}:") for each in refused(text, **environ).problems]
 
 
 def cautions(text: str, **environ: str) -> list[str]:
-    """The warnings of a text that can be used, as ``line:column: key: what``."""
+    """Return the warnings of a usable text, as ``line:column: key: what``."""
     return [str(each).removeprefix(f"{FILE}:") for each in read(text, **environ).warnings]

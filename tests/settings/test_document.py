@@ -1,4 +1,4 @@
-"""YAML that settings do not need, and YAML that is none; with both of PyYAML's parsers."""
+"""YAML that settings do not need, and malformed YAML; with both of PyYAML's parsers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def parser(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
     "text", ["", "\n", "# only a comment\n", "---\n", "null", "~", "\ufeff", "{}"]
 )
 def test_nothing_in_the_file(text: str) -> None:
-    """A file with nothing in it means the defaults."""
+    """An empty file means the defaults."""
     settings = read(text)
     assert (settings.workspaces, settings.warnings) == ((), ())
 
@@ -43,7 +43,7 @@ def test_nothing_in_the_file(text: str) -> None:
     ],
 )
 def test_not_yaml(text: str, place: str, part: str) -> None:
-    """What is not YAML is one problem, with its place and what the parser says."""
+    """Malformed YAML is one problem, with its place and the parser's message."""
     (complaint,) = complaints(text)
     assert complaint.startswith(f"{place} not valid YAML: " if place else "")
     assert part in complaint
@@ -51,7 +51,7 @@ def test_not_yaml(text: str, place: str, part: str) -> None:
 
 @pytest.mark.parametrize("text", ['a: "\\UFFFFFFFF"', f"%YAML 1.{'9' * 5000}\n--- a"])
 def test_absurd_numbers(text: str) -> None:
-    """Escapes and versions beyond all numbers are not YAML, with either parser."""
+    """Escapes and versions beyond all numbers are malformed YAML, with either parser."""
     assert "not valid YAML: " in str(refused(text))
 
 
@@ -74,7 +74,7 @@ def test_absurd_numbers(text: str) -> None:
     ],
 )
 def test_refused(text: str, complaint: str) -> None:
-    """Tags, aliases inside themselves and deep nesting are refused wherever they stand."""
+    """Tags, aliases inside themselves and deep nesting are refused at any place."""
     assert complaints(text) == [complaint]
 
 

@@ -1,4 +1,4 @@
-"""What holds for one workspace, and where it comes from."""
+"""The values in effect for one workspace, and their sources."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_remote_workspace() -> None:
 
 
 def test_variables() -> None:
-    """A value names the environment variables that it refers to, also in its items, each once."""
+    """A value has the environment variables that it refers to, also in its items, each once."""
     settings = read(
         """\
         env: {A: "${env:X}"}

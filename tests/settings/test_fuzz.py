@@ -1,4 +1,4 @@
-"""Whatever is in the file, it gives Settings or a settings error, and soon."""
+"""Any file yields Settings or a settings error, within bounded time."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ FITTING: dict[Kind, st.SearchStrategy[Any]] = {
 
 
 def _mapping(section: Section, *, sound: bool) -> st.SearchStrategy[dict[str, Any]]:
-    """A mapping with the keys of a section, those that are required always.
+    """A mapping with the keys of a section, including the required ones.
 
     With ``sound`` each value fits its key, else now and then one is anything, and keys are unknown.
     """
@@ -108,7 +108,7 @@ def _value(key: Key, *, sound: bool) -> st.SearchStrategy[Any]:
 
 
 def _try(call: Callable[[], Result]) -> Result | None:
-    """The result of a call, or None after a settings error; nothing else may happen."""
+    """Return the result of a call, or None after a settings error; anything else fails."""
     try:
         return call()
     except InvalidSettingsError as error:
@@ -165,7 +165,7 @@ def test_bytes(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
 @MANY
 @given(_mapping(SETTINGS, sound=True), st.sampled_from([None, True, False]))
 def test_migration(content: dict[str, Any], style: bool | None) -> None:
-    """A migration gives a text of the same meaning, or a settings error."""
+    """A migration yields a text of the same meaning, or a settings error."""
     text = yaml.safe_dump(content, default_flow_style=style, allow_unicode=True)
     migrated = _try(lambda: migrate(text, path=FILE, environ=ENVIRON, home=HOME))
     if migrated and migrated.workspaces:

@@ -36,7 +36,7 @@ def test_rewritten(before: str, after: str) -> None:
 
 @pytest.mark.parametrize(("before", "after"), CASES.values(), ids=CASES.keys())
 def test_second_run_changes_nothing(before: str, after: str) -> None:
-    """What was rewritten has nothing more to rewrite."""
+    """A migrated text has nothing more to migrate."""
     text = dedent(after)
     assert _migrate(text, ROOT="/data") == Migration(text=text, diff="", workspaces=())
 
@@ -62,14 +62,14 @@ def test_names_of_the_workspaces() -> None:
 
 
 def test_nothing_to_do() -> None:
-    """A file without ``alt_workspaces`` stays."""
+    """A file without ``alt_workspaces`` is unchanged."""
     text = "workspaces: [{id: a, path: /a}]\n"
     assert _migrate(text) == Migration(text=text, diff="", workspaces=())
     assert _migrate("") == Migration(text="", diff="", workspaces=())
 
 
 def test_line_breaks_of_windows() -> None:
-    """CR LF stays, and new lines end with it too."""
+    """CR LF is kept, and new lines end with it too."""
     before = "workspaces:\n- id: a\n  path: /a\n  folders:\n  - path: /c\n  alt_workspaces:\n  - /b # x\n"
     before += "- id: b\n  path: /b\n  alt_workspaces:\n  - /d # y\n"
     text = _migrate(before.replace("\n", "\r\n")).text
@@ -78,7 +78,7 @@ def test_line_breaks_of_windows() -> None:
 
 
 def test_byte_order_mark() -> None:
-    """A byte order mark stays, and does not shift anything."""
+    """A byte order mark is kept, and does not shift anything."""
     text = "workspaces: [{id: a, path: /a, alt_workspaces: [/b]}]"
     assert _migrate(f"\ufeff{text}").text == f"\ufeff{_migrate(text).text}"
 
@@ -117,12 +117,12 @@ def test_byte_order_mark() -> None:
     ],
 )
 def test_left_alone(text: str, refusal: str) -> None:
-    """What aliases and merge keys share, or what folders cannot say, is an error with its place."""
+    """Values shared by aliases and merge keys, or that folders cannot express, are an error with its place."""
     assert _refusal(text) == refusal
 
 
 def test_result_is_read_before_it_is_given() -> None:
-    """A spelling that the rewriting cannot handle is an error, and never a broken file."""
+    """A notation that the migration cannot handle is an error, and never a broken file."""
     text = """\
         workspaces:
         - id: a
@@ -137,7 +137,7 @@ def test_result_is_read_before_it_is_given() -> None:
 
 
 def test_file_with_errors() -> None:
-    """A file with errors is not rewritten."""
+    """A file with errors is not migrated."""
     assert _refusal("workspaces: [{id: a, alt_workspaces: [/b]}]") == (
         "1:14: workspaces[0].path: is missing"
     )
@@ -149,7 +149,7 @@ _COMMENT = st.sampled_from(["", "  # x, y: [z", " #- w"])
 
 @st.composite
 def _lists(draw: st.DrawFn, key: str, items: list[str], indent: str) -> str:
-    """A key with its list, in one of the ways in which people write it."""
+    """A key with its list, in one of the usual notations."""
     if draw(st.booleans()):
         return f"{indent}{key}: [{', '.join(items)}]{draw(_COMMENT)}\n"
     inner = indent + draw(st.sampled_from(["", "  "]))
@@ -183,7 +183,7 @@ def _files(draw: st.DrawFn) -> str:
 
 
 def _untouched(text: str) -> list[str]:
-    """The lines that no rewriting has to do with; the dash of the workspace may have moved."""
+    """The lines that the migration must keep; the dash of the workspace may have moved."""
     parts = ("# top", "id: a", "path: /a", "env: {", "- {id: other", "# end")
     lines = [line.lstrip("- ") for line in text.splitlines()]
     return [line for line in lines if line.startswith(tuple(part.lstrip("- ") for part in parts))]
@@ -192,7 +192,7 @@ def _untouched(text: str) -> list[str]:
 @SOON
 @given(_files())
 def test_any_way_of_writing_it(text: str) -> None:
-    """However it is written, the meaning, the comments and all other lines stay."""
+    """In any notation, the meaning, the comments and all other lines are kept."""
     before = read(text).workspaces[0]
     migration = _migrate(text)
     after = read(migration.text).workspaces[0]

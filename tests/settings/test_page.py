@@ -1,4 +1,4 @@
-"""Each example of experimaestro's settings page does what the page says."""
+"""Each example of experimaestro's settings page has the effect that the page describes."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_triggers(experiment: str, workspace: str) -> None:
 
 
 def test_fallback_is_the_first_workspace() -> None:
-    """What no trigger matches goes to the first workspace, as the page's rules say."""
+    """An experiment that no trigger matches goes to the first workspace, as by the page's rules."""
     selection = select_workspace(TRIGGERS, experiment_id="ir-experiment-2")
     assert (selection.workspace.id, selection.rule) == ("neuralir", Rule.DEFAULT)
 
@@ -134,7 +134,7 @@ def test_folders() -> None:
 
 
 def test_migration() -> None:
-    """The example of old and new, completed to whole files: the one becomes the other."""
+    """The example of old and new, completed to whole files: the old is migrated to the new."""
     before, after = (
         f"workspaces:\n- {{id: other-workspace-id, path: /path/to/other/workspace}}\n"
         f"- id: nlp\n  path: /nlp\n{folders}"
@@ -151,7 +151,7 @@ def test_migration() -> None:
 
 
 def test_remote_workspace() -> None:
-    """The example of a remote workspace: named it is used, by default the local one is."""
+    """The example of a remote workspace: it is used by name, and by default the local one is."""
     workspace = select_workspace(REMOTE, workspace_id="my-cluster").workspace
     assert workspace.path == PurePosixPath("/remote/path/to/experiments")
     assert workspace.ssh == SshSettings(

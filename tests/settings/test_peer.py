@@ -1,4 +1,4 @@
-"""The same settings and queries to the real experimaestro: wherever it answers, so do we, and alike."""
+"""The same settings and queries to the real experimaestro: where it answers, we answer alike."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def _select(case: Case, home: Path) -> Selection:
 
 
 def _as_answer(workspace: Workspace, home: Path) -> dict[str, Any]:
-    """A workspace in the words of ``ask_peer``."""
+    """A workspace in the format of ``ask_peer``."""
     # The peer expands ``~`` with the home that is here also for folders on a remote.
     folders = [
         [str(folder.path).replace("~", str(home), 1), folder.mode.value]
@@ -192,7 +192,7 @@ def test_selection_is_the_peers(peer: SettingsPeer) -> None:
 
 
 def test_migrated_files_are_read_by_the_peer(peer: SettingsPeer, tmp_path: Path) -> None:
-    """What a migration makes is for the peer what it is for us: the folders, and no alternatives."""
+    """The peer reads a migrated file as we do: the folders, and no alternatives."""
     cases = []
     for before, _ in CASES.values():
         text = migrate(
@@ -227,7 +227,7 @@ def test_files_that_only_the_peer_refuses(peer: SettingsPeer, tmp_path: Path) ->
 
 
 def test_files_that_only_we_refuse(peer: SettingsPeer, tmp_path: Path) -> None:
-    """What the peer takes in silence and then does wrong is an error here."""
+    """A value that the peer accepts in silence and misreads is an error here."""
     texts = {
         "same id": "workspaces: [{id: a, path: /a}, {id: a, path: /b}]",
         "no host": "workspaces: [{id: a, path: /a, ssh: {python: x}}]",

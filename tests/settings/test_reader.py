@@ -1,4 +1,4 @@
-"""The settings file as a file: where it is, and what may be wrong with it."""
+"""The settings file as a file: its path, and its errors."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ HOME = Path("/home/me")
     ],
 )
 def test_default_settings_path(environ: dict[str, str], expected: str) -> None:
-    """The variable names the file, else it is where experimaestro has it."""
+    """The variable names the file; by default it is experimaestro's."""
     assert default_settings_path(environ, HOME) == Path(expected)
 
 
@@ -70,7 +70,7 @@ def test_file_is_read(tmp_path: Path) -> None:
 def test_relative_path_starts_where_the_process_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A relative workspace path starts at the current directory, or at the one that is given."""
+    """A relative workspace path is relative to the current directory, or to a given one."""
     path = _usual(tmp_path)
     path.write_text("workspaces: [{id: a, path: x}]")
     monkeypatch.chdir(tmp_path)
@@ -80,7 +80,7 @@ def test_relative_path_starts_where_the_process_is(
 
 
 def test_current_directory_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the current directory was deleted, the settings are read all the same."""
+    """Where the current directory was deleted, the settings are read nevertheless."""
     path = _usual(tmp_path)
     path.write_text("workspaces: [{id: a, path: /a}, {id: b, path: b}]")
     (tmp_path / "gone").mkdir()
@@ -91,7 +91,7 @@ def test_current_directory_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_pure_reading_starts_at_home() -> None:
-    """Without any directory given, the pure reading lets a relative path start at home."""
+    """Without a given directory, the pure reading takes a relative path as relative to the home."""
     settings = read_settings(
         "workspaces: [{id: a, path: x}]", path=Path("/s"), environ={}, home=HOME
     )
@@ -129,7 +129,7 @@ def _make_large(path: Path) -> None:
     ],
 )
 def test_no_file_to_read(tmp_path: Path, make: Callable[[Path], None], what: str) -> None:
-    """What is no readable file is an error that says what it is, also at the usual place."""
+    """An unreadable file is an error with the cause, also at the usual place."""
     path = _usual(tmp_path)
     make(path)
     with pytest.raises(InvalidSettingsError) as caught:
@@ -144,7 +144,7 @@ def test_named_file_has_to_exist(tmp_path: Path) -> None:
 
 
 def test_usual_place_that_cannot_be_looked_at(tmp_path: Path) -> None:
-    """When the usual folder is no folder, the error says so; nothing is taken as absent."""
+    """When the usual folder is no folder, it is an error, not a missing file."""
     (tmp_path / ".config").write_text("")
     with pytest.raises(InvalidSettingsError, match=r"cannot be read: Not a directory$"):
         load_settings(default_settings_path({}, tmp_path), {}, tmp_path)
@@ -155,7 +155,7 @@ def test_unreadable_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     path = _usual(tmp_path)
     path.write_text("")
 
-    def refuse(*_: object) -> None:  # what root is never told
+    def refuse(*_: object) -> None:  # root has no such error
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "open", refuse)

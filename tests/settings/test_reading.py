@@ -1,4 +1,4 @@
-"""The walk over mappings, and its end in texts made to take for ever."""
+"""The walk over mappings, and its limits for texts made to take for ever."""
 
 from __future__ import annotations
 
@@ -64,20 +64,20 @@ LIMIT = 20.0 / SHARE
     ],
 )
 def test_bounded_time(text: str, part: str) -> None:
-    """Texts made to take for ever give their error within seconds of CPU time."""
+    """Texts made to take for ever are an error within seconds of CPU time."""
     start = time.process_time()
     assert part in str(refused(text, BIG="y" * 1000))
     assert time.process_time() - start < LIMIT
 
 
 def test_bounded_time_without_libyaml(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The parser written in Python, which some installations have, is slower but no worse."""
+    """The parser written in Python, which some installations have, is slower but bounded, too."""
     monkeypatch.setattr(document, "LOADER", yaml.SafeLoader)
     test_bounded_time("a: \n" * (30000 // SHARE), "twice")
 
 
 def test_merge_keys() -> None:
-    """``<<`` fills in what a mapping lacks; its own keys win, then the earlier of several."""
+    """``<<`` adds keys that a mapping lacks; its own keys win, then the earlier of several."""
     workspace = first(
         """\
         base: &base {path: /base, max_retries: 1, env: {A: base}}
@@ -109,7 +109,7 @@ def test_merge_keys() -> None:
     ],
 )
 def test_bad_keys(text: str, complaint: str) -> None:
-    """Keys that are no text or stand twice, and merges of what is no mapping, are errors."""
+    """Keys that are no text or repeated, and merges of what is no mapping, are errors."""
     assert complaints(text) == [complaint]
 
 
@@ -132,18 +132,18 @@ def test_bad_keys(text: str, complaint: str) -> None:
     ],
 )
 def test_interpolate(text: str, expected: str, unset: tuple[str, ...]) -> None:
-    """All four spellings stand for the variable; unset ones stay, and values are not searched."""
+    """All four notations stand for the variable; unset ones are kept, and values are not searched."""
     environ = {"X": "1", "Y": "${env:X}", "E": ""}
     assert interpolate(text, environ) == (expected, unset)
 
 
 def test_variables_in() -> None:
-    """The variables of a text are named in order, whether they are set or not."""
+    """The variables of a text are listed in order, set or not."""
     assert variables_in("${env:X}/${oc.env.NOPE} ${env.X} $Y") == ("X", "NOPE", "X")
 
 
 def test_any_value_may_come_from_the_environment() -> None:
-    """Numbers, flags, ids, paths and lists take variables too."""
+    """Numbers, flags, ids, paths and lists may contain variables too."""
     settings = read(
         """\
         server: {port: "${env:PORT}"}
@@ -172,7 +172,7 @@ def test_any_value_may_come_from_the_environment() -> None:
 
 
 def test_unset_variable_is_kept_with_a_warning() -> None:
-    """A reference to an unset variable stays in the value, and a warning says where."""
+    """A reference to an unset variable is kept in the value, with a warning about its place."""
     text = "workspaces: [{id: a, path: '/data/${env:NOPE}'}]"
     assert str(read(text).workspaces[0].path) == "/data/${env:NOPE}"
     assert cautions(text) == [

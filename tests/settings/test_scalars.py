@@ -1,4 +1,4 @@
-"""Single values: what each kind takes and refuses."""
+"""Single values: what each kind accepts and refuses."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_no_flag(value: str, found: str) -> None:
     [("0", 0), ("65535", 65535), ("'80'", 80), ("0x50", 80), ("8_080", 8080), ("+80", 80)],
 )
 def test_port(value: str, port: int) -> None:
-    """A port is a whole number in any of YAML's spellings that cannot be misread."""
+    """A port is a whole number in any of YAML's unambiguous notations."""
     assert read(f"server: {{port: {value}}}").server.port == port
 
 
@@ -59,7 +59,7 @@ def test_port(value: str, port: int) -> None:
     ],
 )
 def test_no_port(value: str, found: str) -> None:
-    """Anything else is no port, and the message shows what became of a variable."""
+    """Anything else is no port, and the message shows the value of a variable."""
     assert complaints(f"server: {{port: {value}}}", PORT="x") == [
         f"1:16: server.port: found {found}; allowed: whole number from 0 to 65535"
     ]
@@ -87,7 +87,7 @@ def test_seconds(value: str, seconds: float) -> None:
 
 @pytest.mark.parametrize("value", ["0", "-1", ".inf", ".nan", "inf", "nan", "1e999", "soon"])
 def test_no_seconds(value: str) -> None:
-    """Zero, what is negative, endless or no number is no time."""
+    """Zero, negative and infinite numbers and other values are no time."""
     (complaint,) = complaints(f"carbon: {{report_interval_s: {value}}}")
     assert complaint.endswith("; allowed: number above 0")
 
@@ -101,7 +101,7 @@ def test_no_seconds(value: str) -> None:
     ],
 )
 def test_text_has_to_be_quoted(value: str, found: str, spelled: str) -> None:
-    """What YAML does not take as text is an error that shows the quotes."""
+    """A value that YAML does not read as text is an error that shows the quotes."""
     assert complaints(_workspace("id2", "x").replace("id: a", f"id: {value}")) == [
         f'2:7: workspaces[0].id: found {found}; allowed: text; quote it: "{spelled}"'
     ]
@@ -109,7 +109,7 @@ def test_text_has_to_be_quoted(value: str, found: str, spelled: str) -> None:
 
 @pytest.mark.parametrize("value", ['"a\\nb"', '"a\\x1bb"', '"a\\x7f"', "|\n    a\n    b\n"])
 def test_one_line_texts(value: str) -> None:
-    """Line breaks and control characters have no place in ids, paths, hosts and the like."""
+    """Line breaks and control characters are refused in ids, paths, hosts and the like."""
     text = f"workspaces:\n- path: /a\n  id: {value}\n"
     assert complaints(text) == [
         "3:7: workspaces[0].id: found a control character or a line break in the text;"
@@ -118,7 +118,7 @@ def test_one_line_texts(value: str) -> None:
 
 
 def test_nul_has_no_place_in_scripts() -> None:
-    """A NUL is refused also where several lines are welcome."""
+    """A NUL is refused also where several lines are allowed."""
     text = _workspace("ssh", '{host: h, shell_init: "a\\0"}')
     assert complaints(text) == [
         "4:30: workspaces[0].ssh.shell_init: found a NUL character; allowed: any other character"
@@ -152,7 +152,7 @@ def test_lock_mode(value: str, mode: str) -> None:
     ],
 )
 def test_no_lock_mode(value: str, complaint: str) -> None:
-    """Anything else is no lock mode; a bare number gets the quotes shown."""
+    """Anything else is no lock mode; for a bare number the message shows the quotes."""
     assert complaints(_workspace("lock_mode", value)) == [
         f"4:14: workspaces[0].lock_mode: {complaint}"
     ]
@@ -160,7 +160,7 @@ def test_no_lock_mode(value: str, complaint: str) -> None:
 
 @pytest.mark.parametrize("mode", list(FolderMode))
 def test_folder_mode(mode: FolderMode) -> None:
-    """The three modes are known by name."""
+    """The three modes are accepted by name."""
     folder = first(_workspace("folders", f"[{{path: /f, mode: {mode.value}}}]")).folders[0]
     assert folder.mode is mode
 
@@ -174,7 +174,7 @@ def test_folder_mode(mode: FolderMode) -> None:
     ],
 )
 def test_no_folder_mode(value: str, complaint: str) -> None:
-    """Anything else is no mode; the message names the three, and the nearest."""
+    """Anything else is no mode; the message lists the three, and suggests the nearest."""
     assert complaints(_workspace("folders", f"[{{path: /f, mode: {value}}}]")) == [
         f"4:30: workspaces[0].folders[0].mode: {complaint}"
     ]

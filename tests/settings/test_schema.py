@@ -12,7 +12,7 @@ FILE = Path("/s.yaml")
 
 
 def test_problem_with_everything() -> None:
-    """A problem says file, line, column, key, what was found and what is allowed."""
+    """A problem has file, line, column, key, value and what is allowed."""
     problem = Problem(
         file=FILE, position=SourcePosition(3, 7), key="server.port", what="found x", allowed="y"
     )
@@ -20,7 +20,7 @@ def test_problem_with_everything() -> None:
 
 
 def test_problem_of_the_whole_file() -> None:
-    """A problem without a place names the file alone."""
+    """A problem without a place names only the file."""
     assert str(Problem(file=FILE, what="no such file")) == "/s.yaml: no such file"
 
 
@@ -40,7 +40,7 @@ def test_error_lists_all_in_the_order_of_the_file() -> None:
 
 
 def test_the_nearer_wins() -> None:
-    """The workspace's variables go over the settings', and those over the process's own."""
+    """The workspace's variables override the settings', and those override the process's own."""
     settings = read(
         """\
         env: {A: settings, B: settings}
@@ -57,7 +57,7 @@ def test_the_nearer_wins() -> None:
 
 
 def test_values_keep_their_spelling() -> None:
-    """What YAML would turn into a number, a truth value or a date stays as it is written."""
+    """A value that YAML would turn into a number, a truth value or a date keeps its spelling."""
     settings = read(
         """\
         env:

@@ -15,7 +15,7 @@ from xpm_remote.settings.schema import (
 
 
 def test_everything() -> None:
-    """Every key of the page has its place in the settings."""
+    """Every key of the page has its field in the settings."""
     settings = read(
         """\
         server: {port: 12345, host: 192.168.1.1, autohost: fqdn, token: 2134inmd8132323}
@@ -76,7 +76,7 @@ def test_everything() -> None:
 
 
 def test_positions() -> None:
-    """The settings know where each value stands."""
+    """The settings have the position of each value."""
     settings = read("workspaces:\n  - id: a\n    path: /a\n    triggers: [x, y]\n")
     assert settings.positions["workspaces[0].path"] == SourcePosition(3, 11)
     assert settings.positions["workspaces[0].triggers[1]"] == SourcePosition(4, 19)
@@ -108,7 +108,7 @@ def test_a_key_without_a_value_is_absent() -> None:
 
 
 def test_a_blank_text_is_absent() -> None:
-    """An optional text with nothing in it leaves the default."""
+    """An optional empty text leaves the default."""
     ssh = first(
         """\
         workspaces:
@@ -121,7 +121,7 @@ def test_a_blank_text_is_absent() -> None:
 
 
 def test_an_emptied_ssh_section_is_an_error() -> None:
-    """An ``ssh:`` that lost its lines does not silently make the workspace local."""
+    """An empty ``ssh:`` section does not silently make the workspace local."""
     assert complaints("workspaces:\n- id: a\n  path: /a\n  ssh:\n  # host: h\n") == [
         "4:7: workspaces[0].ssh.host: is missing"
     ]
@@ -212,7 +212,7 @@ def test_an_emptied_ssh_section_is_an_error() -> None:
     ],
 )
 def test_errors(text: str, complaint: str) -> None:
-    """Each error says where it is, which key, what was found and what is allowed."""
+    """Each error has its place, its key, the value and what is allowed."""
     assert complaints(text) == [complaint]
 
 
@@ -231,7 +231,7 @@ def test_errors(text: str, complaint: str) -> None:
     ],
 )
 def test_ssh_options(options: str, expected: tuple[str, ...]) -> None:
-    """SSH options mean what the person meant: one text, one a line, numbers in a list."""
+    """SSH options may be one text, one a line, or numbers in a list."""
     ssh = first(
         f"workspaces:\n- id: a\n  path: /a\n  ssh:\n    host: h\n    options: {options}\n"
     ).ssh
@@ -254,7 +254,7 @@ def test_ssh_options(options: str, expected: tuple[str, ...]) -> None:
     ],
 )
 def test_unknown_keys(text: str, caution: str) -> None:
-    """An unknown key is a warning that names the nearest known one; what is below is not read."""
+    """An unknown key is a warning that suggests the nearest known one; its contents are not read."""
     assert cautions(text) == [caution]
 
 
@@ -284,7 +284,7 @@ def test_all_problems_at_once() -> None:
 
 
 def test_guesses_end() -> None:
-    """In a file full of unknown keys the questions end, the warnings do not."""
+    """In a file full of unknown keys the suggestions end, the warnings do not."""
     found = cautions("\n".join(f"workspace{n}: 1" for n in range(100)))
     assert len(found) == 100
     assert "did you mean" in found[0]

@@ -25,7 +25,7 @@ NOTHING = read("")
 
 
 def test_workspace_by_id() -> None:
-    """``--workspace`` is stronger than every trigger."""
+    """``--workspace`` takes precedence over every trigger."""
     selection = select_workspace(SETTINGS, workspace_id="second", experiment_id="x-1")
     assert selection.workspace is SETTINGS.workspaces[2]
     assert selection.rule is Rule.WORKSPACE
@@ -38,7 +38,7 @@ def test_remote_workspace_by_id() -> None:
 
 
 def test_workspace_at_another_directory() -> None:
-    """``--workspace`` with ``--workdir`` is that workspace at that directory; nothing is changed."""
+    """``--workspace`` with ``--workdir`` is that workspace at that directory; nothing else is changed."""
     before = repr(SETTINGS)
     selection = select_workspace(SETTINGS, workspace_id="first", workdir=Path("/here"))
     assert (selection.workspace.id, selection.workspace.path) == ("first", Path("/here"))
@@ -49,7 +49,7 @@ def test_workspace_at_another_directory() -> None:
 
 
 def test_remote_workspace_at_another_directory() -> None:
-    """The directory is one on the remote when the workspace is remote."""
+    """The directory is remote when the workspace is."""
     selection = select_workspace(SETTINGS, workspace_id="far", workdir=PurePosixPath("~/x"))
     assert type(selection.workspace.path) is PurePosixPath
     assert str(selection.workspace.path) == "~/x"
@@ -110,7 +110,7 @@ def test_default() -> None:
     ],
 )
 def test_unknown_id(settings: Settings, message: str) -> None:
-    """An unknown id is an error that names the known ones, the nearest first."""
+    """An unknown id is an error that lists the known ones, the nearest first."""
     with pytest.raises(WorkspaceError) as caught:
         select_workspace(settings, workspace_id="secnd")
     assert str(caught.value) == message
@@ -121,7 +121,7 @@ def test_unknown_id(settings: Settings, message: str) -> None:
     ("settings", "what"), [(ONLY_REMOTE, "only remote workspaces"), (NOTHING, "no workspaces")]
 )
 def test_nothing_to_choose_from(settings: Settings, what: str) -> None:
-    """Without a local workspace, nothing is chosen and the error says how to go on."""
+    """Without a local workspace, nothing is chosen and the error says what to do."""
     with pytest.raises(WorkspaceError) as caught:
         select_workspace(settings, experiment_id="x")
     assert str(caught.value) == (

@@ -31,7 +31,7 @@ def test_ids_are_unique() -> None:
 
 
 def test_history_is_inherited_key_by_key() -> None:
-    """A workspace's history fills up from the file's, and that from the defaults."""
+    """A workspace's history is completed by the file's, and that by the defaults."""
     settings = read(
         """\
         history: {max_done: 9}
@@ -50,7 +50,7 @@ def test_history_is_inherited_key_by_key() -> None:
 
 
 def test_triggers_are_no_longer_than_an_experiment_id() -> None:
-    """A trigger beyond every experiment id is an error, since globs may take their time."""
+    """A trigger beyond every experiment id is an error, since globs may take long."""
     text = f"workspaces: [{{id: a, path: /a, triggers: [b, '{'[' * 256}']}}]"
     assert complaints(text) == [
         "1:46: workspaces[0].triggers[1]: found a trigger of 256 characters;"
@@ -72,7 +72,7 @@ def test_local_folders() -> None:
 
 
 def test_remote_folders() -> None:
-    """The folders of a remote workspace keep their text, ``~`` too."""
+    """The folders of a remote workspace keep their text, also ``~``."""
     workspace = first(_with_folders("{path: ~/u}, {path: '~you/$x y'}", f"id: a, {REMOTE}"))
     assert [folder.path.is_absolute() for folder in workspace.folders] == [False, False]
     assert [str(folder.path) for folder in workspace.folders] == ["~/u", "~you/$x y"]
@@ -126,7 +126,7 @@ def test_folder_that_names_its_jobs(more: str) -> None:
     ],
 )
 def test_folders_that_cannot_be(folders: str, complaint: str) -> None:
-    """Folders that are relative, touch their workspace or stand twice are errors."""
+    """Folders that are relative, overlap their workspace or are repeated are errors."""
     assert complaints(_with_folders(folders)) == [complaint]
 
 
@@ -136,7 +136,7 @@ def test_folder_beside_a_workspace_of_like_name() -> None:
 
 
 def test_folders_of_a_workspace_without_path() -> None:
-    """Where the workspace's own path is missing, its folders are compared among themselves."""
+    """Where the workspace's own path is missing, its folders are compared with each other."""
     assert complaints("workspaces: [{id: a, folders: [{path: /b}, {path: /b}]}]") == [
         "1:14: workspaces[0].path: is missing",
         '1:51: workspaces[0].folders[1].path: "/b" is already workspaces[0].folders[0].path;'
@@ -195,7 +195,7 @@ def test_remote_alternatives() -> None:
     ],
 )
 def test_alternatives_that_cannot_be(entry: str, complaint: str) -> None:
-    """An entry that is no workspace and no path, elsewhere, itself or there already is an error."""
+    """An entry that is no workspace and no path, elsewhere, itself or repeated is an error."""
     text = f"""\
         workspaces:
           - {{id: a, path: /a, alt_workspaces: [/b, {entry}]}}
@@ -212,7 +212,7 @@ def test_alternative_without_path() -> None:
 
 
 def test_alternatives_with_a_problem_are_left_alone() -> None:
-    """A list with a bad entry gives that problem, and none about the others' places."""
+    """A list with a bad entry has that problem, and none about the others' places."""
     text = "workspaces: [{id: a, path: /a, alt_workspaces: [1, b]}]"
     assert complaints(text) == [
         '1:49: workspaces[0].alt_workspaces[0]: found the number 1; allowed: text; quote it: "1"'
@@ -271,7 +271,7 @@ def test_remote_path_arrives_as_it_is(text: str) -> None:
 
 
 def test_remote_path_is_normalised_only_where_it_means_the_same() -> None:
-    """Repeated and trailing slashes and ``.`` parts of a remote path go."""
+    """Repeated and trailing slashes and ``.`` parts of a remote path are removed."""
     path = first("workspaces: [{id: a, path: /a//b/./c/, ssh: {host: h}}]").path
     assert str(path) == "/a/b/c"
 
@@ -298,6 +298,6 @@ def test_above_jobs(path: str, root: str) -> None:
     ],
 )
 def test_is_inside(path: str, directory: str, inside: bool) -> None:
-    """Containment goes by parts of a path, never by the letters it starts with."""
+    """Containment is decided by parts of a path, never by leading characters."""
     assert is_inside(PurePosixPath(path), PurePosixPath(directory)) is inside
     assert normal(PurePosixPath(path)) == normal(PurePosixPath(f"{path}/x/.."))

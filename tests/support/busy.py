@@ -1,4 +1,4 @@
-"""A workspace on the test server in which jobs move when a test says so, as real ones do."""
+"""A workspace on the test server whose jobs change when a test requests it, as real ones do."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STEP_LIMIT = 30.0
 
 
 class BusyWorkspace:
-    """A run of an experiment whose jobs move when they are told to.
+    """A run of an experiment whose jobs change on request.
 
     Args:
         server: Where it is.
@@ -74,7 +74,7 @@ class BusyWorkspace:
         await asyncio.wait_for(self._process.wait(), STEP_LIMIT)
 
     async def states(self) -> dict[str, str]:
-        """Return what the files say of all jobs, read without our code."""
+        """Return the states of all jobs by the files, read without our code."""
         script = (SCRIPTS / "read_states.py").read_text()
         command = f"python3 - {shlex.quote(self.path)}"
         said = await asyncio.to_thread(self._server.run, self._login, command, input=script)

@@ -97,7 +97,7 @@ def _alone() -> Iterator[None]:
 
 
 def _mounted_keys(keys: Keys) -> Path:
-    """Lay the keys out as ``docker/entrypoint.sh`` wants them; return the folder."""
+    """Arrange the keys as ``docker/entrypoint.sh`` needs them; return the folder."""
     folder = keys.folder / "for-container"
     (folder / "authorized_keys").mkdir(parents=True)
     shutil.copy(keys.host_key, folder / "ssh_host_ed25519_key")
@@ -109,7 +109,7 @@ def _mounted_keys(keys: Keys) -> Path:
 
 
 def remove_leftovers(engine: Engine) -> None:
-    """Remove containers whose test session is gone without having removed them."""
+    """Remove containers whose test session has ended without removing them."""
     listed = engine.call("ps", "-a", "--filter", f"name={NAME_PREFIX}", "--format", "{{.Names}}")
     for container in listed.split():
         owner = container.removeprefix(NAME_PREFIX).partition("-")[0]

@@ -1,4 +1,4 @@
-"""A conversation with a program that is asked in lines of JSON through its pipes, as monitor servers are."""
+"""Exchange lines of JSON with a program through its pipes, as with monitor servers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ This = TypeVar("This", bound="Conversation")
 
 
 class Conversation:
-    """A running program, with all that it starts; they are killed after a limit, so no read waits longer.
+    """A running program, with its children; they are killed after a limit, so no read waits longer.
 
     Args:
         command: The program with its arguments.
@@ -66,7 +66,7 @@ class Conversation:
         self._limit.cancel()
         self._kill()
         for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
-            with suppress(BrokenPipeError):  # what it did not live to read
+            with suppress(BrokenPipeError):  # what it has not read before its end
                 if stream is not None:
                     stream.close()
         self.process.wait(self._seconds)
@@ -96,7 +96,7 @@ class Conversation:
         return message
 
     def answer(self, request_id: int) -> Json:
-        """Read up to an answer; what was announced before it is in ``notices``."""
+        """Read up to an answer; earlier notifications are in ``notices``."""
         while True:
             message = self.read()
             if message.get("id") == request_id:
@@ -114,7 +114,7 @@ class Conversation:
         return answer["result"]
 
     def end(self) -> tuple[bytes, str, int]:
-        """Close its stdin; return what it still wrote, its stderr and its status."""
+        """Close its stdin; return its remaining output, its stderr and its status."""
         out, err = self.process.communicate(timeout=self._seconds)
         return out, err.decode(errors="replace"), self.process.returncode
 

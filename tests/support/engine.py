@@ -1,4 +1,4 @@
-"""The container engine: found, asked, and given the test server's image to build.
+"""The container engine: found, called, and used to build the test server's image.
 
 Particulars of a machine come from the environment, never from here:
 
@@ -127,7 +127,7 @@ def find_engine(environ: Mapping[str, str]) -> Engine:
 
 
 def _problem(command: Sequence[str], environ: Mapping[str, str]) -> str | None:
-    """Say what keeps the engine from working; a command-line program without an engine is no engine."""
+    """Return what keeps the engine from working; a command-line program without an engine is no engine."""
     if shutil.which(command[0], path=environ.get("PATH")) is None:
         return "is not installed"
     try:

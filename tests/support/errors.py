@@ -1,4 +1,4 @@
-"""What can go wrong in the support itself; each says in one line what a developer has to do."""
+"""Errors of the support itself; each says in one line what a developer has to do."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ REASON_LINES = 3
 
 
 class ServerUnavailableError(Exception):
-    """The test server cannot be had on this machine; the message is one line."""
+    """The test server is not available on this machine; the message is one line."""
 
 
 class CommandError(Exception):

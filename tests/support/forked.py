@@ -1,4 +1,4 @@
-"""Our command in a process that is forked from the tests: what it imports is there already, all else is its own."""
+"""Run our command in a process that is forked from the tests: its imports are done, all else is its own."""
 
 from __future__ import annotations
 
@@ -63,10 +63,10 @@ def spawn(
 
 
 def _become(arguments: Sequence[str], environment: Mapping[str, str]) -> NoReturn:
-    """Be the command, in a process that has the standard streams that it is to have."""
+    """Run the command, in a process that has its standard streams."""
     status = 1
     try:
-        # Nothing of the tests' is collected here: it would close what has its numbers now.
+        # Nothing of the tests' is collected here: it would close file descriptors that are the command's now.
         gc.freeze()
         faulthandler.disable()
         os.closerange(len(_STREAMS), os.sysconf("SC_OPEN_MAX"))
@@ -84,7 +84,7 @@ def _become(arguments: Sequence[str], environment: Mapping[str, str]) -> NoRetur
 
 
 def _reset() -> None:
-    """Have what the tests changed be as when python starts."""
+    """Reset what the tests changed to what it is when python starts."""
     signal.set_wakeup_fd(-1)
     for each in SIGNALS:
         signal.signal(each, signal.SIG_DFL)

@@ -1,7 +1,7 @@
 """The users of the local test server: homes of their own for one and the same account.
 
 Each key carries a forced command, a script that gives the session its user's home, PATH and login
-output before it runs what was asked for. So the key decides who one is.
+output before it runs the requested command. So the key determines the user.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Homes:
     def key_options(self, name: str) -> str:
         """Return the options that make a line of ``authorized_keys`` a login as ``name``."""
         # HOME is set before the account's own shell starts, so that it reads no file of the
-        # account; the rest is the script's work.
+        # account; the rest is done by the script.
         return f'command="{self._script(name)}",environment="HOME={self.home(name)}"'
 
     def _script(self, name: str) -> Path:

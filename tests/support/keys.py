@@ -14,7 +14,7 @@ PRIVATE_MODE = 0o600
 
 @dataclass(frozen=True)
 class Login:
-    """How to log in: the account's name on the host, and the private key's file."""
+    """The account's name on the host, and the private key's file."""
 
     user: str
     key: Path
@@ -43,7 +43,7 @@ class Keys:
         return _public(key).read_text().strip()
 
     def certificate(self, name: str) -> Path:
-        """Return a fresh private key that only its certificate (``…-cert.pub`` beside it) lets in as ``name``."""
+        """Return a fresh private key with which only its certificate (``…-cert.pub`` beside it) logs in as ``name``."""
         key = _new_key(self.folder / f"id_{name}_certified")
         signed = asyncssh.read_private_key(self.ca_key).generate_user_certificate(
             asyncssh.read_public_key(_public(key)),

@@ -1,4 +1,4 @@
-"""Which test server to start."""
+"""The choice of the test server."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from tests.support.server import Server
 
 
 def start_server(folder: Path, environ: Mapping[str, str]) -> Server:
-    """Start the server that ``XPM_TEST_SSH`` asks for: a container, or ``local`` for a private sshd.
+    """Start the server of ``XPM_TEST_SSH``: a container, or ``local`` for a private sshd.
 
     Raises:
-        ServerUnavailableError: This machine cannot have it; the message is one line.
+        ServerUnavailableError: This machine cannot run it; the message is one line.
     """
     kind = environ.get("XPM_TEST_SSH", "")
     if kind == "local":

@@ -1,4 +1,4 @@
-"""The test server without a container: a private ``sshd`` on loopback, run by whoever runs the tests.
+"""The test server without a container: a private ``sshd`` on loopback, run by the user who runs the tests.
 
 For Linux: what the tests started is found through ``/proc``.
 """
@@ -108,7 +108,7 @@ class LocalServer(Server):
         return cls(folder, keys, installation, homes, sshd, port)
 
     def account(self, name: str) -> str:
-        """Return the current user's name, whoever ``name`` is."""
+        """Return the current user's name, for any ``name``."""
         return getpass.getuser()
 
     def home(self, name: str) -> str:
@@ -116,7 +116,7 @@ class LocalServer(Server):
         return str(self._homes.home(name))
 
     def local_argv(self, name: str, command: str) -> list[str]:
-        """Return a local bash command with the environment of ``name``, and no more than that."""
+        """Return a local bash command with only the environment of ``name``."""
         variables = [f"{key}={value}" for key, value in self._homes.environment(name).items()]
         enter = 'cd "$HOME" && exec bash -c "$1"'
         return ["env", "-i", *variables, "bash", "-c", enter, "bash", command]
@@ -126,7 +126,7 @@ class LocalServer(Server):
         return (self.folder / "sshd.log").read_text(errors="replace")
 
     def close(self) -> None:
-        """Stop sshd and whatever lives in one of the homes."""
+        """Stop sshd and all processes that use one of the homes."""
         self._sshd.kill()
         self._sshd.wait(REAP_LIMIT)
         self._close_shells()
@@ -137,7 +137,7 @@ class LocalServer(Server):
     def _empty(self, name: str) -> bool:
         script = (SCRIPTS / "processes.py").read_text()
         command = f"exec python3 - --all {shlex.quote(self.home(name))}"
-        # Not by a shell that stays: it would be one of them.
+        # Not by a shell that remains: it would be one of them.
         argv = self.local_argv(name, command)
         rows = subprocess.run(argv, input=script, capture_output=True, text=True, check=True).stdout
         pids = [row[0] for row in json.loads(rows)]

@@ -31,7 +31,7 @@ LONGEST = (
 
 
 def longest_first(items: list[pytest.Item]) -> None:
-    """Sort tests by the time that their files take; files of which nothing is known stay as they are."""
+    """Sort tests by the time that their files take; files of unknown time keep their places."""
     last = len(LONGEST)
     ranks = {TESTS / name: rank for rank, name in enumerate(LONGEST)}
 

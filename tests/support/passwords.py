@@ -1,4 +1,4 @@
-"""What those users of the container know who have no key; docker/Dockerfile gives it to them."""
+"""The passwords and codes of the container's users without a key, set by docker/Dockerfile."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CODE_PERIOD = 30
 
 
 def code() -> str:
-    """Return the code of this moment, by RFC 6238."""
+    """Return the current code, by RFC 6238."""
     moment = struct.pack(">Q", int(time.time()) // CODE_PERIOD)
     digest = hmac.new(base64.b32decode(SECRET), moment, hashlib.sha1).digest()
     (number,) = struct.unpack_from(">I", digest, digest[-1] & 0xF)
@@ -33,6 +33,6 @@ def code() -> str:
 
 
 def require_passwords(server: Server) -> None:
-    """Leave out a test that the server cannot be used for: a private sshd has no users of its own to ask."""
+    """Skip a test for which the server cannot be used: a private sshd has no users of its own with passwords."""
     if not isinstance(server, ContainerServer):
         pytest.skip("the private sshd of XPM_TEST_SSH=local takes keys only")

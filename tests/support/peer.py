@@ -1,4 +1,4 @@
-"""Asking the real experimaestro (GPL: run, never imported) by scripts in its venv: many questions, one process."""
+"""Ask the real experimaestro (GPL: run, never imported) by scripts in its venv: many questions, one process."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ END_LIMIT = 10.0
 
 
 def peer_python() -> Path:
-    """The python of the real experimaestro; the test fails where there is none."""
+    """Return the python of the real experimaestro; fail the test where there is none."""
     python = Path(os.environ.get(PYTHON_VARIABLE) or DEFAULT_PYTHON)
     if not python.exists():
         pytest.fail(
@@ -37,7 +37,7 @@ def run_peer(script: str | Path, lines: Sequence[str], *arguments: str | Path) -
     """Return the answers of a script of ours to lines of JSON.
 
     Args:
-        script: Its name, or where it is if it lies elsewhere.
+        script: Its name, or its path if it is elsewhere.
         lines: The lines.
         arguments: What it is started with.
     """

@@ -1,4 +1,4 @@
-"""Waiting for what cannot be awaited: a file on the server, a line in a log, a listening port."""
+"""Wait for what cannot be awaited: a file on the server, a line in a log, a listening port."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A TCP proxy that delays, stalls, cuts and refuses, for tests of what a network does.
+"""A TCP proxy that delays, stalls, cuts and refuses, for tests of network failures.
 
 It runs on an event loop of its own, in a thread, so that a test drives it with plain calls whether the
 test itself is synchronous or a coroutine.
@@ -102,26 +102,26 @@ class Proxy:
 
     @property
     def open_connections(self) -> int:
-        """How many connections go through now."""
+        """The number of open connections."""
         return len(self._links)
 
     @property
     def bytes_to_server(self) -> int:
-        """How many bytes were passed on to the server."""
+        """The number of bytes passed on to the server."""
         return self._to_server.bytes
 
     @property
     def bytes_to_client(self) -> int:
-        """How many bytes were passed on to clients."""
+        """The number of bytes passed on to clients."""
         return self._to_client.bytes
 
     def wait_for(self, condition: Callable[[], bool], limit: float) -> bool:
-        """Wait until a condition on what was carried so far holds; say whether it came to hold within the limit."""
+        """Wait until a condition on the traffic so far holds; return whether it did within the limit."""
         with self._progress:
             return self._progress.wait_for(condition, limit)
 
     def delay(self, to_server_ms: float = 0, to_client_ms: float = 0) -> None:
-        """Hold back what arrives from now on for so long, in each direction; throughput stays."""
+        """Delay data from now on by so long, in each direction, at the same throughput."""
         self._to_server.delay = to_server_ms / 1000
         self._to_client.delay = to_client_ms / 1000
 
@@ -130,19 +130,19 @@ class Proxy:
         self._call(self._gates(not to_server, not to_client))
 
     def cut(self, reset: bool = True) -> None:
-        """End the open connections at both ends: with RST, or with FIN; what is held back is lost."""
+        """End the open connections at both ends: with RST, or with FIN; delayed data is lost."""
         self._call(self._cut(reset))
 
     def refuse(self) -> None:
-        """Refuse new connections; open ones go on."""
+        """Refuse new connections; open ones are not affected."""
         self._call(self._refuse())
 
     def drop(self) -> None:
-        """Accept new connections and end them at once; open ones go on."""
+        """Accept new connections and end them at once; open ones are not affected."""
         self._drops = True
 
     def restore(self) -> None:
-        """Accept connections again, pass everything on, and at once."""
+        """Accept connections again, and pass everything on at once."""
         self._drops = False
         self.delay()
         self._call(self._gates(True, True))
@@ -238,7 +238,7 @@ class Proxy:
 async def _fill(
     reader: asyncio.StreamReader, held: asyncio.Queue[tuple[float, bytes]], way: _Way
 ) -> None:
-    """Put what arrives, and the time when it is due, into the queue; empty bytes are the end."""
+    """Put incoming data, and the time when it is due, into the queue; empty bytes are the end."""
     loop, data = asyncio.get_running_loop(), b"more"
     while data:
         data = await reader.read(CHUNK)

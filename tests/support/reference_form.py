@@ -1,4 +1,4 @@
-"""Runs and jobs of our reader in the form of the reference server, to compare with it. Needs the reader only."""
+"""Runs and jobs of our reader in the form of the reference server, for comparison. Needs the reader only."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from xpm_remote.workspace.reading.runs import JobInfo, RunFacts
 
 
 def run_form(run: RunFacts) -> dict[str, Any]:
-    """Return a run as the reference server gives an experiment, with our own keys."""
+    """Return a run in the form of the reference server's experiment, with our own keys."""
     return {
         **run.others,
         "experiment_id": run.experiment_id,
@@ -30,7 +30,7 @@ def run_form(run: RunFacts) -> dict[str, Any]:
 
 
 def job_form(facts: JobFacts) -> dict[str, Any]:
-    """Return a job as the reference server gives it, with our own keys where they say something."""
+    """Return a job in the form of the reference server, with our own keys where they have a value."""
     form: dict[str, Any] = {
         "job_id": facts.job_id,
         "task_id": facts.task_id,
@@ -79,7 +79,7 @@ def _info_form(info: JobInfo) -> dict[str, Any]:
 
 
 def naive_time(seconds: float | None) -> str | None:
-    """Spell a time as experimaestro does: naive ISO text in the zone of this host."""
+    """Return a time in experimaestro's form: naive ISO text in the zone of this host."""
     if seconds is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""The SSH test server as tests see it, whatever carries it: a container, or a private sshd."""
+"""The SSH test server's interface for tests, in a container or as a private sshd."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ class Server(ABC):
         return Login(self.account(name), self._keys.private(name))
 
     def certificate(self, name: str) -> Login:
-        """Return a login of ``name`` whose new key nobody knows but whose certificate is good."""
+        """Return a login of ``name`` with a new unknown key and a valid certificate."""
         return Login(self.account(name), self._keys.certificate(name))
 
     def ssh_args(self, name: str) -> list[str]:
@@ -154,7 +154,7 @@ class Server(ABC):
         return str(absolute)
 
     def processes(self, name: str) -> list[Process]:
-        """Return what runs for ``name`` and was started through SSH; sshd itself is not part of it."""
+        """Return the processes of ``name`` that were started through SSH, without sshd itself."""
         script = (SCRIPTS / "processes.py").read_text()
         rows = json.loads(self.run(name, f"python3 - {shlex.quote(self.home(name))}", input=script))
         return [Process(*row) for row in rows]
@@ -200,7 +200,7 @@ class Server(ABC):
 
     @contextmanager
     def _shell(self, name: str) -> Iterator[Shell]:
-        """Yield a shell of ``name`` that runs nothing else; one that failed is not used again."""
+        """Yield a shell of ``name`` that is not in use; one that failed is not used again."""
         idle = self._idle.setdefault(name, [])
         shell = idle.pop() if idle else Shell(self.local_argv(name, f"exec {SHELL_COMMAND}"))
         try:

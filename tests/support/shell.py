@@ -1,4 +1,4 @@
-"""A shell on the test server that stays: starting one through a container engine takes longer than most commands."""
+"""A persistent shell on the test server: starting one through a container engine takes longer than most commands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A workspace on the test server that holds every kind of job, and in which jobs go on running."""
+"""A workspace on the test server with every kind of job, some of which keep running."""
 
 from __future__ import annotations
 

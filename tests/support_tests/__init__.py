@@ -1,1 +1,1 @@
-"""Tests of the test support itself: what lies there must not be what fails."""
+"""Tests of the test support itself."""

@@ -1,4 +1,4 @@
-"""A conversation with the fake monitor server through its pipes."""
+"""Exchange messages with the fake monitor server through its pipes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Fake(Conversation):
         super().__init__(words, LIMIT)
 
     def end_lines(self) -> tuple[list[bytes], str, int]:
-        """Close its stdin; return the lines still to come, its stderr and its status."""
+        """Close its stdin; return the remaining lines, its stderr and its status."""
         out, err, status = self.end()
         return out.splitlines(), err, status
 

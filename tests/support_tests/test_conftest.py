@@ -65,7 +65,7 @@ def run_pytest(
 
 
 def test_without_any_engine_each_test_fails_with_one_line(tmp_path: Path) -> None:
-    """Tests that need the server fail, with the one line that says why; others run, none is skipped."""
+    """Tests that need the server fail with one line that says why; others run, none is skipped."""
     ours = {key: value for key, value in os.environ.items() if not key.startswith("XPM_TEST_")}
     output = run_pytest(tmp_path, environ={**ours, "PATH": str(tmp_path)})
     assert "1 passed, 2 errors" in output
@@ -76,7 +76,7 @@ def test_without_any_engine_each_test_fails_with_one_line(tmp_path: Path) -> Non
 
 
 def test_an_unknown_kind_of_server_is_an_error(tmp_path: Path) -> None:
-    """A misspelt XPM_TEST_SSH fails the tests; it does not fall back to anything."""
+    """A misspelt XPM_TEST_SSH fails the tests, without a fallback."""
     output = run_pytest(tmp_path, environ={**os.environ, "XPM_TEST_SSH": "locale"})
     assert "XPM_TEST_SSH is 'locale'; it may be unset or 'local'" in output
     assert "1 passed, 2 errors" in output

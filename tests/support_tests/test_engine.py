@@ -1,4 +1,4 @@
-"""Finding a container engine, with programs that only pretend to be one."""
+"""Finding a container engine, with fake programs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Install = Callable[[str, str], None]
 
 @pytest.fixture
 def environ(tmp_path: Path) -> dict[str, str]:
-    """An environment whose PATH has nothing but what a test installs."""
+    """An environment whose PATH has only what a test installs."""
     programs = tmp_path / "bin"
     programs.mkdir()
     return {"PATH": str(programs)}
@@ -76,7 +76,7 @@ def test_nothing_installed_is_one_line(environ: dict[str, str]) -> None:
 def test_a_dead_engine_is_told_from_a_missing_one(
     environ: dict[str, str], install: Install
 ) -> None:
-    """The line says which program is there without an engine."""
+    """The line names the program that is there without an engine."""
     install("docker", "exit 1")
     with pytest.raises(ServerUnavailableError, match="docker is installed but has no running"):
         find_engine(environ)
@@ -85,7 +85,7 @@ def test_a_dead_engine_is_told_from_a_missing_one(
 def test_an_engine_that_hangs_is_given_up(
     environ: dict[str, str], install: Install, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An engine that does not answer in time is one that is not there."""
+    """An engine that does not answer in time counts as missing."""
     monkeypatch.setattr(engine, "PROBE_LIMIT", 0.2)
     install("docker", "while :; do :; done")
     with pytest.raises(ServerUnavailableError, match=r"docker does not answer within 0.2 s"):

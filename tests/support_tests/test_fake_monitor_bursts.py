@@ -1,4 +1,4 @@
-"""The fake monitor server's bursts: many jobs change at once, and it does not tell all of it right."""
+"""The fake monitor server's bursts: many jobs change at once, with faulty announcements."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def per_job(data: list[Json]) -> dict[str, list[str]]:
 
 
 def wait_until_all_done(fake: Fake) -> None:
-    """Ask for the jobs until all are done, and pass over no notification meanwhile."""
+    """Ask for the jobs until all are done, without dropping a notification."""
 
     def all_done() -> bool:
         fake.ask("get_jobs")
@@ -41,7 +41,7 @@ def wait_until_all_done(fake: Fake) -> None:
 
 
 def test_a_burst_takes_every_job_through_its_states(start: Start) -> None:
-    """All jobs change within a second, in order, and queries afterwards say what the events said."""
+    """All jobs change within a second, in order, and later answers agree with the events."""
     fake = start(
         generate={"experiments": 2, "jobs": 200, "states": ["waiting"]},
         burst={"after": "get_jobs", "final": ["done", "done", "error"]},
@@ -63,7 +63,7 @@ def test_a_burst_takes_every_job_through_its_states(start: Start) -> None:
 
 
 def test_a_burst_can_leave_jobs_stuck_in_running(start: Start) -> None:
-    """Every kth job falls back to running, without a start time, while the scheduler knows better."""
+    """Every kth job falls back to running, without a start time, while the scheduler's state is final."""
     fake = start(
         generate={"jobs": 6, "states": ["waiting"]},
         burst={"after": "get_jobs", "seconds": 0.1, "stuck": 3},
@@ -97,7 +97,7 @@ def test_a_burst_can_lose_notifications(start: Start) -> None:
 
 
 def test_a_burst_can_be_silent(start: Start) -> None:
-    """Without notifications the changes are only seen by asking."""
+    """Without notifications the changes are found only by asking."""
     fake = start(
         generate={"jobs": 4, "states": ["waiting"]},
         burst={"after": "get_jobs", "seconds": 0, "notify": False},

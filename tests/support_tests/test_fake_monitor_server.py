@@ -1,4 +1,4 @@
-"""The fake monitor server: what it answers, and the faults that it was told to have."""
+"""The fake monitor server: its answers, and the faults of its scenario."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 
 def test_answers_like_a_quiet_server(start: Start) -> None:
-    """Without faults it greets nobody, answers in order, and says farewell at the end of input."""
+    """Without faults it sends no greeting, answers in order, and ends at the end of input."""
     fake = start()
     assert fake.result("get_sync_info") == {
         "protocol_version": "2.0",
@@ -64,7 +64,7 @@ def test_made_up_jobs_belong_to_made_up_experiments(start: Start) -> None:
 
 
 def test_canned_objects_are_answered_as_they_are(start: Start) -> None:
-    """Experiments, jobs and results of the scenario come back unchanged."""
+    """Experiments, jobs and results of the scenario are answered unchanged."""
     job = {"job_id": "j", "task_id": "t", "state": "strange", "unknown": [1]}
     experiment = {"experiment_id": "e", "job_infos": {"j": {}}}
     fake = start(experiments=[experiment], jobs=[job], results={"get_services": [{"a": 1}]})
@@ -87,7 +87,7 @@ def test_protocol_1_has_what_it_had(start: Start) -> None:
 
 
 def test_errors_have_the_codes_of_json_rpc(start: Start) -> None:
-    """Unknown and missing methods, absent parameters, asked-for errors and bad JSON are told apart."""
+    """Unknown and missing methods, absent parameters, requested errors and bad JSON have different codes."""
     fake = start(missing=["get_services"], errors={"get_jobs": {"code": -32603, "message": "no"}})
     codes = [
         fake.call(method)["error"]["code"]
@@ -131,7 +131,7 @@ def test_a_notification_follows_the_first_answer_only(start: Start) -> None:
 
 
 def test_ends_at_the_start(start: Start) -> None:
-    """It can fail before the first request, with a status and words on stderr."""
+    """It can fail before the first request, with a status and a text on stderr."""
     fake = start(exit={"requests": 0, "status": 3, "stderr": "no module named x\n"})
     assert fake.end_lines() == ([], "no module named x\n", 3)
 
@@ -159,7 +159,7 @@ def test_ends_by_a_signal(start: Start) -> None:
 
 @pytest.mark.parametrize("stall", ["get_jobs", "*"])
 def test_stalls(start: Start, tmp_path: Path, stall: str) -> None:
-    """From a stalling method on nothing is answered, but requests are read, and the end is heard."""
+    """From a stalling method on no request is answered, but requests are read, and the end of stdin ends it."""
     log = tmp_path / "requests"
     fake = start(stall=[stall], request_log=str(log))
     fake.ask("get_experiments")

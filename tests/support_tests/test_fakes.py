@@ -14,7 +14,7 @@ SSH_LIMIT = 30.0
 
 
 def test_ssh_starts_it_like_the_real_one(server: Server) -> None:
-    """Started over SSH by its ``xpm_path``, it answers, and the requests that it got can be read."""
+    """Started over SSH by its ``xpm_path``, it answers, and its requests can be read."""
     fake = install_fake_monitor(server, {"generate": {"jobs": 2}})
     assert fake.requests() == []
     workspace = shlex.quote(fake.workspace)

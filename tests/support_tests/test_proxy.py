@@ -22,7 +22,7 @@ SILENCE = 0.2
 
 
 class Echo(socketserver.BaseRequestHandler):
-    """Send back what arrives."""
+    """Sends back what it receives."""
 
     def handle(self) -> None:
         """Echo until the end of input or of the connection."""
@@ -35,7 +35,7 @@ class Echo(socketserver.BaseRequestHandler):
 
 @pytest.fixture
 def echo() -> Iterator[tuple[str, int]]:
-    """Serve an echo on a free port; its address."""
+    """Serve an echo on a free port; return its address."""
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Echo) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
@@ -69,7 +69,7 @@ def receive(client: socket.socket, count: int) -> bytes:
 
 
 def test_passes_bytes_on_and_counts_them(proxy: Proxy, client: socket.socket) -> None:
-    """Everything comes through in order, and both directions and the connections are counted."""
+    """All data passes in order, and both directions and the connections are counted."""
     sent = bytes(range(256)) * 4000
     threading.Thread(target=client.sendall, args=(sent,)).start()
     assert receive(client, len(sent)) == sent
@@ -78,7 +78,7 @@ def test_passes_bytes_on_and_counts_them(proxy: Proxy, client: socket.socket) ->
 
 
 def test_the_end_of_input_is_passed_on(proxy: Proxy, client: socket.socket) -> None:
-    """A half-closed connection still brings the rest of the answer, then ends."""
+    """A half-closed connection still gets the rest of the answer, then ends."""
     client.sendall(b"last")
     client.shutdown(socket.SHUT_WR)
     assert receive(client, 4) == b"last"
@@ -109,7 +109,7 @@ def test_a_delay_does_not_slow_a_stream_down(proxy: Proxy, client: socket.socket
 
 
 def test_stalls_and_restores(proxy: Proxy, client: socket.socket) -> None:
-    """While stalled nothing arrives on an open connection; restored, what was held back does."""
+    """While stalled no data passes on an open connection; restored, the delayed data does."""
     proxy.stall()
     client.sendall(b"held")
     client.settimeout(SILENCE)
@@ -121,7 +121,7 @@ def test_stalls_and_restores(proxy: Proxy, client: socket.socket) -> None:
 
 
 def test_stalls_one_direction(proxy: Proxy, client: socket.socket) -> None:
-    """With only the way back stalled, the bytes still reach the server."""
+    """With only the way back stalled, data still reaches the server."""
     proxy.stall(to_server=False)
     client.sendall(b"there")
     wait_until(lambda: proxy.bytes_to_server == 5, LIMIT, "the bytes to reach the server")
@@ -146,7 +146,7 @@ def test_cuts_with_an_end(proxy: Proxy, client: socket.socket) -> None:
 
 
 def test_refuses_and_restores(proxy: Proxy, client: socket.socket) -> None:
-    """While it refuses, the open connection goes on and a new one fails; restored, it is accepted."""
+    """While it refuses, the open connection continues and a new one fails; restored, it is accepted."""
     wait_until(lambda: proxy.open_connections == 1, LIMIT, "the connection")
     proxy.refuse()
     with pytest.raises(ConnectionRefusedError):
@@ -160,7 +160,7 @@ def test_refuses_and_restores(proxy: Proxy, client: socket.socket) -> None:
 
 
 def test_drops_and_restores(proxy: Proxy, client: socket.socket) -> None:
-    """While it drops, new connections end at once, and an open one goes on."""
+    """While it drops, new connections end at once, and an open one continues."""
     wait_until(lambda: proxy.open_connections == 1, LIMIT, "the connection")
     proxy.drop()
     with socket.create_connection((proxy.host, proxy.port), LIMIT) as dropped:
@@ -175,14 +175,14 @@ def test_drops_and_restores(proxy: Proxy, client: socket.socket) -> None:
 
 
 def test_tells_when_something_has_come_through(proxy: Proxy, client: socket.socket) -> None:
-    """One can wait for a connection or for bytes; what does not come is not waited for longer than the limit."""
+    """A wait for a connection or for bytes ends when they come, or at its limit."""
     client.sendall(b"12345")
     assert proxy.wait_for(lambda: proxy.bytes_to_client >= 5, LIMIT)
     assert not proxy.wait_for(lambda: proxy.connections > 1, 0.01)
 
 
 def test_a_dead_server_behind_it_resets_the_client() -> None:
-    """When nobody listens behind the proxy, the connection is accepted and then reset."""
+    """Without a listener behind the proxy, the connection is accepted and then reset."""
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         with (
@@ -194,7 +194,7 @@ def test_a_dead_server_behind_it_resets_the_client() -> None:
 
 
 async def test_a_coroutine_can_drive_it(proxy: Proxy) -> None:
-    """The same plain calls work from a test that is a coroutine itself."""
+    """The same plain calls work from a test that is a coroutine."""
     proxy.stall()
     proxy.restore()
     proxy.cut()

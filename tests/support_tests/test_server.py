@@ -1,4 +1,4 @@
-"""The test server: its users, its keys, and what a test can ask of it."""
+"""The test server: its users, its keys, and its interface for tests."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_each_user_logs_in_with_its_own_key(server: Server, name: str) -> None:
 
 
 def test_a_key_of_nobody_is_refused(server: Server) -> None:
-    """Without a known key or a certificate the server lets nobody in, and says so in its log."""
+    """Without a known key or a certificate there is no login, which the log shows."""
     key = server.certificate("alice").key
     options = server.ssh_args("alice")
     options[options.index("-i") + 1] = str(key)
@@ -59,7 +59,7 @@ def test_a_key_of_nobody_is_refused(server: Server) -> None:
 
 @pytest.mark.parametrize("name", USERS)
 def test_a_certificate_lets_its_user_in(server: Server, name: str) -> None:
-    """An unknown key with a certificate of the user CA is let in, as that user."""
+    """An unknown key with a certificate of the user CA logs in, as that user."""
     options = server.ssh_args(name)
     options[options.index("-i") + 1] = str(server.certificate(name).key)
     done = subprocess.run(
@@ -130,7 +130,7 @@ def test_uv_starts_experimaestro_offline(server: Server, name: str, python: str)
     ],
 )
 def test_who_has_which_program(server: Server, name: str, program: str, there: bool) -> None:
-    """Each user's PATH has what that user stands for, and nothing else."""
+    """Each user's PATH has that user's programs, and no others."""
     done = ssh(server, server.host, f"command -v {program}", name=name)
     assert (done.returncode == 0) is there
 
@@ -153,7 +153,7 @@ def test_the_clock_is_not_utc(server: Server) -> None:
 
 
 def test_run_goes_around_ssh_and_login_files(server: Server) -> None:
-    """A command of noisy that is not run through SSH has its input and prints nothing but its own."""
+    """A command of noisy outside SSH has its input and only its own output."""
     program = f"cat; pwd; {server.experimaestro} version"
     expected = f"ü in\n{server.home('noisy')}\n{experimaestro_version()}\n"
     assert server.run("noisy", program, input="ü in\n") == expected
@@ -175,7 +175,7 @@ def test_write_makes_folders_and_keeps_the_text(server: Server) -> None:
 
 
 def test_processes_of_ssh_are_seen_and_killed(server: Server) -> None:
-    """What SSH started is listed with its children, what did not come by SSH is not, and killing ends it."""
+    """SSH's processes are listed with their children, others are not, and killing ends them."""
     outside = server.spawn("bare", "exec sleep 61", server.folder / "outside.log")
     command = ["ssh", *server.ssh_args("bare"), server.host, "sleep 62 & sleep 63; wait"]
     with subprocess.Popen(command, stdin=subprocess.DEVNULL) as inside:
@@ -207,7 +207,7 @@ def test_an_experiment_of_a_test_has_its_own_workspace(server: Server) -> None:
 
 
 def test_an_experiment_that_cannot_start_says_why(server: Server) -> None:
-    """When experimaestro refuses to start, the status and the output tell."""
+    """When experimaestro fails to start, the status and the output say why."""
     experiment = server.start_experiment("workspaces/wrong", "wrong", dep=1)
     assert experiment.wait() == 2
     assert "--dep needs --ok" in experiment.log()

@@ -40,7 +40,7 @@ def test_the_finished_experiment_has_every_ending(
     states = Counter(run_status(server, real_workspace, "finished")["job_states"].values())
     assert states.total() == sum(FINISHED[kind] for kind in FINISHED if kind != "service")
     assert states["done"] == 7
-    # What this file says of a failed dependency, and of a job that was killed.
+    # The state in this file of a failed dependency, and of a job that was killed.
     assert (states["unscheduled"], states["running"]) == (1, 1)
     reasons = [
         json.loads(server.run(real_workspace.login, f"cat {real_workspace.path}/jobs/{file}"))[
@@ -69,7 +69,7 @@ def test_the_finished_experiment_has_tags_and_a_service(
 def test_the_running_experiment_runs_and_reports(
     server: Server, real_workspace: RealWorkspace
 ) -> None:
-    """The long jobs have a process and report progress again and again, and one job waits for them."""
+    """The long jobs have a process and report progress repeatedly, and one job waits for them."""
 
     def reports() -> int:
         command = f"cat {real_workspace.path}/.events/jobs/*.jsonl | grep -c JobProgressEvent"

@@ -18,7 +18,7 @@ peer = importlib.import_module("experimaestro.settings")
 
 
 def answer(case: dict[str, Any], file: Path) -> dict[str, Any]:
-    """What experimaestro makes of one case."""
+    """Return experimaestro's reading of one case."""
     file.write_text(case["text"], encoding="utf-8")
     os.environ.update(case["environ"])
     peer.get_settings.cache_clear()

@@ -18,7 +18,7 @@ states = importlib.import_module("experimaestro.scheduler.interfaces")
 
 
 def answer(case: dict[str, Any]) -> dict[str, Any]:
-    """What experimaestro makes of one case."""
+    """Return experimaestro's answer to one case."""
     jobs = [
         SimpleNamespace(
             identifier=str(number),

@@ -23,7 +23,7 @@ settings = importlib.import_module("experimaestro.settings")
 
 
 def answer(case: dict[str, Any], file: Path) -> dict[str, Any]:
-    """What experimaestro prints for one case."""
+    """Return what experimaestro prints for one case."""
     folders = [{"path": path, "mode": mode} for path, mode in case["folders"]]
     workspaces = [{"id": "w", "path": case["path"], "folders": folders}]
     file.write_text(json.dumps({"workspaces": workspaces}), encoding="utf-8")

@@ -27,7 +27,7 @@ SPACING = 0.01
 
 
 def iso(epoch: float) -> str:
-    """Return a time as experimaestro writes it: local, and without saying so."""
+    """Return a time in experimaestro's form: local, without an offset."""
     return datetime.fromtimestamp(epoch).isoformat()  # noqa: DTZ006
 
 
@@ -38,7 +38,7 @@ def append(path: Path, record: dict[str, Any]) -> None:
 
 
 def replace(path: Path, document: dict[str, Any]) -> None:
-    """Write a file so that nobody sees half of it."""
+    """Write a file atomically."""
     new = path.with_name(f"{path.name}.new")
     new.write_text(json.dumps(document))
     new.replace(path)
@@ -219,7 +219,7 @@ class Run:
 
 
 def main() -> None:
-    """Make steps as stdin says, and end with it."""
+    """Make steps as stdin requests, and end with it."""
     workspace, number, seed = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
     dice = random.Random(seed)
     run = Run(workspace)
@@ -229,7 +229,7 @@ def main() -> None:
         for _ in range(int(line)):
             moving = [job for job in jobs if job.steps]
             if moving:
-                # The first few at a time, as where only so many can run at once.
+                # Only the first few at a time, as where the number of running jobs is limited.
                 dice.choice(moving[:8]).advance()
                 time.sleep(SPACING)
         print(sum(len(job.steps) for job in jobs), flush=True)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Print what our reader says of a workspace, as JSON: ``dump_workspace.py WORKSPACE``.
+"""Print our reader's view of a workspace, as JSON: ``dump_workspace.py WORKSPACE``.
 
 ``xpm_remote.workspace`` and ``tests.support.reference_form`` must be on PYTHONPATH; nothing else of ours is needed.
 Prints ``{"experiments": [...], "jobs": {EXPERIMENT: [...]}, "problems": [...]}``, each in the form of the reference
@@ -17,7 +17,7 @@ from xpm_remote.workspace.reading.reader import WorkspaceReader
 
 
 def snapshot(root: Path) -> set[tuple[str, int]]:
-    """Return what would show that something was made, removed or opened up, but for what jobs write while they run."""
+    """Return what shows whether a file was made, removed or made readable, except what running jobs write."""
     found = [path for path in root.rglob("*") if path.suffix != ".jsonl"]
     return {(str(path), path.lstat().st_mode) for path in found if "status.json" not in path.name}
 

@@ -77,7 +77,7 @@ MUTATIONS = ("kill_job", "clean_job", "delete_job_safely", "delete_experiment")
 
 
 def local_now() -> str:
-    """Return the time as the real server writes it: local, and without saying so."""
+    """Return the time in the real server's form: local, without an offset."""
     return datetime.now(timezone.utc).astimezone().replace(tzinfo=None).isoformat()
 
 
@@ -87,7 +87,7 @@ def every(nth: int, number: int) -> bool:
 
 
 class World:
-    """The experiments and jobs that the server tells of."""
+    """The experiments and jobs of the server."""
 
     def __init__(self, scenario: Json, workspace: str) -> None:
         self.workspace = workspace
@@ -152,7 +152,7 @@ class World:
         return {"timestamp": time.time(), **known, "retry_count": 0, "progress": []}
 
     def experiment(self, experiment: Json) -> Json:
-        """Return an experiment as the protocol of this server has it."""
+        """Return an experiment in the form of this server's protocol."""
         answer = copy.deepcopy(experiment)
         if self.old:
             states = list(answer.pop("job_states", {}).values())
@@ -161,7 +161,7 @@ class World:
         return answer
 
     def job(self, job: Json) -> Json:
-        """Return a job as the protocol of this server has it."""
+        """Return a job in the form of this server's protocol."""
         answer = dict(job)
         if self.old:
             answer.pop("scheduler_state", None)
@@ -200,7 +200,7 @@ def new_job(number: int, workspace: str, state: str) -> Json:
 
 
 class Methods:
-    """What each method answers when nothing is wrong; the parameters are the request's."""
+    """What each method answers without a fault; the parameters are the request's."""
 
     def __init__(self, world: World, protocol_version: str) -> None:
         self._world = world
@@ -241,7 +241,7 @@ class Methods:
 
 
 class FakeServer:
-    """Reads requests, answers them from the world, and does wrong what the scenario asks for."""
+    """Reads requests, answers them from the world, and makes the faults of the scenario."""
 
     def __init__(self, scenario: Json, workspace: str) -> None:
         self.scenario = scenario
@@ -337,7 +337,7 @@ class FakeServer:
         return {"result": result}
 
     def _follow(self, method: str) -> None:
-        """Do what is to follow the answer that was just given."""
+        """Do what is to follow the last answer."""
         self.answered[method] += 1
         if self.answered[method] == 1:
             for entry in self.scenario.get("notifications", ()):

@@ -1,4 +1,4 @@
-"""Move three jobs to a disk that is too small for the second, then make it larger; print what came of them.
+"""Move three jobs to a disk that is too small for the second, then make it larger; print the outcomes.
 
     unshare --map-root-user --mount python full_disk.py ROOT
 
@@ -25,7 +25,7 @@ SPACE = 1 << 20
 
 
 def main() -> None:
-    """Do it."""
+    """Run the scenario."""
     root = Path(sys.argv[1])
     workspace, folder = make_workspace(root / "ws"), make_folder(root / "disk", FolderMode.MOVE)
     mount = ["mount", "-t", "tmpfs", "-o"]

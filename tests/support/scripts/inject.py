@@ -1,4 +1,4 @@
-"""Archive, move or recover a job, with a fault at each file-system call in turn, and look what is left.
+"""Archive, move or recover a job, with a fault at each file-system call in turn, and check the result.
 
     python inject.py ROOT archive|complete|move|recover|replace kill|ENOSPC|EIO plain|portable [all|each-place]
 
@@ -81,7 +81,7 @@ OPENED = (Opened.__init__.__code__, Opened.__exit__.__code__)
 
 
 def caller() -> tuple[str, int]:
-    """Return the file and the instruction that make a call, be it through ``trees.Opened``."""
+    """Return the file and the instruction that make a call, also through ``trees.Opened``."""
     frame = sys._getframe(2)
     if frame.f_back and frame.f_code in OPENED:
         frame = frame.f_back
@@ -89,7 +89,7 @@ def caller() -> tuple[str, int]:
 
 
 class Counter:
-    """Counts the calls, and lets one of them fail.
+    """Counts the calls, and makes one of them fail.
 
     Attributes:
         places: The function, and the file and the instruction that call it, of each call.
@@ -101,7 +101,7 @@ class Counter:
         self._at = at
 
     def wrap(self, name: str, portable: bool) -> Callable[..., Any]:
-        """Return a function that counts and then does what the one of that name does."""
+        """Return a function that counts and then calls the one of that name."""
         real = getattr(filesystem, name)
 
         def call(*args: Any, **options: Any) -> Any:
@@ -117,7 +117,7 @@ class Counter:
     def _fail(self, do_first: Callable[[], object]) -> None:
         if self._fault == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
-        do_first()  # what fails to be closed is closed nevertheless
+        do_first()  # a close that fails has closed nevertheless
         number = getattr(errno, self._fault)
         raise OSError(number, os.strerror(number))
 
@@ -147,7 +147,7 @@ class Trial:
             (self.partial / "train.done").unlink()
 
     def work(self) -> list[str]:
-        """Do the work; return the words for what came of it."""
+        """Do the work; return its outcome as text."""
         if self.action in ("recover", "replace"):
             return [each.status.value for each in recover(self.workspace, [self.folder], [JOB])]
         outcomes = list(archive(self.workspace, [self.folder], [JOB]))
@@ -156,7 +156,7 @@ class Trial:
         ]
 
     def work_with(self, fault: str, at: int) -> tuple[list[str], Counter]:
-        """Do the work with a fault; return the words for what came of it, and the calls that there were."""
+        """Do the work with a fault; return its outcome as text, and the calls."""
         counter = Counter(fault, at)
         real = {name: getattr(filesystem, name) for name in NAMES}
         for name in NAMES:
@@ -168,7 +168,7 @@ class Trial:
                 setattr(filesystem, name, real[name])
 
     def work_and_die(self, at: int) -> bool:
-        """Do the work in a child that is killed; False when it was done before that call."""
+        """Do the work in a child that is killed; return False when it was done before that call."""
         child = os.fork()
         if child == 0:
             self.work_with("kill", at)
@@ -180,7 +180,7 @@ class Trial:
         return (path / "train.done").exists() and tree(path) == self.wanted
 
     def check_once(self) -> list[str]:
-        """Say what is wrong after the fault: the job must be whole somewhere."""
+        """Return what is wrong after the fault: the job must be whole at some place."""
         places = (self.path, self.copy, self.path.with_name(f".tmp.{JOB.hash}.aside"))
         if not any(map(self.is_whole, places)):
             return ["no whole job"]
@@ -189,12 +189,12 @@ class Trial:
         return []
 
     def check_recovery(self) -> list[str]:
-        """Say what is wrong with recovering the job."""
+        """Return what is wrong with recovering the job."""
         list(recover(self.workspace, [self.folder], [JOB]))
         return [] if self.is_whole(self.path.resolve()) else ["recovered, it is not whole"]
 
     def check_again(self) -> list[str]:
-        """Say what is wrong with doing the work again."""
+        """Return what is wrong with doing the work again."""
         said = self.work()
         wrong = [f"again: {each}" for each in said if each in ("failed", "busy", "unavailable")]
         if not (self.is_whole(self.path.resolve()) and self.is_whole(self.copy)):
@@ -204,7 +204,7 @@ class Trial:
         return wrong + leftovers(self.workspace.root, self.folder.path)
 
     def let_time_pass(self) -> None:
-        """Make the locks that are left look as old as those of a dead process on another host."""
+        """Make the remaining locks look as old as those of a dead process on another host."""
         for each in leftovers(self.workspace.root, self.folder.path):
             if each.endswith(".lock"):
                 os.utime(each, (0, 0))
@@ -219,7 +219,7 @@ CHECKS: tuple[Check, ...] = (Trial.check_recovery, Trial.check_again)
 def chosen(
     calls: Counter, fault: str, portable: bool, all_of_them: bool
 ) -> list[tuple[int, tuple[Check, ...]]]:
-    """Return the numbers of the calls that a fault hits, from 1 on, each with the ways to go on after it."""
+    """Return the numbers of the calls that a fault hits, from 1 on, each with the ways to continue after it."""
     if all_of_them:
         return [(at, CHECKS) for at in range(1, len(calls.places) + 1)]
     first = {place: at for at, place in reversed(list(enumerate(calls.places, 1)))}
@@ -233,7 +233,7 @@ def chosen(
 def trials(
     root: Path, action: str, fault: str, portable: bool, hit: tuple[int, tuple[Check, ...]]
 ) -> list[str]:
-    """Let a call fail, once for each way to go on; say what is wrong then."""
+    """Make a call fail, once for each way to continue; return what is wrong then."""
     at, checks = hit
     wrong = []
     for check in checks:

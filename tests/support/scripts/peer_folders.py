@@ -21,7 +21,7 @@ settings = importlib.import_module("experimaestro.settings")
 
 
 def answer(case: dict[str, Any]) -> dict[str, str | None]:
-    """Do what one case says."""
+    """Process one case."""
     mode = settings.FolderMode(case["mode"])
     folder = settings.FolderSettings(path=Path(case["folder"]), mode=mode)
     jobs = Path(case["workspace"]) / "jobs"

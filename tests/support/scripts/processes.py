@@ -17,7 +17,7 @@ ALL = "--all" in sys.argv
 
 
 def read(process: Path) -> tuple[int, int, str] | None:
-    """Return the row of a process; None when it is gone, a zombie, another's, or not wanted."""
+    """Return the row of a process; None when it is gone, a zombie, another user's, or not wanted."""
     try:
         environment = (process / "environ").read_bytes().split(b"\0")
         arguments = (process / "cmdline").read_bytes().rstrip(b"\0").split(b"\0")

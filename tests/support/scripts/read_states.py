@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Say what the files of a workspace say of its jobs: an independent reading, for comparison.
+"""Print the states of a workspace's jobs by its files: an independent reading, for comparison.
 
 Usage: ``read_states.py WORKSPACE``; prints ``{EXPERIMENT: {"task/job": STATE}}`` for the current runs. The rules are
 as experimaestro writes them: markers over status.json, live events over both, and the further of what the job
@@ -24,7 +24,7 @@ def lines(pattern: str, folder: Path) -> list[dict]:
 
 
 def execution(workspace: Path, task: str, job: str, fallback: str | None) -> str:
-    """Say what the job's own files say."""
+    """Return the state by the job's own files."""
     folder, name = workspace / "jobs" / task / job, task.rsplit(".", 1)[-1]
     for ending, state in ((".done", "done"), (".failed", "error")):
         if (folder / f"{name}{ending}").exists():
@@ -45,7 +45,7 @@ def execution(workspace: Path, task: str, job: str, fallback: str | None) -> str
 
 
 def experiment_states(workspace: Path, run: Path) -> dict[str, str]:
-    """Say what every job of a run is at."""
+    """Return the state of every job of a run."""
     status = json.loads((run / "status.json").read_text())
     words = {job: word.partition(":")[0] for job, word in (status.get("job_states") or {}).items()}
     name = run.parent.name

@@ -63,7 +63,7 @@ class Dep(Task):
     y: Param[int]
 
     def execute(self) -> None:
-        """Print whom it depends on."""
+        """Print the dependency."""
         print("dep", self.source.x, self.y)
 
 
@@ -74,7 +74,7 @@ class DepBad(Task):
     y: Param[int]
 
     def execute(self) -> None:
-        """Print what nobody should ever read."""
+        """Print what must never appear in a log."""
         print("never")
 
 
@@ -101,7 +101,7 @@ class DepLong(Task):
     y: Param[int]
 
     def execute(self) -> None:
-        """Print whom it waited for."""
+        """Print the dependency."""
         print("after", self.source.x, self.y)
 
 
@@ -185,7 +185,7 @@ class DemoAction(Action):
     message: Param[str]
 
     def describe(self) -> str:
-        """Say what it does."""
+        """Return the description."""
         return "Demo action"
 
     def execute(self, interaction: Interaction) -> None:
@@ -204,7 +204,7 @@ class DemoService(Service):
         self.note = note
 
     def description(self) -> str:
-        """Say what it is."""
+        """Return the description."""
         return "Demo service"
 
     def state_dict(self) -> dict[str, Any]:

@@ -63,7 +63,7 @@ class DepBad(Task):
 
 
 class Long(Task):
-    """Reports its progress on two levels, and runs until somebody ends it."""
+    """Reports its progress on two levels, and runs until it is killed."""
 
     x: Param[int]
     seconds: Param[float]
@@ -117,7 +117,7 @@ class DemoService(Service):
     id = "demo-service"
 
     def description(self) -> str:
-        """Say what it is."""
+        """Return the description."""
         return "Demo service"
 
     def state_dict(self) -> dict[str, Any]:

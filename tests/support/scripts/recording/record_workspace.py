@@ -68,7 +68,7 @@ def wait_for_progress(workspace: Path) -> None:
 
 
 def kept(workspace: Path) -> Iterator[Path]:
-    """Return what goes into the archive, in order."""
+    """Return the contents of the archive, in order."""
     for path in sorted(workspace.rglob("*")):
         if ".scheduler" in path.parts:
             continue
@@ -79,7 +79,7 @@ def kept(workspace: Path) -> Iterator[Path]:
 
 
 def neutral(path: Path, workspace: Path) -> bytes:
-    """Return the content of a file, without anything of this machine."""
+    """Return the content of a file, without any data of this machine."""
     text = path.read_text().replace(str(workspace), NEUTRAL_ROOT).replace(str(HERE), "/data/code")
     text = text.replace(f'"{socket.gethostname()}"', f'"{NEUTRAL_HOST}"')
     if path.name == "environment.json":
