@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import time
+from datetime import datetime, timezone
+from math import isfinite
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec import Struct
 
 from xpm_remote.model.entities import Job
@@ -19,6 +24,9 @@ class Seen(Struct, frozen=True, kw_only=True):
     state: str = "done"
     task_id: str = "demo.train"
     tags: dict[str, Any] = {}
+    submitted: float | None = None
+    started: float | None = None
+    ended: float | None = None
 
 
 def matches(text: str, state: str = "done", **tags: object) -> bool:
@@ -126,15 +134,15 @@ def test_words_for_states(word: str, state: str) -> None:
 @pytest.mark.parametrize(
     ("text", "column", "expected"),
     [
-        ("", 0, "a tag, @state or @name"),
-        ("   ", 0, "a tag, @state or @name"),
-        ("x", 1, "=, !=, ~, in or not in"),
+        ("", 0, "a tag, @state, @name, @submitted, @started, @ended or @age"),
+        ("   ", 0, "a tag, @state, @name, @submitted, @started, @ended or @age"),
+        ("x", 1, "=, !=, <, <=, >, >=, ~, in or not in"),
         ("x =", 3, "a text in quotes, a number, or another tag"),
         ("x = 1 y", 6, "and, or, or the end"),
         ("x = 1 AND y = 1", 6, "and, or, or the end"),
         ("x == 1", 3, "one = only"),
         ("x = 'a", 4, "the quote that ends the text"),
-        ("x = 3abc", 4, "a number; a text stands in quotes"),
+        ("x = 3abc", 4, "a number, a date or an age; a text stands in quotes"),
         ("x ! 3", 2, "!=, or the word not"),
         ("x = 1 & y = 2", 6, "the word and"),
         ("x = 1 | y = 2", 6, "the word or"),
@@ -146,13 +154,13 @@ def test_words_for_states(word: str, state: str) -> None:
         ("x in [y]", 6, "a text in quotes, or a number"),
         ("x in [1", 7, ", or ]"),
         ("x in [1,", 8, "a text in quotes, or a number"),
-        ("x not = 1", 2, "=, !=, ~, in or not in"),
+        ("x not = 1", 2, "=, !=, <, <=, >, >=, ~, in or not in"),
         ("x ~ y", 4, "a regular expression in quotes"),
         ("x ~ '(a'", 5, "a regular expression: missing )"),
         ("x ~ 'ab[c'", 7, "a regular expression: unterminated"),
         ("x ~ 'a{99999999999999999999}'", 4, "a regular expression that is less large"),
-        ("@stat = 1", 0, "a tag, @state or @name"),
-        ("1 = x", 0, "a tag, @state or @name"),
+        ("@stat = 1", 0, "a tag, @state, @name, @submitted, @started, @ended or @age"),
+        ("1 = x", 0, "a tag, @state, @name, @submitted, @started, @ended or @age"),
         ("x = @stat", 4, "a tag, @state or @name"),
         ("@state = done", 9, 'quotes around a state: "done"'),
         ("@state = 'finished'", 9, "a state: done, error, "),
@@ -223,3 +231,152 @@ def test_jobs_of_a_store() -> None:
     job = Job(task_id="demo.ok", job_id="a", execution=State.DONE, tags={"lr": 0.1})
     assert parse_filter('@state = "done" and lr = 0.1 and @name ~ "^demo"')(job)
     assert not parse_filter('@state = "running"')(job)
+
+
+DAY = 86400.0
+NOW = 1_800_000_000.0
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("lr < 0.1", True),
+        ("lr<0.001", False),
+        ("lr <= 1e-3", True),
+        ("lr > 0.001", False),
+        ("lr >= .001 and lr > 0", True),
+        ("seed > 6.5", True),
+        ('seed > "6"', True),
+        ('seed < "7e0"', False),
+        ("flag > 0", True),
+        ("model < 1", False),
+        ("model >= 1", False),
+        ("not model >= 1", True),
+        ("absent < 1", False),
+        ("absent >= 1", False),
+        ("list < 1", False),
+        ("nan < 1 or nan >= 1", False),
+        ("lr < seed", True),
+        ("seed < lr", False),
+        ("lr < model", False),
+        ("lr < absent", False),
+        ("day > 2026-11-27", True),
+        ("day >= '2026-11-28'", True),
+        ("day < 2026-11-28", False),
+        ("day < later", True),
+        ("model < 2026-11-28", False),
+        ("lr < 2026-11-28", False),
+        ("day < 3", False),
+        ("not < 3", True),
+        ("not not < 3", False),
+        ("age < 3", False),
+    ],
+)
+def test_order(text: str, expected: bool) -> None:
+    """Numbers and dates of tags are compared; what is neither, or of the other kind, does not match."""
+    tags: dict[str, Any] = {
+        "lr": 0.001, "seed": "7", "flag": True, "model": "bm25", "list": [1], "nan": float("nan"), "not": 2,
+        "day": "2026-11-28", "later": "2026-11-28T00:00:01", "age": 30,
+    }  # fmt: skip
+    assert matches(text, **tags) is expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("@submitted < 2027-01-01", True),
+        ("@started >= 2027-01-14T08:00Z", True),
+        ("@started > '2027-01-14 10:00:00+01:00'", False),
+        ("@started <= 2027-01-14T08:00:00.500+00:00", True),
+        ("@ended > 2000-01-01 or @ended < 2100-01-01", False),
+        ("@age > 23h", True),
+        ("@age < 1d", False),
+        ("@age >= 1d", True),
+        ("age <= 1d", True),
+        ("age > 1d0.5h", False),
+        ("@age > 1440m and @age < 86401s and @age < 1w", False),
+    ],
+)
+def test_times(text: str, expected: bool) -> None:
+    """Times are compared with dates, and the age with spans of time; an unknown time does not match."""
+    job = Seen(submitted=NOW - 30 * DAY, started=NOW - DAY)
+    assert parse_filter(text, NOW)(job) is expected
+
+
+def test_age() -> None:
+    """The age counts from the end, else from the start, else from the submission."""
+    is_old = parse_filter("@age > 2h", NOW)
+    assert is_old(Seen(submitted=NOW - DAY))
+    assert not is_old(Seen(submitted=NOW - DAY, started=NOW))
+    assert not is_old(Seen(submitted=NOW - DAY, started=NOW - DAY, ended=NOW))
+    assert not is_old(Seen())
+    started = datetime.fromtimestamp(NOW - DAY, timezone.utc)
+    assert is_old(Job(task_id="t", job_id="a", started=started))
+    assert parse_filter("@age < 1s")(Seen(submitted=time.time() + 5))
+
+
+@pytest.mark.parametrize(
+    ("text", "column", "expected"),
+    [
+        ("lr < high or", 13, "a tag"),
+        ('lr < "high"', 6, "a number, a date, or another tag"),
+        ("lr < 2h", 6, "a number, a date, or another tag"),
+        ("lr < ", 5, "a number, a date, or another tag"),
+        ("lr == 3", 5, "one = only"),
+        ("lr <> 3", 5, "a number, a date, or another tag"),
+        ("lr =< 3", 5, "a text in quotes, a number, or another tag"),
+        ("@state < 'done'", 1, "a tag, @submitted, @started, @ended or @age"),
+        ("@age > 2", 8, "an age such as 90s, 2h or 1d12h"),
+        ("@age > 2026-11-28", 8, "an age such as 90s, 2h or 1d12h"),
+        ("@started > 2h", 12, "a date such as 2026-11-28"),
+        ("@started > 2026-13-40", 12, "a date such as 2026-11-28"),
+        ("@age = 2h", 6, "<, <=, > or >="),
+        ("@ended in [1]", 8, "<, <=, > or >="),
+        ("@started", 9, "<, <=, > or >="),
+        ("x = 2h", 5, "a text in quotes, a number, or another tag"),
+        ("x in [2026-11-28]", 7, "a text in quotes, or a number"),
+        ("x < 2026-11-28T99:99", 5, "a number, a date, or another tag"),
+        ("3 < x", 1, "a tag"),
+    ],
+)
+def test_mistakes_of_order(text: str, column: int, expected: str) -> None:
+    """What cannot be compared so is pointed at."""
+    with pytest.raises(FilterError) as raised:
+        parse_filter(text)
+    assert raised.value.expected.startswith(f"expected {expected}")
+    assert raised.value.column + 1 == column
+
+
+VALUES = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=12)
+    | st.lists(st.integers())
+)
+
+
+@given(
+    VALUES
+    | st.sampled_from(["2026-11-28", "0001-01-01", "9999-12-31T23:59", "9999-99-99", "1e999"]),
+    VALUES,
+)
+def test_any_value(left: object, right: object) -> None:
+    """No value of a tag is an exception, and at most one of <, = and > is true of numbers."""
+    tags: dict[str, Any] = {"a": left, "b": right}
+    for text in ("2026-11-28", "3", "b", '"-1e400"'):
+        below, above = (matches(f"a {sign} {text}", **tags) for sign in "<>")
+        assert not (below and above)
+        assert matches(f"a <= {text}", **tags) >= below
+        assert matches(f"a >= {text}", **tags) >= above
+
+
+@given(st.integers() | st.floats(allow_nan=False), st.integers() | st.floats(allow_nan=False))
+def test_order_is_that_of_numbers(left: float, right: float) -> None:
+    """Two numbers compare as Python compares them, also where tags write them as text."""
+    spelled: dict[str, Any] = {"a": str(left) if isfinite(left) else left, "b": right}
+    plain: dict[str, Any] = {"a": left, "b": right}
+    for tags in (plain, spelled):
+        assert matches("a < b", **tags) is (left < right)
+        assert matches("a >= b", **tags) is (left >= right)

@@ -34,6 +34,9 @@ class Seen(Struct, frozen=True, kw_only=True):
     state: str
     task_id: str
     tags: dict[str, Any]
+    submitted: float | None = None
+    started: float | None = None
+    ended: float | None = None
 
 
 class Expression(Struct, frozen=True):

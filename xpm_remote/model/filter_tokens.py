@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import datetime
 from enum import Enum
 from typing import NamedTuple
 
@@ -18,20 +19,29 @@ MAX_DEPTH = 100
 NUMBER = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?", re.ASCII)
 """A number, in a filter and in a tag whose value is text."""
 
+_DATE = re.compile(
+    r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{3}(?:\d{3})?)?)?(?:Z|[-+]\d\d:\d\d)?)?",
+    re.ASCII,
+)
+_AGE_PART = re.compile(r"(\d+(?:\.\d+)?)([smhdw])", re.ASCII)
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+
 _TOKEN = re.compile(
     rf"""\s*(?:
         (?P<string>"[^"]*"|'[^']*')
+      | (?P<date>{_DATE.pattern.replace("[T ]", "T")})(?![\w.-])
+      | (?P<age>(?:\d+(?:\.\d+)?[smhdw])+)(?![\w.])
       | (?P<number>{NUMBER.pattern})(?![\w.])
       | (?P<variable>@[A-Za-z]*)
       | (?P<word>[A-Za-z][A-Za-z0-9_-]*)
-      | (?P<symbol>!=|[=~()\[\],])
+      | (?P<symbol>!=|[<>]=?|[=~()\[\],])
     )""",
     re.VERBOSE | re.ASCII,
 )
 _SPACE = re.compile(r"\s*")
 _MISTAKES = (
     (re.compile(r"[\"']"), "the quote that ends the text"),
-    (re.compile(r"[-+.]?\d"), "a number; a text stands in quotes"),
+    (re.compile(r"[-+.]?\d"), "a number, a date or an age; a text stands in quotes"),
     (re.compile(r"!"), "!=, or the word not"),
     (re.compile(r"&"), "the word and"),
     (re.compile(r"\|"), "the word or"),
@@ -61,7 +71,9 @@ class Kind(Enum):
 
     STRING = "string"
     NUMBER = "number"
-    VARIABLE = "variable"  # @state, @name
+    DATE = "date"
+    AGE = "age"
+    VARIABLE = "variable"  # @state, @name, @age, ...
     WORD = "word"  # a tag, or one of: and, or, not, in
     SYMBOL = "symbol"
     END = "end"
@@ -93,6 +105,24 @@ def as_number(text: str) -> int | float:
     if digits.isdigit() and len(digits) <= MAX_LENGTH:
         return int(text)
     return float(text)
+
+
+def as_date(text: str) -> float | None:
+    """Return the seconds since the epoch of an ISO date, with or without time and zone; None where it is none.
+
+    A date alone is its first moment; a time without a zone is this machine's.
+    """
+    if not _DATE.fullmatch(text):
+        return None
+    try:
+        return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def as_age(text: str) -> float:
+    """Return the seconds of an age such as ``2h`` or ``1d12h``."""
+    return sum(float(number) * _UNITS[unit] for number, unit in _AGE_PART.findall(text))
 
 
 def tokenize(text: str) -> Iterator[Token]:

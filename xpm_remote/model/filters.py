@@ -6,10 +6,13 @@ The language is described in docs/filters.md. A filter that experimaestro unders
 
 from __future__ import annotations
 
+import operator
 import re
+import time
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from datetime import datetime
+from typing import Any, Protocol, TypeAlias
 
 from xpm_remote.model.filter_tokens import (
     MAX_DEPTH,
@@ -18,10 +21,15 @@ from xpm_remote.model.filter_tokens import (
     FilterError,
     Kind,
     Token,
+    as_age,
+    as_date,
     as_number,
     tokenize,
 )
 from xpm_remote.workspace.states import State
+
+Moment: TypeAlias = "datetime | float | None"
+"""A time: aware, or in seconds since the epoch; None where it is unknown."""
 
 
 class Filterable(Protocol):
@@ -39,6 +47,18 @@ class Filterable(Protocol):
     def tags(self) -> Mapping[str, Any]:
         """The tags; their values are JSON values."""
 
+    @property
+    def submitted(self) -> Moment:
+        """When it was submitted."""
+
+    @property
+    def started(self) -> Moment:
+        """When it started."""
+
+    @property
+    def ended(self) -> Moment:
+        """When it ended."""
+
 
 Filter = Callable[[Filterable], bool]
 """Returns whether a job matches."""
@@ -47,24 +67,33 @@ _Operand = Callable[[Filterable], object]
 _STATES = {state.value for state in State} | {"submitted"}
 # As lists of jobs print them.
 _ALIASES = {"fail": "error", "failed": "error", "unsched": "unscheduled", "submitted": "waiting"}
-_COMPARISONS = "=, !=, ~, in or not in"
-_OPERAND = "a tag, @state or @name"
+_EQUALITIES = "=, !=, ~, in or not in"  # of what has no order
+_COMPARISONS = "=, !=, <, <=, >, >=, ~, in or not in"
+_OPERAND = "a tag, @state, @name, @submitted, @started, @ended or @age"
+_ORDERS: dict[str, Callable[[float, float], bool]] = {
+    "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
+}  # fmt: skip
 
 
-def parse_filter(text: str) -> Filter:
+def parse_filter(text: str, now: float | None = None) -> Filter:
     """Parse a filter.
+
+    Args:
+        text: The filter.
+        now: When ages end, in seconds since the epoch; by default the time of this call.
 
     Raises:
         FilterError: It cannot be parsed; has the column, and what is expected there.
     """
-    return _Parser(text).parse()
+    return _Parser(text, time.time() if now is None else now).parse()
 
 
 class _Parser:
     """A recursive-descent parser: ``or``, then ``and``, then ``not``, then conditions."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, now: float) -> None:
         self._text = text
+        self._now = now
         self._tokens = list(tokenize(text))
         self._index = 0
         self._depth = 0
@@ -124,7 +153,7 @@ class _Parser:
         """Return whether ``not`` is the name of a tag: a comparison follows it."""
         follows = self._tokens[self._index + 1]
         if follows.kind is Kind.SYMBOL:
-            return follows.text in ("=", "!=", "~")
+            return follows.text in ("=", "!=", "~", *_ORDERS)
         return self._is("not", "in", "[")
 
     def _group(self) -> Filter:
@@ -138,6 +167,12 @@ class _Parser:
 
     def _condition(self) -> Filter:
         subject = self._here
+        order = self._tokens[min(self._index + 1, len(self._tokens) - 1)]
+        if order.kind is Kind.SYMBOL and order.text in _ORDERS:
+            return self._comparison(subject, _ORDERS[order.text])
+        if subject.text in _TIMED:
+            self._next()
+            self._check(False, "<, <=, > or >=")
         left = self._variable(_OPERAND)
         if self._take("~"):
             return self._search(left, subject)
@@ -146,10 +181,40 @@ class _Parser:
         if self._take("in"):
             return self._membership(left, subject)
         is_negated = self._is("!=")
-        self._check(is_negated or self._is("="), _COMPARISONS)
+        expected = _COMPARISONS if subject.kind is Kind.WORD else _EQUALITIES
+        self._check(is_negated or self._is("="), expected)
         self._next()
         found = self._equality(left, subject)
         return _negation(found) if is_negated else found
+
+    def _comparison(self, subject: Token, compare: Callable[[float, float], bool]) -> Filter:
+        """Parse ``lr < 0.1``, ``@started >= 2026-11-28`` or ``@age > 2h``; what has no such value does not match."""
+        expected = "a tag, @submitted, @started, @ended or @age"
+        is_time = subject.text in _TIMED
+        self._check(subject.kind is Kind.WORD or is_time, expected)
+        self._index += 2
+        other = self._here
+        if subject.text in ("@age", "age") and other.kind is Kind.AGE:
+            self._next()
+            limit, now = as_age(other.text), self._now
+            return lambda job: _holds(compare, _age(job, now), limit)
+        self._check(subject.text != "@age", "an age such as 90s, 2h or 1d12h")
+        date = _date(other)
+        if date is not None:
+            self._next()
+            if is_time:
+                moment = _TIMES[subject.text]
+                return lambda job: _holds(compare, moment(job), date)
+            return lambda job: _holds(compare, _tag_date(job.tags.get(subject.text)), date)
+        self._check(not is_time, "a date such as 2026-11-28 or 2026-11-28T09:30")
+        name = subject.text
+        if other.kind is Kind.WORD:
+            self._next()
+            return lambda job: _tags_hold(compare, job.tags.get(name), job.tags.get(other.text))
+        number = _number(other.value) if other.kind in (Kind.STRING, Kind.NUMBER) else None
+        self._check(number is not None, "a number, a date, or another tag")
+        self._next()
+        return lambda job: _holds(compare, _number(job.tags.get(name)), number)
 
     def _variable(self, expected: str) -> _Operand:
         token = self._here
@@ -157,7 +222,8 @@ class _Parser:
         self._next()
         if token.kind is Kind.WORD:
             return lambda job: job.tags.get(token.text)
-        self._check(token.text in _VARIABLES, _OPERAND, token)
+        known = _OPERAND if expected == _OPERAND else "a tag, @state or @name"
+        self._check(token.text in _VARIABLES, known, token)
         return _VARIABLES[token.text]
 
     def _equality(self, left: _Operand, subject: Token) -> Filter:
@@ -226,6 +292,58 @@ _VARIABLES: dict[str, _Operand] = {
     "@state": lambda job: job.state.lower(),
     "@name": lambda job: job.task_id,
 }
+
+
+def _seconds(moment: Moment) -> float | None:
+    return moment.timestamp() if isinstance(moment, datetime) else moment
+
+
+_TIMES: dict[str, Callable[[Filterable], float | None]] = {
+    "@submitted": lambda job: _seconds(job.submitted),
+    "@started": lambda job: _seconds(job.started),
+    "@ended": lambda job: _seconds(job.ended),
+}
+_TIMED = frozenset(_TIMES) | {"@age"}
+
+
+def _age(job: Filterable, now: float) -> float | None:
+    """Return the seconds since a job ended, else since it started, else since it was submitted."""
+    for moment in (job.ended, job.started, job.submitted):
+        if moment is not None:
+            return now - (_seconds(moment) or 0)
+    return None
+
+
+def _tag_date(value: object) -> float | None:
+    return as_date(value) if isinstance(value, str) else None
+
+
+def _date(token: Token) -> float | None:
+    """Return the seconds of a date in a filter, bare or in quotes."""
+    return as_date(token.raw if token.kind is Kind.STRING else token.text)
+
+
+def _number(value: object) -> int | float | None:
+    """Return the number that a value is or spells, with 1 and 0 for true and false; None where it is none."""
+    if isinstance(value, (int, float)):
+        return value
+    if isinstance(value, str) and len(value) <= MAX_LENGTH and NUMBER.fullmatch(value):
+        return as_number(value)
+    return None
+
+
+def _holds(
+    compare: Callable[[float, float], bool], left: float | None, right: float | None
+) -> bool:
+    return left is not None and right is not None and compare(left, right)
+
+
+def _tags_hold(compare: Callable[[float, float], bool], left: object, right: object) -> bool:
+    """Return whether two tags compare so, as numbers or as dates."""
+    as_numbers = _number(left), _number(right)
+    if as_numbers[0] is not None and as_numbers[1] is not None:
+        return _holds(compare, *as_numbers)
+    return _holds(compare, _tag_date(left), _tag_date(right))
 
 
 def _state(text: str) -> str | None:

@@ -278,6 +278,21 @@ class CurrentJob(NamedTuple):
         """The task."""
         return self.facts.task_id
 
+    @property
+    def submitted(self) -> float | None:
+        """When it was submitted."""
+        return self.facts.submitted
+
+    @property
+    def started(self) -> float | None:
+        """When it started."""
+        return self.facts.started
+
+    @property
+    def ended(self) -> float | None:
+        """When it ended."""
+        return self.facts.ended
+
     def to_wire(self) -> JsonObject:
         """Return it as plain JSON types; times are epoch seconds."""
         facts = self.facts._asdict()
