@@ -53,12 +53,25 @@ def test_clean_shows_and_does(local: Local) -> None:
     assert sorted(line.split()[1] for line in lines[:2]) == ["t.x/done1", "t.x/fail1"]
     assert lines[2:] == ["2 jobs to clean (--perform does it)."]
     assert local.made.layout.jobs.joinpath("t.x/fail1").exists()
-    done = local.run("jobs", "clean", "--filter", '@state = "error"', "--perform")
+    words = ("jobs", "clean", "--filter", '@state = "error"', "--perform")
+    done = local.run(*words, "--yes")
     assert (done.status, done.stdout.splitlines()[1]) == (0, "1 job to clean.")
     assert not local.made.layout.jobs.joinpath("t.x/fail1").exists()
     assert local.made.layout.jobs.joinpath("t.x/done1").exists()
     done = local.run("jobs", "clean", "--experiment", "e", "--filter", '@state = "error"')
     assert (done.status, done.stdout) == (0, "Nothing is to be cleaned.\n")
+
+
+@pytest.mark.parametrize("words", [(), ("--experiment", "e"), ("--filter", '@state = "done"')])
+def test_clean_asks(local: Local, words: tuple[str, ...]) -> None:
+    """Jobs that are not named are removed after a question only, so without a terminal not at all."""
+    done = local.run("jobs", "clean", *words, "--perform")
+    assert (done.status, "There is no terminal to ask at" in done.error) == (2, True)
+    assert local.made.layout.jobs.joinpath("t.x/done1").exists()
+    assert local.made.layout.jobs.joinpath("t.x/fail1").exists()
+    assert local.run("jobs", "clean", *words, "--perform", "--yes").status == 0
+    assert not local.made.layout.jobs.joinpath("t.x/done1").exists()
+    assert local.run("jobs", "clean", *words, "--perform").status == 0, "there is nothing to ask"
 
 
 def test_named_jobs_that_cannot_be(local: Local, running: subprocess.Popen[str]) -> None:

@@ -92,7 +92,11 @@ def test_help_needs_no_settings(helped: dict[str, Any], way: tuple[str, ...]) ->
     assert status == 0
     assert not set(packages) & HEAVY
     assert "click" in packages
-    assert re.search(r"^  Examples?: experimaestro ", text, re.MULTILINE)
+    _, label, example = re.split(r"^  (Examples?: )(?=experimaestro )", text, flags=re.MULTILINE)
+    lines = example.splitlines()
+    start = " " * (2 + len(label)) + "experimaestro "
+    assert all(line.startswith(start) for line in lines[1:]), "one example a line"
+    assert (len(lines) > 1) == (label == "Examples: ")
 
 
 def test_help_with_broken_settings(beside: Person) -> None:

@@ -41,7 +41,7 @@ def test_once(disk: Disk, commands: Commands) -> None:
     assert document["backend"] == {"name": "agent", "why": "the workspace is on this machine"}
     shown = commands.run(*words).stdout
     assert "· agent" in shown
-    assert "1 experiments" in shown
+    assert "1 experiment ·" in shown
     assert snapshot(disk.root) == before
 
 
@@ -90,6 +90,8 @@ def test_remote_workspace(commands: Commands) -> None:
     ("flags", "hint"),
     [
         (("--port", "1234"), "add --web"),
+        (("--format", "json"), "add --once"),
+        (("--events-viewer", "--format", "json"), "--events-format json"),
         (("--web", "--once"), "leave the other one out"),
         (("--web", "--console"), "leave the other one out"),
     ],

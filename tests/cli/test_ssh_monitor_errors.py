@@ -81,6 +81,18 @@ class TestSettings:
         """The flags for the browser report that they are not implemented yet."""
         expect(commands.monitor("h", "/d", *flags), 2, "not there yet")
 
+    def test_web_is_not_in_the_help(self, commands: Commands) -> None:
+        """The help leaves out what does nothing."""
+        shown = commands.monitor("--help").stdout
+        assert "--dry-run" in shown
+        assert "--web" not in shown
+        assert "--port" not in shown
+
+    @pytest.mark.parametrize("flags", [(), ("--events-viewer",)])
+    def test_format_without_once(self, commands: Commands, flags: tuple[str, ...]) -> None:
+        """A format that nothing would be printed in is an error, as it is of what is printed once only."""
+        expect(commands.monitor("h", "/d", "--format", "json", *flags), 2, "add --once")
+
     def test_unknown_flag(self, commands: Commands) -> None:
         """A flag that does not exist is a usage error."""
         finished = commands.monitor("h", "/d", "--nonsense")

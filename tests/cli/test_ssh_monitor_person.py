@@ -175,14 +175,14 @@ class TestEvents:
         """At a terminal it waits for Enter before it connects, and then prompts."""
         with Terminal(commands, "--events-viewer", *pat.arguments) as terminal:
             log_in(terminal)
-            terminal.see("live: 1 experiments")
+            terminal.see("live: 1 experiment,")
             pat.proxy.cut()
             terminal.see("needs-person")
             terminal.see("Press Enter to log in: ")
             tried = pat.proxy.connections
             terminal.type("")
             log_in(terminal)
-            terminal.see("live: 1 experiments")
+            terminal.see("live: 1 experiment,")
             assert pat.proxy.connections == tried + 1
             terminal.child.sendintr()
             assert terminal.finish()[0] == 130
@@ -206,7 +206,7 @@ class TestEvents:
         """With BatchMode=yes it waits for no user, also at a terminal."""
         given = (*alice.arguments, "-o", "BatchMode=yes")
         with Terminal(commands, "--events-viewer", *given) as terminal:
-            terminal.see("live: 1 experiments")
+            terminal.see("live: 1 experiment,")
             lock = ["ssh-keygen", "-q", "-p", "-P", "", "-N", PASSWORD, "-f", str(key)]
             subprocess.run(lock, check=True)
             alice.proxy.cut()

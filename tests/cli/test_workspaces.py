@@ -141,6 +141,8 @@ class TestShow:
     def test_remote(self, person: Person) -> None:
         """A remote workspace also has the connection and the remote command, without connecting."""
         done = person.run("workspaces", "show", "cluster", ROOT="/r")
+        assert "SshEngine" not in done.stdout
+        assert re.search(r"^ssh\.engine +default +asyncssh$", done.stdout, re.MULTILINE)
         assert (done.status, done.stderr) == (0, "")
         assert self.rows(done.stdout)["ssh.options"] == ("settings.yaml:9", "-p 2222")
         facts = dict(re.findall(r"^(\w[\w ]*?)  +(.*)$", done.stdout, re.MULTILINE))

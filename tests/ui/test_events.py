@@ -119,6 +119,12 @@ def test_link(phase: Phase, detail: str, expected: str) -> None:
     assert text_line(event) == f"2026-11-22T15:30:00  link to alice@cluster:/data/ws  {expected}"
 
 
+def test_link_to_one() -> None:
+    """One of a kind is counted in the singular."""
+    event = {**link_event(picture(busy_store()), NOW), "experiments": 1, "jobs": 1}
+    assert text_line(event).endswith("  live: 1 experiment, 1 job")
+
+
 def job_event(text: str) -> dict[str, Any]:
     """Make an event with a text of the remote wherever one may stand."""
     return {

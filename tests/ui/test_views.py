@@ -109,6 +109,9 @@ def test_totals() -> None:
     """All jobs of all experiments are counted in one line."""
     totals = drawn(picture(busy_store()))[1]
     assert totals.startswith("2 experiments · 1 running · 2 waiting · 1 failed · 2 done · 1 idle")
+    store = Store(ZONE)
+    store.apply_experiments([ExperimentRecord("exp", status="running")])
+    assert drawn(picture(store))[1].startswith("1 experiment · 0 running")
 
 
 def test_sections_in_order() -> None:

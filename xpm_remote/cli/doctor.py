@@ -11,7 +11,7 @@ import click
 
 from xpm_remote.cli.context import Context
 from xpm_remote.cli.options import connection_options, format_option
-from xpm_remote.cli.output import say
+from xpm_remote.cli.output import examples, say
 from xpm_remote.doctor.stages import LISTEN_TIME, Examination, Stage, StageResult, Verdict
 from xpm_remote.errors import UsageError, XpmRemoteError
 from xpm_remote.session.target import Target
@@ -41,8 +41,10 @@ _ERASE_LINE = "\r\x1b[2K"
 
 @click.command(
     name="doctor",
-    epilog="Examples: experimaestro doctor --workspace my-cluster"
-    " · … doctor user@cluster /data/experiments -o '-p 2222' --format json",
+    epilog=examples(
+        "experimaestro doctor --workspace my-cluster",
+        "experimaestro doctor user@cluster /data/experiments -o '-p 2222' --format json",
+    ),
 )
 @connection_options
 @click.option(

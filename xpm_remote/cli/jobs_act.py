@@ -17,8 +17,8 @@ from xpm_remote.cli.jobs_shared import (
     read_texts,
     some_of,
 )
-from xpm_remote.cli.options import JobsLocation
-from xpm_remote.cli.output import print_lines
+from xpm_remote.cli.options import JobsLocation, confirm, yes_option
+from xpm_remote.cli.output import examples, print_lines
 from xpm_remote.errors import BusyError
 from xpm_remote.jobs.interface import Jobs
 from xpm_remote.ui.documents import json_line
@@ -38,6 +38,8 @@ def act(context: Context, location: JobsLocation, action: str, choice: Choice) -
     """Show a plan, and carry it out with ``--perform``.
 
     Raises:
+        UsageError: A question has to be answered, and there is no terminal.
+        Abort: The answer is no.
         BusyError: A job that was named cannot be, or what was begun failed.
         NoJobFoundError: One that was named is not there.
     """
@@ -49,6 +51,9 @@ def act(context: Context, location: JobsLocation, action: str, choice: Choice) -
         to_do = [plan for plan in plans if not plan.refusal]
         _print_plans(plans if choice.is_named else to_do, action, choice)
         left = len(kept) if choice.is_named else 0
+        if action == CLEAN and choice.perform and to_do and not choice.is_named:
+            question = f"Remove the directories of {count_text(len(to_do), 'job')}?"
+            confirm(question, is_sure=choice.is_sure)
         with closing(jobs.perform(to_do if choice.perform else ())) as work:
             for outcome in work:
                 left += not outcome.success
@@ -92,8 +97,10 @@ def _print_plans(plans: Sequence[ActionPlan], action: str, choice: Choice) -> No
 
 @click.command(
     name="kill",
-    epilog="Examples: experimaestro jobs kill xpmir.learn.learner/0a1b --perform"
-    " · … jobs kill --experiment neuralir --filter 'lr = 0.1'",
+    epilog=examples(
+        "experimaestro jobs kill xpmir.learn.learner/0a1b --perform",
+        "experimaestro jobs kill --experiment neuralir --filter 'lr = 0.1'",
+    ),
 )
 @acting_options
 @click.pass_obj
@@ -116,10 +123,13 @@ def kill(
 
 @click.command(
     name="clean",
-    epilog="Examples: experimaestro jobs clean xpmir.learn.learner/0a1b --perform"
-    " · … jobs clean --experiment neuralir --filter 'lr = 0.1'",
+    epilog=examples(
+        "experimaestro jobs clean xpmir.learn.learner/0a1b --perform",
+        "experimaestro jobs clean --experiment neuralir --filter 'lr = 0.1'",
+    ),
 )
 @acting_options
+@yes_option
 @click.pass_obj
 def clean(
     context: Context,
@@ -133,5 +143,6 @@ def clean(
     Without --perform, only what would be done is shown. ID is task/hash, the beginning of one, or a pattern
     with * and ?; without one, the jobs of the current runs are meant, or those of --experiment and
     --filter. Of a job that runs or waits nothing is removed, nor through a link, as that of a moved job.
+    Unless the jobs are named, --perform asks first; without a terminal it needs --yes.
     """
     act(context, location, CLEAN, read_choice(given))

@@ -11,7 +11,7 @@ import click
 from xpm_remote.cli.context import Context
 from xpm_remote.cli.jobs_shared import copy_jobs, error_of_left, open_location, read_texts, some_of
 from xpm_remote.cli.options import JobsLocation, format_option, from_file_option, location_options
-from xpm_remote.cli.output import print_lines
+from xpm_remote.cli.output import examples, print_lines
 from xpm_remote.errors import ExitCode, FolderError, UsageError
 from xpm_remote.escaping import safe
 from xpm_remote.jobs.interface import Jobs
@@ -34,8 +34,11 @@ _FAILED = {ArchiveStatus.UNAVAILABLE, ArchiveStatus.FAILED, ArchiveStatus.DIFFER
 
 @click.command(
     name="archive",
-    epilog="Examples: experimaestro jobs archive xpmir.learn.learner/0a1b · … jobs archive --all"
-    " · … jobs archive --watch",
+    epilog=examples(
+        "experimaestro jobs archive xpmir.learn.learner/0a1b",
+        "experimaestro jobs archive --all",
+        "experimaestro jobs archive --watch",
+    ),
 )
 @click.argument("ids", nargs=-1, metavar="[ID]...")
 @click.option("--all", "is_all", is_flag=True, help="Every job that succeeded.")

@@ -9,7 +9,7 @@ import click
 from xpm_remote.cli.context import Context
 from xpm_remote.cli.jobs_shared import copy_jobs, error_of_left, open_location, read_texts
 from xpm_remote.cli.options import JobsLocation, format_option, from_file_option, location_options
-from xpm_remote.cli.output import print_lines
+from xpm_remote.cli.output import examples, print_lines
 from xpm_remote.errors import UsageError
 from xpm_remote.escaping import safe
 from xpm_remote.jobs.interface import Jobs
@@ -29,8 +29,11 @@ from xpm_remote.workspace.outcomes import RecoveryOutcome, RecoveryPlan, Recover
 
 @click.command(
     name="recover",
-    epilog="Examples: experimaestro jobs recover xpmir.learn.learner/0a1b"
-    " · … jobs recover 'xpmir.learn.*/*' --dry-run · … jobs recover --missing",
+    epilog=examples(
+        "experimaestro jobs recover xpmir.learn.learner/0a1b",
+        "experimaestro jobs recover 'xpmir.learn.*/*' --dry-run",
+        "experimaestro jobs recover --missing",
+    ),
 )
 @click.argument("ids", nargs=-1, metavar="[ID]...")
 @click.option(

@@ -50,6 +50,7 @@ class Choice(NamedTuple):
         accepts: The filter that jobs of current runs pass.
         perform: Whether to do it.
         is_json: Whether to print JSON.
+        is_sure: Whether no question is asked.
     """
 
     ids: tuple[str, ...]
@@ -58,6 +59,7 @@ class Choice(NamedTuple):
     accepts: Filter | None
     perform: bool
     is_json: bool
+    is_sure: bool = False
 
     @property
     def is_named(self) -> bool:

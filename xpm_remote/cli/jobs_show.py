@@ -13,7 +13,7 @@ import click
 from xpm_remote.cli.context import Context
 from xpm_remote.cli.jobs_shared import one_of, open_location, some_of
 from xpm_remote.cli.options import JobsLocation, filter_option, format_option, location_options
-from xpm_remote.cli.output import print_lines
+from xpm_remote.cli.output import examples, print_lines
 from xpm_remote.errors import NoJobFoundError, SomeMissingError, StoppedBySignal
 from xpm_remote.escaping import safe
 from xpm_remote.jobs.interface import Jobs
@@ -27,9 +27,11 @@ from xpm_remote.workspace.watching.logs import STDERR, STDOUT
 
 @click.command(
     name="list",
-    epilog="Examples: experimaestro jobs list --tags"
-    " · … jobs list --experiment neuralir --filter 'lr in [0.1, 0.01]'"
-    " · … jobs list -c 10 --format json",
+    epilog=examples(
+        "experimaestro jobs list --tags",
+        "experimaestro jobs list --experiment neuralir --filter 'lr in [0.1, 0.01]'",
+        "experimaestro jobs list -c 10 --format json",
+    ),
 )
 @click.option("--experiment", metavar="ID", help="Only jobs of this experiment.")
 @click.option("--tags", is_flag=True, help="Show the tags.")
@@ -76,7 +78,7 @@ def list_jobs(
 
 @click.command(
     name="path",
-    epilog="Example: experimaestro jobs path xpmir.learn.learner/0a1b",
+    epilog=examples("experimaestro jobs path xpmir.learn.learner/0a1b"),
 )
 @click.argument("job", metavar="ID")
 @location_options
@@ -101,8 +103,12 @@ FIRST_LINES = 10
 
 @click.command(
     name="log",
-    epilog="Examples: experimaestro jobs log xpmir.learn.learner/0a1b · … jobs log -f --std 0a1b"
-    " · … jobs log -n 20 0a1b · … jobs --workspace my-cluster log -f 'xpmir.learn.learner/*'",
+    epilog=examples(
+        "experimaestro jobs log xpmir.learn.learner/0a1b",
+        "experimaestro jobs log -f --std 0a1b",
+        "experimaestro jobs log -n 20 0a1b",
+        "experimaestro jobs --workspace my-cluster log -f 'xpmir.learn.learner/*'",
+    ),
 )
 @click.argument("ids", nargs=-1, required=True, metavar="ID...")
 @click.option("-f", "--follow", is_flag=True, help="Go on with what is added, until the job ends.")

@@ -11,7 +11,7 @@ import click
 from xpm_remote import __version__
 from xpm_remote.cli.context import Context
 from xpm_remote.cli.groups import CommandTree
-from xpm_remote.cli.output import say, set_up_logs
+from xpm_remote.cli.output import examples, say, set_up_logs
 from xpm_remote.cli.peer import PEER, installed_version
 from xpm_remote.errors import (
     ExitCode,
@@ -130,7 +130,7 @@ def _show_version(ctx: click.Context, _: click.Parameter, is_asked: bool) -> Non
     abouts=ABOUTS,
     peer_commands=PEER_COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Example: experimaestro experiments ssh-monitor --workspace my-cluster",
+    epilog=examples("experimaestro experiments ssh-monitor --workspace my-cluster"),
 )
 @click.option(
     "--version",
@@ -174,7 +174,7 @@ def root(
     lazy_commands=EXPERIMENTS,
     abouts=EXPERIMENTS_ABOUTS,
     peer_commands=EXPERIMENTS_OF_PEER,
-    epilog="Example: experimaestro experiments ssh-monitor --workspace my-cluster",
+    epilog=examples("experimaestro experiments ssh-monitor --workspace my-cluster"),
 )
 @click.option("--workdir", metavar="DIR", help="The directory of the workspace.")
 @click.option("--workspace", metavar="ID", help="The id of the workspace in the settings.")
@@ -190,7 +190,7 @@ def experiments(context: Context, workdir: str | None, workspace: str | None) ->
     lazy_commands=JOBS,
     abouts=JOBS_ABOUTS,
     peer_commands=JOBS_OF_PEER,
-    epilog="Example: experimaestro jobs --workspace neuralir list --filter '@state = \"error\"'",
+    epilog=examples("experimaestro jobs --workspace neuralir list --filter '@state = \"error\"'"),
 )
 @click.option("--workdir", metavar="DIR", help="The directory of the workspace.")
 @click.option("--workspace", metavar="ID", help="The id of the workspace in the settings.")
@@ -209,7 +209,7 @@ def jobs(context: Context, workdir: str | None, workspace: str | None) -> None:
     cls=CommandTree,
     lazy_commands=WORKSPACES,
     abouts=WORKSPACES_ABOUTS,
-    epilog="Example: experimaestro workspaces which neuralir-12",
+    epilog=examples("experimaestro workspaces which neuralir-12"),
 )
 def workspaces() -> None:
     """Look at the workspaces of the settings."""

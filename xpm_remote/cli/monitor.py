@@ -14,6 +14,7 @@ import click
 
 from xpm_remote.cli.context import Context
 from xpm_remote.cli.options import SECONDS, add_options, connection_options
+from xpm_remote.cli.output import examples
 from xpm_remote.cli.peer import check_local, hand_over, require_installed
 from xpm_remote.errors import UsageError, WorkspaceError
 from xpm_remote.escaping import quoted, safe
@@ -71,6 +72,19 @@ showing_options = add_options(
     ),
 )
 """The options that ``watch`` reads."""
+
+
+def check_format(given: dict[str, Any], *, dry_run: bool = False) -> None:
+    """Check that what ``--format`` asks for will be printed.
+
+    Raises:
+        UsageError: It is about a picture that is printed once, and none is.
+    """
+    if given["form"] != Format.TEXT.value and not (given["once"] or dry_run):
+        raise UsageError(
+            f"--format {given['form']} is for --once",
+            "add --once, or take --events-viewer --events-format json for every change",
+        )
 
 
 def watch(target: Target | LocalTarget, given: dict[str, Any], *, timeout: float) -> int:
@@ -135,8 +149,11 @@ WEB = "experiments monitor --web"
 
 @click.command(
     name="monitor",
-    epilog="Examples: experimaestro experiments monitor · … monitor --workdir ~/experiments --once"
-    " --format json · … monitor --workspace local --events-viewer",
+    epilog=examples(
+        "experimaestro experiments monitor",
+        "experimaestro experiments monitor --workdir ~/experiments --once --format json",
+        "experimaestro experiments monitor --workspace local --events-viewer",
+    ),
 )
 @click.option("--workdir", metavar="DIR", help="The directory of the workspace.")
 @click.option("--workspace", metavar="ID", help="The id of the workspace.")
@@ -166,6 +183,7 @@ def monitor(
         raise UsageError("--port is for the web page", "add --web, or leave it out")
     if web and (console or given["once"] or given["events_viewer"]):
         raise UsageError("--web shows a page and nothing here", "leave the other one out")
+    check_format(given)
     if web:
         places = {
             "workspace": workspace or context.workspace,
@@ -208,14 +226,16 @@ def _find(context: Context, workspace: str | None, workdir: str | None) -> Path:
 
 @click.command(
     name="ssh-monitor",
-    epilog="Examples: experimaestro experiments ssh-monitor --workspace my-cluster"
-    " · … ssh-monitor user@cluster /data/experiments -o '-p 2222' --once --format json",
+    epilog=examples(
+        "experimaestro experiments ssh-monitor --workspace my-cluster",
+        "experimaestro experiments ssh-monitor user@cluster /data/experiments -o '-p 2222' --once --format json",
+    ),
 )
 @connection_options
 @showing_options
 @click.option("--dry-run", is_flag=True, help="Print what would be connected to and run, and end.")
-@click.option("--web", is_flag=True, help="Not there yet.")
-@click.option("--port", type=int, help="Not there yet.")
+@click.option("--web", is_flag=True, hidden=True, help="Not there yet.")
+@click.option("--port", type=int, hidden=True, help="Not there yet.")
 @click.pass_obj
 def ssh_monitor(
     context: Context,
@@ -234,6 +254,7 @@ def ssh_monitor(
     """
     if web or port is not None:
         raise UsageError("--web and --port are not there yet", "use the dashboard in the terminal")
+    check_format(given, dry_run=given["dry_run"])
     target = context.find_target(context.load_settings(), given)
     if given["dry_run"]:
         return run_until_signal(show_dry_run(target, Format(given["form"])))

@@ -16,7 +16,7 @@ from xpm_remote.cli.options import (
     location_options,
     yes_option,
 )
-from xpm_remote.cli.output import print_lines
+from xpm_remote.cli.output import examples, print_lines
 from xpm_remote.errors import FolderError, UsageError, WorkspaceError
 from xpm_remote.jobs.interface import Jobs
 from xpm_remote.ui.documents import json_line
@@ -35,8 +35,11 @@ from xpm_remote.workspace.outcomes import CleanAction, CleanOutcome, CleanStep, 
 
 @click.command(
     name="orphans",
-    epilog="Examples: experimaestro orphans --workspace neuralir --size"
-    " · … orphans /data/experiments --no-folders · … orphans --clean",
+    epilog=examples(
+        "experimaestro orphans --workspace neuralir --size",
+        "experimaestro orphans /data/experiments --no-folders",
+        "experimaestro orphans --clean",
+    ),
 )
 @click.argument("path", required=False)
 @click.option(

@@ -26,6 +26,12 @@ if TYPE_CHECKING:
 _STDOUT, _STDERR = 1, 2
 
 
+def examples(*commands: str) -> str:
+    """Return an epilog for a help: one example a line, whatever the width of the terminal."""
+    head = "Example: " if len(commands) == 1 else "Examples: "
+    return "\b\n" + head + f"\n{' ' * len(head)}".join(commands)
+
+
 def say(line: Line | str, *, err: bool = False) -> None:
     """Print a line: on a terminal broken between words where it is too long, else as it is."""
     text, indent = line if isinstance(line, Line) else Line(line)

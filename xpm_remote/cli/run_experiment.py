@@ -13,7 +13,7 @@ import click
 
 from xpm_remote.cli.context import Context
 from xpm_remote.cli.experiment_file import experiment_id, find_file
-from xpm_remote.cli.output import copy_progress, say
+from xpm_remote.cli.output import copy_progress, examples, say
 from xpm_remote.cli.peer import (
     ForwardingCommand,
     check_local,
@@ -43,9 +43,11 @@ def _passed(*names: str, **how: Any) -> Callable[[_Command], _Command]:  # noqa:
     name=NAME,
     cls=ForwardingCommand,
     context_settings={"ignore_unknown_options": True},
-    epilog="Examples: experimaestro run-experiment experiment.yaml"
-    " · … run-experiment --workspace neuralir experiment.yaml -c lr=0.1"
-    " · … run-experiment --dry-run experiment.yaml",
+    epilog=examples(
+        "experimaestro run-experiment experiment.yaml",
+        "experimaestro run-experiment --workspace neuralir experiment.yaml -c lr=0.1",
+        "experimaestro run-experiment --dry-run experiment.yaml",
+    ),
 )
 @click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="YAML [ARGS]...")
 @click.option("--workspace", metavar="ID", help="Run in this workspace of the settings.")

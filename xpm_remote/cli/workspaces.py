@@ -13,7 +13,7 @@ import click
 
 from xpm_remote.cli.context import Context
 from xpm_remote.cli.options import format_option
-from xpm_remote.cli.output import say
+from xpm_remote.cli.output import examples, say
 from xpm_remote.cli.settings_file import replace_file
 from xpm_remote.errors import ExitCode, OptionError
 from xpm_remote.escaping import safe
@@ -44,7 +44,10 @@ from xpm_remote.ui.reports.workspaces import (
 
 @click.command(
     name="list",
-    epilog="Examples: experimaestro workspaces list -v · … workspaces list --format json",
+    epilog=examples(
+        "experimaestro workspaces list -v",
+        "experimaestro workspaces list --format json",
+    ),
 )
 @click.option("-v", "--verbose", is_flag=True, help="Show what stands in the settings for each.")
 @format_option
@@ -67,8 +70,10 @@ def list_workspaces(context: Context, /, *, verbose: bool, is_json: bool) -> Non
 
 @click.command(
     name="show",
-    epilog="Examples: experimaestro workspaces show my-cluster"
-    " · … workspaces show my-cluster --format json",
+    epilog=examples(
+        "experimaestro workspaces show my-cluster",
+        "experimaestro workspaces show my-cluster --format json",
+    ),
 )
 @click.argument("workspace_id", metavar="ID")
 @format_option
@@ -113,8 +118,10 @@ def _facts(settings: Settings, workspace: Workspace) -> dict[str, Any] | None:
 
 @click.command(
     name="which",
-    epilog="Examples: experimaestro workspaces which neuralir-12"
-    " · … workspaces which neuralir-12 --format json",
+    epilog=examples(
+        "experimaestro workspaces which neuralir-12",
+        "experimaestro workspaces which neuralir-12 --format json",
+    ),
 )
 @click.argument("experiment_id")
 @click.option("--workspace", metavar="ID", help="As if run-experiment got this option.")
@@ -164,8 +171,10 @@ Problems = tuple[Problem, ...]
 
 @click.command(
     name="check",
-    epilog="Examples: experimaestro workspaces check && make experiments"
-    " · … workspaces check --format json",
+    epilog=examples(
+        "experimaestro workspaces check && make experiments",
+        "experimaestro workspaces check --format json",
+    ),
 )
 @format_option
 @click.pass_obj
@@ -224,7 +233,10 @@ def _count(problems: Problems, name: str) -> str:
 
 @click.command(
     name="migrate",
-    epilog="Examples: experimaestro workspaces migrate · … workspaces migrate --write",
+    epilog=examples(
+        "experimaestro workspaces migrate",
+        "experimaestro workspaces migrate --write",
+    ),
 )
 @click.option("--write", is_flag=True, help="Write the change into the settings file.")
 @click.pass_obj

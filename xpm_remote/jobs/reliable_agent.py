@@ -134,7 +134,7 @@ class ReliableAgent:
                 again, busy_until = True, loop.time() + BUSY_LIMIT
                 continue
             if left and loop.time() >= busy_until:
-                message = f"the agent has ended {method} without a word on {len(left)} jobs"
+                message = f"the agent has ended {method} without a word on {len(left)} job{'s' * (len(left) != 1)}"
                 raise ProtocolError(message, "run the command again")
             if left:
                 await asyncio.sleep(BUSY_INTERVAL)

@@ -9,7 +9,7 @@ from typing import Any
 from xpm_remote.escaping import safe
 from xpm_remote.session.state import Digest, Phase, Picture, Update
 from xpm_remote.ui.documents import event_documents, json_line, link_event
-from xpm_remote.ui.text import SHORT_ID, Format, digest_words
+from xpm_remote.ui.text import SHORT_ID, Format, count_text, digest_words
 
 
 class EventLines:
@@ -95,7 +95,8 @@ def _experiment_words(event: dict[str, Any]) -> str:
 def _link_words(event: dict[str, Any]) -> str:
     words = f"link to {event['host']}:{event['workspace']}  {event['phase']}"
     if "jobs" in event:
-        words += f": {event['experiments']} experiments, {event['jobs']} jobs"
+        experiments = count_text(event["experiments"], "experiment")
+        words += f": {experiments}, {count_text(event['jobs'], 'job')}"
     if event["digest"]:
         words += f"; {digest_words(Digest(**event['digest']))}"
     return words + (f": {event['detail']}" if event["detail"] else "")

@@ -16,7 +16,17 @@ from xpm_remote.escaping import safe
 from xpm_remote.model.entities import Counts, Experiment, Job
 from xpm_remote.session.state import LinkState, Phase, Picture
 from xpm_remote.settings.schema import Backend
-from xpm_remote.ui.text import activity, ago, digest_words, elapsed, percent, short_key, span, tags
+from xpm_remote.ui.text import (
+    activity,
+    ago,
+    count_text,
+    digest_words,
+    elapsed,
+    percent,
+    short_key,
+    span,
+    tags,
+)
 from xpm_remote.workspace.states import IDLE, PENDING, State
 
 BAR_WIDTH = 16
@@ -177,16 +187,17 @@ def totals(picture: Picture) -> Text:
     """Count everything in one line."""
     store = picture.store
     parts = [
-        (len(store.experiments), "experiments", ""),
         (store.number_in_state(State.RUNNING), "running", "cyan"),
         (store.number_in_state(*PENDING), "waiting", "yellow"),
         (store.number_in_state(State.ERROR), "failed", "red"),
         (store.number_in_state(State.DONE), "done", "green"),
         (store.number_in_state(*IDLE), "idle", "dim"),
     ]
+    count = len(store.experiments)
     text = Text(no_wrap=True, overflow="ellipsis")
+    text.append(count_text(count, "experiment"), style="" if count else "dim")
     for number, word, style in parts:
-        text.append(" · " if text else "", style="dim")
+        text.append(" · ", style="dim")
         text.append(f"{number} {word}", style=style if number else "dim")
     return text
 

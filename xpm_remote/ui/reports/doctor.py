@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from xpm_remote.doctor.stages import Examination, StageResult, Verdict
 from xpm_remote.escaping import safe, safe_lines
-from xpm_remote.ui.text import duration, local_time, size_text
+from xpm_remote.ui.text import count_text, duration, local_time, size_text
 
 DOCTOR_SCHEMA = "xpm-remote/doctor/1"
 
@@ -65,7 +65,7 @@ def summary_line(examination: Examination) -> str:
     number = sum(len(each.warnings) for each in examination.results)
     if not number:
         return "everything works"
-    return f"everything works, with {number} warning{'s' if number > 1 else ''}"
+    return f"everything works, with {count_text(number, 'warning')}"
 
 
 def examination_document(
@@ -144,7 +144,7 @@ def _program_words(programs: Iterable[Mapping[str, Any]]) -> Iterable[str]:
 def _delay_words(delays: Mapping[str, Any]) -> Iterable[str]:
     return [
         f"median {duration(delays['median'])}, longest {duration(delays['longest'])},"
-        f" of {delays['number']} events"
+        f" of {count_text(delays['number'], 'event')}"
     ]
 
 

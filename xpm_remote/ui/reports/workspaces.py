@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from enum import Enum
 from typing import Any
 
 from msgspec import to_builtins
@@ -142,6 +143,8 @@ def setting_text(value: object) -> str:
     """Write a value of the settings on a line."""
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, Enum):
+        return str(value.value)
     if isinstance(value, Folder):
         return f"{value.mode.value} {value.path}"
     if isinstance(value, tuple | list):
