@@ -37,6 +37,12 @@ def lookup(tmp_path: Path) -> Lookup:
         ("demo.b/c", ["demo.bad/cccc1"]),
         ("Demo.B/c", ["demo.bad/cccc1"]),
         ("cccc", ["demo.bad/cccc1"]),
+        ("bad/cccc1", ["demo.bad/cccc1"]),
+        ("Bad/c", ["demo.bad/cccc1"]),
+        ("ok/aaaa1", ["demo.ok/aaaa1"]),
+        ("okay/b", ["demo.okay/bbbb1"]),
+        ("away/eeee", ["demo.away/eeee1"]),
+        ("ay/bbbb1", []),
         ("demo.away/e", ["demo.away/eeee1"]),
         ("demo.ok/*", ["demo.ok/aaaa1", "demo.ok/aaaa2", "demo.ok/dead1"]),
         ("demo.ok*/????1", ["demo.ok/aaaa1", "demo.ok/dead1", "demo.okay/bbbb1"]),
@@ -57,7 +63,7 @@ def test_all(lookup: Lookup) -> None:
     assert [str(job) for job in lookup.all()] == sorted([*JOBS, *away])
 
 
-@pytest.mark.parametrize("text", ["demo.ok/aaaa", "aaaa", "demo/a"])
+@pytest.mark.parametrize("text", ["demo.ok/aaaa", "aaaa", "demo/a", "ok/aaaa"])
 def test_ambiguous(lookup: Lookup, text: str) -> None:
     """A beginning that several jobs have is refused, and they are named."""
     with pytest.raises(NoJobFailure, match=r"could be 2 jobs: demo.ok/aaaa1, demo.ok/aaaa2"):
@@ -104,3 +110,21 @@ def test_no_ids(lookup: Lookup, text: str) -> None:
     """What could leave ``jobs/``, or cannot be a name, is no id."""
     with pytest.raises(BadIdFailure, match="is not the id of a job"):
         lookup.find(text)
+
+
+def test_the_last_part_of_several_tasks(tmp_path: Path) -> None:
+    """The last part of two tasks names both in the error; a task of just that name is meant alone."""
+    made = SmallWorkspace(tmp_path / "ws")
+    made.job("a.evaluate/aaaa1")
+    made.job("b.evaluate/aaaa2")
+    made.job("evaluates/aaaa3")
+    lookup = Lookup([made.layout])
+    with pytest.raises(
+        NoJobFailure, match=r"could be 3 jobs: a.evaluate/aaaa1, b.evaluate/aaaa2, evaluates/aaaa3"
+    ):
+        lookup.find("evaluate/aaaa")
+    assert [str(job) for job in lookup.find("evaluate/aaaa2").jobs] == ["b.evaluate/aaaa2"]
+    made.job("evaluate/aaaa4")
+    assert [str(job) for job in Lookup([made.layout]).find("evaluate/aaaa").jobs] == [
+        "evaluate/aaaa4"
+    ]

@@ -1,6 +1,7 @@
 """Finding jobs by ids in full, the beginnings of ids, and patterns, where jobs lie.
 
-``TASK/HASH`` may be shortened at the end of each part, and the task may be left out, as long as only one job matches.
+``TASK/HASH`` may be shortened at the end of each part, the task may be its last part alone (``learner/0a1b2c3d``, as
+logs are labelled), and it may be left out, as long as only one job matches.
 ``*``, ``?`` and ``[...]`` make a pattern, which may match any number of jobs.
 """
 
@@ -62,6 +63,8 @@ class Lookup:
         if exact:
             return LookupResult(text, exact)
         jobs = self._matching(self._task_matcher(task), lambda each: each.startswith(job_hash))
+        if task:
+            jobs = tuple(sorted({*jobs, *self._of_last_part(task, job_hash)}))
         if len(jobs) > 1:
             more = f" and {len(jobs) - LISTED} more" if len(jobs) > LISTED else ""
             named = ", ".join(map(str, jobs[:LISTED])) + more
@@ -88,6 +91,16 @@ class Lookup:
             if name in tasks:
                 return lambda each: each == name
         return lambda each: each.startswith((task, task.lower()))
+
+    def _of_last_part(self, task: str, job_hash: str) -> tuple[JobId, ...]:
+        """Return the jobs of tasks of whose name only the last part is given."""
+        if task in self._tasks() or task.lower() in self._tasks():
+            return ()
+        names = (task, task.lower())
+        return self._matching(
+            lambda each: JobId(each, "").script_name in names,
+            lambda each: each.startswith(job_hash),
+        )
 
     def _matching(self, is_task: _Matches, is_hash: _Matches) -> tuple[JobId, ...]:
         return tuple(
