@@ -168,7 +168,7 @@ EXPRESSIONS = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=examples(100, 500))
+@settings(deadline=None, max_examples=examples(50, 500))
 @given(EXPRESSIONS)
 def test_sets_of_jobs(expression: Expression) -> None:
     """A filter matches the jobs that the sets of its conditions give, by union, intersection and complement."""
