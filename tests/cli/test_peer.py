@@ -307,7 +307,8 @@ class TestElsewhere:
             "cleanup --workdir {path}/",
             "--quiet cleanup --workdir={path}",
             "migrate v1-to-v2 {path}",
-            "deprecated list {path} --fix",
+            "migrate v1-to-v2 ws",
+            "deprecated list --fix {path}",
         ],
     )
     def test_refused(self, words: str, person: Person) -> None:

@@ -171,7 +171,7 @@ async def test_busy_after_a_lost_link(
     answers.append(({"job": "u/b", "status": "busy"}, None))
     assert await carry_out(["u/b"]) == ["busy"]
     answers.append(({"job": "u/b", "status": "busy"}, None))
-    with pytest.raises(ProtocolError, match="without a word on 1 jobs"):
+    with pytest.raises(ProtocolError, match="without a word on 1 job;"):
         await carry_out(["u/b", "u/c"])
     answers.append(({"job": "u/b", "status": "there"}, RequestError("recover", 1, "no")))
     with pytest.raises(RequestError):

@@ -83,7 +83,7 @@ def check_local(context: Context, command: str, words: Sequence[str]) -> None:
         SettingsError: It names one, and the settings cannot be used.
     """
     ids, directories = (list(_values(words, option)) for option in _NAMING)
-    paths = [word for word in words[1:] if "/" in word] if words[0] in _BY_PATH else []
+    paths = [word for word in words[2:] if word] if words[0] in _BY_PATH else []
     if not (ids or directories or paths):
         return
     # Another machine starts the server by its directory, perhaps with a copy of the settings that lies here.
