@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The floor: read the files that monitoring needs and write them out, with nothing else around it.
+"""The floor: read the files that monitoring needs and write them out, and nothing else.
 
     ssh HOST python3 - WORKSPACE < floor.py > /dev/null
 

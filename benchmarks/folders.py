@@ -76,7 +76,7 @@ def make_file(path: Path, size: int) -> None:
 
 
 class Round:
-    """The works of one round, each with a ``cp -a`` before it; whatever they make stays.
+    """The works of one round, each with a ``cp -a`` before it; their results are kept.
 
     Args:
         base: An empty directory.
@@ -159,7 +159,7 @@ def traced(base: Path, source: Path, jobs: list[JobId]) -> int:
 def show_memory(base: Path, source: Path, jobs: list[JobId]) -> bool:
     """Print the growth of memory with the number of jobs and the size of a file; return whether it is within limits."""
     half = len(jobs) // 2
-    traced(base, source, jobs[:WARM])  # what any number of jobs takes does not count
+    traced(base, source, jobs[:WARM])  # memory for any number of jobs does not count
     few = max(traced(base, source, jobs[:half]) for _ in range(TRIES))
     more = resident()
     many = traced(base, source, jobs)

@@ -54,7 +54,7 @@ def write_run(layout: Layout, folder: Folder, number: int, jobs: range) -> None:
         (run / "jobs" / task).mkdir(parents=True)
     with (run / "jobs.jsonl").open("w") as file:
         for each in jobs:
-            # Not the position in the run, which goes with the number of the run.
+            # Not the position in the run, which depends on the number of the run.
             place = each // RUNS
             task, name = TASKS[place % 4], hashlib.sha256(str(each).encode()).hexdigest()
             (layout.jobs / task / name).mkdir()

@@ -33,7 +33,7 @@ def warm_up(workspace: Path, pace: float) -> None:
     with experiment(workspace, "smoke-test") as xp:
         xp.setenv("PYTHONPATH", str(HERE))
         print("ready", flush=True)
-        # Nobody reads on from here.
+        # The output is not read from here on.
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
         Prepare.C(seconds=tag(1.0 / pace)).submit()
 
@@ -68,17 +68,17 @@ def schedule(workspace: Path, pace: float) -> None:
 
 
 def guard(workspace: Path, pace: float) -> None:
-    """Have another process schedule, and end it and its jobs when our stdin ends."""
+    """Schedule in another process, and end it and its jobs when our stdin ends."""
     scheduler = psutil.Popen(
         [sys.executable, __file__, "--unguarded", str(workspace), "--pace", str(pace)],
         stdin=subprocess.DEVNULL,
     )
-    # Whoever reads the scheduler's output is to see its end.
+    # The reader of the scheduler's output is to see its end.
     os.close(sys.stdout.fileno())
     while os.read(sys.stdin.fileno(), 1024):
         pass
     with contextlib.suppress(psutil.NoSuchProcess):
-        # A scheduler that stands still starts no job behind our back.
+        # A stopped scheduler starts no job meanwhile.
         scheduler.suspend()
         for process in (*scheduler.children(recursive=True), scheduler):
             process.kill()

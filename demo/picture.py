@@ -45,7 +45,7 @@ def write(picture: Picture, path: Path) -> None:
     console = Console(record=True, width=WIDTH, file=io.StringIO(), color_system="truecolor")
     console.print(dashboard(shown, time.time(), WIDTH, HEIGHT))
     title = "experimaestro experiments ssh-monitor --workspace my-cluster"
-    # A picture in a README loads nothing; every monospace font will do.
+    # A picture in a README loads nothing; any monospace font is suitable.
     path.write_text(_FONT_FACE.sub("", console.export_svg(title=title)))
 
 

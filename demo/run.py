@@ -2,7 +2,7 @@
 
     make demo                                           until Ctrl-C
     make demo ARGS='--duration 20'                      for 20 seconds
-    make demo ARGS='-- --once --format json'            whatever stands after -- goes to ssh-monitor
+    make demo ARGS='-- --once --format json'            all arguments after -- are passed to ssh-monitor
     make svg                                            the picture in the README
 
 Everything lives in a temporary folder, listens on loopback only, and is gone at the end.
@@ -112,7 +112,7 @@ class Stage:
                 f"-p {port}",
                 f"-i {shlex.quote(str(self.key))}",
                 f"-o UserKnownHostsFile={shlex.quote(str(self.known_hosts))}",
-                # Whatever the person's own files and agent hold, the demo is the same.
+                # The demo does not depend on the user's own files and agent.
                 "-F none -o IdentityAgent=none",
             ],
         }
@@ -148,7 +148,7 @@ async def running(
 
 
 async def first_line(name: str, process: asyncio.subprocess.Process, stage: Stage) -> str:
-    """Return the line by which a program says that it is ready.
+    """Return the line by which a program reports that it is ready.
 
     Raises:
         DemoError: It ended, or took too long.
@@ -166,7 +166,7 @@ async def first_line(name: str, process: asyncio.subprocess.Process, stage: Stag
 
 @contextlib.asynccontextmanager
 async def playing(venv: Path, pace: float) -> AsyncIterator[Stage]:
-    """Have the SSH server and the experiment run, and end them and remove all traces afterwards."""
+    """Run the SSH server and the experiment, and end them and remove all traces afterwards."""
     if not (venv / "bin" / "experimaestro").exists():
         raise DemoError(f"there is no experimaestro in {venv}: `make demo` installs it")
     with tempfile.TemporaryDirectory(prefix="xpm-remote-demo-") as folder:
@@ -201,7 +201,7 @@ async def watch(
     if ended.done():
         return ended.result()
     if stopped.result() == signal.SIGINT:
-        # Ctrl-C: the terminal has told it as well, and a second time would cut its farewell short.
+        # Ctrl-C: the terminal has signalled it as well, and a second time would cut its last output short.
         await asyncio.wait({ended}, timeout=INTERRUPT_LIMIT)
     for number in (signal.SIGINT, signal.SIGKILL):
         if not ended.done():

@@ -2,7 +2,7 @@
 
 It listens on a free loopback port, writes that port as one line to its stdout, and runs commands with
 ``/bin/sh -c`` as the user who started it, in the home directory that HOME names. It ends when its stdin does, so
-it never outlives who started it; whatever it runs ends with the connection that asked for it.
+it never outlives its parent; a command ends with the connection that requested it.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ class _Child:
             SHELL,
             *(() if command is None else ("-c", command)),
             cwd=Path.home(),
-            # A group of its own: so all of it can be ended at once, and Ctrl-C in a terminal passes by.
+            # A group of its own: so all of it can be ended at once, and Ctrl-C in a terminal does not reach it.
             start_new_session=True,
         )
         assert streams.stdin is not None
@@ -133,7 +133,7 @@ class _Child:
             os.killpg(self.transport.get_pid(), number)
 
     async def end(self) -> None:
-        """End the command and all that it started, politely and then by force."""
+        """End the command and all that it started, first by SIGHUP, then by SIGKILL."""
         self.signal(signal.SIGHUP)
         with contextlib.suppress(TimeoutError, asyncio.TimeoutError):
             await asyncio.wait_for(self.exited.wait(), HANGUP_GRACE)
@@ -143,7 +143,7 @@ class _Child:
 
 
 async def run_command(process: asyncssh.SSHServerProcess[bytes]) -> None:
-    """Run what the client asked for until it ends by itself, or until the client is gone."""
+    """Run what the client requested until it ends by itself, or until the client is gone."""
     child = await _Child.start(process.command)
     talk = asyncio.create_task(_talk(process, child), name="talk")
     gone = asyncio.create_task(process.channel.wait_closed(), name="gone")
@@ -177,7 +177,7 @@ async def _talk(process: asyncssh.SSHServerProcess[bytes], child: _Child) -> int
 
 
 async def _feed(process: asyncssh.SSHServerProcess[bytes], child: _Child) -> None:
-    """Pass on stdin, its end, and the signals that the client sends in between."""
+    """Pass on stdin, its end, and the client's signals."""
     while True:
         try:
             data = await process.stdin.read(CHUNK)
@@ -193,7 +193,7 @@ async def _feed(process: asyncssh.SSHServerProcess[bytes], child: _Child) -> Non
             child.stdin.write(data)
             await child.stdin.drain()
         except ConnectionError:
-            return  # it reads no further, which is its right
+            return  # it reads no further, which is allowed
     child.stdin.close()
 
 

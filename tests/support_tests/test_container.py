@@ -25,7 +25,7 @@ def pretend(tmp_path: Path, script: str) -> Engine:
 
 
 def test_leftovers_of_dead_sessions_are_removed(tmp_path: Path) -> None:
-    """A container whose session has ended is removed; one of a running session, or of another user, is kept."""
+    """A container whose session has ended is removed; one of a running session, or of another name, is kept."""
     dead = f"xpm-remote-test-{BEYOND_ALL_PIDS}-abc"
     names = f"{dead} xpm-remote-test-{os.getpid()}-abc xpm-remote-test-other"
     remove_leftovers(pretend(tmp_path, f'[ "$1" != ps ] || printf "%s\\n" {names}'))

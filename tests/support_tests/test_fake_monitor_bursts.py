@@ -31,7 +31,7 @@ def per_job(data: list[Json]) -> dict[str, list[str]]:
 
 
 def wait_until_all_done(fake: Fake) -> None:
-    """Ask for the jobs until all are done, without dropping a notification."""
+    """Ask for the jobs until all are done; fail at any notification meanwhile."""
 
     def all_done() -> bool:
         fake.ask("get_jobs")

@@ -78,7 +78,7 @@ def test_keys_are_the_fields(section: Section) -> None:
 
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.title)
 def test_required_keys_are_those_without_default(section: Section) -> None:
-    """What the table calls required is what has no default."""
+    """Keys that the table marks as required have no default."""
     defaults = field_defaults(section)
     required = {name for name, default in defaults.items() if default is NODEFAULT}
     if section.values is Settings:
@@ -88,7 +88,7 @@ def test_required_keys_are_those_without_default(section: Section) -> None:
 
 @pytest.mark.parametrize(("section", "key"), EXAMPLES)
 def test_examples_are_read(section: Section, key: Key) -> None:
-    """Each example of the reference is a value that its key takes."""
+    """Each example of the reference is valid for its key."""
     between = "\n    " if key.kind is Kind.ENV else " "
     text = _surrounded(section, f"{key.name}:{between}{key.example}")
     deprecated = [warning for warning in read(text).warnings if "deprecated" not in warning.what]
@@ -98,7 +98,7 @@ def test_examples_are_read(section: Section, key: Key) -> None:
 
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.title)
 def test_every_key_has_an_example_or_a_section(section: Section) -> None:
-    """The reference shows a value for each key, or what is inside; numbers have a unit."""
+    """The reference has an example for each key, or its contents; numbers have a unit."""
     for key in section.keys:
         assert bool(key.example) is not (key.section is not None)
         assert bool(key.unit) is (key.kind in (Kind.COUNT, Kind.PORT, Kind.SECONDS))
@@ -137,7 +137,7 @@ def test_blocks_of_the_page_are_read() -> None:
 
 
 def test_message_of_the_page() -> None:
-    """The message that the page shows is the one that the reader gives."""
+    """The message on the page is the reader's."""
     page = (DOCS / PAGE).read_text()
     message = re.search(r"settings\.yaml:\d+:\d+: (workspaces.*)", page)
     assert message is not None

@@ -1,4 +1,4 @@
-"""Fixtures of what a person sees."""
+"""Fixtures of the user interface."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def local_zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Be in a zone that is neither UTC nor that of the remote."""
+    """Set a zone that is neither UTC nor that of the remote."""
     with monkeypatch.context() as patch:
         patch.setenv("TZ", "Asia/Kolkata")
         time.tzset()

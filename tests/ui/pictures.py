@@ -1,4 +1,4 @@
-"""Pictures for tests: one that reads well, and any that a remote could make."""
+"""Pictures for tests: a realistic one, and any that a remote could make."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def picture(
     messages: Mapping[str, str] = NO_MESSAGES,
     **link: Any,
 ) -> Picture:
-    """Make a picture of a link that has been so for a minute."""
+    """Make a picture of a link that has been in this state for a minute."""
     return Picture(
         host="alice@cluster",
         workspace="/data/ws",
@@ -97,7 +97,7 @@ def busy_store() -> Store:
     return store
 
 
-# Whatever a remote could send
+# Anything that a remote could send
 
 HOSTILE = st.text(
     st.sampled_from(

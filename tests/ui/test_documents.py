@@ -1,4 +1,4 @@
-"""Documents for scripts: what they hold, and that docs/json.md says so."""
+"""Documents for scripts: their contents, and that docs/json.md describes them."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ Document = dict[str, Any]
 
 
 def documents(store: Store, changes: list[Change], **options: bool) -> list[Document]:
-    """Return the documents for some changes, as who reads them gets them."""
+    """Return the documents for some changes, as a script reads them."""
     made = event_documents(Update(tuple(changes)), store, NOW, **options)
     return [json.loads(json_line(document)) for document in made]
 
@@ -60,7 +60,7 @@ def documents(store: Store, changes: list[Change], **options: bool) -> list[Docu
 
 
 def test_picture() -> None:
-    """The picture holds the link, every experiment with its counts, and every job once."""
+    """The picture has the link, every experiment with its counts, and every job once."""
     document = picture_document(picture(busy_store()), NOW)
     assert document["schema"] == PICTURE_SCHEMA
     assert (document["host"], document["workspace"]) == ("alice@cluster", "/data/ws")
@@ -80,7 +80,7 @@ def test_picture() -> None:
 
 
 def test_job() -> None:
-    """A job has both witnesses' words and the state to believe, its tags, progress and times."""
+    """A job has both sources' states and the one to believe, its tags, progress and times."""
     jobs = {job["job_id"]: job for job in picture_document(picture(busy_store()), NOW)["jobs"]}
     job = jobs["running-job"]
     assert (job["state"], job["execution"], job["scheduler"]) == ("running",) * 3
@@ -91,7 +91,7 @@ def test_job() -> None:
 
 
 def test_messages() -> None:
-    """What else is known of a failure stands beside its reason, and only where there is one."""
+    """Further details of a failure are beside its reason, and only where there are any."""
     told = {key(name): f"of {name}" for name in ("failed-job", "done-job")}
     document = picture_document(picture(busy_store(), messages=told), NOW)
     messages = {job["job_id"]: job["message"] for job in document["jobs"] if job["message"]}
@@ -103,14 +103,14 @@ def test_messages() -> None:
     [(None, "", (None, None)), (NOW, "it broke", ("2026-11-22T15:30:00+05:30", "it broke"))],
 )
 def test_link(heard: float | None, detail: str, expected: tuple[str | None, str | None]) -> None:
-    """The link says what it is at, since when, and when the remote was last heard, in local time."""
+    """The link has its phase, since when, and when the remote was last heard, in local time."""
     link = picture_document(picture(phase=Phase.ENDED, heard=heard, detail=detail), NOW)["link"]
     assert (link["phase"], link["since"]) == ("ended", "2026-11-22T15:29:00+05:30")
     assert (link["heard"], link["detail"]) == expected
 
 
 def test_half_a_character() -> None:
-    """A document that holds half a character is still one line of JSON."""
+    """A document with half a character is still one line of JSON."""
     assert json_line({"a": "é"}) == '{"a":"é"}'
     assert json_line({"a": "\udce9"}) == r'{"a": "\udce9"}'
 
@@ -120,7 +120,7 @@ def test_half_a_character() -> None:
 )
 @given(pictures())
 def test_any_picture_is_json(picture: Picture) -> None:
-    """Whatever the remote sent, the document is one line of JSON."""
+    """For any input of the remote, the document is one line of JSON."""
     line = json_line(picture_document(picture, NOW))
     assert line.encode()
     assert "\n" not in line
@@ -131,7 +131,7 @@ def test_any_picture_is_json(picture: Picture) -> None:
 
 
 def test_new_state() -> None:
-    """A job that comes into another state is told with both states and its time on the remote."""
+    """A job that comes into another state is reported with both states and its time on the remote."""
     store = store_with({"a": "scheduled"})
     (document,) = documents(store, store.apply_event(state_event("running", started=2, at=2)))
     assert document == {
@@ -156,7 +156,7 @@ def test_time_that_the_remote_does_not_tell() -> None:
 
 
 def test_new_job() -> None:
-    """A new job had no state before, and its experiment is not told for it."""
+    """A new job has no previous state, and its experiment is not reported."""
     store = store_with({})
     (document,) = documents(store, store.apply_event(scheduler_event("submitted", tags={"x": 1})))
     assert (document["previous"], document["state"], document["tags"]) == (
@@ -167,7 +167,7 @@ def test_new_job() -> None:
 
 
 def test_better_reason() -> None:
-    """That the reason of a failure is learnt later is told."""
+    """A reason that is learnt later is reported."""
     store = store_with({"a": "error"})
     (document,) = documents(store, store.apply_event(scheduler_event("error", reason="TIMEOUT")))
     assert (document["previous"], document["state"]) == ("error", "error")
@@ -176,7 +176,7 @@ def test_better_reason() -> None:
 
 @pytest.mark.parametrize(("progress", "expected"), [(True, ["progress"]), (False, [])])
 def test_progress(*, progress: bool, expected: list[str]) -> None:
-    """Progress alone is told unless it is not wanted."""
+    """Progress alone is reported unless it is not wanted."""
     store = store_with({"a": "running"}, [job_record(state="running", started=1)])
     changes = store.apply_event(progress_event(0.5))
     assert [each["event"] for each in documents(store, changes, progress=progress)] == expected
@@ -191,7 +191,7 @@ def test_progress(*, progress: bool, expected: list[str]) -> None:
     ],
 )
 def test_first_progress(event: JobStateEvent | JobProgressEvent, expected: list[str]) -> None:
-    """Progress that comes with a new state is told with it; that progress was reset is not told."""
+    """Progress with a new state is reported with it; a reset of progress is not reported."""
     ready = store_with({"a": "ready"})
     running = store_with(
         {"a": "ready"}, [job_record(state="running", started=1, progress=[(0, 0.1, None)])]
@@ -201,7 +201,7 @@ def test_first_progress(event: JobStateEvent | JobProgressEvent, expected: list[
 
 
 def test_what_nobody_needs_to_know() -> None:
-    """A change of neither state, reason nor progress is not told."""
+    """A change of neither state, reason nor progress is not reported."""
     store = store_with({"a": "running"}, [job_record(state="running", started=1)])
     changes = store.apply_jobs(None, [job_record(state="running", started=2)])
     assert len(changes) == 1
@@ -209,7 +209,7 @@ def test_what_nobody_needs_to_know() -> None:
 
 
 def test_deleted_job() -> None:
-    """A job that is gone is told without a state."""
+    """A job that is gone is reported without a state."""
     store = Store(ZONE)
     store.apply_jobs(None, [job_record(state="done")])
     (document,) = documents(store, store.apply_absence(key("a")))
@@ -217,7 +217,7 @@ def test_deleted_job() -> None:
 
 
 def test_experiments() -> None:
-    """An experiment is told when it appears, gets another status or run, and when it is gone."""
+    """An experiment is reported when it appears, gets another status or run, and when it is gone."""
     store = Store(ZONE)
     seen = []
     for records in (
@@ -239,7 +239,7 @@ def test_experiments() -> None:
 
 
 def test_experiment_that_only_grew() -> None:
-    """That an experiment has another job is told by the job alone."""
+    """A new job of an experiment is reported by the job alone."""
     store = store_with({"a": "done"})
     grown = store.apply_experiments([experiment_record({"a": "done", "b": "waiting"})])
     assert [each["event"] for each in documents(store, grown)] == ["job"]
@@ -262,7 +262,7 @@ def test_time_of_an_experiment(ended: float | None, started: float | None, expec
 
 
 def test_recovered() -> None:
-    """What was found by asking is marked."""
+    """A change that was found by asking is marked."""
     store = Store(ZONE)
     changes = store.apply_experiments([experiment_record({"a": "done"})])
     update = Update(tuple(changes), recovered=True)
@@ -270,7 +270,7 @@ def test_recovered() -> None:
 
 
 def test_notice() -> None:
-    """A notice is told after the changes that came with it."""
+    """A notice is reported after the changes that came with it."""
     (document,) = event_documents(Update(notice="low on disk"), Store(), NOW)
     assert document == {
         "event": "notice",
@@ -281,7 +281,7 @@ def test_notice() -> None:
 
 @pytest.mark.parametrize("phase", list(Phase))
 def test_link_event(phase: Phase) -> None:
-    """A change of the link is told, once it is live with the numbers of what there is."""
+    """A change of the link is reported, once it is live with the numbers of entities."""
     document = link_event(picture(busy_store(), phase=phase, detail="so"), NOW)
     assert (document["schema"], document["phase"]) == (EVENT_SCHEMA, phase.value)
     assert document["detail"] == "so"
@@ -306,7 +306,7 @@ def example(name: str) -> str:
 
 
 def example_events() -> list[Document]:
-    """Return the events of an example: what becomes of the example picture."""
+    """Return the events of an example: the changes of the example picture."""
     shown = example_picture()
     store = shown.store
     at = moment(3600).timestamp()
@@ -324,7 +324,7 @@ def example_events() -> list[Document]:
 
 
 def guide_examples() -> dict[str, str]:
-    """Return the examples as the guide has to show them."""
+    """Return the examples in the form of the guide."""
     shown = json.dumps(picture_document(example_picture(), NOW), indent=2)
     events = "\n".join(map(json_line, example_events()))
     return {
@@ -335,7 +335,7 @@ def guide_examples() -> dict[str, str]:
 
 @pytest.mark.parametrize("name", ["picture", "events"])
 def test_examples_of_the_guide(name: str) -> None:
-    """The examples of the guide are what the code writes."""
+    """The examples of the guide are the code's output."""
     assert example(name) == guide_examples()[name]
 
 
@@ -370,6 +370,6 @@ def test_guide_describes_the_events() -> None:
 
 
 def test_guide_names_the_schemas() -> None:
-    """The guide is about the schemas that the code writes."""
+    """The guide has the schemas that the code writes."""
     for schema in (PICTURE_SCHEMA, EVENT_SCHEMA):
         assert f"\n## `{schema}`\n" in GUIDE

@@ -58,7 +58,7 @@ def test_failed_job() -> None:
 
 
 def test_new_job() -> None:
-    """A new job's line says that it is new; what was found by asking is marked."""
+    """A new job's line marks it as new; one that was found by asking is marked, too."""
     store = store_with({})
     update = Update(tuple(store.apply_event(scheduler_event("submitted", at=1))), recovered=True)
     assert texts(store, update) == [
@@ -67,7 +67,7 @@ def test_new_job() -> None:
 
 
 def test_deleted_job() -> None:
-    """A job that is gone is deleted, by the local clock."""
+    """A job that is gone is reported as deleted, by the local clock."""
     store = Store(ZONE)
     store.apply_jobs(None, [job_record(state="done")])
     assert texts(store, Update(tuple(store.apply_absence(key("a"))))) == [
@@ -76,7 +76,7 @@ def test_deleted_job() -> None:
 
 
 def test_progress() -> None:
-    """A line of progress has each level, and what it is at."""
+    """A line of progress has each level, and its description."""
     store = store_with({"a": "running"}, [job_record(state="running", started=1)])
     store.apply_event(progress_event(0.25, description="epoch 2"))
     changes = store.apply_event(progress_event(0.5, level=1, at=4))
@@ -99,7 +99,7 @@ def test_experiment() -> None:
 
 
 def test_notice() -> None:
-    """A notice is told in the remote's words."""
+    """A notice has the remote's text."""
     assert texts(Store(), Update(notice="low on disk")) == [
         "2026-11-22T15:30:00  notice  low on disk"
     ]
@@ -114,7 +114,7 @@ def test_notice() -> None:
     ],
 )
 def test_link(phase: Phase, detail: str, expected: str) -> None:
-    """The link's line says where to, what it is at, and how much there is or why it ended."""
+    """The link's line has the target, the phase, and the counts or why it ended."""
     event = link_event(picture(busy_store(), phase=phase, detail=detail), NOW)
     assert text_line(event) == f"2026-11-22T15:30:00  link to alice@cluster:/data/ws  {expected}"
 
@@ -126,7 +126,7 @@ def test_link_to_one() -> None:
 
 
 def job_event(text: str) -> dict[str, Any]:
-    """Make an event with a text of the remote wherever one may stand."""
+    """Make an event with a text of the remote in every field that may have one."""
     return {
         "event": "progress",
         "time": "2026-11-22T15:30:00+05:30",
@@ -139,7 +139,7 @@ def job_event(text: str) -> dict[str, Any]:
 
 @given(HOSTILE)
 def test_remote_text_is_escaped(text: str) -> None:
-    """Whatever the remote sent, a line is one line, and moves no cursor."""
+    """For any text of the remote, a line is one line, and moves no cursor."""
     assert text_line(job_event(text)).isprintable()
     notice = {"event": "notice", "time": "2026-11-22T15:30:00+05:30", "message": text}
     assert text_line(notice).isprintable()
@@ -149,7 +149,7 @@ def test_remote_text_is_escaped(text: str) -> None:
 
 
 def stream(form: Format, *, progress: bool = True) -> list[str]:
-    """Return the lines of a link that comes up, brings changes, and ends."""
+    """Return the lines of a link that comes up, has changes, and ends."""
     shown = example_picture()
     store = shown.store
     loading, ended = picture(store, phase=Phase.LOADING), picture(store, phase=Phase.ENDED)
@@ -175,18 +175,18 @@ def stream(form: Format, *, progress: bool = True) -> list[str]:
 
 @pytest.mark.parametrize(("progress", "expected"), [(True, ["progress", "job"]), (False, ["job"])])
 def test_stream(*, progress: bool, expected: list[str]) -> None:
-    """The first snapshot is counted, not told; then every change has a line, until the link ends."""
+    """The first snapshot is counted, not listed; then every change has a line, until the link ends."""
     kinds = [json.loads(line)["event"] for line in stream(Format.JSON, progress=progress)]
     assert kinds == ["link", "link", *expected, "notice", "link"]
 
 
 def test_text_and_json_tell_the_same() -> None:
-    """Text is the same events, line by line."""
+    """Text and JSON are the same events, line by line."""
     documents = [json.loads(line) for line in stream(Format.JSON)]
     assert [text_line(document) for document in documents] == stream(Format.TEXT)
 
 
 def test_return_is_summed_up() -> None:
-    """When the link is live again, its line says what had happened."""
+    """When the link is live again, its line sums up the gap."""
     back = picture(busy_store(), digest=Digest(away=125.0, done=3))
     assert text_line(link_event(back, NOW)).endswith("; away 2 min 5 s: 3 done")

@@ -1,4 +1,4 @@
-"""Text for a terminal: what is escaped, how times, sizes and progress read, and tables."""
+"""Text for a terminal: escaping, times, sizes and progress, and tables."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ from xpm_remote.workspace.states import Progress
     ],
 )
 def test_safe(text: str, expected: str) -> None:
-    """What prints stays; what moves the cursor, turns the line round or cannot be seen is spelled out."""
+    """Printable text is unchanged; what moves the cursor, reverses the line or is invisible is escaped."""
     assert safe(text) == expected
 
 
 @given(HOSTILE)
 def test_safe_is_printable(text: str) -> None:
-    """Whatever it was, it prints, can be written as UTF-8, and is not changed by escaping it again."""
+    """The result prints, can be written as UTF-8, and is not changed by escaping it again."""
     shown = safe(text)
     assert shown.isprintable()
     assert shown.encode().decode() == shown
@@ -72,20 +72,20 @@ def test_safe_is_printable(text: str) -> None:
     ],
 )
 def test_span(seconds: float, expected: str) -> None:
-    """A length of time is given in its two largest units."""
+    """A duration has its two largest units."""
     assert span(seconds) == expected
 
 
 @given(st.floats(0, 1e9))
 def test_span_is_short(seconds: float) -> None:
-    """Two units at most, of which the first is not zero unless all is."""
+    """At most two units, of which the first is not zero unless all is."""
     words = span(seconds).split()
     assert len(words) in (2, 4)
     assert words[0] != "0" or seconds < 1
 
 
 def test_elapsed_and_ago() -> None:
-    """The time since a moment is told exactly or roughly; of an unknown moment, nothing."""
+    """The time since a moment is exact or rounded; for an unknown moment it is empty."""
     assert elapsed(moment(0), epoch(185)) == "3 min 5 s"
     assert ago(moment(0), epoch(185)) == "3 min ago"
     assert ago(moment(0), epoch(7)) == "7 s ago"
@@ -93,20 +93,20 @@ def test_elapsed_and_ago() -> None:
 
 
 def test_short_key() -> None:
-    """A job is named by its task and the beginning of its id."""
+    """A job has its task and a prefix of its id."""
     assert short_key(Job(task_id=TASK, job_id="0123456789abcdef")) == "demo.task/01234567"
     assert short_key(Job(task_id="\x1b", job_id="a")) == "\\x1b/a"
 
 
 def test_tags() -> None:
-    """Tags are listed by name, with their values as they are."""
+    """Tags are listed by name, with their values unchanged."""
     assert tags({"lr": 0.1, "a": "x y", "n": None}) == "a=x y lr=0.1 n=None"
     assert tags({"a": "\n", "\x1b": 1}) == "\\x1b=1 a=\\n"
     assert tags({}) == ""
 
 
 def test_progress() -> None:
-    """Each level has its share and, where it says so, what it is at, from the outermost inwards."""
+    """Each level has its share and its description, if it has one, from the outermost inwards."""
     steps = [Progress(0, 0.454, "epoch 5"), Progress(1, 1.0), Progress(2, 0.0, "bat\nch")]
     assert percent(steps) == "45 % > 100 % > 0 %"
     assert activity(steps) == "epoch 5 > bat\\nch"
@@ -114,14 +114,14 @@ def test_progress() -> None:
 
 
 def test_columns() -> None:
-    """Columns stand below each other; empty ones are left out, and nothing trails."""
+    """Columns are aligned; empty ones are left out, and there are no trailing blanks."""
     rows = [("a", "", "long one", "x"), ("bbb", "", "", "")]
     assert list(table(rows, indent=1)) == [" a    long one  x", " bbb"]
     assert list(table([])) == []
 
 
 def test_hostile_cells() -> None:
-    """A cell cannot move the cursor, and its escape is counted as what is seen."""
+    """A cell cannot move the cursor, and its escapes count as they are displayed."""
     assert list(table([("\x1b[2J", "1"), ("abcdefg", "2")])) == ["\\x1b[2J  1", "abcdefg  2"]
 
 
@@ -145,7 +145,7 @@ def test_sizes(size: int, text: str) -> None:
 
 
 def test_counts() -> None:
-    """One thing is one, others are many."""
+    """Counts have a singular and a plural."""
     assert [count_text(n, "job") for n in (0, 1, 1200)] == ["0 jobs", "1 job", "1,200 jobs"]
 
 
@@ -154,5 +154,5 @@ def test_counts() -> None:
     [(0.00123, "1.23 ms"), (0.09, "90 ms"), (0.5, "0.50 s"), (12.34, "12.3 s"), (-3.0, "-3.00 s")],
 )
 def test_duration(seconds: float, expected: str) -> None:
-    """Times are as exact as they need be."""
+    """Durations have a suitable precision."""
     assert duration(seconds) == expected

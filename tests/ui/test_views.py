@@ -1,4 +1,4 @@
-"""Pictures on a terminal of any size: what is on them, and that they never break it."""
+"""Pictures on a terminal of any size: their contents, and that they always fit."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ ESC = "\x1b"
 def drawn(
     picture: Picture, width: int = 120, height: int = 40, *, has_keys: bool = False
 ) -> list[str]:
-    """Draw a picture as plain text; return its lines."""
+    """Return a picture drawn as plain text, by lines."""
     console = Console(file=StringIO(), width=width, force_terminal=False, _environ={})
     with console.capture() as capture:
         console.print(dashboard(picture, NOW, width, height, has_keys=has_keys))
@@ -43,7 +43,7 @@ def drawn(
 
 
 def line_with(lines: list[str], text: str) -> str:
-    """Return the one line that holds a text."""
+    """Return the one line that contains a text."""
     (found,) = [line for line in lines if text in line]
     return found
 
@@ -54,7 +54,7 @@ def line_with(lines: list[str], text: str) -> str:
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(pictures(), st.integers(1, 200), st.integers(1, 60), st.booleans())
 def test_fits_any_terminal(picture: Picture, width: int, height: int, has_keys: bool) -> None:
-    """A picture is never higher nor wider than the terminal, and nothing in it moves the cursor."""
+    """A picture is never higher nor wider than the terminal, and no text in it moves the cursor."""
     lines = drawn(picture, width, height, has_keys=has_keys)
     assert len(lines) <= height
     assert max(map(cell_len, lines)) <= width
@@ -64,22 +64,22 @@ def test_fits_any_terminal(picture: Picture, width: int, height: int, has_keys: 
 @pytest.mark.parametrize("width", range(1, 130, 3))
 @pytest.mark.parametrize("height", [1, 2, 3, 8, 12, 30])
 def test_fits_with_every_section(width: int, height: int) -> None:
-    """The picture with all its parts fits, too."""
+    """The picture with all its sections fits, too."""
     lines = drawn(picture(busy_store()), width, height)
     assert 1 <= len(lines) <= height
     assert max(map(cell_len, lines)) <= width
 
 
 def test_no_lines_at_all() -> None:
-    """Where there is not even a line, the header is all."""
+    """Without room for a line, there is only the header."""
     assert len(drawn(picture(busy_store()), height=0)) == 1
 
 
-# What is on it
+# The contents
 
 
 def test_empty_workspace() -> None:
-    """Where there is nothing yet, the header says where we look, and the counts are zero."""
+    """In an empty workspace, the header has the target, and the counts are zero."""
     lines = drawn(picture())
     assert len(lines) == 2
     assert lines[0].startswith("alice@cluster:/data/ws")
@@ -87,7 +87,7 @@ def test_empty_workspace() -> None:
 
 
 def test_header_of_a_live_link() -> None:
-    """A live link shows how old the last word of the remote is."""
+    """A live link shows the age of the remote's last message."""
     header = drawn(picture(heard=NOW - 125))[0]
     assert header.endswith("● live · heard 2 min 5 s ago")
 
@@ -101,7 +101,7 @@ def test_header_of_a_live_link() -> None:
     ],
 )
 def test_header_of_another_link(phase: Phase, heard: float | None, end: str) -> None:
-    """A link that is not live says since when, so that nobody takes an old picture for a new one."""
+    """A link that is not live shows since when, so that an old picture is not mistaken for a new one."""
     assert drawn(picture(phase=phase, heard=heard))[0].endswith(end)
 
 
@@ -115,7 +115,7 @@ def test_totals() -> None:
 
 
 def test_sections_in_order() -> None:
-    """What needs attention comes in the order: experiments, running, failed, waiting."""
+    """The sections are in this order: experiments, running, failed, waiting."""
     text = "\n".join(drawn(picture(busy_store())))
     places = [text.index(f"\n{title}") for title in ("Experiments", "Running", "Failed", "Waiting")]
     assert places == sorted(places)
@@ -156,7 +156,7 @@ def test_experiment_without_times() -> None:
 
 
 def test_running_job() -> None:
-    """A running job shows its progress, what it is at, its tags and for how long it has run."""
+    """A running job shows its progress, its description, its tags and for how long it has run."""
     line = line_with(drawn(picture(busy_store())), "demo.task/running-")
     assert "lr=0.1 model=big" in line
     assert "45 %" in line
@@ -182,7 +182,7 @@ def test_failed_job() -> None:
 
 
 def test_why_a_job_failed() -> None:
-    """What else is known of a failure stands before the tags, without control characters."""
+    """Further details of a failure are before the tags, without control characters."""
     told = {"demo.task/failed-job": "it died\x1b[2J"}
     line = line_with(drawn(picture(busy_store(), messages=told)), "demo.task/failed-j")
     assert "it died\\x1b[2J lr=0.1 model=big TIMEOUT" in " ".join(line.split())
@@ -212,14 +212,14 @@ def test_waiting_jobs_are_grouped() -> None:
 
 
 def test_clock_of_the_remote() -> None:
-    """Times of the remote are measured by its own clock."""
+    """Times of the remote are compared with its own clock."""
     lines = drawn(picture(busy_store(), skew=600))
     assert line_with(lines, "demo.task/running-").rstrip().endswith("1 h 0 min")
     assert lines[0].rstrip().endswith("heard 2 s ago")
 
 
 def test_narrow_terminal() -> None:
-    """A narrow terminal leaves out what matters less: tags and ages of experiments."""
+    """A narrow terminal omits what matters less: tags and ages of experiments."""
     text = "\n".join(drawn(picture(busy_store()), width=69))
     assert "lr=0.1" not in text
     assert "TIMEOUT" in text
@@ -238,7 +238,7 @@ def test_what_is_left_out_is_counted() -> None:
 
 
 def test_room_is_shared() -> None:
-    """A section with much to show leaves room for one with little."""
+    """A section with many rows leaves room for one with few."""
     store = Store(ZONE)
     store.apply_jobs(None, [job_record(f"{n:02}", "running", started=n) for n in range(50)])
     store.apply_jobs(None, [job_record("failed", "error")])
@@ -249,7 +249,7 @@ def test_room_is_shared() -> None:
 
 
 def test_low_terminal() -> None:
-    """Where there is no room for all sections, the first of them are shown, each with a row at least."""
+    """Without room for all sections, the first of them are shown, each with at least one row."""
     lines = drawn(picture(busy_store()), height=8)
     assert len(lines) == 8
     assert [line.split()[0] for line in lines if line.strip()][2:] == [
@@ -262,7 +262,7 @@ def test_low_terminal() -> None:
 
 
 def test_changes_are_seen() -> None:
-    """The next picture shows what was announced since."""
+    """The next picture shows later announcements."""
     store = busy_store()
     store.apply_event(state_event("done", job_id="running-job", ended=3000))
     store.apply_event(scheduler_event("running", job_id="waiting-1"))
@@ -270,7 +270,7 @@ def test_changes_are_seen() -> None:
 
 
 def test_markup_is_text() -> None:
-    """What looks like Rich's markup or an emoji's name is shown as it is."""
+    """Rich's markup and emoji names are shown as text."""
     store = Store(ZONE)
     store.apply_experiments(
         [ExperimentRecord("[red]x[/red] :smile:", status="[blink]", started_at=iso(0))]
@@ -281,7 +281,7 @@ def test_markup_is_text() -> None:
 
 @pytest.mark.parametrize("poison", [f"{ESC}[2J", "\u202e", "two\nlines", "\x9b", "bell\x07"])
 def test_remote_text_is_escaped(poison: str) -> None:
-    """Text of the remote is escaped wherever it stands."""
+    """Text of the remote is escaped everywhere."""
     record = job_record("a", "running", started=1, progress=[(0, 0.5, poison)])
     failed = job_record("b", "error", reason=poison)
     store = Store(ZONE)
@@ -302,7 +302,7 @@ def test_remote_text_is_escaped(poison: str) -> None:
     assert sum(line.lower().count(escaped.lower()) for line in lines) >= 8
 
 
-# The words for experiments
+# The status of experiments
 
 
 @pytest.mark.parametrize(
@@ -319,7 +319,7 @@ def test_remote_text_is_escaped(poison: str) -> None:
     ],
 )
 def test_experiment_status(status: str, *, ended: bool, failed: int, word: str) -> None:
-    """A run that ended with failed jobs has failed, whatever it calls itself; one that was left is detached."""
+    """A run that ended with failed jobs has failed, whatever its own status; one without a scheduler is detached."""
     times = Store(ZONE)
     times.apply_experiments([ExperimentRecord("e", ended_at=iso(1) if ended else None)])
     experiment = Experiment(experiment_id="e", status=status, ended=times.experiments[0].ended)
@@ -344,13 +344,13 @@ def test_experiment_status(status: str, *, ended: bool, failed: int, word: str) 
     ],
 )
 def test_share(lines: int, wanted: list[int], expected: list[int]) -> None:
-    """Who wants little gets it; the others split the rest, the first of them getting one more."""
+    """A small demand is met; the others share the rest, the first of them getting one more."""
     assert share(lines, wanted) == expected
 
 
 @given(st.integers(0, 200), st.lists(st.integers(0, 100), max_size=6))
 def test_share_is_fair(lines: int, wanted: list[int]) -> None:
-    """Nobody gets more than he wants, nothing is wasted, and nobody gets less than another but by one."""
+    """No share exceeds its demand, nothing is wasted, and shares differ by at most one."""
     given_lines = share(lines, wanted)
     assert all(0 <= got <= want for got, want in zip(given_lines, wanted, strict=True))
     assert sum(given_lines) == min(lines, sum(wanted))
@@ -360,7 +360,7 @@ def test_share_is_fair(lines: int, wanted: list[int]) -> None:
 
 
 def test_lost_link_is_honest() -> None:
-    """A lost link says since when the picture is stale, when the next try is, and why it was lost."""
+    """A lost link shows since when the picture is stale, when the next try is, and why it was lost."""
     lost = picture(
         phase=Phase.WAITING,
         detail="the connection broke: reset",
@@ -373,7 +373,7 @@ def test_lost_link_is_honest() -> None:
 
 
 def test_return_is_summed_up() -> None:
-    """After a return the picture says for a minute what had happened."""
+    """After reconnecting the picture sums up the gap for a minute."""
     back = picture(digest=Digest(away=7800.0, done=14, failed=2, started=1))
     assert "away 2 h 10 min: 14 done, 2 failed, 1 started" not in "\n".join(drawn(back))
     recent = replace(back, link=replace(back.link, since=NOW - 1))
@@ -394,7 +394,7 @@ def test_return_is_summed_up() -> None:
     ],
 )
 def test_keys(phase: Phase, footer: str) -> None:
-    """Where keys can be pressed, the last line says which mean something."""
+    """Where keys can be pressed, the last line lists those with a meaning."""
     shown = picture(busy_store(), phase=phase, asked="x", detail="cut")
     lines = drawn(shown, height=40, has_keys=True)
     assert lines[-1].rstrip() == footer
@@ -403,7 +403,7 @@ def test_keys(phase: Phase, footer: str) -> None:
 
 
 def test_a_person_is_needed() -> None:
-    """When only a person can go on, the picture says for what, with the remote's words escaped."""
+    """When a user is needed, the picture shows for what, with the remote's text escaped."""
     shown = picture(phase=Phase.NEEDS_PERSON, asked=f"code{ESC}[2J", stale_since=NOW - 90)
     lines = drawn(shown)
     assert "needs-person 1 min 0 s · stale for 1 min 30 s" in lines[0]
@@ -411,7 +411,7 @@ def test_a_person_is_needed() -> None:
 
 
 def test_served_by_the_agent() -> None:
-    """The head says when the agent serves; a line says why, where that was the second choice."""
+    """The header shows that the agent serves; a line shows why, where that was the second choice."""
     fallback = BackendChoice(Backend.AGENT, "no \x1b[31muv", is_fallback=True)
     shown = replace(picture(busy_store()), served_by=fallback)
     text = "\n".join(drawn(shown))

@@ -1,4 +1,4 @@
-"""Workspaces written by hand, and a host whose processes and locks are told."""
+"""Workspaces written by hand, and a host with given processes and locks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RUN_ID = "20261101_120000"
 
 
 class TextHost(Host):
-    """A host on which only what is listed lives and is locked."""
+    """A host with only the listed processes and locks."""
 
     def __init__(
         self, name: str = HOST, pids: Iterable[int] = (), locked: Iterable[str] = ()
@@ -116,7 +116,7 @@ def write_lines(path: Path, values: Iterable[object]) -> Path:
 
 
 def snapshot(root: Path) -> dict[str, tuple[int, int, int, int]]:
-    """Return what would show that something was written: names, sizes, modes and times of change."""
+    """Return what shows whether a file was written: names, sizes, modes and times of change."""
     found = {}
     for directory, directories, files in os.walk(root):
         for name in (".", *directories, *files):

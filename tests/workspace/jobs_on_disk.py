@@ -1,4 +1,4 @@
-"""Jobs with everything that people keep in them, and what a tree has, for comparison."""
+"""Jobs with all kinds of files, and the contents of a tree, for comparison."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def make_job(layout: Layout, job: JobId = JOB, *, done: bool = True) -> Path:
 
 
 def tree(path: Path) -> dict[str, tuple[object, ...]]:
-    """Return all that a copy must keep of a tree; what is never copied is left out."""
+    """Return all that a copy must keep of a tree, without what is never copied."""
     found: dict[str, tuple[object, ...]] = {".": _entry(path)}
     for each in sorted(path.rglob("*")):
         name = str(each.relative_to(path))
@@ -59,7 +59,7 @@ def tree(path: Path) -> dict[str, tuple[object, ...]]:
 
 
 def leftovers(*roots: Path) -> list[str]:
-    """Name what is staged, locked or set aside in these workspaces and folders."""
+    """Return what is staged, locked or set aside in these workspaces and folders."""
     return sorted(str(each) for root in roots for each in root.glob("jobs/*/.tmp.*"))
 
 

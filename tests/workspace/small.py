@@ -14,10 +14,10 @@ RUN = "20261122_120000"
 
 
 class SmallWorkspace:
-    """A workspace, or a folder of one, that grows as a test says.
+    """A workspace, or a folder of one, that a test fills.
 
     Args:
-        root: Its directory, which is made.
+        root: Its directory, which is created.
     """
 
     def __init__(self, root: Path) -> None:

@@ -1,4 +1,4 @@
-"""Whatever call is the last one, or fails, the job is whole somewhere, and a second run finishes the work."""
+"""After a crash or a fault at any call, the job is complete at some place, and a second run finishes the work."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ FEWEST_PLACES = 50
 
 @pytest.fixture
 def scratch(tmp_path: Path) -> Iterator[Path]:
-    """A directory for thousands of trees that nobody keeps."""
+    """A directory for thousands of temporary trees."""
     root = MEMORY / f"xpm-{os.getpid()}-{tmp_path.name}" if MEMORY.is_dir() else tmp_path / "trials"
     yield root
     shutil.rmtree(root)
@@ -41,7 +41,7 @@ def scratch(tmp_path: Path) -> Iterator[Path]:
 @pytest.mark.parametrize("fault", ["kill", "ENOSPC", "EIO"])
 @pytest.mark.parametrize("action", ["archive", "complete", "move", "recover", "replace"])
 def test_no_fault_costs_a_job(scratch: Path, action: str, fault: str, system: str) -> None:
-    """A process killed, a full disk or a bad one at any call costs nothing, however names are exchanged.
+    """A process killed, a full disk or a bad one at any call loses nothing, with any method of exchanging names.
 
     Unless everything is tried, that is any place of the code that makes a call.
     """

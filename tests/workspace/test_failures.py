@@ -1,4 +1,4 @@
-"""Failures of the system, told in a line."""
+"""Failures of the system as messages."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from xpm_remote.workspace.failures import explain
     ],
 )
 def test_where(filename: object, said: str) -> None:
-    """An error names its file, whatever its type; where it names none, or a descriptor, the place is given."""
+    """An error of any type has its file; without one, or with a descriptor, it has the given place."""
     error = OSError(errno.EIO, os.strerror(errno.EIO))
     error.filename = filename
     assert explain(error, Path("/where")) == said + os.strerror(errno.EIO)
@@ -30,11 +30,11 @@ def test_where(filename: object, said: str) -> None:
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
 def test_no_space(number: int) -> None:
-    """A full disk and a used-up quota are told as what they are."""
+    """A full disk and an exceeded quota are reported as such."""
     error = OSError(number, "full", "/a")
     assert explain(error, Path("/where")) == "no space is left for /a (full)"
 
 
 def test_no_text() -> None:
-    """An error without a text of the system is told by its own."""
+    """An error without a text of the system has its own."""
     assert explain(OSError("odd"), Path("/where")) == "/where: odd"

@@ -1,4 +1,4 @@
-"""Files of a job that hold anything."""
+"""Files of a job with any content."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_any_content(
     events: list[dict[str, Any]],
     word: str | None,
 ) -> None:
-    """Whatever the files hold, the job is read as something that the laptop understands, and nothing is written."""
+    """With any content, the job is valid for the laptop, and nothing is written."""
     disk = Disk(tmp_path_factory.mktemp("any"))
     contents = {"pid": pid, "failed": failed}
     disk.job(JOB, status, **{key: each for key, each in contents.items() if each is not None})

@@ -1,4 +1,4 @@
-"""Where things lie in a workspace."""
+"""Paths in a workspace."""
 
 from __future__ import annotations
 
@@ -22,6 +22,6 @@ from xpm_remote.workspace.layout import JobId, Layout
     ],
 )
 def test_job_files(name: str, path: str) -> None:
-    """The files of a job are named by its task's last word, or have names of their own."""
+    """The files of a job are named after its task's last word, or have names of their own."""
     files = Layout(Path("/ws")).job_files(JobId("pkg.train", "abc"))
     assert getattr(files, name) == Path("/ws/jobs/pkg.train/abc") / path

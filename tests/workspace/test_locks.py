@@ -1,4 +1,4 @@
-"""Locks are looked at without a trace, and a staging lock has one holder, on shared file systems too."""
+"""Locks are read without a trace, and a staging lock has one holder, on shared file systems too."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.mark.parametrize("kind", [fcntl.LOCK_EX, fcntl.LOCK_SH])
 def test_lock_of_another_process(tmp_path: Path, way: str, kind: int) -> None:
-    """A lock that another process holds is seen, and not when that process has ended."""
+    """A lock that another process holds is seen until that process has ended."""
     path = tmp_path / "job.lock"
     code = f"import fcntl,sys; f=open({str(path)!r},'w'); fcntl.flock(f,{kind}); print(flush=True); sys.stdin.read()"
     holder = subprocess.Popen(
@@ -43,7 +43,7 @@ def test_lock_of_another_process(tmp_path: Path, way: str, kind: int) -> None:
 
 @pytest.mark.usefixtures("way")
 def test_nothing_is_locked(tmp_path: Path) -> None:
-    """A missing file, a link, a FIFO, a directory and a free file are held by nobody, and nothing is created."""
+    """A missing file, a link, a FIFO, a directory and a free file are not locked, and nothing is created."""
     held = tmp_path / "held"
     (tmp_path / "link").symlink_to(held)
     os.mkfifo(tmp_path / "fifo")
@@ -87,7 +87,7 @@ def test_file_that_its_last_holder_unlinks(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_lock_file_that_somebody_removed(tmp_path: Path) -> None:
-    """A holder whose file was removed knows that, and does not remove the file of the next holder."""
+    """A holder whose file was removed detects that, and does not remove the file of the next holder."""
     path = tmp_path / ".tmp.x.lock"
     with StagingLock(path, shared=False) as first:
         path.unlink()
@@ -99,7 +99,7 @@ def test_lock_file_that_somebody_removed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("said", ["", '{"host": "elsewhere", "boot": "1"}'])
 def test_other_hosts_are_believed_by_age(tmp_path: Path, said: str) -> None:
-    """On a shared file system a free lock of another host, or of nobody known, is left alone while it is fresh."""
+    """On a shared file system a free lock of another or an unknown host is kept while it is fresh."""
     path = tmp_path / ".tmp.x.lock"
     path.write_text(said)
     before = path.stat().st_mtime_ns
@@ -124,7 +124,7 @@ def test_dead_process_of_this_kernel(tmp_path: Path) -> None:
 
 
 def test_holding_a_job(tmp_path: Path) -> None:
-    """Who holds the lock of a job keeps others from it; a job without lock file gets none."""
+    """The holder of a job's lock excludes others; a job without lock file gets none."""
     path = tmp_path / "job.lock"
     with holding(path):
         assert not path.exists()
@@ -139,7 +139,7 @@ def test_holding_a_job(tmp_path: Path) -> None:
 def test_holding_where_nothing_can_be_locked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On a file system without locks nobody can hold one, so the work goes on."""
+    """On a file system without locks none can be held, so the work continues."""
     path = tmp_path / "job.lock"
     path.touch()
 

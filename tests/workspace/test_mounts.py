@@ -1,4 +1,4 @@
-"""Which file systems are mounted, read from the tables of the kernel and of the host."""
+"""The mounted file systems, by the tables of the kernel and of the host."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("name", ["nlp", ""])
 def test_unmounted_disk(disk: Path, tmp_path: Path, name: str) -> None:
-    """A folder on a disk that should be mounted and is not is refused, also when the directory is there."""
+    """A folder on a disk that should be mounted and is not is refused, even if the directory exists."""
     folder = Folder(disk / name, FolderMode.MOVE)
     folder.path.mkdir(exist_ok=True)
     with pytest.raises(FolderFailure, match="is not mounted"):
@@ -50,7 +50,7 @@ def test_empty_mount_point_stays_empty(disk: Path, tmp_path: Path) -> None:
 
 
 def test_mounted_disk(disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same folder is fine when something is mounted there, and its type is known."""
+    """The same folder is accepted when something is mounted there, and its type is known."""
     mounted = tmp_path / "mountinfo"
     device = disk.stat().st_dev
     number = f"{os.major(device)}:{os.minor(device)}"

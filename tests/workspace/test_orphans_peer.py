@@ -1,4 +1,4 @@
-"""Random workspaces to the real experimaestro: what it takes for orphans and for recoverable, so do we."""
+"""Random workspaces: our orphans and recoverable jobs are those of the real experimaestro."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def build(plan: Plan, root: Path) -> tuple[SmallWorkspace, list[tuple[SmallWorks
 def put(
     made: SmallWorkspace, store: SmallWorkspace, name: str, place: str, marker: str | None
 ) -> None:
-    """Put into the place of a job what the plan says."""
+    """Put what the plan says into the place of a job."""
     target = made.layout.jobs / name
     target.parent.mkdir(parents=True, exist_ok=True)
     if place in ("directory", "linked"):

@@ -1,4 +1,4 @@
-"""What the words for the recovery of a job mean."""
+"""The meaning of the statuses of a job's recovery."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ from xpm_remote.workspace.outcomes import RecoveryStatus
 
 @pytest.mark.parametrize("status", RecoveryStatus)
 def test_recovery_status(status: RecoveryStatus) -> None:
-    """Only what is there or is restored counts as there; only what is restored, or is busy as yet, is to be done."""
+    """Only an existing or restored job counts as there; only a restored one, or one still busy, is to be done."""
     assert status.is_there == (status.name in ("THERE", "RECOVERED"))
     assert status.is_to_do == (status.name in ("RECOVERED", "BUSY"))

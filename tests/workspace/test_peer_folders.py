@@ -38,7 +38,7 @@ class FoldersPeer:
     def ask(
         self, action: str, workspace: Layout, folder: Folder, jobs: Sequence[JobId]
     ) -> dict[str, str | None]:
-        """Let it archive or recover jobs; return what it says of each."""
+        """Let it archive or recover jobs; return its answer for each."""
         case = {
             "action": action,
             "workspace": str(workspace.root),
@@ -57,7 +57,7 @@ class FoldersPeer:
         jobs: Sequence[JobId],
         act: Callable[[], object],
     ) -> None:
-        """Let it archive or recover jobs, and do something again and again meanwhile."""
+        """Let it archive or recover jobs, and repeat an action meanwhile."""
         with ThreadPoolExecutor(1) as pool:
             asked = pool.submit(self.ask, action, workspace, folder, jobs)
             act()
@@ -74,7 +74,7 @@ def peer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FoldersPeer]:
 
 
 def kept_by_both(path: Path) -> dict[str, tuple[object, ...]]:
-    """Return what the two keep alike: not the user's locks at the top, times of links and directories, hard links."""
+    """Return what both copies share: not the user's top-level locks, times of links and directories, or hard links."""
     found: dict[str, tuple[object, ...]] = {}
     for name, (first, *rest) in tree(path).items():
         if name == "uv.lock":
@@ -150,7 +150,7 @@ def test_what_their_copy_lacks_is_completed(
 
 
 def make_many(workspace: Layout) -> dict[JobId, dict[str, tuple[object, ...]]]:
-    """Make the jobs of the tests in which two work at once, without what experimaestro loses."""
+    """Make the jobs for two concurrent workers, without what experimaestro loses."""
     for job in MANY:
         (make_job(workspace, job) / "uv.lock").unlink()
     return {job: kept_by_both(workspace.job(job)) for job in MANY}
@@ -158,7 +158,7 @@ def make_many(workspace: Layout) -> dict[JobId, dict[str, tuple[object, ...]]]:
 
 @pytest.mark.parametrize("mode", [FolderMode.BACKUP, FolderMode.MOVE])
 def test_both_archive_at_once(peer: FoldersPeer, tmp_path: Path, mode: FolderMode) -> None:
-    """Two that archive the same jobs to the same folder at once lose nothing, and a second run has nothing to mend."""
+    """Two that archive the same jobs to the same folder at once lose nothing, and a second run repairs nothing."""
     workspace = make_workspace(tmp_path / "ws")
     wanted = make_many(workspace)
     folder = make_folder(tmp_path / "folder", mode)
@@ -179,7 +179,7 @@ def test_both_archive_at_once(peer: FoldersPeer, tmp_path: Path, mode: FolderMod
 
 
 def test_both_recover_at_once(peer: FoldersPeer, tmp_path: Path) -> None:
-    """Two that restore the same jobs at once give whole jobs."""
+    """Two that restore the same jobs at once restore them completely."""
     workspace = make_workspace(tmp_path / "ws")
     wanted = make_many(workspace)
     folder = make_folder(tmp_path / "folder", FolderMode.BACKUP)

@@ -1,4 +1,4 @@
-"""Whether processes live, asked of real ones."""
+"""Whether processes live, with real ones."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_living_process(sleeper: subprocess.Popen[bytes]) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only /proc tells of zombies and start times")
 def test_zombie_is_dead(sleeper: subprocess.Popen[bytes]) -> None:
-    """A process that has ended and that nobody waited for counts as gone."""
+    """A process that has ended and was not waited for counts as gone."""
     os.kill(sleeper.pid, 9)
     wait_until(
         lambda: not process_is_running(sleeper.pid, None), END_LIMIT, "the process to be a zombie"
@@ -51,7 +51,7 @@ def test_zombie_is_dead(sleeper: subprocess.Popen[bytes]) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only /proc tells of zombies and start times")
 def test_younger_process_is_another(sleeper: subprocess.Popen[bytes]) -> None:
-    """A process that started long after its pid was written down is another one."""
+    """A process that started long after its pid was written is another one."""
     assert not process_is_running(sleeper.pid, time.time() - REUSE_SLACK - 60)
 
 
@@ -66,7 +66,7 @@ def test_process_of_another_user_lives(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_system_that_tells_little(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the system does not tell of zombies and start times, a process that can be signalled lives."""
+    """Where the system has no data on zombies and start times, a process that can be signalled lives."""
     monkeypatch.setattr(processes, "_read_stat", lambda pid: [])
     assert process_is_running(os.getpid(), 0.0)
     monkeypatch.setattr(processes, "_read_stat", lambda pid: [b"S", b"1"])
@@ -75,7 +75,7 @@ def test_system_that_tells_little(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("pid", [2**31 - 1, 2**70])
 def test_impossible_pid(pid: int) -> None:
-    """A number that no process has is nobody."""
+    """A number that no process can have is no process."""
     assert not process_is_running(pid, None)
 
 

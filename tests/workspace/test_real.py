@@ -1,4 +1,4 @@
-"""Workspaces in which the real experimaestro works, read on the host where it does."""
+"""Workspaces in which the real experimaestro works, read on their host."""
 
 from __future__ import annotations
 
@@ -55,14 +55,14 @@ class Dumps:
         server.run(login, unpack, input=base64.b64encode(packed(PACKAGE)).decode())
 
     def ours(self, workspace: str) -> Any:
-        """Return what our reader says, run by the host's own python."""
+        """Return our reader's data, run by the host's own python."""
         script = (SCRIPTS / "dump_workspace.py").read_text()
-        # No bytecode: it would be our doing if a file appeared.
+        # No bytecode: a new file would be ours.
         words = f"PYTHONDONTWRITEBYTECODE=1 PYTHONPATH={FOLDER} python3 - {shlex.quote(workspace)}"
         return json.loads(self._server.run(self._login, words, input=script))
 
     def files(self, workspace: str) -> dict[str, dict[str, str]]:
-        """Return the states that an independent reading of the files gives."""
+        """Return the states by an independent reading of the files."""
         script = (SCRIPTS / "read_states.py").read_text()
         words = f"python3 - {shlex.quote(workspace)}"
         found: dict[str, dict[str, str]] = json.loads(
@@ -108,7 +108,7 @@ def shown(job: dict[str, Any]) -> str:
 
 
 def is_truer(job: dict[str, Any]) -> bool:
-    """Return whether we look closer than the list of a run that has ended: at processes, and at the job's own file."""
+    """Return whether we know more than the list of an ended run: from processes, or the job's own file."""
     return bool(job.get("has_died")) or job["failure_reason"] == "DEPENDENCY"
 
 
@@ -118,7 +118,7 @@ def by_key(jobs: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 def test_states_are_those_of_the_files(dumps: Dumps, real_workspace: RealWorkspace) -> None:
-    """All jobs of a living workspace are in the states that an independent reading gives, and nothing is touched."""
+    """All jobs of an active workspace have the states of an independent reading, and nothing is changed."""
     ours = dumps.ours(real_workspace.path)
     states = {
         name: {key: job["state"] for key, job in by_key(jobs).items()}
@@ -138,7 +138,7 @@ def test_states_are_those_of_the_files(dumps: Dumps, real_workspace: RealWorkspa
 
 
 def test_as_the_reference_server(dumps: Dumps, real_workspace: RealWorkspace) -> None:
-    """What we send equals what the reference server sends, its own faults discounted."""
+    """Our messages equal the reference server's, except for its own faults."""
     ours = dumps.ours(real_workspace.path)
     their_experiments, their_jobs = dumps.theirs(real_workspace.path)
     ours_by_name = {each["experiment_id"]: each for each in ours["experiments"]}
@@ -169,7 +169,7 @@ def compare(mine: dict[str, Any], theirs: dict[str, Any]) -> None:
     if theirs["failure_reason"] not in UNTOLD:
         assert mine["failure_reason"] == theirs["failure_reason"]
     for key in ("started_time", "ended_time"):
-        # A dead job has no end of its own; theirs is the time at which their server came to look.
+        # A dead job has no end of its own; theirs is the time at which their server looked.
         if theirs[key] is not None and not mine.get("has_died"):
             assert mine[key] == theirs[key], key
 
@@ -194,7 +194,7 @@ def doomed(server: Server) -> Iterator[tuple[str, int]]:
 
 
 def test_death(server: Server, dumps: Dumps, doomed: tuple[str, int]) -> None:
-    """A scheduler, then a job that somebody kills (SIGKILL) are shown as what they are, at once."""
+    """A scheduler and then a job that are killed (SIGKILL) are shown as dead at once."""
     workspace, scheduler = doomed
     (run,) = dumps.ours(workspace)["experiments"]
     assert (run["status"], run["scheduler_alive"]) == ("running", True)

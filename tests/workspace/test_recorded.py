@@ -49,13 +49,13 @@ def current(reader: WorkspaceReader, name: str) -> tuple[RunFacts, list[JobFacts
 
 
 def test_every_recording_is_tested() -> None:
-    """There is no recording that the tests leave out."""
+    """Every recording is tested."""
     assert {path.name for path in RECORDED.iterdir()} == {f"{each}.tar.gz" for each in VERSIONS}
 
 
 @pytest.mark.parametrize("host", [TextHost("elsewhere"), TextHost()], ids=["elsewhere", "there"])
 def test_ended_experiment(root: Path, host: TextHost) -> None:
-    """Jobs that ended in every way are told with their reasons, from the same host and from another."""
+    """Jobs that ended in every way have their reasons, from the same host and from another."""
     before = snapshot(root)
     reader = WorkspaceReader(root, host)
     run, jobs = current(reader, "demo")
@@ -71,7 +71,7 @@ def test_ended_experiment(root: Path, host: TextHost) -> None:
 
 
 def test_times(root: Path) -> None:
-    """What ran has times in the order in which things happened."""
+    """Jobs that ran have times in the right order."""
     _, jobs = current(WorkspaceReader(root, TextHost("elsewhere")), "demo")
     for job in jobs:
         if job.has_done_marker:
@@ -82,7 +82,7 @@ def test_times(root: Path) -> None:
 
 
 def test_running_experiment(root: Path) -> None:
-    """A running job is told with its process and its progress on all levels, one that waits as waiting."""
+    """A running job has its process and its progress on all levels, and a waiting one waits."""
     reader = WorkspaceReader(root, TextHost(pids=_pids(root), locked=["live/lock"]))
     run, jobs = current(reader, "live")
     assert (run.status, run.scheduler_alive, run.hostname) == ("running", True, "node01")
@@ -96,7 +96,7 @@ def test_running_experiment(root: Path) -> None:
 
 
 def test_everything_died(root: Path) -> None:
-    """When scheduler and job are gone, the run has crashed, its job has died, and nobody waits any more."""
+    """When scheduler and job are gone, the run has crashed, its job has died, and no job waits any more."""
     run, jobs = current(WorkspaceReader(root, TextHost()), "live")
     assert (run.status, run.scheduler_alive) == ("crashed", False)
     assert [(job.state, job.failure_reason, job.message) for job in jobs] == [
@@ -106,7 +106,7 @@ def test_everything_died(root: Path) -> None:
 
 
 def test_dependencies(root: Path) -> None:
-    """The parameters name the job that another needs."""
+    """The parameters have the job on which another depends."""
     reader = WorkspaceReader(root, TextHost())
     _, jobs = current(reader, "demo")
     (dep,) = (job for job in jobs if job.task_id == "plain_tasks.dep")
@@ -116,7 +116,7 @@ def test_dependencies(root: Path) -> None:
 
 
 def test_service(root: Path, version: str) -> None:
-    """The service of the experiment is told."""
+    """The service of the experiment is read."""
     run, _ = current(WorkspaceReader(root, TextHost()), "demo")
     (service,) = run.services.values()
     assert (service["service_id"], service["description"]) == ("demo-service", "Demo service")

@@ -1,4 +1,4 @@
-"""States: how they are spelled, their order, and which reason tells more."""
+"""States: their spelling, their order, and which reason is more informative."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ STATES = st.sampled_from(list(State))
     ],
 )
 def test_read_state(word: str | None, expected: tuple[State, str | None]) -> None:
-    """A word is read whatever its case, with the reason that may follow it; an unknown one is no error."""
+    """A word is read in any case, with an optional reason after it; an unknown one is no error."""
     assert read_state(word) == expected
 
 
@@ -64,7 +64,7 @@ def test_parse_state(word: object, state: str | None, reason: str | None) -> Non
 
 @pytest.mark.parametrize("word", [*State, "submitted", "error:TIMEOUT"])
 def test_words_of_files_are_those_of_messages(word: str) -> None:
-    """Files and messages spell the same states; that a state is unknown is said by none."""
+    """Files and messages have the same states; no word means unknown."""
     state, reason = read_state(word)
     known = state is not State.UNKNOWN
     assert parse_state(word) == (state.value if known else None, reason)
@@ -72,24 +72,24 @@ def test_words_of_files_are_those_of_messages(word: str) -> None:
 
 @pytest.mark.parametrize("word", ["", "a b", "x" * 41, "\n", None, 3])
 def test_no_reason(word: object) -> None:
-    """What is no single word is no reason."""
+    """Anything but a single word is no reason."""
     assert parse_reason(word) is None
 
 
 def test_plain_words() -> None:
-    """A state and its word are one key of a table, and one member of a set."""
+    """A state and its word are the same key of a table, and the same member of a set."""
     assert {each: each.rank for each in State} == {each.value: each.rank for each in State}
     assert all((each.value in FINAL) is each.is_final for each in State)
 
 
 def test_every_state_is_in_one_group() -> None:
-    """A job waits, runs, has ended, or lies idle: one of them and only one."""
+    """A job is waiting, running, ended or idle, exactly one of them."""
     groups = [*FINAL, *PENDING, *IDLE, State.RUNNING]
     assert sorted(groups) == sorted(State)
 
 
 def test_final_states() -> None:
-    """Only done and error are ends."""
+    """Only done and error are final."""
     assert [state for state in State if state.is_final] == [State.DONE, State.ERROR]
 
 
@@ -101,7 +101,7 @@ def test_order() -> None:
 
 @given(STATES, STATES)
 def test_further_is_the_more_advanced(execution: State, scheduler: State) -> None:
-    """The more advanced state is shown, and the execution's where they tie."""
+    """The more advanced state is shown; in a tie, the execution's."""
     shown = further(execution, scheduler)
     assert shown.rank == max(execution.rank, scheduler.rank)
     if execution.rank == scheduler.rank:
@@ -109,7 +109,7 @@ def test_further_is_the_more_advanced(execution: State, scheduler: State) -> Non
 
 
 def test_further_of_plain_words() -> None:
-    """The more advanced of two states counts; the execution's where they tie."""
+    """The more advanced of two states counts; in a tie, the execution's."""
     assert further("running", "done") == "done"
     assert is_further("done", "running")
     assert not is_further("done", "error")

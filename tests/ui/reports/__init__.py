@@ -1,1 +1,1 @@
-"""Tests of what commands report."""
+"""Tests of the reports of commands."""

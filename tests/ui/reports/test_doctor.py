@@ -30,12 +30,12 @@ def text(**given: Any) -> str:
 
 
 def lines_of(name: str, value: object) -> list[str]:
-    """Return the lines of one fact, without what is blank before them."""
+    """Return the lines of one fact, without leading blanks."""
     return [line.strip() for line in text(facts={name: value}).splitlines()[1:]]
 
 
 class TestLines:
-    """What a person reads."""
+    """The report as text."""
 
     def test_head(self) -> None:
         """The head has verdict, stage, time and host."""
@@ -44,12 +44,12 @@ class TestLines:
         assert next(iter(stage_lines(result))).verdict is Verdict.OK
 
     def test_skipped(self) -> None:
-        """What is skipped says why, and has no time."""
+        """A skipped stage has the reason, and no time."""
         head = head_line(StageResult(Stage.EVENTS, Verdict.SKIPPED, why="server failed"))
         assert head.split() == ["skipped", "events", "(server", "failed)"]
 
     def test_failed(self) -> None:
-        """A failure says what happened, each line of it, and what to do."""
+        """A failure has its message, line by line, and the hint."""
         shown = text(verdict=Verdict.FAILED, error=StartError("no uv\nat all", "install it"))
         assert [line.strip() for line in shown.splitlines()[1:]] == [
             "no uv",
@@ -58,7 +58,7 @@ class TestLines:
         ]
 
     def test_failed_without_a_hint(self) -> None:
-        """An error that says it all has no further line."""
+        """An error without a hint has no further line."""
         assert "→" not in text(verdict=Verdict.FAILED, error=XpmRemoteError("it broke"))
 
     def test_warnings(self) -> None:
@@ -88,11 +88,11 @@ class TestLines:
         ],
     )
     def test_facts(self, name: str, value: object, expected: list[str]) -> None:
-        """Each fact has its name and its value in words; what is not known is left out."""
+        """Each fact has its name and its value in words; unknown facts are left out."""
         assert lines_of(name, value) == expected
 
     def test_network(self) -> None:
-        """A network file system is told with what that means."""
+        """A network file system is shown with its consequence."""
         assert "announced late" in lines_of("network", True)[0]
 
     def test_attempts(self) -> None:
@@ -107,7 +107,7 @@ class TestLines:
         ]
 
     def test_noise(self) -> None:
-        """Noise is shown verbatim and escaped, line by line; that it is cut is shown, too."""
+        """Noise is shown escaped, line by line, and marked if truncated."""
         noise = [
             {"stream": "stdout", "bytes": 12, "text": "motd\n\x1b[31mred\n", "is_cut": False},
             {"stream": "stderr", "bytes": 9000, "text": "xx", "is_cut": True},
@@ -122,7 +122,7 @@ class TestLines:
         ]
 
     def test_programs(self) -> None:
-        """A program is told with version and place, or with its trouble."""
+        """A program is shown with version and place, or with its problem."""
         programs = [
             {"name": "python3", "version": "3.11.2", "path": "/usr/bin/python3", "problem": None},
             {"name": "uv", "version": None, "path": "/x/uv", "problem": "exit status 1: no"},
@@ -147,12 +147,12 @@ class TestLines:
         ],
     )
     def test_hostile(self, given: dict[str, Any]) -> None:
-        """Nothing of what a remote says moves the cursor."""
+        """No text of a remote moves the cursor."""
         assert "\x1b" not in text(**given)
 
 
 def examined(*, warn: bool = False, error: XpmRemoteError | None = None) -> Examination:
-    """Return an examination that went through two stages."""
+    """Return an examination with two stages."""
     examination = Examination(lambda: 0.0)
     examination.begin(Stage.SERVER, "cluster port 22")
     examination.note("protocol", "2.0")
@@ -168,7 +168,7 @@ class TestSummary:
     """The last line."""
 
     def test_well(self) -> None:
-        """All is well."""
+        """Without a problem all is well."""
         assert summary_line(examined()) == "everything works"
 
     def test_warned(self) -> None:
@@ -182,7 +182,7 @@ class TestSummary:
 
 
 class TestDocument:
-    """What a script reads."""
+    """The report as a document."""
 
     def test_well(self) -> None:
         """The document has all stages, and can be written."""
@@ -203,7 +203,7 @@ class TestDocument:
         ]
 
     def test_failed(self) -> None:
-        """A failure is told in its parts, and what was skipped says why."""
+        """A failure has all its parts, and skipped stages have the reason."""
         document = examination_document(
             examined(error=StartError("no uv", "install it")), "c", "/ws", NOW
         )

@@ -1,4 +1,4 @@
-"""Jobs, and what acting, archiving, recovering and cleaning plan and do, as lines and documents."""
+"""Plans and outcomes of acting, archiving, recovering and cleaning, and lists of jobs, as lines and documents."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ FOLDER = Folder(Path("/slow/\x1bbackup"), FolderMode.BACKUP)
 
 
 def test_recovery_plan() -> None:
-    """A plan says what, from where, how much and how complete; and sums up."""
+    """A plan has for each job the source, the size and the completeness; and a sum."""
     plans = [
         RecoveryPlan(JOB, RecoveryStatus.RECOVERED, FOLDER, True, 1500, 3),
         RecoveryPlan(JOB, RecoveryStatus.INCOMPLETE, FOLDER, False, 10, 1, "no marker"),
@@ -58,7 +58,7 @@ def test_recovery_plan() -> None:
 
 
 def test_recovery_outcome() -> None:
-    """An outcome says what came of a job, and what a person should know of it."""
+    """An outcome has the status of a job, and its warnings."""
     done = RecoveryOutcome(JOB, RecoveryStatus.RECOVERED, Path("/ws/a"), FOLDER)
     assert reports.recovery_outcome_line(done) == (
         "recovered t.x/aaaa from /slow/\\x1bbackup into /ws/a"
@@ -76,7 +76,7 @@ def test_recovery_outcome() -> None:
 
 
 def test_archive() -> None:
-    """A plan has a row for each folder, and so have outcomes; what is not archived says why."""
+    """A plan has a row for each folder, and so have outcomes; other jobs have the reason."""
     plans = [
         ArchivePlan(
             JOB, ArchiveVerdict.ARCHIVE, "", 5, 1, (ArchiveStep(FOLDER, "unavailable", "away"),)
@@ -122,13 +122,13 @@ def test_archive() -> None:
     ],
 )
 def test_question(actions: list[CleanAction], question: str) -> None:
-    """A person is asked about what goes, if anything does."""
+    """The question names what will be removed, if anything."""
     steps = [CleanStep(Orphan(JOB, Path("/ws/a")), action) for action in actions]
     assert orphans.question(steps) == question
 
 
 def test_orphans() -> None:
-    """Orphans are listed with sizes if known, and those that a folder has by themselves."""
+    """Orphans are listed with known sizes, and those that a folder has separately."""
     report = OrphanReport(
         (Orphan(JOB, Path("/ws/a"), size=5),), (Orphan(JOB, Path("/ws/a"), True, FOLDER),)
     )
@@ -150,7 +150,7 @@ def test_orphans() -> None:
 
 
 def test_jobs() -> None:
-    """A job is a line with its state as experimaestro's list has it, and a document with aware times."""
+    """A job is a line with its state in experimaestro's notation, and a document with aware times."""
     facts = JobFacts("t.x", "aaaa", "/ws/jobs", "running", submitted=1e9, ended=1e300)
     facts = facts._replace(progress=(Progress(0, 0.5, "epoch"),))
     job = CurrentJob(facts=facts, tags={"lr": 0.1, "b": "\x1b"}, experiments=("e",))
@@ -168,7 +168,7 @@ def test_jobs() -> None:
 
 
 def test_action_plans() -> None:
-    """A plan says what would be done, or why not."""
+    """A plan has the action for each job, or the reason against it."""
     do = ActionPlan(JOB, KILL, "end 12", pid=12, kind="local")
     keep = ActionPlan(JOB, CLEAN, refusal="its lock is \x1b held")
     assert list(reports.action_plan_lines([do, keep])) == [
@@ -190,7 +190,7 @@ def test_action_plans() -> None:
 
 
 def test_action_outcomes() -> None:
-    """An outcome says what was done, or why not, escaped for a terminal."""
+    """An outcome has the action, or the reason against it, escaped for a terminal."""
     done = ActionOutcome(JOB, CLEAN, True, "removed /\x1b")
     assert reports.action_outcome_line(done) == r"cleaned t.x/aaaa: removed /\x1b"
     assert (

@@ -27,7 +27,7 @@ JOB = JobId("pkg.learn", "a" * 64)
 LIMIT = 30.0
 """Seconds for a process to do what it does at once."""
 
-# Holds the job's lock, starts a child and a grandchild that leaves the group, says so, and waits.
+# Holds the job's lock, starts a child and a grandchild that leaves the group, prints a line, and waits.
 JOB_PROGRAM = """
 import fcntl, os, signal, subprocess, sys, time
 lock = open("learn.lock", "w"); fcntl.flock(lock, fcntl.LOCK_EX)
@@ -39,7 +39,7 @@ print(*pids, flush=True); time.sleep(600)
 
 
 class Started:
-    """A process that does as a job does, in the job's directory."""
+    """A process that behaves as a job, in the job's directory."""
 
     def __init__(self, directory: Path, *words: str, leader: bool = True) -> None:
         self.process = subprocess.Popen(
@@ -100,7 +100,7 @@ def write_pid(directory: Path, pid: object, **others: object) -> None:
 def make(
     disk: Disk, *, host: Host | None = None, grace: float = LIMIT, ran: list[str] | None = None
 ) -> Actions:
-    """Return the actions of a workspace; programs are not run but noted."""
+    """Make the actions of a workspace; programs are not run but recorded."""
 
     def run(words: Sequence[str]) -> None:
         if ran is None:
@@ -115,7 +115,7 @@ def make(
 
 
 def test_kill(disk: Disk, started: Started) -> None:
-    """The plan names all processes and changes nothing; performed, all are gone, also those that left the group."""
+    """The plan lists all processes and changes nothing; performed, all are ended, also those that left the group."""
     actions = make(disk)
     plan = actions.plan_kill(JOB)
     assert plan.refusal == ""
@@ -136,7 +136,7 @@ def test_kill_what_does_not_listen(disk: Disk, directory: Path) -> None:
 
 
 def test_kill_in_a_group_of_others(disk: Disk, directory: Path) -> None:
-    """A process that leads no group takes its descendants with it, and nobody else: not this test."""
+    """A process that leads no group is ended with its descendants, and no other process, such as this test."""
     started = Started(directory, leader=False)
     write_pid(directory, started.pid)
     assert make(disk).perform(make(disk).plan_kill(JOB)).success
@@ -145,7 +145,7 @@ def test_kill_in_a_group_of_others(disk: Disk, directory: Path) -> None:
 
 
 def test_pid_of_another_process(disk: Disk, directory: Path) -> None:
-    """A pid that somebody else has now is not killed: the lock is free, and it is not at work in the job."""
+    """A reused pid is not killed: the lock is free, and the process does not work in the job."""
     other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], cwd="/")
     write_pid(directory, other.pid)
     outcome = make(disk).perform(make(disk).plan_kill(JOB))
@@ -164,7 +164,7 @@ def test_process_younger_than_its_pid_file(disk: Disk, directory: Path, started:
 
 
 def test_another_process_than_planned(disk: Disk, directory: Path, started: Started) -> None:
-    """When the job's process is another one than that of the plan, nothing is done."""
+    """When the job's process is not that of the plan, nothing is done."""
     plan = make(disk).plan_kill(JOB)
     outcome = make(disk).perform(plan._replace(pid=started.pid + 1))
     assert not outcome.success
@@ -189,7 +189,7 @@ def test_another_process_than_planned(disk: Disk, directory: Path, started: Star
 def test_refused(
     pid: object, others: dict[str, str], said: str, disk: Disk, directory: Path
 ) -> None:
-    """What is on another host, is over, or is no process of a job, is refused with the reason."""
+    """A job of another host, one that is over, and a pid of no job are refused with the reason."""
     write_pid(directory, pid, **others)
     plan = make(disk).plan_kill(JOB)
     assert said in plan.refusal
@@ -197,7 +197,7 @@ def test_refused(
 
 
 def test_slurm(disk: Disk, directory: Path) -> None:
-    """A job of SLURM is cancelled by SLURM, whichever host it is on."""
+    """A job of SLURM is cancelled by SLURM, on any host."""
     write_pid(directory, "4711_3", type="slurm", host="login")
     ran: list[str] = []
     actions = make(disk, ran=ran)
@@ -208,7 +208,7 @@ def test_slurm(disk: Disk, directory: Path) -> None:
 
 
 def test_scancel_fails(disk: Disk, directory: Path) -> None:
-    """What SLURM says against it is told."""
+    """An error of SLURM is reported."""
     write_pid(directory, "4711", type="slurm")
     host = Host()
 
@@ -222,14 +222,14 @@ def test_scancel_fails(disk: Disk, directory: Path) -> None:
 
 
 def test_program_that_is_not_there() -> None:
-    """A host without SLURM says so."""
+    """A host without SLURM is reported as such."""
     with pytest.raises(WorkspaceFailure, match="there is no xpm-no-such-program here"):
         run_program(["xpm-no-such-program"])
 
 
 @pytest.mark.parametrize("action", [KILL, CLEAN])
 def test_no_such_job(action: str, disk: Disk) -> None:
-    """A job that is not there is a failure, and no plan."""
+    """An unknown job is a failure, without a plan."""
     actions = make(disk)
     plan = actions.plan_kill if action == KILL else actions.plan_clean
     with pytest.raises(NoJobFailure):
@@ -237,7 +237,7 @@ def test_no_such_job(action: str, disk: Disk) -> None:
 
 
 def test_process_that_ended_is_not_its_successor() -> None:
-    """A process is told from a later one of the same pid by when it started."""
+    """A process is distinguished from a later one of the same pid by its start."""
     entry = processes.find_process(os.getpid())
     assert entry is not None
     assert processes.is_alive(entry.name)
@@ -262,7 +262,7 @@ def test_clean(disk: Disk, directory: Path) -> None:
 
 
 def test_clean_leaves_what_links_lead_to(disk: Disk, directory: Path, tmp_path: Path) -> None:
-    """A link in the job is removed, and not what it leads to."""
+    """A link in the job is removed, and its target is not."""
     disk.job(JOB, {"state": "done"}, done="")
     write(tmp_path / "data" / "precious", "x")
     (directory / "data").symlink_to(tmp_path / "data")
@@ -274,7 +274,7 @@ def test_clean_leaves_what_links_lead_to(disk: Disk, directory: Path, tmp_path: 
 def test_clean_never_through_a_link(
     which: str, disk: Disk, directory: Path, tmp_path: Path
 ) -> None:
-    """A job that is a link, or lies behind one, is refused, and what is there stays."""
+    """A job that is a link, or behind one, is refused, and its target is kept."""
     disk.job(JOB, {"state": "done"}, done="")
     moved = directory if which == "job" else directory.parent
     moved.rename(tmp_path / "archive")
@@ -312,7 +312,7 @@ def test_clean_what_died(disk: Disk, directory: Path) -> None:
 
 
 def test_plans_and_outcomes_travel(disk: Disk) -> None:
-    """Both are plain JSON, with the job's id as a text."""
+    """Plans and outcomes are plain JSON, with the job's id as a text."""
     disk.job(JOB, {"state": "done"}, done="")
     plan = make(disk).plan_clean(JOB)
     assert to_wire(plan)["job"] == str(JOB)
@@ -326,7 +326,7 @@ def test_plans_and_outcomes_travel(disk: Disk) -> None:
 
 @pytest.mark.parametrize("which", ["ended", "cleaned", "gone"])
 def test_done_before(which: str, disk: Disk, directory: Path) -> None:
-    """What another agent has done already, whose client was lost, counts as done when it is asked for again."""
+    """An action that another agent, whose client was lost, has done counts as done when it is requested again."""
     write_pid(directory, 2**22 + 1)
     plan = ActionPlan(JOB, KILL, "end it", pid=2**22 + 1)
     if which == "ended":
@@ -342,7 +342,7 @@ def test_done_before(which: str, disk: Disk, directory: Path) -> None:
 
 
 def test_not_done_before(disk: Disk, directory: Path) -> None:
-    """What is asked for again and was not done is done."""
+    """A repeated request for an action that was not done performs it."""
     disk.job(JOB, {"state": "done"}, done="")
     outcome = make(disk).repeat(make(disk).plan(CLEAN, JOB))
     assert (outcome.success, directory.exists()) == (True, False)

@@ -1,4 +1,4 @@
-"""Notifications of what is found: their rows, the numbers of jobs, and the order of pages."""
+"""Notifications about entities: their rows, the numbers of jobs, and the order of pages."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_rows_and_numbers() -> None:
 
 
 def test_rarities() -> None:
-    """What few jobs have stands in the last column, under the names of the wire."""
+    """Rare fields of jobs are in the last column, under the names of the wire."""
     sent: list[dict[str, Any]] = []
     pages = Pages(lambda _, params: sent.append(params))
     facts = JobFacts(
@@ -100,7 +100,7 @@ def test_rarities() -> None:
 
 
 def test_order() -> None:
-    """What goes on comes first, then the newest; jobs that have ended come last, in pages."""
+    """Active jobs come first, then the newest; jobs that have ended come last, in pages."""
     old = RunFacts("old", "r", "done", started=1.0)
     new = RunFacts(
         "new", "r", "done", started=9.0, job_states={str(each): "done" for each in range(PAGE + 1)}

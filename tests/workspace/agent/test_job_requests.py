@@ -1,4 +1,4 @@
-"""Recovering, archiving and cleaning by an agent: planned, told job by job, whole also when the link is cut."""
+"""Recovering, archiving and cleaning by an agent: planned, reported job by job, whole also after a lost link."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def outcomes(notices: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def test_archive_and_recover(talk: Talk, workspace: Layout, folder: Folder) -> None:
-    """Jobs go to a folder and come back; plans and outcomes are those of the local commands."""
+    """Jobs are archived and recovered; plans and outcomes are those of the local commands."""
     request = {"folders": [{"path": "~/backup", "mode": "backup"}], "jobs": ids(JOBS)}
     plans = [from_wire(ArchivePlan, each) for each in talk.result("plan_archive", **request)]
     assert [plan.verdict for plan in plans] == [ArchiveVerdict.ARCHIVE] * 3
@@ -93,7 +93,7 @@ def test_archive_and_recover(talk: Talk, workspace: Layout, folder: Folder) -> N
 
 
 def test_find_jobs(talk: Talk) -> None:
-    """What a person writes is looked up where the jobs are; what could be several is refused."""
+    """A user's text is looked up where the jobs are; an ambiguous one is refused."""
     found = talk.result("find_jobs", texts=["pkg.train/*", f"pkg.tr/{JOBS[0].hash}", "pkg.none/*"])
     assert found[0]["jobs"] == ids(JOBS)
     assert found[2]["jobs"] == []
@@ -103,7 +103,7 @@ def test_find_jobs(talk: Talk) -> None:
 
 
 def test_orphans(talk: Talk, workspace: Layout, folder: Folder) -> None:
-    """Orphans are reported, and removed as the plan says; what is recoverable is kept."""
+    """Orphans are reported, and removed as planned; recoverable ones are kept."""
     request = {"folders": [to_wire(folder)]}
     talk.result("archive", name="a", jobs=ids(JOBS[:1]), **request)
     report = from_wire(OrphanReport, talk.result("find_orphans", with_sizes=True, **request))
@@ -119,7 +119,7 @@ def test_orphans(talk: Talk, workspace: Layout, folder: Folder) -> None:
 
 
 def test_orphans_that_another_agent_removed(talk: Talk, workspace: Layout) -> None:
-    """What is asked for again and is gone was removed; what is left is removed now."""
+    """An orphan that is requested again and missing was removed; the others are removed now."""
     steps = talk.result("plan_orphans")
     shutil.rmtree(workspace.job(JOBS[0]))
     assert talk.result("clean_orphans", name="c", steps=steps, again=True)["outcomes"] == 3
@@ -148,18 +148,18 @@ def test_orphans_that_another_agent_removed(talk: Talk, workspace: Layout) -> No
     ],
 )
 def test_refused(method: str, params: dict[str, Any], talk: Talk) -> None:
-    """A request that cannot be read is refused as one, and nothing is done."""
+    """A malformed request is refused, and nothing is done."""
     assert talk.call(method, **params)["error"]["code"] == -32602
 
 
 def test_ids_lead_nowhere_else(talk: Talk) -> None:
-    """What is no id is refused."""
+    """A malformed id is refused."""
     error = talk.call("recover", name="x", jobs=["../../etc"], folders=[])["error"]
     assert error["data"]["kind"] == "bad-id"
 
 
 def test_progress_is_told_now_and_then(workspace: Layout) -> None:
-    """Progress adds up, and comes no more often than an eye can follow."""
+    """Progress is accumulated, and reported at a bounded rate."""
     now, sent = [0.0], []
     assert 3 * 0.0625 < PROGRESS_INTERVAL < 4 * 0.0625
 
@@ -179,7 +179,7 @@ def test_progress_is_told_now_and_then(workspace: Layout) -> None:
 
 
 def test_link_is_cut_in_the_middle(tmp_path: Path) -> None:
-    """Of many jobs whose recovery is cut off, and asked for again, all are whole, and each is reported once."""
+    """Of many jobs whose recovery is interrupted, and requested again, all are whole, and each is reported once."""
     workspace = make_workspace(tmp_path / "ws")
     workspace.marker.touch()
     folder = make_folder(tmp_path / "folder", FolderMode.USE)
@@ -211,7 +211,7 @@ def test_link_is_cut_in_the_middle(tmp_path: Path) -> None:
 
 
 def _lose(talk: Talk) -> None:
-    """Break the link as its loss does: nobody reads any more, and stdin ends; wait for the agent's own end."""
+    """Break the link as its loss does: its output is not read, and stdin ends; wait for the agent's own end."""
     assert talk.process.stdin is not None
     talk.stdout.close()
     talk.process.stdin.close()
@@ -220,5 +220,5 @@ def _lose(talk: Talk) -> None:
 
 
 def test_wire_is_json(talk: Talk) -> None:
-    """All of it is JSON."""
+    """All plans and outcomes are JSON."""
     assert json.dumps(talk.result("find_orphans"))

@@ -1,4 +1,4 @@
-"""The agent as a process: greeting, order, lanes, pages, changes, logs, and its end; with hostile workspaces."""
+"""The agent as a process: greeting, order, priorities, pages, changes, logs, and its end; with hostile workspaces."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def rows(notices: list[dict[str, Any]], method: str) -> list[Any]:
 
 
 def test_handshake(talk: Talk, disk: Disk) -> None:
-    """The agent says who it is and what it can do."""
+    """The agent reports its identity and its capabilities."""
     info = talk.result("get_sync_info")
     assert info["protocol_version"] == "2.0"
     assert info["workspace_path"] == str(disk.root)
@@ -79,7 +79,7 @@ def test_handshake(talk: Talk, disk: Disk) -> None:
 
 
 def test_answers_in_order(talk: Talk) -> None:
-    """Requests that come at once are answered one after the other."""
+    """Requests that arrive together are answered one after the other."""
     ids = [talk.ask("list_jobs", experiment=str(number)) for number in range(50)]
     assert [talk.read()["id"] for _ in ids] == ids
 
@@ -96,7 +96,7 @@ def test_errors(talk: Talk) -> None:
 
 
 def test_quick_requests_overtake_long_ones(talk: Talk, disk: Disk) -> None:
-    """Logs and pings are answered while a long question is in work."""
+    """Logs and pings are answered during a long request."""
     many(disk, 3000)
     write(disk.root / "jobs" / ONE.task / ONE.hash / "learn.err", "one\ntwo\n")
     long = talk.ask("list_jobs")
@@ -108,7 +108,7 @@ def test_quick_requests_overtake_long_ones(talk: Talk, disk: Disk) -> None:
 
 
 def test_compression_saves(disk: Disk) -> None:
-    """Compressed, the same comes in a tenth of the bytes."""
+    """Compressed, the same data takes a tenth of the bytes."""
     many(disk, 500)
     with Talk(disk.root, compress=True) as talk:
         talk.greet()
@@ -121,7 +121,7 @@ def test_compression_saves(disk: Disk) -> None:
 
 
 def test_pages(talk: Talk, disk: Disk) -> None:
-    """All is told in pages of rows: runs, what they list, jobs; each job once, those that go on first."""
+    """All is reported in pages of rows: runs, what they list, jobs; each job once, active ones first."""
     jobs = many(disk, PAGE + 10)
     talk.result("subscribe")
     talk.notice("notification.loaded")
@@ -144,7 +144,7 @@ def test_pages(talk: Talk, disk: Disk) -> None:
 
 
 def test_changes_follow(talk: Talk, disk: Disk) -> None:
-    """After the pages, a change on disk is told as a row of the job's number."""
+    """After the pages, a change on disk is reported as a row of the job's number."""
     talk.result("subscribe")
     talk.notice("notification.loaded")
     numbers = {row[2]: row[0] for row in rows(talk.notices, "notification.listed")}
@@ -160,14 +160,14 @@ def test_changes_follow(talk: Talk, disk: Disk) -> None:
 
 
 def test_second_subscription(talk: Talk) -> None:
-    """All is told once: who subscribes again is told so."""
+    """All is reported once; a second subscription is answered with that."""
     assert talk.result("subscribe") == {"subscribed": True}
     assert talk.result("subscribe") == {"subscribed": False}
     assert talk.call("subscribe", since="yesterday")["error"]["code"] == -32602
 
 
 def test_continues_after_a_gap(disk: Disk) -> None:
-    """A new agent that is given the mark of an old one tells what goes on, and of the rest only what changed."""
+    """A new agent with the mark of an old one reports active jobs, and of the others only those that changed."""
     jobs = many(disk, 20)
     mark = time.time() + 10_000
     with Talk(disk.root) as talk:
@@ -183,7 +183,7 @@ def test_continues_after_a_gap(disk: Disk) -> None:
 
 
 def test_follow_logs(talk: Talk, disk: Disk) -> None:
-    """A log is read from its end and then followed from that place, as an agent after this one would do, too."""
+    """A log is read from its end and then followed from that position, as also by a later agent."""
     path = disk.root / "jobs" / TWO.task / TWO.hash / "learn.out"
     path.write_text("one\ntwo\n")
     names = {"task_id": TWO.task, "job_id": TWO.hash, "stream": "out"}
@@ -203,7 +203,7 @@ def test_follow_logs(talk: Talk, disk: Disk) -> None:
 
 
 def test_actions(talk: Talk, disk: Disk) -> None:
-    """Jobs are killed and cleaned by a plan, which is told first."""
+    """Jobs are killed and cleaned by a plan, which is returned first."""
     directory = disk.root / "jobs" / TWO.task / TWO.hash
     started = Started(directory)
     write_pid(directory, started.pid)
@@ -224,7 +224,7 @@ def test_actions(talk: Talk, disk: Disk) -> None:
 
 
 def test_action_is_finished_when_the_client_is_lost(disk: Disk) -> None:
-    """An action in hand goes to its end after the end of stdin; then the agent ends."""
+    """A running action is completed after the end of stdin; then the agent ends."""
     directory = disk.root / "jobs" / TWO.task / TWO.hash
     started = Started(directory, "stubborn")
     write_pid(directory, started.pid)
@@ -244,7 +244,7 @@ def test_action_is_finished_when_the_client_is_lost(disk: Disk) -> None:
 
 
 def test_end(talk: Talk) -> None:
-    """At the end of stdin what was asked is answered, the end is told, and the status is 0."""
+    """At the end of stdin all requests are answered, the end is reported, and the status is 0."""
     ids = [talk.ask("list_jobs") for _ in range(20)]
     out, err, status = talk.end()
     messages = [json.loads(line) for line in (talk._buffer + out).splitlines()]
@@ -254,7 +254,7 @@ def test_end(talk: Talk) -> None:
 
 
 def test_end_while_busy(talk: Talk, disk: Disk) -> None:
-    """The agent ends with its stdin, also when it is at work and nobody reads what it says."""
+    """The agent ends with its stdin, also when it is busy and its output is not read."""
     many(disk, 2000)
     talk.result("subscribe")
     for _ in range(200):
@@ -268,25 +268,25 @@ def test_end_while_busy(talk: Talk, disk: Disk) -> None:
 
 
 def test_hangup_is_no_end(talk: Talk) -> None:
-    """A hangup alone does not end the agent, so that an action is not cut short; the end of stdin does."""
+    """A hangup alone does not end the agent, so that an action is not interrupted; the end of stdin does."""
     pid = talk.result("get_sync_info")["agent"]["pid"]
     os.kill(pid, signal.SIGHUP)
     assert talk.result("ping")
 
 
 def test_no_workspace(tmp_path: Path) -> None:
-    """A directory that is no workspace is told on stderr, with a status of its own."""
+    """A directory that is no workspace is reported on stderr, with a status of its own."""
     with Talk(tmp_path) as talk:
         out, err, status = talk.end()
     assert (out, status) == (b"", NOT_A_WORKSPACE)
     assert "is no experimaestro workspace" in err
 
 
-# Nothing is written; nothing hostile gets through
+# Read-only; hostile workspaces
 
 
 def test_reading_writes_nothing(disk: Disk) -> None:
-    """After every question that there is, no file of the workspace has changed."""
+    """After every kind of request, no file of the workspace has changed."""
     before = snapshot(disk.root)
     names = {"task_id": ONE.task, "job_id": ONE.hash}
     with Talk(disk.root) as talk:
@@ -308,7 +308,7 @@ def test_reading_writes_nothing(disk: Disk) -> None:
 
 
 def hostile(disk: Disk) -> None:
-    """Fill a workspace with what a reader may stumble over."""
+    """Fill a workspace with files that a reader may fail on."""
     jobs, run = disk.root / "jobs", disk.root / "experiments" / "exp" / "20261101_120000"
     (jobs / "loop").symlink_to(jobs)
     (jobs / "pkg.learn" / "self").symlink_to("self")
@@ -338,7 +338,7 @@ def hostile(disk: Disk) -> None:
 
 
 def test_hostile_workspace(disk: Disk) -> None:
-    """Loops, FIFOs, huge, deep and nameless things neither stop nor slow the rest."""
+    """Loops, FIFOs, and huge, deep and nameless files neither stop nor slow the rest."""
     hostile(disk)
     began = time.monotonic()
     with Talk(disk.root) as talk:
@@ -359,7 +359,7 @@ def test_hostile_workspace(disk: Disk) -> None:
 
 
 def as_anybody(command: str) -> str:
-    """Return a command that may read no more than its user's permissions say, also for root."""
+    """Return a command that may read only what its user's permissions allow, also for root."""
     if os.geteuid() != 0:
         return command
     rights = "-dac_override,-dac_read_search"
@@ -367,7 +367,7 @@ def as_anybody(command: str) -> str:
 
 
 def test_unreadable_directories(disk: Disk) -> None:
-    """What may not be read is left out, and the rest is served."""
+    """Unreadable directories are left out, and the rest is served."""
     secret = disk.root / "experiments" / "secret"
     secret.mkdir(mode=0)
     (disk.root / "jobs" / TWO.task / TWO.hash).chmod(0)

@@ -1,4 +1,4 @@
-"""A workspace kept in view: everything once, then each change, by inotify and by polling alike; nothing is written."""
+"""A workspace that is tracked: everything once, then each change, by inotify and by polling alike, without writing."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PID = {"type": "local", "pid": 77, "host": "node01"}
 
 
 class Picture(Pages):
-    """What a client would know: all that was told, put together; and how it was told."""
+    """A client's data from all reports, and their order."""
 
     def __init__(self) -> None:
         super().__init__(lambda *_: None)
@@ -37,14 +37,14 @@ class Picture(Pages):
         self.told: list[str] = []
 
     def runs(self, runs: list[RunFacts], removed: list[str], names: list[str] | None) -> None:
-        """Take runs."""
+        """Record runs."""
         self.told.append("runs")
         self.heads.update({run.experiment_id: run for run in runs})
         for name in removed:
             del self.heads[name]
 
     def listed(self, run: RunFacts, job_ids: list[str]) -> None:
-        """Take what a run lists."""
+        """Record what a run lists."""
         self.told.append("listed")
         assert 0 < len(job_ids) <= PAGE
         for job_id in job_ids:
@@ -52,24 +52,24 @@ class Picture(Pages):
             self.words[run.experiment_id, job] = run.job_states.get(job_id)
 
     def jobs(self, jobs: list[JobFacts]) -> None:
-        """Take jobs."""
+        """Record jobs."""
         self.told.append("jobs")
         assert 0 < len(jobs) <= PAGE
         self.facts.update({facts.id: facts for facts in jobs})
 
     def gone(self, job_ids: list[JobId]) -> None:
-        """Take jobs that are gone."""
+        """Record jobs that are gone."""
         self.told.append("gone")
         for job_id in job_ids:
             del self.facts[job_id]
 
     def loaded(self) -> None:
-        """Take the end."""
+        """Record the end of the first look."""
         self.told.append("loaded")
 
 
 class View:
-    """A tracker of a workspace, with a clock that goes on when told.
+    """A tracker of a workspace, with a clock that a test advances.
 
     Args:
         disk: The workspace.
@@ -92,7 +92,7 @@ class View:
         return self.picture
 
     def run(self, seconds: float) -> Picture:
-        """Let time pass as the agent does; each step when it is due."""
+        """Let time pass as the agent does, each step when it is due."""
         end = self.now + seconds
         while self.now < end:
             self.now = min(end, self.now + max(self.tracker.wait_time(), 0.001))
@@ -100,7 +100,7 @@ class View:
         return self.picture
 
     def settle(self) -> Picture:
-        """Let a change be found: at once where inotify tells, at the slowest pace where not."""
+        """Wait until a change is found: at once with inotify, at the slowest pace without."""
         return self.run(1.0 if self.has_inotify else 2 * REST.cold)
 
     def _look(self, path: str) -> tuple[int, ...] | None:
@@ -164,7 +164,7 @@ def submitted(disk: Disk) -> None:
 
 
 def dependency(disk: Disk) -> None:
-    """The scheduler gives a job up whose dependency failed; it leaves no trace in the job."""
+    """The scheduler marks a job whose dependency failed; the job's own files do not change."""
     disk.experiment_events("exp", {**_word(TWO, "error"), "failure_reason": "DEPENDENCY"})
 
 
@@ -181,7 +181,7 @@ def next_run(disk: Disk) -> None:
 
 
 def run_ends(disk: Disk) -> None:
-    """The run ends: its last words go from the events into its status."""
+    """The run ends: its last events are moved into its status."""
     disk.job(ONE, {"state": "done"}, done="")
     path = disk.root / "experiments" / "exp" / RUN_ID / "status.json"
     words = {ONE.hash: "done", TWO.hash: "unscheduled"}
@@ -243,7 +243,7 @@ def truth(view: View, disk: Disk) -> tuple[dict[str, RunFacts], dict[JobId, JobF
 
 
 def check(view: View, disk: Disk) -> None:
-    """Make sure that what was told is what is so."""
+    """Check that the reported data is that of the disk."""
     runs, jobs = truth(view, disk)
     picture = view.picture
     assert picture.facts == jobs
@@ -259,12 +259,12 @@ def _head(run: RunFacts) -> RunFacts:
 
 
 def active_jobs(view: View) -> int:
-    """Return how many jobs count as going on."""
+    """Return the number of active jobs."""
     return sum(known.is_active for known in view.tracker._jobs.values())
 
 
 def test_first_look(view: View, disk: Disk) -> None:
-    """Runs come first, then what they list, then the jobs; then it is said that this was all."""
+    """Runs come first, then what they list, then the jobs; then the end is reported."""
     assert view.picture.told[:2] == ["runs", "listed"]
     assert view.picture.told[-1] == "loaded"
     check(view, disk)
@@ -273,7 +273,7 @@ def test_first_look(view: View, disk: Disk) -> None:
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
 def test_each_change_is_found(change: Callable[[Disk], None], view: View, disk: Disk) -> None:
-    """Whatever happens in a workspace is told, with inotify and without."""
+    """Every kind of change in a workspace is reported, with inotify and without."""
     before = dict(view.picture.facts), dict(view.picture.heads), dict(view.picture.words)
     change(disk)
     view.settle()
@@ -291,7 +291,7 @@ def test_one_after_the_other(view: View, disk: Disk) -> None:
 
 
 def test_live_changes_by_polling(disk: Disk) -> None:
-    """Where inotify is blind, what a running job does is seen within seconds."""
+    """Where inotify is blind, changes of a running job are reported within seconds."""
     view = View(disk, None)
     view.host.locked = {"exp/lock", "learn.lock"}
     progress(disk)
@@ -304,7 +304,7 @@ def test_live_changes_by_polling(disk: Disk) -> None:
 
 
 def test_death_of_a_process(view: View, disk: Disk) -> None:
-    """A job that was killed leaves no trace on disk, and is told as dead soon."""
+    """A job that was killed leaves no trace on disk, and is soon reported as dead."""
     view.host.pids.clear()
     view.host.locked = {"exp/lock"}
     view.run(2 * PULSE_INTERVAL + 1)
@@ -314,7 +314,7 @@ def test_death_of_a_process(view: View, disk: Disk) -> None:
 
 
 def test_death_of_a_scheduler(view: View, disk: Disk) -> None:
-    """A scheduler that was killed is told as crashed, and its waiting jobs as not going to run."""
+    """A scheduler that was killed is reported as crashed, and its waiting jobs as not going to run."""
     view.host.locked = {"learn.lock"}
     view.run(2 * PULSE_INTERVAL + 1)
     assert view.picture.heads["exp"].status == "crashed"
@@ -323,7 +323,7 @@ def test_death_of_a_scheduler(view: View, disk: Disk) -> None:
 
 
 def test_nothing_is_told_twice(view: View, disk: Disk) -> None:
-    """What is written and says the same as before is not told again."""
+    """A rewritten file with the same contents is not reported again."""
     view.picture.told.clear()
     disk.job(ONE, RUNNING, pid=PID)
     os.utime(disk.root / "experiments" / "exp" / RUN_ID / "status.json")
@@ -332,7 +332,7 @@ def test_nothing_is_told_twice(view: View, disk: Disk) -> None:
 
 
 def test_an_hour_of_watching_writes_nothing(view: View, disk: Disk) -> None:
-    """After an hour no file of the workspace has changed: no content, no time, no new name."""
+    """After an hour no file of the workspace has changed, in content, time or name."""
     before = snapshot(disk.root)
     looks = view.looks
     view.run(3600)
@@ -342,7 +342,7 @@ def test_an_hour_of_watching_writes_nothing(view: View, disk: Disk) -> None:
 
 
 def test_cost_of_many_running_jobs(disk: Disk) -> None:
-    """With very many running jobs, looks and readings a second stay within their bounds."""
+    """With very many running jobs, looks and readings per second are bounded."""
     jobs = [JobId("pkg.learn", f"{number:064d}") for number in range(examples(300, 1000))]
     for job in jobs:
         disk.job(job, RUNNING, pid=PID)
@@ -373,7 +373,7 @@ def _count_readings(view: View) -> list[str]:
 
 
 def test_important_first(disk: Disk) -> None:
-    """Jobs that go on are told before those that have ended; of the others the newest experiments first."""
+    """Active jobs are reported before those that have ended; of the others the newest experiments first."""
     old = [JobId("pkg.old", f"a{number:063d}") for number in range(3)]
     new = [JobId("pkg.new", f"b{number:063d}") for number in range(3)]
     for name, jobs, when in (("aa", old, "2025"), ("zz", new, "2026")):
@@ -397,7 +397,7 @@ def test_stopped_early(disk: Disk) -> None:
 
 
 def test_since(disk: Disk) -> None:
-    """Of what has ended, only what changed since is told; what goes on is told in any case."""
+    """Of ended jobs only those that changed since are reported; active ones are reported in any case."""
     finished = [JobId("pkg.eval", f"{number:064d}") for number in range(4)]
     for job in finished:
         disk.job(job, {"state": "done"}, done="")
@@ -413,7 +413,7 @@ def test_since(disk: Disk) -> None:
 
 @pytest.mark.parametrize("change", ["recovered", "removed", "failed"])
 def test_changes_of_a_gap(change: str, disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A job that was recovered with its old times, removed or written during the gap is told."""
+    """A job that was recovered with its old times, removed or written during the gap is reported."""
     job = JobId("pkg.eval", "d" * 64)
     directory = disk.job(job, {"state": "done"}, done="")
     disk.run("ended", [job], status="done", job_states={job.hash: "done"})
@@ -431,7 +431,7 @@ def test_changes_of_a_gap(change: str, disk: Disk, monkeypatch: pytest.MonkeyPat
 
 
 def test_known_by_the_mark_and_changed_later(disk: Disk) -> None:
-    """What was not told again because of the mark is told when it changes afterwards."""
+    """A job that was not reported because of the mark is reported when it changes afterwards."""
     job = JobId("pkg.eval", "d" * 64)
     directory = disk.job(job, {"state": "done"}, done="")
     disk.run("ended", [job], status="done", job_states={job.hash: "done"})
@@ -443,7 +443,7 @@ def test_known_by_the_mark_and_changed_later(disk: Disk) -> None:
 
 
 def _after_now(disk: Disk) -> float:
-    """Return a time of the file system that nothing of the past has, waiting for its clock to go on."""
+    """Return a time of the file system after all earlier ones, waiting for its clock to advance."""
     probe = disk.root.parent / "probe"
     probe.touch()
     newest = max(status[3] for status in snapshot(disk.root).values())

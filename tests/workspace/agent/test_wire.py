@@ -1,4 +1,4 @@
-"""The server's side of JSON-RPC: what is a request, what is refused, what is not answered; bounded whatever comes."""
+"""The server's side of JSON-RPC: requests, refusals, and messages without an answer; bounded for any input."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_requests(line: bytes, request_: Request) -> None:
     ],
 )
 def test_refused(line: bytes, request_id: int, code: int) -> None:
-    """What is no request is refused with the code of the reference server."""
+    """A malformed request is refused with the code of the reference server."""
     refusal = parse_request(line)
     assert isinstance(refusal, Refusal)
     assert (refusal.id, refusal.code) == (request_id, code)
@@ -81,7 +81,7 @@ def test_notifications_are_not_answered(line: bytes) -> None:
 
 @given(st.lists(st.integers(0, 3 * len(PING) + 3), max_size=9))
 def test_bytes_in_any_pieces(cuts: list[int]) -> None:
-    """However bytes arrive, the requests are the same; the last one needs no end of line."""
+    """Bytes in any pieces are the same requests; the last one needs no end of line."""
     data = PING + b"\n\n" + PING + b"\n" + PING
     edges = sorted({0, len(data), *cuts})
     reader, found = RequestReader(), []
@@ -92,7 +92,7 @@ def test_bytes_in_any_pieces(cuts: list[int]) -> None:
 
 
 def test_endless_line() -> None:
-    """A line without end is refused as one, takes no more than a bound, and does not harm the next."""
+    """A line without end is refused as one, takes bounded memory, and does not affect the next."""
     reader = RequestReader()
     for _ in range(20):
         assert reader.feed(b"x" * (MAX_REQUEST // 8)) == []
@@ -102,7 +102,7 @@ def test_endless_line() -> None:
 
 
 def test_lines() -> None:
-    """Answers, refusals and notices are one line each, whatever text they hold."""
+    """Answers, refusals and notices are one line each, with any text."""
     hostile = "a\nb\x1b[2J\udcff é"
     for line in (
         answer(1, hostile),
@@ -122,7 +122,7 @@ def test_plain() -> None:
 
 
 def test_deflate() -> None:
-    """Each line is complete as soon as it is sent; what repeats takes little."""
+    """Each line is complete as soon as it is sent; repeated text takes little."""
     stream, inflate = DeflateStream(), zlib.decompressobj()
     line = answer(1, ["the same words"] * 100)
     sizes = []
@@ -137,7 +137,7 @@ def test_deflate() -> None:
 
 
 def test_parameters() -> None:
-    """Parameters are read as what they must be."""
+    """Parameters are read by their types."""
     names = {"task_id": "pkg.learn", "job_id": "aa"}
     assert text(names, "job_id") == "aa"
     assert job_id_of(names) == JobId("pkg.learn", "aa")
@@ -155,13 +155,13 @@ def test_parameters() -> None:
     ],
 )
 def test_job_ids_that_are_none(params: dict[str, Any], error: type[Exception]) -> None:
-    """A parameter that is missing or of another kind is refused; an id never leads out of the workspace."""
+    """A parameter that is missing or of another type is refused; an id never leads out of the workspace."""
     with pytest.raises(error):
         job_id_of(params)
 
 
 @pytest.mark.parametrize("value", [None, "12", {"a": 1}, ["x"], [None]])
 def test_lists_that_are_none(value: object) -> None:
-    """What is no list, or holds what cannot be read, is refused."""
+    """A value that is no list, or a list with an unreadable item, is refused."""
     with pytest.raises(ParameterError, match="number"):
         read_list(value, "numbers", "a number", int)

@@ -1,4 +1,4 @@
-"""A workspace, and folders of it."""
+"""A workspace, and its folders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one job of a workspace, archived."""
+"""Archive the one job of a workspace."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from xpm_remote.workspace.outcomes import ArchiveStatus, FolderOutcome
 
 
 def run(workspace: Layout, *folders: Folder) -> list[FolderOutcome]:
-    """Archive the one job; return what came of it in each folder."""
+    """Archive the one job; return the outcome in each folder."""
     (outcome,) = archive(workspace, folders, [JOB])
     return list(outcome.folders)
 

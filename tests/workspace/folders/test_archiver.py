@@ -1,4 +1,4 @@
-"""The background worker takes jobs at once, tries again, and says what it leaves."""
+"""The background worker archives jobs at once, retries, and reports what is left."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_submitted_job_is_archived(workspace: Layout, folder: Folder) -> None:
 
 
 def test_folder_that_comes_back(workspace: Layout, folder: Folder, tmp_path: Path) -> None:
-    """A folder that is not there is tried again until it is."""
+    """A missing folder is tried again until it is there."""
     away = folder.path.rename(tmp_path / "away")
     failed, done = threading.Event(), threading.Event()
 
@@ -61,7 +61,7 @@ def test_folder_that_comes_back(workspace: Layout, folder: Folder, tmp_path: Pat
 
 
 def test_close_says_what_is_left(workspace: Layout, tmp_path: Path) -> None:
-    """A job that waits for another try has a last one when the worker is closed, and is named if it fails."""
+    """A job that waits for another try has a last one when the worker is closed, and is listed if it fails."""
     missing = Folder(tmp_path / "missing", FolderMode.BACKUP)
     failed = threading.Event()
     archiver = Archiver(workspace, [missing], lambda _: failed.set())
@@ -71,7 +71,7 @@ def test_close_says_what_is_left(workspace: Layout, tmp_path: Path) -> None:
 
 
 def test_closing_is_bounded(workspace: Layout, folder: Folder) -> None:
-    """Work that takes longer than it may is given up, named, and leaves nothing behind."""
+    """Work beyond the limit is given up and listed, and leaves nothing behind."""
     copying, goes_on = threading.Event(), threading.Event()
 
     def slow(job: JobId, size: int, files: int) -> None:
@@ -91,7 +91,7 @@ def test_closing_is_bounded(workspace: Layout, folder: Folder) -> None:
 
 
 def test_opt_out_holds_for_later_runs(workspace: Layout, folder: Folder) -> None:
-    """A job submitted with backup=False is not archived, by nobody, until that is taken back."""
+    """A job submitted with backup=False is not archived by any run until that is revoked."""
     with Archiver(workspace, [folder], lambda _: None) as archiver:
         archiver.submit(JOB, backup=False)
     with Archiver(workspace, [folder], lambda _: None) as later:
@@ -103,6 +103,6 @@ def test_opt_out_holds_for_later_runs(workspace: Layout, folder: Folder) -> None
 
 
 def test_opt_out_needs_a_job(workspace: Layout, folder: Folder) -> None:
-    """A job without a directory cannot remember that it is opted out, and that is said."""
+    """A job without a directory cannot be opted out, which is reported."""
     with Archiver(workspace, [folder], lambda _: None) as archiver, pytest.raises(NoJobFailure):
         archiver.submit(JobId("demo.other", "00"), backup=False)

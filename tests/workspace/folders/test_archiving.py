@@ -1,4 +1,4 @@
-"""Jobs are archived whole, where they belong, and nothing is lost on the way."""
+"""Jobs are archived completely, in the right folders, and no data is lost."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_use_folder_is_never_written(workspace: Layout, tmp_path: Path) -> None:
 
 
 def test_copy_without_move_is_moved_by_the_next_run(workspace: Layout, move: Folder) -> None:
-    """A whole copy whose job is still a directory here, as a crash leaves it, is verified and then linked to."""
+    """A complete copy whose job is still a directory here, as after a crash, is verified and then linked to."""
     path = make_job(workspace)
     run(workspace, Folder(move.path, FolderMode.BACKUP))
     assert statuses(workspace, move) == [ArchiveStatus.MOVED]
@@ -67,7 +67,7 @@ def test_copy_without_move_is_moved_by_the_next_run(workspace: Layout, move: Fol
 
 @pytest.mark.parametrize("mode", [FolderMode.BACKUP, FolderMode.MOVE])
 def test_incomplete_copy_is_completed(workspace: Layout, tmp_path: Path, mode: FolderMode) -> None:
-    """A copy that lacks files, or has the beginnings of some, is replaced by a whole one."""
+    """An incomplete copy, with missing or partial files, is replaced by a complete one."""
     path = make_job(workspace)
     wanted = tree(path)
     folder = make_folder(tmp_path / "folder", mode)
@@ -82,7 +82,7 @@ def test_incomplete_copy_is_completed(workspace: Layout, tmp_path: Path, mode: F
 
 @pytest.mark.parametrize("change", ["flip", "longer", "extra", "kind", "link"])
 def test_other_data_is_reported(workspace: Layout, move: Folder, change: str) -> None:
-    """A copy that has data which the workspace lacks is not touched, and the job here is not moved."""
+    """A copy with data that the workspace lacks is not changed, and the job here is not moved."""
     path = make_job(workspace)
     run(workspace, Folder(move.path, FolderMode.BACKUP))
     copy = move.job(JOB)
@@ -137,7 +137,7 @@ def test_rewritten_bookkeeping_is_refreshed(workspace: Layout, backup: Folder) -
 def test_jobs_that_are_not_archived(
     workspace: Layout, backup: Folder, prepare: str, verdict: ArchiveVerdict
 ) -> None:
-    """A job that is not there, has not succeeded, runs or is opted out is not archived, and the plan says so, too."""
+    """A missing, unsuccessful, running or opted-out job is not archived, as the plan already shows."""
     path = workspace.job(JOB)
     if prepare == "dangling":
         path.parent.mkdir(parents=True)
@@ -158,7 +158,7 @@ def test_jobs_that_are_not_archived(
 
 
 def test_opting_out_is_remembered(workspace: Layout, backup: Folder) -> None:
-    """The word that a job is not to be archived holds until its file is removed."""
+    """The opt-out of a job holds until its file is removed."""
     make_job(workspace)
     opt_out(workspace, JOB)
     opt_out(workspace, JOB)
@@ -168,7 +168,7 @@ def test_opting_out_is_remembered(workspace: Layout, backup: Folder) -> None:
 
 
 def test_opting_out_is_durable(workspace: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The directory that has the word is written to the disk after the word, as is one that is made for it."""
+    """The directory of the opt-out file is synced after the file, as is one that is created for it."""
     path = make_job(workspace)
     shutil.rmtree(path / ".experimaestro")
     written: list[tuple[Path, list[str]]] = []
@@ -185,7 +185,7 @@ def test_opting_out_is_durable(workspace: Layout, monkeypatch: pytest.MonkeyPatc
 
 
 def test_link_is_durable(workspace: Layout, move: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a shared file system the workspace's directory is written to the disk after a link takes a job's place."""
+    """On a shared file system the workspace's directory is synced after a link replaces a job."""
     path = make_job(workspace)
     links: list[Path] = []
 
@@ -201,7 +201,7 @@ def test_link_is_durable(workspace: Layout, move: Folder, monkeypatch: pytest.Mo
 
 
 def test_plan(workspace: Layout, backup: Folder, move: Folder, tmp_path: Path) -> None:
-    """A plan says what is done in each folder, with sizes, and changes nothing."""
+    """A plan has the work in each folder, with sizes, and changes nothing."""
     path = make_job(workspace)
     gone = Folder(tmp_path / "gone", FolderMode.BACKUP)
     run(workspace, backup)
@@ -213,7 +213,7 @@ def test_plan(workspace: Layout, backup: Folder, move: Folder, tmp_path: Path) -
 
 
 def test_many_jobs_in_order(workspace: Layout, move: Folder) -> None:
-    """Many jobs are archived in batches; the outcomes come in the jobs' order and travel as JSON."""
+    """Many jobs are archived in batches; the outcomes are in the jobs' order and can be sent as JSON."""
     jobs = [JobId("demo.train", f"{number:064x}") for number in range(230)]
     for job in jobs:
         path = workspace.job(job)
@@ -232,7 +232,7 @@ def test_many_jobs_in_order(workspace: Layout, move: Folder) -> None:
 
 
 def test_abandoned_work_leaves_nothing(workspace: Layout, backup: Folder) -> None:
-    """Work that is given up leaves nothing behind, and is taken up by the next run."""
+    """Abandoned work leaves nothing behind, and is resumed by the next run."""
     make_job(workspace)
     answers = iter([False, False, True])
     outcomes = list(archive(workspace, [backup], [JOB], abandon=lambda: next(answers, True)))

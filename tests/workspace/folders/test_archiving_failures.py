@@ -1,4 +1,4 @@
-"""Folders that take nothing, disks that fail, and others who write meanwhile: no job is lost by them."""
+"""Unwritable folders, failing disks, and concurrent writers: no job is lost by them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SCRIPTS = Path(__file__).parents[2] / "support" / "scripts"
 
 
 def test_missing_folder_is_not_created(workspace: Layout, backup: Folder, tmp_path: Path) -> None:
-    """A folder that is not there costs that folder only, and is never created."""
+    """A missing folder is skipped alone, and is never created."""
     make_job(workspace)
     missing = Folder(tmp_path / "not-mounted", FolderMode.MOVE)
     assert statuses(workspace, missing, backup) == [ArchiveStatus.UNAVAILABLE, ArchiveStatus.COPIED]
@@ -31,7 +31,7 @@ def test_missing_folder_is_not_created(workspace: Layout, backup: Folder, tmp_pa
 
 @pytest.mark.parametrize("path", ["relative/folder", "ws"])
 def test_impossible_folders(workspace: Layout, tmp_path: Path, path: str) -> None:
-    """A relative folder, and the workspace itself, take no job: each would lose it."""
+    """A relative folder, and the workspace itself, are refused: each would lose the job."""
     primary = make_job(workspace)
     folder = Folder(Path(path) if "/" in path else tmp_path / path, FolderMode.MOVE)
     before = tree(primary)
@@ -40,7 +40,7 @@ def test_impossible_folders(workspace: Layout, tmp_path: Path, path: str) -> Non
 
 
 def test_folder_whose_jobs_are_the_workspaces(workspace: Layout, move: Folder) -> None:
-    """A folder whose jobs/ is a link to the workspace's takes no job: a move would remove the only copy."""
+    """A folder whose jobs/ is a link to the workspace's is refused: a move would remove the only copy."""
     path = make_job(workspace)
     (move.path / "jobs").symlink_to(workspace.jobs)
     assert statuses(workspace, move) == [ArchiveStatus.UNAVAILABLE]
@@ -60,7 +60,7 @@ def test_folder_whose_task_is_the_workspaces(workspace: Layout, move: Folder) ->
 def test_full_or_read_only_folder(
     workspace: Layout, move: Folder, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    """A folder that cannot be written costs that folder only: nothing is left there, and the next run succeeds."""
+    """A folder that cannot be written is skipped alone: nothing is left there, and the next run succeeds."""
     path = make_job(workspace)
     before = tree(path)
 
@@ -78,7 +78,7 @@ def test_full_or_read_only_folder(
 
 
 def test_disk_that_is_really_full(tmp_path: Path) -> None:
-    """A disk that fills up keeps what fitted, takes no part of what did not, and takes it when there is space."""
+    """A disk that fills up keeps what fitted, has no part of the next job, and takes it when there is space."""
     alone = ["unshare", "--map-root-user", "--mount"]
     if sys.platform != "linux" or subprocess.run([*alone, "true"], check=False).returncode:
         pytest.skip("this system lets nobody mount; the errors of a full disk are injected above")
@@ -94,7 +94,7 @@ def test_disk_that_is_really_full(tmp_path: Path) -> None:
 
 
 def test_unreadable_file(workspace: Layout, move: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file that cannot be read is named, and the job stays here."""
+    """A file that cannot be read is named, and the job is kept here."""
     path = make_job(workspace)
     real = filesystem.open_file
 
@@ -133,7 +133,7 @@ def test_damaged_copy_is_noticed(
 def test_change_by_somebody_else_is_noticed(
     workspace: Layout, backup: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A job in whose directories somebody makes or removes files while it is copied is not published."""
+    """A job in whose directories files are made or removed during the copy is not published."""
     path = make_job(workspace)
     real = filesystem.truncate
 
@@ -167,7 +167,7 @@ def test_write_after_the_copy_is_noticed(
 
 
 def test_living_writer_is_left_alone(workspace: Layout, backup: Folder) -> None:
-    """What another process stages is left alone while it holds its lock, and swept when it is dead."""
+    """The staging of another process is kept while it holds its lock, and removed when it is dead."""
     make_job(workspace)
     staged = backup.job(JOB).with_name(f".tmp.{JOB.hash}")
     staged.mkdir(parents=True)
@@ -180,7 +180,7 @@ def test_living_writer_is_left_alone(workspace: Layout, backup: Folder) -> None:
 
 
 def test_leftovers_of_other_jobs_are_swept(workspace: Layout, backup: Folder) -> None:
-    """What a dead process staged for another job of the task is removed, too."""
+    """The staging of a dead process for another job of the task is removed, too."""
     make_job(workspace)
     other = backup.job(JobId(JOB.task, "ff")).with_name(".tmp.ff")
     other.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Jobs in batches: what is taken, when it is made durable, and who copies at the same time."""
+"""Jobs in batches: their size, when they are made durable, and parallel copies."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SHORT = 0.2
     ],
 )
 def test_portions(size: int, expected: str) -> None:
-    """What is copied is made durable as soon as it is enough, and at the end."""
+    """Copies are made durable at a certain amount, and at the end."""
     done: list[str] = []
     names = iter("abcd")
 
@@ -68,7 +68,7 @@ def test_turns(waits: bool) -> None:
 
 @pytest.mark.parametrize("word", ["stop", "abandon"])
 def test_no_more_is_taken(word: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After a wish to stop, or to give up, no more jobs are taken; those at work have their outcome."""
+    """After a stop or an abort, no more jobs are started; those in progress have their outcome."""
     monkeypatch.setattr(batches, "batch_size", lambda: 1)
     taken: list[JobId] = []
 

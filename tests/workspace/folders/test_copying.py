@@ -1,4 +1,4 @@
-"""What a copy of a job has, however its tree looks."""
+"""The copy of a job, for any form of its tree."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_users_locks_and_pids_are_kept(workspace: Layout, tmp_path: Path, mode: 
 
 
 def test_other_file_system(workspace: Layout, other_disk: Path) -> None:
-    """A job is moved to another file system as to the same one."""
+    """A job is moved to another file system as within one."""
     path = make_job(workspace)
     wanted = tree(path)
     folder = Folder(other_disk, FolderMode.MOVE)
@@ -66,11 +66,11 @@ def test_other_file_system(workspace: Layout, other_disk: Path) -> None:
 def test_fifo_is_reported(
     workspace: Layout, move: Folder, backup: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """FIFOs and sockets are named, the rest is copied, and the workspace keeps the directory that has them."""
+    """FIFOs and sockets are named, the rest is copied, and the workspace keeps the directory with them."""
     path = make_job(workspace)
     os.mkfifo(path / "pipe")
     with socket.socket(socket.AF_UNIX) as server:
-        monkeypatch.chdir(path)  # the address of a socket is short
+        monkeypatch.chdir(path)  # the address of a socket must be short
         server.bind("s")
     first, second = run(workspace, backup, move)
     assert first.status is ArchiveStatus.COPIED
@@ -99,7 +99,7 @@ def test_absolute_link_within_the_job_stays_valid(workspace: Layout, move: Folde
 
 
 def test_holes_stay_holes(workspace: Layout, backup: Folder) -> None:
-    """A sparse file takes no more room in the folder, and has the same contents."""
+    """A sparse file takes no more space in the folder, and has the same contents."""
     path = make_job(workspace)
     with (path / "sparse").open("wb") as file:
         file.seek(50_000_000)
@@ -116,7 +116,7 @@ def test_holes_stay_holes(workspace: Layout, backup: Folder) -> None:
 
 
 def test_attributes_are_kept(workspace: Layout, backup: Folder) -> None:
-    """Extended attributes come along."""
+    """Extended attributes are copied."""
     path = make_job(workspace)
     os.setxattr(path / "uv.lock", "user.note", b"hello")
     run(workspace, backup)

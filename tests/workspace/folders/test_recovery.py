@@ -1,4 +1,4 @@
-"""A job that the workspace has lost comes back whole or not at all, and nothing gives way that may be the only copy."""
+"""A job that the workspace has lost is recovered completely or not at all, and no only copy is replaced."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def run(workspace: Layout, *folders: Folder, incomplete: bool = False) -> Recove
 
 @pytest.mark.parametrize("mode", list(FolderMode))
 def test_missing_job(workspace: Layout, folder: Folder, mode: FolderMode) -> None:
-    """A job that is gone is restored from a folder of any mode, with all that it had."""
+    """A missing job is restored from a folder of any mode, completely."""
     wanted = tree(workspace.job(JOB))
     shutil.rmtree(workspace.jobs)
     outcome = run(workspace, Folder(folder.path, mode))
@@ -80,7 +80,7 @@ def make_empty(path: Path) -> None:
 
 
 def make_prepared(path: Path) -> None:
-    """What a scheduler writes before a job starts."""
+    """Make the files that a scheduler writes before a job starts."""
     (path / ".experimaestro").mkdir(parents=True)
     (path / ".experimaestro" / "status.json").write_text('{"state": "waiting"}')
     (path / "train.lock").touch()
@@ -88,14 +88,14 @@ def make_prepared(path: Path) -> None:
 
 
 def make_part(path: Path) -> None:
-    """What a removal that was interrupted leaves."""
+    """Make the rest of an interrupted removal."""
     path.mkdir()
     (path / "uv.lock").write_text("the user's own")
 
 
 @pytest.mark.parametrize("make", [make_dangling, make_loop, make_empty, make_prepared, make_part])
 def test_useless_things_give_way(workspace: Layout, folder: Folder, make: object) -> None:
-    """What holds nothing that the folder lacks gives way to the job."""
+    """What has nothing that the folder lacks is replaced by the job."""
     assert callable(make)
     wanted = tree(workspace.job(JOB))
     shutil.rmtree(workspace.job(JOB))
@@ -108,7 +108,7 @@ def test_useless_things_give_way(workspace: Layout, folder: Folder, make: object
 def test_nothing_is_touched_when_no_folder_has_it(
     workspace: Layout, folder: Folder, make: object
 ) -> None:
-    """Without a copy everything stays as it is, and the reason names what is there."""
+    """Without a copy nothing is changed, and the reason names what is there."""
     assert callable(make)
     shutil.rmtree(workspace.job(JOB))
     shutil.rmtree(folder.job(JOB))
@@ -132,7 +132,7 @@ def test_data_that_no_folder_has_stays(workspace: Layout, folder: Folder) -> Non
 
 
 def test_file_in_its_place(workspace: Layout, folder: Folder) -> None:
-    """A file where the job should be stays."""
+    """A file in the place of the job is kept."""
     shutil.rmtree(workspace.job(JOB))
     workspace.job(JOB).write_text("precious")
     assert run(workspace, folder).status is RecoveryStatus.OBSTRUCTED
@@ -141,13 +141,13 @@ def test_file_in_its_place(workspace: Layout, folder: Folder) -> None:
 
 @pytest.mark.parametrize("text", ["../x", "a/..", "demo.train", "a/b/c", "/a", "a/", ".tmp/x", ""])
 def test_ids_that_leave_the_jobs(text: str) -> None:
-    """What could lead out of jobs/ is no id."""
+    """An id that could lead out of jobs/ is refused."""
     with pytest.raises(BadIdFailure):
         parse_job_id(text)
 
 
 def test_job_that_is_there(workspace: Layout, folder: Folder, tmp_path: Path) -> None:
-    """A job that is there, as a directory or as the link of a moved one, is left as it is."""
+    """An existing job, as a directory or as the link of a moved one, is not changed."""
     assert run(workspace, folder).status is RecoveryStatus.THERE
     list(archive(workspace, [make_folder(tmp_path / "move", FolderMode.MOVE)], [JOB]))
     assert workspace.job(JOB).is_symlink()
@@ -156,7 +156,7 @@ def test_job_that_is_there(workspace: Layout, folder: Folder, tmp_path: Path) ->
 
 
 def test_move_folder_that_is_gone(workspace: Layout, folder: Folder, tmp_path: Path) -> None:
-    """A moved job whose folder is not mounted comes back from another one; from none, the reason says what is gone."""
+    """A moved job whose folder is not mounted is recovered from another, or the reason names the missing one."""
     wanted = tree(workspace.job(JOB))
     move = make_folder(tmp_path / "move", FolderMode.MOVE)
     list(archive(workspace, [move], [JOB]))
@@ -169,7 +169,7 @@ def test_move_folder_that_is_gone(workspace: Layout, folder: Folder, tmp_path: P
 
 
 def test_first_whole_copy_wins(workspace: Layout, folder: Folder, tmp_path: Path) -> None:
-    """A copy without success marker is passed over for a whole one further down."""
+    """A copy without success marker is skipped in favour of a complete one further down."""
     wanted = tree(workspace.job(JOB))
     first = make_folder(tmp_path / "first", FolderMode.USE)
     make_job(Layout(first.path), done=False)
@@ -180,7 +180,7 @@ def test_first_whole_copy_wins(workspace: Layout, folder: Folder, tmp_path: Path
 
 
 def test_incomplete_copy(workspace: Layout, folder: Folder) -> None:
-    """A copy without success marker is restored only when that is asked for."""
+    """A copy without success marker is restored only on request."""
     (folder.job(JOB) / "train.done").unlink()
     shutil.rmtree(workspace.jobs)
     assert run(workspace, folder).status is RecoveryStatus.INCOMPLETE
@@ -190,7 +190,7 @@ def test_incomplete_copy(workspace: Layout, folder: Folder) -> None:
 
 
 def test_unknown_job(workspace: Layout, folder: Folder) -> None:
-    """A job that nobody has leaves no trace."""
+    """An unknown job leaves no trace."""
     other = JobId("demo.other", "00")
     (outcome,) = recover(workspace, [folder], [other])
     assert outcome.status is RecoveryStatus.NOT_FOUND
@@ -198,7 +198,7 @@ def test_unknown_job(workspace: Layout, folder: Folder) -> None:
 
 
 def test_job_that_somebody_recovers(workspace: Layout, folder: Folder) -> None:
-    """A job that another process is restoring right now is left to it."""
+    """A job that another process is restoring is left to it."""
     shutil.rmtree(workspace.job(JOB))
     staged = workspace.job(JOB).with_name(f".tmp.{JOB.hash}")
     staged.mkdir()
@@ -223,7 +223,7 @@ def test_job_that_runs(workspace: Layout, folder: Folder) -> None:
 def test_bad_disk_passes_to_the_next_folder(
     workspace: Layout, folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A copy that cannot be read is passed over for the next one."""
+    """A copy that cannot be read is skipped in favour of the next one."""
     wanted = tree(workspace.job(JOB))
     second = make_folder(tmp_path / "second", FolderMode.BACKUP)
     list(archive(workspace, [second], [JOB]))
@@ -248,7 +248,7 @@ def test_bad_disk_passes_to_the_next_folder(
 
 
 def test_interrupted_move_is_put_back(workspace: Layout, tmp_path: Path) -> None:
-    """A job that an interrupted move left aside comes back by its name, even when no folder is there."""
+    """A job that an interrupted move left aside is put back, even without a folder."""
     path = workspace.job(JOB)
     wanted = tree(path)
     path.rename(path.with_name(f".tmp.{JOB.hash}.aside"))

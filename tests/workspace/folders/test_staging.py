@@ -1,4 +1,4 @@
-"""A job is taken away whole or not at all, and nothing but that job."""
+"""A job is removed completely or not at all, and nothing else."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def workspace(workspace: Layout) -> Layout:
 
 
 def test_removed_without_trace(workspace: Layout, tmp_path: Path) -> None:
-    """Nothing is left of the job, and what its links lead to stays."""
+    """Nothing is left of the job, and the targets of its links are kept."""
     (tmp_path / "precious").write_text("x")
     (workspace.job(JOB) / "data").symlink_to(tmp_path / "precious")
     discard_job(workspace, JOB)
@@ -34,7 +34,7 @@ def test_removed_without_trace(workspace: Layout, tmp_path: Path) -> None:
 
 
 def test_job_that_runs(workspace: Layout) -> None:
-    """A job whose lock is held stays as it is."""
+    """A job whose lock is held is not changed."""
     path = workspace.job(JOB)
     before = tree(path)
     descriptor = os.open(path / "train.lock", os.O_RDWR)
@@ -47,7 +47,7 @@ def test_job_that_runs(workspace: Layout) -> None:
 
 
 def test_job_that_somebody_writes(workspace: Layout) -> None:
-    """A job that somebody archives or recovers right now stays."""
+    """A job that is being archived or recovered is not changed."""
     path = workspace.job(JOB)
     lock = StagingLock(path.with_name(f".tmp.{JOB.hash}.lock"), shared=False)
     with lock, pytest.raises(BusyFailure, match="another process"):
@@ -57,7 +57,7 @@ def test_job_that_somebody_writes(workspace: Layout) -> None:
 
 @pytest.mark.parametrize("level", ["job", "task"])
 def test_never_through_a_link(workspace: Layout, tmp_path: Path, level: str) -> None:
-    """A link in the place of the job, or of its task, is refused; where it leads to, nothing is touched."""
+    """A link in the place of the job, or of its task, is refused, and its target is not touched."""
     link = workspace.job(JOB) if level == "job" else workspace.job(JOB).parent
     elsewhere = tmp_path / "elsewhere"
     link.rename(elsewhere)
@@ -72,7 +72,7 @@ def test_never_through_a_link(workspace: Layout, tmp_path: Path, level: str) -> 
 def test_what_cannot_be_removed_is_named(
     workspace: Layout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What a failure leaves has no job's name, is named, lets go of the lock, and is swept later."""
+    """The rest after a failure does not have the job's name, is reported, is unlocked, and is removed later."""
 
     def refuse(*_: object) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))

@@ -1,4 +1,4 @@
-"""Orphans removed: nothing that is needed, nothing that runs, nothing that lies elsewhere."""
+"""Removing orphans: no referred job, no running job, and nothing at another place."""
 
 from __future__ import annotations
 
@@ -45,18 +45,18 @@ def clean(
     *,
     with_folders: bool = True,
 ) -> dict[str, CleanStatus]:
-    """Plan, and carry it out; return what came of each job."""
+    """Plan, and carry it out; return the outcome of each job."""
     report = find_orphans(made.layout, folders, with_folders=with_folders)
     return {str(each.job): each.status for each in cleaner.apply(cleaner.plan(report))}
 
 
 def names(made: SmallWorkspace, task: str = "t") -> list[str]:
-    """Return all that lies in the directory of a task."""
+    """Return the entries of a task's directory."""
     return sorted(each.name for each in (made.layout.jobs / task).iterdir())
 
 
 def test_removed(made: SmallWorkspace, tmp_path: Path) -> None:
-    """An orphan goes with all in it; what its links lead to stays, and so does everything else."""
+    """An orphan is removed with its contents; the targets of its links are kept, and so is everything else."""
     precious = tmp_path / "precious"
     precious.mkdir()
     (precious / "file").touch()
@@ -71,7 +71,7 @@ def test_removed(made: SmallWorkspace, tmp_path: Path) -> None:
 
 
 def test_recoverable_is_kept(made: SmallWorkspace, tmp_path: Path) -> None:
-    """What a folder has too is not removed, unless folders do not count; the folder keeps it in any case."""
+    """A job that a folder has is not removed, unless folders do not count; the folder keeps it in any case."""
     folder = SmallWorkspace(tmp_path / "backup")
     copy = folder.job("t/lone")
     folders = [folder.as_folder("backup")]
@@ -83,7 +83,7 @@ def test_recoverable_is_kept(made: SmallWorkspace, tmp_path: Path) -> None:
 
 
 def test_moved_job(made: SmallWorkspace, tmp_path: Path) -> None:
-    """Of a moved job the link goes, and the data stays: where experimaestro deletes the data."""
+    """Of a moved job the link is removed, and the data is kept, where experimaestro deletes the data."""
     folder = SmallWorkspace(tmp_path / "move")
     made.link("t/moved", folder.job("t/moved"))
     made.link("t/half", folder.job("t/half", None))
@@ -104,7 +104,7 @@ def test_moved_job(made: SmallWorkspace, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("level", ["jobs", "task"])
 def test_behind_a_link(made: SmallWorkspace, tmp_path: Path, level: str) -> None:
-    """Nothing is removed through a link, whichever directory it stands for."""
+    """Nothing is removed through a link, in the place of any directory."""
     place = made.layout.jobs if level == "jobs" else made.layout.jobs / "t"
     place.rename(tmp_path / "elsewhere")
     place.symlink_to(tmp_path / "elsewhere")
@@ -113,12 +113,12 @@ def test_behind_a_link(made: SmallWorkspace, tmp_path: Path, level: str) -> None
 
 
 def test_running(made: SmallWorkspace) -> None:
-    """A job whose lock is held is kept, whatever is forced."""
+    """A job whose lock is held is kept, even with force."""
     cleaner = Cleaner(made.layout, is_forced=True)
     with locked(made.layout.jobs / "t" / "lone" / "t.lock"):
         (step,) = cleaner.plan(find_orphans(made.layout))
         assert (step.action, step.reason) == (CleanAction.KEEP, "it runs: its lock is held")
-    # Planned while it rested, carried out while it runs.
+    # Planned before it runs, carried out while it runs.
     steps = cleaner.plan(find_orphans(made.layout))
     with locked(made.layout.jobs / "t" / "lone" / "t.lock"):
         assert [each.status for each in cleaner.apply(steps)] == [CleanStatus.KEPT]
@@ -137,7 +137,7 @@ def test_running(made: SmallWorkspace) -> None:
     ],
 )
 def test_process(made: SmallWorkspace, pid: object, action: CleanAction) -> None:
-    """A job that has not ended is removed only when its process has certainly died."""
+    """A job that has not ended is removed only when its process is certainly dead."""
     directory = made.job("t/stray", None)
     (directory / "t.pid").write_text(json.dumps(pid))
     cleaner = Cleaner(made.layout, host=TextHost("node01", pids=[77]))
@@ -150,7 +150,7 @@ def test_process(made: SmallWorkspace, pid: object, action: CleanAction) -> None
 
 
 def test_real_process(made: SmallWorkspace) -> None:
-    """A process of this host that lives keeps its job, though no lock is held."""
+    """A job whose process lives on this host is kept, though no lock is held."""
     directory = made.job("t/stray", None)
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
         pid = {"type": "local", "pid": process.pid, "host": socket.gethostname()}
@@ -162,7 +162,7 @@ def test_real_process(made: SmallWorkspace) -> None:
 
 
 def test_experiment_runs(made: SmallWorkspace) -> None:
-    """While an experiment runs nothing is removed, unless that is forced."""
+    """While an experiment runs nothing is removed, except with force."""
     report = find_orphans(made.layout)
     with locked(made.layout.scheduler_lock("e")):
         with pytest.raises(BusyFailure, match="the experiment e runs"):
@@ -194,7 +194,7 @@ def test_referred_to_meanwhile(made: SmallWorkspace) -> None:
 
 
 def test_unknown_references(made: SmallWorkspace, tmp_path: Path) -> None:
-    """Nothing is removed while it is not known what a run refers to, or what a folder has."""
+    """Nothing is removed while a run's references, or a folder's jobs, are unknown."""
     missing = Folder(tmp_path / "no", FolderMode.BACKUP)
     report = find_orphans(made.layout, [missing])
     with pytest.raises(FolderFailure, match="does not exist"):
@@ -206,14 +206,14 @@ def test_unknown_references(made: SmallWorkspace, tmp_path: Path) -> None:
 
 
 def test_somebody_else_writes_it(made: SmallWorkspace) -> None:
-    """A job that somebody recovers or archives there right now is kept."""
+    """A job that is being recovered or archived is kept."""
     with locked(made.layout.jobs / "t" / ".tmp.lone.lock"):
         assert clean(Cleaner(made.layout), made) == {"t/lone": CleanStatus.KEPT}
     assert names(made) == [".tmp.lone.lock", "known", "lone"]
 
 
 def test_interrupted(made: SmallWorkspace) -> None:
-    """What a process left that was ended in the middle is no job, and is swept by the next one."""
+    """The rest of an interrupted removal is no job, and is removed by the next one."""
     (made.layout.jobs / "t" / "lone").rename(made.layout.jobs / "t" / ".tmp.lone")
     assert find_orphans(made.layout).orphans == ()
     made.job("t/lone")
@@ -222,7 +222,7 @@ def test_interrupted(made: SmallWorkspace) -> None:
 
 
 def test_cannot_be_renamed(made: SmallWorkspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A job that cannot be taken away stays as it was; one that cannot be emptied is told of, with what is left."""
+    """A job that cannot be renamed is unchanged; one that cannot be emptied is reported, with the rest."""
     cleaner = Cleaner(made.layout)
     steps = cleaner.plan(find_orphans(made.layout))
 
@@ -243,7 +243,7 @@ def test_cannot_be_renamed(made: SmallWorkspace, monkeypatch: pytest.MonkeyPatch
 
 
 def test_wire(made: SmallWorkspace) -> None:
-    """Plans and outcomes survive their way over a wire."""
+    """Plans and outcomes are the same after they were sent."""
     cleaner = Cleaner(made.layout)
     (step,) = cleaner.plan(find_orphans(made.layout))
     assert from_wire(CleanStep, json.loads(json.dumps(to_wire(step)))) == step

@@ -47,7 +47,7 @@ def test_kinds(made: SmallWorkspace, tmp_path: Path) -> None:
 
 
 def test_link_into_a_folder_that_is_only_used(made: SmallWorkspace, tmp_path: Path) -> None:
-    """What a link leads to in a ``use`` folder is never a candidate, whatever counts."""
+    """The target of a link in a ``use`` folder is never a candidate, with any options."""
     folder = SmallWorkspace(tmp_path / "use")
     made.link("t/linked", folder.job("t/linked"))
     for with_folders in (True, False):
@@ -56,7 +56,7 @@ def test_link_into_a_folder_that_is_only_used(made: SmallWorkspace, tmp_path: Pa
 
 
 def test_same_directory_by_another_name(made: SmallWorkspace) -> None:
-    """A directory that a referred job is a link to is needed, and a link to a referred job is no orphan."""
+    """A directory that a referred job links to is needed, and a link to a referred job is no orphan."""
     made.job("t/real")
     made.link("t/alias", made.layout.jobs / "t" / "real")
     made.link("t/other", made.layout.jobs / "t" / "known")
@@ -65,7 +65,7 @@ def test_same_directory_by_another_name(made: SmallWorkspace) -> None:
 
 
 def test_link_of_version_1_with_another_name(made: SmallWorkspace) -> None:
-    """A link of version 1 refers to the directory that it leads to."""
+    """A link of version 1 refers to its target."""
     made.job("t/real")
     made.first_links(["t/known"])
     (made.layout.first_experiments / "v" / "jobs" / "t" / "old").symlink_to(
@@ -75,7 +75,7 @@ def test_link_of_version_1_with_another_name(made: SmallWorkspace) -> None:
 
 
 def test_no_jobs(made: SmallWorkspace) -> None:
-    """Files, hidden directories, loops and what is staged are no jobs."""
+    """Files, hidden directories, loops and staging directories are no jobs."""
     task = made.layout.jobs / "t"
     (task / "file").touch()
     (task / ".tmp.aaaa").mkdir()
@@ -94,7 +94,7 @@ def test_nothing_there(tmp_path: Path) -> None:
 
 
 def test_folder_that_is_not_there(made: SmallWorkspace, tmp_path: Path) -> None:
-    """A folder that cannot be looked into is told of."""
+    """A folder that cannot be read is reported."""
     made.job("t/a")
     missing = Folder(tmp_path / "no", FolderMode.BACKUP)
     report = find_orphans(made.layout, [missing])
@@ -104,7 +104,7 @@ def test_folder_that_is_not_there(made: SmallWorkspace, tmp_path: Path) -> None:
 
 
 def test_sizes(made: SmallWorkspace) -> None:
-    """Sizes are what is taken on the disk: of links themselves, and of a file with two names once."""
+    """Sizes are those on the disk: of links themselves, and of a file with two names once."""
     directory = made.job("t/a", text="x" * 100_000)
     os.link(directory / "result.txt", directory / "again.txt")
     (directory / "away").symlink_to("/usr")
@@ -115,7 +115,7 @@ def test_sizes(made: SmallWorkspace) -> None:
 
 
 def test_wire(made: SmallWorkspace, tmp_path: Path) -> None:
-    """A report survives its way over a wire."""
+    """A report is the same after it was sent."""
     folder = SmallWorkspace(tmp_path / "backup")
     folder.job("t/a")
     made.job("t/a")

@@ -1,4 +1,4 @@
-"""Which jobs the runs refer to, from what the runs have on disk."""
+"""The jobs to which runs refer, by the files of the runs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def made(tmp_path: Path) -> SmallWorkspace:
 
 
 def found(made: SmallWorkspace) -> list[str]:
-    """Return the jobs that are referred to; nothing may be unreadable."""
+    """Return the referred jobs; check that nothing was unreadable."""
     references = read_references(made.layout)
     assert not list(references.problems)
     assert len(references) == len(list(references))
@@ -34,7 +34,7 @@ def test_all_runs_of_all_experiments(made: SmallWorkspace) -> None:
 
 
 def test_one_experiment(made: SmallWorkspace) -> None:
-    """Only the experiments that are asked for are read."""
+    """Only the requested experiments are read."""
     made.run(["t/a"], "e")
     made.run(["t/b"], "f")
     made.first_links(["t/c"], "f")
@@ -43,7 +43,7 @@ def test_one_experiment(made: SmallWorkspace) -> None:
 
 
 def test_links(made: SmallWorkspace) -> None:
-    """The links of a run count where jobs.jsonl is missing, also when they lead nowhere."""
+    """The links of a run count where jobs.jsonl is missing, also dangling ones."""
     run = made.run([])
     (run / "jobs.jsonl").unlink()
     (run / "jobs" / "t").mkdir(parents=True)
@@ -52,20 +52,20 @@ def test_links(made: SmallWorkspace) -> None:
 
 
 def test_version_1(made: SmallWorkspace) -> None:
-    """Version 1 of the layout refers by links, those of the run before included."""
+    """Version 1 of the layout refers by links, including those of the run before."""
     made.first_links(["t/a"])
     made.first_links(["t/b"], sub="jobs.bak")
     assert found(made) == ["t/a", "t/b"]
 
 
 def test_migrated_version_1(made: SmallWorkspace) -> None:
-    """A migration leaves ``xp`` as a link to nowhere on purpose."""
+    """A migration leaves ``xp`` as a dangling link on purpose."""
     made.layout.first_experiments.symlink_to("/nowhere")
     assert found(made) == []
 
 
 def test_any_json(made: SmallWorkspace) -> None:
-    """Lines that are JSON of another order, spacing or spelling count too."""
+    """JSON lines with another order, spacing or escaping count too."""
     lines = [
         '{"job_id":"a","task_id":"t"}',
         '{"tags": {"job_id": "no", "task_id": "no"}, "task_id": "t", "job_id": "b"}',
@@ -109,7 +109,7 @@ def test_broken_line(made: SmallWorkspace, line: str, why: str) -> None:
 
 
 def test_last_line_is_being_written(made: SmallWorkspace) -> None:
-    """A last line that has no end yet is a problem, since it is not known which job it is about."""
+    """An unfinished last line is a problem, since its job is unknown."""
     run = made.run(["t/a"])
     with (run / "jobs.jsonl").open("a") as file:
         file.write('{"job_id": "b')
@@ -119,7 +119,7 @@ def test_last_line_is_being_written(made: SmallWorkspace) -> None:
 
 
 def test_line_without_end(made: SmallWorkspace) -> None:
-    """A file that is one endless line is a problem, and not read for ever."""
+    """A file that is one endless line is a problem, and its reading is bounded."""
     run = made.run(["t/a"])
     (run / "jobs.jsonl").write_text("x" * (3 << 20))
     (problem,) = read_references(made.layout).problems
@@ -127,7 +127,7 @@ def test_line_without_end(made: SmallWorkspace) -> None:
 
 
 def test_what_is_no_file(made: SmallWorkspace) -> None:
-    """A directory in the place of jobs.jsonl is a problem; a file in the place of directories is nothing."""
+    """A directory in the place of jobs.jsonl is a problem; a file in the place of directories is ignored."""
     run = made.run([])
     (run / "jobs.jsonl").unlink()
     (run / "jobs.jsonl").mkdir()
@@ -138,14 +138,14 @@ def test_what_is_no_file(made: SmallWorkspace) -> None:
 
 
 def test_experiments_that_are_not_mounted(made: SmallWorkspace) -> None:
-    """When the experiments are behind a link to nowhere, it is not known what they refer to."""
+    """When the experiments are behind a dangling link, their references are unknown."""
     made.layout.experiments.symlink_to("/nowhere")
     (problem,) = read_references(made.layout).problems
     assert problem.why == "is a link to nowhere"
 
 
 def test_names_that_are_no_ids(made: SmallWorkspace) -> None:
-    """What could leave ``jobs/`` is counted, and never given as an id."""
+    """A name that could lead out of ``jobs/`` is counted, and never returned as an id."""
     made.run([])
     lines = [{"job_id": "../../x", "task_id": "t"}, {"job_id": "a", "task_id": ".."}]
     text = "".join(json.dumps(line) + "\n" for line in lines)

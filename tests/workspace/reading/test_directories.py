@@ -1,4 +1,4 @@
-"""What is at the paths of jobs, listed once for each task."""
+"""The contents of task directories, listed once for each task."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from xpm_remote.workspace.reading.directories import ABSENT, DIRECTORY, LINK, UN
 
 
 def test_places(tmp_path: Path) -> None:
-    """A directory, a link wherever it leads, and nothing are told apart."""
+    """A directory, a link to anything, and nothing are distinguished."""
     task = tmp_path / "demo.ok"
     (task / "aa").mkdir(parents=True)
     (task / "bb").symlink_to("nowhere")
@@ -19,13 +19,13 @@ def test_places(tmp_path: Path) -> None:
 
 
 def test_task_that_cannot_be_listed(tmp_path: Path) -> None:
-    """Nobody knows what is in a task that cannot be listed."""
+    """The contents of a task that cannot be listed are unknown."""
     (tmp_path / "demo.ok").symlink_to("demo.ok")
     assert Directories(str(tmp_path)).at("demo.ok", "aa") == UNKNOWN
 
 
 def test_listed_once(tmp_path: Path) -> None:
-    """What comes after a task was listed is not seen."""
+    """Entries made after the listing are not seen."""
     directories = Directories(str(tmp_path))
     assert directories.at("demo.ok", "aa") == ABSENT
     (tmp_path / "demo.ok" / "aa").mkdir(parents=True)

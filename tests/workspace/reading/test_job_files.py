@@ -1,4 +1,4 @@
-"""What the files of a job say, rule by rule."""
+"""The files of a job, rule by rule."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def read(
     run_host: str | None = None,
     problems: Problems | None = None,
 ) -> JobFacts:
-    """Read the job, alone and as one of many, which makes no difference."""
+    """Return the job, read alone and as one of many, which must be equal."""
     problems = Problems() if problems is None else problems
     events = LiveEvents(str(disk.root), problems)
     reader = JobReader(str(disk.root / "jobs"), events, host or TextHost(pids=[5]), problems)
@@ -73,14 +73,14 @@ def read(
 
 
 def mark(disk: Disk, ending: str, content: object = "") -> None:
-    """Leave a marker."""
+    """Write a marker."""
     path = write(disk.root / "jobs" / JOB.task / JOB.hash / f"ok.{ending}", content)
     os.utime(path, (MARKED_AT, MARKED_AT))
 
 
 @pytest.mark.parametrize("state", ["running", "error", "unscheduled", "nonsense", None])
 def test_done_marker_wins(disk: Disk, state: str | None) -> None:
-    """A job that left its marker of success is done, whatever else is there; it ended when the marker was written."""
+    """A job with its marker of success is done, with any other files; it ended when the marker was written."""
     disk.job(JOB, {"state": state, "process": PID}, pid=PID)
     mark(disk, "done")
     mark(disk, "failed", {"reason": "timeout"})
@@ -115,14 +115,14 @@ def test_failure_marker(
 
 
 def test_status_knows_the_reason(disk: Disk) -> None:
-    """A marker without a telling reason leaves the one of status.json."""
+    """With a marker without an informative reason, that of status.json counts."""
     disk.job(JOB, {"state": "error", "failure_reason": "MEMORY"})
     mark(disk, "failed", {"code": 1, "reason": "failed"})
     assert read(disk).failure_reason == "MEMORY"
 
 
 def test_failure_marker_of_a_success(disk: Disk) -> None:
-    """A marker that holds the bare number 0, as the first releases wrote it, is one of success."""
+    """A marker with the bare number 0, as the first releases wrote it, is one of success."""
     disk.job(JOB)
     mark(disk, "failed", "0")
     assert read(disk).state == "done"
@@ -143,7 +143,7 @@ def test_pid_file_keeps_the_status(disk: Disk) -> None:
 
 
 def test_no_trace_but_the_run(disk: Disk) -> None:
-    """A job without marker and pid file is what its run says of it; without a run, what status.json says."""
+    """A job without marker and pid file has the state of its run; without a run, that of status.json."""
     disk.job(JOB, {"state": "running"})
     assert read(disk, "waiting").state == "waiting"
     assert read(disk, "error:DEPENDENCY").failure_reason == "DEPENDENCY"
@@ -152,7 +152,7 @@ def test_no_trace_but_the_run(disk: Disk) -> None:
 
 
 def test_no_directory(disk: Disk) -> None:
-    """A job that has no directory is what its run says of it, and says that it has none."""
+    """A job without a directory has the state of its run, and is marked as having none."""
     facts = read(disk, "waiting")
     assert (facts.state, facts.has_directory) == ("waiting", False)
 
@@ -181,7 +181,7 @@ def test_link_to_moved_job(disk: Disk, tmp_path: Path) -> None:
 
 
 def test_failure_marker_taken_away(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A marker that is removed for the next attempt while it is read is none."""
+    """A marker that is removed for the next attempt during the reading counts as missing."""
     disk.job(JOB, RUNNING, pid=PID)
     mark(disk, "failed", {"reason": "timeout"})
     whole = json_files.read_value
@@ -237,7 +237,7 @@ def test_living_process(disk: Disk, host: TextHost) -> None:
 
 
 def test_pid_file_without_host(disk: Disk) -> None:
-    """A pid file that names no host, as before 2.7, is of the run's host; without a run nobody knows."""
+    """A pid file without a host, as before 2.7, is of the run's host; without a run the host is unknown."""
     disk.job(JOB, RUNNING, pid={"type": "local", "pid": 5})
     assert read(disk, host=TextHost(), run_host="node01").has_died
     assert not read(disk, host=TextHost(), run_host="node02").has_died
@@ -246,7 +246,7 @@ def test_pid_file_without_host(disk: Disk) -> None:
 
 @pytest.mark.parametrize(("ending", "state"), [("done", "done"), ("failed", "error")])
 def test_end_while_it_is_read(disk: Disk, ending: str, state: str) -> None:
-    """A job that ends between the look for its marker and the look for its process has not died."""
+    """A job that ends between the checks of its marker and of its process has not died."""
     disk.job(JOB, RUNNING, pid=PID)
     host = TextHost()
 
@@ -276,7 +276,7 @@ def progress_event(level: int, progress: object, desc: object = None) -> dict[st
 
 
 def test_live_events(disk: Disk) -> None:
-    """Live events come on top of status.json: states, times, and progress, in which a level replaces deeper ones."""
+    """Live events override status.json: states, times, and progress, in which a level replaces deeper ones."""
     disk.job(JOB, {"state": "scheduled", "events_count": 0, "retry_count": 1}, pid=PID)
     disk.events(
         JOB,
@@ -302,7 +302,7 @@ def test_progress_means_running(disk: Disk) -> None:
 
 
 def test_events_from_the_right_file_on(disk: Disk) -> None:
-    """Files of events that status.json has folded in are not read again, also when the first is gone already."""
+    """Files of events that are contained in status.json are not read again, also when the first is gone already."""
     disk.job(JOB, {**RUNNING, "events_count": 1}, pid=PID)
     disk.events(JOB, progress_event(0, 0.9), progress_event(1, 0.9))
     assert read(disk).progress == ()
@@ -312,7 +312,7 @@ def test_events_from_the_right_file_on(disk: Disk) -> None:
 
 
 def test_older_layout_of_events(disk: Disk) -> None:
-    """Live events are found where releases before 2.0.6 put them."""
+    """Live events are found in the directory of releases before 2.0.6."""
     disk.job(JOB, RUNNING, pid=PID)
     path = disk.events(JOB, progress_event(0, 0.5))
     target = path.parent / JOB.task / f"event-{JOB.hash}-0.jsonl"
@@ -322,7 +322,7 @@ def test_older_layout_of_events(disk: Disk) -> None:
 
 
 def test_end_told_by_an_event(disk: Disk) -> None:
-    """An event of the end counts before the marker is there, and a job that has ended so has not died."""
+    """An event of the end counts before the marker is there, and such a job has not died."""
     disk.job(JOB, RUNNING, pid=PID)
     disk.events(JOB, state_event("error", failure_reason="TIMEOUT", timestamp=MARKED_AT))
     facts = read(disk, host=TextHost())
@@ -343,7 +343,7 @@ def test_left_over_events(disk: Disk) -> None:
 
 
 def test_broken_status_is_noted(disk: Disk) -> None:
-    """A status.json that cannot be read is noted, and the markers still count."""
+    """A status.json that cannot be read is reported, and the markers still count."""
     disk.job(JOB, "{")
     mark(disk, "done")
     problems = Problems()
@@ -352,7 +352,7 @@ def test_broken_status_is_noted(disk: Disk) -> None:
 
 
 def test_unreadable_directory(disk: Disk, tmp_path: Path) -> None:
-    """A job whose directory is a loop of links is noted, and is what its run says."""
+    """A job whose directory is a loop of links is reported, and has the state of its run."""
     directory = disk.root / "jobs" / JOB.task / JOB.hash
     directory.parent.mkdir(parents=True)
     directory.symlink_to(directory.name)
@@ -363,12 +363,12 @@ def test_unreadable_directory(disk: Disk, tmp_path: Path) -> None:
 
 
 def decoded(facts: JobFacts) -> JobRecord:
-    """Send a job as JSON, and read it as the laptop does."""
+    """Return a job sent as JSON and read as by the laptop."""
     return msgspec.json.decode(msgspec.json.encode(job_form(facts)), type=JobRecord)
 
 
 def test_wire(disk: Disk) -> None:
-    """On the wire a job has the keys and the form that the reference server gives, and ours."""
+    """On the wire a job has the keys and the form of the reference server, and ours."""
     status = {
         **RUNNING,
         "state": "error",
@@ -411,7 +411,7 @@ def test_wire(disk: Disk) -> None:
 
 
 def test_wire_has_our_keys_where_they_say_something(disk: Disk) -> None:
-    """What only we know is on the wire where it is not as usual."""
+    """Our own fields are on the wire where they differ from the default."""
     assert job_form(read(disk))["has_directory"] is False
     disk.job(JOB, RUNNING, pid=PID)
     wire = job_form(read(disk, host=TextHost()))
@@ -426,20 +426,20 @@ def test_dependency(tmp_path: Path) -> None:
 
 
 def test_output_of_a_job() -> None:
-    """An object that a job made names that job by its number."""
+    """An object that a job made has that job's number."""
     made = {"id": 2, "module": "m", "type": "Model", "identifier": "cc", "task": 1}
     assert dependencies_of({"objects": [made, SOURCE, OWN]}) == (JobId("m.ok", "aa"),)
 
 
 def test_name_without_module_path() -> None:
-    """Where there is no full name of the type, it is made of module and type."""
+    """Without the full name of the type, it is made of module and type."""
     source = {"id": 1, "module": "a.b", "type": "Learn", "identifier": "aa", "task": 1}
     assert dependencies_of({"objects": [source, OWN]}) == (JobId("a.b.learn", "aa"),)
 
 
 @pytest.mark.parametrize("name", ["../x", ".hidden", "a/b", "a\nb", ""])
 def test_hostile_names(name: str) -> None:
-    """What could not be the id of a job is no dependency."""
+    """A name that could not be an id of a job is no dependency."""
     assert dependencies_of({"objects": [{**SOURCE, "identifier": name}, OWN]}) == ()
     assert dependencies_of({"objects": [{**SOURCE, "typename": name}, OWN]}) == ()
 
@@ -453,5 +453,5 @@ def test_missing_params(tmp_path: Path) -> None:
 
 @given(objects=VALUES)
 def test_any_shape(objects: object) -> None:
-    """Parameters of any shape give jobs or nothing."""
+    """Parameters of any form yield jobs or nothing."""
     assert isinstance(dependencies_of({"objects": objects}), tuple)

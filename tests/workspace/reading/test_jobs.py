@@ -1,4 +1,4 @@
-"""A job and the word of its scheduler."""
+"""A job and its scheduler's state of it."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def job(**fields: Any) -> JobFacts:
 )
 @pytest.mark.parametrize("is_live", [True, False])
 def test_further_state_counts(state: str, word: str, shown: str, is_live: bool) -> None:
-    """The further of both states is shown; where they tie, what the job's own files say."""
+    """The further of both states is shown; in a tie, that of the job's own files."""
     assert with_word(job(state=state), word, None, is_live=is_live).state == shown
 
 
 def test_reason_of_the_scheduler() -> None:
-    """A failure has the most telling reason; what did not fail has none."""
+    """A failure has the most informative reason; a job that did not fail has none."""
     facts = with_word(job(), "error:DEPENDENCY", 5.0, is_live=True)
     assert (facts.failure_reason, facts.scheduler_failure_reason) == ("DEPENDENCY", "DEPENDENCY")
     assert facts.submitted == 5.0
@@ -48,7 +48,7 @@ def test_reason_of_the_scheduler() -> None:
 
 
 def test_word_at_the_end_of_a_run() -> None:
-    """When a run ends it lists less than the job's own file has; while it goes on, its word is the last."""
+    """At the end of a run its list has less than the job's own file; while it runs, its state is the latest."""
     facts = job(scheduler_state="error", scheduler_failure_reason="DEPENDENCY")
     ended = with_word(facts, "unscheduled", None, is_live=False)
     assert (ended.state, ended.failure_reason) == ("error", "DEPENDENCY")
@@ -69,7 +69,7 @@ def test_wire_form() -> None:
 
 
 def test_size() -> None:
-    """A hundred thousand jobs fit into a tenth of what the agent may take, their ids aside."""
+    """A hundred thousand jobs fit into a tenth of the agent's memory limit, without their ids."""
     tracemalloc.start()
     jobs = [job(started=float(k), ended=k + 0.5) for k in range(1000)]
     size = tracemalloc.get_traced_memory()[0] / len(jobs)

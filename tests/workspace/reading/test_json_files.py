@@ -1,4 +1,4 @@
-"""Reading JSON files that may be anything."""
+"""Reading JSON files with any content."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ LIMIT = 1000
 
 @pytest.fixture
 def problems() -> Problems:
-    """What could not be read."""
+    """The problems of reading."""
     return Problems()
 
 
 def test_reads_an_object(tmp_path: Path, problems: Problems) -> None:
-    """A file that holds an object is read, and no problem is noted."""
+    """A file with an object is read, and no problem is reported."""
     path = tmp_path / "a.json"
     path.write_text('{"a": [1, "é"]}')
     assert read_object(str(path), LIMIT, problems) == {"a": [1, "é"]}
@@ -46,7 +46,7 @@ def test_reads_an_object(tmp_path: Path, problems: Problems) -> None:
 
 
 def test_missing_file_is_no_problem(tmp_path: Path, problems: Problems) -> None:
-    """A file that is not there, also since its directory is a file, is nothing to note."""
+    """A missing file, also below a file, is no problem."""
     (tmp_path / "file").touch()
     assert read_object(str(tmp_path / "none.json"), LIMIT, problems) is None
     assert read_object(str(tmp_path / "file" / "a.json"), LIMIT, problems) is None
@@ -65,7 +65,7 @@ def test_missing_file_is_no_problem(tmp_path: Path, problems: Problems) -> None:
     ],
 )
 def test_broken_file_is_noted(tmp_path: Path, problems: Problems, content: bytes, why: str) -> None:
-    """A file that holds something else is noted with the cause."""
+    """A file with other content is reported with the cause."""
     path = tmp_path / "a.json"
     path.write_bytes(content)
     assert read_object(str(path), SMALL_LIMIT, problems) is None
@@ -73,7 +73,7 @@ def test_broken_file_is_noted(tmp_path: Path, problems: Problems, content: bytes
 
 
 def test_fifo_is_not_waited_for(tmp_path: Path, problems: Problems) -> None:
-    """A FIFO and a directory in the place of a file are noted, at once."""
+    """A FIFO and a directory in the place of a file are reported, at once."""
     os.mkfifo(tmp_path / "fifo")
     (tmp_path / "directory").mkdir()
     for name in ("fifo", "directory"):
@@ -83,7 +83,7 @@ def test_fifo_is_not_waited_for(tmp_path: Path, problems: Problems) -> None:
 
 
 def test_link_loop_is_noted(tmp_path: Path, problems: Problems) -> None:
-    """A link that leads to itself is noted."""
+    """A link to itself is reported."""
     (tmp_path / "loop").symlink_to("loop")
     assert read_object(str(tmp_path / "loop"), LIMIT, problems) is None
     assert list(read_lines(str(tmp_path / "loop"), problems)) == []
@@ -101,7 +101,7 @@ def test_gigabyte_is_refused_unread(tmp_path: Path, problems: Problems) -> None:
 
 
 def test_file_is_whole_again(tmp_path: Path, problems: Problems) -> None:
-    """A problem is taken off when the file can be read."""
+    """A problem is dropped when the file can be read."""
     path = tmp_path / "a.json"
     path.write_text("{")
     assert read_object(str(path), LIMIT, problems) is None
@@ -113,7 +113,7 @@ def test_file_is_whole_again(tmp_path: Path, problems: Problems) -> None:
 def test_half_written_file_is_read_again(
     tmp_path: Path, problems: Problems, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A file that was caught while somebody wrote it is read once more."""
+    """A file that was being written is read once more."""
     path = tmp_path / "a.json"
     path.write_text('{"a": 1}')
     whole = json_files.read_bytes
@@ -126,7 +126,7 @@ def test_half_written_file_is_read_again(
 
 
 def test_problems_are_bounded(tmp_path: Path, problems: Problems) -> None:
-    """Only so many problems are kept by name; the others are counted."""
+    """A bounded number of problems is kept by name; the others are counted."""
     for k in range(json_files.PROBLEM_LIMIT + 5):
         problems.note(f"/a/{k}", "is no JSON")
         problems.note("/a/0", "is no JSON")
@@ -135,7 +135,7 @@ def test_problems_are_bounded(tmp_path: Path, problems: Problems) -> None:
 
 
 def test_problem_paths_can_be_sent(problems: Problems) -> None:
-    """A path that is no UTF-8 becomes text that is."""
+    """A path that is no UTF-8 becomes valid text."""
     problems.note(os.fsdecode(b"/a/\xff"), "is no JSON")
     assert [each.path for each in problems] == ["/a/\\xff"]
     problems.clear(os.fsdecode(b"/a/\xff"))
@@ -143,7 +143,7 @@ def test_problem_paths_can_be_sent(problems: Problems) -> None:
 
 
 def test_lines(tmp_path: Path, problems: Problems) -> None:
-    """Lines that are no objects are left out and noted; a last line that is being written is only left out."""
+    """Lines that are no objects are left out and reported; an unfinished last line is only left out."""
     path = tmp_path / "a.jsonl"
     path.write_text('{"a": 1}\n\n{"a": 2}\n{"a"')
     assert list(read_lines(str(path), problems)) == [{"a": 1}, {"a": 2}]
@@ -154,7 +154,7 @@ def test_lines(tmp_path: Path, problems: Problems) -> None:
 
 
 def test_lines_beyond_the_limit_are_left_out(tmp_path: Path, problems: Problems) -> None:
-    """Of a file of lines, so many bytes are read, to the end of a line."""
+    """Of a file of lines, a limited number of bytes is read, to the end of a line."""
     path = tmp_path / "a.jsonl"
     path.write_text('{"a": 1}\n' * 10)
     assert len(list(read_lines(str(path), problems, limit=20))) == 3
@@ -162,7 +162,7 @@ def test_lines_beyond_the_limit_are_left_out(tmp_path: Path, problems: Problems)
 
 
 def test_values_can_be_sent_on(tmp_path: Path, problems: Problems) -> None:
-    """What JSON readers differ about is replaced: NaN, infinities, numbers past 64 bits, lone surrogates, no UTF-8."""
+    """Values on which JSON readers differ are replaced: NaN, infinities, numbers past 64 bits, surrogates, no UTF-8."""
     path = tmp_path / "a.json"
     path.write_bytes(
         b'{"a": [NaN, Infinity, -Infinity, 1e999], "b": '
@@ -182,14 +182,14 @@ def test_values_can_be_sent_on(tmp_path: Path, problems: Problems) -> None:
 
 
 def test_fields() -> None:
-    """Fields of another type are none; texts are cut."""
+    """Fields of another type are None; texts are truncated."""
     assert (text_of(1), text_of("a" * 5000)) == (None, "a" * 4096)
     assert [number_of(each) for each in (1, 1.5, True, "1", None, 1e300)] == [1, 1.5, *[None] * 4]
     assert [whole_of(each) for each in (1, 1.5, True, "1", 2**60)] == [1, None, None, None, None]
 
 
 def test_deep_values_are_not_passed_on() -> None:
-    """A value of many levels is none."""
+    """A deeply nested value is None."""
     value: object = 1
     for _ in range(40):
         value = [value]
@@ -203,7 +203,7 @@ def test_deep_values_are_not_passed_on() -> None:
     data=st.binary(max_size=200) | st.text(max_size=100).map(lambda text: json.dumps(text).encode())
 )
 def test_any_bytes(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
-    """Whatever a file holds, reading it gives a value that can be sent on, or none."""
+    """Any file is read as a value that can be sent, or none."""
     path = tmp_path_factory.getbasetemp() / "any.json"
     path.write_bytes(data)
     value = read_value(str(path), LIMIT, Problems())
@@ -232,7 +232,7 @@ def paris(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     ],
 )
 def test_parse_time(text: object, seconds: float) -> None:
-    """Naive text is of this host's zone, summer or winter; an offset counts, and so do epoch seconds."""
+    """Naive text is in this host's zone, summer or winter; an offset counts, and so do epoch seconds."""
     assert parse_time(text) == seconds
 
 
@@ -240,19 +240,19 @@ def test_parse_time(text: object, seconds: float) -> None:
     "value", [None, "", "yesterday", [], True, float("nan"), 10**30, "0001-01-01T00:00:00\x00"]
 )
 def test_no_time(value: object) -> None:
-    """What is no time is none."""
+    """Malformed times are None."""
     assert parse_time(value) is None
 
 
 def test_first_and_last_years() -> None:
-    """The ends of the calendar are times, or none, and no error."""
+    """The ends of the calendar are times, or None, and no error."""
     for text in ("0001-01-01T00:00:00", "9999-12-31T23:59:59"):
         seconds = parse_time(text)
         assert seconds is None or isinstance(seconds, float)
 
 
 def test_hour_that_comes_twice() -> None:
-    """When clocks are set back, a time is the first of the two, unless that is before what must come before it."""
+    """When clocks are set back, a time is the first of the two, unless that is before its lower bound."""
     assert parse_time("2026-10-25T02:20:00") == 1792887600.0  # 00:20 UTC
     started = parse_time("2026-10-25T02:50:00")
     assert started is not None
@@ -262,5 +262,5 @@ def test_hour_that_comes_twice() -> None:
 
 
 def test_unambiguous_time_before_the_bound_stays() -> None:
-    """A time that comes once is what it is, also when the bound says otherwise."""
+    """An unambiguous time is not changed, also when it is before its lower bound."""
     assert parse_time("2026-07-15T12:00:00", 1e10) == 1784109600.0

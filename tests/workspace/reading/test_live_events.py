@@ -1,4 +1,4 @@
-"""Where live events are."""
+"""The files of live events."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from xpm_remote.workspace.reading.live_events import LiveEvents
 
 
 def test_experiments_whose_names_are_alike(tmp_path: Path) -> None:
-    """Events of an experiment are told from those of one whose name begins alike."""
+    """Events of an experiment are distinguished from those of one with the same prefix."""
     disk = Disk(tmp_path)
     disk.experiment_events("a", {"x": 1})
     disk.experiment_events("a-0", {"x": 2})
@@ -21,7 +21,7 @@ def test_experiments_whose_names_are_alike(tmp_path: Path) -> None:
 
 
 def test_older_layout(tmp_path: Path) -> None:
-    """Events of experiments are found where releases before 2.1.1 put them."""
+    """Events of experiments are found in the directory of releases before 2.1.1."""
     path = Disk(tmp_path).experiment_events("a", {"x": 1})
     (path.parent / "b").mkdir()
     path.rename(path.parent / "b" / "events-0.jsonl")
@@ -29,7 +29,7 @@ def test_older_layout(tmp_path: Path) -> None:
 
 
 def test_listed_knows_only_what_was_there(tmp_path: Path) -> None:
-    """A list of the names is read once: what comes later is for the next list."""
+    """A list of the names is read once; later ones are for the next list."""
     disk = Disk(tmp_path)
     events = LiveEvents(str(tmp_path), Problems())
     listed = events.listed()
@@ -40,7 +40,7 @@ def test_listed_knows_only_what_was_there(tmp_path: Path) -> None:
 
 
 def test_unreadable_directory_is_noted(tmp_path: Path) -> None:
-    """A directory of events that cannot be read is noted."""
+    """A directory of events that cannot be read is reported."""
     problems = Problems()
     (tmp_path / ".events").mkdir()
     (tmp_path / ".events" / "jobs").symlink_to("jobs")

@@ -1,4 +1,4 @@
-"""Which jobs a text means."""
+"""Looking jobs up by a text."""
 
 from __future__ import annotations
 
@@ -53,25 +53,25 @@ def lookup(tmp_path: Path) -> Lookup:
     ],
 )
 def test_found(lookup: Lookup, text: str, expected: list[str]) -> None:
-    """Ids in full, beginnings of them and patterns are found wherever jobs lie."""
+    """Full ids, prefixes of them and patterns are found wherever jobs are."""
     assert [str(job) for job in lookup.find(text).jobs] == expected
 
 
 def test_all(lookup: Lookup) -> None:
-    """All jobs are given in order, each once."""
+    """All jobs are returned in order, each once."""
     away = ["demo.away/eeee1", "demo.ok/dead1"]
     assert [str(job) for job in lookup.all()] == sorted([*JOBS, *away])
 
 
 @pytest.mark.parametrize("text", ["demo.ok/aaaa", "aaaa", "demo/a", "ok/aaaa"])
 def test_ambiguous(lookup: Lookup, text: str) -> None:
-    """A beginning that several jobs have is refused, and they are named."""
+    """A prefix of several jobs is refused, and they are listed."""
     with pytest.raises(NoJobFailure, match=r"could be 2 jobs: demo.ok/aaaa1, demo.ok/aaaa2"):
         lookup.find(text)
 
 
 def test_very_ambiguous(tmp_path: Path) -> None:
-    """Of many jobs, some are named and the others counted."""
+    """Of many jobs, some are listed and the others counted."""
     made = SmallWorkspace(tmp_path / "ws")
     for number in range(8):
         made.job(f"t/aaaa{number}")
@@ -107,7 +107,7 @@ def test_very_ambiguous(tmp_path: Path) -> None:
     ],
 )
 def test_no_ids(lookup: Lookup, text: str) -> None:
-    """What could leave ``jobs/``, or cannot be a name, is no id."""
+    """A text that could lead out of ``jobs/``, or cannot be a name, is no id."""
     with pytest.raises(BadIdFailure, match="is not the id of a job"):
         lookup.find(text)
 

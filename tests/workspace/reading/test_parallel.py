@@ -25,12 +25,12 @@ MEETING_LIMIT = 20.0
 
 
 class Clock:
-    """Time that goes on by what a test says that reading takes.
+    """A clock that advances by the time that a test sets for reading.
 
     Attributes:
         job: Seconds a job.
         share: The part of it in which the processor works.
-        waits: How often somebody waits for each job.
+        waits: How often a reader waits for each job.
     """
 
     def __init__(self) -> None:
@@ -49,7 +49,7 @@ class Clock:
 
 
 class Reading:
-    """A workspace of 24 jobs, and who reads them.
+    """A workspace of 24 jobs, and its readers.
 
     Attributes:
         threads: Which threads have read, anew for each page.
@@ -82,7 +82,7 @@ class Reading:
         )
 
     def page(self) -> bool:
-        """Read a page; tell whether several readers did."""
+        """Read a page; return whether several readers did."""
         self.threads.clear()
         found = [facts.job_id for facts in self.parallel.read(self.run)]
         assert found == list(self.run.job_infos)
@@ -93,30 +93,30 @@ class Reading:
 
 @pytest.fixture
 def reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Reading:
-    """A workspace, read by a clock of ours."""
+    """A workspace, read by a simulated clock."""
     return Reading(tmp_path / "ws", monkeypatch)
 
 
 def test_alone_while_the_processor_is_busy(reading: Reading) -> None:
-    """What needs the processor rather than the files is read by one."""
+    """Reading that needs the processor rather than the files has one reader."""
     assert [reading.page() for _ in range(3)] == [False] * 3
 
 
 def test_alone_while_others_have_the_processor(reading: Reading) -> None:
-    """One who waits for the processor, and not for files, reads alone: several would wait longer."""
+    """A reader that waits for the processor, and not for files, reads alone: several would wait longer."""
     reading.clock.share, reading.clock.waits = 0.2, 0
     assert [reading.page() for _ in range(3)] == [False] * 3
 
 
 def test_waits_are_counted() -> None:
-    """Waiting for something is counted, working is not."""
+    """Waiting for a file is counted, working is not."""
     before = voluntary_waits()
     threading.Event().wait(0.01)
     assert voluntary_waits() > before
 
 
 def test_together_while_one_waits(reading: Reading) -> None:
-    """Where one reader mostly waits several read; now and then one tries again alone."""
+    """When one reader mostly waits, several read; occasionally one tries again alone."""
     reading.clock.share = 0.2
     assert not reading.page()
     reading.clock.job = 0.002
@@ -128,7 +128,7 @@ def test_together_while_one_waits(reading: Reading) -> None:
 
 
 def test_alone_again_where_several_are_slower(reading: Reading) -> None:
-    """Several who are slower than one leave it to one."""
+    """Several readers that are slower than one are replaced by one."""
     reading.clock.share = 0.2
     assert not reading.page()
     reading.clock.job = 0.02
@@ -158,7 +158,7 @@ def test_at_the_same_time(reading: Reading, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_failure(reading: Reading, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What ends one of several readers ends the reading."""
+    """An exception of one of several readers ends the reading."""
     reading.clock.share = 0.2
     assert not reading.page()
 
@@ -171,7 +171,7 @@ def test_failure(reading: Reading, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_few_jobs(reading: Reading) -> None:
-    """A handful of jobs is read by one, however slow."""
+    """A handful of jobs is read by one, at any speed."""
     reading.clock.share = 0.2
     assert not reading.page()
     few = dict(list(reading.run.job_infos.items())[:READERS])

@@ -32,7 +32,7 @@ def reader(disk: Disk, host: Host | None = None) -> WorkspaceReader:
 
 @pytest.mark.parametrize("name", ["missing", "file", "plain", "loop", "\0"])
 def test_no_workspace(tmp_path: Path, name: str) -> None:
-    """What is no workspace is refused with the reason."""
+    """A directory that is no workspace is refused with the reason."""
     (tmp_path / "file").touch()
     (tmp_path / "plain").mkdir()
     (tmp_path / "loop").symlink_to("loop")
@@ -41,7 +41,7 @@ def test_no_workspace(tmp_path: Path, name: str) -> None:
 
 
 def test_empty_workspace(disk: Disk) -> None:
-    """A workspace in which nothing has run yet has nothing, and that is no problem."""
+    """A workspace without any run has nothing, and that is no problem."""
     found = reader(disk)
     assert (found.experiments(), found.experiment_ids(), found.experiment("demo")) == ([], [], None)
     assert found.job(JOB) is None
@@ -49,7 +49,7 @@ def test_empty_workspace(disk: Disk) -> None:
 
 
 def test_relative_root(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A relative path is one of the directory in which we are."""
+    """A relative path is relative to the current directory."""
     disk.job(JOB)
     monkeypatch.chdir(disk.root.parent)
     found = WorkspaceReader(Path("ws"))
@@ -77,7 +77,7 @@ def test_jobs_of_a_run(disk: Disk) -> None:
 
 
 def test_runs(disk: Disk) -> None:
-    """The current run is where the link leads, else the latest by time and number."""
+    """The current run is the target of the link, else the latest by time and number."""
     names = ["20261101_120000", "20261101_120000.2", "20261101_120000.10", "20251101_120000"]
     for name in names:
         disk.run("demo", run_id=name, current=False)
@@ -91,7 +91,7 @@ def test_runs(disk: Disk) -> None:
 
 @pytest.mark.parametrize("target", ["gone", "../..", "/etc", "current"])
 def test_current_leads_nowhere(disk: Disk, target: str) -> None:
-    """A link to the current run that leads to no run counts as missing."""
+    """A dangling link to the current run counts as missing."""
     disk.run("demo", current=False)
     (disk.root / "experiments" / "demo" / "current").symlink_to(target)
     (run,) = reader(disk).experiments()
@@ -113,7 +113,7 @@ def test_older_links_to_the_current_run(disk: Disk, link: str) -> None:
 
 
 def test_scheduler_alive(disk: Disk) -> None:
-    """A run goes on while its scheduler holds the lock of its experiment."""
+    """A run is active while its scheduler holds the lock of its experiment."""
     disk.run("demo", hostname=Host().name)
     lock = write(disk.root / "experiments" / "demo" / "lock", "")
     found = WorkspaceReader(disk.root)
@@ -126,14 +126,14 @@ def test_scheduler_alive(disk: Disk) -> None:
 
 
 def test_scheduler_elsewhere(disk: Disk) -> None:
-    """A run of another host goes on as far as this one can know, also without the lock."""
+    """A run of another host is active as far as this one can know, also without the lock."""
     disk.run("demo")
     (run,) = reader(disk).experiments()
     assert (run.status, run.scheduler_alive) == ("running", None)
 
 
 def test_jobs_without_a_scheduler(disk: Disk) -> None:
-    """What only waited in a scheduler that is gone is not going to run; what runs by itself goes on."""
+    """A job that only waited in a dead scheduler is not going to run; one that runs by itself does."""
     pid = {"type": "slurm", "pid": "7"}
     running, queued = JobId("t", "running"), JobId("t", "queued")
     disk.job(running, {"state": "running"}, pid=pid)
@@ -149,7 +149,7 @@ def test_jobs_without_a_scheduler(disk: Disk) -> None:
 
 
 def test_lines_that_name_no_job(disk: Disk) -> None:
-    """A line of jobs.jsonl that names no job is noted, and the others count."""
+    """A line of jobs.jsonl without a job is reported, and the others count."""
     path = disk.run("demo", [JOB]) / "jobs.jsonl"
     path.write_text('{"job_id": "../.."}\n' + path.read_text())
     found = reader(disk)
@@ -171,7 +171,7 @@ def test_live_events_of_the_current_run(disk: Disk) -> None:
 
 
 def test_first_layout(disk: Disk) -> None:
-    """Experiments of version 1 of the layout have one run, of whose jobs only links tell."""
+    """Experiments of version 1 of the layout have one run, whose jobs are known only by links."""
     disk.job(JOB, done="")
     link = disk.root / "xp" / "old" / "jobs" / JOB.task / JOB.hash
     link.parent.mkdir(parents=True)
@@ -187,7 +187,7 @@ def test_first_layout(disk: Disk) -> None:
 
 
 def test_first_layout_after_migration(disk: Disk) -> None:
-    """After migration the directory of version 1 is a link that leads nowhere, on purpose."""
+    """After migration the directory of version 1 is a dangling link, on purpose."""
     (disk.root / "xp").symlink_to("/nowhere")
     disk.run("demo")
     found = reader(disk)
@@ -196,7 +196,7 @@ def test_first_layout_after_migration(disk: Disk) -> None:
 
 
 def test_one_job(disk: Disk) -> None:
-    """A job by itself is what its own files say, its scheduler's word there included."""
+    """A job that is read alone has the state of its own files, including its scheduler's state."""
     disk.job(JOB, {"state": "unscheduled", "scheduler_state": "error"})
     facts = reader(disk).job(JOB)
     assert facts is not None
@@ -216,14 +216,14 @@ def test_services(disk: Disk) -> None:
 
 @pytest.mark.parametrize("name", ["..", "../demo", "", ".", "a/b", "\0"])
 def test_hostile_experiment_ids(disk: Disk, name: str) -> None:
-    """An id that could leave the directory of experiments names none."""
+    """An id that could lead out of the directory of experiments is no experiment."""
     disk.run("demo")
     found = reader(disk)
     assert found.experiment(name) is None
 
 
 def make_hostile(disk: Disk) -> None:
-    """Fill a workspace with what nobody should make."""
+    """Fill a workspace with hostile files."""
     root = disk.root
     experiments, jobs = root / "experiments", root / "jobs"
     for name in ("fifo", "deep", "huge", "links", "binary", "array"):
@@ -257,7 +257,7 @@ def make_hostile(disk: Disk) -> None:
 
 
 def test_hostile_workspace(disk: Disk) -> None:
-    """A hostile workspace neither stops nor hides the rest, and is not touched; what is broken is told."""
+    """A hostile workspace neither stops nor hides the rest, and is not changed; broken files are reported."""
     make_hostile(disk)
     before = snapshot(disk.root)
     found = reader(disk, TextHost())
@@ -278,7 +278,7 @@ def test_hostile_workspace(disk: Disk) -> None:
 
 
 def test_unreadable_directories(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Directories that may not be read are told, and the rest is read."""
+    """Unreadable directories are reported, and the rest is read."""
     disk.run("demo", [JOB])
     disk.run("other", [OTHER])
     scandir = os.scandir

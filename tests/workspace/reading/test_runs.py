@@ -27,7 +27,7 @@ def draft(**status: object) -> RunDraft:
 
 
 def facts(made: RunDraft, alive: bool | None = True) -> RunFacts:
-    """End a draft."""
+    """Return the facts at the end of a draft."""
     return made.facts(alive, 1)
 
 
@@ -48,7 +48,7 @@ def facts(made: RunDraft, alive: bool | None = True) -> RunFacts:
     ],
 )
 def test_status(status: object, ended: str | None, alive: bool | None, shown: str) -> None:
-    """A run is what its files say, as far as its scheduler lives."""
+    """A run has the status of its files, as far as its scheduler lives."""
     assert facts(draft(status=status, ended_at=ended), alive).status == shown
 
 
@@ -56,7 +56,7 @@ def test_status(status: object, ended: str | None, alive: bool | None, shown: st
     ("said", "shown"), [("completed", "done"), ("failed", "failed"), ("detached", "detached")]
 )
 def test_environment_says_how_it_ended(said: str, shown: str) -> None:
-    """Where status.json says running for ever, environment.json says how the script ended."""
+    """Where status.json remains at running, environment.json has the outcome of the script."""
     made = draft()
     made.take_environment({"run": {"status": said, "ended_at": "2026-11-01T13:00:00"}})
     run = facts(made, alive=False)
@@ -64,14 +64,14 @@ def test_environment_says_how_it_ended(said: str, shown: str) -> None:
 
 
 def test_first_releases_list_ends_only() -> None:
-    """What 2.0 listed as finished and failed are the states of jobs; counts are none."""
+    """The finished and failed jobs that 2.0 listed are their states; there are no counts."""
     made = draft(job_states=None, finished_jobs=["a"], failed_jobs=["b", 5])
     assert facts(made).job_states == {"a": "done", "b": "error"}
     assert facts(draft(job_states=None, finished_jobs=3)).job_states == {}
 
 
 def job_event(job_id: str = "aa", **fields: object) -> dict[str, Any]:
-    """Make an event of a scheduler's word on a job."""
+    """Make an event of a job's state by its scheduler."""
     return {
         "event_type": "ExperimentJobStateEvent",
         "job_id": job_id,
@@ -82,7 +82,7 @@ def job_event(job_id: str = "aa", **fields: object) -> dict[str, Any]:
 
 
 def test_job_events() -> None:
-    """Events bring jobs with their tags, and the scheduler's word on them; those of other runs bring nothing."""
+    """Events have jobs with their tags, and the scheduler's states; those of other runs are ignored."""
     made = draft()
     tags = [{"key": "x", "value": 1}, {"key": 5}, 3]
     made.take_event(job_event(scheduler_state="submitted", tags=tags, timestamp=2e9))
@@ -98,7 +98,7 @@ def test_job_events() -> None:
 
 
 def test_events_of_the_first_releases() -> None:
-    """The words of 2.0 on jobs are read, which name neither the run nor the task."""
+    """Job events of 2.0, which have neither the run nor the task, are read."""
     made = draft()
     tags = {"x": 1}
     submitted = {"event_type": "JobSubmittedEvent", "job_id": "aa", "task_id": "t", "tags": tags}
@@ -110,7 +110,7 @@ def test_events_of_the_first_releases() -> None:
 
 
 def test_end_of_the_run() -> None:
-    """The event of the end, which names no run, ends the run unless it is older."""
+    """The event of the end, which has no run, ends the run unless it is older."""
     made = draft()
     end = {"event_type": "RunCompletedEvent", "run_id": "", "status": "completed"}
     made.take_event({**end, "timestamp": 1.0})
@@ -121,7 +121,7 @@ def test_end_of_the_run() -> None:
 
 
 def test_services_and_actions() -> None:
-    """Events bring services with their state, and actions."""
+    """Events have services with their state, and actions."""
     made = draft()
     made.take_event(
         {
@@ -155,12 +155,12 @@ def test_services_and_actions() -> None:
     ],
 )
 def test_no_info(line: dict[str, Any]) -> None:
-    """A line whose ids are none, or could leave the workspace, is no job."""
+    """A line with a malformed id, or one that could lead out of the workspace, is no job."""
     assert info_of(line) is None
 
 
 def test_form() -> None:
-    """A run has all that the reference server gives an experiment, with our keys."""
+    """A run has all fields of the reference server's experiment, with our keys."""
     made = draft(hostname="node01", run_tags=["best", 5], carbon_impact={"sum": {}})
     made.take_info(
         {"job_id": "aa", "task_id": "demo.ok", "tags": {"x": 1}, "timestamp": 1.5, "transient": 1}
@@ -239,7 +239,7 @@ def test_any_content(
     environment: dict[str, Any],
     events: list[tuple[dict[str, Any], str]],
 ) -> None:
-    """Whatever its files hold, a run is something that the laptop understands."""
+    """With any contents of its files, a run is valid for the laptop."""
     made = RunDraft("demo", "v1")
     made.take_status(status)
     for line in lines:

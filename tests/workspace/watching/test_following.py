@@ -1,4 +1,4 @@
-"""Logs that are followed: each from its place, several at once, to the end of the job."""
+"""Logs that are followed: each from its position, several at once, to the end of the job."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from xpm_remote.workspace.watching.watch import Watcher
 
 
 class Reading:
-    """A follower with a clock that goes on when told.
+    """A follower with a clock that a test advances.
 
     Args:
         tells: An inotify instance, or None.
@@ -39,7 +39,7 @@ class Reading:
             self.follower.step()
 
     def text(self, name: str) -> str:
-        """Return all that came under a name."""
+        """Return all text under a name."""
         return "".join(each.get("text", "") for each in self.sent if each["name"] == name)
 
 
@@ -64,7 +64,7 @@ def follow(reading: Reading, name: str, directory: Path, stream: str = "err") ->
 
 
 def test_several_at_once(reading: Reading, tmp_path: Path) -> None:
-    """What is added to each of several logs comes under its name."""
+    """Additions to each of several logs are returned under its name."""
     paths = {name: follow(reading, name, tmp_path / name) for name in "ab"}
     paths["out"] = follow(reading, "out", tmp_path / "a", "out")
     for text in ("1\n", "2\n"):
@@ -78,7 +78,7 @@ def test_several_at_once(reading: Reading, tmp_path: Path) -> None:
 
 
 def test_end_of_the_job(reading: Reading, tmp_path: Path) -> None:
-    """The end of the job is told after all of its log; and that it goes on, if it is tried again."""
+    """The end of the job is reported after all of its log; and its restart, if it is tried again."""
     path = follow(reading, "a", tmp_path)
     path.write_text("last words\n")
     (tmp_path / "learn.done").touch()
@@ -91,7 +91,7 @@ def test_end_of_the_job(reading: Reading, tmp_path: Path) -> None:
 
 
 def test_no_more(reading: Reading, tmp_path: Path) -> None:
-    """What is followed no longer is told no more; its neighbour in the same directory still is."""
+    """A log that is no longer followed is not reported; its neighbour in the same directory still is."""
     error, output = follow(reading, "err", tmp_path), follow(reading, "out", tmp_path, "out")
     reading.settle()
     reading.follower.unfollow("err")
@@ -103,7 +103,7 @@ def test_no_more(reading: Reading, tmp_path: Path) -> None:
 
 
 def test_long_log_leaves_others_their_turn(reading: Reading, tmp_path: Path) -> None:
-    """A huge log is sent a part at a time, between which the others are served."""
+    """A huge log is sent in parts, between which the others are served."""
     huge = follow(reading, "a huge one", tmp_path / "huge")
     with huge.open("wb") as file:
         file.truncate(2 * ROUND_LIMIT * PIECE)
@@ -116,7 +116,7 @@ def test_long_log_leaves_others_their_turn(reading: Reading, tmp_path: Path) -> 
 
 
 def test_broken_log(reading: Reading, tmp_path: Path) -> None:
-    """A log that cannot be read is told with the reason, and the others go on."""
+    """A log that cannot be read is reported with the reason, and the others continue."""
     broken = follow(reading, "broken", tmp_path / "b")
     os.mkfifo(broken)
     follow(reading, "whole", tmp_path / "w").write_text("x")
@@ -126,7 +126,7 @@ def test_broken_log(reading: Reading, tmp_path: Path) -> None:
 
 
 def test_too_many(tmp_path: Path) -> None:
-    """More logs than can be followed are refused; one that is followed already may be begun anew."""
+    """More logs than can be followed are refused; one that is followed already may be restarted."""
     reading = Reading(None)
     for number in range(FOLLOW_LIMIT):
         reading.follower.check_room(str(number))

@@ -1,4 +1,4 @@
-"""Logs: their last lines, what is added, rotation, truncation, coming back; bounded whatever they hold."""
+"""Logs: their last lines, additions, rotation, truncation, reconnecting; bounded for any content."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from xpm_remote.workspace.watching.logs import BLOCK, PIECE, TAIL_LIMIT, Log, Lo
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """The path of a log that is not there yet."""
+    """The path of a log that does not exist yet."""
     return tmp_path / "learn.err"
 
 
@@ -28,7 +28,7 @@ def log(tmp_path: Path) -> Log:
 
 
 def read_on(log: Log, position: LogPosition | None) -> tuple[str, list[str], LogPosition | None]:
-    """Read all that there is; return the text, the notes, and the new place."""
+    """Read all that there is; return the text, the notes, and the new position."""
     text, notes = "", []
     for _ in range(10_000):
         piece = log.after(position)
@@ -57,7 +57,7 @@ def read_on(log: Log, position: LogPosition | None) -> tuple[str, list[str], Log
     ],
 )
 def test_last_lines(content: str, lines: int, expected: str, log: Log, path: Path) -> None:
-    """The last lines are given, and the place behind them; an end of line is not the beginning of another line."""
+    """The last lines are returned, and the position behind them; a final end of line begins no further line."""
     path.write_text(content)
     piece = log.last(lines)
     assert piece == Piece(expected, LogPosition(path.stat().st_ino, len(content.encode())))
@@ -65,7 +65,7 @@ def test_last_lines(content: str, lines: int, expected: str, log: Log, path: Pat
 
 @given(st.lists(st.integers(0, 3 * BLOCK // 2), max_size=8), st.integers(1, 9), st.booleans())
 def test_last_lines_of_any_log(lengths: list[int], lines: int, ended: bool) -> None:
-    """Wherever blocks end, the last lines are those that splitting the whole gives."""
+    """For any block boundaries, the last lines are those of splitting the whole."""
     whole = b"\n".join(b"%d" % (number % 10) * length for number, length in enumerate(lengths))
     whole += b"\n" if ended else b""
     expected = b"".join(whole.splitlines(keepends=True)[-lines:])
@@ -76,20 +76,20 @@ def test_last_lines_of_any_log(lengths: list[int], lines: int, ended: bool) -> N
 
 
 def test_no_log(log: Log) -> None:
-    """A job that has not written yet has an empty log, which may be followed."""
+    """A job without output has an empty log, which may be followed."""
     assert log.last(10) == Piece()
     assert log.after(None) == Piece()
 
 
 def test_both_streams(tmp_path: Path) -> None:
-    """What a job prints and what it complains of are two logs."""
+    """Standard output and standard error of a job are two logs."""
     (tmp_path / "learn.out").write_text("printed\n")
     assert Log(JobFiles(tmp_path, "learn"), "out").last(1).text == "printed\n"
     assert Log(JobFiles(tmp_path, "learn"), "err").last(1).text == ""
 
 
 def test_following(log: Log, path: Path) -> None:
-    """What is added is given once, also when the log begins only later."""
+    """Additions are returned once, also when the log begins only later."""
     assert read_on(log, None) == ("", [], None)
     path.write_text("one\ntw")
     text, notes, position = read_on(log, None)
@@ -111,7 +111,7 @@ def test_long_line_comes_in_pieces(log: Log, path: Path) -> None:
 
 
 def test_character_in_two_writes(log: Log, path: Path) -> None:
-    """A character of which half is written waits for the other half."""
+    """An incomplete character waits for its rest."""
     path.write_bytes(b"caf\xc3")
     text, _, position = read_on(log, None)
     assert text == "caf"
@@ -127,7 +127,7 @@ def test_bytes_that_are_no_text(log: Log, path: Path) -> None:
 
 
 def test_rotation(log: Log, path: Path) -> None:
-    """When a job is tried again, the rest of the old log comes first, then the new one; and so after a lost link."""
+    """When a job is tried again, the rest of the old log comes first, then the new one; also after a lost link."""
     path.write_text("first\n")
     position = read_on(log, None)[2]
     with path.open("a") as file:
@@ -152,14 +152,14 @@ def test_rotated_before_the_new_log_is_there(log: Log, path: Path) -> None:
 
 
 def test_rotated_and_gone(log: Log, path: Path) -> None:
-    """When the old log is gone, the new one is given from its beginning."""
+    """When the old log is gone, the new one is returned from its beginning."""
     path.write_text("first\n")
     position = LogPosition(path.stat().st_ino + 10_000, 6)
     assert read_on(log, position)[:2] == ("first\n", ["rotated"])
 
 
 def test_truncation(log: Log, path: Path) -> None:
-    """A log that is cut is given from its beginning, and that is said."""
+    """A truncated log is returned from its beginning, with a note."""
     path.write_text("a long first text\n")
     position = read_on(log, None)[2]
     path.write_text("short\n")
@@ -167,7 +167,7 @@ def test_truncation(log: Log, path: Path) -> None:
 
 
 def test_huge_sparse_log(log: Log, path: Path) -> None:
-    """Of a log of a gigabyte without an end of line, a bounded part is read, and it is said that there is more."""
+    """Of a log of a gigabyte without an end of line, a bounded part is read, with a note that there is more."""
     with path.open("wb") as file:
         file.truncate(1 << 30)
         file.seek(1 << 30)
@@ -180,7 +180,7 @@ def test_huge_sparse_log(log: Log, path: Path) -> None:
 
 
 def test_what_is_no_log(log: Log, path: Path) -> None:
-    """A FIFO or a directory in place of a log is refused at once, and not waited for."""
+    """A FIFO or a directory in place of a log is refused at once."""
     os.mkfifo(path)
     with pytest.raises(WorkspaceFailure, match="no regular file"):
         log.last(10)
@@ -192,10 +192,10 @@ def test_what_is_no_log(log: Log, path: Path) -> None:
     "wire", [None, 3, [1], [1, 2, 3], [1, -2], [1.5, 2], ["1", 2], {"inode": 1}]
 )
 def test_position_that_is_none(wire: object) -> None:
-    """What is no place counts as none."""
+    """A malformed position counts as none."""
     assert LogPosition.from_wire(wire) is None
 
 
 def test_position_travels() -> None:
-    """A place is what it was after it has travelled."""
+    """A position is the same after it was sent."""
     assert LogPosition.from_wire(LogPosition(5, 7).to_wire()) == LogPosition(5, 7)

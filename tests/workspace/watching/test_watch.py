@@ -1,4 +1,4 @@
-"""What changed is found by inotify or by polling; how often is looked is counted, not timed."""
+"""Changes are found by inotify or by polling; the number of looks is counted, not timed."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from xpm_remote.workspace.watching.watch import (
 
 
 class Clock:
-    """A clock that goes on when told."""
+    """A clock that a test advances."""
 
     def __init__(self) -> None:
         self.now = 1000.0
 
     def __call__(self) -> float:
-        """Tell it."""
+        """Return the time."""
         return self.now
 
 
@@ -46,7 +46,7 @@ class Looks:
 
 
 class BlindInotify(Inotify):
-    """As on a network file system: every watch is taken, and nothing is told but what a test says."""
+    """As on a network file system: every watch is accepted, and only a test's events are reported."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -54,22 +54,22 @@ class BlindInotify(Inotify):
         self.watches: list[str] = []
 
     def add(self, directory: str, mask: int) -> int:
-        """Take a watch."""
+        """Accept a watch."""
         self.watches.append(directory)
         return len(self.watches)
 
     def remove(self, watch: int) -> None:
-        """End nothing."""
+        """Do nothing."""
 
     def read(self) -> list[RawEvent]:
-        """Tell what a test says."""
+        """Return a test's events."""
         events, self.events = self.events, []
         return events
 
 
 @pytest.fixture
 def clock() -> Clock:
-    """A clock that goes on when told."""
+    """A clock that a test advances."""
     return Clock()
 
 
@@ -82,7 +82,7 @@ def polling(clock: Clock) -> tuple[Watcher, Looks]:
 def watched_blindly(
     clock: Clock, directory: Path, pace: Pace = LIVE
 ) -> tuple[Path, Watcher, BlindInotify]:
-    """Return a file of a directory that is watched, with its watcher, and who tells of it what a test says."""
+    """Return a file of a watched directory, its watcher, and its source of events that a test controls."""
     path = directory / "file"
     path.touch()
     blind = BlindInotify()
@@ -93,7 +93,7 @@ def watched_blindly(
 
 
 def run(watcher: Watcher, clock: Clock, seconds: float) -> set[object]:
-    """Let time pass as an agent does: each step when it is due; return all that was found."""
+    """Let time pass as an agent does, each step when it is due; return all that was found."""
     found: set[object] = set()
     end = clock.now + seconds
     while clock.now < end:
@@ -104,7 +104,7 @@ def run(watcher: Watcher, clock: Clock, seconds: float) -> set[object]:
 
 @pytest.mark.parametrize("change", ["append", "replace", "remove", "touch"])
 def test_polling_finds_each_kind_of_change(change: str, clock: Clock, tmp_path: Path) -> None:
-    """A file that grows, is replaced by another, goes or is touched has changed; told once."""
+    """A file that grows, is replaced, removed or touched has changed; this is reported once."""
     path = tmp_path / "file"
     path.write_text("one")
     watcher, _ = polling(clock)
@@ -124,7 +124,7 @@ def test_polling_finds_each_kind_of_change(change: str, clock: Clock, tmp_path: 
 
 
 def test_file_that_appears(clock: Clock, tmp_path: Path) -> None:
-    """A path that is not there is watched, too."""
+    """A missing path is watched, too."""
     watcher, _ = polling(clock)
     watcher.add(str(tmp_path / "later"), "it", LIVE)
     (tmp_path / "later").touch()
@@ -132,7 +132,7 @@ def test_file_that_appears(clock: Clock, tmp_path: Path) -> None:
 
 
 def test_what_runs_is_seen_within_a_second(clock: Clock, tmp_path: Path) -> None:
-    """A file that has just changed is looked at every second; one that rests, ever more rarely, but for ever."""
+    """A file that has just changed is looked at every second; a quiet one ever more rarely, but for ever."""
     path = tmp_path / "file"
     path.touch()
     watcher, looks = polling(clock)
@@ -149,7 +149,7 @@ def test_what_runs_is_seen_within_a_second(clock: Clock, tmp_path: Path) -> None
 
 
 def test_a_quiet_workspace_costs_little(clock: Clock, tmp_path: Path) -> None:
-    """Of a thousand finished experiments, few files are looked at a second."""
+    """Of a thousand finished experiments, few files are looked at per second."""
     watcher, looks = polling(clock)
     for number in range(3000):
         watcher.add(str(tmp_path / str(number)), number, REST)
@@ -160,7 +160,7 @@ def test_a_quiet_workspace_costs_little(clock: Clock, tmp_path: Path) -> None:
 
 
 def test_looks_are_bounded(clock: Clock, tmp_path: Path) -> None:
-    """However much there is to watch, no more than so many looks are made a second; and each has its turn."""
+    """The number of looks per second is bounded, for any number of paths; and each path has its turn."""
     watcher, looks = polling(clock)
     count = 20 * LOOKS_PER_SECOND
     for number in range(count):
@@ -172,7 +172,7 @@ def test_looks_are_bounded(clock: Clock, tmp_path: Path) -> None:
 
 
 def test_inotify_tells_at_once(clock: Clock, tmp_path: Path) -> None:
-    """Where inotify tells, a change is found without a look, by the name of the file or that of the directory."""
+    """With inotify, a change is found without a look, by the name of the file or that of the directory."""
     known = tmp_path / "known"
     known.touch()
     looks = Looks()
@@ -189,7 +189,7 @@ def test_inotify_tells_at_once(clock: Clock, tmp_path: Path) -> None:
 
 
 def test_names_that_are_no_text(clock: Clock, tmp_path: Path) -> None:
-    """A name of any bytes is told as the rest of Python spells it."""
+    """A name of any bytes is reported in Python's usual form."""
     watcher = Watcher(Inotify(), clock)
     watcher.tell(str(tmp_path), lambda name: name)
     with open(os.fsencode(tmp_path) + b"/a\xff\n\x1b[2J", "wb"):  # noqa: PTH123  (bytes)
@@ -199,7 +199,7 @@ def test_names_that_are_no_text(clock: Clock, tmp_path: Path) -> None:
 
 
 def test_inotify_that_tells_is_believed(clock: Clock, tmp_path: Path) -> None:
-    """After a change that was told, a file is looked at rarely."""
+    """After an event of inotify, a file is looked at rarely."""
     path = tmp_path / "file"
     path.touch()
     looks = Looks()
@@ -215,7 +215,7 @@ def test_inotify_that_tells_is_believed(clock: Clock, tmp_path: Path) -> None:
 
 
 def test_blind_inotify_is_found_out(clock: Clock, tmp_path: Path) -> None:
-    """A watch that is taken and never tells, as of other hosts' writes, does not keep polling from its pace."""
+    """A watch without events, as for writes of other hosts, does not slow polling down."""
     path, watcher, _ = watched_blindly(clock, tmp_path)
     for text in ("1", "12", "123"):
         path.write_text(text)
@@ -223,7 +223,7 @@ def test_blind_inotify_is_found_out(clock: Clock, tmp_path: Path) -> None:
 
 
 def test_inotify_that_goes_blind_is_found_out(clock: Clock, tmp_path: Path) -> None:
-    """What was told once and then not, as by a job that went to another host, is polled at its pace again."""
+    """A path whose events have stopped, as of a job that went to another host, is polled at its pace again."""
     path, watcher, blind = watched_blindly(clock, tmp_path)
     path.write_text("1")
     blind.events = [RawEvent(1, inotify.MODIFY, "file")]
@@ -235,7 +235,7 @@ def test_inotify_that_goes_blind_is_found_out(clock: Clock, tmp_path: Path) -> N
 
 
 def test_told_and_written_again_unseen(clock: Clock, tmp_path: Path) -> None:
-    """A change of another host right behind one that was told is found by the next look."""
+    """A change of another host right behind an event is found by the next look."""
     path, watcher, blind = watched_blindly(clock, tmp_path)
     blind.events = [RawEvent(1, inotify.MODIFY, "file")]
     assert watcher.collect() == {"it"}
@@ -244,7 +244,7 @@ def test_told_and_written_again_unseen(clock: Clock, tmp_path: Path) -> None:
 
 
 def test_watches_used_up(clock: Clock, tmp_path: Path) -> None:
-    """Where the person's watches are used up, polling does the rest."""
+    """Without free watches, polling does the rest."""
 
     class Full(BlindInotify):
         def add(self, directory: str, mask: int) -> int:
@@ -269,7 +269,7 @@ def test_lost_events(clock: Clock, tmp_path: Path) -> None:
 
 
 def test_directory_that_goes_and_comes_back(clock: Clock, tmp_path: Path) -> None:
-    """The end of a watched directory is told; watched anew, it tells again."""
+    """The end of a watched directory is reported; watched again, it has events again."""
     directory = tmp_path / "directory"
     directory.mkdir()
     watcher = Watcher(Inotify(), clock)
@@ -285,7 +285,7 @@ def test_directory_that_goes_and_comes_back(clock: Clock, tmp_path: Path) -> Non
 
 
 def test_forgotten(clock: Clock, tmp_path: Path) -> None:
-    """What is forgotten is neither told of nor looked at."""
+    """A forgotten path is neither reported nor looked at."""
     looks = Looks()
     watcher = Watcher(Inotify(), clock, looks)
     watcher.tell(str(tmp_path), lambda name: name)
@@ -299,7 +299,7 @@ def test_forgotten(clock: Clock, tmp_path: Path) -> None:
 
 
 def test_pace_changes(clock: Clock, tmp_path: Path) -> None:
-    """What begins to run is looked at at the pace of what runs."""
+    """A path that becomes active is looked at at the pace of active ones."""
     watcher, looks = polling(clock)
     watcher.add(str(tmp_path), "it", REST)
     run(watcher, clock, 2000)
@@ -310,7 +310,7 @@ def test_pace_changes(clock: Clock, tmp_path: Path) -> None:
 
 
 def test_links_are_not_followed(clock: Clock, tmp_path: Path) -> None:
-    """A link is watched as what it is; what it leads to is not."""
+    """A link itself is watched; its target is not."""
     (tmp_path / "target").mkdir()
     link = tmp_path / "link"
     link.symlink_to("target")
