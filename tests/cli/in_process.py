@@ -57,7 +57,7 @@ def call_main(
 
 def _read(file: IO[bytes]) -> str:
     file.seek(0)
-    return file.read().decode()
+    return file.read().decode("utf-8", "surrogateescape")
 
 
 @contextlib.contextmanager

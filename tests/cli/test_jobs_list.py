@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import signal
 import subprocess
@@ -161,6 +162,10 @@ def test_log(local: Local) -> None:
     assert local.run("jobs", "log", "aaaa", "-n", "2").stdout == "line 29\n\x1b[1mend"
     assert local.run("jobs", "log", "aaaa", "--std").stdout == "output\n"
     assert local.run("jobs", "log", "-f", "aaaa", "-n", "1").stdout == "\x1b[1mend"
+    latin = "caf\xe9\r\nprêt à\xa0".encode("latin-1")
+    (path / "x.err").write_bytes(latin)
+    for more in ([], ["-n", "9"]):
+        assert os.fsencode(local.run("jobs", "log", "aaaa", *more).stdout) == latin
     for more in ([], ["-n", "3"]):
         done = local.run("jobs", "log", "bbbb", *more)
         assert (done.status, done.stdout) == (31, "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 from pathlib import Path
 
@@ -170,6 +171,11 @@ def test_log(far: Far) -> None:
     done = far.run("jobs", "log", "-n", "2", "logs1")
     assert (done.status, done.stdout) == (0, "28\n29\n")
     assert far.run("jobs", "log", "logs1").stdout.split() == [str(n) for n in range(30)]
+    latin = "café\nprêt".encode("latin-1")
+    (far.made.job("u/latin1") / "u.err").write_bytes(latin)
+    far.send()
+    for more in ((), ("-n", "5"), ("-f",)):
+        assert os.fsencode(far.run("jobs", "log", *more, "latin1").stdout) == latin
     done = far.run("jobs", "log", "-n", "1", "u/logs*")
     assert done.stdout == "u/logs1: 29\nu/logs2: 29\n"
     done = far.run("jobs", "log", "-f", "-n", "1", "u/logs*")

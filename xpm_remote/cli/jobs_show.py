@@ -249,8 +249,8 @@ def _prefixes(jobs: Sequence[JobId]) -> list[str]:
 
 
 def _write(text: str) -> None:
-    # With the colours that a program may have put into it, where it is not for a terminal.
-    click.echo(text, nl=False, color=True)
+    # The bytes of the log, whatever their encoding, with the colours that a program may have put into it.
+    click.echo(text.encode("utf-8", "surrogateescape"), nl=False)
 
 
 def _escaped_lines(texts: Iterable[str]) -> Iterator[str]:
@@ -263,5 +263,6 @@ def _escaped_lines(texts: Iterable[str]) -> Iterator[str]:
 
 
 def _escaped(line: str) -> str:
+    line = line.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     # A progress bar writes over itself: what it wrote last is what a terminal would show.
     return safe(line.expandtabs().rstrip("\r").rpartition("\r")[2])

@@ -34,7 +34,7 @@ from xpm_remote.workspace.reading.lookup import Lookup, LookupResult
 from xpm_remote.workspace.reading.reader import WorkspaceReader, current_jobs
 from xpm_remote.workspace.watching.following import Follower, JobLife
 from xpm_remote.workspace.watching.inotify import Inotify
-from xpm_remote.workspace.watching.logs import Log, Piece
+from xpm_remote.workspace.watching.logs import Log, Piece, wire_text
 from xpm_remote.workspace.watching.watch import Watcher
 
 
@@ -135,12 +135,12 @@ class LocalJobs:
     ) -> Generator[Piece, None, None]:
         """Yield the last lines of a log, or all of it."""
         log = self._log(job, stream)
-        piece = log.after(None) if lines is None else log.last(lines)
+        piece = log.after(None, is_over=True) if lines is None else log.last(lines, is_over=True)
         while piece.position is not None:
             yield piece
             if not piece.more:
                 return
-            piece = log.after(piece.position)
+            piece = log.after(piece.position, is_over=True)
 
     def follow_logs(
         self, jobs: Sequence[JobId], stream: str, lines: int, *, warn: Callable[[str], None]
@@ -174,7 +174,7 @@ class LocalJobs:
                         if len(jobs) == 1:
                             raise WorkspaceFailure(told["error"])
                         warn(f"{name}: {told['error']}")
-                    yield left[name], told.get("text", "")
+                    yield left[name], wire_text(told)
                     if told.get("ended") or "error" in told:
                         follower.unfollow(name)
                         del left[name]

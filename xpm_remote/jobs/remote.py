@@ -28,7 +28,7 @@ from xpm_remote.workspace.outcomes import (
 )
 from xpm_remote.workspace.reading.jobs import CurrentJob
 from xpm_remote.workspace.reading.lookup import LookupResult
-from xpm_remote.workspace.watching.logs import LogPosition, Piece
+from xpm_remote.workspace.watching.logs import LogPosition, Piece, wire_text
 
 T = TypeVar("T")
 
@@ -168,12 +168,12 @@ class RemoteJobs:
         self, job: JobId, stream: str, lines: int | None
     ) -> AsyncGenerator[Piece, None]:
         """Yield the last lines of a log, or all of it; nothing when there is none."""
-        wire = await self._read_log(job, stream, lines=lines)
+        wire = await self._read_log(job, stream, lines=lines, is_over=True)
         while wire["position"] is not None:
             yield Piece(wire["text"], LogPosition.from_wire(wire["position"]))
             if not wire["more"]:
                 return
-            wire = await self._read_log(job, stream, position=wire["position"])
+            wire = await self._read_log(job, stream, position=wire["position"], is_over=True)
 
     async def follow_logs(
         self, jobs: Sequence[JobId], stream: str, lines: int, *, warn: Callable[[str], None]
@@ -195,18 +195,25 @@ class RemoteJobs:
             async for job, told in pieces:
                 if "error" in told:
                     warn(f"{job}: {told['error']}")
-                yield job, str(told.get("text", ""))
+                yield job, _read(told, wire_text)
 
     async def _read_log(
-        self, job: JobId, stream: str, *, lines: int | None = None, position: object = None
+        self,
+        job: JobId,
+        stream: str,
+        *,
+        lines: int | None = None,
+        position: object = None,
+        is_over: bool = False,
     ) -> Json:
         """Return the last lines of a log (None: its beginning), or what follows a position."""
 
         def read(wire: Json) -> Json:
             more = bool(wire["more"])
-            return {"text": str(wire["text"]), "position": wire["position"], "more": more}
+            return {"text": wire_text(wire), "position": wire["position"], "more": more}
 
         params = {**_names(job), "stream": stream, "lines": lines, "position": position}
+        params["over"] = is_over
         return await self._ask("read_log", params, read)
 
     async def _ask(self, method: str, params: Json, read: Callable[[Any], T]) -> T:

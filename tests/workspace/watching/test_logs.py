@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from pathlib import Path
@@ -12,7 +13,15 @@ from hypothesis import strategies as st
 
 from xpm_remote.workspace.failures import WorkspaceFailure
 from xpm_remote.workspace.layout import JobFiles
-from xpm_remote.workspace.watching.logs import BLOCK, PIECE, TAIL_LIMIT, Log, LogPosition, Piece
+from xpm_remote.workspace.watching.logs import (
+    BLOCK,
+    PIECE,
+    TAIL_LIMIT,
+    Log,
+    LogPosition,
+    Piece,
+    wire_text,
+)
 
 
 @pytest.fixture
@@ -121,9 +130,28 @@ def test_character_in_two_writes(log: Log, path: Path) -> None:
 
 
 def test_bytes_that_are_no_text(log: Log, path: Path) -> None:
-    """Bytes that are no UTF-8 are replaced, and what follows is read."""
+    """Bytes that are no UTF-8 are kept, on the wire too, and what follows is read."""
     path.write_bytes(b"a\xff\xfeb\n")
-    assert read_on(log, None)[0] == "a��b\n"
+    assert os.fsencode(read_on(log, None)[0]) == b"a\xff\xfeb\n"
+    for piece in (log.after(None), log.last(3)):
+        assert wire_text(json.loads(json.dumps(piece.to_wire()))) == piece.text
+
+
+def test_half_a_character_at_the_end(log: Log, path: Path) -> None:
+    """What looks like half a character comes where nothing is read after it, and waits else."""
+    path.write_bytes(b"caf\xe9")
+    assert log.after(None).text == log.last(1).text == "caf"
+    for piece in (log.after(None, is_over=True), log.last(1, is_over=True)):
+        assert piece.text.encode("utf-8", "surrogateescape") == b"caf\xe9"
+
+
+@given(st.binary(max_size=40))
+def test_all_bytes(data: bytes) -> None:
+    """Whatever a log holds, its bytes come back."""
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "learn.err").write_bytes(data)
+        piece = Log(JobFiles(Path(folder), "learn"), "err").after(None, is_over=True)
+    assert wire_text(piece.to_wire()).encode("utf-8", "surrogateescape") == data
 
 
 def test_rotation(log: Log, path: Path) -> None:

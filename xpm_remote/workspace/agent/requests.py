@@ -170,18 +170,22 @@ class Requests:
         return {"subscribed": True}
 
     def read_log(self, params: Params) -> dict[str, Any]:
-        """Return the last ``lines`` of a log (null: its beginning), or what follows a ``position``."""
+        """Return the last ``lines`` of a log (null: its beginning), or what follows a ``position``.
+
+        With ``over`` nothing is read after its end.
+        """
         log, _ = self._log(params)
+        is_over = params.get("over") is True
         position = LogPosition.from_wire(params.get("position"))
         if position is not None:
-            return log.after(position).to_wire()
+            return log.after(position, is_over=is_over).to_wire()
         lines = params.get("lines", LINES_DEFAULT)
         if lines is None:
-            return log.after(None).to_wire()
+            return log.after(None, is_over=is_over).to_wire()
         if not isinstance(lines, int):
             message = "lines is a number"
             raise ParameterError(message)
-        return log.last(lines).to_wire()
+        return log.last(lines, is_over=is_over).to_wire()
 
     def follow_log(self, params: Params) -> dict[str, Any]:
         """Send what is added to a log after a ``position``, as notifications of a ``name``."""

@@ -7,6 +7,7 @@ call reads more than a bounded number of bytes, however long the log or its line
 
 from __future__ import annotations
 
+import base64
 import codecs
 import os
 import re
@@ -55,7 +56,7 @@ class Piece(NamedTuple):
     """A part of a log.
 
     Attributes:
-        text: Its text; bytes that are not UTF-8 are replaced.
+        text: Its text; bytes that are not UTF-8 are in it as ``os.fsencode`` has them (``surrogateescape``).
         position: Where the next part begins; None while there is no log.
         note: ``rotated`` or ``truncated`` when the file before ended so, ``cut`` when lines are
             missing before; else empty.
@@ -68,13 +69,26 @@ class Piece(NamedTuple):
     more: bool = False
 
     def to_wire(self) -> dict[str, Any]:
-        """Return it as plain JSON types."""
+        """Return it as plain JSON types; where the bytes are not all UTF-8, ``raw`` has them instead of ``text``."""
+        data = self.text.encode("utf-8", "surrogateescape")
+        try:
+            content = {"text": data.decode("utf-8")}
+        except UnicodeDecodeError:
+            content = {"raw": base64.b64encode(data).decode("ascii")}
         return {
-            "text": self.text,
+            **content,
             "position": self.position.to_wire() if self.position else None,
             "note": self.note,
             "more": self.more,
         }
+
+
+def wire_text(wire: dict[str, Any]) -> str:
+    """Return the text of a piece from its ``to_wire`` form; empty where it has none."""
+    raw = wire.get("raw")
+    if raw is None:
+        return str(wire.get("text", ""))
+    return base64.b64decode(str(raw)).decode("utf-8", "surrogateescape")
 
 
 class Log:
@@ -90,8 +104,12 @@ class Log:
         self.path = str(files.stderr if stream == STDERR else files.stdout)
         self._prefix, self._suffix = f"{files.name}.", f".{stream}"
 
-    def last(self, lines: int) -> Piece:
+    def last(self, lines: int, *, is_over: bool = False) -> Piece:
         """Return the last lines.
+
+        Args:
+            lines: How many.
+            is_over: Nothing is read after them: a character that is incomplete at the end counts as read.
 
         Raises:
             WorkspaceFailure: The log cannot be read.
@@ -108,11 +126,11 @@ class Log:
             raise self._failure(error) from error
         finally:
             os.close(handle)
-        text, used = _decode(data)
+        text, used = _decode(data, is_over=is_over)
         return Piece(text, LogPosition(found.st_ino, start + used), "cut" if is_cut else "")
 
-    def after(self, position: LogPosition | None) -> Piece:
-        """Return what follows a position, or the beginning of the log when it is None.
+    def after(self, position: LogPosition | None, *, is_over: bool = False) -> Piece:
+        """Return what follows a position, or the beginning of the log when it is None; ``is_over`` as for ``last``.
 
         Raises:
             WorkspaceFailure: The log cannot be read.
@@ -123,7 +141,8 @@ class Log:
         try:
             found = os.fstat(handle)
             if position is None or position.inode == found.st_ino:
-                return _next(handle, position or LogPosition(found.st_ino, 0), found.st_size)
+                start = position or LogPosition(found.st_ino, 0)
+                return _next(handle, start, found.st_size, is_over=is_over)
             rest = self._rest_of_rotated(position)
             return rest or Piece(position=LogPosition(found.st_ino, 0), note="rotated", more=True)
         except OSError as error:
@@ -194,14 +213,14 @@ def _next(handle: int, position: LogPosition, size: int, *, is_over: bool = Fals
     if offset > size:
         offset, note = 0, "truncated"
     data = os.pread(handle, PIECE, offset)
-    text, used = _decode(data, is_over=is_over)
+    text, used = _decode(data, is_over=is_over and len(data) < PIECE)
     reached = offset + used
     return Piece(text, position._replace(offset=reached), note, more=len(data) == PIECE)
 
 
 def _decode(data: bytes, *, is_over: bool = False) -> tuple[str, int]:
     """Decode bytes, but for an incomplete character at the end; return the text and how many bytes it is."""
-    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
     text = decoder.decode(data, is_over)
     waiting = decoder.getstate()[0]
     return text, len(data) - len(waiting)
