@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -56,6 +57,18 @@ def engine(request: pytest.FixtureRequest) -> SshEngine:
     """Each SSH engine: a test with this fixture is run once for each."""
     chosen: SshEngine = request.param
     return chosen
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have SIGTERM and SIGHUP end the tests as Ctrl-C does: servers are closed, workers are stopped."""
+    if hasattr(config, "workerinput"):
+        return
+    # A shell that starts this in the background, as tools/test.sh does, has it ignore SIGINT.
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, signal.default_int_handler)
+    # Not under nohup.
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

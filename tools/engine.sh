@@ -26,12 +26,12 @@ xpm_need() {
     done
     [ "${#missing[@]}" -gt 0 ] || return 0
     if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
-        xpm_say "${XPM_NEEDED_FOR:-this} needs ${missing[*]}: install it${XPM_INSTEAD:-}"
+        xpm_say "${XPM_NEEDED_FOR:-make test} needs ${missing[*]}: install ${XPM_INSTEAD:-what is missing}"
         return 1
     fi
     xpm_say "installing ${missing[*]}"
-    apt-get update -q </dev/null >&2 || xpm_say "apt-get update failed; going on with old lists"
-    DEBIAN_FRONTEND=noninteractive apt-get install -q -y "${missing[@]}" </dev/null >&2
+    apt-get update -qq </dev/null >&2 || xpm_say "apt-get update failed; going on with old lists"
+    DEBIAN_FRONTEND=noninteractive apt-get install -qq -o Dpkg::Use-Pty=0 "${missing[@]}" </dev/null >&2
 }
 
 xpm_podman() {
@@ -122,16 +122,19 @@ xpm_build_args() {
     export XPM_TEST_BUILD_ARGS
 }
 
+# Have the engine, and what else is needed: COMMAND=PACKAGE ...
 xpm_engine() {
-    local XPM_NEEDED_FOR="the test server" XPM_INSTEAD=" (or docker), or set XPM_TEST_SSH=local to use a private sshd"
     if [ -n "${XPM_TEST_ENGINE:-}" ]; then
+        xpm_need "$@"
         return
     fi
     if docker info >/dev/null 2>&1; then
+        xpm_need "$@" || return
         xpm_say "using docker"
         return
     fi
-    xpm_need podman=podman || return
+    XPM_INSTEAD="what is missing (docker will do for podman), or set XPM_TEST_SSH=local to use a private sshd" \
+        xpm_need "$@" podman=podman || return
     mkdir -p "$XPM_ENGINE_STATE" || return
     export XPM_TEST_ENGINE=podman
     xpm_base_image && xpm_run_args && xpm_build_args || return

@@ -14,18 +14,29 @@ parallel=(--maxprocesses 8 --dist loadfile --no-loadscope-reorder -q --durations
 quick='not server and not slow'
 started=$SECONDS
 status=0
+stopped=
 
+# In the background, since bash takes a signal only while it waits; SIGINT reaches the tests by itself.
 pytest() {
-    .venv/bin/python -m pytest "$@" || status=1
+    local ended=0
+    .venv/bin/python -m pytest "$@" <&0 &
+    trap 'stopped=1' INT
+    trap "stopped=1; kill -TERM $! 2>/dev/null" TERM HUP
+    wait $! || ended=$?
+    [ -z "$stopped" ] || { wait $! || true; exit 130; }
+    [ $ended = 0 ] || status=1
 }
 
 if [ "$kind" = quick ]; then
     pytest -n "${XPM_TEST_WORKERS:-$processors}" "${parallel[@]}" -m "$quick" "$@"
 else
-    xpm_need ssh=openssh-client git=git
-    # A part may need no server; if it does, its tests say what is missing.
-    if [ "${XPM_TEST_SSH:-}" != local ]; then
-        xpm_engine || [ $# -gt 0 ]
+    # A part may need no server.
+    if [ $# -eq 0 ] || .venv/bin/python -m tools.needs_server "$@" >/dev/null 2>&1; then
+        if [ "${XPM_TEST_SSH:-}" = local ]; then
+            xpm_need ssh=openssh-client git=git sshd=openssh-server
+        else
+            xpm_engine ssh=openssh-client git=git
+        fi
     fi
     if [ $# -gt 0 ]; then
         pytest "$@"

@@ -13,12 +13,15 @@ from pathlib import Path
 
 from tests.support.engine import Engine
 from tests.support.errors import CommandError, ServerUnavailableError, one_line
+from tests.support.guard import Guard
 from tests.support.keys import Keys
 from tests.support.server import USERS, Server
 
 LOOPBACK = "127.0.0.1"
 SSH_PORT = 22
 NAME_PREFIX = "xpm-remote-test-"
+_REMOVE = ("rm", "-f", "-v")
+"""With the anonymous volumes; the container's own processes are killed, not asked."""
 
 
 class ContainerServer(Server):
@@ -28,9 +31,12 @@ class ContainerServer(Server):
     remote_python = "/opt/experimaestro/bin/python"
     shell_init = "source /opt/modules/init.sh; module load experimaestro"
 
-    def __init__(self, engine: Engine, container: str, folder: Path, keys: Keys) -> None:
+    def __init__(
+        self, engine: Engine, container: str, folder: Path, keys: Keys, guard: Guard
+    ) -> None:
         self._engine = engine
         self._container = container
+        self._guard = guard
         # "127.0.0.1:40123"; docker may add a line for another address family.
         published = engine.call("port", container, str(SSH_PORT)).split()[0]
         port = int(published.rpartition(":")[2])
@@ -49,13 +55,15 @@ class ContainerServer(Server):
         container = f"{NAME_PREFIX}{os.getpid()}-{secrets.token_hex(3)}"
         keys = Keys(folder, USERS)
         publish = f"{LOOPBACK}::{SSH_PORT}"
+        guard = Guard((*engine.command, *_REMOVE, container))
         try:
             engine.call("create", "--name", container, "-p", publish, *engine.run_args, image)
             engine.call("cp", f"{_mounted_keys(keys)}/.", f"{container}:/keys")
             engine.call("start", container)
-            server = cls(engine, container, folder, keys)
+            server = cls(engine, container, folder, keys, guard)
             server._wait_for_greeting()
         except (CommandError, TimeoutError) as error:
+            guard.dismiss()
             raise ServerUnavailableError(
                 f"the test server does not start: {one_line(str(error))} "
                 f"{_last_words(engine, container)}"
@@ -84,6 +92,7 @@ class ContainerServer(Server):
         """Remove the container and everything that runs in it."""
         self._close_shells()
         _remove(self._engine, self._container)
+        self._guard.dismiss()
         self._reap_spawned()
 
 
@@ -127,8 +136,7 @@ def _last_words(engine: Engine, container: str) -> str:
 
 
 def _remove(engine: Engine, container: str) -> None:
-    # -v takes the anonymous volumes along; the container's own processes are killed, not asked.
-    engine.call("rm", "-f", "-v", container)
+    engine.call(*_REMOVE, container)
 
 
 def _alive(pid: int) -> bool:

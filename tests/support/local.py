@@ -10,15 +10,15 @@ import json
 import os
 import shlex
 import shutil
-import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 
 from tests.support.errors import ServerUnavailableError, one_line
 from tests.support.experiments import SCRIPTS
+from tests.support.guard import Guard
 from tests.support.homes import Homes
 from tests.support.installation import Installation
 from tests.support.keys import Keys
@@ -81,6 +81,9 @@ class LocalServer(Server):
         super().__init__(folder, keys, LOOPBACK, port, (LOOPBACK, port))
         self._homes = homes
         self._sshd = sshd
+        script = str(SCRIPTS / "processes.py")
+        ends = [(sys.executable, script, "--kill", self.home(name)) for name in USERS]
+        self._guard = Guard(("kill", "-KILL", str(sshd.pid)), *ends)
         self.experimaestro = str(installation.experimaestro)
         self.remote_python = str(installation.python)
         self.shell_init = f"source {shlex.quote(str(homes.modules))}; module load experimaestro"
@@ -133,18 +136,15 @@ class LocalServer(Server):
         for name in USERS:
             wait_until(lambda: self._empty(name), REAP_LIMIT, f"the end of what {name} started")  # noqa: B023
         self._reap_spawned()
+        self._guard.dismiss()
 
     def _empty(self, name: str) -> bool:
         script = (SCRIPTS / "processes.py").read_text()
-        command = f"exec python3 - --all {shlex.quote(self.home(name))}"
+        command = f"exec python3 - --kill {shlex.quote(self.home(name))}"
         # Not by a shell that remains: it would be one of them.
         argv = self.local_argv(name, command)
         rows = subprocess.run(argv, input=script, capture_output=True, text=True, check=True).stdout
-        pids = [row[0] for row in json.loads(rows)]
-        for pid in pids:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        return not pids
+        return not json.loads(rows)
 
 
 def _find_sshd(environ: Mapping[str, str]) -> str:
