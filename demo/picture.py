@@ -23,7 +23,7 @@ from xpm_remote.workspace.states import PENDING, State
 WIDTH, HEIGHT = 100, 24
 
 HOST, WORKSPACE = "me@cluster", "/data/experiments"
-"""What the picture says in place of this machine's loopback address and temporary folder."""
+"""The picture's text in place of this machine's loopback address and temporary folder."""
 
 _FONT_FACE = re.compile(r"\s*@font-face \{.*?\}", re.DOTALL)
 

@@ -37,13 +37,13 @@ END_LIMIT = 10.0
 """Seconds for each of them to end what it started after its stdin was closed; then it is killed."""
 
 INTERRUPT_LIMIT = 10.0
-"""Seconds for the monitor to end after Ctrl-C, which the terminal has sent to it too; then it is told again."""
+"""Seconds for the monitor to end after Ctrl-C, which the terminal has sent to it too; then it is signalled again."""
 
 LOG_LINES = 15
 """Lines of a log that an error shows."""
 
 INTERRUPTED = (128 + signal.SIGINT, -signal.SIGINT)
-"""How a monitor ends that was interrupted, as it should be."""
+"""The exit status of an interrupted monitor."""
 
 
 class DemoError(Exception):

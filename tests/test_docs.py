@@ -31,7 +31,7 @@ def test_links(page: Path) -> None:
 
 
 STEP = re.compile(r"^\d+\. \[`[\w/]+`\]\((\S+\.py)\): `([\w.]+)`\s", re.MULTILINE)
-"""A step of a way through the code: the module's path and a name in it."""
+"""A step of a list of functions: the module's path and a name in it."""
 
 
 def names_in(module: Path) -> set[str]:

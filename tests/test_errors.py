@@ -15,7 +15,7 @@ from xpm_remote.workspace.failures import BusyFailure, WorkspaceFailure
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "exit-codes.md"
 BASES = {"XpmRemoteError", "LinkError", "RemoteError", "JobsError"}
-"""The classes that only gather others: nobody raises them."""
+"""The classes that only group others and are never raised."""
 
 CLASSES = {
     name: value

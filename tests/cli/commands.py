@@ -24,9 +24,9 @@ from xpm_remote.settings.schema import SshEngine
 COMMAND_LIMIT = 60.0
 """Seconds for one command: starting the real server on a loaded machine takes a few."""
 WATCH_LIMIT = 180.0
-"""Seconds for a command that goes on while a test does things, such as running a real experiment."""
+"""Seconds for a command that runs while a test acts, such as running a real experiment."""
 END_LIMIT = 10.0
-"""Seconds for a command to end after it was told to."""
+"""Seconds for a command to end after a signal."""
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from tests.support.peer import peer_python
 CHECKOUT = Path(__file__).parents[2]
 PROGRAMS = ("experimaestro", "xpm-remote")
 VERSION_LIMIT = 30.0
-"""Seconds for an interpreter to say what it is, on a loaded machine."""
+"""Seconds for an interpreter to report its version, on a loaded machine."""
 
 ENTRY = """\
 #!{python}

@@ -114,7 +114,7 @@ def test_password(commands: Commands, tmp_path: Path) -> None:
     assert child.exitstatus == 0
 
 
-def test_nobody_at_the_terminal(commands: Commands, tmp_path: Path) -> None:
+def test_no_user_at_the_terminal(commands: Commands, tmp_path: Path) -> None:
     """The end of input in place of the user ends the command, with the status of the unanswered prompt."""
     made = SmallWorkspace(tmp_path / "ws")
     (made.job("u/live1", None) / "u.err").write_text("first\n")

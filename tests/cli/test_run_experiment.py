@@ -78,13 +78,13 @@ def person(alone: Person) -> Person:
     return prepare(alone)
 
 
-def prepare(somebody: Person) -> Person:
+def prepare(prepared: Person) -> Person:
     """Write a user's settings and experiment."""
-    somebody.settle(SETTINGS)
-    somebody.write("code/demo.yaml", "id: demo-1\nfile: demo.py\n")
-    somebody.write("code/demo.py", EXPERIMENT)
-    somebody.write("code/tasks.py", TASKS)
-    return somebody
+    prepared.settle(SETTINGS)
+    prepared.write("code/demo.yaml", "id: demo-1\nfile: demo.py\n")
+    prepared.write("code/demo.py", EXPERIMENT)
+    prepared.write("code/tasks.py", TASKS)
+    return prepared
 
 
 def facts(done: Finished) -> dict[str, str]:

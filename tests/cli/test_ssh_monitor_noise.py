@@ -14,7 +14,7 @@ JOBS = {"experiments": 1, "jobs": 20, "states": ["waiting"]}
 BURST = {"after": "get_jobs", "seconds": 0.5, "final": ["done"]}
 MEGABYTES = 10
 MOST_MEMORY = 200 * 1024
-"""KiB that we may ever use; without noise it is about a third of that, and a line of noise is looked at as a whole."""
+"""KiB that we may use at most: without noise it is about a third of that, and a line of noise is read as a whole."""
 
 TEXT = "a line that never ends " * 45_000
 BINARY = "".join(map(chr, range(256))) * 4_000

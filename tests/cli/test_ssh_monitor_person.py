@@ -19,7 +19,7 @@ from tests.support.server import Server
 
 SCENARIO = {"generate": {"experiments": 1, "jobs": 2, "states": ["running"]}}
 QUESTION = r"Password of \S+: |\S+'s password: "
-"""What we ask, and what ssh asks: with its end, which the same words in the picture do not have."""
+"""Our prompt and ssh's, each with its end, which the same words in the picture do not have."""
 TICKS = 2
 """Pictures, one a second, during which nothing is tried."""
 END_LIMIT = 20.0
@@ -187,7 +187,7 @@ class TestEvents:
             terminal.child.sendintr()
             assert terminal.finish()[0] == 130
 
-    def test_nobody_there(self, by_engine: Commands, alice: Way, key: Path) -> None:
+    def test_no_terminal(self, by_engine: Commands, alice: Way, key: Path) -> None:
         """Without a terminal it ends with the status of the prompt."""
         with by_engine.events(*alice.arguments) as events:
             events.wait_live()

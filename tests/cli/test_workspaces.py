@@ -267,7 +267,7 @@ class TestWhich:
         done = person.run("workspaces", "which", "x", *words, ROOT="/r")
         assert f"path       {path.format(home=person.home)}\n" in done.stdout
 
-    def test_directory_of_nobody(self, person: Person) -> None:
+    def test_directory_of_an_unknown_user(self, person: Person) -> None:
         """The home directory of an unknown user is an error."""
         done = person.run("workspaces", "which", "x", "--workdir=~nobody-here/x", ROOT="/r")
         assert done.status == 2

@@ -153,7 +153,7 @@ def test_does_not_wait_for_stdin(server: DemoServer) -> None:
     process.communicate()
 
 
-def test_stdin_that_nobody_reads(server: DemoServer) -> None:
+def test_unread_stdin(server: DemoServer) -> None:
     """Input for a command that has closed its stdin is no error."""
     done = server.run("exec <&-; echo closed; exec 1>&-; exit 5", b"x" * 1_000_000)
     assert (done.returncode, done.stdout) == (5, b"closed\n")

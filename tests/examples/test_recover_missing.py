@@ -62,7 +62,7 @@ def test_all_is_there(far: Far) -> None:
     assert recover(far).returncode == 0
 
 
-def test_nobody_has_it(far: Far) -> None:
+def test_job_in_no_folder(far: Far) -> None:
     """A job in no folder makes it fail, without another try; the others are recovered."""
     far.made.run(["u/gone1"], "other")
     far.send()

@@ -39,7 +39,7 @@ _FAMILIES = {
 }
 
 SHELLS = [name for name in _FAMILIES if shutil.which(name)]
-"""The shells of this machine; sh and bash must be among them, as a test says."""
+"""The shells of this machine; sh and bash must be among them, which a test checks."""
 
 POSIX_SHELLS = [name for name in SHELLS if _FAMILIES[name] == "posix"]
 

@@ -73,8 +73,8 @@ class Client:
         """Start a command with further options, which take precedence over ours; omit so many of the last of ours."""
         ours = self.options[: len(self.options) - without]
         parsed = parse_ssh_options(host or self.host, [*options, *ours], self.engine)
-        nobody = RefusingPrompter("it is night")
-        opening = HostLink(parsed, self.engine).open_process(command, nobody)
+        prompter = RefusingPrompter("it is night")
+        opening = HostLink(parsed, self.engine).open_process(command, prompter)
         return await asyncio.wait_for(opening, LIMIT)
 
     @asynccontextmanager

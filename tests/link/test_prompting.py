@@ -326,7 +326,7 @@ class TestContainer:
         child.sendintr()
         assert finish(child)[0] == 130
 
-    def test_reconnect_asks_nobody(self, server: Server, tmp_path: Path, locked: Path) -> None:
+    def test_reconnect_without_prompts(self, server: Server, tmp_path: Path, locked: Path) -> None:
         """A key that was unlocked at the start restores the link after a cut, without a prompt."""
         fake = install_fake_monitor(server, {"generate": {"experiments": 1, "jobs": 2}})
         with Proxy(server.host, server.port) as proxy:

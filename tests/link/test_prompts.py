@@ -143,7 +143,7 @@ class TestTerminal:
         assert person.prompter.obstacle is None
 
 
-class TestNobody:
+class TestNoPrompts:
     """No terminal, or prompts forbidden."""
 
     async def test_no_terminal(self, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ VALUES: list[Any] = ["x", "y", "", "0", "0.1", 0, 0.1, 10, -1, 10.0, True, "1e1"
 STATES = ["done", "error", "running", "waiting", "unscheduled"]
 PATTERNS = ["x", "^[xy]$", "0", "", "."]
 COUNT = 300
-"""Filters that the real experimaestro is asked about."""
+"""The number of filters for the real experimaestro."""
 SEED = 20_261_122
 
 

@@ -25,7 +25,7 @@ from xpm_remote.model.store import Store
 from xpm_remote.workspace.states import State
 
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-"""A busy machine is no failure: what is tested here is what comes out, not how fast."""
+"""A busy machine is no failure: the results are tested here, not their speed."""
 
 # The history of a job, step by step, as a real server (2.7.0) announces and reports it
 

@@ -116,7 +116,9 @@ async def test_error_answers_name_the_method(client: RpcClient, transport: HandT
     assert (caught.value.method, caught.value.code) == ("get_job", -32602)
 
 
-async def test_answers_to_nobody_are_harmless(client: RpcClient, transport: HandTransport) -> None:
+async def test_unrequested_answers_are_harmless(
+    client: RpcClient, transport: HandTransport
+) -> None:
     """An answer with an unknown id, or to a cancelled call, changes nothing."""
     given_up, kept = await start(client, "a", "b")
     given_up.cancel()

@@ -144,7 +144,7 @@ async def test_agent_alone_fails(sides: Sides) -> None:
         await BackendChooser(target(Backend.AGENT)).open(CONTEXT)
 
 
-async def test_nobody_is_asked_twice(sides: Sides) -> None:
+async def test_no_second_prompt(sides: Sides) -> None:
     """Where the agent would need another prompt, the first failure is raised, with a hint."""
     sides.failures["current experimaestro"] = StartError("no uv", "install it")
     sides.failures["agent"] = AuthenticationError("refused", unanswered=("a password",))

@@ -108,7 +108,7 @@ def test_retry(reconnect: Reconnect) -> None:
     assert reconnect.decide(DOWN, 400.1, until=400.0) == GiveUp()
 
 
-def test_what_nobody_can_answer(reconnect: Reconnect) -> None:
+def test_refusal_without_a_prompt(reconnect: Reconnect) -> None:
     """A refusal that no answer would have prevented is fatal."""
     assert reconnect.decide(REFUSED, 1.0) == GiveUp()
     assert reconnect.decide(errors.ProtocolError("another"), 1.0) == GiveUp()

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.slow
 
 SEED = 20_240_607
 COUNT = examples(200, 2_000)
-"""Files and queries that both are asked about."""
+"""The number of files and queries for both."""
 
 IDS = ["a", "b", "ab", "A", "a-b", "nlp", "${env:NAME}", "${oc.env.NAME}x", "${env:UNSET}", "é"]
 PATHS = [

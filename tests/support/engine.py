@@ -32,7 +32,7 @@ ENGINE_LIMIT = 60.0
 TIMED_OUT = 124
 """The status of a command that was given up, as timeout(1) has it."""
 PROBE_LIMIT = 20.0
-"""Seconds for an engine to say that it is there; a virtual machine behind it may be waking up."""
+"""Seconds for an engine to answer; a virtual machine behind it may be starting."""
 BUILD_LIMIT = 1200.0
 """Seconds for the image: some hundred megabytes through a slow line."""
 

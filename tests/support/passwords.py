@@ -19,7 +19,7 @@ KIM = "kim"
 """Is asked for a password, which is not echoed, and then for a code, which is."""
 PASSWORD = "correct horse"
 SECRET = "JBSWY3DPEHPK3PXP"
-"""What the codes are made of, in base32."""
+"""The secret of the codes, in base32."""
 CODE_PERIOD = 30
 """Seconds for which a code is valid."""
 

@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 LOOPBACK = "127.0.0.1"
 CALL_LIMIT = 10.0
-"""Seconds for the proxy's loop to do what a test tells it; all of it is quick."""
+"""Seconds for the proxy's loop to run a test's call; all of it is quick."""
 CONNECT_LIMIT = 10.0
 """Seconds for the connection to the server behind the proxy."""
 CHUNK = 65536

@@ -24,7 +24,7 @@ FINISHED: Mapping[str, float | bool] = {
 """What the finished experiment holds, as keyword arguments of ``Server.start_experiment``."""
 
 LONG_SECONDS = 7200
-"""Seconds that the long jobs run: longer than any test session, and an end if nobody ends them."""
+"""Seconds that the long jobs run: longer than any test session, and an end if they are not killed."""
 LONG_STEPS = 14400
 """Two reports a second from each long job: a test that waits for progress waits half of one."""
 

@@ -39,7 +39,7 @@ def test_each_user_logs_in_with_its_own_key(server: Server, name: str) -> None:
     assert lines[-2:] == [server.home(name)] * 2
 
 
-def test_a_key_of_nobody_is_refused(server: Server) -> None:
+def test_an_unknown_key_is_refused(server: Server) -> None:
     """Without a known key or a certificate there is no login, which the log shows."""
     key = server.certificate("alice").key
     options = server.ssh_args("alice")

@@ -200,7 +200,7 @@ def test_first_progress(event: JobStateEvent | JobProgressEvent, expected: list[
     assert [each["event"] for each in documents(store, store.apply_event(event))] == expected
 
 
-def test_what_nobody_needs_to_know() -> None:
+def test_other_changes_are_not_reported() -> None:
     """A change of neither state, reason nor progress is not reported."""
     store = store_with({"a": "running"}, [job_record(state="running", started=1)])
     changes = store.apply_jobs(None, [job_record(state="running", started=2)])

@@ -86,7 +86,7 @@ def test_file_that_its_last_holder_unlinks(tmp_path: Path, monkeypatch: pytest.M
         assert held.is_ours()
 
 
-def test_lock_file_that_somebody_removed(tmp_path: Path) -> None:
+def test_removed_lock_file(tmp_path: Path) -> None:
     """A holder whose file was removed detects that, and does not remove the file of the next holder."""
     path = tmp_path / ".tmp.x.lock"
     with StagingLock(path, shared=False) as first:

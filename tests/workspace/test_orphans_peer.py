@@ -27,7 +27,7 @@ PLACES = ["absent", "directory", "directory", "moved", "linked", "dangling", "fi
 MARKERS = ["done", "failed", "pid", None]
 FOLDERS = ["use", "backup", "move"]
 COUNT = examples(50, 1000)
-"""Workspaces that both are asked about."""
+"""The number of workspaces for both."""
 
 names = st.sets(st.sampled_from(NAMES), max_size=4).map(sorted)
 

@@ -25,7 +25,7 @@ FOLDER = "reading"
 
 ORDER = ["unscheduled", "waiting", "ready", "scheduled", "running", "done"]
 UNTOLD = {"FAILED", None}
-"""What the reference server gives as the reason of a failure that it has not looked into."""
+"""The reference server's reason of a failure without further details."""
 
 
 def packed(folder: Path) -> bytes:

@@ -315,7 +315,7 @@ async def test_declined_key(known_hosts: Path) -> None:
     assert recorded(known_hosts) is None
 
 
-async def test_nobody_to_confirm(known_hosts: Path) -> None:
+async def test_no_user_to_confirm(known_hosts: Path) -> None:
     """Without a user to prompt, the error has the question and the reason."""
     rules = policy(known_hosts)
     rules.accepts(ADDRESS, KEY)

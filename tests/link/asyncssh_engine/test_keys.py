@@ -197,17 +197,17 @@ async def test_opened_before(tmp_path: Path) -> None:
     (first,) = find_locked_keys([str(path)], [], opened)
     await first.unlock(Answers(PASSPHRASE).ask_passphrase)
     (second,) = find_locked_keys([str(path)], [], opened)
-    nobody = Answers()
+    unasked = Answers()
     assert second.public.verify(
-        b"x", (await second.unlock(nobody.ask_passphrase)).sign(b"x", b"ssh-ed25519")
+        b"x", (await second.unlock(unasked.ask_passphrase)).sign(b"x", b"ssh-ed25519")
     )
-    assert nobody.attempts == []
+    assert unasked.attempts == []
     path.unlink()
     make(tmp_path)
     (other,) = find_locked_keys([str(path)], [], opened)
     with pytest.raises(ValueError, match="stays locked"):
-        await other.unlock(nobody.ask_passphrase)
-    assert nobody.attempts == [0]
+        await other.unlock(unasked.ask_passphrase)
+    assert unasked.attempts == [0]
 
 
 @pytest.mark.parametrize("beside", [True, False])

@@ -85,7 +85,7 @@ async def test_stalled_host(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("method", "words"), [("password", "a password"), ("interview", "an interactive login")]
 )
-async def test_nobody(asking: Callable[..., Asking], method: str, words: str) -> None:
+async def test_no_user_to_prompt(asking: Callable[..., Asking], method: str, words: str) -> None:
     """Without a user to prompt, the error has the question at once, and no interview is begun."""
     with asking(method) as server:
         with pytest.raises(AuthenticationError, match=f"would take {words}, but it is") as caught:

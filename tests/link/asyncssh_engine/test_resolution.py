@@ -32,7 +32,7 @@ def options(folder: Path, text: str, *more: str) -> ConnectOptions:
 
 
 @pytest.mark.usefixtures("reader")
-class TestWhoeverReads:
+class TestBothReaders:
     """What holds with the program ssh and without it."""
 
     async def test_unsupported(self, tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ def test_changed_key_is_shown_with_the_known_one() -> None:
     assert offending_key(UNKNOWN) is None
 
 
-def test_changed_key_that_nobody_checks() -> None:
+def test_changed_key_without_checking() -> None:
     """Where ssh continued with a changed key, there is a warning, and a later failure is the cause."""
     unchecked = CHANGED.replace(UNKNOWN, "").replace("Host key for", "For")
     said = replace(evidence(unchecked), strict="false")

@@ -47,7 +47,7 @@ def effective(dump: str = "", *options: str, config: str = "", **changes: Any) -
     return effective_options(parse_ssh_options("t", options), reading)
 
 
-def test_nobody_says_anything() -> None:
+def test_defaults_are_left_out() -> None:
     """Our own defaults, and ssh's, are left out."""
     found = effective()
     assert (found.host, found.user, found.port, found.config_file) == ("t", "me", 22, "none")
@@ -118,11 +118,11 @@ def test_file_names_with_blanks() -> None:
 def test_our_defaults() -> None:
     """Whether a file switches a setting off is found by asking ssh with our values after the files."""
     off = {"serveraliveinterval": ("0",), "compression": ("no",)}
-    nobody = {"serveraliveinterval": ("86399",), "compression": ("yes",)}
+    unset = {"serveraliveinterval": ("86399",), "compression": ("yes",)}
     assert effective(probed=off).get("ServerAliveInterval") == "0"
     assert effective(probed=off).get("Compression") == "no"
-    assert effective(probed=nobody).get("ServerAliveInterval") is None
-    assert effective(probed=nobody).get("Compression") is None
+    assert effective(probed=unset).get("ServerAliveInterval") is None
+    assert effective(probed=unset).get("Compression") is None
     assert effective("", "ServerAliveInterval=0").get("ServerAliveInterval") == "0"
 
 

@@ -28,10 +28,10 @@ def test_home_is_that_of_the_account(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/elsewhere")
     assert home() == before
 
-    def nobody(_: int) -> None:
+    def no_account(_: int) -> None:
         raise KeyError
 
-    monkeypatch.setattr(pwd, "getpwuid", nobody)
+    monkeypatch.setattr(pwd, "getpwuid", no_account)
     assert home() == Path("/elsewhere")
 
 

@@ -17,7 +17,7 @@ from xpm_remote.link.ssh_config.effective import ALGORITHMS, Abilities
 from xpm_remote.link.ssh_config.reader import read_config, read_for_openssh, read_route, require_ssh
 from xpm_remote.settings.schema import SshEngine
 
-NOBODY = ConnectOptions("t", config_file="none")
+NO_FILE = ConnectOptions("t", config_file="none")
 ABLE = library_abilities()
 
 
@@ -32,9 +32,9 @@ def install(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_without_the_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the program ssh, there is no answer."""
-    assert await read_config(NOBODY, ABLE) is not None
+    assert await read_config(NO_FILE, ABLE) is not None
     monkeypatch.setenv("PATH", without_ssh(tmp_path)["PATH"])
-    assert await read_config(NOBODY, ABLE) is None
+    assert await read_config(NO_FILE, ABLE) is None
 
 
 @pytest.mark.parametrize("script", ["echo 'Invalid option -G' >&2; exit 1", "echo hello"])
@@ -43,13 +43,13 @@ async def test_another_program(
 ) -> None:
     """An ssh that does not support -G counts as missing."""
     install(tmp_path, script, monkeypatch)
-    assert await read_config(NOBODY, ABLE) is None
+    assert await read_config(NO_FILE, ABLE) is None
 
 
 async def test_program_that_does_not_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A command of a config file that does not end is an error that says where to look."""
     (tmp_path / "config").write_text('Match exec "exec sleep 60"\n')
-    await read_config(NOBODY, ABLE)  # without the limit that follows
+    await read_config(NO_FILE, ABLE)  # without the limit that follows
     monkeypatch.setattr(openssh_config, "READ_TIMEOUT", 0.3)
     with pytest.raises(OptionError, match="Match exec"):
         await read_config(parse_ssh_options("t", [f"-F {tmp_path}/config"]), ABLE)

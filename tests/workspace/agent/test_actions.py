@@ -25,7 +25,7 @@ from xpm_remote.workspace.reading.reader import WorkspaceReader
 
 JOB = JobId("pkg.learn", "a" * 64)
 LIMIT = 30.0
-"""Seconds for a process to do what it does at once."""
+"""Seconds for immediate work of a process."""
 
 # Holds the job's lock, starts a child and a grandchild that leaves the group, prints a line, and waits.
 JOB_PROGRAM = """

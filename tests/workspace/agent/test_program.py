@@ -28,7 +28,7 @@ pytestmark = pytest.mark.slow
 
 ONE, TWO = (JobId("pkg.learn", letter * 64) for letter in "ab")
 SOON = 10.0
-"""Seconds within which what is done at once has been done, on a machine that does other things, too."""
+"""Seconds for immediate work, on a machine that runs other tests, too."""
 
 
 @pytest.fixture
@@ -358,7 +358,7 @@ def test_hostile_workspace(disk: Disk) -> None:
     assert time.monotonic() - began < 2 * SOON
 
 
-def as_anybody(command: str) -> str:
+def as_unprivileged(command: str) -> str:
     """Return a command that may read only what its user's permissions allow, also for root."""
     if os.geteuid() != 0:
         return command
@@ -372,7 +372,7 @@ def test_unreadable_directories(disk: Disk) -> None:
     secret.mkdir(mode=0)
     (disk.root / "jobs" / TWO.task / TWO.hash).chmod(0)
     plain = agent_command(agent_bundle(), str(disk.root), python=sys.executable, compress=False)
-    command = as_anybody(plain)
+    command = as_unprivileged(plain)
     with Talk(disk.root, command=command) as talk:
         talk.greet()
         jobs = talk.result("list_jobs")["jobs"]

@@ -130,7 +130,7 @@ def test_damaged_copy_is_noticed(
     assert not move.job(JOB).exists()
 
 
-def test_change_by_somebody_else_is_noticed(
+def test_concurrent_change_is_noticed(
     workspace: Layout, backup: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A job in whose directories files are made or removed during the copy is not published."""

@@ -15,7 +15,7 @@ JOBS = [JobId("t", f"{number:02x}") for number in range(4)]
 LIMIT = 30.0
 """Seconds for threads to meet."""
 SHORT = 0.2
-"""Seconds in which a thread that nobody holds up would come, and one that is held up does not, ever."""
+"""Seconds in which an unblocked thread would arrive; a blocked one never does."""
 
 
 @pytest.mark.parametrize(

@@ -197,7 +197,7 @@ def test_unknown_job(workspace: Layout, folder: Folder) -> None:
     assert not workspace.job(other).parent.exists()
 
 
-def test_job_that_somebody_recovers(workspace: Layout, folder: Folder) -> None:
+def test_job_that_is_being_recovered(workspace: Layout, folder: Folder) -> None:
     """A job that another process is restoring is left to it."""
     shutil.rmtree(workspace.job(JOB))
     staged = workspace.job(JOB).with_name(f".tmp.{JOB.hash}")

@@ -46,7 +46,7 @@ def test_job_that_runs(workspace: Layout) -> None:
     assert leftovers(workspace.root) == []
 
 
-def test_job_that_somebody_writes(workspace: Layout) -> None:
+def test_job_that_is_being_written(workspace: Layout) -> None:
     """A job that is being archived or recovered is not changed."""
     path = workspace.job(JOB)
     lock = StagingLock(path.with_name(f".tmp.{JOB.hash}.lock"), shared=False)

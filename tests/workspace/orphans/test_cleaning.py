@@ -205,7 +205,7 @@ def test_unknown_references(made: SmallWorkspace, tmp_path: Path) -> None:
         Cleaner(made.layout, is_forced=True).plan(find_orphans(made.layout))
 
 
-def test_somebody_else_writes_it(made: SmallWorkspace) -> None:
+def test_job_that_is_being_written(made: SmallWorkspace) -> None:
     """A job that is being recovered or archived is kept."""
     with locked(made.layout.jobs / "t" / ".tmp.lone.lock"):
         assert clean(Cleaner(made.layout), made) == {"t/lone": CleanStatus.KEPT}
