@@ -145,8 +145,8 @@ def test_states_are_those_of_the_files(
 ) -> None:
     """The agent shows every job in the state that the workspace's files have, and two of them more exactly.
 
-    A job that never started since what it needs failed is told by its own file only: the list of a run that is over
-    calls it unscheduled. One that was killed left no word: its files say that it runs.
+    A job that never started since its dependency failed is known by its own file only: the list of a run that is over
+    calls it unscheduled. One that was killed left no state: by its files it runs.
     """
     commands.add_login(server, "alice", real_workspace.path, backend="agent")
     shown = commands.monitor("--workspace", "alice", *JSON).document

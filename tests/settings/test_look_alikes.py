@@ -53,7 +53,7 @@ def test_no_space(text: str, place: str, space: str) -> None:
 
 
 def test_all_at_once() -> None:
-    """All of them are told in one run, up to a number."""
+    """All of them are reported in one run, up to a limit."""
     text = "workspaces:\n" + "- id: a\u00a0\n  path: /x\u00a0\n" * 30
     assert len(complaints(text)) == 20
     assert [each[:4] for each in complaints(text)[:2]] == ["2:8:", "3:11"]
@@ -101,12 +101,12 @@ def test_meant(text: str) -> None:
     ],
 )  # fmt: skip
 def test_quotes(text: str, complaint: str) -> None:
-    """Typographic quotes around a text are told with what to write."""
+    """Typographic quotes around a text are reported with the right ones."""
     assert complaint in complaints(text)
 
 
 def test_other_mistakes() -> None:
-    """A file that is broken elsewhere is told as what it is, whatever its scripts hold."""
+    """A file that is broken elsewhere has its own error, whatever its scripts contain."""
     text = "env:\n  A: |\n    x\n    \u00a0 y\n  B: 1\n  - c\n"
     (complaint,) = complaints(text)
     assert "not valid YAML: " in complaint
