@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -164,3 +167,55 @@ def test_quiet(alone: Person) -> None:
     assert 'unknown key "colour"' in alone.run("workspaces", "list").error
     assert alone.run("--quiet", "workspaces", "list").stderr == ""
     assert alone.run("--quiet", "workspaces", "show", "x").error.startswith("experimaestro: no ")
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("xpm-remote jobs --workspace my", ["my-cluster", "my-disk"]),
+        ("xpm-remote jobs --workspace=my-c", ["my-cluster"]),
+        ("xpm-remote jobs list --workspace my-d", ["my-disk"]),
+        ("xpm-remote experiments --workspace o", ["other"]),
+        ("xpm-remote experiments ssh-monitor --workspace my-c", ["my-cluster"]),
+        ("xpm-remote experiments monitor --workspace my-d", ["my-disk"]),
+        ("xpm-remote doctor --workspace o", ["other"]),
+        ("xpm-remote workspaces show my-c", ["my-cluster"]),
+        ("xpm-remote workspaces which e --workspace o", ["other"]),
+        ("xpm-remote run-experiment --workspace o", ["other"]),
+        ("xpm-remote --settings {other} jobs --workspace my", []),
+        ("xpm-remote --settings {broken} jobs --workspace my", []),
+        ("xpm-remote experiments tag --workspace my", ["my-cluster", "my-disk"]),
+        ("xpm-remote job", ["jobs"]),
+    ],
+)
+def test_completion(words: str, expected: list[str], tmp_path: Path) -> None:
+    """Shells complete commands and the ids of workspaces; settings that cannot be used have none, and no error."""
+    settings = tmp_path / "settings.yaml"
+    settings.write_text(
+        "workspaces:\n- {id: my-cluster, path: /a, ssh: {host: me@far}}\n"
+        "- {id: my-disk, path: /b}\n- {id: other, path: /c}\n"
+    )
+    (tmp_path / "other.yaml").write_text("workspaces: []")
+    (tmp_path / "broken.yaml").write_text("workspaces: [")
+    words = words.format(other=tmp_path / "other.yaml", broken=tmp_path / "broken.yaml")
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "from xpm_remote.cli.main import run; import sys; sys.argv[0] = 'xpm-remote'; sys.exit(run())",
+        ],
+        env={
+            **os.environ,
+            "HOME": str(tmp_path),
+            "XPM_REMOTE_SETTINGS": str(settings),
+            "_XPM_REMOTE_COMPLETE": "bash_complete",
+            "COMP_WORDS": words,
+            "COMP_CWORD": str(len(words.split()) - 1),
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stderr == ""
+    assert [line.partition(",")[2] for line in done.stdout.split()] == expected

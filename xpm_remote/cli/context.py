@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xpm_remote.cli.output import say
-from xpm_remote.errors import UsageError
+from xpm_remote.errors import SettingsError, UsageError
 from xpm_remote.escaping import safe
 from xpm_remote.link.remote.command import TESTED_VERSION
 from xpm_remote.settings.reader import PATH_VARIABLE, default_settings_path, load_settings
@@ -19,6 +19,9 @@ from xpm_remote.settings.schema import Backend, Settings, SshEngine
 from xpm_remote.settings.workspaces import local_path
 
 if TYPE_CHECKING:
+    import click
+    from click.shell_completion import CompletionItem
+
     from xpm_remote.session.target import Target
     from xpm_remote.workspace.failures import UnreadFile
 
@@ -158,3 +161,20 @@ def _local_version() -> str:
         return TESTED_VERSION
     # A development version is on no index; the release that it leads to may be.
     return re.sub(r"\.dev\d+.*", "", version)
+
+
+def complete_workspace(
+    ctx: click.Context, _: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Return the ids of workspaces that begin so, for the shell; none where the settings cannot be used."""
+    from click.shell_completion import CompletionItem  # while a shell completes only
+
+    try:
+        settings = Context(settings_file=ctx.find_root().params.get("settings")).read_settings()
+    except SettingsError:
+        return []
+    return [
+        CompletionItem(each.id, help=f"on {each.ssh.host}" if each.ssh else str(each.path))
+        for each in settings.workspaces
+        if each.id.startswith(incomplete)
+    ]

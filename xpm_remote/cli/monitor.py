@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from xpm_remote.cli.context import Context
+from xpm_remote.cli.context import Context, complete_workspace
 from xpm_remote.cli.options import SECONDS, add_options, connection_options
 from xpm_remote.cli.output import examples
 from xpm_remote.cli.peer import check_local, hand_over, require_installed
@@ -156,7 +156,9 @@ WEB = "experiments monitor --web"
     ),
 )
 @click.option("--workdir", metavar="DIR", help="The directory of the workspace.")
-@click.option("--workspace", metavar="ID", help="The id of the workspace.")
+@click.option(
+    "--workspace", metavar="ID", shell_complete=complete_workspace, help="The id of the workspace."
+)
 @showing_options
 @click.option("--console", is_flag=True, help="Accepted for compatibility: it is the default.")
 @click.option("--web", is_flag=True, help="Have experimaestro itself show its web page.")

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from xpm_remote.cli.context import Context
+from xpm_remote.cli.context import Context, complete_workspace
 from xpm_remote.cli.options import format_option
 from xpm_remote.cli.output import examples, say
 from xpm_remote.cli.settings_file import replace_file
@@ -75,7 +75,7 @@ def list_workspaces(context: Context, /, *, verbose: bool, is_json: bool) -> Non
         "experimaestro workspaces show my-cluster --format json",
     ),
 )
-@click.argument("workspace_id", metavar="ID")
+@click.argument("workspace_id", metavar="ID", shell_complete=complete_workspace)
 @format_option
 @click.pass_obj
 def show(context: Context, /, *, workspace_id: str, is_json: bool) -> None:
@@ -124,7 +124,12 @@ def _facts(settings: Settings, workspace: Workspace) -> dict[str, Any] | None:
     ),
 )
 @click.argument("experiment_id")
-@click.option("--workspace", metavar="ID", help="As if run-experiment got this option.")
+@click.option(
+    "--workspace",
+    metavar="ID",
+    shell_complete=complete_workspace,
+    help="As if run-experiment got this option.",
+)
 @click.option("--workdir", metavar="DIR", help="As if run-experiment got this option.")
 @format_option
 @click.pass_obj
