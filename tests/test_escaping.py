@@ -44,8 +44,7 @@ def test_text_in_a_message(text: str, shown: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "question"),
-    [("mdoe", 'did you mean "mode"?'), ("xyz", ""), ("mode" * 100, "")],
+    ("word", "question"), [("mdoe", 'did you mean "mode"?'), ("xyz", ""), ("mode" * 100, "")]
 )
 def test_nearest(word: str, question: str) -> None:
     """The most similar of the known words is suggested, if any is similar."""

@@ -61,14 +61,7 @@ __all__ = [
 
 _HOMES = {
     "errors": ("ExitCode", "XpmRemoteError"),
-    "model.entities": (
-        "Counts",
-        "Experiment",
-        "ExperimentChange",
-        "Job",
-        "JobChange",
-        "Service",
-    ),
+    "model.entities": ("Counts", "Experiment", "ExperimentChange", "Job", "JobChange", "Service"),
     "model.store": ("Store",),
     "session.monitor": ("Monitor",),
     "session.state": ("LinkState", "Phase", "Picture", "Update"),

@@ -134,10 +134,7 @@ def test_new_experimaestro_is_kept(
     path = real_workspace.path
     commands.add_login(server, "alice", path, backend="auto", xpm_path=server.experimaestro)
     document = commands.monitor("--workspace", "alice", *JSON).document
-    assert document["backend"] == {
-        "name": "experimaestro",
-        "why": "it can be started on the host",
-    }
+    assert document["backend"] == {"name": "experimaestro", "why": "it can be started on the host"}
 
 
 def test_states_are_those_of_the_files(

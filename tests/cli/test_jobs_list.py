@@ -56,11 +56,7 @@ def test_why_a_job_failed(local: Local) -> None:
     pid = {"type": "local", "pid": 2**22 + 1, "host": platform.node()}
     (directory / "x.pid").write_text(json.dumps(pid))
     told = {job["job_id"]: job["message"] for job in local.objects("jobs", "list")}
-    assert told == {
-        "aaaa1": None,
-        "bbbb1": None,
-        "cccc1": "the process died without saying why",
-    }
+    assert told == {"aaaa1": None, "bbbb1": None, "cccc1": "the process died without saying why"}
 
 
 def test_tags_and_paths(local: Local) -> None:

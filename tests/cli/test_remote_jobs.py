@@ -138,10 +138,7 @@ def test_clean(far: Far) -> None:
     """A job that has ended is shown, then removed with --perform."""
     far.send()
     done = far.run("jobs", "clean", "--filter", '@state = "done"')
-    assert (done.status, done.stdout.splitlines()[-1]) == (
-        0,
-        "1 job to clean (--perform does it).",
-    )
+    assert (done.status, done.stdout.splitlines()[-1]) == (0, "1 job to clean (--perform does it).")
     assert far.there() == ["u/here1"]
     (cleaned,) = far.objects("jobs", "clean", "here1", "--perform")
     assert (cleaned["id"], cleaned["status"]) == ("u/here1", "cleaned")

@@ -273,12 +273,7 @@ class TestRemote:
         ],
     )
     def test_shell_init_fails(
-        self,
-        server: Server,
-        commands: Commands,
-        workspace: str,
-        init: str,
-        words: tuple[str, ...],
+        self, server: Server, commands: Commands, workspace: str, init: str, words: tuple[str, ...]
     ) -> None:
         """When shell_init fails, nothing else is started, and its status and stderr are shown."""
         finished = self.monitor(commands, server, workspace, shell_init=init)

@@ -22,6 +22,8 @@ from xpm_remote.jobs import reliable_agent
 from xpm_remote.jobs.reliable_agent import ReliableAgent
 from xpm_remote.session.reconnect import Backoff
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def told() -> list[str]:

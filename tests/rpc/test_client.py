@@ -80,10 +80,7 @@ def heard() -> list[Notification]:
 async def client(transport: HandTransport, heard: list[Notification]) -> AsyncIterator[RpcClient]:
     """A client over it."""
     made = RpcClient(
-        transport,
-        command="xpm monitor-server",
-        listener=heard.append,
-        timeout=PATIENCE,
+        transport, command="xpm monitor-server", listener=heard.append, timeout=PATIENCE
     )
     yield made
     await made.aclose()
@@ -186,12 +183,7 @@ async def test_an_end_before_any_answer_is_a_failed_start(
 
 async def test_silence_is_bounded(transport: HandTransport) -> None:
     """A call fails after so many seconds without any part of an answer, even while announcements arrive."""
-    client = RpcClient(
-        transport,
-        command="xpm",
-        listener=lambda _: None,
-        timeout=0.2,
-    )
+    client = RpcClient(transport, command="xpm", listener=lambda _: None, timeout=0.2)
     announcing = asyncio.create_task(_announce(transport))
     with pytest.raises(RemoteTimeoutError, match=r"not answered for 0.2 s.*never"):
         await asyncio.wait_for(client.call("never"), PATIENCE)
@@ -201,12 +193,7 @@ async def test_silence_is_bounded(transport: HandTransport) -> None:
 
 async def test_a_long_answer_is_waited_for(transport: HandTransport) -> None:
     """While parts of an answer arrive, however slowly, the call continues."""
-    client = RpcClient(
-        transport,
-        command="xpm",
-        listener=lambda _: None,
-        timeout=0.2,
-    )
+    client = RpcClient(transport, command="xpm", listener=lambda _: None, timeout=0.2)
     (task,) = await start(client, "long")
     for part in (b'{"jsonrpc":', b'"2.0","id":1,', b'"result":[1,', b"2]}\n"):
         await asyncio.sleep(0.12)  # the elapsed time is what is tested

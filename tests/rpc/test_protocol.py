@@ -13,13 +13,7 @@ from hypothesis import strategies as st
 from xpm_remote.link.remote.startup import NOISE_KEPT
 from xpm_remote.model.records import JobRecord, decode_each
 from xpm_remote.rpc import protocol
-from xpm_remote.rpc.protocol import (
-    ErrorResponse,
-    JsonRpc,
-    Message,
-    Notification,
-    Response,
-)
+from xpm_remote.rpc.protocol import ErrorResponse, JsonRpc, Message, Notification, Response
 
 
 def line(**fields: Any) -> bytes:

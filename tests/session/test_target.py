@@ -166,11 +166,7 @@ def test_bad_option() -> None:
 
 @pytest.mark.parametrize(
     ("overrides", "missing"),
-    [
-        ({}, "HOST"),
-        ({"workdir": "/ws"}, "HOST"),
-        ({"host": "node"}, "REMOTE_WORKDIR"),
-    ],
+    [({}, "HOST"), ({"workdir": "/ws"}, "HOST"), ({"host": "node"}, "REMOTE_WORKDIR")],
 )
 def test_missing(overrides: dict[str, str], missing: str) -> None:
     """A value that neither the command line nor a workspace has is named, with the workspaces that have it."""
@@ -194,8 +190,7 @@ def test_commands() -> None:
 
 
 @pytest.mark.parametrize(
-    ("backend", "is_checked"),
-    [(Backend.AUTO, True), (Backend.EXPERIMAESTRO, False)],
+    ("backend", "is_checked"), [(Backend.AUTO, True), (Backend.EXPERIMAESTRO, False)]
 )
 def test_age_is_looked_at(backend: Backend, *, is_checked: bool) -> None:
     """A requested experimaestro is started at any age; with auto, its age is checked before."""

@@ -129,11 +129,7 @@ def _case(draw: random.Random) -> Case:
 
 def _select(case: Case, home: Path) -> Selection:
     settings = read_settings(
-        case.text,
-        path=home / "settings.yaml",
-        environ=case.environ,
-        home=home,
-        cwd=Path.cwd(),
+        case.text, path=home / "settings.yaml", environ=case.environ, home=home, cwd=Path.cwd()
     )
     return select_workspace(
         settings,

@@ -187,10 +187,7 @@ def test_remote_alternatives() -> None:
             '"x/y" is neither the id of a workspace nor an absolute path; allowed: an id or a path',
         ),
         ("far", 'the workspace "far" lies on another host; allowed: a workspace on the same host'),
-        (
-            "a",
-            '"/a" is its own workspace "/a"; allowed: a path outside the workspace',
-        ),
+        ("a", '"/a" is its own workspace "/a"; allowed: a path outside the workspace'),
         ("/b", '"/b" is already workspaces[0].alt_workspaces[0]; allowed: another path'),
     ],
 )

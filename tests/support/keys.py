@@ -46,9 +46,7 @@ class Keys:
         """Return a fresh private key with which only its certificate (``…-cert.pub`` beside it) logs in as ``name``."""
         key = _new_key(self.folder / f"id_{name}_certified")
         signed = asyncssh.read_private_key(self.ca_key).generate_user_certificate(
-            asyncssh.read_public_key(_public(key)),
-            f"{name} of this session",
-            principals=[name],
+            asyncssh.read_public_key(_public(key)), f"{name} of this session", principals=[name]
         )
         signed.write_certificate(key.with_name(f"{key.name}-cert.pub"))
         return key

@@ -170,9 +170,7 @@ def _start_sshd(program: str, folder: Path, keys: Keys) -> tuple[subprocess.Pope
         )
         with log.open("wb") as stream:
             sshd = subprocess.Popen(
-                [program, "-D", "-e", "-f", str(config)],
-                stdin=subprocess.DEVNULL,
-                stderr=stream,
+                [program, "-D", "-e", "-f", str(config)], stdin=subprocess.DEVNULL, stderr=stream
             )
         wait_until(
             lambda: sshd.poll() is not None or greets(LOOPBACK, port),  # noqa: B023

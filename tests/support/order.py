@@ -50,9 +50,7 @@ def scope_of(path: Path) -> str:
 
 def make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Return a scheduler of pytest-xdist that divides the tests by :func:`scope_of`."""
-    from xdist.scheduler import (  # type: ignore[import-untyped]  # noqa: PLC0415 - asked for by xdist only
-        LoadFileScheduling,
-    )
+    from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]  # noqa: PLC0415 - asked for by xdist only
 
     scheduler = LoadFileScheduling(config, log)
     scheduler._split_scope = lambda nodeid: scope_of(config.rootpath / nodeid.partition("::")[0])

@@ -34,11 +34,7 @@ class Shell:
 
     def __init__(self, argv: list[str]) -> None:
         self._process = subprocess.Popen(
-            argv,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
+            argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
 
     def run(self, command: str, text: str) -> tuple[int, str, str]:

@@ -327,10 +327,7 @@ def guide_examples() -> dict[str, str]:
     """Return the examples in the form of the guide."""
     shown = json.dumps(picture_document(example_picture(), NOW), indent=2)
     events = "\n".join(map(json_line, example_events()))
-    return {
-        "picture": f"```json\n{shown}\n```\n",
-        "events": f"```json\n{events}\n```\n",
-    }
+    return {"picture": f"```json\n{shown}\n```\n", "events": f"```json\n{events}\n```\n"}
 
 
 @pytest.mark.parametrize("name", ["picture", "events"])

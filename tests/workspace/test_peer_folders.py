@@ -11,14 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.peer import Peer, running_peer
-from tests.workspace.jobs_on_disk import (
-    JOB,
-    leftovers,
-    make_folder,
-    make_job,
-    make_workspace,
-    tree,
-)
+from tests.workspace.jobs_on_disk import JOB, leftovers, make_folder, make_job, make_workspace, tree
 from xpm_remote.workspace.folders.archiving import archive
 from xpm_remote.workspace.folders.recovery import recover
 from xpm_remote.workspace.layout import Folder, FolderMode, JobId, Layout

@@ -76,10 +76,7 @@ def list_jobs(
         click.echo("No jobs found.", err=True)
 
 
-@click.command(
-    name="path",
-    epilog=examples("experimaestro jobs path xpmir.learn.learner/0a1b"),
-)
+@click.command(name="path", epilog=examples("experimaestro jobs path xpmir.learn.learner/0a1b"))
 @click.argument("job", metavar="ID")
 @location_options
 @click.pass_obj

@@ -13,13 +13,7 @@ from xpm_remote.cli.context import Context, complete_workspace
 from xpm_remote.cli.groups import CommandTree
 from xpm_remote.cli.output import examples, say, set_up_logs
 from xpm_remote.cli.peer import PEER, installed_version
-from xpm_remote.errors import (
-    ExitCode,
-    SettingsError,
-    StoppedBySignal,
-    XpmRemoteError,
-    exit_code_of,
-)
+from xpm_remote.errors import ExitCode, SettingsError, StoppedBySignal, XpmRemoteError, exit_code_of
 from xpm_remote.escaping import safe
 from xpm_remote.workspace.failures import WorkspaceFailure
 

@@ -212,9 +212,7 @@ def _find(context: Context, workspace: str | None, workdir: str | None) -> Path:
         NotAWorkspaceFailure: The directory is no workspace.
     """
     found = select_workspace(
-        context.load_settings(),
-        workspace_id=workspace or None,
-        workdir=context.directory(workdir),
+        context.load_settings(), workspace_id=workspace or None, workdir=context.directory(workdir)
     ).workspace
     if found.ssh is not None:
         raise WorkspaceError(

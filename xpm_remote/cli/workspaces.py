@@ -45,8 +45,7 @@ from xpm_remote.ui.reports.workspaces import (
 @click.command(
     name="list",
     epilog=examples(
-        "experimaestro workspaces list -v",
-        "experimaestro workspaces list --format json",
+        "experimaestro workspaces list -v", "experimaestro workspaces list --format json"
     ),
 )
 @click.option("-v", "--verbose", is_flag=True, help="Show what stands in the settings for each.")
@@ -238,10 +237,7 @@ def _count(problems: Problems, name: str) -> str:
 
 @click.command(
     name="migrate",
-    epilog=examples(
-        "experimaestro workspaces migrate",
-        "experimaestro workspaces migrate --write",
-    ),
+    epilog=examples("experimaestro workspaces migrate", "experimaestro workspaces migrate --write"),
 )
 @click.option("--write", is_flag=True, help="Write the change into the settings file.")
 @click.pass_obj

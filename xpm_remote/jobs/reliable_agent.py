@@ -198,10 +198,7 @@ class ReliableAgent:
             await asyncio.wait({call})
 
     async def _watch(
-        self,
-        method: str,
-        requests: Mapping[T, Json],
-        heard: asyncio.Queue[tuple[T, Json] | None],
+        self, method: str, requests: Mapping[T, Json], heard: asyncio.Queue[tuple[T, Json] | None]
     ) -> None:
         """Let the agent follow things; end, by an error, when it is lost."""
         client = self._client_now()

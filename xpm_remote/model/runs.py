@@ -6,12 +6,7 @@ from collections.abc import Iterable
 from datetime import tzinfo
 
 from xpm_remote.model.entities import Counts, Experiment, Service
-from xpm_remote.model.records import (
-    ExperimentRecord,
-    JobInfoRecord,
-    SchedulerEvent,
-    parse_time,
-)
+from xpm_remote.model.records import ExperimentRecord, JobInfoRecord, SchedulerEvent, parse_time
 from xpm_remote.workspace.states import PENDING, State, read_state
 
 Word = tuple[State, str | None]

@@ -12,13 +12,7 @@ from typing import TypeVar
 import msgspec
 
 from xpm_remote.errors import ProtocolError
-from xpm_remote.model.records import (
-    ExperimentRecord,
-    JobRecord,
-    SyncInfo,
-    decode,
-    decode_each,
-)
+from xpm_remote.model.records import ExperimentRecord, JobRecord, SyncInfo, decode, decode_each
 from xpm_remote.rpc.client import RpcClient
 
 log = logging.getLogger(__name__)

@@ -17,12 +17,7 @@ from xpm_remote.model.entities import Change, in_time_order, net
 from xpm_remote.model.store import Store
 from xpm_remote.rpc.client import RpcClient
 from xpm_remote.rpc.protocol import REQUEST_TIMEOUT
-from xpm_remote.session.backends import (
-    ASKED_ALREADY,
-    BackendChooser,
-    BackendContext,
-    ServingSide,
-)
+from xpm_remote.session.backends import ASKED_ALREADY, BackendChooser, BackendContext, ServingSide
 from xpm_remote.session.reconnect import (
     AskPerson,
     Backoff,

@@ -54,10 +54,7 @@ class Target:
         """The whole remote command line; with ``auto``, an experimaestro that is known to be too old is not started."""
         check = age_check(self.remote) if self.backend is Backend.AUTO else ""
         return remote_command(
-            self.server_command,
-            workspace=self.workspace,
-            shell_init=self.shell_init,
-            check=check,
+            self.server_command, workspace=self.workspace, shell_init=self.shell_init, check=check
         )
 
     def agent_start(self, bundle: Bundle) -> str:

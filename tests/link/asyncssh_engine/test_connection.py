@@ -261,8 +261,7 @@ async def test_transport_gives_the_first_byte_of_the_server(
     server.write("alice", "first/.__experimaestro__", "")
     command = "printf '\\n@xpm-remote ready 1795358688 +0530 \\n{\"a\"'; printf ':1}\\n'"
     options = parse_ssh_options(
-        f"{account}@{server.host}",
-        [known, f"-p {server.port}", f"-i {server.login('alice').key}"],
+        f"{account}@{server.host}", [known, f"-p {server.port}", f"-i {server.login('alice').key}"]
     )
     transport = await open_transport(HostLink(options), command, workspace="first", has_init=False)
     received = b""

@@ -15,6 +15,8 @@ from xpm_remote.link.key_files import default_keys, is_locked
 from xpm_remote.link.options.connect_options import ConnectOptions, parse_ssh_options
 from xpm_remote.link.prompts import UnansweredError
 
+pytestmark = pytest.mark.slow
+
 NOTHING_GIVEN = ConnectOptions("t")
 
 

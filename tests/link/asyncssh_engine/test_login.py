@@ -22,6 +22,8 @@ from xpm_remote.link.observer import Step
 from xpm_remote.link.options.connect_options import parse_ssh_options
 from xpm_remote.link.prompts import Prompter, RefusingPrompter
 
+pytestmark = pytest.mark.slow
+
 SHORT = 0.2
 """Seconds that stand for those of ``LOGIN_TIMEOUT`` here."""
 LONG = 3 * SHORT

@@ -173,10 +173,7 @@ def read(text: str) -> list[StageResult]:
 def test_whole_way() -> None:
     """Addresses, greeting, host key with its place, methods, and each attempt are reported in their steps."""
     resolve, tcp, host_key, authentication, shell = read(LINES)
-    assert (resolve.stage, resolve.facts["addresses"]) == (
-        Stage.RESOLVE,
-        ["10.0.0.1", "10.0.0.2"],
-    )
+    assert (resolve.stage, resolve.facts["addresses"]) == (Stage.RESOLVE, ["10.0.0.1", "10.0.0.2"])
     assert tcp.facts == {"address": "10.0.0.2", "greeting": "OpenSSH_9.2p1 Debian-2"}
     assert host_key.facts == {
         "key": "ssh-ed25519 SHA256:host",

@@ -85,8 +85,7 @@ def test_in_the_path(host: Host, script: Path, shell: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "version",
-    ["0.9.9", "1.12.0", "2.0", "2.6", "2.6.4", "2.6a1", "2.6.4.dev3+gabc", "2.0rc1"],
+    "version", ["0.9.9", "1.12.0", "2.0", "2.6", "2.6.4", "2.6a1", "2.6.4.dev3+gabc", "2.0rc1"]
 )
 def test_versions_that_are_old(host: Host, script: Path, version: str) -> None:
     """Every version before 2.7 is old, including pre-releases."""

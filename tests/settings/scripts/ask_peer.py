@@ -27,9 +27,7 @@ def answer(case: dict[str, Any], file: Path) -> dict[str, Any]:
         peer.get_settings()
         stage = "selection"
         workspace = peer.find_workspace(
-            workspace=case["workspace"],
-            workdir=case["workdir"],
-            experiment_id=case["experiment"],
+            workspace=case["workspace"], workdir=case["workdir"], experiment_id=case["experiment"]
         )
     except Exception as error:  # noqa: BLE001 - which ones it raises is what we ask
         return {"stage": stage, "error": f"{type(error).__name__}: {error}"}

@@ -25,14 +25,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from tests.workspace import jobs_on_disk
-from tests.workspace.jobs_on_disk import (
-    JOB,
-    leftovers,
-    make_folder,
-    make_job,
-    make_workspace,
-    tree,
-)
+from tests.workspace.jobs_on_disk import JOB, leftovers, make_folder, make_job, make_workspace, tree
 from xpm_remote.workspace import filesystem, mounts
 from xpm_remote.workspace.folders import contents
 from xpm_remote.workspace.folders.archiving import archive

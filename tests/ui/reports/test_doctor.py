@@ -11,12 +11,7 @@ import pytest
 
 from xpm_remote.doctor.stages import Examination, Stage, StageResult, Verdict
 from xpm_remote.errors import StartError, XpmRemoteError
-from xpm_remote.ui.reports.doctor import (
-    examination_document,
-    head_line,
-    stage_lines,
-    summary_line,
-)
+from xpm_remote.ui.reports.doctor import examination_document, head_line, stage_lines, summary_line
 
 GUIDE = (Path(__file__).parents[3] / "docs" / "json.md").read_text()
 DOCTOR_GUIDE = (Path(__file__).parents[3] / "docs" / "doctor.md").read_text()

@@ -68,11 +68,7 @@ def test_recovery_outcome() -> None:
     assert reports.recovery_outcome_document(failed)["message"] == "disk full"
     for is_plan, schema in ((True, "recovery-plan"), (False, "recovery")):
         document = reports.unknown_document("zz", is_plan=is_plan)
-        assert document == {
-            "schema": f"xpm-remote/{schema}/1",
-            "id": "zz",
-            "status": "not-found",
-        }
+        assert document == {"schema": f"xpm-remote/{schema}/1", "id": "zz", "status": "not-found"}
 
 
 def test_archive() -> None:

@@ -32,6 +32,8 @@ from xpm_remote.workspace.outcomes import (
 )
 from xpm_remote.workspace.processes import Host
 
+pytestmark = pytest.mark.slow
+
 JOBS = [JobId("pkg.train", f"{number:064x}") for number in range(3)]
 
 

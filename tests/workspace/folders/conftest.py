@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 from tests.workspace.jobs_on_disk import make_folder, make_workspace
+from xpm_remote.workspace import mounts
 from xpm_remote.workspace.layout import Folder, FolderMode, Layout
+
+
+@pytest.fixture(autouse=True)
+def _local_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Treat every directory as one of a local disk: a container's own file system is not known as one."""
+    monkeypatch.setattr(mounts, "belongs_to_one_host", lambda _: True)
 
 
 @pytest.fixture

@@ -223,11 +223,7 @@ def test_dead_process(disk: Disk) -> None:
 
 @pytest.mark.parametrize(
     "host",
-    [
-        TextHost(pids=[5]),
-        TextHost(locked=["demo.ok/aa/ok.lock"]),
-        TextHost(name="elsewhere"),
-    ],
+    [TextHost(pids=[5]), TextHost(locked=["demo.ok/aa/ok.lock"]), TextHost(name="elsewhere")],
     ids=["process", "lock", "host"],
 )
 def test_living_process(disk: Disk, host: TextHost) -> None:
@@ -267,12 +263,7 @@ def state_event(state: str, **fields: object) -> dict[str, Any]:
 
 def progress_event(level: int, progress: object, desc: object = None) -> dict[str, Any]:
     """Make an event of a job's progress."""
-    return {
-        "event_type": "JobProgressEvent",
-        "level": level,
-        "progress": progress,
-        "desc": desc,
-    }
+    return {"event_type": "JobProgressEvent", "level": level, "progress": progress, "desc": desc}
 
 
 def test_live_events(disk: Disk) -> None:

@@ -323,9 +323,7 @@ class _Attempt:
 
 
 async def _in_time(
-    connecting: Awaitable[asyncssh.SSHClientConnection],
-    person: asyncio.Event,
-    where: str,
+    connecting: Awaitable[asyncssh.SSHClientConnection], person: asyncio.Event, where: str
 ) -> asyncssh.SSHClientConnection:
     """Wait for a login, with a limit until a person takes part."""
     login = asyncio.ensure_future(connecting)

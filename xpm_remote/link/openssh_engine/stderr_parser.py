@@ -243,10 +243,7 @@ class StepParser:
         (r"Connecting to \S+ \[(?P<address>[^]]+)\] port \d+", _connecting),
         (r"Executing (?P<by>proxy command: .*)", _carried),
         (r"(?:\w+: )?mux_client_request_session: master session id", _shared),
-        (
-            r"Remote protocol version \S+, remote software version (?P<greeting>.*)",
-            _greeted,
-        ),
+        (r"Remote protocol version \S+, remote software version (?P<greeting>.*)", _greeted),
         (r"Server host key: (?P<key>.*)", _noted),
         (r"Found (?:\S+ )?key in (?P<known>.*)", _noted),
         (r"SSH2_MSG_SERVICE_ACCEPT received", _served),

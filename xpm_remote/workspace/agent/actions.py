@@ -50,11 +50,7 @@ class Actions:
     """
 
     def __init__(
-        self,
-        reader: WorkspaceReader,
-        host: Host,
-        run: Run | None = None,
-        grace: float = TERM_GRACE,
+        self, reader: WorkspaceReader, host: Host, run: Run | None = None, grace: float = TERM_GRACE
     ) -> None:
         self._reader = reader
         self._host = host

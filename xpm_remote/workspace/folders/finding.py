@@ -93,8 +93,7 @@ def usable_folders(workspace: Layout, folders: Sequence[Folder]) -> UsableFolder
     """Return the folders, of any mode, that can be read now."""
     checked = [(folder, why_unavailable(folder, workspace)) for folder in folders]
     return UsableFolders(
-        tuple(folder for folder, why in checked if not why),
-        tuple(why for _, why in checked if why),
+        tuple(folder for folder, why in checked if not why), tuple(why for _, why in checked if why)
     )
 
 

@@ -15,11 +15,7 @@ from xpm_remote.workspace.outcomes import CopyProgress, RecoveryOutcome, Recover
 
 
 def plan_recovery(
-    workspace: Layout,
-    folders: Sequence[Folder],
-    jobs: Iterable[JobId],
-    *,
-    incomplete: bool = False,
+    workspace: Layout, folders: Sequence[Folder], jobs: Iterable[JobId], *, incomplete: bool = False
 ) -> Iterator[RecoveryPlan]:
     """Yield what ``recover`` would do for each job. Nothing is written."""
     usable = usable_folders(workspace, folders)

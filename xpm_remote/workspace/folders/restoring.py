@@ -244,12 +244,7 @@ class Decision(NamedTuple):
 
 
 def decide(
-    workspace: Layout,
-    folders: UsableFolders,
-    job: JobId,
-    *,
-    incomplete: bool,
-    locked: bool = False,
+    workspace: Layout, folders: UsableFolders, job: JobId, *, incomplete: bool, locked: bool = False
 ) -> Decision:
     """Return what to do to have a job in the workspace. Nothing is changed.
 

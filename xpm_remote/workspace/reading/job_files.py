@@ -60,11 +60,7 @@ class JobReader:
         self._problems = problems
 
     def read(
-        self,
-        task_id: str,
-        job_id: str,
-        word: str | None = None,
-        run_host: str | None = None,
+        self, task_id: str, job_id: str, word: str | None = None, run_host: str | None = None
     ) -> JobFacts:
         """Read one job.
 
@@ -95,12 +91,7 @@ class JobReader:
         return self._unfinished(facts, status or NO_STATUS, stem, word, run_host)
 
     def _unfinished(
-        self,
-        facts: JobFacts,
-        status: JsonObject,
-        stem: str,
-        word: str | None,
-        run_host: str | None,
+        self, facts: JobFacts, status: JsonObject, stem: str, word: str | None, run_host: str | None
     ) -> JobFacts:
         """Return a job that has no marker."""
         written = _modified(f"{stem}.pid")

@@ -134,11 +134,7 @@ class Watcher:
         self._plan(spot, self._clock())
 
     def tell(
-        self,
-        directory: str,
-        resolve: Callable[[str], Subject | None],
-        *,
-        contents: bool = False,
+        self, directory: str, resolve: Callable[[str], Subject | None], *, contents: bool = False
     ) -> None:
         """Make inotify report a directory's entries; without effect where it cannot.
 
