@@ -68,6 +68,14 @@ def test_wire_form() -> None:
         assert CurrentJob.from_wire(json.loads(json.dumps(each.to_wire()))) == each
 
 
+def test_times_of_a_current_job() -> None:
+    """A job of a run has the state, the task and the times of its facts."""
+    facts = job(submitted=1.0, started=2.0, ended=3.0)
+    current = CurrentJob(facts, {}, ("exp",))
+    assert (current.state, current.task_id) == (facts.state, facts.task_id)
+    assert (current.submitted, current.started, current.ended) == (1.0, 2.0, 3.0)
+
+
 def test_size() -> None:
     """A hundred thousand jobs fit into a tenth of the agent's memory limit, without their ids."""
     tracemalloc.start()
