@@ -5,10 +5,12 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
 
 from xpm_remote.cli.output import say
 from xpm_remote.errors import SettingsError, UsageError
@@ -19,11 +21,12 @@ from xpm_remote.settings.schema import Backend, Settings, SshEngine
 from xpm_remote.settings.workspaces import local_path
 
 if TYPE_CHECKING:
-    import click
     from click.shell_completion import CompletionItem
 
     from xpm_remote.session.target import Target
     from xpm_remote.workspace.failures import UnreadFile
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 @dataclass
@@ -178,3 +181,8 @@ def complete_workspace(
         for each in settings.workspaces
         if each.id.startswith(incomplete)
     ]
+
+
+def workspace_option(about: str) -> Callable[[_Command], _Command]:
+    """Return the option ``--workspace``, with its help."""
+    return click.option("--workspace", metavar="ID", shell_complete=complete_workspace, help=about)

@@ -104,13 +104,7 @@ def _print_plans(plans: Sequence[ActionPlan], action: str, choice: Choice) -> No
 )
 @acting_options
 @click.pass_obj
-def kill(
-    context: Context,
-    /,
-    *,
-    location: JobsLocation,
-    **given: Any,  # noqa: ANN401 - as declared above, each with its type
-) -> None:
+def kill(context: Context, /, *, location: JobsLocation, **given: Any) -> None:  # noqa: ANN401
     """End the processes of jobs, with all that they started.
 
     Without --perform, only what would be done is shown. ID is task/hash, the beginning of one, or a pattern
@@ -131,13 +125,7 @@ def kill(
 @acting_options
 @yes_option
 @click.pass_obj
-def clean(
-    context: Context,
-    /,
-    *,
-    location: JobsLocation,
-    **given: Any,  # noqa: ANN401 - as declared above, each with its type
-) -> None:
+def clean(context: Context, /, *, location: JobsLocation, **given: Any) -> None:  # noqa: ANN401
     """Remove the directories of jobs that have ended.
 
     Without --perform, only what would be done is shown. ID is task/hash, the beginning of one, or a pattern

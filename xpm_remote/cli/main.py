@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from xpm_remote import __version__
-from xpm_remote.cli.context import Context, complete_workspace
+from xpm_remote.cli.context import Context, workspace_option
 from xpm_remote.cli.groups import CommandTree
 from xpm_remote.cli.output import examples, say, set_up_logs
 from xpm_remote.cli.peer import PEER, installed_version
@@ -171,12 +171,7 @@ def root(
     epilog=examples("experimaestro experiments ssh-monitor --workspace my-cluster"),
 )
 @click.option("--workdir", metavar="DIR", help="The directory of the workspace.")
-@click.option(
-    "--workspace",
-    metavar="ID",
-    shell_complete=complete_workspace,
-    help="The id of the workspace in the settings.",
-)
+@workspace_option("The id of the workspace in the settings.")
 @click.pass_obj
 def experiments(context: Context, workdir: str | None, workspace: str | None) -> None:
     """Look at experiments and their jobs."""
@@ -192,12 +187,7 @@ def experiments(context: Context, workdir: str | None, workspace: str | None) ->
     epilog=examples("experimaestro jobs --workspace neuralir list --filter '@state = \"error\"'"),
 )
 @click.option("--workdir", metavar="DIR", help="The directory of the workspace.")
-@click.option(
-    "--workspace",
-    metavar="ID",
-    shell_complete=complete_workspace,
-    help="The id of the workspace in the settings.",
-)
+@workspace_option("The id of the workspace in the settings.")
 @click.pass_obj
 def jobs(context: Context, workdir: str | None, workspace: str | None) -> None:
     """Look at jobs, archive them, and bring them back.

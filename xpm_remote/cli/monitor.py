@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from xpm_remote.cli.context import Context, complete_workspace
+from xpm_remote.cli.context import Context, workspace_option
 from xpm_remote.cli.options import SECONDS, add_options, connection_options
 from xpm_remote.cli.output import examples
 from xpm_remote.cli.peer import check_local, hand_over, require_installed
@@ -156,9 +156,7 @@ WEB = "experiments monitor --web"
     ),
 )
 @click.option("--workdir", metavar="DIR", help="The directory of the workspace.")
-@click.option(
-    "--workspace", metavar="ID", shell_complete=complete_workspace, help="The id of the workspace."
-)
+@workspace_option("The id of the workspace.")
 @showing_options
 @click.option("--console", is_flag=True, help="Accepted for compatibility: it is the default.")
 @click.option("--web", is_flag=True, help="Have experimaestro itself show its web page.")
@@ -186,15 +184,13 @@ def monitor(
     if web and (console or given["once"] or given["events_viewer"]):
         raise UsageError("--web shows a page and nothing here", "leave the other one out")
     check_format(given)
+    workspace, workdir = workspace or context.workspace, workdir or context.workdir
     if web:
-        places = {
-            "workspace": workspace or context.workspace,
-            "workdir": workdir or context.workdir,
-        }
+        places = {"workspace": workspace, "workdir": workdir}
         named = [f"--{name}={value}" for name, value in places.items() if value]
         check_local(context, quoted(WEB), ["experiments", *named, "monitor", "--web"])
         require_installed(WEB)
-    root = _find(context, workspace or context.workspace, workdir or context.workdir)
+    root = _find(context, workspace, workdir)
     if web:
         # The real experimaestro has a web page.
         context.check_shared(f'"{WEB}"')

@@ -9,7 +9,7 @@ from typing import IO, Any, NamedTuple, TypeVar
 
 import click
 
-from xpm_remote.cli.context import complete_workspace
+from xpm_remote.cli.context import workspace_option
 from xpm_remote.errors import ExitCode, UsageError
 from xpm_remote.escaping import safe
 from xpm_remote.model.filter_tokens import FilterError
@@ -77,12 +77,7 @@ _SSH_OPTIONS = (
 connection_options = add_options(
     click.argument("host", required=False),
     click.argument("remote_workdir", required=False),
-    click.option(
-        "--workspace",
-        metavar="ID",
-        shell_complete=complete_workspace,
-        help="Take path and ssh settings of this workspace.",
-    ),
+    workspace_option("Take path and ssh settings of this workspace."),
     *_SSH_OPTIONS,
     click.option(
         "--backend",
@@ -245,11 +240,6 @@ def location_options(command: _Command) -> _Command:
         ssh = {name: given.pop(name) for name in _SSH_VALUES}
         return command(*args, location=JobsLocation(workspace, workdir, ssh), **given)
 
-    workspace = click.option(
-        "--workspace",
-        metavar="ID",
-        shell_complete=complete_workspace,
-        help="The id of the workspace.",
-    )
+    workspace = workspace_option("The id of the workspace.")
     workdir = click.option("--workdir", metavar="DIR", help="The directory of the workspace.")
     return workspace(workdir(ssh_options(fold)))  # type: ignore[return-value]  # it takes other keywords

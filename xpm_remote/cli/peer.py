@@ -5,6 +5,7 @@ Our script ``experimaestro`` may shadow its script; ``python -m experimaestro`` 
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import importlib.util
 import os
@@ -116,12 +117,9 @@ def _values(words: Sequence[str], option: str) -> Iterator[str]:
 
 def _remote_at(context: Context, settings: Settings, directory: str) -> Workspace | None:
     names = {directory}
-    try:
-        absolute = context.directory(directory)
-    except UsageError:  # the home of a user who is not here
-        absolute = None
-    if absolute is not None:
-        names |= {str(absolute), os.path.realpath(absolute)}
+    with contextlib.suppress(UsageError):  # the home of a user who is not here
+        absolute = str(context.directory(directory))
+        names |= {absolute, os.path.realpath(absolute)}
     return remote_workspace_at(settings, names, Path.home())
 
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
-from xpm_remote.cli.context import Context, complete_workspace
+from xpm_remote.cli.context import Context, workspace_option
 from xpm_remote.cli.experiment_file import experiment_id, find_file
 from xpm_remote.cli.output import copy_progress, examples, say
 from xpm_remote.cli.peer import (
@@ -50,12 +50,7 @@ def _passed(*names: str, **how: Any) -> Callable[[_Command], _Command]:  # noqa:
     ),
 )
 @click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="YAML [ARGS]...")
-@click.option(
-    "--workspace",
-    metavar="ID",
-    shell_complete=complete_workspace,
-    help="Run in this workspace of the settings.",
-)
+@workspace_option("Run in this workspace of the settings.")
 @click.option("--workdir", metavar="DIR", help="Run in this directory.")
 @click.option("--dry-run", is_flag=True, help="Print what would be run, and where; run nothing.")
 @click.option("-c", "--conf", multiple=True, metavar="KEY=VALUE", help="Set a value of the YAML.")

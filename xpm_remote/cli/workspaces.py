@@ -6,12 +6,12 @@ import asyncio
 import codecs
 import os
 from collections.abc import Iterator
-from pathlib import Path, PurePath, PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import click
 
-from xpm_remote.cli.context import Context, complete_workspace
+from xpm_remote.cli.context import Context, complete_workspace, workspace_option
 from xpm_remote.cli.options import format_option
 from xpm_remote.cli.output import examples, say
 from xpm_remote.cli.settings_file import replace_file
@@ -123,12 +123,7 @@ def _facts(settings: Settings, workspace: Workspace) -> dict[str, Any] | None:
     ),
 )
 @click.argument("experiment_id")
-@click.option(
-    "--workspace",
-    metavar="ID",
-    shell_complete=complete_workspace,
-    help="As if run-experiment got this option.",
-)
+@workspace_option("As if run-experiment got this option.")
 @click.option("--workdir", metavar="DIR", help="As if run-experiment got this option.")
 @format_option
 @click.pass_obj
@@ -147,27 +142,19 @@ def which(
     with a trigger that matches the id, else the first local workspace.
     """
     settings = context.load_settings()
+    # On the remote host, the directory is one of that host.
+    is_remote = any(each.id == workspace and each.is_remote for each in settings.workspaces)
     selection = select_workspace(
         settings,
         experiment_id=experiment_id,
         workspace_id=workspace or None,
-        workdir=_directory(context, settings, workspace, workdir),
+        workdir=PurePosixPath(workdir) if is_remote and workdir else context.directory(workdir),
     )
     if is_json:
         click.echo(json_line(which_document(settings, selection, experiment_id)))
         return
     for line in which_lines(selection):
         say(line)
-
-
-def _directory(
-    context: Context, settings: Settings, workspace: str | None, workdir: str | None
-) -> PurePath | None:
-    """Return the directory of ``--workdir``: on the remote host for a remote workspace."""
-    is_remote = any(each.id == workspace and each.is_remote for each in settings.workspaces)
-    if is_remote and workdir:
-        return PurePosixPath(workdir)
-    return context.directory(workdir)
 
 
 Problems = tuple[Problem, ...]

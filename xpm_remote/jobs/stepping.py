@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -35,7 +36,7 @@ def open_stepped(
     loop = StepLoop()
     try:
         layout = Layout(Path(loop.run(agent.open())))
-        yield SteppedJobs(loop, agent, layout, folders, keepers)
+        yield SteppedJobs(loop, RemoteJobs(agent, layout, folders), layout, folders, keepers)
     finally:
         try:
             if agent.is_acting:
@@ -70,32 +71,24 @@ def _steps(
     return run
 
 
+@dataclass(frozen=True)
 class SteppedJobs:
     """The jobs of a workspace on another host, as ``Jobs``: each operation waits for ``RemoteJobs``.
 
-    Args:
+    Attributes:
         loop: Runs what is asynchronous.
-        agent: Serves the workspace; it is open.
+        jobs: The operations, by an open agent.
         layout: The paths there.
         folders: The folders, as the settings spell them.
         keepers: The ids of other workspaces that have it as a folder.
     """
 
+    loop: StepLoop
+    jobs: RemoteJobs
+    layout: Layout
+    folders: tuple[Folder, ...]
+    keepers: tuple[str, ...]
     is_local = False
-
-    def __init__(
-        self,
-        loop: StepLoop,
-        agent: ReliableAgent,
-        layout: Layout,
-        folders: tuple[Folder, ...],
-        keepers: tuple[str, ...],
-    ) -> None:
-        self.loop = loop
-        self.jobs = RemoteJobs(agent, layout, folders)
-        self.layout = layout
-        self.folders = folders
-        self.keepers = keepers
 
     find = _step(RemoteJobs.find)
     references = _step(RemoteJobs.references)

@@ -52,10 +52,7 @@ def job_document(job: CurrentJob) -> dict[str, Any]:
         "message": facts.message,
         "experiments": list(job.experiments),
         "tags": dict(job.tags),
-        "progress": [
-            {"level": step.level, "fraction": step.fraction, "description": step.description}
-            for step in facts.progress
-        ],
+        "progress": [step._asdict() for step in facts.progress],
         "submitted": _moment(facts.submitted),
         "started": _moment(facts.started),
         "ended": _moment(facts.ended),
