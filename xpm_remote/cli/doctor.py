@@ -74,8 +74,7 @@ def doctor(context: Context, /, *, is_json: bool, listen: float, **given: Any) -
         from xpm_remote.doctor.examine import examine
 
         work = examine(target, examination, timeout=given["request_timeout"], listen=listen)
-        status = run_until_signal(work)
-        if status:
+        if status := run_until_signal(work):
             report.interrupt()
             return status
     if is_json:

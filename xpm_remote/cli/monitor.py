@@ -233,14 +233,7 @@ def _find(context: Context, workspace: str | None, workdir: str | None) -> Path:
 @click.option("--web", is_flag=True, hidden=True, help="Not there yet.")
 @click.option("--port", type=int, hidden=True, help="Not there yet.")
 @click.pass_obj
-def ssh_monitor(
-    context: Context,
-    /,
-    *,
-    web: bool,
-    port: int | None,
-    **given: Any,  # noqa: ANN401 - as declared above, each with its type
-) -> int:
+def ssh_monitor(context: Context, /, *, web: bool, port: int | None, **given: Any) -> int:  # noqa: ANN401
     """Watch the experiments and jobs of a workspace on a remote host.
 
     HOST is host, user@host, ssh://user@host:port or an alias of ~/.ssh/config; REMOTE_WORKDIR is the
