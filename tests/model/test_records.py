@@ -22,7 +22,6 @@ from xpm_remote.model.records import (
     SchedulerEvent,
     SyncInfo,
     TagRecord,
-    decode,
     decode_each,
     decode_event,
     parse_time,
@@ -55,7 +54,7 @@ def encode(value: object) -> bytes:
 
 def test_job_object_of_a_real_server() -> None:
     """A job object of protocol 2.0 is read; unknown fields are ignored."""
-    record = decode(encode(REAL_JOB), JobRecord)
+    record = msgspec.json.decode(encode(REAL_JOB), type=JobRecord)
     assert (record.state, record.failure_reason) == ("error", "FAILED")
     assert record.progress is not None
     assert (record.progress[0].desc, record.progress[0].progress) == ("step 3", 0.375)
@@ -63,9 +62,9 @@ def test_job_object_of_a_real_server() -> None:
 
 def test_experiment_object_of_protocol_1() -> None:
     """An experiment object of protocol 1.0 has lists of ended jobs in place of states."""
-    record = decode(
+    record = msgspec.json.decode(
         encode({"experiment_id": "old", "finished_jobs": ["a"], "failed_jobs": []}),
-        ExperimentRecord,
+        type=ExperimentRecord,
     )
     assert record.job_states is None
     assert (record.finished_jobs, record.failed_jobs) == (["a"], [])
@@ -74,7 +73,7 @@ def test_experiment_object_of_protocol_1() -> None:
 def test_decode_refuses_another_shape() -> None:
     """An answer that lacks what is needed is an error."""
     with pytest.raises(msgspec.DecodeError):
-        decode(b"{}", SyncInfo)
+        msgspec.json.decode(b"{}", type=SyncInfo)
 
 
 @pytest.mark.parametrize("empty", [b"[]", b"null"])

@@ -10,7 +10,7 @@ import operator
 import re
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Protocol, TypeAlias
 
@@ -130,16 +130,18 @@ class _Parser:
             raise FilterError(self._text, (at or self._here).column, f"expected {expected}")
 
     def _any(self) -> Filter:
-        parts = [self._all()]
-        while self._take("or"):
-            parts.append(self._all())
-        return parts[0] if len(parts) == 1 else lambda job: any(part(job) for part in parts)
+        return self._joined("or", self._all, any)
 
     def _all(self) -> Filter:
-        parts = [self._negated()]
-        while self._take("and"):
-            parts.append(self._negated())
-        return parts[0] if len(parts) == 1 else lambda job: all(part(job) for part in parts)
+        return self._joined("and", self._negated, all)
+
+    def _joined(
+        self, word: str, parse: Callable[[], Filter], holds: Callable[[Iterable[bool]], bool]
+    ) -> Filter:
+        parts = [parse()]
+        while self._take(word):
+            parts.append(parse())
+        return parts[0] if len(parts) == 1 else lambda job: holds(part(job) for part in parts)
 
     def _negated(self) -> Filter:
         is_negated = False
@@ -193,27 +195,21 @@ class _Parser:
         is_time = subject.text in _TIMED
         self._check(subject.kind is Kind.WORD or is_time, expected)
         self._index += 2
-        other = self._here
-        if subject.text in ("@age", "age") and other.kind is Kind.AGE:
-            self._next()
+        name, other = subject.text, self._next()
+        read: Callable[[Filterable], float | None]
+        if name in ("@age", "age") and other.kind is Kind.AGE:
             limit, now = as_age(other.text), self._now
             return lambda job: _holds(compare, _age(job, now), limit)
-        self._check(subject.text != "@age", "an age such as 90s, 2h or 1d12h")
-        date = _date(other)
-        if date is not None:
-            self._next()
-            if is_time:
-                moment = _TIMES[subject.text]
-                return lambda job: _holds(compare, moment(job), date)
-            return lambda job: _holds(compare, _tag_date(job.tags.get(subject.text)), date)
-        self._check(not is_time, "a date such as 2026-11-28 or 2026-11-28T09:30")
-        name = subject.text
+        self._check(name != "@age", "an age such as 90s, 2h or 1d12h", other)
+        bound = as_date(other.raw if other.kind is Kind.STRING else other.text)
+        if bound is not None:
+            read = _TIMES[name] if is_time else lambda job: _tag_date(job.tags.get(name))
+            return lambda job: _holds(compare, read(job), bound)
+        self._check(not is_time, "a date such as 2026-11-28 or 2026-11-28T09:30", other)
         if other.kind is Kind.WORD:
-            self._next()
             return lambda job: _tags_hold(compare, job.tags.get(name), job.tags.get(other.text))
         number = _number(other.value) if other.kind in (Kind.STRING, Kind.NUMBER) else None
-        self._check(number is not None, "a number, a date, or another tag")
-        self._next()
+        self._check(number is not None, "a number, a date, or another tag", other)
         return lambda job: _holds(compare, _number(job.tags.get(name)), number)
 
     def _variable(self, expected: str) -> _Operand:
@@ -253,11 +249,8 @@ class _Parser:
         if subject.text != "@state":
             return token.value
         state = _state(str(token.value))
-        if state is None:
-            raise FilterError(
-                self._text, token.column, f"expected a state: {', '.join(sorted(_STATES))}"
-            )
-        return state
+        self._check(state is not None, f"a state: {', '.join(sorted(_STATES))}", token)
+        return state or ""
 
     def _search(self, left: _Operand, subject: Token) -> Filter:
         token = self._here
@@ -318,11 +311,6 @@ def _tag_date(value: object) -> float | None:
     return as_date(value) if isinstance(value, str) else None
 
 
-def _date(token: Token) -> float | None:
-    """Return the seconds of a date in a filter, bare or in quotes."""
-    return as_date(token.raw if token.kind is Kind.STRING else token.text)
-
-
 def _number(value: object) -> int | float | None:
     """Return the number that a value is or spells, with 1 and 0 for true and false; None where it is none."""
     if isinstance(value, (int, float)):
@@ -366,11 +354,9 @@ def are_equal(left: object, right: object) -> bool:
     """
     if left is None or right is None:
         return left is right
-    if isinstance(left, str) and isinstance(right, str):
-        return left == right
-    if isinstance(left, str):
+    if isinstance(left, str) and not isinstance(right, str):
         return _spells(left, right)
-    if isinstance(right, str):
+    if isinstance(right, str) and not isinstance(left, str):
         return _spells(right, left)
     return left == right
 

@@ -85,15 +85,6 @@ class SyncInfo(msgspec.Struct):
     workspace_path: str | None = None
 
 
-def decode(raw: bytes | msgspec.Raw, kind: type[Record]) -> Record:
-    """Decode one value.
-
-    Raises:
-        msgspec.DecodeError: The bytes are no JSON, or not of that shape.
-    """
-    return msgspec.json.decode(raw, type=kind)
-
-
 def decode_each(raw: bytes | msgspec.Raw, kind: type[Record]) -> tuple[list[Record], int]:
     """Decode a JSON array; return the records that fit and the number of those that do not.
 

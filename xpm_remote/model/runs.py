@@ -4,10 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import tzinfo
+from typing import Protocol
 
 from xpm_remote.model.entities import Counts, Experiment, Service
 from xpm_remote.model.records import ExperimentRecord, JobInfoRecord, SchedulerEvent, parse_time
 from xpm_remote.workspace.states import PENDING, State, read_state
+
+
+class NamesJob(Protocol):
+    """A record or an event that names a job."""
+
+    @property
+    def task_id(self) -> str:
+        """The task."""
+
+    @property
+    def job_id(self) -> str:
+        """The job's hash."""
+
 
 Word = tuple[State, str | None]
 """A scheduler's word on a job: its state and, where it failed, the reason."""
@@ -60,7 +74,7 @@ class Run:
         return cls(experiment, {}, {})
 
 
-def job_key(named: JobInfoRecord | SchedulerEvent) -> str:
+def job_key(named: NamesJob) -> str:
     """Return the key of the job that a record or an event is about."""
     return f"{named.task_id}/{named.job_id}"
 

@@ -26,14 +26,13 @@ from xpm_remote.model.merge import (
 from xpm_remote.model.records import (
     Event,
     ExperimentRecord,
-    JobInfoRecord,
     JobProgressEvent,
     JobRecord,
     JobStateEvent,
     SchedulerEvent,
     parse_time,
 )
-from xpm_remote.model.runs import Run, Word, count_states, job_key, submission
+from xpm_remote.model.runs import NamesJob, Run, Word, count_states, job_key, submission
 from xpm_remote.workspace.states import State, read_state
 
 _SILENCE: Word = (State.UNSCHEDULED, None)
@@ -102,28 +101,32 @@ class Store:
 
     def apply_jobs(self, experiment_id: str | None, records: Iterable[JobRecord]) -> list[Change]:
         """Apply job records of the reference server, of one experiment or, with None, of any."""
-        run = self._runs.get(experiment_id) if experiment_id is not None else None
         changes: list[Change] = []
         for record in records:
-            key = f"{record.task_id}/{record.job_id}"
-            if run is not None and record.scheduler_state is not None:
-                state, reason = read_state(record.scheduler_state)
-                run.hear(key, (state, reason or record.scheduler_failure_reason))
-            job = self._jobs.get(key) or Job(task_id=record.task_id, job_id=record.job_id)
-            changes.extend(self._put(self._with_runs(with_record(job, record, self.zone))))
+            if experiment_id in self._runs and record.scheduler_state is not None:
+                self._hear(record, [experiment_id])
+            changes.extend(self._put(with_record(self._job(record), record, self.zone)))
         return changes
 
     def apply_judged(self, records: Iterable[JobRecord]) -> list[Change]:
         """Apply job records of our agent, which judges all files, for every experiment that has the job."""
         changes: list[Change] = []
         for record in records:
-            key = f"{record.task_id}/{record.job_id}"
-            state, reason = read_state(record.scheduler_state)
-            for name in self._members.get(key, ()):
-                self._runs[name].hear(key, (state, reason or record.scheduler_failure_reason))
-            job = self._jobs.get(key) or Job(task_id=record.task_id, job_id=record.job_id)
-            changes.extend(self._put(self._with_runs(with_judgement(job, record, self.zone))))
+            self._hear(record, self._members.get(job_key(record), ()))
+            changes.extend(self._put(with_judgement(self._job(record), record, self.zone)))
         return changes
+
+    def _hear(self, record: JobRecord, names: Iterable[str]) -> None:
+        """Store the scheduler's word of a record in these experiments."""
+        state, reason = read_state(record.scheduler_state)
+        for name in names:
+            word = (state, reason or record.scheduler_failure_reason)
+            self._runs[name].hear(job_key(record), word)
+
+    def _job(self, source: NamesJob) -> Job:
+        """Return the job that a record or an event is about, as it is known so far."""
+        known = self._jobs.get(job_key(source))
+        return known or Job(task_id=source.task_id, job_id=source.job_id)
 
     def apply_event(self, event: Event) -> list[Change]:
         """Apply an event; one without a state of a job changes nothing."""
@@ -131,13 +134,12 @@ class Store:
             return self._apply_scheduler_event(event)
         if not isinstance(event, (JobStateEvent, JobProgressEvent)) or not event.task_id:
             return []
-        key = f"{event.task_id}/{event.job_id}"
-        job = self._jobs.get(key) or Job(task_id=event.task_id, job_id=event.job_id)
+        job = self._job(event)
         if isinstance(event, JobStateEvent):
             job = with_state_event(job, event, self.zone)
         else:
             job = with_progress_event(job, event)
-        return self._put(self._with_runs(job), parse_time(event.timestamp, self.zone))
+        return self._put(job, parse_time(event.timestamp, self.zone))
 
     def apply_absence(self, key: str) -> list[Change]:
         """Apply that a job has no directory: it was not started yet, or it was deleted.
@@ -149,7 +151,7 @@ class Store:
             return []
         if key not in self._members:
             return self._drop(key)
-        return self._put(self._with_runs(Job(task_id=job.task_id, job_id=job.job_id)))
+        return self._put(Job(task_id=job.task_id, job_id=job.job_id))
 
     def _apply_scheduler_event(self, event: SchedulerEvent) -> list[Change]:
         key = job_key(event)
@@ -178,7 +180,8 @@ class Store:
             old = before.get(name)
             for key, info in run.infos.items():
                 members[key] = (*members[key], name) if key in members else (name,)
-                if old is None or _differs(key, info, run, old):
+                same_word = old is not None and old.words.get(key) == run.words.get(key)
+                if old is None or not same_word or old.infos.get(key) != info:
                     touched[key] = None
         for key, names in self._members.items():
             if members.get(key) != names:
@@ -192,8 +195,7 @@ class Store:
         if names is None:
             return self._drop(key)
         info = self._runs[names[0]].infos[key]
-        job = self._jobs.get(key) or Job(task_id=info.task_id, job_id=info.job_id)
-        return self._put(self._with_runs(job), at)
+        return self._put(self._job(info), at)
 
     def _with_runs(self, job: Job) -> Job:
         """Return the job with its experiments' data; the most advanced of their words counts."""
@@ -221,6 +223,8 @@ class Store:
         return [JobChange(job, None)]
 
     def _put(self, job: Job, at: datetime | None = None) -> list[Change]:
+        """Store a job, with the data of its experiments."""
+        job = self._with_runs(job)
         key = job.key
         before = self._jobs.get(key)
         if before == job:
@@ -241,7 +245,3 @@ def when(job: Job) -> datetime | None:
     if job.state.is_final:
         return job.ended
     return job.started if job.state is State.RUNNING else None
-
-
-def _differs(key: str, info: JobInfoRecord, run: Run, old: Run) -> bool:
-    return run.words.get(key) != old.words.get(key) or old.infos.get(key) != info

@@ -12,7 +12,7 @@ from typing import TypeVar
 import msgspec
 
 from xpm_remote.errors import ProtocolError
-from xpm_remote.model.records import ExperimentRecord, JobRecord, SyncInfo, decode, decode_each
+from xpm_remote.model.records import ExperimentRecord, JobRecord, SyncInfo, decode_each
 from xpm_remote.rpc.client import RpcClient
 
 log = logging.getLogger(__name__)
@@ -75,7 +75,7 @@ class MonitorServer:
     async def _one(self, method: str, kind: type[_Record], **params: object) -> _Record | None:
         raw = await self._client.call(method, params)
         try:
-            return decode(raw, kind | None)  # type: ignore[arg-type]
+            return msgspec.json.decode(raw, type=kind | None)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise _unreadable(method, error) from error
 

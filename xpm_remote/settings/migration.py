@@ -64,8 +64,9 @@ def migrate(
     if not changing:
         return Migration(text=text, diff="", workspaces=())
     start = _BYTE_ORDER_MARK if text.startswith(_BYTE_ORDER_MARK) else ""
-    rewriting = _Rewriting(text.removeprefix(start), settings)
-    new = start + rewriting.run(changing)
+    body = text.removeprefix(start)
+    rewriting = _Rewriting(body, settings)
+    new = start + apply_edits(body, (e for index in changing for e in rewriting.edits(index)))
     try:
         after = read_settings(new, path=path, environ=environ, home=home, cwd=cwd)
     except InvalidSettingsError as error:
@@ -95,12 +96,6 @@ class _Rewriting:
         self._workspaces = _entries(root)["workspaces"][1].value
         self._by_id = {each.id: index for index, each in enumerate(settings.workspaces)}
 
-    def run(self, changing: list[int]) -> str:
-        """Return the text with the ``alt_workspaces`` of the given workspaces rewritten."""
-        return apply_edits(
-            self._text, [edit for index in changing for edit in self._workspace_edits(index)]
-        )
-
     def refusal(self, index: int, why: str) -> InvalidSettingsError:
         """Return the error for a workspace that cannot be rewritten."""
         at = f"workspaces[{index}].{_OLD}"
@@ -113,7 +108,8 @@ class _Rewriting:
         )
         return InvalidSettingsError([problem])
 
-    def _workspace_edits(self, index: int) -> list[Edit]:
+    def edits(self, index: int) -> list[Edit]:
+        """Return the edits that rewrite the ``alt_workspaces`` of a workspace."""
         workspace = self._workspaces[index]
         own = {key.value: (key, value) for key, value in workspace.value}
         has_folders = f"workspaces[{index}].{_NEW}" in self._settings.positions

@@ -40,7 +40,7 @@ def read_scalar(reading: Reading, at: str, node: yaml.Node, kind: Kind) -> objec
     text = reading.expand(at, node)
     try:
         return _PARSERS[kind](text)
-    except ValueError:
+    except (KeyError, ValueError):
         reading.wrong_type(at, node, kind.value, text)
         return None
 
@@ -76,13 +76,6 @@ def _without_nul(reading: Reading, at: str, node: yaml.ScalarNode) -> str | None
         reading.error(at, "found a NUL character", "any other character", node)
         return None
     return text
-
-
-def _flag(text: str) -> bool:
-    try:
-        return _FLAGS[text.lower()]
-    except KeyError as error:
-        raise ValueError from error
 
 
 def _whole_number(text: str, largest: int) -> int:
@@ -167,9 +160,9 @@ _READERS: dict[Kind, Callable[[Reading, str, yaml.ScalarNode], object | None]] =
     Kind.BACKEND: _one_of(Backend),
 }
 
-# Each raises ValueError on what its kind does not allow.
+# Each raises KeyError or ValueError on what its kind does not allow.
 _PARSERS: dict[Kind, Callable[[str], object]] = {
-    Kind.FLAG: _flag,
+    Kind.FLAG: lambda text: _FLAGS[text.lower()],
     Kind.COUNT: lambda text: _whole_number(text, sys.maxsize),
     Kind.PORT: lambda text: _whole_number(text, _LARGEST_PORT),
     Kind.SECONDS: _seconds,
