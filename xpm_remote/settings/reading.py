@@ -65,19 +65,16 @@ class Reading:
         self._left -= cost
         if self._left < 0:
             what = "aliases or variables repeat the same text too often"
-            raise InvalidSettingsError(
-                [*self.errors, self._problem("", what, "", document.position(node))], self.warnings
-            )
+            problem = self._problem("", what, "", node)
+            raise InvalidSettingsError([*self.errors, problem], self.warnings)
 
     def error(self, at: str, what: str, allowed: str = "", node: yaml.Node | None = None) -> None:
         """Record an error, at the node or else at the position of the key's value."""
-        place = document.position(node) if node else self.positions.get(at)
-        self.errors.append(self._problem(at, what, allowed, place))
+        self.errors.append(self._problem(at, what, allowed, node))
 
     def warn(self, at: str, what: str, node: yaml.Node | None = None) -> None:
         """Record a warning, at the node or else at the position of the key's value."""
-        place = document.position(node) if node else self.positions.get(at)
-        self.warnings.append(self._problem(at, what, "", place))
+        self.warnings.append(self._problem(at, what, "", node))
 
     def wrong_type(self, at: str, node: yaml.Node, allowed: str, text: str | None = None) -> None:
         """Record that a value has the wrong type; ``text`` is the value after interpolation."""
@@ -153,7 +150,8 @@ class Reading:
                     self.error(at, f"<< merges {describe(base)}", allowed, base)
         return bases
 
-    def _problem(self, at: str, what: str, allowed: str, place: SourcePosition | None) -> Problem:
+    def _problem(self, at: str, what: str, allowed: str, node: yaml.Node | None) -> Problem:
+        place = document.position(node) if node else self.positions.get(at)
         return Problem(file=self.file, position=place, key=at, what=what, allowed=allowed)
 
 

@@ -180,10 +180,8 @@ class HostKeyPolicy:
         )
 
     def _changed(self, key: asyncssh.SSHKey) -> str:
-        known = dict(self._find(self.address))
-        expected = ", ".join(
-            f"{fingerprint(known_key)} ({known[known_key]})" for known_key in known
-        )
+        known = dict(self._find(self.address)).items()
+        expected = ", ".join(f"{fingerprint(each)} ({place})" for each, place in known)
         return (
             f"the host key of {self.name} has changed: known is {expected},"
             f" the host sent {fingerprint(key)}"

@@ -63,8 +63,7 @@ class ConnectOptions:
 
     def get(self, keyword: str) -> str | None:
         """Return a keyword's value, the first if it has several; None if the options do not set it."""
-        values = self.get_all(keyword)
-        return values[0] if values else None
+        return next(iter(self.get_all(keyword)), None)
 
     def get_all(self, keyword: str) -> tuple[str, ...]:
         """Return all values of a keyword."""
