@@ -94,7 +94,6 @@ def test_running_experiment(root: Path) -> None:
     assert long.process is not None
     assert long.process.host == "node01"
     assert run.job_infos[long.job_id].tags == {"x": 1}
-    assert reader.dependencies(waiting.id) == ()  # its parameters are written when it starts
 
 
 def test_everything_died(root: Path) -> None:
@@ -105,16 +104,6 @@ def test_everything_died(root: Path) -> None:
         ("error", "FAILED", DIED),
         ("unscheduled", None, None),
     ]
-
-
-def test_dependencies(root: Path) -> None:
-    """The parameters have the job on which another depends."""
-    reader = WorkspaceReader(root, TextHost())
-    _, jobs = current(reader, "demo")
-    (dep,) = (job for job in jobs if job.task_id == "plain_tasks.dep")
-    (source,) = reader.dependencies(dep.id)
-    first = next(job for job in jobs if job.task_id == "plain_tasks.ok")
-    assert source == first.id
 
 
 def test_service(root: Path, version: str) -> None:

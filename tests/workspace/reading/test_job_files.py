@@ -9,8 +9,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tests.support.reference_form import job_form
 from tests.workspace.disk import Disk, TextHost, write
@@ -18,7 +16,7 @@ from xpm_remote.model.records import JobRecord
 from xpm_remote.workspace.layout import JobId
 from xpm_remote.workspace.reading import job_files, json_files
 from xpm_remote.workspace.reading.directories import Directories
-from xpm_remote.workspace.reading.job_files import JobReader, dependencies_of, read_dependencies
+from xpm_remote.workspace.reading.job_files import JobReader
 from xpm_remote.workspace.reading.jobs import DIED, JobFacts
 from xpm_remote.workspace.reading.json_files import Problems
 from xpm_remote.workspace.reading.live_events import LiveEvents
@@ -28,22 +26,6 @@ JOB = JobId("demo.ok", "aa")
 PID = {"type": "local", "pid": 5, "host": "node01"}
 RUNNING = {"state": "running", "started_time": "2026-11-01T12:00:00", "events_count": 0}
 MARKED_AT = 1795371022.25
-
-SOURCE = {"id": 1, "module": "m", "type": "Ok", "typename": "m.Ok", "identifier": "aa", "task": 1}
-OWN = {"id": 9, "module": "m", "type": "Dep", "identifier": "bb", "task": 9}
-
-VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(
-            st.sampled_from(["objects", "id", "task", "identifier", "typename", "module", "type"]),
-            inner,
-            max_size=7,
-        )
-    ),
-    max_leaves=20,
-)
 
 
 @pytest.fixture
@@ -408,41 +390,3 @@ def test_wire_has_our_keys_where_they_say_something(disk: Disk) -> None:
     wire = job_form(read(disk, host=TextHost()))
     assert (wire["has_died"], wire["message"]) == (True, DIED)
     assert job_form(read(disk))["process"] == PID
-
-
-def test_dependency(tmp_path: Path) -> None:
-    """A job depends on the other jobs among its objects, each once, and not on itself."""
-    path = write(tmp_path / "params.json", {"objects": [SOURCE, SOURCE, {"id": 3}, OWN, OWN]})
-    assert read_dependencies(str(path), Problems()) == (JobId("m.ok", "aa"),)
-
-
-def test_output_of_a_job() -> None:
-    """An object that a job made has that job's number."""
-    made = {"id": 2, "module": "m", "type": "Model", "identifier": "cc", "task": 1}
-    assert dependencies_of({"objects": [made, SOURCE, OWN]}) == (JobId("m.ok", "aa"),)
-
-
-def test_name_without_module_path() -> None:
-    """Without the full name of the type, it is made of module and type."""
-    source = {"id": 1, "module": "a.b", "type": "Learn", "identifier": "aa", "task": 1}
-    assert dependencies_of({"objects": [source, OWN]}) == (JobId("a.b.learn", "aa"),)
-
-
-@pytest.mark.parametrize("name", ["../x", ".hidden", "a/b", "a\nb", ""])
-def test_hostile_names(name: str) -> None:
-    """A name that could not be an id of a job is no dependency."""
-    assert dependencies_of({"objects": [{**SOURCE, "identifier": name}, OWN]}) == ()
-    assert dependencies_of({"objects": [{**SOURCE, "typename": name}, OWN]}) == ()
-
-
-def test_missing_params(tmp_path: Path) -> None:
-    """A job whose dependency failed has no parameters, and that is no problem."""
-    problems = Problems()
-    assert read_dependencies(str(tmp_path / "params.json"), problems) == ()
-    assert not problems
-
-
-@given(objects=VALUES)
-def test_any_shape(objects: object) -> None:
-    """Parameters of any form yield jobs or nothing."""
-    assert isinstance(dependencies_of({"objects": objects}), tuple)

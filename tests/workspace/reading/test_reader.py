@@ -270,7 +270,6 @@ def test_hostile_workspace(disk: Disk) -> None:
     assert jobs["job0"].state == "error"
     for job_id in (JobId("t", "fifo"), OTHER, *(JobId("t", f"job{number}") for number in range(5))):
         assert found.job(job_id) is not None
-        found.dependencies(job_id)
     assert snapshot(disk.root) == before
     broken = {each.path for each in found.problems}
     assert str(disk.root / "experiments" / "deep" / RUN_ID / "status.json") in broken

@@ -5,10 +5,8 @@
 from __future__ import annotations
 
 import os
-from typing import Any
 
 from xpm_remote.workspace import states
-from xpm_remote.workspace.layout import JobId, is_name
 from xpm_remote.workspace.processes import Host
 from xpm_remote.workspace.reading.directories import ABSENT, DIRECTORY, UNKNOWN, Directories
 from xpm_remote.workspace.reading.jobs import (
@@ -22,7 +20,6 @@ from xpm_remote.workspace.reading.jobs import (
     with_event,
 )
 from xpm_remote.workspace.reading.json_files import (
-    LARGE_LIMIT,
     SMALL_LIMIT,
     JsonObject,
     Problems,
@@ -153,42 +150,3 @@ def _modified(path: str) -> float | None:
         return os.stat(path).st_mtime
     except (OSError, ValueError):
         return None
-
-
-def read_dependencies(path: str, problems: Problems) -> tuple[JobId, ...]:
-    """Return the dependencies of a job from its params.json, each once, in the order of the file."""
-    return dependencies_of(read_object(path, LARGE_LIMIT, problems) or {})
-
-
-def dependencies_of(params: JsonObject) -> tuple[JobId, ...]:
-    """Return the jobs that parameters name, other than the job itself, which is the last object.
-
-    An object that a job made, or is, carries in ``task`` the number of the object that is that job.
-    """
-    listed = params.get("objects")
-    objects = (
-        [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
-    )
-    if not objects:
-        return ()
-    by_number = {each["id"]: each for each in objects if isinstance(each.get("id"), (int, str))}
-    own = _job_of(objects[-1])
-    found: dict[JobId, None] = {}
-    for each in objects[:-1]:
-        number = each.get("task")
-        if isinstance(number, (int, str)):
-            job = _job_of(by_number.get(number, each))
-            if job is not None and job != own:
-                found[job] = None
-    return tuple(found)
-
-
-def _job_of(entry: dict[str, Any]) -> JobId | None:
-    module, name = entry.get("module"), entry.get("type")
-    full, identifier = entry.get("typename"), entry.get("identifier")
-    if not isinstance(full, str):
-        full = f"{module}.{name}" if isinstance(module, str) and isinstance(name, str) else ""
-    task = full.lower()
-    if not isinstance(identifier, str) or not is_name(task) or not is_name(identifier):
-        return None
-    return JobId(task, identifier)

@@ -10,7 +10,7 @@ from xpm_remote.workspace.failures import NotAWorkspaceFailure
 from xpm_remote.workspace.layout import MARKER, JobId, Layout, is_name
 from xpm_remote.workspace.processes import Host
 from xpm_remote.workspace.reading.directories import Directories
-from xpm_remote.workspace.reading.job_files import JobReader, read_dependencies
+from xpm_remote.workspace.reading.job_files import JobReader
 from xpm_remote.workspace.reading.jobs import (
     CurrentJob,
     JobFacts,
@@ -88,10 +88,6 @@ class WorkspaceReader:
         if not facts.has_directory and not facts.is_link:
             return None
         return with_word(facts, None, None, is_live=True)
-
-    def dependencies(self, job_id: JobId) -> tuple[JobId, ...]:
-        """Return the jobs on which a job depends."""
-        return read_dependencies(str(self.layout.job_files(job_id).params), self.problems)
 
     def _job_reader(
         self, events: LiveEvents | None = None, directories: Directories | None = None
