@@ -10,6 +10,8 @@ source tools/engine.sh
 kind=$1
 shift
 processors=$(getconf _NPROCESSORS_ONLN)
+# Tests also wait.
+more=$((processors + (processors + 1) / 2))
 parallel=(--maxprocesses 8 --dist loadfile --no-loadscope-reorder -q --durations=25)
 quick='not server and not slow'
 started=$SECONDS
@@ -28,7 +30,7 @@ pytest() {
 }
 
 if [ "$kind" = quick ]; then
-    pytest -n "${XPM_TEST_WORKERS:-$processors}" "${parallel[@]}" -m "$quick" "$@"
+    pytest -n "${XPM_TEST_WORKERS:-$more}" "${parallel[@]}" -m "$quick" "$@"
 else
     # A part may need no server.
     if [ $# -eq 0 ] || .venv/bin/python -m tools.needs_server "$@" >/dev/null 2>&1; then
@@ -43,8 +45,7 @@ else
     else
         .venv/bin/python -m tools.pure >.venv/pure.coveragerc
         pytest -n "${XPM_TEST_WORKERS:-$processors}" "${parallel[@]}" -m "$quick" --cov --cov-config=.venv/pure.coveragerc
-        # Much of these tests is waiting.
-        pytest -n "${XPM_TEST_WORKERS:-$((processors + (processors + 1) / 2))}" "${parallel[@]}" -m "not ($quick)"
+        pytest -n "${XPM_TEST_WORKERS:-$more}" "${parallel[@]}" -m "not ($quick)"
     fi
 fi
 took=$((SECONDS - started))

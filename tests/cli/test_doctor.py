@@ -36,6 +36,8 @@ from tests.support.server import Server
 from tests.support.workspaces import RealWorkspace
 from xpm_remote.doctor.stages import LISTEN_TIME
 
+pytestmark = pytest.mark.slow
+
 SCREEN_LIMIT = 30
 """Seconds for something to appear on the screen."""
 

@@ -21,6 +21,8 @@ from tests.support.polling import wait_until
 from tests.support.server import Server
 from tests.support.workspaces import RealWorkspace
 
+pytestmark = pytest.mark.slow
+
 START_LIMIT = 20.0
 """Seconds for something to be started."""
 LEFTOVER_LIMIT = 60.0

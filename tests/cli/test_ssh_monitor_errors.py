@@ -17,6 +17,8 @@ from tests.cli.commands import Commands, Finished
 from tests.support.fakes import install_fake_monitor
 from tests.support.server import Server
 
+pytestmark = pytest.mark.slow
+
 ONCE = "--once"
 PROMPT = 1.0
 """Seconds within which an error is shown once its cause is known."""

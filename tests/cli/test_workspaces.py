@@ -16,6 +16,8 @@ from tests.cli.people import Person
 from xpm_remote.cli.settings_file import replace_file
 from xpm_remote.errors import SettingsError
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = """\
 env: {JAVA_HOME: "${env:ROOT}/java", LEVEL: all}
 history: {max_done: 9}

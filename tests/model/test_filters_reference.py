@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Struct, to_builtins
@@ -16,6 +17,8 @@ from msgspec import Struct, to_builtins
 from tests.support.effort import examples
 from tests.support.peer import run_peer
 from xpm_remote.model.filters import parse_filter
+
+pytestmark = pytest.mark.slow
 
 NAMES = ["a", "b", "c-d", "not", "or"]
 TEXTS = ["", "x", "y", "0", "0.10", "True", "two words", "1e1"]
