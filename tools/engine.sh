@@ -31,7 +31,7 @@ xpm_need() {
     fi
     xpm_say "installing ${missing[*]}"
     apt-get update -qq </dev/null >&2 || xpm_say "apt-get update failed; going on with old lists"
-    DEBIAN_FRONTEND=noninteractive apt-get install -qq -o Dpkg::Use-Pty=0 "${missing[@]}" </dev/null >&2
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq -o Dpkg::Use-Pty=0 "${missing[@]}" </dev/null >&2
 }
 
 xpm_podman() {
