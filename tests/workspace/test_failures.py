@@ -19,10 +19,11 @@ from xpm_remote.workspace.failures import explain
         (None, "/where: "),
         ("", "/where: "),
         (5, "/where: "),
+        ("part", "/where: "),
     ],
 )
 def test_where(filename: object, said: str) -> None:
-    """An error of any type has its file; without one, or with a descriptor, it has the given place."""
+    """An error of any type has its file; without a path, it has the given place."""
     error = OSError(errno.EIO, os.strerror(errno.EIO))
     error.filename = filename
     assert explain(error, Path("/where")) == said + os.strerror(errno.EIO)

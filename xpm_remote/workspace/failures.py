@@ -10,6 +10,9 @@ import errno
 from pathlib import Path
 from typing import NamedTuple
 
+NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""Error numbers of a disk that is full, and of a quota that is used up."""
+
 
 class WorkspaceFailure(Exception):
     """Something in a workspace, or in one of its folders, that a person can act upon.
@@ -73,13 +76,17 @@ class UnreadFile(NamedTuple):
     why: str
 
 
-def explain(error: OSError, where: Path) -> str:
-    """Return a line with the file and the reason of a system error; ``where`` is the file if the error names none."""
+def path_of(error: OSError) -> str:
+    """Return the path that a system error names; empty if it names none, but a part of one or a descriptor."""
     name = error.filename
     if isinstance(name, bytes):
         name = name.decode("utf-8", "surrogateescape")
-    if not isinstance(name, str) or not name:  # an int where the call took a descriptor
-        name = str(where)
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    return name if isinstance(name, str) and name.startswith("/") else ""
+
+
+def explain(error: OSError, where: Path) -> str:
+    """Return a line with the file and the reason of a system error; ``where`` is the file if the error has no path."""
+    name = path_of(error) or str(where)
+    if error.errno in NO_SPACE:
         return f"no space is left for {name} ({error.strerror})"
     return f"{name}: {error.strerror or error}"

@@ -11,6 +11,7 @@ import ctypes
 import errno
 import fcntl
 import os
+from stat import S_ISDIR, S_ISLNK
 from typing import Callable, Union
 
 AnyPath = Union[str, bytes, "os.PathLike[str]"]
@@ -59,6 +60,58 @@ chown_open = os.fchown
 utime = os.utime
 fsync = os.fsync
 lock = fcntl.flock
+
+_NO_SUCH_NAME = frozenset({errno.ENOENT, errno.ENOTDIR})
+_NO_SUCH_TARGET = _NO_SUCH_NAME | {errno.ELOOP}
+
+
+def lstat_or_none(path: AnyPath) -> os.stat_result | None:
+    """Return the status of what has a name, which may be a link; None where nothing has it.
+
+    Raises:
+        OSError: It cannot be read, which does not mean that it is absent.
+    """
+    return _status(lstat, path, _NO_SUCH_NAME)
+
+
+def stat_or_none(path: AnyPath) -> os.stat_result | None:
+    """Return the status of what a path leads to; None where it leads nowhere.
+
+    Raises:
+        OSError: As of ``lstat_or_none``.
+    """
+    return _status(stat, path, _NO_SUCH_TARGET)
+
+
+def is_directory(path: AnyPath) -> bool:
+    """Return whether a path leads to a directory.
+
+    Raises:
+        OSError: As of ``lstat_or_none``.
+    """
+    status = stat_or_none(path)
+    return status is not None and S_ISDIR(status.st_mode)
+
+
+def is_link(path: AnyPath) -> bool:
+    """Return whether a name is that of a link.
+
+    Raises:
+        OSError: As of ``lstat_or_none``.
+    """
+    status = lstat_or_none(path)
+    return status is not None and S_ISLNK(status.st_mode)
+
+
+def _status(
+    call: Callable[[AnyPath], os.stat_result], path: AnyPath, absent: frozenset[int]
+) -> os.stat_result | None:
+    try:
+        return call(path)
+    except OSError as error:
+        if error.errno not in absent:
+            raise
+        return None
 
 
 def exchange(first: AnyPath, second: AnyPath) -> None:

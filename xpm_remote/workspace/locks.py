@@ -164,7 +164,9 @@ class StagingLock:
                 continue
             try:
                 self._take(descriptor)
-            except BaseException:
+            except BaseException as error:
+                if isinstance(error, OSError):
+                    error.filename = os.fspath(self.path)
                 filesystem.close(descriptor)
                 raise
             self._descriptor = descriptor

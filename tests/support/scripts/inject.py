@@ -70,13 +70,26 @@ SILENT = ("fsync", "sync_file_system")
 SMALL = 4 << 10
 """Bytes up to which a file is copied at once here, so that the one that is larger is quickly made and compared."""
 NEVER = 1 << 30
-OPENED = (Opened.__init__.__code__, Opened.__exit__.__code__)
+RELAYS = frozenset(
+    each.__code__
+    for each in (
+        Opened.__init__,
+        Opened.__exit__,
+        contents._call,
+        filesystem._status,
+        filesystem.is_directory,
+        filesystem.is_link,
+        filesystem.lstat_or_none,
+        filesystem.stat_or_none,
+    )
+)
+"""What calls the functions of ``filesystem`` for others."""
 
 
 def caller() -> tuple[str, int]:
-    """Return the file and the instruction that make a call, also through ``trees.Opened``."""
+    """Return the file and the instruction that make a call, also through a relay."""
     frame = sys._getframe(2)
-    if frame.f_back and frame.f_code in OPENED:
+    while frame.f_back and frame.f_code in RELAYS:
         frame = frame.f_back
     return frame.f_code.co_filename, frame.f_lasti
 

@@ -16,6 +16,7 @@ from xpm_remote.workspace.folders.trees import (
     Opened,
     job_entries,
     join,
+    naming,
     own_top_names,
 )
 
@@ -132,7 +133,8 @@ class _TreeComparison:
 
     def _list(self, root: str, directory: str) -> dict[str, int]:
         """Return names and kinds; what is never copied has kind 0 in a source and is no data in a copy."""
-        with filesystem.scan(join(root, directory)) as entries:
+        path = join(root, directory)
+        with naming(path), filesystem.scan(path) as entries:
             return {
                 entry.name: _kind(entry)
                 for entry in entries
@@ -151,12 +153,16 @@ class _TreeComparison:
 
     def _compare_files(self, path: str, first: str, second: str) -> None:
         with Opened(first, _FILE) as source, Opened(second, _FILE) as copy:
-            match = contents.compare(source, copy)
-            may_be_reformatted = match is not Match.SAME and path == "params.json"
-            if may_be_reformatted and _is_same_json(source, copy):
-                match = Match.SAME
-            if self._sync and match is Match.SAME:
-                filesystem.fsync(copy)
+            try:
+                match = contents.compare(source, copy)
+                may_be_reformatted = match is not Match.SAME and path == "params.json"
+                if may_be_reformatted and _is_same_json(source, copy):
+                    match = Match.SAME
+                if self._sync and match is Match.SAME:
+                    filesystem.fsync(copy)
+            except OSError as error:
+                error.filename = first if error.filename == source else second
+                raise
         if match is Match.PREFIX:
             self.result.missing += 1
         elif match is Match.DIFFERENT:
@@ -193,5 +199,5 @@ def _is_same_json(first: int, second: int) -> bool:
         return False
     try:
         return bool(json.loads(texts[0]) == json.loads(texts[1]))
-    except ValueError:
+    except (ValueError, RecursionError):
         return False

@@ -1,4 +1,7 @@
-"""The bytes of a file: copied and checked by reading the copy back, or compared with those of another file."""
+"""The bytes of a file: copied and checked by reading the copy back, or compared with those of another file.
+
+A system error has the descriptor of the file at fault as its ``filename``.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,10 @@ import hashlib
 import heapq
 import os
 from enum import Enum
-from typing import Callable, Iterator
+from typing import Callable, Iterator, TypeVar
 
 from xpm_remote.workspace import filesystem
 from xpm_remote.workspace.failures import DamagedFailure
-from xpm_remote.workspace.folders.trees import tolerating
 
 CHUNK = 1 << 20
 """Bytes held in memory at a time: enough that calls cost little beside the copying."""
@@ -20,6 +22,8 @@ SMALL = 256 << 10
 """Bytes up to which a file is read at once and its copy is compared byte by byte; a larger one is by digests."""
 
 _STAT_BLOCK = 512
+
+_Result = TypeVar("_Result")
 
 
 class Match(Enum):
@@ -44,21 +48,27 @@ def copy_checked(
 
     Raises:
         DamagedFailure: The source changed meanwhile, or what is read back is not what was read.
+        OSError: A file cannot be read or written.
     """
     if status.st_size <= SMALL and not _has_holes(status):
         _copy_small(source, target, status.st_size)
         told(status.st_size)
     else:
         _copy_large(source, target, status, told)
-    after = filesystem.stat_open(source)
+    after = _call(filesystem.stat_open, source)
     if (after.st_size, after.st_mtime_ns) != (status.st_size, status.st_mtime_ns):
         raise _changed()
 
 
 def compare(source: int, copy: int) -> Match:
-    """Compare two open files; a hole equals as many zeros."""
-    size = filesystem.stat_open(source).st_size
-    copied = filesystem.stat_open(copy).st_size
+    """Compare two open files; a hole equals as many zeros.
+
+    Raises:
+        DamagedFailure: A file became shorter meanwhile.
+        OSError: A file cannot be read.
+    """
+    size = _call(filesystem.stat_open, source).st_size
+    copied = _call(filesystem.stat_open, copy).st_size
     if copied > size:
         return Match.DIFFERENT
     for offset, length in _both(source, copy, copied):
@@ -68,11 +78,11 @@ def compare(source: int, copy: int) -> Match:
 
 
 def _copy_small(source: int, target: int, size: int) -> None:
-    data = filesystem.read(source, size + 1)
+    data = _call(filesystem.read, source, size + 1)
     if len(data) != size:
         raise _changed()
     _write_all(target, data, 0)
-    if filesystem.read_at(target, size + 1, 0) != data:
+    if _call(filesystem.read_at, target, size + 1, 0) != data:
         raise _not_what_was_read()
 
 
@@ -80,9 +90,9 @@ def _copy_large(
     source: int, target: int, status: os.stat_result, told: Callable[[int], None]
 ) -> None:
     size = status.st_size
-    same_device = filesystem.stat_open(target).st_dev == status.st_dev
+    same_device = _call(filesystem.stat_open, target).st_dev == status.st_dev
     shared = same_device and _clone(source, target)
-    filesystem.truncate(target, size)
+    _call(filesystem.truncate, target, size)
     in_kernel = same_device and not shared
     read, written = hashlib.blake2b(), hashlib.blake2b()
     for offset, length in _ranges(source, size):
@@ -96,13 +106,13 @@ def _copy_large(
     for offset, length in _ranges(source, size):  # what is a hole there is one here
         for _, data in _chunks(target, offset, length):
             written.update(data)
-    if read.digest() != written.digest() or filesystem.stat_open(target).st_size != size:
+    if read.digest() != written.digest() or _call(filesystem.stat_open, target).st_size != size:
         raise _not_what_was_read()
 
 
 def _clone(source: int, target: int) -> bool:
     try:
-        filesystem.clone(source, target)
+        _call(lambda copy: filesystem.clone(source, copy), target)
     except OSError as error:
         if error.errno not in filesystem.UNSUPPORTED:
             raise
@@ -113,27 +123,31 @@ def _clone(source: int, target: int) -> bool:
 def _copy_range(source: int, target: int, offset: int, count: int) -> bool:
     """Let the kernel copy a range; return False if it cannot, or stops early, so that the range must be written."""
     done = 0
-    while done < count:
-        copied = 0
-        with tolerating(filesystem.UNSUPPORTED):
+    try:
+        while done < count:
             copied = filesystem.copy_range(source, target, count - done, offset + done)
-        if copied == 0:
-            return False
-        done += copied
+            if copied == 0:
+                return False
+            done += copied
+    except OSError as error:
+        error.filename = target  # the source has just been read
+        if error.errno not in filesystem.UNSUPPORTED:
+            raise
+        return False
     return True
 
 
 def _write_all(target: int, data: bytes, offset: int) -> None:
     rest = memoryview(data)
     while rest:
-        count = filesystem.write_at(target, rest, offset)
+        count = _call(filesystem.write_at, target, rest, offset)
         rest, offset = rest[count:], offset + count
 
 
 def _chunks(descriptor: int, offset: int, length: int) -> Iterator[tuple[int, bytes]]:
     end = offset + length
     while offset < end:
-        data = filesystem.read_at(descriptor, min(CHUNK, end - offset), offset)
+        data = _call(filesystem.read_at, descriptor, min(CHUNK, end - offset), offset)
         if not data:
             raise DamagedFailure("a file became shorter while it was read", "try again")
         yield offset, data
@@ -149,8 +163,8 @@ def _data_ranges(descriptor: int, size: int) -> Iterator[tuple[int, int]]:
     end = 0
     while end < size:
         try:
-            start = filesystem.lseek(descriptor, end, os.SEEK_DATA)
-            end = min(filesystem.lseek(descriptor, start, os.SEEK_HOLE), size)
+            start = _call(filesystem.lseek, descriptor, end, os.SEEK_DATA)
+            end = min(_call(filesystem.lseek, descriptor, start, os.SEEK_HOLE), size)
         except OSError as error:
             if error.errno == errno.ENXIO:  # nothing but a hole up to the end
                 return
@@ -172,7 +186,7 @@ def _both(first: int, second: int, size: int) -> Iterator[tuple[int, int]]:
 
 
 def _ranges(descriptor: int, size: int) -> Iterator[tuple[int, int]]:
-    if _has_holes(filesystem.stat_open(descriptor)):
+    if _has_holes(_call(filesystem.stat_open, descriptor)):
         return _data_ranges(descriptor, size)
     return iter([(0, size)])
 
@@ -183,6 +197,15 @@ def _is_same_range(first: int, second: int, offset: int, length: int) -> bool:
             if data[at - start : at - start + len(other)] != other:
                 return False
     return True
+
+
+def _call(function: Callable[..., _Result], descriptor: int, *args: object) -> _Result:
+    """Call a function for a file, which an error then names."""
+    try:
+        return function(descriptor, *args)
+    except OSError as error:
+        error.filename = descriptor
+        raise
 
 
 def _changed() -> DamagedFailure:

@@ -1,8 +1,9 @@
 """Copying a tree with all that belongs to it; each file of the copy is read back and compared.
 
 Kept: contents, permissions, times, symbolic links as they are, holes, hard links within the tree, extended attributes
-and owners where we may set them. Files on one device share their blocks where the file system can do that, or are
-copied by the kernel. Memory does not depend on the size of a file.
+and owners where we may set them. Contents are what matters: where a file system refuses permissions, times or
+attributes, the report says so. Files on one device share their blocks where the file system can do that, or are copied
+by the kernel. Memory does not depend on the size of a file.
 """
 
 from __future__ import annotations
@@ -14,16 +15,37 @@ from pathlib import Path
 from typing import Callable
 
 from xpm_remote.workspace import filesystem
-from xpm_remote.workspace.failures import DamagedFailure
+from xpm_remote.workspace.failures import DamagedFailure, WorkspaceFailure, path_of
 from xpm_remote.workspace.folders import contents
-from xpm_remote.workspace.folders.trees import DIRECTORY, NAMED_AT_MOST, Opened, join, tolerating
+from xpm_remote.workspace.folders.trees import (
+    DIRECTORY,
+    NAMED_AT_MOST,
+    Opened,
+    join,
+    naming,
+    tolerating,
+)
 
 _SOURCE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _TARGET = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
-# An attribute that this user, or that file system, may not have is no reason not to copy the data.
-_NO_ATTRIBUTES = filesystem.UNSUPPORTED | {errno.EACCES, errno.ENODATA}
-_NOT_OURS_TO_GIVE = frozenset({errno.EPERM, errno.EINVAL, errno.ENOSYS, errno.ENOTSUP})
+# What this user, or that file system, may not have is no reason not to copy the data.
+_REFUSED = filesystem.UNSUPPORTED | {errno.EACCES}
+_NO_ATTRIBUTES = _REFUSED | {errno.ENODATA}
+_NO_HARD_LINKS = _REFUSED | {errno.EMLINK}
+_FOLLOWED = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
+
+_NOWHERE = "/dev/null/nowhere"
+"""The target of a link that cannot exist, since it would be in something that is no directory."""
+
+_USERS_ATTRIBUTES = "user."
+"""Begins the names of the extended attributes that users set; others belong to a system or a file system."""
+
+PERMISSIONS = "permissions"
+TIMES = "times"
+LINK_TIMES = "times of links"
+HARD_LINKS = "hard links"
+ATTRIBUTES = "extended attributes"
 
 
 class CopyReport:
@@ -33,6 +55,7 @@ class CopyReport:
         size: Bytes of files.
         files: Files, links and directories.
         special: Names of FIFOs, sockets and devices, which are not copied; the first few of ``special_count``.
+        not_kept: What the copy's file system refused, though all contents are there.
     """
 
     def __init__(self) -> None:
@@ -40,6 +63,7 @@ class CopyReport:
         self.files = 0
         self.special: list[str] = []
         self.special_count = 0
+        self.not_kept: dict[str, None] = {}  # in the order in which it was noticed
 
     def add_special(self, name: str) -> None:
         """Record the name of what cannot be copied."""
@@ -49,11 +73,14 @@ class CopyReport:
 
     @property
     def left_out(self) -> str:
-        """A message about what could not be copied; empty if there is nothing."""
-        if not self.special:
-            return ""
-        more = ", …" if self.special_count > len(self.special) else ""
-        return f"not copied, since these are no files: {', '.join(self.special)}{more}"
+        """A message about what could not be copied or kept; empty if there is nothing."""
+        said = []
+        if self.special:
+            more = ", …" if self.special_count > len(self.special) else ""
+            said.append(f"not copied, since these are no files: {', '.join(self.special)}{more}")
+        if self.not_kept:
+            said.append(f"all contents are copied, but not kept there: {', '.join(self.not_kept)}")
+        return "; ".join(said)
 
 
 class TreeCopy:
@@ -68,8 +95,9 @@ class TreeCopy:
         fill: Whether to add what the target lacks, and leave what it has.
 
     Raises:
+        WorkspaceFailure: From ``run``: the copy's file system has no links.
         DamagedFailure: From ``run``: a file changed while it was copied, or its copy is not what was read.
-        OSError: From ``run``: something cannot be read or written; its ``filename`` names it.
+        OSError: From ``run``: something cannot be read or written; its ``filename`` is the path, on either side.
     """
 
     def __init__(
@@ -92,6 +120,7 @@ class TreeCopy:
         self._linked: dict[tuple[int, int], str] = {}
         self._pending = [""]
         self._directories: list[tuple[str, os.stat_result]] = []
+        self._sets_link_times: bool | None = None
 
     def run(self) -> CopyReport:
         """Copy the tree. Directories get their permissions and times last, when nothing is written to them any more."""
@@ -116,7 +145,7 @@ class TreeCopy:
                 self._copy_entries(name, source, target)
 
     def _copy_entries(self, directory: str, source: int, target: int) -> None:
-        with filesystem.scan(source) as entries:
+        with naming(join(self._source, directory)), filesystem.scan(source) as entries:
             for entry in entries:
                 name = join(directory, entry.name)
                 if not directory and entry.name in self._excluded:
@@ -129,12 +158,12 @@ class TreeCopy:
                 except OSError as error:
                     if self._fill and isinstance(error, FileExistsError):
                         continue
-                    error.filename = join(self._source, name)  # not just its last part
+                    if not path_of(error):
+                        error.filename = join(self._source, name)  # not just its last part
                     raise
-                except DamagedFailure as failure:
-                    raise DamagedFailure(
-                        f"{failure.what}: {join(self._source, name)}", failure.hint
-                    ) from None
+                except WorkspaceFailure as failure:
+                    what = f"{failure.what}: {join(self._source, name)}"
+                    raise type(failure)(what, failure.hint) from None
 
     def _copy_entry(self, entry: os.DirEntry[str], name: str, source: int, target: int) -> None:
         if entry.is_symlink():
@@ -146,11 +175,16 @@ class TreeCopy:
 
     def _copy_link(self, entry: os.DirEntry[str], name: str, source: int, target: int) -> None:
         text = filesystem.readlink(entry.name, dir_fd=source)
-        filesystem.symlink(text, entry.name, dir_fd=target)
         status = entry.stat(follow_symlinks=False)
-        with tolerating(_NOT_OURS_TO_GIVE):
-            times = (status.st_atime_ns, status.st_mtime_ns)
-            filesystem.utime(entry.name, ns=times, dir_fd=target, follow_symlinks=False)
+        times = (status.st_atime_ns, status.st_mtime_ns)
+        with naming(join(self._target, name)):
+            if self._sets_link_times is None:
+                self._sets_link_times = _sets_link_times(entry.name, times, target)
+            _make_link(text, entry.name, target)
+            if self._sets_link_times:
+                filesystem.utime(entry.name, ns=times, dir_fd=target, follow_symlinks=False)
+            else:
+                self._report.not_kept[LINK_TIMES] = None
         self._count_entry()
 
     def _copy_file(self, name: str, path: str, source: int, target: int) -> None:
@@ -160,29 +194,50 @@ class TreeCopy:
             status = filesystem.stat_open(from_file)
             if status.st_nlink > 1 and self._link_again(status, name, path, target):
                 return
+            self._copy_contents(from_file, name, path, target, status)
+        finally:
+            filesystem.close(from_file)
+        self._count_entry()
+
+    def _copy_contents(
+        self, from_file: int, name: str, path: str, target: int, status: os.stat_result
+    ) -> None:
+        try:
             to_file = filesystem.open_file(name, _TARGET, 0o600, dir_fd=target)
             try:
                 contents.copy_checked(from_file, to_file, status, self._count_bytes)
                 self._finish(from_file, to_file, status)
             finally:
                 filesystem.close(to_file)
-        finally:
-            filesystem.close(from_file)
-        self._count_entry()
+        except OSError as error:
+            is_source = error.filename == from_file
+            error.filename = join(self._source if is_source else self._target, path)
+            raise
 
     def _link_again(self, status: os.stat_result, name: str, path: str, target: int) -> bool:
-        """Link to the copy of a file with several names; return False for the first of its names."""
+        """Link to the copy of a file with several names; return False where it must be copied."""
         first = self._linked.setdefault((status.st_dev, status.st_ino), path)
         if first == path:
             return False
-        filesystem.link(join(self._target, first), name, dst_dir_fd=target, follow_symlinks=False)
+        try:
+            filesystem.link(
+                join(self._target, first), name, dst_dir_fd=target, follow_symlinks=False
+            )
+        except OSError as error:
+            if error.errno not in _NO_HARD_LINKS:
+                error.filename = join(self._target, path)
+                raise
+            self._report.not_kept[HARD_LINKS] = None
+            return False
         self._count_entry()
         return True
 
     def _finish_directory(self, name: str, status: os.stat_result) -> None:
         path = join(self._source, name)
         with Opened(path, DIRECTORY) as source:
-            with Opened(join(self._target, name), DIRECTORY) as target:
+            with naming(join(self._target, name)), Opened(
+                join(self._target, name), DIRECTORY
+            ) as target:
                 self._finish(source, target, status)
             if filesystem.stat_open(source).st_mtime_ns != status.st_mtime_ns:
                 raise DamagedFailure(
@@ -191,9 +246,50 @@ class TreeCopy:
                 )
 
     def _finish(self, source: int, target: int, status: os.stat_result) -> None:
-        _copy_attributes(source, target, status)
+        """Copy owner, extended attributes, permissions and, last, times to an open file or directory."""
+        if status.st_uid != os.geteuid() or status.st_gid != os.getegid():
+            with tolerating(_REFUSED):
+                filesystem.chown_open(target, status.st_uid, status.st_gid)
+        self._copy_attributes(source, target)
+        mode = stat.S_IMODE(status.st_mode)
+        try:
+            filesystem.chmod_open(target, mode)
+        except OSError as error:
+            if stat.S_IMODE(filesystem.stat_open(target).st_mode) != mode:
+                self._tolerate(error, PERMISSIONS)
+        try:
+            filesystem.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
+        except OSError as error:
+            self._tolerate(error, TIMES)
         if self._sync:
             filesystem.fsync(target)
+
+    def _copy_attributes(self, source: int, target: int) -> None:
+        try:
+            names = filesystem.list_attributes(source)
+        except OSError as error:
+            error.filename = source
+            if error.errno not in _NO_ATTRIBUTES:
+                raise
+            return
+        for name in names:
+            try:
+                filesystem.copy_attribute(source, target, name)
+            except OSError as error:
+                if error.errno not in _NO_ATTRIBUTES:
+                    raise
+                if name.startswith(_USERS_ATTRIBUTES):
+                    self._report.not_kept[ATTRIBUTES] = None
+
+    def _tolerate(self, error: OSError, what: str) -> None:
+        """Record what the copy's file system refuses.
+
+        Raises:
+            OSError: It is no refusal but a failure.
+        """
+        if error.errno not in _REFUSED:
+            raise error
+        self._report.not_kept[what] = None
 
     def _count_bytes(self, size: int) -> None:
         self._report.size += size
@@ -204,19 +300,30 @@ class TreeCopy:
         self._told(0, 1)
 
 
-def _copy_attributes(source: int, target: int, status: os.stat_result) -> None:
-    """Copy owner, extended attributes, permissions and, last, times to an open file or directory."""
-    if status.st_uid != os.geteuid() or status.st_gid != os.getegid():
-        with tolerating(_NOT_OURS_TO_GIVE):
-            filesystem.chown_open(target, status.st_uid, status.st_gid)
+def _sets_link_times(name: str, times: tuple[int, int], directory: int) -> bool:
+    """Return whether a link's own time can be set in a directory; through sshfs the call would change its target's.
+
+    It is tried with a link that leads nowhere, so that no target is changed.
+    """
+    _make_link(_NOWHERE, name, directory)
     try:
-        names = filesystem.list_attributes(source)
+        filesystem.utime(name, ns=times, dir_fd=directory, follow_symlinks=False)
     except OSError as error:
-        if error.errno not in _NO_ATTRIBUTES:
+        if error.errno not in _REFUSED | _FOLLOWED:
             raise
-        names = []
-    for name in names:
-        with tolerating(_NO_ATTRIBUTES):
-            filesystem.copy_attribute(source, target, name)
-    filesystem.chmod_open(target, stat.S_IMODE(status.st_mode))
-    filesystem.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
+        return False
+    finally:
+        filesystem.unlink(name, dir_fd=directory)
+    return True
+
+
+def _make_link(text: str, name: str, directory: int) -> None:
+    try:
+        filesystem.symlink(text, name, dir_fd=directory)
+    except OSError as error:
+        if error.errno not in _REFUSED:
+            raise
+        raise WorkspaceFailure(
+            f"the file system of the copy takes no links ({error.strerror})",
+            "keep jobs with links elsewhere",
+        ) from None

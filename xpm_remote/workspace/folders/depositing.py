@@ -17,9 +17,9 @@ from xpm_remote.workspace.folders.comparing import compare_jobs
 from xpm_remote.workspace.folders.durability import Durability
 from xpm_remote.workspace.folders.finding import check_folder
 from xpm_remote.workspace.folders.staging import READ_ONLY, JobSlot, MoveOut
-from xpm_remote.workspace.folders.transfers import NEEDS_ANOTHER_FOLDER, Heartbeat, Transfer
+from xpm_remote.workspace.folders.transfers import NEEDS_ANOTHER_FOLDER, Heartbeat, Sides, Transfer
 from xpm_remote.workspace.layout import Folder, FolderMode, JobId, Layout
-from xpm_remote.workspace.outcomes import ArchiveStatus, CopyProgress, FolderOutcome
+from xpm_remote.workspace.outcomes import ARCHIVED, ArchiveStatus, CopyProgress, FolderOutcome
 
 _STAGED = frozenset({ArchiveStatus.COPIED, ArchiveStatus.COMPLETED})
 _WHOLE = _STAGED | {ArchiveStatus.PRESENT}
@@ -47,6 +47,7 @@ class BatchArchiver:
         self._workspace = workspace
         self._folder = folder
         self._layout = folder.layout
+        self._sides = Sides(workspace.root, folder.path)
         self._progress = progress
         self._heartbeat = Heartbeat(abandon)
         self._turns = turns
@@ -62,7 +63,7 @@ class BatchArchiver:
             ) as workspace:
                 self._run(jobs, folder, workspace)
         except (FolderFailure, OSError) as error:
-            status, message = _classify(error, self._folder.path)
+            status, message = _classify(error, self._folder.path, self._sides)
             for job in jobs:
                 if job not in self._done:
                     self._done[job] = FolderOutcome(self._folder, status, message)
@@ -85,7 +86,7 @@ class BatchArchiver:
         try:
             work = self._prepare(job, folder, workspace)
         except (WorkspaceFailure, OSError) as error:
-            status, message = _classify(error, self._workspace.job(job))
+            status, message = _classify(error, self._workspace.job(job), self._sides)
             self._done[job] = FolderOutcome(self._folder, status, message)
             return 0
         if work is None:
@@ -102,7 +103,7 @@ class BatchArchiver:
         if _are_one(source, slot.final):
             return None
         slot.take()
-        work = _Work(Transfer(source, slot, self._progress, self._heartbeat))
+        work = _Work(Transfer(source, slot, self._progress, self._heartbeat), self._sides)
         try:
             self._heartbeat.add(slot.lock)
             if self._folder.mode is FolderMode.MOVE and not here.is_symlink():
@@ -182,7 +183,7 @@ class BatchArchiver:
             workspace.settle(move_out.slot.parent for _, move_out in moved)
         except OSError as error:
             for work, move_out in moved:
-                work.fail(error)
+                work.fail(error, move_out.slot.final)
                 with contextlib.suppress(OSError):  # if it stays aside, the next run finds it
                     move_out.slot.put_back()
             return
@@ -197,7 +198,8 @@ class BatchArchiver:
         report = work.transfer.report
         if work.status is ArchiveStatus.COPIED and work.message:
             work.status = ArchiveStatus.KEPT
-        message = work.message or report.left_out
+        notes = report.left_out if work.status in ARCHIVED else ""
+        message = "; ".join(filter(None, (work.message, notes)))
         return FolderOutcome(self._folder, work.status, message, report.size, report.files)
 
 
@@ -212,8 +214,9 @@ class _Work:
         replaces: Whether a part of the job is in the copy's place.
     """
 
-    def __init__(self, transfer: Transfer) -> None:
+    def __init__(self, transfer: Transfer, sides: Sides) -> None:
         self.transfer = transfer
+        self._sides = sides
         self.move_out: MoveOut | None = None
         self.status = ArchiveStatus.COPIED
         self.message = ""
@@ -224,9 +227,9 @@ class _Work:
         """The job's place in the folder."""
         return self.transfer.slot
 
-    def fail(self, error: OSError | WorkspaceFailure) -> None:
-        """Record an error as the outcome."""
-        self.status, self.message = _classify(error, self.slot.final)
+    def fail(self, error: OSError | WorkspaceFailure, where: Path | None = None) -> None:
+        """Record an error as the outcome; ``where`` it happened if it names no path, by default in the folder."""
+        self.status, self.message = _classify(error, where or self.slot.final, self._sides)
 
     def release(self) -> None:
         """Remove what is left of the copying, and release the locks."""
@@ -261,15 +264,18 @@ def _swap(work: _Work, move_out: MoveOut) -> bool:
     return True
 
 
-def _classify(error: OSError | WorkspaceFailure, where: Path) -> tuple[ArchiveStatus, str]:
+def _classify(
+    error: OSError | WorkspaceFailure, where: Path, sides: Sides
+) -> tuple[ArchiveStatus, str]:
     if isinstance(error, BusyFailure):
         return ArchiveStatus.BUSY, str(error)
     if isinstance(error, FolderFailure):
         return ArchiveStatus.UNAVAILABLE, str(error)
     if isinstance(error, WorkspaceFailure):
         return ArchiveStatus.FAILED, str(error)
-    gone = error.errno in NEEDS_ANOTHER_FOLDER
-    return ArchiveStatus.UNAVAILABLE if gone else ArchiveStatus.FAILED, explain(error, where)
+    is_gone = error.errno in NEEDS_ANOTHER_FOLDER and sides.blames_folder(error, where)
+    status = ArchiveStatus.UNAVAILABLE if is_gone else ArchiveStatus.FAILED
+    return status, sides.explain(error, where)
 
 
 def _is_something(path: Path) -> bool:

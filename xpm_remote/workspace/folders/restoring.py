@@ -19,7 +19,7 @@ from xpm_remote.workspace.folders.finding import (
     usable_folders,
 )
 from xpm_remote.workspace.folders.staging import JobSlot
-from xpm_remote.workspace.folders.transfers import Heartbeat, Transfer
+from xpm_remote.workspace.folders.transfers import Heartbeat, Sides, Transfer
 from xpm_remote.workspace.layout import Folder, JobId, Layout
 from xpm_remote.workspace.locks import is_held
 from xpm_remote.workspace.outcomes import CopyProgress, RecoveryOutcome, RecoveryStatus
@@ -88,7 +88,8 @@ class BatchRestorer:
             try:
                 slot.take()
             except (WorkspaceFailure, OSError) as error:
-                decision = Decision(*_classify(error, slot), (), decision.unavailable)
+                sides = Sides(self._workspace.root)
+                decision = Decision(*_classify(error, slot, sides), (), decision.unavailable)
             else:
                 return self._begin_locked(slot, durable)
         self._decline(job, decision)
@@ -122,7 +123,8 @@ class BatchRestorer:
         works = []
         for copy in decision.copies:
             transfer = Transfer(copy.path, slot, self._progress, self._heartbeat)
-            work = _Work(transfer, copy, decision)
+            sides = Sides(self._workspace.root, copy.folder.path)
+            work = _Work(transfer, copy, decision, sides)
             try:
                 slot.clear()
                 transfer.stage(sync=sync)
@@ -195,16 +197,17 @@ class _Work:
         message: What the user should know about it.
     """
 
-    def __init__(self, transfer: Transfer, copy: Copy, decision: Decision) -> None:
+    def __init__(self, transfer: Transfer, copy: Copy, decision: Decision, sides: Sides) -> None:
         self.transfer = transfer
         self.copy = copy
         self.decision = decision
+        self._sides = sides
         self.status = RecoveryStatus.RECOVERED
         self.message = ""
 
     def fail(self, error: OSError | WorkspaceFailure) -> None:
         """Record an error as the outcome."""
-        self.status, self.message = _classify(error, self.transfer.slot)
+        self.status, self.message = _classify(error, self.transfer.slot, self._sides)
 
 
 def _settle(works: Sequence[_Work], durable: Durability, *, named: bool = False) -> None:
@@ -219,12 +222,14 @@ def _settle(works: Sequence[_Work], durable: Durability, *, named: bool = False)
                 work.fail(error)
 
 
-def _classify(error: OSError | WorkspaceFailure, slot: JobSlot) -> tuple[RecoveryStatus, str]:
+def _classify(
+    error: OSError | WorkspaceFailure, slot: JobSlot, sides: Sides
+) -> tuple[RecoveryStatus, str]:
     if isinstance(error, BusyFailure):
         return RecoveryStatus.BUSY, str(error)
     if isinstance(error, WorkspaceFailure):
         return RecoveryStatus.FAILED, str(error)
-    return RecoveryStatus.FAILED, explain(error, slot.final)
+    return RecoveryStatus.FAILED, sides.explain(error, slot.final)
 
 
 class Decision(NamedTuple):

@@ -6,10 +6,10 @@ import errno
 import os
 import time
 from pathlib import Path
-from typing import Callable
+from typing import Callable, NamedTuple
 
 from xpm_remote.workspace import filesystem
-from xpm_remote.workspace.failures import BusyFailure
+from xpm_remote.workspace.failures import NO_SPACE, BusyFailure, explain, path_of
 from xpm_remote.workspace.folders.copying import CopyReport, TreeCopy
 from xpm_remote.workspace.folders.staging import JobSlot
 from xpm_remote.workspace.folders.trees import own_top_names
@@ -30,6 +30,41 @@ NEEDS_ANOTHER_FOLDER = frozenset(
     }
 )
 """Error numbers that mean that nothing can be written to a folder, rather than that one job is at fault."""
+
+
+class Sides(NamedTuple):
+    """The two sides of a copy, to tell which one is at fault.
+
+    Attributes:
+        workspace: The root of the workspace.
+        folder: The root of the folder, where it is known already.
+    """
+
+    workspace: Path
+    folder: Path | None = None
+
+    def blames_folder(self, error: OSError, where: Path) -> bool:
+        """Return whether an error is the folder's; ``where`` is the file if the error names none."""
+        path = path_of(error) or os.fspath(where)
+        in_workspace = _depth_in(self.workspace, path)
+        return self.folder is not None and _depth_in(self.folder, path) > in_workspace
+
+    def explain(self, error: OSError, where: Path) -> str:
+        """Return a line with the side, the file and the reason of an error."""
+        message = explain(error, where)
+        is_full = error.errno in NO_SPACE
+        if self.blames_folder(error, where):
+            state = "is full" if is_full else "cannot be used"
+            return f"the folder {self.folder} {state}: {message}"
+        return f"the workspace {self.workspace} is full: {message}" if is_full else message
+
+
+def _depth_in(root: Path, path: str) -> int:
+    """Return how long the part of a path is that leads to a root; 0 where it is not in it."""
+    for each in (os.fspath(root), os.path.realpath(root)):
+        if path == each or path.startswith(each.rstrip("/") + "/"):
+            return len(each)
+    return 0
 
 
 class Heartbeat:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Iterator
 
 from xpm_remote.workspace import filesystem
+from xpm_remote.workspace.failures import path_of
 from xpm_remote.workspace.filesystem import AnyPath
 
 NAMED_AT_MOST = 5
@@ -164,3 +165,14 @@ def tolerating(numbers: frozenset[int]) -> Iterator[None]:
     except OSError as error:
         if error.errno not in numbers:
             raise
+
+
+@contextlib.contextmanager
+def naming(path: str) -> Iterator[None]:
+    """Let a system error have the path at which it happened, unless it has one."""
+    try:
+        yield
+    except OSError as error:
+        if not path_of(error):
+            error.filename = path
+        raise

@@ -1,0 +1,43 @@
+"""Calls to the file system that fail as the system lets them fail."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from xpm_remote.workspace import filesystem
+
+
+def make_fail(
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    number: int,
+    when: Callable[..., bool] = lambda *_, **__: True,
+) -> None:
+    """Make a call fail as the system does: the error's file name is what was passed: a path, a part, or a descriptor.
+
+    Args:
+        monkeypatch: Undoes it.
+        name: The name of the call in ``filesystem``.
+        number: The number of the error.
+        when: Called with the arguments; returns whether this call fails.
+    """
+    real = getattr(filesystem, name)
+
+    def call(*args: Any, **options: Any) -> Any:
+        if when(*args, **options):
+            first = args[0] if args else None
+            named = os.fspath(first) if isinstance(first, os.PathLike) else first
+            raise OSError(number, os.strerror(number), named)
+        return real(*args, **options)
+
+    monkeypatch.setattr(filesystem, name, call)
+
+
+def path_of(descriptor: int) -> str:
+    """Return the path of an open file."""
+    return str(Path(f"/proc/self/fd/{descriptor}").readlink())
