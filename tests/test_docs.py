@@ -56,3 +56,15 @@ def test_ways_through_the_code() -> None:
     assert len(steps) == len(re.findall(r"^\d+\.", ways, re.MULTILINE)) == 20 + 22
     wrong = [step for step in steps if step[1] not in names_in((page.parent / step[0]).resolve())]
     assert not wrong
+
+
+def test_safety_names_its_tests() -> None:
+    """Each line of the table of what commands may remove names tests, and these exist."""
+    page = (CHECKOUT / "docs" / "safety.md").read_text()
+    lines = [line for line in page.splitlines() if line.startswith("| `")]
+    assert lines
+    for line in lines:
+        named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", line)
+        assert named, line
+        wrong = [f"{file}::{test}" for file, test in named if test not in names_in(CHECKOUT / file)]
+        assert not wrong

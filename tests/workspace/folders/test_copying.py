@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import socket
@@ -12,6 +13,7 @@ import pytest
 
 from tests.workspace.folders.one_job import run, statuses
 from tests.workspace.jobs_on_disk import JOB, leftovers, make_folder, make_job, tree
+from xpm_remote.workspace import filesystem
 from xpm_remote.workspace.layout import Folder, FolderMode, Layout
 from xpm_remote.workspace.outcomes import ArchiveStatus
 
@@ -129,3 +131,98 @@ def test_directory_without_write_permission(workspace: Layout, move: Folder) -> 
     (path / "out").chmod(0o500)
     assert statuses(workspace, move) == [ArchiveStatus.MOVED]
     assert (path / "out").stat().st_mode & 0o777 == 0o500
+
+
+class Ownership:
+    """Owners and groups of files, as the copying is shown them: those given are at most recorded.
+
+    Attributes:
+        given: The owners that the copy was given.
+        modes: The permissions that the copies were given, by the inode.
+    """
+
+    def __init__(
+        self, patch: pytest.MonkeyPatch, source: tuple[int, int], *, may_give: bool
+    ) -> None:
+        self.given: dict[int, tuple[int, int]] = {}
+        self.modes: dict[int, int] = {}
+        self._source = source
+        self._may_give = may_give
+        self._stat, self._chmod = filesystem.stat_open, filesystem.chmod_open
+        patch.setattr(filesystem, "stat_open", self.stat)
+        patch.setattr(filesystem, "chown_open", self.chown)
+        patch.setattr(filesystem, "chmod_open", self.chmod)
+
+    def stat(self, descriptor: int) -> os.stat_result:
+        """Return a status with the owner of this pretence: that of the source, or that of the copy."""
+        real = self._stat(descriptor)
+        inode = os.fstat(descriptor).st_ino
+        is_copy = ".tmp." in str(Path(f"/proc/self/fd/{descriptor}").readlink())
+        owner = self.given.get(inode, (1001, 1001)) if is_copy else self._source
+        fields = list(real[:10])
+        fields[4:6] = owner
+        extra = {name: getattr(real, name) for name in dir(real) if name.startswith("st_")}
+        return os.stat_result(
+            fields, {k: v for k, v in extra.items() if k not in ("st_uid", "st_gid")}
+        )
+
+    def chown(self, descriptor: int, uid: int, gid: int) -> None:
+        """Give an owner, where this user may; nothing but its own group otherwise."""
+        if not self._may_give:
+            raise PermissionError(errno.EPERM, "not yours to give")
+        self.given[os.fstat(descriptor).st_ino] = (uid, gid)
+
+    def chmod(self, descriptor: int, mode: int) -> None:
+        """Record permissions."""
+        self.modes[os.fstat(descriptor).st_ino] = mode
+        self._chmod(descriptor, mode)
+
+
+@pytest.mark.parametrize(
+    ("source", "may_give", "mode", "is_directory", "wanted"),
+    [
+        ((1002, 1001), False, 0o4755, False, 0o755),
+        ((1002, 1001), False, 0o2755, False, 0o755),
+        ((1002, 1002), False, 0o7755, False, 0o755),
+        ((1001, 1002), False, 0o6755, False, 0o755),
+        ((1002, 1002), True, 0o6755, False, 0o6755),
+        ((1001, 1001), False, 0o6755, False, 0o6755),
+        ((1002, 1001), False, 0o2770, True, 0o2770),
+        ((1002, 1002), False, 0o2770, True, 0o770),
+        ((1002, 1001), False, 0o1777, True, 0o777),
+        ((1002, 1001), False, 0o4770, True, 0o770),
+    ],
+)
+def test_rights_of_another_owner_are_not_lent(
+    workspace: Layout,
+    backup: Folder,
+    monkeypatch: pytest.MonkeyPatch,
+    source: tuple[int, int],
+    may_give: bool,
+    mode: int,
+    is_directory: bool,
+    wanted: int,
+) -> None:
+    """A copy that this user owns is not setuid, setgid or sticky because another user's file was, as with ``cp -p``."""
+    path = make_job(workspace) / ("out" if is_directory else "uv.lock")
+    path.chmod(mode)
+    with monkeypatch.context() as patch:
+        Ownership(patch, source, may_give=may_give)
+        assert statuses(workspace, backup) == [ArchiveStatus.COPIED]
+    copy = backup.job(JOB) / path.relative_to(workspace.job(JOB))
+    assert oct(copy.stat().st_mode & 0o7777) == oct(wanted)
+
+
+def test_capabilities_of_another_owner_are_not_copied(
+    workspace: Layout, backup: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Attributes that lend rights are not copied to a file of another owner; those of the data are."""
+    make_job(workspace)
+    names = ["security.capability", "system.posix_acl_access", "trusted.x", "user.note"]
+    copied: list[str] = []
+    with monkeypatch.context() as patch:
+        Ownership(patch, (1002, 1001), may_give=False)
+        patch.setattr(filesystem, "list_attributes", lambda _: names)
+        patch.setattr(filesystem, "copy_attribute", lambda *args: copied.append(args[2]))
+        run(workspace, backup)
+    assert set(copied) == {"system.posix_acl_access", "user.note"}

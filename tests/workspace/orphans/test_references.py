@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.workspace.small import SmallWorkspace
 from xpm_remote.workspace.orphans.references import read_references
+from xpm_remote.workspace.reading import json_files
 
 
 @pytest.fixture
@@ -152,3 +157,105 @@ def test_names_that_are_no_ids(made: SmallWorkspace) -> None:
     (made.layout.experiment("e") / "current" / "jobs.jsonl").write_text(text)
     references = read_references(made.layout)
     assert (len(references), list(references)) == (2, [])
+
+
+def broken(made: SmallWorkspace, tmp_path: Path) -> dict[str, Path]:
+    """Return what lies on the way to references, by a name."""
+    first, last = made.run(["t/a"], run="20261121_120000"), made.run(["t/b"])
+    made.first_links(["t/c"])
+    for run in (first, last):
+        (run / "jobs" / "t").mkdir(parents=True)
+    made.layout.live_experiment_events.mkdir(parents=True)
+    older = made.layout.live_experiment_events / "old" / "events-0.jsonl"
+    older.parent.mkdir()
+    older.touch()
+    (made.layout.live_experiment_events / "e-0.jsonl").touch()
+    return {
+        "experiments": made.layout.experiments,
+        "experiment": made.layout.experiment("e"),
+        "run": last,
+        "earlier run": first,
+        "current": made.layout.experiment("e") / "current",
+        "jobs.jsonl": last / "jobs.jsonl",
+        "jobs.jsonl of an earlier run": first / "jobs.jsonl",
+        "links": last / "jobs",
+        "links of a task": first / "jobs" / "t",
+        "version 1": made.layout.first_experiments,
+        "experiment of version 1": made.layout.first_experiments / "v",
+        "links of version 1": made.layout.first_experiments / "v" / "jobs",
+        "links of a task of version 1": made.layout.first_experiments / "v" / "jobs" / "t",
+        "events": made.layout.live_experiment_events.parent,
+        "events of experiments": made.layout.live_experiment_events,
+        "events of an experiment": made.layout.live_experiment_events / "e-0.jsonl",
+        "older events": older.parent,
+        "older events of an experiment": older,
+    }
+
+
+WAYS = (
+    *("experiments", "experiment", "run", "earlier run", "current", "jobs.jsonl"),
+    *("jobs.jsonl of an earlier run", "links", "links of a task", "version 1"),
+    *("experiment of version 1", "links of version 1", "links of a task of version 1", "events"),
+    *("events of experiments", "events of an experiment", "older events"),
+    "older events of an experiment",
+)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_dangling_link_on_the_way(made: SmallWorkspace, tmp_path: Path, way: str) -> None:
+    """Where anything on the way to references is a link to nowhere, it is a problem, not an absence."""
+    path = broken(made, tmp_path)[way]
+    assert list(read_references(made.layout).problems) == []
+    path.rename(tmp_path / "elsewhere")
+    path.symlink_to(tmp_path / "unmounted" / "there")
+    assert any("to nowhere" in each.why for each in read_references(made.layout).problems)
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EIO, errno.ESTALE, errno.ETIMEDOUT])
+@pytest.mark.parametrize("way", WAYS)
+def test_error_on_the_way(
+    made: SmallWorkspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str, number: int
+) -> None:
+    """Where anything on the way to references cannot be looked at, it is a problem, not an absence."""
+    bad = str(broken(made, tmp_path)[way])
+
+    def failing(real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(path: Any, *args: Any, **options: Any) -> Any:
+            if isinstance(path, (str, os.PathLike)) and f"{os.fspath(path)}/".startswith(f"{bad}/"):
+                raise OSError(number, os.strerror(number), str(path))
+            return real(path, *args, **options)
+
+        return call
+
+    for name in ("stat", "lstat", "listdir", "scandir", "open", "readlink"):
+        monkeypatch.setattr(os, name, failing(getattr(os, name)))
+    assert os.strerror(number) in [each.why for each in read_references(made.layout).problems]
+
+
+def test_run_that_is_renamed_meanwhile(
+    made: SmallWorkspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that is elsewhere when its files are read, or a new one, is a problem: its jobs are not known."""
+    run = made.run(["t/a"])
+    real = json_files.open_regular
+
+    def renamed(path: str) -> int | None:
+        run.parent.rename(run.parent.with_name("f"))
+        return real(path)
+
+    monkeypatch.setattr(f"{read_references.__module__}.open_regular", renamed)
+    assert [each.why for each in read_references(made.layout).problems] == [
+        "changed while it was read"
+    ]
+
+
+@pytest.mark.parametrize("name", ["e-3.jsonl", "e/events-0.jsonl"])
+def test_live_events(made: SmallWorkspace, name: str) -> None:
+    """A job that only a live event names is referred to, in both layouts; other events name none."""
+    file = made.layout.live_experiment_events / name
+    file.parent.mkdir(parents=True)
+    event = {"job_id": "a", "task_id": "t", "event_type": "ExperimentJobStateEvent"}
+    file.write_text(json.dumps(event) + "\n" + '{"event_type": "RunCompletedEvent"}\n')
+    references = read_references(made.layout)
+    assert list(map(str, references)) == ["t/a"]
+    assert not references.problems

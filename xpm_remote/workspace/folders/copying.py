@@ -47,6 +47,10 @@ LINK_TIMES = "times of links"
 HARD_LINKS = "hard links"
 ATTRIBUTES = "extended attributes"
 
+_LENDING = stat.S_ISUID | stat.S_ISGID | stat.S_ISVTX
+_OF_THE_DATA = (_USERS_ATTRIBUTES, "system.posix_acl_")
+"""Extended attributes that lend no rights, unlike ``security.capability``."""
+
 
 class CopyReport:
     """What was copied, and what could not be.
@@ -246,12 +250,19 @@ class TreeCopy:
                 )
 
     def _finish(self, source: int, target: int, status: os.stat_result) -> None:
-        """Copy owner, extended attributes, permissions and, last, times to an open file or directory."""
-        if status.st_uid != os.geteuid() or status.st_gid != os.getegid():
+        """Copy owner, extended attributes, permissions and, last, times to an open file or directory.
+
+        As ``cp -p``: what lends the rights of an owner or a group is lost where the copy has another one.
+        """
+        mode = stat.S_IMODE(status.st_mode)
+        is_same_owner = status.st_uid == os.geteuid() and status.st_gid == os.getegid()
+        if not is_same_owner or mode & _LENDING:
             with tolerating(_REFUSED):
                 filesystem.chown_open(target, status.st_uid, status.st_gid)
-        self._copy_attributes(source, target)
-        mode = stat.S_IMODE(status.st_mode)
+            given = filesystem.stat_open(target)
+            mode = _without_lent_rights(mode, status, given)
+            is_same_owner = (given.st_uid, given.st_gid) == (status.st_uid, status.st_gid)
+        self._copy_attributes(source, target, is_same_owner)
         try:
             filesystem.chmod_open(target, mode)
         except OSError as error:
@@ -264,7 +275,7 @@ class TreeCopy:
         if self._sync:
             filesystem.fsync(target)
 
-    def _copy_attributes(self, source: int, target: int) -> None:
+    def _copy_attributes(self, source: int, target: int, is_same_owner: bool) -> None:
         try:
             names = filesystem.list_attributes(source)
         except OSError as error:
@@ -273,6 +284,8 @@ class TreeCopy:
                 raise
             return
         for name in names:
+            if not is_same_owner and not name.startswith(_OF_THE_DATA):
+                continue
             try:
                 filesystem.copy_attribute(source, target, name)
             except OSError as error:
@@ -327,3 +340,13 @@ def _make_link(text: str, name: str, directory: int) -> None:
             f"the file system of the copy takes no links ({error.strerror})",
             "keep jobs with links elsewhere",
         ) from None
+
+
+def _without_lent_rights(mode: int, source: os.stat_result, copy: os.stat_result) -> int:
+    """Return permissions without those that mean another owner or group in a copy than in its source."""
+    same_group = source.st_gid == copy.st_gid
+    if source.st_uid == copy.st_uid and same_group:
+        return mode
+    # In a directory the bit of the group lends no rights: what is made in it gets the group.
+    kept = stat.S_ISGID if stat.S_ISDIR(source.st_mode) and same_group else 0
+    return mode & ~_LENDING | mode & kept

@@ -13,7 +13,14 @@ from typing import AbstractSet, Iterable, Iterator, NamedTuple
 
 from xpm_remote.workspace.folders.finding import archives, why_unavailable
 from xpm_remote.workspace.layout import Folder, FolderMode, JobId, Layout, is_name
-from xpm_remote.workspace.orphans.references import Inode, References, read_references
+from xpm_remote.workspace.orphans.references import (
+    Inode,
+    References,
+    inode_of,
+    is_directory,
+    list_names,
+    read_references,
+)
 from xpm_remote.workspace.outcomes import Orphan, OrphanReport
 from xpm_remote.workspace.reading.json_files import Problems, reason
 
@@ -92,15 +99,19 @@ def _candidates(layout: Layout, references: References, problems: Problems) -> l
     for task in _scan(str(layout.jobs), problems):
         if is_name(task.name) and _is_directory(task):
             known = references.by_task.get(task.name, set())
-            for entry in _unusual(task.path, known, problems):
+            # Where the links of known jobs cannot be read, any directory may be the target of one.
+            place = references.problems if known else problems
+            for entry in _unusual(task.path, known, place):
                 if entry.name in known:
                     links.append(entry.path)
                 elif is_name(entry.name) and os.path.isdir(entry.path):  # noqa: PTH112  (a link may be a loop)
                     job = JobId(task.name, entry.name)
                     found.append(Orphan(job, Path(entry.path), entry.is_link))
-    inodes = references.inodes.union(_inodes(links)) if found else set()
+    inodes = set(references.inodes)
+    for link in links if found else ():
+        inodes.update(inode_of(link, references.problems))
     if inodes:
-        found = [each for each in found if not inodes.intersection(_inodes([str(each.path)]))]
+        found = [each for each in found if _is_apart(each, inodes, problems)]
     jobs = os.path.realpath(layout.jobs)
     return sorted(each for each in found if not _leads_to_known(each, jobs, references))
 
@@ -114,13 +125,10 @@ def _leads_to_known(orphan: Orphan, jobs: str, references: References) -> bool:
     return place == jobs and job_hash in references.by_task.get(task, ())
 
 
-def _inodes(paths: Iterable[str]) -> Iterator[Inode]:
-    for path in paths:
-        try:
-            status = os.stat(path)  # noqa: PTH116  (of many, as text)
-        except OSError:
-            continue
-        yield status.st_dev, status.st_ino
+def _is_apart(orphan: Orphan, known: AbstractSet[Inode], problems: Problems) -> bool:
+    """Return whether an orphan's directory is certainly none of the known ones."""
+    own = set(inode_of(str(orphan.path), problems))
+    return bool(own) and not own.intersection(known)
 
 
 def _is_in_use(orphan: Orphan, folders: Iterable[Folder]) -> bool:
@@ -136,7 +144,9 @@ def _with_folders(
     found: list[Orphan], layout: Layout, folders: Iterable[Folder], unavailable: list[str]
 ) -> list[Orphan]:
     """Add to each job the first folder that has it, if any."""
-    tasks = {each.job.task for each in found}
+    tasks: dict[str, set[str]] = {}
+    for each in found:
+        tasks.setdefault(each.job.task, set()).add(each.job.hash)
     owners: dict[JobId, Folder] = {}
     for folder in folders:
         why = why_unavailable(folder, layout)
@@ -148,16 +158,17 @@ def _with_folders(
     return [each._replace(folder=owners.get(each.job)) for each in found]
 
 
-def _jobs_in(folder: Folder, tasks: Iterable[str], unavailable: list[str]) -> set[JobId]:
+def _jobs_in(
+    folder: Folder, wanted: dict[str, set[str]], unavailable: list[str]
+) -> Iterator[JobId]:
+    """Yield the wanted jobs that a folder has; what cannot be looked at is added to ``unavailable``."""
     problems = Problems()
-    jobs = {
-        JobId(task, entry.name)
-        for task in tasks
-        for entry in _scan(str(folder.layout.jobs / task), problems)
-        if _is_directory(entry)
-    }
-    unavailable += [f"{each.path}: {each.why}" for each in problems]
-    return jobs
+    for task in wanted.keys() & list_names(str(folder.layout.jobs), problems):
+        path = f"{folder.layout.jobs}/{task}"
+        for name in wanted[task].intersection(list_names(path, problems)):
+            if is_directory(f"{path}/{name}", problems):
+                yield JobId(task, name)
+    unavailable += [f"{each.path} {each.why}" for each in problems]
 
 
 class _Entry(NamedTuple):
@@ -171,9 +182,10 @@ class _Entry(NamedTuple):
 def _unusual(path: str, known: AbstractSet[str], problems: Problems) -> list[_Entry]:
     """List the directory of a task, but without the directories of known jobs, which are many."""
     try:
+        before = os.stat(path).st_nlink  # noqa: PTH116
         names = os.listdir(path)  # noqa: PTH208
         # If all are directories, which the link count says on most file systems, none need be a link.
-        if os.stat(path).st_nlink == len(names) + 2:  # noqa: PTH116
+        if before == os.stat(path).st_nlink == len(names) + 2:  # noqa: PTH116
             return [_Entry(f"{path}/{name}", name, False) for name in set(names) - known]
         with os.scandir(path) as entries:
             return [

@@ -1,17 +1,21 @@
 """Reading which jobs the runs of a workspace refer to: all runs of all experiments, whatever their outcome.
 
 A run has ``jobs.jsonl``, to which the scheduler adds a line for each job that it submits, and links below ``jobs``.
-Version 1 of the layout has links only. In doubt a job counts as referred to, since the others are deleted.
+Version 1 of the layout has links only. What a running scheduler has not written there yet may be in its live events.
+In doubt a job counts as referred to, since the others are deleted: only what is shown to be absent refers to nothing.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+import stat
 from itertools import groupby
 from operator import itemgetter
-from typing import BinaryIO, Iterable, Iterator, Tuple
+from typing import BinaryIO, Callable, Iterable, Iterator, Tuple
 
+from xpm_remote.workspace import mounts
 from xpm_remote.workspace.layout import JobId, Layout, is_name
 from xpm_remote.workspace.reading.json_files import (
     LINE_LIMIT,
@@ -75,40 +79,94 @@ def read_references(layout: Layout, experiments: Iterable[str] | None = None) ->
     """
     found = References()
     wanted = None if experiments is None else set(experiments)
-    for name, experiment in _directories(str(layout.experiments), found.problems):
-        if wanted is None or name in wanted:
-            runs = dict(_directories(experiment, found.problems))
-            for run in runs.values():
-                if _link_target(run) not in runs:  # ``current`` is a link to one of the others
-                    _read_jobs_file(f"{run}/jobs.jsonl", found)
-                    _read_links(f"{run}/jobs", found)
+    if wanted is None:
+        # First: a run that ends takes them away, and has all of them in its other files by then.
+        _read_live_events(str(layout.live_experiment_events), found)
+    if mounts.unmounted_above(layout.experiments):
+        found.problems.note(str(layout.experiments), "is not mounted")
+    listed = _runs(layout, wanted, found.problems)
+    for run, is_alias in listed.items():
+        if not is_alias:  # ``current`` is a link to one of the others
+            _read_lines_of(f"{run}/jobs.jsonl", found, _add_usual_or_all)
+            _read_links(f"{run}/jobs", found)
+    _read_first(layout, wanted, found)
+    if listed.keys() != _runs(layout, wanted, found.problems).keys():
+        found.problems.note(str(layout.experiments), "changed while it was read")
+    return found
+
+
+def _read_first(layout: Layout, wanted: set[str] | None, found: References) -> None:
+    """Read the links of version 1 of the layout."""
     for name, experiment in _directories(str(layout.first_experiments), found.problems):
         if wanted is None or name in wanted:
             for links in _FIRST_LISTS:
                 _read_links(f"{experiment}/{links}", found)
                 _follow_links(f"{experiment}/{links}", found)
+
+
+def _runs(layout: Layout, wanted: set[str] | None, problems: Problems) -> dict[str, bool]:
+    """Return the directories of runs, each with whether it is a link to another one of the same experiment."""
+    found: dict[str, bool] = {}
+    for name, experiment in _directories(str(layout.experiments), problems):
+        if wanted is None or name in wanted:
+            runs = dict(_directories(experiment, problems))
+            found.update({run: _link_target(run) in runs for run in runs.values()})
     return found
 
 
 def _directories(parent: str, problems: Problems) -> list[tuple[str, str]]:
     """Return name and path of each directory, or link to one, in a directory."""
-    paths = [(name, f"{parent}/{name}") for name in _names(parent, problems)]
-    return [(name, path) for name, path in paths if os.path.isdir(path)]  # noqa: PTH112
+    paths = [(name, f"{parent}/{name}") for name in list_names(parent, problems)]
+    return [(name, path) for name, path in paths if is_directory(path, problems)]
 
 
-def _names(directory: str, problems: Problems) -> list[str]:
-    """List a directory; one that is absent is empty."""
+def is_directory(path: str, problems: Problems) -> bool:
+    """Return whether a name of a directory leads to a directory; noted as a problem where that is unknown."""
+    try:
+        return stat.S_ISDIR(os.stat(path).st_mode)  # noqa: PTH116
+    except FileNotFoundError:
+        problems.note(path, _why_absent(path) or "disappeared while it was read")
+    except OSError as error:
+        problems.note(path, reason(error))
+    return False
+
+
+def list_names(directory: str, problems: Problems) -> list[str]:
+    """List a directory; one that is absent is empty, and so is a file."""
     try:
         return os.listdir(directory)  # noqa: PTH208
-    except FileNotFoundError:
-        # After a migration from version 1, xp is left as a link to nowhere on purpose.
-        if os.path.islink(directory) and not directory.endswith("/xp"):  # noqa: PTH114
-            problems.note(directory, "is a link to nowhere")
-    except NotADirectoryError:
-        pass
+    except (FileNotFoundError, NotADirectoryError):
+        why = _why_absent(directory)
     except OSError as error:
-        problems.note(directory, reason(error))
+        why = reason(error)
+    if why:
+        problems.note(directory, why)
     return []
+
+
+def _why_absent(path: str) -> str:
+    """Return why it is not known what is at a path where nothing was found; empty if there is nothing."""
+    at = path
+    try:
+        while not _is_name_there(at):
+            at = os.path.dirname(at)  # noqa: PTH120
+        os.stat(at)  # noqa: PTH116
+    except (FileNotFoundError, NotADirectoryError):
+        # A migration from version 1 leaves such a link to a name that the root directory lacks, on purpose.
+        if at.endswith("/xp") and os.path.dirname(os.readlink(at)) == "/":  # noqa: PTH120
+            return ""
+        return "is a link to nowhere" if at == path else f"lies behind {at}, a link to nowhere"
+    except OSError as error:
+        return reason(error)
+    return ""
+
+
+def _is_name_there(path: str) -> bool:
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def _link_target(path: str) -> str | None:
@@ -120,30 +178,49 @@ def _link_target(path: str) -> str | None:
 
 def _read_links(directory: str, found: References) -> None:
     """Add the names of links, which are those of jobs even if they lead nowhere."""
-    for task in _names(directory, found.problems):
-        found.of_task(task).update(_names(f"{directory}/{task}", found.problems))
+    for task in list_names(directory, found.problems):
+        found.of_task(task).update(list_names(f"{directory}/{task}", found.problems))
 
 
 def _follow_links(directory: str, found: References) -> None:
-    for task in _names(directory, found.problems):
-        for name in _names(f"{directory}/{task}", found.problems):
-            try:
-                place = os.stat(f"{directory}/{task}/{name}")  # noqa: PTH116
-            except OSError:
-                continue
-            found.inodes.add((place.st_dev, place.st_ino))
+    for task in list_names(directory, found.problems):
+        for name in list_names(f"{directory}/{task}", found.problems):
+            found.inodes.update(inode_of(f"{directory}/{task}/{name}", found.problems))
 
 
-def _read_jobs_file(path: str, found: References) -> None:
+def inode_of(path: str, problems: Problems) -> Iterator[Inode]:
+    """Yield the directory that a path leads to; nothing where it leads nowhere."""
+    try:
+        place = os.stat(path)  # noqa: PTH116
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            problems.note(path, reason(error))
+        return
+    yield place.st_dev, place.st_ino
+
+
+def _read_live_events(directory: str, found: References) -> None:
+    """Add the jobs that live events name, in files of the directory, or one level below as before 2.1.1."""
+    for name in list_names(directory, found.problems):
+        path = f"{directory}/{name}"
+        inner = [name] if name.endswith(".jsonl") else list_names(path, found.problems)
+        for file in inner:
+            if file.endswith(".jsonl"):
+                _read_lines_of(path if file == name else f"{path}/{file}", found, _add_events)
+
+
+def _read_lines_of(path: str, found: References, add: Callable[[bytes, References], str]) -> None:
     bad = ""
     try:
         handle = open_regular(path)
         if handle is None:
-            return
-        with os.fdopen(handle, "rb") as file:
-            for lines in _chunks(file):
-                if not _add_usual(lines, found):
-                    bad = _add_all(lines, found) or bad
+            bad = _why_absent(path)
+        else:
+            with os.fdopen(handle, "rb") as file:
+                for lines in _chunks(file):
+                    bad = add(lines, found) or bad
     except OSError as error:
         bad = reason(error)
     except UnfitFileError as error:
@@ -172,6 +249,14 @@ def _chunks(file: BinaryIO) -> Iterator[bytes]:
         yield rest
 
 
+def _add_usual_or_all(lines: bytes, found: References) -> str:
+    return "" if _add_usual(lines, found) else _add_all(lines, found)
+
+
+def _add_events(lines: bytes, found: References) -> str:
+    return _add_all(lines, found, each_names=False)
+
+
 def _add_usual(lines: bytes, found: References) -> bool:
     """Add the jobs of lines as the scheduler writes them; return whether all lines were such."""
     text = lines.decode("utf-8", "surrogateescape")
@@ -182,7 +267,7 @@ def _add_usual(lines: bytes, found: References) -> bool:
     return len(jobs) == text.count("\n") and text.endswith("}\n")
 
 
-def _add_all(lines: bytes, found: References) -> str:
+def _add_all(lines: bytes, found: References, *, each_names: bool = True) -> str:
     """Add the jobs of lines of any JSON; return what is wrong with the other lines, or an empty text."""
     bad = ""
     for line in filter(bytes.strip, lines.split(b"\n")):
@@ -195,6 +280,6 @@ def _add_all(lines: bytes, found: References) -> str:
         task, job_hash = values.get("task_id"), values.get("job_id")
         if isinstance(task, str) and isinstance(job_hash, str):
             found.of_task(task).add(job_hash)
-        else:
+        elif each_names:
             bad = "has a line that names no job"
     return bad
