@@ -11,9 +11,7 @@ import pytest
 
 from tests.cli.commands import Commands
 from tests.cli.local import Local
-
-LIMIT = 30.0
-"""Seconds for a process to be there, or gone."""
+from tests.support.job_process import LIMIT, Started
 
 
 @pytest.fixture
@@ -32,17 +30,10 @@ def local(commands: Commands, tmp_path: Path) -> Local:
 def running(local: Local) -> Iterator[subprocess.Popen[str]]:
     """The process of a job that holds its lock."""
     directory = local.made.job("u/runs1", None)
-    with subprocess.Popen(
-        ["flock", str(directory / "u.lock"), "sh", "-c", "echo up; sleep 600"],
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "up\n"
-        (directory / "u.pid").write_text(json.dumps({"type": "local", "pid": process.pid}))
-        yield process
-        process.kill()
+    started = Started(directory, name="u")
+    (directory / "u.pid").write_text(json.dumps({"type": "local", "pid": started.pid}))
+    yield started.process
+    started.end()
 
 
 def test_clean_shows_and_does(local: Local) -> None:

@@ -147,10 +147,11 @@ def test_clean(far: Far) -> None:
 
 def test_kill(far: Far) -> None:
     """A job that runs is shown with its processes, then ended with --perform, with all that it started."""
-    far.made.job("u/runs1", None)
+    script = "import fcntl, os; lock = open('u.lock'); fcntl.flock(lock, 2); os.system('sleep 617')"
+    (far.made.job("u/runs1", None) / "u.py").write_text(script)
     far.send()
     far.shell(
-        "cd jobs/u/runs1 && (setsid flock u.lock sleep 617 >/dev/null 2>&1 & "
+        "cd jobs/u/runs1 && (setsid python3 u.py >/dev/null 2>&1 & "
         'sleep 1; printf \'{"type": "local", "pid": %d}\' $! > u.pid)'
     )
     done = far.run("jobs", "kill", "runs1")

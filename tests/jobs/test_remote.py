@@ -61,7 +61,7 @@ async def test_cleaning(jobs: RemoteJobs, agents: Agents, made: SmallWorkspace) 
     await agents.lose()
     done = [each async for each in jobs.clean_orphans([step], with_folders=True, force=False)]
     assert [each.status.value for each in done] == ["removed"]
-    plans = await jobs.plan_action(CLEAN, [JobId("u", "lost2")])
+    plans = await jobs.plan_action(CLEAN, [JobId("u", "lost2")], force=False)
     await agents.lose()
     assert [each.success async for each in jobs.perform(plans)] == [True]
     assert list((made.layout.jobs / "u").iterdir()) == []

@@ -46,7 +46,7 @@ def act(context: Context, location: JobsLocation, action: str, choice: Choice) -
     texts = list(read_texts(choice.ids, choice.from_file))
     with open_location(context, location) as jobs:
         chosen = _chosen(context, jobs, texts, choice)
-        plans = jobs.plan_action(action, chosen) if chosen else []
+        plans = jobs.plan_action(action, chosen, force=choice.force) if chosen else []
         kept = [plan for plan in plans if plan.refusal]
         to_do = [plan for plan in plans if not plan.refusal]
         _print_plans(plans if choice.is_named else to_do, action, choice)
@@ -110,7 +110,8 @@ def kill(context: Context, /, *, location: JobsLocation, **given: Any) -> None: 
     Without --perform, only what would be done is shown. ID is task/hash, the beginning of one, or a pattern
     with * and ?; without one, the jobs of the current runs are meant, or those of --experiment and
     --filter. A process is ended by SIGTERM, and by SIGKILL ten seconds later; a job of SLURM by scancel.
-    Only what is surely the process of the job is ended.
+    Only what is surely the process of the job is ended: one that runs the job's script and holds its lock,
+    or a job of SLURM that runs in the job's directory.
     """
     act(context, location, KILL, read_choice(given))
 
@@ -124,13 +125,19 @@ def kill(context: Context, /, *, location: JobsLocation, **given: Any) -> None: 
 )
 @acting_options
 @yes_option
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Also where it cannot be known whether a scheduler, as SLURM, still has the job.",
+)
 @click.pass_obj
 def clean(context: Context, /, *, location: JobsLocation, **given: Any) -> None:  # noqa: ANN401
     """Remove the directories of jobs that have ended.
 
     Without --perform, only what would be done is shown. ID is task/hash, the beginning of one, or a pattern
     with * and ?; without one, the jobs of the current runs are meant, or those of --experiment and
-    --filter. Of a job that runs or waits nothing is removed, nor through a link, as that of a moved job.
+    --filter. Of a job that runs or waits, here or in SLURM, nothing is removed, nor through a link, as that of
+    a moved job.
     Unless the jobs are named, --perform asks first; without a terminal it needs --yes.
     """
     act(context, location, CLEAN, read_choice(given))

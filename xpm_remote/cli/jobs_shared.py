@@ -51,6 +51,7 @@ class Choice(NamedTuple):
         perform: Whether to do it.
         is_json: Whether to print JSON.
         is_sure: Whether no question is asked.
+        force: Whether to clean, too, where it cannot be known whether a scheduler still has the job.
     """
 
     ids: tuple[str, ...]
@@ -60,6 +61,7 @@ class Choice(NamedTuple):
     perform: bool
     is_json: bool
     is_sure: bool = False
+    force: bool = False
 
     @property
     def is_named(self) -> bool:

@@ -96,8 +96,14 @@ class Jobs(Protocol):
     ) -> Generator[CleanOutcome, None, None]:
         """Carry out steps."""
 
-    def plan_action(self, action: str, jobs: Iterable[JobId]) -> list[ActionPlan]:
-        """Plan what killing or cleaning jobs would do."""
+    def plan_action(self, action: str, jobs: Iterable[JobId], *, force: bool) -> list[ActionPlan]:
+        """Plan what killing or cleaning jobs would do.
+
+        Args:
+            action: ``kill`` or ``clean``.
+            jobs: The jobs.
+            force: Whether to clean, too, where it cannot be known whether a scheduler still has the job.
+        """
 
     def perform(self, plans: Iterable[ActionPlan]) -> Generator[ActionOutcome, None, None]:
         """Carry out plans."""

@@ -120,10 +120,10 @@ class LocalJobs:
         """Carry out steps."""
         yield from self._cleaner(with_folders=with_folders, force=force).apply(steps)
 
-    def plan_action(self, action: str, jobs: Iterable[JobId]) -> list[ActionPlan]:
+    def plan_action(self, action: str, jobs: Iterable[JobId], *, force: bool) -> list[ActionPlan]:
         """Plan what killing or cleaning jobs would do."""
         actions = self._actions()
-        return [actions.plan(action, job) for job in jobs]
+        return [actions.plan(action, job, is_forced=force) for job in jobs]
 
     def perform(self, plans: Iterable[ActionPlan]) -> Generator[ActionOutcome, None, None]:
         """Carry out plans."""

@@ -149,16 +149,18 @@ class RemoteJobs:
         async for wire in self._agent.carry_out("clean_orphans", items, params):
             yield _read(wire, partial(from_wire, CleanOutcome))
 
-    async def plan_action(self, action: str, jobs: Iterable[JobId]) -> list[ActionPlan]:
+    async def plan_action(
+        self, action: str, jobs: Iterable[JobId], *, force: bool
+    ) -> list[ActionPlan]:
         """Plan what killing or cleaning jobs would do."""
-        params = {"action": action, "jobs": [_names(job) for job in jobs]}
+        params = {"action": action, "jobs": [_names(job) for job in jobs], "force": force}
         return await self._ask("plan_action", params, _each(ActionPlan))
 
     async def perform(self, plans: Iterable[ActionPlan]) -> AsyncGenerator[ActionOutcome, None]:
         """Carry out plans; yield each outcome."""
 
-        def params(left: Iterable[ActionPlan], again: bool) -> Json:
-            return {"plans": [to_wire(plan) for plan in left], "again": again}
+        def params(left: Iterable[ActionPlan], _: bool) -> Json:
+            return {"plans": [to_wire(plan) for plan in left]}
 
         items = {str(plan.job): plan for plan in plans}
         async for wire in self._agent.carry_out("carry_out", items, params):

@@ -353,6 +353,7 @@ class ActionPlan(NamedTuple):
         pid: The process, or the SLURM job, that would be ended.
         kind: The launcher's kind: ``local`` or ``slurm``.
         is_over: Whether it is refused because the wanted state is reached already.
+        is_forced: Whether it is done, too, where it cannot be known whether the job has ended.
     """
 
     job: JobId
@@ -362,6 +363,7 @@ class ActionPlan(NamedTuple):
     pid: int | str | None = None
     kind: str = ""
     is_over: bool = False
+    is_forced: bool = False
 
     def outcome(self, success: bool, message: str) -> ActionOutcome:
         """Return an outcome of this plan."""

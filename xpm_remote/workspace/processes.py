@@ -1,4 +1,4 @@
-"""Processes of this host: whether they live, which others they started, and ending them.
+"""Processes of this host: whether they live, and which others they started.
 
 A pid alone does not identify a process for long, since pids are used again. A process is identified by its pid and its
 start time, in ticks since the system started.
@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import socket
-import time
 from pathlib import Path
-from typing import Callable, Iterable, NamedTuple
+from typing import Callable, NamedTuple
 
 from xpm_remote.workspace.locks import is_held
 from xpm_remote.workspace.states import Process
@@ -23,12 +21,6 @@ _PARENT, _GROUP, _STARTED = 1, 2, 19
 """Fields of /proc/<pid>/stat, counted from the state, which follows the name in brackets."""
 
 _DEAD = frozenset({b"Z", b"X", b"x"})
-
-KILL_WAIT = 5.0
-"""Seconds for the system to end a process after SIGKILL; one that waits for a dead file server takes longer."""
-
-_LOOK_INTERVAL = 0.05
-"""Seconds between two checks whether processes have ended: they are not our children, so no signal announces it."""
 
 REUSE_SLACK = 300.0
 """Seconds by which a process may seem younger than its pid file and still be the one that the file names: the clock of
@@ -101,15 +93,6 @@ def start_time(name: ProcessName) -> float:
     raise OSError(message)
 
 
-def mentions(pid: int, text: str) -> bool:
-    """Return whether a text is part of a process's command line, or is its current directory."""
-    with contextlib.suppress(OSError):
-        if os.fsencode(text) in Path(f"{PROC}/{pid}/cmdline").read_bytes():
-            return True
-        return os.readlink(f"{PROC}/{pid}/cwd") == text
-    return False
-
-
 def family(pid: int) -> list[ProcessName]:
     """Return a process, all that it and its descendants started, and all of its group if it leads one."""
     pids = (int(each.name) for each in Path(PROC).iterdir() if each.name.isdecimal())
@@ -128,57 +111,6 @@ def family(pid: int) -> list[ProcessName]:
         found |= fresh
         waiting += fresh
     return [table[each].name for each in sorted(found)]
-
-
-def end_processes(
-    pid: int,
-    grace: float,
-    *,
-    pause: Callable[[float], None] = time.sleep,
-    clock: Callable[[], float] = time.monotonic,
-) -> list[ProcessName]:
-    """End a process and its family: send SIGTERM, and SIGKILL to those that remain after a grace.
-
-    Args:
-        pid: The process.
-        grace: Seconds that they have to end by themselves.
-        pause: Waits for some seconds.
-        clock: Seconds that never go back.
-
-    Returns:
-        Those that still live.
-
-    Raises:
-        PermissionError: They belong to another user.
-    """
-    members = family(pid)
-    _signal(members, signal.SIGTERM)
-    alive = _await_end(members, grace, pause, clock)
-    # What was started meanwhile belongs to it, too.
-    members = sorted({*alive, *(each for member in alive for each in family(member.pid))})
-    _signal(members, signal.SIGKILL)
-    return _await_end(members, KILL_WAIT, pause, clock)
-
-
-def _await_end(
-    members: Iterable[ProcessName],
-    limit: float,
-    pause: Callable[[float], None],
-    clock: Callable[[], float],
-) -> list[ProcessName]:
-    end = clock() + limit
-    alive = [each for each in members if is_alive(each)]
-    while alive and clock() < end:
-        pause(_LOOK_INTERVAL)
-        alive = [each for each in alive if is_alive(each)]
-    return alive
-
-
-def _signal(members: Iterable[ProcessName], number: signal.Signals) -> None:
-    for each in members:
-        if is_alive(each):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(each.pid, number)
 
 
 def _read_stat(pid: int) -> list[bytes]:

@@ -9,62 +9,22 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.support.job_process import LIMIT, Started
 from tests.workspace.disk import Disk, snapshot, write
 from xpm_remote.workspace import processes
-from xpm_remote.workspace.agent.actions import Actions, run_program
-from xpm_remote.workspace.failures import NoJobFailure, WorkspaceFailure
+from xpm_remote.workspace.agent.actions import Actions
+from xpm_remote.workspace.failures import NoJobFailure
 from xpm_remote.workspace.layout import JobId
 from xpm_remote.workspace.outcomes import CLEAN, KILL, ActionOutcome, ActionPlan, from_wire, to_wire
 from xpm_remote.workspace.processes import Host
 from xpm_remote.workspace.reading.reader import WorkspaceReader
 
 JOB = JobId("pkg.learn", "a" * 64)
-LIMIT = 30.0
-"""Seconds for immediate work of a process."""
-
-# Holds the job's lock, starts a child and a grandchild that leaves the group, prints a line, and waits.
-JOB_PROGRAM = """
-import fcntl, os, signal, subprocess, sys, time
-lock = open("learn.lock", "w"); fcntl.flock(lock, fcntl.LOCK_EX)
-child = [sys.executable, "-c", "import time; time.sleep(600)"]
-pids = [subprocess.Popen(child).pid, subprocess.Popen(child, start_new_session=True).pid]
-if "stubborn" in sys.argv: signal.signal(signal.SIGTERM, signal.SIG_IGN)
-print(*pids, flush=True); time.sleep(600)
-"""
-
-
-class Started:
-    """A process that behaves as a job, in the job's directory."""
-
-    def __init__(self, directory: Path, *words: str, leader: bool = True) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", JOB_PROGRAM, *words],
-            cwd=directory,
-            stdout=subprocess.PIPE,
-            text=True,
-            start_new_session=leader,
-        )
-        assert self.process.stdout is not None
-        self.children = [int(word) for word in self.process.stdout.readline().split()]
-        self.pid = self.process.pid
-
-    @property
-    def alive(self) -> list[int]:
-        """Return the pids of those that live."""
-        return [pid for pid in (self.pid, *self.children) if processes.find_process(pid)]
-
-    def end(self) -> None:
-        """End them all."""
-        for pid in self.alive:
-            os.kill(pid, signal.SIGKILL)
-        self.process.wait(LIMIT)
-        assert self.process.stdout is not None
-        self.process.stdout.close()
 
 
 @pytest.fixture
@@ -97,18 +57,10 @@ def write_pid(directory: Path, pid: object, **others: object) -> None:
     write(directory / "learn.pid", {key: value for key, value in values.items() if value})
 
 
-def make(
-    disk: Disk, *, host: Host | None = None, grace: float = LIMIT, ran: list[str] | None = None
-) -> Actions:
-    """Make the actions of a workspace; programs are not run but recorded."""
-
-    def run(words: Sequence[str]) -> None:
-        if ran is None:
-            raise AssertionError(words)
-        ran.extend(words)
-
+def make(disk: Disk, *, host: Host | None = None, grace: float = LIMIT) -> Actions:
+    """Make the actions of a workspace."""
     host = host or Host()
-    return Actions(WorkspaceReader(disk.root, host), host, run, grace)
+    return Actions(WorkspaceReader(disk.root, host), host, grace)
 
 
 # Killing
@@ -181,9 +133,14 @@ def test_another_process_than_planned(disk: Disk, directory: Path, started: Star
         (-5, {}, "another kind"),
         ("nonsense", {}, "another kind"),
         (123, {"type": "docker"}, "another kind: docker 123"),
+        ("\uff11\uff12\uff13", {}, "another kind"),
+        (123, {"type": "oar"}, "another kind: oar 123"),
         ("12; rm -rf /", {"type": "slurm"}, "names no job of SLURM"),
         ("-1", {"type": "slurm"}, "names no job of SLURM"),
-        (None, {}, "has no process"),
+        ("\uff14\uff17\uff11\uff11", {"type": "slurm"}, "names no job of SLURM"),
+        ("4711_[1-3]", {"type": "slurm"}, "names no job of SLURM"),
+        ("4711;cluster", {"type": "slurm"}, "names no job of SLURM"),
+        (None, {}, "names no process"),
     ],
 )
 def test_refused(
@@ -194,37 +151,6 @@ def test_refused(
     plan = make(disk).plan_kill(JOB)
     assert said in plan.refusal
     assert make(disk).perform(plan).success is False
-
-
-def test_slurm(disk: Disk, directory: Path) -> None:
-    """A job of SLURM is cancelled by SLURM, on any host."""
-    write_pid(directory, "4711_3", type="slurm", host="login")
-    ran: list[str] = []
-    actions = make(disk, ran=ran)
-    plan = actions.plan_kill(JOB)
-    assert (plan.what, ran) == ("scancel 4711_3", [])
-    assert actions.perform(plan).success
-    assert ran == ["scancel", "4711_3"]
-
-
-def test_scancel_fails(disk: Disk, directory: Path) -> None:
-    """An error of SLURM is reported."""
-    write_pid(directory, "4711", type="slurm")
-    host = Host()
-
-    def run(_: Sequence[str]) -> None:
-        run_program(["sh", "-c", "echo Invalid job id specified; exit 1"])
-
-    actions = Actions(WorkspaceReader(disk.root, host), host, run)
-    outcome = actions.perform(actions.plan_kill(JOB))
-    assert not outcome.success
-    assert "exit status 1: Invalid job id specified" in outcome.message
-
-
-def test_program_that_is_not_there() -> None:
-    """A host without SLURM is reported as such."""
-    with pytest.raises(WorkspaceFailure, match="there is no xpm-no-such-program here"):
-        run_program(["xpm-no-such-program"])
 
 
 @pytest.mark.parametrize("action", [KILL, CLEAN])
@@ -326,24 +252,23 @@ def test_plans_and_outcomes_travel(disk: Disk) -> None:
 
 @pytest.mark.parametrize("which", ["ended", "cleaned", "gone"])
 def test_done_before(which: str, disk: Disk, directory: Path) -> None:
-    """An action that another agent, whose client was lost, has done counts as done when it is requested again."""
+    """An action that another one has done since it was planned counts as done: two at once both succeed."""
     write_pid(directory, 2**22 + 1)
     plan = ActionPlan(JOB, KILL, "end it", pid=2**22 + 1)
     if which == "ended":
-        assert not make(disk).perform(plan).success
-        assert make(disk).repeat(plan).success
+        assert make(disk).perform(plan).success
         assert make(disk).plan(KILL, JOB).is_over
-        assert not make(disk).repeat(plan._replace(pid=2**22 + 2)).success
+        assert not make(disk).perform(plan._replace(pid=2**22 + 2)).success
         return
     shutil.rmtree(directory)
     plan = ActionPlan(JOB, CLEAN if which == "cleaned" else KILL)
-    assert make(disk).repeat(plan).success == (which == "cleaned")
+    assert make(disk).perform(plan).success == (which == "cleaned")
     assert from_wire(ActionPlan, to_wire(plan)) == plan
 
 
 def test_not_done_before(disk: Disk, directory: Path) -> None:
-    """A repeated request for an action that was not done performs it."""
+    """A planned action that was not done is performed."""
     disk.job(JOB, {"state": "done"}, done="")
-    outcome = make(disk).repeat(make(disk).plan(CLEAN, JOB))
+    outcome = make(disk).perform(make(disk).plan(CLEAN, JOB))
     assert (outcome.success, directory.exists()) == (True, False)
     assert from_wire(ActionOutcome, to_wire(outcome)) == outcome

@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 
 from tests.link.agent_host import Talk
+from tests.support.job_process import Started
 from tests.support.polling import wait_until
-from tests.workspace.agent.test_actions import Started, write_pid
+from tests.workspace.agent.test_actions import write_pid
 from tests.workspace.disk import Disk, snapshot, write, write_lines
 from xpm_remote.link.remote.agent import agent_bundle, agent_command
 from xpm_remote.workspace.agent.announcing import PAGE

@@ -137,16 +137,17 @@ def test_running(made: SmallWorkspace) -> None:
     ],
 )
 def test_process(made: SmallWorkspace, pid: object, action: CleanAction) -> None:
-    """A job that has not ended is removed only when its process is certainly dead."""
+    """A job that has not ended is removed only when its process is certainly dead, one of SLURM by its word only."""
     directory = made.job("t/stray", None)
     (directory / "t.pid").write_text(json.dumps(pid))
     cleaner = Cleaner(made.layout, host=TextHost("node01", pids=[77]))
     steps = cleaner.plan(find_orphans(made.layout))
     assert {str(each.orphan.job): each.action for each in steps}["t/stray"] is action
     (directory / "t.done").touch()
-    assert all(
-        each.action is CleanAction.REMOVE for each in cleaner.plan(find_orphans(made.layout))
-    )
+    actions = {step.action for step in cleaner.plan(find_orphans(made.layout))}
+    assert (CleanAction.KEEP in actions) == ("slurm" in str(pid))
+    cleaner = Cleaner(made.layout, is_forced=True)
+    assert {step.action for step in cleaner.plan(find_orphans(made.layout))} == {CleanAction.REMOVE}
 
 
 def test_real_process(made: SmallWorkspace) -> None:

@@ -7,36 +7,35 @@ refused. Nothing is ever done through a symlink, and nothing is removed of a job
 from __future__ import annotations
 
 import os
-import re
 import stat
-import subprocess
-from typing import Callable, Sequence
+from typing import NamedTuple
 
 from xpm_remote.workspace import processes, states
-from xpm_remote.workspace.failures import BusyFailure, NoJobFailure, WorkspaceFailure
+from xpm_remote.workspace.ending import OverFailure, end_processes, own_process
+from xpm_remote.workspace.failures import BusyFailure, NoJobFailure, WorkspaceFailure, explain
 from xpm_remote.workspace.folders.staging import discard_job
 from xpm_remote.workspace.layout import JobFiles, JobId
 from xpm_remote.workspace.outcomes import CLEAN, KILL, ActionOutcome, ActionPlan
-from xpm_remote.workspace.processes import REUSE_SLACK, Host
-from xpm_remote.workspace.reading.jobs import process_of
-from xpm_remote.workspace.reading.json_files import SMALL_LIMIT, Problems, read_object
+from xpm_remote.workspace.processes import Host, ProcessName
 from xpm_remote.workspace.reading.reader import WorkspaceReader
-from xpm_remote.workspace.states import Process
+from xpm_remote.workspace.schedulers.questions import (
+    Evidence,
+    Schedulers,
+    is_same_directory,
+    read_evidence,
+)
+from xpm_remote.workspace.schedulers.rows import Cancelled, Phase, Row
+from xpm_remote.workspace.schedulers.slurm import SLURM_ID, Slurm
 
 TERM_GRACE = 10.0
 """Seconds between SIGTERM and SIGKILL: a job writes its marker and perhaps a checkpoint."""
 
-SCANCEL_LIMIT = 60.0
-"""Seconds for SLURM to accept a cancellation; a busy controller is slow, and one that is down never answers."""
 
-_SLURM_ID = re.compile(r"\d{1,18}(?:_\d{1,9})?")
+class _SlurmJob(NamedTuple):
+    """A job of SLURM that runs a job."""
 
-Run = Callable[[Sequence[str]], None]
-"""Runs a program; raises WorkspaceFailure when it fails."""
-
-
-class _OverFailure(BusyFailure):
-    """There is no process left to end."""
+    slurm: Slurm
+    row: Row
 
 
 class Actions:
@@ -45,16 +44,13 @@ class Actions:
     Args:
         reader: Reads the workspace.
         host: The host on which this code runs.
-        run: Runs a program of the host.
         grace: Seconds between SIGTERM and SIGKILL.
     """
 
-    def __init__(
-        self, reader: WorkspaceReader, host: Host, run: Run | None = None, grace: float = TERM_GRACE
-    ) -> None:
+    def __init__(self, reader: WorkspaceReader, host: Host, grace: float = TERM_GRACE) -> None:
         self._reader = reader
         self._host = host
-        self._run = run or run_program
+        self._schedulers = Schedulers()
         self._grace = grace
 
     def plan_kill(self, job: JobId) -> ActionPlan:
@@ -63,70 +59,55 @@ class Actions:
         Raises:
             NoJobFailure: There is no such job.
         """
-        files = self._files(job)
-        process = process_of(read_object(str(files.pid), SMALL_LIMIT, Problems()), None)
-        try:
-            if process is None:
-                raise _OverFailure("it has no process")
-            what = self._check_process(files, process)
-        except _OverFailure as refusal:
-            pid = None if process is None else process.pid
-            return ActionPlan(job, KILL, refusal=str(refusal), pid=pid, is_over=True)
-        except WorkspaceFailure as refusal:
-            return ActionPlan(job, KILL, refusal=str(refusal))
-        return ActionPlan(job, KILL, what, pid=process.pid, kind=process.kind)
+        plan, _ = self._find_target(job)
+        return plan
 
-    def plan_clean(self, job: JobId) -> ActionPlan:
+    def plan_clean(self, job: JobId, *, is_forced: bool = False) -> ActionPlan:
         """Return the plan to remove a job's directory.
+
+        Args:
+            job: The job.
+            is_forced: Whether to remove it, too, where it cannot be known whether its scheduler still has it.
 
         Raises:
             NoJobFailure: There is no such job.
         """
+        plan = ActionPlan(job, CLEAN, is_forced=is_forced)
         try:
-            self._check_ended(job)
-        except BusyFailure as refusal:
-            return ActionPlan(job, CLEAN, refusal=str(refusal))
-        return ActionPlan(job, CLEAN, f"remove {self._reader.layout.job(job)}")
+            self._check_ended(job, is_forced=is_forced)
+        except (BusyFailure, OSError) as refusal:
+            return plan._replace(refusal=self._text(job, refusal))
+        return plan._replace(what=f"remove {self._reader.layout.job(job)}")
 
-    def plan(self, action: str, job: JobId) -> ActionPlan:
+    def plan(self, action: str, job: JobId, *, is_forced: bool = False) -> ActionPlan:
         """Return the plan of an action on a job.
 
         Args:
             action: ``kill`` or ``clean``.
             job: The job.
+            is_forced: As of ``plan_clean``.
 
         Raises:
             NoJobFailure: There is no such job.
         """
-        return self.plan_kill(job) if action == KILL else self.plan_clean(job)
-
-    def repeat(self, plan: ActionPlan) -> ActionOutcome:
-        """Carry out a plan that may have been carried out already, which is a success."""
-        if not os.path.lexists(self._reader.layout.job(plan.job)):
-            is_wanted = plan.action == CLEAN
-            return plan.outcome(is_wanted, "its directory is gone")
-        if plan.action == KILL:
-            now = self.plan_kill(plan.job)
-            if now.is_over and now.pid in (plan.pid, None):
-                return plan.outcome(True, now.refusal)
-        return self.perform(plan)
+        return self.plan_kill(job) if action == KILL else self.plan_clean(job, is_forced=is_forced)
 
     def perform(self, plan: ActionPlan) -> ActionOutcome:
-        """Carry out a plan, if it still holds."""
+        """Carry out a plan, if it still holds; that what it wants is so already is a success."""
         try:
-            now = self.plan(plan.action, plan.job)
-            if now.refusal:
-                return plan.outcome(False, now.refusal)
-            if now.pid != plan.pid:
-                return plan.outcome(False, "its process is another one than that of the plan")
-            if plan.action == KILL:
-                done = self._kill(now)
-            else:
-                discard_job(self._reader.layout, plan.job)
-                done = f"removed {self._reader.layout.job(plan.job)}"
+            message = self._kill(plan) if plan.action == KILL else self._clean(plan)
+        except NoJobFailure:  # another one has removed it since the plan was made
+            return plan.outcome(plan.action == CLEAN, "its directory is gone")
+        except OverFailure as failure:
+            return plan.outcome(not plan.refusal, str(failure))
         except (WorkspaceFailure, OSError) as failure:
-            return plan.outcome(False, str(failure))
-        return plan.outcome(True, done)
+            return plan.outcome(False, self._text(plan.job, failure))
+        return plan.outcome(True, message)
+
+    def _text(self, job: JobId, failure: Exception) -> str:
+        if isinstance(failure, OSError):
+            return explain(failure, self._reader.layout.job(job))
+        return str(failure)
 
     def _files(self, job: JobId) -> JobFiles:
         """Return the files of a job.
@@ -139,52 +120,95 @@ class Actions:
             raise _no_job(job)
         return files
 
-    def _check_process(self, files: JobFiles, process: Process) -> str:
-        """Return how a process would be ended.
+    def _find_target(self, job: JobId) -> tuple[ActionPlan, ProcessName | _SlurmJob | None]:
+        """Return the plan to end what runs a job, and what it would end; None if that is refused."""
+        files = self._files(job)
+        plan = ActionPlan(job, KILL)
+        try:
+            evidence = read_evidence(files)
+            process = evidence.process
+            if process is None or not evidence.has_pid_file:
+                raise OverFailure("it has no process")
+            plan = plan._replace(pid=process.pid, kind=process.kind)
+            if process.kind == "slurm":
+                job_of_slurm = self._slurm_job(files, evidence, str(process.pid))
+                return plan._replace(what=f"scancel {process.pid}"), job_of_slurm
+            if process.kind != "local" or not isinstance(process.pid, int) or process.pid <= 1:
+                raise BusyFailure(
+                    f"its process is of another kind: {process.kind} {process.pid}",
+                    "end it where it runs",
+                )
+            if process.host is not None and not self._host.is_me(process.host):
+                what = f"its process is on the host {process.host}"
+                raise BusyFailure(what, "kill it from there, this host cannot")
+            is_locked = self._host.is_locked(str(files.lock))
+            own = own_process(files, process.pid, is_locked=is_locked)
+        except OverFailure as refusal:
+            return plan._replace(refusal=str(refusal), is_over=True), None
+        except (WorkspaceFailure, OSError) as refusal:
+            return plan._replace(refusal=self._text(job, refusal)), None
+        pids = ", ".join(str(each.pid) for each in processes.family(own.pid))
+        what = f"end {pids}: SIGTERM, then SIGKILL"
+        return plan._replace(what=what), own
+
+    def _slurm_job(self, files: JobFiles, evidence: Evidence, number: str) -> _SlurmJob:
+        """Return a job of SLURM that runs in the directory of the job here.
 
         Raises:
-            BusyFailure: It is not the job's, or that cannot be known here.
+            OverFailure: It has ended.
+            BusyFailure: It is not the job's, or SLURM does not answer.
         """
-        if process.kind == "slurm":
-            if not _SLURM_ID.fullmatch(str(process.pid)):
-                raise BusyFailure(f"its pid file names no job of SLURM: {process.pid!r}")
-            return f"scancel {process.pid}"
-        if process.kind != "local" or not isinstance(process.pid, int) or process.pid <= 1:
-            raise BusyFailure(f"its process is of another kind: {process.kind} {process.pid}")
-        if process.host is not None and not self._host.is_me(process.host):
+        if not SLURM_ID.fullmatch(number):
+            raise BusyFailure(f"its pid file names no job of SLURM: {number!r}")
+        slurm = Slurm(evidence.binpath)
+        rows = slurm.find(number)
+        if rows is None:
+            raise BusyFailure(f"SLURM does not say what the job {number} is: {slurm.why}")
+        foreign = [
+            row.directory
+            for row in rows
+            if is_same_directory(row.directory, files.directory) is not True
+        ]
+        if foreign:
+            what = f"the job {number} of SLURM is not this one: it runs in {foreign[0]}"
+            raise BusyFailure(what, "its own has ended, or was submitted again")
+        living = [row for row in rows if row.phase is not Phase.ENDED]
+        if living:
+            return _SlurmJob(slurm, living[0]._replace(id=number))
+        if not rows and set(evidence.owners) - {os.geteuid()}:
             raise BusyFailure(
-                f"its process is on the host {process.host}", "kill it from there, this host cannot"
+                f"SLURM shows you no job {number}: it has ended, or is hidden as another user's"
             )
-        self._check_identity(files, process.pid)
-        members = processes.family(process.pid)
-        return f"end {', '.join(str(each.pid) for each in members)}: SIGTERM, then SIGKILL"
-
-    def _check_identity(self, files: JobFiles, pid: int) -> None:
-        """Raise unless a pid is still the process for which the pid file was written."""
-        if not processes.has_process_table():
-            raise BusyFailure("this system does not show which process it is", "kill it by hand")
-        entry = processes.find_process(pid)
-        if entry is None:
-            raise _OverFailure(f"its process {pid} has ended")
-        written = files.pid.stat().st_mtime
-        if processes.start_time(entry.name) > written + REUSE_SLACK:
-            raise BusyFailure(f"the process {pid} is younger than the job's pid file")
-        held = self._host.is_locked(str(files.lock))
-        if not held and not processes.mentions(pid, str(files.directory)):
-            raise BusyFailure(f"the process {pid} is not the job's, whose lock is free")
+        raise OverFailure(f"it has ended: SLURM has no job {number} any more")
 
     def _kill(self, plan: ActionPlan) -> str:
-        if plan.kind == "slurm":
-            self._run(["scancel", str(plan.pid)])
-            return f"SLURM was told to cancel {plan.pid}"
-        left = processes.end_processes(int(plan.pid or 0), self._grace)
+        """End what runs a job; return what was done.
+
+        Raises:
+            WorkspaceFailure: It was not, or that is not known.
+        """
+        now, target = self._find_target(plan.job)
+        if now.pid not in (plan.pid, None):
+            raise BusyFailure("its process is another one than that of the plan")
+        if now.is_over:
+            raise OverFailure(now.refusal)
+        if target is None:
+            raise BusyFailure(now.refusal)
+        if isinstance(target, _SlurmJob):
+            return _cancel(*target)
+        left = end_processes(target, self._grace)
         if left:
             pids = ", ".join(str(each.pid) for each in left)
             raise BusyFailure(f"the processes {pids} do not end even by SIGKILL")
         return f"the process {plan.pid} has ended"
 
-    def _check_ended(self, job: JobId) -> None:
-        """Raise unless a job may be removed.
+    def _clean(self, plan: ActionPlan) -> str:
+        self._check_ended(plan.job, is_forced=plan.is_forced)
+        discard_job(self._reader.layout, plan.job)
+        return f"removed {self._reader.layout.job(plan.job)}"
+
+    def _check_ended(self, job: JobId, *, is_forced: bool) -> None:
+        """Check that a job may be removed.
 
         Raises:
             NoJobFailure: There is no such job.
@@ -199,33 +223,27 @@ class Actions:
             raise _no_job(job)
         if self._host.is_locked(str(files.lock)):
             raise BusyFailure("its lock is held: it runs, or is about to")
-        if facts.state not in states.FINAL:
+        has_ended = self._schedulers.check_ended(files, is_forced=is_forced)
+        if not has_ended and facts.state not in states.FINAL:
             raise BusyFailure(f"it is {facts.state}, and only a job that has ended is removed")
+
+
+def _cancel(slurm: Slurm, row: Row) -> str:
+    """Cancel a job of SLURM; return what was done.
+
+    Raises:
+        BusyFailure: It was not, or that is not known.
+    """
+    outcome = slurm.cancel(row)
+    if outcome is Cancelled.REFUSED:
+        raise BusyFailure(f"SLURM refuses to cancel {row.id}: {slurm.why}")
+    if outcome is Cancelled.UNKNOWN:
+        raise BusyFailure(
+            f"it is unknown whether SLURM cancels {row.id}: {slurm.why}",
+            "it may still do so: look again in a minute",
+        )
+    return f"SLURM has cancelled {row.id}"
 
 
 def _no_job(job: JobId) -> NoJobFailure:
     return NoJobFailure(f"there is no job {job}", "list them with `jobs list`")
-
-
-def run_program(words: Sequence[str]) -> None:
-    """Run a program of the host to its end.
-
-    Raises:
-        WorkspaceFailure: It is not there, fails, or takes too long.
-    """
-    try:
-        done = subprocess.run(  # noqa: S603  (the words are ours, the id is checked)
-            list(words),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=SCANCEL_LIMIT,
-            check=False,
-        )
-    except FileNotFoundError:
-        raise WorkspaceFailure(f"there is no {words[0]} here", "put it in the PATH") from None
-    except subprocess.TimeoutExpired:
-        raise WorkspaceFailure(f"{words[0]} has not ended in {SCANCEL_LIMIT:g} s") from None
-    if done.returncode:
-        said = done.stdout.decode("utf-8", "replace").strip()
-        raise WorkspaceFailure(f"{words[0]} failed with exit status {done.returncode}: {said}")

@@ -224,31 +224,31 @@ class Requests:
         return {"name": name}
 
     def plan_action(self, params: Params) -> list[dict[str, Any]]:
-        """Return the plans to kill or clean ``jobs`` (each with task_id and job_id)."""
+        """Return the plans to kill or clean ``jobs`` (each with task_id and job_id), to clean them with ``force``."""
         action, jobs = text(params, "action"), params.get("jobs")
         if action not in (KILL, CLEAN) or not isinstance(jobs, list):
             message = f"action is {KILL} or {CLEAN}, and jobs is a list"
             raise ParameterError(message)
         ids = [job_id_of(each) for each in jobs if isinstance(each, dict)]
-        return [to_wire(self._actions().plan(action, job)) for job in ids]
+        is_forced = params.get("force") is True
+        return [to_wire(self._actions().plan(action, job, is_forced=is_forced)) for job in ids]
 
     def carry_out(self, params: Params) -> dict[str, Any]:
         """Carry out ``plans``, one after the other; send each outcome when it is there.
 
-        Params: ``plans``, as of ``plan_action``; ``name``, of the notifications; ``again``, whether it may have been
-        done already by another agent.
+        Params: ``plans``, as of ``plan_action``; ``name``, of the notifications. What another agent has done already
+        counts as done.
         """
         name = text(params, "name")
         plans = read_list(
             params.get("plans") or [], "plans", "a plan", partial(from_wire, ActionPlan)
         )
         actions = self._actions()
-        perform = actions.repeat if params.get("again") is True else actions.perform
         count = 0
         for plan in plans:
             if self._stopping.is_set():
                 break
-            outcome = to_wire(perform(plan))
+            outcome = to_wire(actions.perform(plan))
             self._notify("notification.outcome", {"name": name, "outcome": outcome})
             count += 1
         return {"outcomes": count, "stopped": self._stopping.is_set()}

@@ -29,6 +29,7 @@ from xpm_remote.workspace.outcomes import (
 from xpm_remote.workspace.processes import Host
 from xpm_remote.workspace.reading.jobs import process_of
 from xpm_remote.workspace.reading.json_files import SMALL_LIMIT, Problems, read_object, reason
+from xpm_remote.workspace.schedulers.questions import Schedulers
 
 LOOK_AGAIN = 1.0
 """Seconds between two checks whether an experiment runs: one that has just started has hardly a job."""
@@ -61,6 +62,7 @@ class Cleaner:
         self._with_folders = with_folders
         self._is_forced = is_forced
         self._host = host or Host()
+        self._schedulers = Schedulers()
         self._clock = clock
         self._looked = -LOOK_AGAIN
 
@@ -129,7 +131,8 @@ class Cleaner:
         if orphan.is_link:
             why = self._why_not_unlink(orphan)
             return CleanStep(orphan, CleanAction.KEEP if why else CleanAction.UNLINK, why)
-        why = why_running(self._layout.job_files(orphan.job), self._host)
+        files = self._layout.job_files(orphan.job)
+        why = why_running(files, self._host, self._schedulers, is_forced=self._is_forced)
         return CleanStep(orphan, CleanAction.KEEP if why else CleanAction.REMOVE, why)
 
     def _why_not_unlink(self, orphan: Orphan) -> str:
@@ -168,16 +171,29 @@ def running_experiment(layout: Layout) -> str | None:
     return next((name for name in names if is_held(layout.scheduler_lock(name))), None)
 
 
-def why_running(files: JobFiles, host: Host) -> str:
-    """Return why a job may be running; empty if it is not."""
+def why_running(
+    files: JobFiles, host: Host, schedulers: Schedulers, *, is_forced: bool = False
+) -> str:
+    """Return why a job may be running; empty if it is not.
+
+    Args:
+        files: The files of the job.
+        host: The host on which this code runs.
+        schedulers: What is asked whether they have it.
+        is_forced: Whether a scheduler that does not answer is taken to have ended it.
+    """
     if is_held(files.lock):
         return "it runs: its lock is held"
+    try:
+        if schedulers.check_ended(files, is_forced=is_forced):
+            return ""
+    except BusyFailure as failure:
+        return f"it may run: {failure}"
     if files.done.exists() or files.failed.exists() or not os.path.lexists(files.pid):
         return ""
-    problems = Problems()
-    process = process_of(read_object(str(files.pid), SMALL_LIMIT, problems), None)
-    if process is None:
-        return f"it may run: {files.pid.name} names no process"
+    process = process_of(read_object(str(files.pid), SMALL_LIMIT, Problems()), None)
+    if process is None or process.kind != "local":
+        return ""  # as by force
     try:
         modified = files.pid.stat().st_mtime
     except OSError:

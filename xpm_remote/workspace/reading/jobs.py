@@ -173,7 +173,7 @@ def process_of(value: object, run_host: str | None) -> Process | None:
     if not isinstance(value, dict):
         return None
     pid, kind = value.get("pid"), text_of(value.get("type")) or "local"
-    if kind == "local" and isinstance(pid, str) and pid.isdecimal():
+    if kind == "local" and isinstance(pid, str) and pid.isascii() and pid.isdecimal():
         pid = whole_of(int(pid[:18]))
     if not isinstance(pid, str):
         pid = whole_of(pid)
