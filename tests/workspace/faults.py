@@ -41,3 +41,17 @@ def make_fail(
 def path_of(descriptor: int) -> str:
     """Return the path of an open file."""
     return str(Path(f"/proc/self/fd/{descriptor}").readlink())
+
+
+def below(root: Path) -> Callable[..., bool]:
+    """Return a function that tells whether the arguments of a call are of something below a directory, or itself."""
+
+    def is_below(first: object, *_: object, dir_fd: int | None = None, **__: object) -> bool:
+        if isinstance(first, int):
+            path = path_of(first)
+        else:
+            base = path_of(dir_fd) if dir_fd is not None else "/"
+            path = f"{Path(base, os.fsdecode(first))}"  # type: ignore[arg-type]
+        return path == str(root) or path.startswith(f"{root}/")
+
+    return is_below

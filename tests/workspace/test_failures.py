@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from xpm_remote.workspace.failures import explain
+from xpm_remote.workspace.failures import WorkspaceFailure, explain, explain_any
 
 
 @pytest.mark.parametrize(
@@ -39,3 +39,9 @@ def test_no_space(number: int) -> None:
 def test_no_text() -> None:
     """An error without a text of the system has its own."""
     assert explain(OSError("odd"), Path("/where")) == "/where: odd"
+
+
+def test_any_error() -> None:
+    """A failure has its own words; any other error is one to report."""
+    assert explain_any(WorkspaceFailure("it is odd", "look at it")) == "it is odd; look at it"
+    assert explain_any(TypeError("odd")) == "unexpected error, report it: TypeError: odd"

@@ -86,7 +86,8 @@ def archive(
             return watch(jobs, with_all=is_all, is_json=is_json)
         plans = jobs.plan_archive(_find(jobs, texts, is_all=is_all))
         # Of all jobs, those that are not to be archived anyway are left out.
-        plans = [plan for plan in plans if not is_all or plan.verdict is ArchiveVerdict.ARCHIVE]
+        wanted = (ArchiveVerdict.ARCHIVE, ArchiveVerdict.UNREADABLE)
+        plans = [plan for plan in plans if not is_all or plan.verdict in wanted]
         if not is_json:
             print_lines(archive_plan_lines(plans))
         elif dry_run:
@@ -144,7 +145,8 @@ def _judge(outcomes: Sequence[ArchiveOutcome]) -> None:
             len(left),
             len(outcomes),
             "archived",
-            is_failed=bool(statuses & _FAILED),
+            is_failed=bool(statuses & _FAILED)
+            or any(each.verdict is ArchiveVerdict.UNREADABLE for each in left),
             is_busy=ArchiveStatus.BUSY in statuses,
         )
 

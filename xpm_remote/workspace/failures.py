@@ -90,3 +90,10 @@ def explain(error: OSError, where: Path) -> str:
     if error.errno in NO_SPACE:
         return f"no space is left for {name} ({error.strerror})"
     return f"{name}: {error.strerror or error}"
+
+
+def explain_any(error: Exception) -> str:
+    """Return a line with the reason of an error that no system call raised; one that is no failure of ours is a bug."""
+    if isinstance(error, WorkspaceFailure):
+        return str(error)
+    return f"unexpected error, report it: {type(error).__name__}: {error}"

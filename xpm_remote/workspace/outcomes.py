@@ -82,6 +82,9 @@ class ArchiveVerdict(Enum):
     NO_FOLDER = "no-folder"
     """No folder takes jobs."""
 
+    UNREADABLE = "unreadable"
+    """What decides it cannot be read now, which does not mean that it is absent."""
+
 
 class ArchiveStep(NamedTuple):
     """The step planned for a job in one folder, judged by names and sizes.
@@ -157,7 +160,9 @@ class ArchiveOutcome(NamedTuple):
 
     @property
     def is_worth_another_try(self) -> bool:
-        """Whether a folder failed in a way that may pass."""
+        """Whether a folder, or reading the job, failed in a way that may pass."""
+        if self.verdict is ArchiveVerdict.UNREADABLE:
+            return True
         return any(each.status in WORTH_ANOTHER_TRY for each in self.folders)
 
 

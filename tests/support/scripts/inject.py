@@ -1,11 +1,12 @@
 """Archive, move or recover a job, with a fault at each file-system call in turn, and check the result.
 
-    python inject.py ROOT archive|complete|move|recover|replace kill|ENOSPC|EIO plain|portable [all|each-place]
+    python inject.py ROOT archive|complete|move|recover|replace kill|NUMBERS plain|portable [all|each-place]
 
 Each time the work is done by a child process, on a fresh workspace; then either the job is asked for, or the work is
-done again. With ``each-place``, a fault hits the first call that each place of the code makes of each function, and
-the ways to go on take turns. The disk is never waited for: a process that is killed loses nothing that it has written.
-Prints one JSON object: how many calls there are, how many of them were hit, and what was found to be wrong.
+done again. With ``each-place``, a fault hits the first call that each place of the code makes of each function; the
+ways to go on take turns, and so do the error numbers, such as ``EPERM,EROFS``. The disk is never waited for: a process
+that is killed loses nothing that it has written. Prints one JSON object: how many calls there are, how many faults hit
+them, and what was found to be wrong.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ import multiprocessing
 import os
 import shutil
 import signal
+import stat
 import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
@@ -70,6 +72,8 @@ SILENT = ("fsync", "sync_file_system")
 SMALL = 4 << 10
 """Bytes up to which a file is copied at once here, so that the one that is larger is quickly made and compared."""
 NEVER = 1 << 30
+REFUSALS = ("EPERM", "EACCES")
+"""Errors by which a file system refuses times, permissions and the like, which costs no job."""
 RELAYS = frozenset(
     each.__code__
     for each in (
@@ -113,19 +117,20 @@ class Counter:
         def call(*args: Any, **options: Any) -> Any:
             self.places.append((name, *caller()))
             if len(self.places) == self._at:
-                self._fail(lambda: real(*args, **options) if name == "close" else None)
+                first = os.fspath(args[0]) if isinstance(args[0], os.PathLike) else args[0]
+                self._fail(lambda: real(*args, **options) if name == "close" else None, first)
             if name == "exchange" and portable:
                 raise OSError(errno.ENOSYS, "not here")
             return real(*args, **options)
 
         return call
 
-    def _fail(self, do_first: Callable[[], object]) -> None:
+    def _fail(self, do_first: Callable[[], object], named: object) -> None:
         if self._fault == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
         do_first()  # a close that fails has closed nevertheless
         number = getattr(errno, self._fault)
-        raise OSError(number, os.strerror(number))
+        raise OSError(number, os.strerror(number), named)
 
 
 class Trial:
@@ -135,6 +140,7 @@ class Trial:
         shutil.rmtree(root, ignore_errors=True)
         self.action = action
         self.portable = portable
+        self.was_refused = False
         self.workspace = make_workspace(root / "ws")
         mode = FolderMode.MOVE if action == "move" else FolderMode.BACKUP
         self.folder = make_folder(root / "folder", mode)
@@ -164,6 +170,7 @@ class Trial:
     def work_with(self, fault: str, at: int) -> tuple[list[str], Counter]:
         """Do the work with a fault; return its outcome as text, and the calls."""
         counter = Counter(fault, at)
+        self.was_refused = fault in REFUSALS
         real = {name: getattr(filesystem, name) for name in NAMES}
         for name in NAMES:
             setattr(filesystem, name, counter.wrap(name, self.portable))
@@ -182,8 +189,13 @@ class Trial:
         return os.WIFSIGNALED(os.waitpid(child, 0)[1])
 
     def is_whole(self, path: Path) -> bool:
-        """Return whether all of the job is there."""
-        return (path / "train.done").exists() and tree(path) == self.wanted
+        """Return whether all of the job is there; times and permissions only where nothing refused them."""
+        if not (path / "train.done").exists():
+            return False
+        found = tree(path)
+        if found == self.wanted:
+            return True
+        return self.was_refused and contents_of(found) == contents_of(self.wanted)
 
     def check_once(self) -> list[str]:
         """Return what is wrong after the fault: the job must be whole at some place."""
@@ -216,6 +228,14 @@ class Trial:
                 os.utime(each, (0, 0))
 
 
+def contents_of(found: dict[str, tuple[object, ...]]) -> dict[str, tuple[object, ...]]:
+    """Return the contents of a tree, without times, permissions and numbers of links."""
+    return {
+        name: entry[:2] if entry[0] == "link" else (stat.S_IFMT(cast("int", entry[0])), entry[2])
+        for name, entry in found.items()
+    }
+
+
 Check = Callable[[Trial], list[str]]
 
 CHECKS: tuple[Check, ...] = (Trial.check_recovery, Trial.check_again)
@@ -223,24 +243,26 @@ CHECKS: tuple[Check, ...] = (Trial.check_recovery, Trial.check_again)
 
 
 def chosen(
-    calls: Counter, fault: str, portable: bool, all_of_them: bool
-) -> list[tuple[int, tuple[Check, ...]]]:
-    """Return the numbers of the calls that a fault hits, from 1 on, each with the ways to continue after it."""
+    calls: Counter, faults: list[str], portable: bool, all_of_them: bool
+) -> list[tuple[str, int, tuple[Check, ...]]]:
+    """Return faults, with the numbers of the calls that they hit, from 1 on, and the ways to continue after them."""
     if all_of_them:
-        return [(at, CHECKS) for at in range(1, len(calls.places) + 1)]
+        numbers = range(1, len(calls.places) + 1)
+        return [(fault, at, CHECKS) for at in numbers for fault in faults]
     first = {place: at for at, place in reversed(list(enumerate(calls.places, 1)))}
     # The other way is taken by the other error, and on the other system.
-    turn = (fault == "EIO") + portable
+    turn = ("EIO" in faults) + portable
     return [
-        (at, (CHECKS[(n + turn) % len(CHECKS)],)) for n, at in enumerate(sorted(first.values()))
+        (faults[n % len(faults)], at, (CHECKS[(n + turn) % len(CHECKS)],))
+        for n, at in enumerate(sorted(first.values()))
     ]
 
 
 def trials(
-    root: Path, action: str, fault: str, portable: bool, hit: tuple[int, tuple[Check, ...]]
+    root: Path, action: str, portable: bool, hit: tuple[str, int, tuple[Check, ...]]
 ) -> list[str]:
     """Make a call fail, once for each way to continue; return what is wrong then."""
-    at, checks = hit
+    fault, at, checks = hit
     wrong = []
     for check in checks:
         trial = Trial(root / str(os.getpid()), action, portable)
@@ -252,13 +274,13 @@ def trials(
         found = trial.check_once()
         trial.let_time_pass()
         found += check(trial)
-        wrong += [f"{at}: {each} (said {said})" for each in found]
+        wrong += [f"{fault} at {at}: {each} (said {said})" for each in found]
     return wrong
 
 
 def main() -> None:
     """Run all trials, as many at once as there are processors."""
-    root, action, fault, kind = Path(sys.argv[1]), *sys.argv[2:5]
+    root, action, faults, kind = Path(sys.argv[1]), *sys.argv[2:5]
     all_of_them = sys.argv[5:] != ["each-place"]
     portable = kind == "portable"
     if portable:
@@ -267,9 +289,9 @@ def main() -> None:
     for name in SILENT:
         setattr(filesystem, name, lambda descriptor: None)
     _, calls = Trial(root / "counted", action, portable).work_with("kill", NEVER)
-    hit = chosen(calls, fault, portable, all_of_them)
+    hit = chosen(calls, faults.split(","), portable, all_of_them)
     with multiprocessing.get_context("fork").Pool() as pool:
-        found = pool.map(partial(trials, root, action, fault, portable), hit, 4)
+        found = pool.map(partial(trials, root, action, portable), hit, 4)
     wrong = [each for some in found for each in some]
     print(json.dumps({"calls": len(calls.places), "hit": len(hit), "wrong": wrong}))
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import threading
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.workspace.faults import make_fail
 from tests.workspace.jobs_on_disk import JOB, leftovers, make_folder, make_job
+from xpm_remote.workspace import filesystem
 from xpm_remote.workspace.failures import NoJobFailure, WorkspaceFailure
 from xpm_remote.workspace.folders.archiver import Archiver
 from xpm_remote.workspace.folders.archiving import archive
@@ -106,3 +111,84 @@ def test_opt_out_needs_a_job(workspace: Layout, folder: Folder) -> None:
     """A job without a directory cannot be opted out, which is reported."""
     with Archiver(workspace, [folder], lambda _: None) as archiver, pytest.raises(NoJobFailure):
         archiver.submit(JobId("demo.other", "00"), backup=False)
+
+
+def test_worker_survives_anything(
+    workspace: Layout, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error that is none of the system's costs each job of the batch a try, and the next try is made."""
+    real, errors = archive, [TypeError("odd"), RuntimeError("odd")]
+
+    def fail(*args: Any, **options: Any) -> Iterator[ArchiveOutcome]:
+        if errors:
+            raise errors.pop()
+        return real(*args, **options)
+
+    monkeypatch.setattr("xpm_remote.workspace.folders.archiver.archive", fail)
+    told: list[ArchiveOutcome] = []
+    done = threading.Event()
+
+    def tell(outcome: ArchiveOutcome) -> None:
+        told.append(outcome)
+        if outcome.is_archived:
+            done.set()
+
+    with Archiver(workspace, [folder], tell, first_delay=0.01) as archiver:
+        archiver.submit(JOB)
+        assert done.wait(LIMIT)
+    assert archiver.close() == (1, ())
+    assert [each.folders[0].status for each in told] == [
+        ArchiveStatus.FAILED,
+        ArchiveStatus.FAILED,
+        ArchiveStatus.MOVED,
+    ]
+    assert told[0].folders[0].message == "unexpected error, report it: RuntimeError: odd"
+
+
+def test_receiver_that_fails(workspace: Layout, folder: Folder) -> None:
+    """An error of the receiver of outcomes does not end the worker, and is raised where jobs are submitted."""
+    queued, second = threading.Event(), threading.Event()
+    told: list[JobId] = []
+
+    def refuse(outcome: ArchiveOutcome) -> None:
+        told.append(outcome.job)
+        assert queued.wait(LIMIT)
+        if len(told) == 2:
+            second.set()
+        raise BrokenPipeError
+
+    other = JobId(JOB.task, "ff")
+    make_job(workspace, other)
+    archiver = Archiver(workspace, [folder], refuse)
+    archiver.submit(JOB)
+    archiver.submit(other)
+    queued.set()
+    assert second.wait(LIMIT)  # so the first error is known
+    with pytest.raises(BrokenPipeError):
+        archiver.submit(JOB)
+    assert archiver.close() == (2, ())
+    assert workspace.job(other).is_symlink()
+    again = Archiver(workspace, [folder], refuse)
+    again.submit(JOB)
+    with pytest.raises(BrokenPipeError):
+        again.close()
+
+
+@pytest.mark.parametrize("name", ["stat", "lstat", "scan", "open_file", "mkdir", "lock"])
+def test_read_errors_cost_a_try(
+    workspace: Layout, folder: Folder, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """A job that cannot be read now is tried again, and is never dropped as if it were absent."""
+    real = getattr(filesystem, name)
+    failed, done = threading.Event(), threading.Event()
+
+    def told(outcome: ArchiveOutcome) -> None:
+        (done if outcome.is_archived else failed).set()
+
+    make_fail(monkeypatch, name, errno.ESTALE)
+    with Archiver(workspace, [folder], told, first_delay=0.01) as archiver:
+        archiver.submit(JOB)
+        assert failed.wait(LIMIT)
+        monkeypatch.setattr(filesystem, name, real)
+        assert done.wait(LIMIT)
+    assert archiver.close() == (1, ())

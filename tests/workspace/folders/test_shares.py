@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.workspace.faults import make_fail, path_of
+from tests.workspace.faults import below, make_fail
 from tests.workspace.folders.one_job import run, statuses
 from tests.workspace.jobs_on_disk import JOB, OLD, leftovers, make_job, tree
 from xpm_remote.workspace import filesystem
@@ -21,18 +20,6 @@ REFUSALS = [errno.EPERM, errno.ENOTSUP, errno.EACCES, errno.ENOSYS]
 FAULTS = [errno.EDQUOT, errno.ENOSPC, errno.EPERM, errno.EROFS, errno.EIO]
 WRITING = ["mkdir", "open_file", "write_at", "truncate", "symlink", "rename"]
 READING = ["open_file", "read", "read_at", "readlink", "scan"]
-
-
-def of(root: Path) -> Callable[..., bool]:
-    """Return a function that tells whether a call is about a file below a directory."""
-
-    def is_there(first: object, *_: object, dir_fd: int | None = None, **__: object) -> bool:
-        if isinstance(first, int):
-            return path_of(first).startswith(f"{root}/")
-        where = Path(path_of(dir_fd)) if dir_fd is not None else Path("/")
-        return str(where / os.fspath(first)).startswith(f"{root}/")  # type: ignore[call-overload]
-
-    return is_there
 
 
 @pytest.mark.parametrize("number", REFUSALS)
@@ -100,7 +87,7 @@ def test_share_without_links(
     """A job with links stays here where the folder takes none, and the message says so."""
     path = make_job(workspace)
     before = tree(path)
-    make_fail(monkeypatch, "symlink", errno.EPERM, of(move.path))
+    make_fail(monkeypatch, "symlink", errno.EPERM, below(move.path))
     (outcome,) = run(workspace, move)
     assert outcome.status is ArchiveStatus.FAILED
     assert "takes no links (Operation not permitted)" in outcome.message
@@ -142,7 +129,7 @@ def test_fault_of_the_folder(
     path = make_job(workspace)
     before = tree(path)
     with monkeypatch.context() as patch:
-        make_fail(patch, name, number, of(move.path))
+        make_fail(patch, name, number, below(move.path / "jobs"))
         (outcome,) = run(workspace, move)
     assert outcome.status in (ArchiveStatus.FAILED, ArchiveStatus.UNAVAILABLE)
     if not (name == "symlink" and number == errno.EPERM):
@@ -163,7 +150,7 @@ def test_fault_of_the_workspace(
     path = make_job(workspace)
     before = tree(path)
     with monkeypatch.context() as patch:
-        make_fail(patch, name, errno.EIO, of(path))
+        make_fail(patch, name, errno.EIO, below(path))
         (outcome,) = run(workspace, move)
     assert outcome.status is ArchiveStatus.FAILED
     assert outcome.message.startswith(f"{path}")

@@ -7,11 +7,18 @@ import threading
 import time
 from typing import Callable, NamedTuple, Sequence
 
-from xpm_remote.workspace.failures import WorkspaceFailure
+from xpm_remote.workspace.failures import WorkspaceFailure, explain_any
 from xpm_remote.workspace.folders import batches
 from xpm_remote.workspace.folders.archiving import archive, no_progress, opt_out
+from xpm_remote.workspace.folders.finding import archives
 from xpm_remote.workspace.layout import Folder, JobId, Layout
-from xpm_remote.workspace.outcomes import ArchiveOutcome, ArchiveVerdict, CopyProgress
+from xpm_remote.workspace.outcomes import (
+    ArchiveOutcome,
+    ArchiveStatus,
+    ArchiveVerdict,
+    CopyProgress,
+    FolderOutcome,
+)
 
 DRAIN_LIMIT = 60.0
 """Seconds that ``close`` waits for jobs that were submitted: as long as experimaestro does when it ends."""
@@ -47,7 +54,8 @@ class Archiver:
     Args:
         workspace: Where the jobs are.
         folders: All folders of the workspace.
-        told: Called, in the worker's thread, with the outcome of each try.
+        told: Called, in the worker's thread, with the outcome of each try. What it raises is raised by the next call of
+            ``submit``, or by ``close``; the work goes on.
         progress: Called at each step, in the worker's threads.
         first_delay: Seconds before a job that failed is tried again.
     """
@@ -75,6 +83,7 @@ class Archiver:
         self._archived = 0
         self._closing = False
         self._abandoned = False
+        self._receivers_error: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="archiver", daemon=True)
         self._thread.start()
         atexit.register(self.close)
@@ -96,7 +105,9 @@ class Archiver:
             NoJobFailure: ``backup`` is false, and the job has no directory for that file.
             OSError: ``backup`` is false, and the file cannot be written.
             WorkspaceFailure: The archiver is closed.
+            Exception: What ``told`` raised; the job is not queued.
         """
+        self._raise_receivers_error()
         if not backup:
             opt_out(self._workspace, job)
         with self._changed:
@@ -115,6 +126,9 @@ class Archiver:
 
         Args:
             limit: Seconds.
+
+        Raises:
+            Exception: What ``told`` raised; all work is done or given up by then.
         """
         atexit.unregister(self.close)
         with self._changed:
@@ -126,24 +140,54 @@ class Archiver:
         if self._thread.is_alive():
             self._abandoned = True
             self._thread.join(GIVE_UP_LIMIT)
+        self._raise_receivers_error()
         with self._changed:
             left = {**self._waiting, **self._working, **self._failed}
             return DrainReport(self._archived, tuple(left))
+
+    def _raise_receivers_error(self) -> None:
+        error, self._receivers_error = self._receivers_error, None
+        if error is not None:
+            raise error
 
     def _run(self) -> None:
         while True:
             batch = self._next()
             if not batch:
                 return
-            for outcome in archive(
-                self._workspace,
-                self._folders,
-                batch,
-                progress=self._progress,
-                abandon=lambda: self._abandoned,
-            ):
-                self._note(outcome)
-                self._told(outcome)
+            try:
+                self._archive(batch)
+            except Exception as error:  # noqa: BLE001  (a thread that ends would go on accepting jobs)
+                self._put_off(error)
+
+    def _archive(self, batch: Sequence[JobId]) -> None:
+        for outcome in archive(
+            self._workspace,
+            self._folders,
+            batch,
+            progress=self._progress,
+            abandon=lambda: self._abandoned,
+        ):
+            self._note(outcome)
+            self._tell(outcome)
+
+    def _put_off(self, error: Exception) -> None:
+        """Count a failed try of each job of the batch that has no outcome yet."""
+        folders = [
+            FolderOutcome(folder, ArchiveStatus.FAILED, explain_any(error))
+            for folder in archives(self._folders)
+        ]
+        for job in list(self._working):
+            outcome = ArchiveOutcome(job, ArchiveVerdict.ARCHIVE, "", tuple(folders))
+            self._note(outcome)
+            self._tell(outcome)
+
+    def _tell(self, outcome: ArchiveOutcome) -> None:
+        """Pass an outcome on; an error of the receiver is raised where the next job is submitted, or at the end."""
+        try:
+            self._told(outcome)
+        except Exception as error:  # noqa: BLE001  (it is the caller's, who is in another thread)
+            self._receivers_error = self._receivers_error or error
 
     def _next(self) -> list[JobId]:
         """Wait for jobs and return them; return none when the archiver is closed and no work is left."""

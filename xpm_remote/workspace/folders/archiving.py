@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Callable, Iterable, Iterator, Sequence
 
 from xpm_remote.workspace import filesystem
-from xpm_remote.workspace.failures import NoJobFailure
+from xpm_remote.workspace.failures import NoJobFailure, explain
 from xpm_remote.workspace.folders.batches import Turns, run_batches
 from xpm_remote.workspace.folders.depositing import BatchArchiver
 from xpm_remote.workspace.folders.durability import sync_directory
@@ -103,22 +103,28 @@ def archive(
 
 def judge(workspace: Layout, targets: Sequence[Folder], job: JobId) -> tuple[ArchiveVerdict, str]:
     """Return whether a job is to be archived, and if not, why."""
-    directory = workspace.job(job)
     if not targets:
         return ArchiveVerdict.NO_FOLDER, "the workspace has no folder of mode backup or move"
     try:
-        is_directory = stat.S_ISDIR(filesystem.stat(directory).st_mode)
+        return _judge_files(workspace, job)
     except OSError as error:
-        is_link = directory.is_symlink()
-        reason = "its link leads nowhere" if is_link else f"it is not there: {error.strerror}"
+        return ArchiveVerdict.UNREADABLE, explain(error, workspace.job(job))
+
+
+def _judge_files(workspace: Layout, job: JobId) -> tuple[ArchiveVerdict, str]:
+    files = workspace.job_files(job)
+    status = filesystem.stat_or_none(files.directory)
+    if status is None:
+        is_link = filesystem.is_link(files.directory)
+        reason = "its link leads nowhere" if is_link else "it is not there"
         return ArchiveVerdict.MISSING, reason
-    if not is_directory:
+    if not stat.S_ISDIR(status.st_mode):
         return ArchiveVerdict.MISSING, "it is not a directory"
-    if not os.path.lexists(directory / f"{job.script_name}.done"):
+    if filesystem.lstat_or_none(files.done) is None:
         return ArchiveVerdict.UNFINISHED, "it has no success marker"
-    if is_held(directory / f"{job.script_name}.lock"):
+    if is_held(files.lock):
         return ArchiveVerdict.UNFINISHED, "it runs"
-    if os.path.lexists(_opt_out_file(workspace, job)):
+    if filesystem.lstat_or_none(_opt_out_file(workspace, job)) is not None:
         return ArchiveVerdict.OPTED_OUT, "it is marked as not to be archived"
     return ArchiveVerdict.ARCHIVE, ""
 
@@ -127,10 +133,14 @@ def _step(workspace: Layout, folder: Folder, job: JobId, unavailable: str) -> Ar
     if unavailable:
         return ArchiveStep(folder, "unavailable", unavailable)
     here, there = workspace.job(job), folder.job(job)
-    if os.path.lexists(there):
-        lives_there = there.exists() and there.samefile(here)
-        return ArchiveStep(folder, "none" if lives_there else "verify")
-    moves = folder.mode is FolderMode.MOVE and not here.is_symlink()
+    try:
+        if filesystem.lstat_or_none(there) is not None:
+            copy = filesystem.stat_or_none(there)
+            lives_there = copy is not None and os.path.samestat(copy, filesystem.stat(here))
+            return ArchiveStep(folder, "none" if lives_there else "verify")
+        moves = folder.mode is FolderMode.MOVE and not filesystem.is_link(here)
+    except OSError as error:
+        return ArchiveStep(folder, "unavailable", explain(error, there))
     return ArchiveStep(folder, "move" if moves else "copy")
 
 
@@ -142,9 +152,9 @@ def opt_out(layout: Layout, job: JobId) -> None:
         OSError: The file cannot be made, or not be made durable.
     """
     files = layout.job_files(job)
-    if not files.directory.is_dir():
+    if not filesystem.is_directory(files.directory):
         raise NoJobFailure(f"the workspace has no job {job}", "try again when it has run")
-    if not files.own.is_dir():
+    if not filesystem.is_directory(files.own):
         filesystem.mkdir(files.own)
         sync_directory(files.directory)
     flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC

@@ -7,11 +7,18 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 from pathlib import Path
 from typing import Callable, Sequence
 
 from xpm_remote.workspace import filesystem
-from xpm_remote.workspace.failures import BusyFailure, FolderFailure, WorkspaceFailure, explain
+from xpm_remote.workspace.failures import (
+    BusyFailure,
+    FolderFailure,
+    WorkspaceFailure,
+    explain,
+    explain_any,
+)
 from xpm_remote.workspace.folders.batches import Turns
 from xpm_remote.workspace.folders.comparing import compare_jobs
 from xpm_remote.workspace.folders.durability import Durability
@@ -85,7 +92,7 @@ class BatchArchiver:
         """Copy a job beside its place, and return the bytes."""
         try:
             work = self._prepare(job, folder, workspace)
-        except (WorkspaceFailure, OSError) as error:
+        except Exception as error:  # noqa: BLE001  (whatever it is, it costs one job)
             status, message = _classify(error, self._workspace.job(job), self._sides)
             self._done[job] = FolderOutcome(self._folder, status, message)
             return 0
@@ -106,7 +113,7 @@ class BatchArchiver:
         work = _Work(Transfer(source, slot, self._progress, self._heartbeat), self._sides)
         try:
             self._heartbeat.add(slot.lock)
-            if self._folder.mode is FolderMode.MOVE and not here.is_symlink():
+            if self._folder.mode is FolderMode.MOVE and not filesystem.is_link(here):
                 self._lock_here(work, job, workspace)
             self._stage(work, sync=folder.is_each(slot.parent))
         except BaseException:
@@ -129,7 +136,7 @@ class BatchArchiver:
         if not _is_something(final):
             transfer.stage(sync=sync)
             return
-        if final.is_symlink() or not final.is_dir():
+        if filesystem.is_link(final) or not filesystem.is_directory(final):
             work.status, work.message = ArchiveStatus.DIFFERS, f"{final} is not a directory"
             return
         found = compare_jobs(transfer.source, final, work.slot.job.script_name, sync=sync)
@@ -264,15 +271,13 @@ def _swap(work: _Work, move_out: MoveOut) -> bool:
     return True
 
 
-def _classify(
-    error: OSError | WorkspaceFailure, where: Path, sides: Sides
-) -> tuple[ArchiveStatus, str]:
+def _classify(error: Exception, where: Path, sides: Sides) -> tuple[ArchiveStatus, str]:
     if isinstance(error, BusyFailure):
         return ArchiveStatus.BUSY, str(error)
     if isinstance(error, FolderFailure):
         return ArchiveStatus.UNAVAILABLE, str(error)
-    if isinstance(error, WorkspaceFailure):
-        return ArchiveStatus.FAILED, str(error)
+    if not isinstance(error, OSError):
+        return ArchiveStatus.FAILED, explain_any(error)
     is_gone = error.errno in NEEDS_ANOTHER_FOLDER and sides.blames_folder(error, where)
     status = ArchiveStatus.UNAVAILABLE if is_gone else ArchiveStatus.FAILED
     return status, sides.explain(error, where)
@@ -280,14 +285,13 @@ def _classify(
 
 def _is_something(path: Path) -> bool:
     """Return whether there is anything but an empty directory."""
-    if path.is_symlink() or not path.is_dir():
-        return os.path.lexists(path)
+    status = filesystem.lstat_or_none(path)
+    if status is None or not stat.S_ISDIR(status.st_mode):
+        return status is not None
     with filesystem.scan(path) as entries:
         return any(True for _ in entries)
 
 
 def _are_one(first: Path, second: Path) -> bool:
-    try:
-        return os.path.samestat(filesystem.stat(first), filesystem.lstat(second))
-    except FileNotFoundError:
-        return False
+    named = filesystem.lstat_or_none(second)
+    return named is not None and os.path.samestat(filesystem.stat(first), named)

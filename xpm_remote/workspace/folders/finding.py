@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import stat
 from enum import Enum
 from pathlib import Path
 from typing import Iterable, NamedTuple, Sequence
 
 from xpm_remote.workspace import filesystem, mounts
-from xpm_remote.workspace.failures import FolderFailure
+from xpm_remote.workspace.failures import FolderFailure, explain
 from xpm_remote.workspace.layout import Folder, FolderMode, JobId, Layout
 
 
@@ -71,21 +72,24 @@ class FoundCopies(NamedTuple):
 
 
 def presence(path: Path, job: JobId) -> Presence:
-    """Return what is in the place of a job; what cannot be read is ``OTHER``."""
-    try:
-        if not os.path.lexists(path):
-            return Presence.MISSING
-        is_link = path.is_symlink()
-        if is_link and not os.path.exists(path):  # noqa: PTH110  (False for a loop of links too)
-            return Presence.NOWHERE
-        if not path.is_dir():
-            return Presence.OTHER
-        if os.path.lexists(f"{path}/{job.script_name}.done"):
-            return Presence.WHOLE
-        if _has_files(path):
-            return Presence.PART
-    except OSError:
+    """Return what is in the place of a job.
+
+    Raises:
+        OSError: It cannot be read, which does not mean that it is absent.
+    """
+    named = filesystem.lstat_or_none(path)
+    if named is None:
+        return Presence.MISSING
+    is_link = stat.S_ISLNK(named.st_mode)
+    status = filesystem.stat_or_none(path)
+    if status is None:
+        return Presence.NOWHERE if is_link else Presence.MISSING
+    if not stat.S_ISDIR(status.st_mode):
         return Presence.OTHER
+    if filesystem.lstat_or_none(f"{path}/{job.script_name}.done") is not None:
+        return Presence.WHOLE
+    if _has_files(path):
+        return Presence.PART
     return Presence.NOWHERE if is_link else Presence.EMPTY
 
 
@@ -104,7 +108,8 @@ def find_copies(folders: UsableFolders, job: JobId) -> FoundCopies:
         try:
             copy = _copy_in(folder, job)
         except OSError as error:
-            unavailable.append(f"the folder {folder.path} cannot be read: {error.strerror}")
+            why = explain(error, folder.job(job))
+            unavailable.append(f"the folder {folder.path} cannot be read: {why}")
         else:
             copies += [copy] if copy else []
     return FoundCopies(tuple(copies), tuple(unavailable))
@@ -137,7 +142,6 @@ def check_folder(folder: Folder, workspace: Layout) -> None:
     if point is not None:
         raise FolderFailure(f"the folder {path} is not there: {point} is not mounted", "mount it")
     try:
-        status = filesystem.stat(path)
         with filesystem.scan(path):
             pass
     except FileNotFoundError:
@@ -146,30 +150,22 @@ def check_folder(folder: Folder, workspace: Layout) -> None:
         ) from None
     except OSError as error:
         raise FolderFailure(f"the folder {path} cannot be read: {error.strerror}") from error
-    if _is_same(status, workspace.root) or _is_same_jobs(folder.layout, workspace):
+    try:
+        is_same = _are_same(path, workspace.root) or _are_same(folder.layout.jobs, workspace.jobs)
+    except OSError as error:
+        why = explain(error, path)
+        raise FolderFailure(f"the folder {path} may be the workspace itself: {why}") from error
+    if is_same:
         raise FolderFailure(f"the folder {path} is the workspace itself", "name another one")
 
 
-def _is_same_jobs(folder: Layout, workspace: Layout) -> bool:
-    try:
-        return _is_same(filesystem.stat(folder.jobs), workspace.jobs)
-    except OSError:
-        return False
-
-
-def _is_same(status: os.stat_result, path: Path) -> bool:
-    try:
-        return os.path.samestat(status, filesystem.stat(path))
-    except OSError:
-        return False
+def _are_same(first: Path, second: Path) -> bool:
+    one, other = filesystem.stat_or_none(first), filesystem.stat_or_none(second)
+    return one is not None and other is not None and os.path.samestat(one, other)
 
 
 def _copy_in(folder: Folder, job: JobId) -> Copy | None:
     path = folder.job(job)
-    try:
-        filesystem.stat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
     there = presence(path, job)
     if there not in (Presence.WHOLE, Presence.PART):
         return None

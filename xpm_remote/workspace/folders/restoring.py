@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from typing import Callable, NamedTuple, Sequence
 
-from xpm_remote.workspace.failures import BusyFailure, WorkspaceFailure, explain
+from xpm_remote.workspace import filesystem
+from xpm_remote.workspace.failures import BusyFailure, WorkspaceFailure, explain, explain_any
 from xpm_remote.workspace.folders.batches import Turns
 from xpm_remote.workspace.folders.comparing import compare_jobs
 from xpm_remote.workspace.folders.durability import Durability
@@ -128,7 +128,7 @@ class BatchRestorer:
             try:
                 slot.clear()
                 transfer.stage(sync=sync)
-            except (WorkspaceFailure, OSError) as error:
+            except Exception as error:  # noqa: BLE001  (whatever it is, it costs one job)
                 work.fail(error)
             works.append(work)
             if work.status in (RecoveryStatus.RECOVERED, RecoveryStatus.BUSY):
@@ -163,8 +163,8 @@ class BatchRestorer:
     def _publish(self, work: _Work) -> None:
         """Give the job its name; a useless link, or a part of the job, is replaced."""
         slot = work.transfer.slot
-        there = presence(slot.final, slot.job)
         try:
+            there = presence(slot.final, slot.job)
             work.transfer.make_sure_of_source()
             if there is Presence.MISSING:
                 slot.publish()
@@ -205,7 +205,7 @@ class _Work:
         self.status = RecoveryStatus.RECOVERED
         self.message = ""
 
-    def fail(self, error: OSError | WorkspaceFailure) -> None:
+    def fail(self, error: Exception) -> None:
         """Record an error as the outcome."""
         self.status, self.message = _classify(error, self.transfer.slot, self._sides)
 
@@ -222,13 +222,11 @@ def _settle(works: Sequence[_Work], durable: Durability, *, named: bool = False)
                 work.fail(error)
 
 
-def _classify(
-    error: OSError | WorkspaceFailure, slot: JobSlot, sides: Sides
-) -> tuple[RecoveryStatus, str]:
+def _classify(error: Exception, slot: JobSlot, sides: Sides) -> tuple[RecoveryStatus, str]:
     if isinstance(error, BusyFailure):
         return RecoveryStatus.BUSY, str(error)
-    if isinstance(error, WorkspaceFailure):
-        return RecoveryStatus.FAILED, str(error)
+    if not isinstance(error, OSError):
+        return RecoveryStatus.FAILED, explain_any(error)
     return RecoveryStatus.FAILED, sides.explain(error, slot.final)
 
 
@@ -260,17 +258,27 @@ def decide(
         incomplete: Whether to restore a copy without success marker.
         locked: Whether the caller holds the staging lock.
     """
+    try:
+        return _decide(workspace, folders, job, incomplete=incomplete, locked=locked)
+    except OSError as error:
+        return Decision(RecoveryStatus.FAILED, explain(error, workspace.job(job)))
+
+
+def _decide(
+    workspace: Layout, folders: UsableFolders, job: JobId, *, incomplete: bool, locked: bool
+) -> Decision:
     here = presence(workspace.job(job), job)
     if here is Presence.WHOLE:
         return Decision(RecoveryStatus.THERE)
     if here is Presence.OTHER:
-        what = "something that is not a directory, or cannot be read, is in its place"
+        what = "something that is not a directory is in its place"
         return Decision(RecoveryStatus.OBSTRUCTED, what)
     slot = JobSlot(workspace, job, shared=False)
     busy = _busy(workspace, slot, locked=locked)
     if busy:
         return Decision(RecoveryStatus.BUSY, busy)
-    if here is not Presence.PART and os.path.lexists(slot.aside / slot.done_name):
+    was_set_aside = filesystem.lstat_or_none(slot.aside / slot.done_name) is not None
+    if here is not Presence.PART and was_set_aside:
         return Decision(RecoveryStatus.RECOVERED, "an interrupted move has set it aside")
     found = find_copies(folders, job)
     copies = tuple(copy for copy in found.copies if copy.is_whole or incomplete)
@@ -308,17 +316,22 @@ def _decide_on_part(
     """Decide to replace a part of a job by a whole copy, but only if the copy has all of it."""
     whole = tuple(copy for copy in copies if copy.is_whole)
     path = workspace.job(job)
-    if not whole or path.is_symlink():
+    if not whole or filesystem.is_link(path):
         reason = "it has no success marker"
         return Decision(RecoveryStatus.THERE, reason, (), found.unavailable)
-    try:
-        compared = compare_jobs(whole[0].path, path, job.script_name)
-    except OSError as error:
-        return Decision(RecoveryStatus.FAILED, explain(error, path), (), found.unavailable)
-    if compared.is_part:
-        return Decision(RecoveryStatus.RECOVERED, "", whole[:1], found.unavailable)
-    reason = (
-        f"{path} has no success marker, but files that differ from {whole[0].path} or are not in it"
-    )
-    names = ", ".join(compared.different)
-    return Decision(RecoveryStatus.OBSTRUCTED, f"{reason}: {names}", (), found.unavailable)
+    failure = ""
+    for copy in whole:
+        try:
+            compared = compare_jobs(copy.path, path, job.script_name)
+        except OSError as error:
+            failure = failure or explain(error, path)
+            continue
+        if compared.is_part:
+            return Decision(RecoveryStatus.RECOVERED, "", (copy,), found.unavailable)
+        names = ", ".join(compared.different)
+        reason = (
+            f"{path} has no success marker, but files that differ from {copy.path}"
+            f" or are not in it: {names}"
+        )
+        return Decision(RecoveryStatus.OBSTRUCTED, reason, (), found.unavailable)
+    return Decision(RecoveryStatus.FAILED, failure, (), found.unavailable)

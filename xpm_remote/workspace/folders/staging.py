@@ -63,7 +63,7 @@ class JobSlot:
             OSError: The directories or the lock cannot be made.
         """
         for directory in (self.parent.parent, self.parent):
-            if not directory.is_dir():
+            if not filesystem.is_directory(directory):
                 with contextlib.suppress(FileExistsError):
                     filesystem.mkdir(directory)
         self.lock.acquire()
@@ -188,15 +188,14 @@ class JobSlot:
 
     def _heal(self) -> None:
         """Put back what was set aside if the job has nothing better; remove it if the job has all of it."""
-        try:
-            is_directory = stat.S_ISDIR(filesystem.lstat(self.aside).st_mode)
-        except FileNotFoundError:
+        aside = filesystem.lstat_or_none(self.aside)
+        if aside is None:
             return
-        if not os.path.lexists(self.final):
+        if filesystem.lstat_or_none(self.final) is None:
             filesystem.rename(self.aside, self.final)
-        elif not is_directory:
+        elif not stat.S_ISDIR(aside.st_mode):
             filesystem.unlink(self.aside)
-        elif (self.final / self.done_name).exists():
+        elif filesystem.stat_or_none(self.final / self.done_name) is not None:
             kept = Path(os.path.realpath(self.final))
             if not compare_jobs(kept, self.aside, self.job.script_name).is_part:
                 raise DamagedFailure(
@@ -204,7 +203,9 @@ class JobSlot:
                     "look at both, and remove one",
                 )
             self.remove_aside()
-        elif self.final.is_symlink() and (self.aside / self.done_name).exists():
+        elif filesystem.is_link(self.final) and (
+            filesystem.stat_or_none(self.aside / self.done_name) is not None
+        ):
             self.put_back()  # the folder that the link leads to is not there
 
 
@@ -278,7 +279,8 @@ def _obstacle(directory: Path, target: Path, name: str) -> str:
     for path, entry in job_entries(directory, name):
         if entry.is_symlink():
             is_relative = not filesystem.readlink(entry.path).startswith("/")
-            if is_relative and (directory / path).exists() and not (target / path).exists():
+            leads_somewhere = filesystem.stat_or_none(directory / path) is not None
+            if is_relative and leads_somewhere and filesystem.stat_or_none(target / path) is None:
                 return f"{path} is a link that would not lead to the same any more"
         elif not entry.is_file(follow_symlinks=False):
             return f"{path} is no file and cannot be copied"
