@@ -311,7 +311,10 @@ def test_remote_text_is_escaped(poison: str) -> None:
         ("running", False, 0, "running"),
         ("running", False, 3, "running"),
         ("running", True, 0, "detached"),
-        ("failed", True, 0, "crashed"),
+        ("failed", True, 0, "failed"),
+        ("crashed", False, 0, "crashed"),
+        ("crashed", False, 1, "crashed"),
+        ("detached", True, 1, "detached"),
         ("done", True, 1, "failed"),
         ("done", True, 0, "done"),
         ("", False, 0, "unknown"),
@@ -319,7 +322,7 @@ def test_remote_text_is_escaped(poison: str) -> None:
     ],
 )
 def test_experiment_status(status: str, *, ended: bool, failed: int, word: str) -> None:
-    """A run that ended with failed jobs has failed, whatever its own status; one without a scheduler is detached."""
+    """A run with failed jobs, or whose script raised, failed; one that crashed or was detached is called so."""
     times = Store(ZONE)
     times.apply_experiments([ExperimentRecord("e", ended_at=iso(1) if ended else None)])
     experiment = Experiment(experiment_id="e", status=status, ended=times.experiments[0].ended)

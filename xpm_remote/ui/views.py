@@ -203,12 +203,15 @@ def totals(picture: Picture) -> Text:
 
 
 def experiment_status(experiment: Experiment, counts: Counts) -> tuple[str, str]:
-    """Return a word for an experiment and its style; the run's own word says nothing of the jobs' success."""
-    if experiment.status == "running":
-        return ("detached", "yellow") if experiment.ended else ("running", "cyan")
-    if experiment.status == "failed":
+    """Return a word for an experiment and its style; that of a run whose script ended says nothing of its jobs."""
+    if experiment.status == "crashed":
         return "crashed", "red"
-    if counts.failed:
+    is_left = experiment.status == "running" and experiment.ended is not None
+    if experiment.status == "detached" or is_left:
+        return "detached", "yellow"
+    if experiment.status == "running":
+        return "running", "cyan"
+    if experiment.status == "failed" or counts.failed:
         return "failed", "red"
     if experiment.status == "done":
         return "done", "green"
