@@ -70,10 +70,17 @@ class DamagedFailure(WorkspaceFailure):
 
 
 class UnreadFile(NamedTuple):
-    """A file or directory that cannot be used, and why; both may hold text from the workspace."""
+    """A file or directory that cannot be used; its texts may come from the workspace.
+
+    Attributes:
+        path: The file or directory.
+        why: Why it cannot be used.
+        error: The name of the system's error (``ESTALE``) where reading failed; empty where the content is of no use.
+    """
 
     path: str
     why: str
+    error: str = ""
 
 
 def path_of(error: OSError) -> str:

@@ -1,8 +1,8 @@
-"""All calls by which a workspace or a folder is changed.
+"""All calls by which a workspace or a folder is changed, and those by which a workspace is read.
 
-Every call that archiving and recovering make goes through a name of this module, looked up when it is made, so that a
-test can count the calls, fail one of them, or end the process at one of them. What Python has no function for is called
-through the C library; where that has none either, the answer is ``ENOSYS``, as from a kernel that lacks the call.
+Every call that archiving, recovering and reading make goes through a name of this module, looked up when it is made, so
+that a test can count the calls, fail one of them, or end the process at one of them. What Python has no function for is
+called through the C library; where that has none either, the answer is ``ENOSYS``, as from a kernel without the call.
 """
 
 from __future__ import annotations
@@ -54,6 +54,7 @@ rename = os.rename
 link = os.link
 symlink = os.symlink
 readlink = os.readlink
+file_system = os.statvfs
 chmod = os.chmod
 chmod_open = os.fchmod
 chown_open = os.fchown

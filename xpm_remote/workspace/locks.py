@@ -35,30 +35,46 @@ _SIGNATURE_MAX = 4096
 _TRIES = 8
 """Attempts at locking a file that another process unlinks at that moment, before it counts as busy."""
 
+_NO_LOCK = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.ENAMETOOLONG})
+"""Errors of opening what can be no file with a lock."""
+
 _HELD = frozenset({errno.EACCES, errno.EAGAIN, errno.EWOULDBLOCK})
 
 
 def is_held(path: Path) -> bool:
+    """Return the same as ``lock_is_held``, and False where the file cannot be read."""
+    try:
+        return lock_is_held(path)
+    except OSError:
+        return False
+
+
+def lock_is_held(path: Path) -> bool:
     """Return whether the ``flock`` of a file is held; it is not where the file is missing or no regular file.
 
     Nothing is created, and no link or FIFO is followed or waited for. The kernel's table of locks answers where it is
     complete: on file systems of this host alone, seen from the first pid namespace (others are shown a part of it).
     Elsewhere a shared lock is tried for an instant, in which another process's attempt without waiting could fail.
+
+    Raises:
+        OSError: It cannot be read.
     """
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
-        descriptor = os.open(str(path), flags)
-    except OSError:
-        return False
+        descriptor = filesystem.open_file(str(path), flags)
+    except OSError as error:
+        if error.errno in _NO_LOCK:
+            return False
+        raise
     try:
-        status = os.fstat(descriptor)
+        status = filesystem.stat_open(descriptor)
         if not stat.S_ISREG(status.st_mode):
             return False
         if _is_listed(status):
             return True
         return not _list_is_complete(status.st_dev) and not _can_share(descriptor)
     finally:
-        os.close(descriptor)
+        filesystem.close(descriptor)
 
 
 def _is_listed(status: os.stat_result) -> bool:
@@ -87,9 +103,13 @@ def _sees_all_processes() -> bool:
 
 def _can_share(descriptor: int) -> bool:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        filesystem.lock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError as error:
-        return error.errno not in _HELD  # a file system without locks: none can be held
+        if error.errno in _HELD:
+            return False
+        if error.errno not in filesystem.UNSUPPORTED and error.errno != errno.ENOLCK:
+            raise
+        return True  # a file system without locks: none can be held
     return True  # released when the file is closed
 
 

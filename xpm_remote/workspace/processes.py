@@ -12,7 +12,7 @@ import socket
 from pathlib import Path
 from typing import Callable, NamedTuple
 
-from xpm_remote.workspace.locks import is_held
+from xpm_remote.workspace.locks import lock_is_held
 from xpm_remote.workspace.states import Process
 
 PROC = "/proc"
@@ -122,11 +122,12 @@ def _read_stat(pid: int) -> list[bytes]:
 
 
 def lock_held(path: str) -> bool:
-    """Return whether a process holds the lock; a lock that cannot be examined counts as free."""
-    try:
-        return is_held(Path(path))
-    except OSError:
-        return False
+    """Return whether a process holds a lock.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    return lock_is_held(Path(path))
 
 
 class Host:

@@ -13,7 +13,8 @@ from typing import NamedTuple, TypeVar
 class State(str, Enum):
     """The state of a job, from the least to the most advanced.
 
-    ``UNKNOWN`` stands for a word that a newer experimaestro may send; it never wins over a word that we know.
+    ``UNKNOWN`` stands for a word that a newer experimaestro may send, and for a job that cannot be read; it never wins
+    over a word that we know.
     """
 
     UNKNOWN = "unknown"
@@ -37,6 +38,7 @@ class State(str, Enum):
         return self in FINAL
 
 
+UNKNOWN = State.UNKNOWN.value
 UNSCHEDULED = State.UNSCHEDULED.value
 SCHEDULED = State.SCHEDULED.value
 RUNNING = State.RUNNING.value

@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 
 from tests.workspace.disk import RUN_ID, Disk, TextHost, snapshot, write
+from xpm_remote.workspace import filesystem
 from xpm_remote.workspace.failures import NotAWorkspaceFailure
 from xpm_remote.workspace.layout import JobId
 from xpm_remote.workspace.processes import Host
 from xpm_remote.workspace.reading.reader import WorkspaceReader
+from xpm_remote.workspace.reading.runs import RUN_UNREADABLE
 
 JOB = JobId("demo.ok", "aa")
 OTHER = JobId("demo.dep", "bb")
@@ -155,7 +157,7 @@ def test_lines_that_name_no_job(disk: Disk) -> None:
     found = reader(disk)
     (run,) = found.experiments()
     assert list(run.job_infos) == ["aa"]
-    assert [tuple(each) for each in found.problems] == [(str(path), "has a line that names no job")]
+    assert [each[:2] for each in found.problems] == [(str(path), "has a line that names no job")]
 
 
 def test_live_events_of_the_current_run(disk: Disk) -> None:
@@ -277,7 +279,7 @@ def test_hostile_workspace(disk: Disk) -> None:
 
 
 def test_unreadable_directories(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Unreadable directories are reported, and the rest is read."""
+    """An experiment that cannot be read is listed as such and reported, and the rest is read."""
     disk.run("demo", [JOB])
     disk.run("other", [OTHER])
     scandir = os.scandir
@@ -287,9 +289,10 @@ def test_unreadable_directories(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> 
             raise PermissionError(13, "Permission denied", path)
         return scandir(path)
 
-    monkeypatch.setattr(os, "scandir", refuse)
+    monkeypatch.setattr(filesystem, "scan", refuse)
     found = reader(disk)
-    assert [run.experiment_id for run in found.experiments()] == ["other"]
-    assert [tuple(each) for each in found.problems] == [
+    statuses = {run.experiment_id: run.status for run in found.experiments()}
+    assert statuses == {"demo": RUN_UNREADABLE, "other": "running"}
+    assert [each[:2] for each in found.problems] == [
         (str(disk.root / "experiments" / "demo"), "Permission denied")
     ]

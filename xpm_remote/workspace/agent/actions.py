@@ -221,6 +221,8 @@ class Actions:
         facts = self._reader.job(job)
         if facts is None:
             raise _no_job(job)
+        if facts.unread is not None:
+            raise BusyFailure(f"{facts.unread.path} cannot be read: {facts.unread.why}")
         if self._host.is_locked(str(files.lock)):
             raise BusyFailure("its lock is held: it runs, or is about to")
         has_ended = self._schedulers.check_ended(files, is_forced=is_forced)

@@ -11,6 +11,7 @@ from itertools import islice
 from typing import Any, Callable, Iterable, Iterator
 
 from xpm_remote.workspace import states
+from xpm_remote.workspace.agent.unread import Unread
 from xpm_remote.workspace.agent.wire import Notify
 from xpm_remote.workspace.layout import JobId
 from xpm_remote.workspace.reading.jobs import JobFacts
@@ -81,6 +82,11 @@ class Pages:
         numbers = [self._numbers[each] for each in job_ids if each in self._numbers]
         self._tell("gone", {"numbers": numbers})
 
+    def unreadable(self, files: list[Unread], left_out: int) -> None:
+        """Send all that cannot be read now, with the number of files that are not named."""
+        rows = [[*each.file, _seconds(each.since)] for each in files]
+        self._tell("unreadable", {"files": rows, "left_out": left_out})
+
     def loaded(self) -> None:
         """Send that everything has been sent."""
         self._tell("loaded", {})
@@ -111,6 +117,7 @@ def _head(run: RunFacts) -> JsonObject:
         "runs_count": run.runs_count,
         "scheduler_alive": run.scheduler_alive,
         "jobs_count": len(run.job_infos),
+        "is_unread": run.unread is not None,
     }
 
 
@@ -145,6 +152,8 @@ def _rarities(facts: JobFacts) -> JsonObject:
             wire[key] = value
     if not facts.has_directory:
         wire["has_directory"] = False
+    if facts.unread is not None:
+        wire["is_unread"] = True
     if facts.carbon:
         wire.update(facts.carbon)
     return wire

@@ -22,8 +22,10 @@ from xpm_remote.workspace.agent.announcing import (
     is_live,
     pages,
 )
+from xpm_remote.workspace.agent.unread import UnreadSubjects
 from xpm_remote.workspace.layout import JobId
 from xpm_remote.workspace.processes import Host
+from xpm_remote.workspace.reading import disk
 from xpm_remote.workspace.reading.directories import (
     DIRECTORY,
     LINK,
@@ -32,6 +34,7 @@ from xpm_remote.workspace.reading.directories import (
     run_changed,
 )
 from xpm_remote.workspace.reading.jobs import JobFacts
+from xpm_remote.workspace.reading.json_files import unread_file
 from xpm_remote.workspace.reading.parallel import ParallelReader
 from xpm_remote.workspace.reading.reader import WorkspaceReader
 from xpm_remote.workspace.reading.runs import RunFacts
@@ -52,19 +55,26 @@ PULSE_INTERVAL = 5.0
 PULSES_PER_SECOND = 40
 """Jobs and runs that are checked each second for signs of life: under one percent of a core."""
 
+BEAT_INTERVAL = 3.0
+"""Seconds between two looks at the workspace itself: nothing else may be due for minutes, and its disk may be gone."""
+
 REREAD_LOAD = 0.1
 """The share of its time that reading one run again may take: large runs are read less often while they change."""
 
 _CARBON = JobFacts._fields.index("carbon")  # the one field that cannot be hashed
+_WORKSPACE = "workspace"
+"""The subject of the workspace itself."""
+
 _ACTIVE = frozenset({states.RUNNING, states.SCHEDULED})
 
 
 class _Known(NamedTuple):
-    """The last known values of a job: a digest of what was sent, what is at its path, whether it goes on."""
+    """The last known values of a job: a digest of what was sent, what is at its path, whether it goes on or is done."""
 
     digest: int
     place: str | None
     is_active: bool
+    is_done: bool = True
 
 
 class Tracker:
@@ -98,6 +108,9 @@ class Tracker:
         self._owners: dict[str, str] = {}
         self._not_before: dict[str, float] = {}
         self._late: set[Subject] = set()
+        self._unread = UnreadSubjects(clock)
+        self._held: set[Subject] = set()
+        self._beaten = clock()
         self._pulse: Iterator[Subject] = iter(())
         self._pulse_began = clock()
         self._pulsed = clock()
@@ -112,9 +125,12 @@ class Tracker:
             is_stopped: Returns whether to end early; called now and then.
         """
         self._places.watch_workspace()
-        names = self._reader.experiment_ids()
-        self._read_runs(names)
+        for directory in self._places.live_directories():
+            self._watch_live(LiveSubject(directory))
+        names = self._list_experiments()
+        self._read_runs(names or [])
         self._told.runs(list(self._runs.values()), [], names)
+        self._tell_unread()
         ordered = sorted(self._runs.values(), key=importance)
         for run in ordered:
             self._own(run)
@@ -130,21 +146,40 @@ class Tracker:
             if is_stopped():
                 return
             self._read_jobs(run, page, read)
+        self._tell_unread()
         self._told.loaded()
 
     def wait_time(self) -> float:
         """Return the seconds until the next step is due, if the watcher reports nothing before."""
         now = self._clock()
-        due = [self._watcher.due(), max(0.0, self._pulsed + 1.0 - now)]
+        due = [self._watcher.due(), max(0.0, self._pulsed + 1.0 - now), self._unread.wait_time()]
         due += [max(0.0, self._not_before.get(_name_of(each), now) - now) for each in self._late]
         return min(due)
 
     def step(self) -> None:
         """Find what changed since the last step, and send it."""
-        subjects = self._watcher.collect() | self._late
-        self._late = set()
+        subjects = self._watcher.collect() | self._late | self._held | self._unread.due()
+        self._late, self._held = set(), set()
         subjects |= self._next_pulse()
-        self._update_all(subjects)
+        subjects.discard(_WORKSPACE)
+        if self._is_there(subjects):
+            self._update_all(subjects)
+        else:
+            self._held = subjects
+        self._tell_unread()
+
+    def _is_there(self, subjects: set[Subject]) -> bool:
+        """Return whether the workspace itself can be read; checked now and then, and before anything else is read."""
+        now = self._clock()
+        if subjects or now - self._beaten >= BEAT_INTERVAL:
+            self._beaten = now
+            return self._unread.take(_WORKSPACE, self._reader.unmounted())
+        return True
+
+    def _tell_unread(self) -> None:
+        news = self._unread.news()
+        if news is not None:
+            self._told.unreadable(*news)
 
     def _update_all(self, subjects: Iterable[Subject]) -> None:
         jobs: dict[JobId, None] = {}
@@ -164,15 +199,31 @@ class Tracker:
         elif isinstance(subject, RunSubject):
             self._update_run(subject)
         elif isinstance(subject, LiveSubject):
-            self._update_all(self._places.watch_live(subject.directory))
+            self._update_all(self._watch_live(subject))
         elif isinstance(subject, TaskSubject):
             self._update_task(subject.task_id)
+
+    def _watch_live(self, subject: LiveSubject) -> Iterable[Subject]:
+        """Watch a directory of live events; return the subjects of its files."""
+        try:
+            found = self._places.watch_live(subject.directory)
+        except OSError as error:
+            self._unread.take(subject, unread_file(subject.directory, error))
+            return []
+        self._unread.take(subject, None)
+        return found
+
+    def _list_experiments(self) -> list[str] | None:
+        """Return all experiments; None if they cannot be listed."""
+        names, unread = self._reader.listing()
+        return names if self._unread.take(ListSubject(), unread) else None
 
     def _read_runs(self, names: Iterable[str]) -> None:
         for name in names:
             self._places.watch_experiment(name)
             run = self._reader.experiment(name)
             if run is not None:
+                self._unread.take(RunSubject(name), run.unread)
                 self._watch_run(run)
                 self._runs[name] = run
 
@@ -193,7 +244,8 @@ class Tracker:
         return told
 
     def _watch_run(self, run: RunFacts) -> None:
-        self._places.watch_run(run.experiment_id, run.run_id, is_live=is_live(run))
+        if run.run_id:
+            self._places.watch_run(run.experiment_id, run.run_id, is_live=is_live(run))
 
     def _read_jobs(
         self,
@@ -214,6 +266,10 @@ class Tracker:
         """Record the facts of a job; return whether they are new."""
         job_id, digest = facts.id, _digest(facts)
         before = self._jobs.get(job_id)
+        if not self._unread.take(JobSubject(*job_id), facts.unread) and before is not None:
+            is_news = facts.has_done_marker and not before.is_done
+            if not is_news:
+                return False
         is_active = facts.state in _ACTIVE and not facts.has_died
         if is_active and not (before and before.is_active):
             self._places.watch_job(job_id)
@@ -221,15 +277,18 @@ class Tracker:
             self._places.forget_job(job_id)
         self._by_hash[job_id.hash] = job_id
         place = LINK if facts.is_link else DIRECTORY if facts.has_directory else None
-        self._jobs[job_id] = _Known(digest, place, is_active)
+        self._jobs[job_id] = _Known(digest, place, is_active, facts.has_done_marker)
         return before is None or before.digest != digest
 
     def _update_list(self) -> None:
-        names = self._reader.experiment_ids()
+        names = self._list_experiments()
+        if names is None:
+            return
         removed = [name for name in self._runs if name not in set(names)]
         for name in removed:
             self._places.forget_experiment(name)
             del self._runs[name]
+            self._unread.forget(RunSubject(name))
             self._forget_unlisted(name)
         for name in names:
             if name not in self._runs:
@@ -266,6 +325,7 @@ class Tracker:
         for job_id in gone:
             self._places.forget_job(job_id)
             self._jobs.pop(job_id, None)
+            self._unread.forget(JobSubject(*job_id))
         if gone:
             self._told.gone(gone)
 
@@ -275,10 +335,11 @@ class Tracker:
             self._late.add(subject)
             return
         run = self._reader.experiment(name)
-        if run is None:
+        before = self._runs.get(name)
+        could_read = self._unread.take(subject, run.unread if run else None)
+        if run is None or (not could_read and before is not None):
             return
         self._watch_run(run)
-        before = self._runs.get(name)
         self._runs[name] = run
         self._own(run)
         if before is None or _head(before) != _head(run):
@@ -313,7 +374,13 @@ class Tracker:
     def _update_task(self, task_id: str) -> None:
         """Read the jobs of a task whose directories came or went."""
         self._places.watch_task(task_id)
-        found = list_jobs(str(self._reader.layout.jobs / task_id)) or {}
+        directory = str(self._reader.layout.jobs / task_id)
+        try:
+            found = list_jobs(directory)
+        except OSError as error:
+            self._unread.take(TaskSubject(task_id), unread_file(directory, error))
+            return
+        self._unread.take(TaskSubject(task_id), None)
         self._update_jobs(
             [
                 job_id
@@ -360,7 +427,11 @@ class Tracker:
         if run is None:
             return False
         lock = str(self._reader.layout.scheduler_lock(run.experiment_id))
-        return self._host.is_locked(lock) is bool(run.scheduler_alive)
+        try:
+            held = disk.call(lock, self._host.is_locked, lock)
+        except OSError:
+            return False
+        return held is bool(run.scheduler_alive)
 
 
 def _head(run: RunFacts) -> RunFacts:

@@ -75,7 +75,7 @@ class Cleaner:
             BusyFailure: An experiment runs.
         """
         if report.unread:
-            path, why = report.unread[0]
+            path, why, _ = report.unread[0]
             raise DamagedFailure(
                 f"{path} {why}, so it is not known which jobs it refers to",
                 "repair it or put it away, and clean then",

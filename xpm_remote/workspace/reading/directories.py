@@ -8,7 +8,8 @@ import stat
 from pathlib import Path
 
 from xpm_remote.workspace.layout import Layout, is_name
-from xpm_remote.workspace.reading.json_files import Problems, reason
+from xpm_remote.workspace.reading import disk
+from xpm_remote.workspace.reading.json_files import NO_ENTRY, Problems
 from xpm_remote.workspace.reading.runs import RunFacts
 
 DIRECTORY = "directory"
@@ -36,19 +37,27 @@ class Directories:
         try:
             found = self._by_task[task_id]
         except KeyError:
-            found = self._by_task[task_id] = list_jobs(f"{self._jobs}/{task_id}")
+            try:
+                found = list_jobs(f"{self._jobs}/{task_id}")
+            except OSError:
+                found = None  # each job of it is looked for
+            self._by_task[task_id] = found
         return UNKNOWN if found is None else found.get(job_id, ABSENT)
 
 
-def list_jobs(task: str) -> dict[str, str] | None:
-    """Return what is at the path of each job of a task, by the job's hash; None when the task cannot be listed."""
+def list_jobs(task: str) -> dict[str, str]:
+    """Return what is at the path of each job of a task, by the job's hash; none when the task is missing.
+
+    Raises:
+        OSError: It cannot be listed.
+    """
     try:
-        with os.scandir(task) as entries:
-            return {entry.name: LINK if entry.is_symlink() else DIRECTORY for entry in entries}
-    except FileNotFoundError:
-        return {}
-    except OSError:
-        return None
+        entries = disk.scan(task)
+    except OSError as error:
+        if error.errno in NO_ENTRY:
+            return {}
+        raise
+    return {entry.name: LINK if entry.is_symlink() else DIRECTORY for entry in entries}
 
 
 def run_changed(layout: Layout, run: RunFacts, since: float) -> bool:
@@ -62,7 +71,7 @@ def run_changed(layout: Layout, run: RunFacts, since: float) -> bool:
 def place_unless_changed(job: Path, since: float) -> str | None:
     """Return what is at a job's path if it has not changed since a time; None when it may have, or is not there."""
     try:
-        found = os.lstat(job)
+        found = disk.lstat(str(job))
     except OSError:
         return None
     if found.st_ctime >= since - SLACK:
@@ -75,32 +84,34 @@ def place_unless_changed(job: Path, since: float) -> str | None:
 
 def _changed(path: Path, since: float) -> bool:
     try:
-        return path.stat().st_ctime >= since - SLACK
+        return disk.stat(str(path)).st_ctime >= since - SLACK
     except OSError:
         return True
 
 
 def list_named(path: str, problems: Problems) -> list[os.DirEntry[str]]:
-    """Return the entries of a directory; none when it is not there.
+    """Return the entries of a directory; none when it is missing.
 
     Hidden names are left out (files that are being written have such); names that cannot be part of an id are noted.
     """
     try:
-        with os.scandir(path) as entries:
-            return [entry for entry in entries if _is_fit(entry, problems)]
-    except (FileNotFoundError, NotADirectoryError):
-        return []
+        entries = disk.scan(path)
     except OSError as error:
-        problems.note(path, reason(error))
+        if error.errno in NO_ENTRY:
+            problems.missing(path)
+        else:
+            problems.fail(path, error)
         return []
+    problems.clear(path)
+    return [entry for entry in entries if _is_fit(entry, problems)]
 
 
 def is_directory(entry: os.DirEntry[str], problems: Problems, *, follow: bool = False) -> bool:
     """Return whether an entry is a directory, by default not through a link."""
     try:
-        return entry.is_dir(follow_symlinks=follow)
+        return disk.call(entry.path, lambda: entry.is_dir(follow_symlinks=follow))
     except OSError as error:
-        problems.note(entry.path, reason(error))
+        problems.fail(entry.path, error)
         return False
 
 

@@ -6,6 +6,7 @@ import sys
 from typing import Any, NamedTuple
 
 from xpm_remote.workspace import states
+from xpm_remote.workspace.failures import UnreadFile
 from xpm_remote.workspace.layout import JobId
 from xpm_remote.workspace.reading.json_files import (
     JsonObject,
@@ -53,6 +54,7 @@ class JobFacts(NamedTuple):
         has_done_marker: The job succeeded; this file is the proof.
         is_link: The directory is a link to a folder of moved jobs.
         has_died: It counts as running in its files, and its process is gone.
+        unread: What could not be read; then these are the facts as far as they are known.
     """
 
     task_id: str
@@ -77,6 +79,7 @@ class JobFacts(NamedTuple):
     has_done_marker: bool = False
     is_link: bool = False
     has_died: bool = False
+    unread: UnreadFile | None = None
 
     @property
     def id(self) -> JobId:
@@ -298,6 +301,7 @@ class CurrentJob(NamedTuple):
         facts = self.facts._asdict()
         facts["progress"] = [list(each) for each in self.facts.progress]
         facts["process"] = list(self.facts.process) if self.facts.process else None
+        facts["unread"] = list(self.facts.unread) if self.facts.unread else None
         return {"facts": facts, "tags": self.tags, "experiments": list(self.experiments)}
 
     @classmethod
@@ -310,6 +314,7 @@ class CurrentJob(NamedTuple):
         facts = dict(wire["facts"])
         facts["progress"] = tuple(Progress(*each) for each in facts["progress"])
         facts["process"] = Process(*facts["process"]) if facts["process"] else None
+        facts["unread"] = UnreadFile(*facts["unread"]) if facts["unread"] else None
         return cls(JobFacts(**facts), wire["tags"], tuple(wire["experiments"]))
 
 

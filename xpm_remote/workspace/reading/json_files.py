@@ -16,6 +16,7 @@ from datetime import datetime
 from typing import Any, BinaryIO, Dict, Generator, Iterator
 
 from xpm_remote.workspace.failures import UnreadFile
+from xpm_remote.workspace.reading import disk
 
 JsonObject = Dict[str, Any]
 
@@ -43,13 +44,16 @@ EXACT_LIMIT = 2**53
 DEPTH_LIMIT = 32
 """Levels of a value that is passed on as it is, such as a service's state; readers of JSON stop at a few hundred."""
 
+NO_ENTRY = frozenset({errno.ENOENT, errno.ENOTDIR})
+"""Errors of the system by which an entry is missing: absent, unless a directory above it cannot be read."""
+
 _EXACT_DIGITS = 18
 _SPACE = " \t\n\r"
 _PAGE = 4096
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 """O_NONBLOCK: opening a FIFO would wait for a writer. O_NOCTTY: a terminal would become ours."""
 
-_ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR})
+
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -57,20 +61,29 @@ class Problems:
     """The files that could not be read, each once; one that can be read again is removed."""
 
     def __init__(self) -> None:
-        self._by_path: dict[str, str] = {}
+        self._by_path: dict[str, UnreadFile] = {}
         self.left_out = 0
 
     def __iter__(self) -> Iterator[UnreadFile]:
-        return iter([UnreadFile(path, why) for path, why in self._by_path.items()])
+        return iter(list(self._by_path.values()))
 
     def __len__(self) -> int:
         return len(self._by_path) + self.left_out
 
     def note(self, path: str, why: str) -> None:
-        """Record a problem; beyond PROBLEM_LIMIT only count it."""
-        path = printable(path)
-        if path in self._by_path or len(self._by_path) < PROBLEM_LIMIT:
-            self._by_path[path] = why
+        """Record that the content of a file is of no use; beyond PROBLEM_LIMIT only count it."""
+        self._keep(UnreadFile(printable(path), why))
+
+    def fail(self, path: str, error: OSError) -> None:
+        """Record that something may be there and cannot be read."""
+        self._keep(unread_file(path, error))
+
+    def missing(self, path: str) -> None:
+        """Ignore that the system knows no such entry; a ``Look`` checks it."""
+
+    def _keep(self, file: UnreadFile) -> None:
+        if file.path in self._by_path or len(self._by_path) < PROBLEM_LIMIT:
+            self._by_path[file.path] = file
         else:
             self.left_out += 1
 
@@ -94,6 +107,12 @@ def reason(error: OSError) -> str:
     return error.strerror or type(error).__name__
 
 
+def unread_file(path: str, error: OSError) -> UnreadFile:
+    """Return what is reported of a file or directory that the system does not let us read."""
+    name = errno.errorcode.get(error.errno or 0, type(error).__name__)
+    return UnreadFile(printable(path), reason(error), name)
+
+
 def read_object(path: str, limit: int, problems: Problems) -> JsonObject | None:
     """Read a file that holds one JSON object; None when it is not there or cannot be used (then noted)."""
     value = read_value(path, limit, problems)
@@ -107,71 +126,74 @@ def read_value(path: str, limit: int, problems: Problems) -> Any:  # noqa: ANN40
     """Read a file that holds one JSON value; None when it is not there or cannot be used (then noted)."""
     try:
         data = read_bytes(path, limit)
-        if data is None:
-            return None
-        value = _decode_settled(path, data, limit)
+        value = None if data is None else _decode_settled(path, data, limit)
     except UnfitFileError as error:
         problems.note(path, str(error))
+        return None
+    except OSError as error:
+        problems.fail(path, error)
+        return None
+    if data is None:
+        problems.missing(path)
         return None
     problems.clear(path)
     return value
 
 
 def read_bytes(path: str, limit: int) -> bytes | None:
-    """Read a whole regular file; None when it is not there.
+    """Read a whole regular file; None when it is missing.
 
     Raises:
-        UnfitFileError: It is larger than ``limit``, no regular file, or cannot be read.
+        UnfitFileError: It is larger than ``limit``, or no regular file.
+        OSError: The system refuses.
     """
+    opened = _open_sized(path)
+    if opened is None:
+        return None
+    handle, size = opened
     try:
-        handle = os.open(path, _FLAGS)
-        try:
-            size = _size_of_regular(handle)
-            if size > limit:
-                raise UnfitFileError(f"has {size} bytes; at most {limit} are read")
-            # Some file systems show the new size of a file late; most files fit into this anyway.
-            data = os.read(handle, max(size, _PAGE) + 1)
-        finally:
-            os.close(handle)
-    except OSError as error:
-        if error.errno in _ABSENT:
-            return None
-        raise UnfitFileError(reason(error)) from None
+        if size > limit:
+            raise UnfitFileError(f"has {size} bytes; at most {limit} are read")
+        # Some file systems show the new size of a file late; most files fit into this anyway.
+        data = disk.read(handle, max(size, _PAGE) + 1, path)
+    finally:
+        disk.close(handle)
     if len(data) > limit:
         raise UnfitFileError(f"has more than {limit} bytes")
     return data
 
 
 def open_regular(path: str) -> int | None:
-    """Open a regular file for reading, without ever waiting; None when it is not there.
+    """Open a regular file for reading, without ever waiting; None when it is missing.
 
     Raises:
         UnfitFileError: It is no regular file.
         OSError: The system refuses.
     """
+    opened = _open_sized(path)
+    return None if opened is None else opened[0]
+
+
+def _open_sized(path: str) -> tuple[int, int] | None:
+    """Open a regular file; return its descriptor and its size."""
     try:
-        handle = os.open(path, _FLAGS)
+        handle = disk.open_file(path, _FLAGS)
     except OSError as error:
-        if error.errno in _ABSENT:
+        if error.errno in NO_ENTRY:
             return None
         raise
     try:
-        _size_of_regular(handle)
+        status = disk.stat_open(handle, path)
+        if not stat.S_ISREG(status.st_mode):
+            raise UnfitFileError("is no regular file")
     except BaseException:
-        os.close(handle)
+        disk.close(handle)
         raise
-    return handle
-
-
-def _size_of_regular(handle: int) -> int:
-    status = os.fstat(handle)
-    if not stat.S_ISREG(status.st_mode):
-        raise UnfitFileError("is no regular file")
-    return status.st_size
+    return handle, status.st_size
 
 
 def read_lines(path: str, problems: Problems, limit: int = LINES_LIMIT) -> Iterator[JsonObject]:
-    """Yield the objects of a file, one a line; none when it is not there.
+    """Yield the objects of a file, one a line; none when it is missing.
 
     A last line without its end is still being written and is left out unless it is whole; any other line that is no
     object is left out and noted.
@@ -179,11 +201,13 @@ def read_lines(path: str, problems: Problems, limit: int = LINES_LIMIT) -> Itera
     try:
         handle = open_regular(path)
         if handle is None:
+            problems.missing(path)
             return
-        with os.fdopen(handle, "rb") as file:
+        with disk.buffered(handle, path) as file:
             bad = yield from _objects(file, limit)
     except OSError as error:
-        bad = reason(error)
+        problems.fail(path, error)
+        return
     except UnfitFileError as error:
         bad = str(error)
     if bad:

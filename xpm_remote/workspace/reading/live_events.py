@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from functools import lru_cache
 from typing import Iterator
 
-from xpm_remote.workspace.reading.json_files import JsonObject, Problems, read_lines, reason
+from xpm_remote.workspace.reading.directories import is_directory
+from xpm_remote.workspace.reading.json_files import JsonObject, Problems, read_lines
+from xpm_remote.workspace.reading.looks import Look
 
 EVENTS_LIMIT = 16 << 20
 """Bytes read of one file of events: 1280 of them are 0.6 MB, then the next file begins."""
@@ -34,49 +35,42 @@ class LiveEvents:
 
     def listed(self) -> LiveEvents:
         """Return the same, with the names of the jobs' files listed once: for reading many jobs in a row."""
-        return LiveEvents(self._root, self._problems, frozenset(self._list()))
+        look = Look(self._root, self._problems)
+        names = frozenset(self._list(look))
+        # Where they cannot be listed, each job's own are looked for.
+        return self if look.settle() else LiveEvents(self._root, self._problems, names)
 
-    def of_job(self, task_id: str, job_id: str, first: int) -> Iterator[JsonObject]:
+    def of_job(self, task_id: str, job_id: str, first: int, look: Look) -> Iterator[JsonObject]:
         """Yield the events of a job from the file numbered ``first`` on."""
         for stem in (f"{_hash8(task_id)}-{job_id}", f"{task_id}/event-{job_id}"):
             if self._names is None or stem in self._names:
-                yield from self._numbered(f"{self._jobs}/{stem}", first)
+                yield from self._numbered(f"{self._jobs}/{stem}", first, look)
 
-    def of_experiment(self, experiment_id: str, first: int) -> Iterator[JsonObject]:
+    def of_experiment(self, experiment_id: str, first: int, look: Look) -> Iterator[JsonObject]:
         """Yield the events of an experiment from the file numbered ``first`` on."""
         for stem in (experiment_id, f"{experiment_id}/events"):
-            yield from self._numbered(f"{self._experiments}/{stem}", first)
+            yield from self._numbered(f"{self._experiments}/{stem}", first, look)
 
     def older_current(self, experiment_id: str) -> str:
         """Return the link that led to the current run before 2.1.1."""
         return f"{self._experiments}/{experiment_id}/current"
 
-    def _numbered(self, stem: str, first: int) -> Iterator[JsonObject]:
+    def _numbered(self, stem: str, first: int, look: Look) -> Iterator[JsonObject]:
         for number in range(first, first + FILES_LIMIT):
             path = f"{stem}-{number}.jsonl"
-            if os.path.lexists(path):
-                yield from read_lines(path, self._problems, EVENTS_LIMIT)
+            if look.lstat(path) is not None:
+                yield from read_lines(path, look, EVENTS_LIMIT)
             elif number > first:
                 return  # the first may have been folded in since its number was read
 
-    def _list(self) -> Iterator[str]:
+    def _list(self, look: Look) -> Iterator[str]:
         """Yield the stems of all files of events of jobs, in both layouts."""
-        for entry in self._scan(self._jobs):
+        for entry in look.entries(self._jobs):
             if entry.name.endswith(".jsonl"):
                 yield entry.name.rpartition("-")[0]
-            elif entry.is_dir(follow_symlinks=False):
-                for file in self._scan(entry.path):
+            elif is_directory(entry, look):
+                for file in look.entries(entry.path):
                     yield f"{entry.name}/{file.name.rpartition('-')[0]}"
-
-    def _scan(self, directory: str) -> list[os.DirEntry[str]]:
-        try:
-            with os.scandir(directory) as entries:
-                return list(entries)
-        except FileNotFoundError:
-            return []
-        except OSError as error:
-            self._problems.note(directory, reason(error))
-            return []
 
 
 @lru_cache(maxsize=1024)

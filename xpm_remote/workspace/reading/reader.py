@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Iterator
 
 from xpm_remote.workspace import states
-from xpm_remote.workspace.failures import NotAWorkspaceFailure
+from xpm_remote.workspace.failures import NotAWorkspaceFailure, UnreadFile
 from xpm_remote.workspace.layout import MARKER, JobId, Layout, is_name
 from xpm_remote.workspace.processes import Host
 from xpm_remote.workspace.reading.directories import Directories
@@ -20,7 +20,8 @@ from xpm_remote.workspace.reading.jobs import (
 )
 from xpm_remote.workspace.reading.json_files import Problems, reason
 from xpm_remote.workspace.reading.live_events import LiveEvents
-from xpm_remote.workspace.reading.run_files import RunFiles
+from xpm_remote.workspace.reading.looks import Look
+from xpm_remote.workspace.reading.run_files import Listing, RunFiles
 from xpm_remote.workspace.reading.runs import RUN_RUNNING, RUN_UNKNOWN, RunFacts
 
 
@@ -55,16 +56,22 @@ class WorkspaceReader:
         return [run for run in found if run is not None]
 
     def experiment_ids(self) -> list[str]:
-        """Return the ids of all experiments, sorted."""
+        """Return the ids of all experiments that can be listed, sorted."""
+        return self.listing().names
+
+    def listing(self) -> Listing:
+        """Return the ids of all experiments, and whether they could be listed."""
         return self._runs.experiment_ids()
+
+    def unmounted(self) -> UnreadFile | None:
+        """Return why the workspace itself cannot be read, such as a disk that is not mounted; None when it can."""
+        look = Look(str(self.root), self.problems)
+        look.check_marker()
+        return look.unread
 
     def experiment(self, experiment_id: str) -> RunFacts | None:
         """Return the current run of an experiment; None when it has none."""
-        if not is_name(experiment_id):
-            return None
-        run_ids = self._runs.run_ids(experiment_id)
-        current = self._runs.current(experiment_id, run_ids)
-        return None if current is None else self._runs.read(experiment_id, current, len(run_ids))
+        return self._runs.current(experiment_id) if is_name(experiment_id) else None
 
     def jobs(self, run: RunFacts, jobs: JobReader | None = None) -> Iterator[JobFacts]:
         """Yield the jobs of a run, in the order of their submission.
@@ -85,9 +92,9 @@ class WorkspaceReader:
     def job(self, job_id: JobId) -> JobFacts | None:
         """Return a job from its own files alone; None when it has no directory."""
         facts = self._job_reader().read(job_id.task, job_id.hash)
-        if not facts.has_directory and not facts.is_link:
+        if not facts.has_directory and not facts.is_link and facts.unread is None:
             return None
-        return with_word(facts, None, None, is_live=True)
+        return _as_far_as_read(with_word(facts, None, None, is_live=True))
 
     def _job_reader(
         self, events: LiveEvents | None = None, directories: Directories | None = None
@@ -100,7 +107,8 @@ class WorkspaceReader:
         word = run.job_states.get(job_id)
         facts = jobs.read(info.task_id, info.job_id, word, run.hostname)
         is_live = run.status == RUN_RUNNING
-        return without_scheduler(with_word(facts, word, info.submitted, is_live=is_live), run)
+        judged = without_scheduler(with_word(facts, word, info.submitted, is_live=is_live), run)
+        return _as_far_as_read(judged)
 
 
 def without_scheduler(facts: JobFacts, run: RunFacts) -> JobFacts:
@@ -111,6 +119,13 @@ def without_scheduler(facts: JobFacts, run: RunFacts) -> JobFacts:
     if is_on_its_own and facts.has_directory:
         return facts
     return facts._replace(state=states.UNSCHEDULED)
+
+
+def _as_far_as_read(facts: JobFacts) -> JobFacts:
+    """Return a job; of one that could not be read only the marker of success is proof."""
+    if facts.unread is None or facts.has_done_marker:
+        return facts
+    return facts._replace(state=states.UNKNOWN, failure_reason=None)
 
 
 def check_workspace(root: Path) -> None:

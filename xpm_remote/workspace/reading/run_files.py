@@ -1,30 +1,51 @@
 """Finding the runs of experiments, and reading one of them."""
 
-# ruff: noqa: PTH112, PTH119  (paths are plain text here, as in the modules that read very many jobs)
+# ruff: noqa: PTH119  (paths are plain text here, as in the modules that read very many jobs)
 
 from __future__ import annotations
 
 import os
 import re
+from typing import NamedTuple
 
+from xpm_remote.workspace.failures import UnreadFile
 from xpm_remote.workspace.processes import Host
+from xpm_remote.workspace.reading import disk
 from xpm_remote.workspace.reading.directories import is_directory, list_named
 from xpm_remote.workspace.reading.json_files import (
     LARGE_LIMIT,
-    JsonObject,
     Problems,
     read_lines,
     read_object,
     whole_of,
 )
 from xpm_remote.workspace.reading.live_events import LiveEvents
-from xpm_remote.workspace.reading.runs import RUN_RUNNING, RUN_UNKNOWN, RunDraft, RunFacts
+from xpm_remote.workspace.reading.looks import Look
+from xpm_remote.workspace.reading.runs import (
+    RUN_RUNNING,
+    RUN_UNKNOWN,
+    RUN_UNREADABLE,
+    RunDraft,
+    RunFacts,
+)
 
 FIRST_RUN_ID = "v1"
 """The id of the only run of an experiment of version 1 of the layout."""
 
 _RUN_NAME = re.compile(r"(\d{8}_\d{6})(?:\.(\d{1,9}))?")
 _RUN_FILES = ("status.json", "jobs.jsonl", "environment.json")
+
+
+class Listing(NamedTuple):
+    """The experiments of a workspace.
+
+    Attributes:
+        names: Their ids, sorted; where ``unread`` is set, some may be lacking.
+        unread: What could not be read; None when the list is complete.
+    """
+
+    names: list[str]
+    unread: UnreadFile | None
 
 
 class RunFiles:
@@ -45,82 +66,118 @@ class RunFiles:
         self._host = host
         self._problems = problems
 
-    def experiment_ids(self) -> list[str]:
+    def experiment_ids(self) -> Listing:
         """Return the ids of all experiments, sorted."""
-        found = {entry.name for entry in self._directories(self._experiments)}
-        found.update(entry.name for entry in self._directories(self._first))
-        return sorted(found)
+        look = Look(self._root, self._problems)
+        found = {entry.name for entry in _directories(self._experiments, look)}
+        found.update(entry.name for entry in _directories(self._first, look))
+        look.forgive(self._first)  # experimaestro leaves a dangling link in its place
+        look.check_marker()
+        return Listing(sorted(found), look.settle())
 
-    def run_ids(self, experiment_id: str) -> list[str]:
+    def current(self, experiment_id: str) -> RunFacts | None:
+        """Return the current run: where the experiment's link leads, or the latest; None when there is none.
+
+        A run of which something cannot be read (``unread``) is returned as far as it is known.
+        """
+        look = Look(self._root, self._problems)
+        run = self._current(experiment_id, look)
+        if look.is_overtaken:
+            run = self._current(experiment_id, Look(self._root, self._problems))
+        return run
+
+    def _current(self, experiment_id: str, look: Look) -> RunFacts | None:
+        run_ids = self._run_ids(experiment_id, look)
+        run_id = self._current_id(experiment_id, run_ids, look)
+        run = None if run_id is None else self._read(experiment_id, run_id, len(run_ids), look)
+        unread = look.settle()
+        if run is not None:
+            return run._replace(unread=unread)
+        if unread is None:
+            return None
+        return RunFacts(experiment_id, "", status=RUN_UNREADABLE, unread=unread)
+
+    def _run_ids(self, experiment_id: str, look: Look) -> list[str]:
         """Return the ids of an experiment's runs, oldest first."""
         directory = f"{self._experiments}/{experiment_id}"
-        found = [entry.name for entry in self._directories(directory) if _is_run(entry)]
-        first = [FIRST_RUN_ID] if self._has_first(experiment_id) else []
+        found = [entry.name for entry in _directories(directory, look) if _is_run(entry, look)]
+        first = [FIRST_RUN_ID] if self._has_first(experiment_id, look) else []
         return first + sorted(found, key=_run_order)
 
-    def current(self, experiment_id: str, run_ids: list[str]) -> str | None:
-        """Return the id of the current run: where the experiment's link leads, or the latest."""
+    def _current_id(self, experiment_id: str, run_ids: list[str], look: Look) -> str | None:
         for link in (
             f"{self._experiments}/{experiment_id}/current",
             self._events.older_current(experiment_id),
             f"{self._root}/.experimaestro/experiments/{experiment_id}",
         ):
-            try:
-                run_id = os.path.basename(os.readlink(link))
-            except (OSError, ValueError):
+            target = look.link_target(link)
+            if target is None:
                 continue
+            run_id = os.path.basename(target)
             if run_id in run_ids:
                 return run_id
+            look.stat(link)  # it dangles: that run was removed, or its disk is not mounted
         return run_ids[-1] if run_ids else None
 
-    def read(self, experiment_id: str, run_id: str, runs_count: int) -> RunFacts:
-        """Return the current run; one that has no files is empty."""
+    def _read(self, experiment_id: str, run_id: str, runs_count: int, look: Look) -> RunFacts:
         draft = RunDraft(experiment_id, run_id)
-        if run_id == FIRST_RUN_ID and self._has_first(experiment_id):
+        if run_id == FIRST_RUN_ID and self._has_first(experiment_id, look):
             # A run of version 1 is a tree of links and nothing else.
-            for task in self._directories(f"{self._first}/{experiment_id}/jobs"):
-                for job in list_named(task.path, self._problems):
+            for task in _directories(f"{self._first}/{experiment_id}/jobs", look):
+                for job in list_named(task.path, look):
                     draft.take_info({"task_id": task.name, "job_id": job.name})
             return draft.facts(None, runs_count)
         # Checked before the files are read: a scheduler that ends now counts as alive, and next time as ended.
-        held = self._host.is_locked(f"{self._experiments}/{experiment_id}/lock")
+        held = self._is_locked(f"{self._experiments}/{experiment_id}/lock", look)
         directory = f"{self._experiments}/{experiment_id}/{run_id}"
-        status = self._object(f"{directory}/status.json")
+        status = read_object(f"{directory}/status.json", LARGE_LIMIT, look) or {}
         draft.take_status(status)
         path = f"{directory}/jobs.jsonl"
-        named = [draft.take_info(line) for line in read_lines(path, self._problems)]
+        named = [draft.take_info(line) for line in read_lines(path, look)]
         if not all(named):
-            self._problems.note(path, "has a line that names no job")
+            look.note(path, "has a line that names no job")
         if draft.status in (RUN_RUNNING, RUN_UNKNOWN):
-            draft.take_environment(self._object(f"{directory}/environment.json"))
+            environment = read_object(f"{directory}/environment.json", LARGE_LIMIT, look)
+            draft.take_environment(environment or {})
         first = max(whole_of(status.get("events_count")) or 0, 0)
-        for event in self._events.of_experiment(experiment_id, first):
+        for event in self._events.of_experiment(experiment_id, first, look):
             draft.take_event(event)
-        return draft.facts(self._alive(draft, held=held), runs_count)
+        facts = draft.facts(self._alive(draft, held=held), runs_count)
+        is_known = status or look.settle() is None
+        return facts if is_known else facts._replace(status=RUN_UNREADABLE)
 
-    def _alive(self, draft: RunDraft, *, held: bool) -> bool | None:
+    def _is_locked(self, path: str, look: Look) -> bool | None:
+        """Return whether a scheduler's lock is held; None when that cannot be known."""
+        try:
+            return disk.call(path, self._host.is_locked, path)
+        except OSError as error:
+            look.fail(path, error)
+            return None
+
+    def _alive(self, draft: RunDraft, *, held: bool | None) -> bool | None:
         """Return whether the scheduler of the current run lives; None when this host cannot know."""
-        if held:
-            return True
+        if held is not False:
+            return held
         if draft.status not in (RUN_RUNNING, RUN_UNKNOWN) or self._host.is_me(draft.hostname):
             return False
         return None
 
-    def _has_first(self, experiment_id: str) -> bool:
-        return os.path.isdir(f"{self._first}/{experiment_id}/jobs")
-
-    def _object(self, path: str) -> JsonObject:
-        return read_object(path, LARGE_LIMIT, self._problems) or {}
-
-    def _directories(self, path: str) -> list[os.DirEntry[str]]:
-        entries = list_named(path, self._problems)
-        return [entry for entry in entries if is_directory(entry, self._problems)]
+    def _has_first(self, experiment_id: str, look: Look) -> bool:
+        path = f"{self._first}/{experiment_id}/jobs"
+        found = look.is_directory(path)
+        look.forgive(path)
+        return found
 
 
-def _is_run(entry: os.DirEntry[str]) -> bool:
+def _directories(path: str, problems: Problems) -> list[os.DirEntry[str]]:
+    entries = list_named(path, problems)
+    return [entry for entry in entries if is_directory(entry, problems)]
+
+
+def _is_run(entry: os.DirEntry[str], look: Look) -> bool:
     if _RUN_NAME.fullmatch(entry.name):
         return True
-    return any(os.path.lexists(f"{entry.path}/{name}") for name in _RUN_FILES)
+    return any(look.lstat(f"{entry.path}/{name}") for name in _RUN_FILES)
 
 
 def _run_order(run_id: str) -> tuple[str, int, str]:

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any, Mapping, NamedTuple
 
 from xpm_remote.workspace import states
+from xpm_remote.workspace.failures import UnreadFile
 from xpm_remote.workspace.layout import is_name
 from xpm_remote.workspace.reading.json_files import (
     JsonObject,
@@ -25,6 +26,9 @@ RUN_DETACHED = "detached"
 RUN_CRASHED = "crashed"
 RUN_UNKNOWN = "unknown"
 """The status of a run whose files do not have it: of version 1 of the layout, or broken."""
+
+RUN_UNREADABLE = "unreadable"
+"""The status of a run whose files cannot be read, and have not been read before."""
 
 _STATUSES = {
     "running": RUN_RUNNING,
@@ -58,6 +62,7 @@ class RunFacts(NamedTuple):
         services: The services, by id, as the file has them; ``actions``: the same.
         runs_count: The number of runs of the experiment.
         others: Further keys of status.json: ``carbon_impact``, ``last_updated``.
+        unread: What could not be read; then these are the facts as far as they are known.
     """
 
     experiment_id: str
@@ -74,6 +79,7 @@ class RunFacts(NamedTuple):
     run_tags: tuple[str, ...] = ()
     runs_count: int = 1
     others: Mapping[str, Any] = MappingProxyType({})
+    unread: UnreadFile | None = None
 
 
 class RunDraft:

@@ -73,8 +73,8 @@ def _read(path: Path) -> JsonObject | None:
     """Return the content of a file; None if there is none."""
     problems = Problems()
     content = read_object(str(path), SMALL_LIMIT, problems)
-    for unread, why in problems:
-        raise UnansweredFailure(f"{unread} {why}", FORCE)
+    for unread in problems:
+        raise UnansweredFailure(f"{unread.path} {unread.why}", FORCE)
     if content is None and os.path.lexists(path):
         raise UnansweredFailure(f"{path} cannot be read", FORCE)
     return content

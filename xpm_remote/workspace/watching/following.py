@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any, Callable, Dict
 
 from xpm_remote.workspace.failures import WorkspaceFailure
 from xpm_remote.workspace.layout import JobFiles, JobId
+from xpm_remote.workspace.reading import disk
 from xpm_remote.workspace.reading.reader import WorkspaceReader
 from xpm_remote.workspace.states import FINAL
 from xpm_remote.workspace.watching.logs import Log, LogPosition
@@ -54,13 +56,22 @@ class JobLife:
 
     def has_ended(self) -> bool:
         """Return whether the job has ended."""
-        if self._files.done.exists() or self._files.failed.exists():
+        if _is_there(self._files.done) or _is_there(self._files.failed):
             return True
         if self._clock() - self._looked >= LIFE_INTERVAL:
             self._looked = self._clock()
             facts = self._reader.job(self._job)
-            self._was_over = facts is None or facts.has_died or facts.state in FINAL
+            if facts is None or facts.unread is None:
+                self._was_over = facts is None or facts.has_died or facts.state in FINAL
         return self._was_over
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        disk.stat(str(path))
+    except OSError:
+        return False
+    return True
 
 
 class _Followed:

@@ -6,9 +6,11 @@ import os
 import re
 from functools import lru_cache
 from pathlib import Path
-from typing import Iterator, NamedTuple
+from typing import NamedTuple
 
 from xpm_remote.workspace.layout import JobFiles, JobId, Layout, is_name
+from xpm_remote.workspace.reading import disk
+from xpm_remote.workspace.reading.json_files import NO_ENTRY
 from xpm_remote.workspace.watching.watch import LIVE, REST, Pace, Watcher
 
 _EXPERIMENT_FILE = re.compile(r"(.+)-\d{1,9}\.jsonl")
@@ -64,20 +66,23 @@ class Places:
         self._runs: dict[str, str] = {}
 
     def watch_workspace(self) -> None:
-        """Watch for new experiments, tasks and live events."""
+        """Watch for new experiments and tasks; live events are watched by ``watch_live``."""
         experiments, jobs = str(self._layout.experiments), str(self._layout.jobs)
         self._watcher.tell(experiments, lambda _: ListSubject())
         self._watcher.add(experiments, ListSubject(), REST)
         self._watcher.tell(jobs, lambda name: TaskSubject(name) if is_name(name) else None)
-        for directory in (self._layout.live_experiment_events, self._layout.live_job_events):
-            self.watch_live(str(directory))
+
+    def live_directories(self) -> list[str]:
+        """Return the directories of live events."""
+        return [str(self._layout.live_experiment_events), str(self._layout.live_job_events)]
 
     def watch_live(self, directory: str) -> list[RunSubject | EventsSubject]:
-        """Watch a directory of live events and all files in it; return the subjects of the files."""
-        is_root = directory in (
-            str(self._layout.live_experiment_events),
-            str(self._layout.live_job_events),
-        )
+        """Watch a directory of live events and all files in it; return the subjects of the files.
+
+        Raises:
+            OSError: It cannot be read.
+        """
+        is_root = directory in self.live_directories()
         self._watcher.tell(
             directory, lambda name: self._live_subject(directory, name), contents=True
         )
@@ -185,16 +190,14 @@ def _state_files(script_name: str) -> frozenset[str]:
     return frozenset(path.name for path in paths)
 
 
-def _entries(directory: str) -> Iterator[os.DirEntry[str]]:
+def _entries(directory: str) -> list[os.DirEntry[str]]:
     try:
-        with os.scandir(directory) as entries:
-            yield from list(entries)
-    except OSError:
-        return
+        return disk.scan(directory)
+    except OSError as error:
+        if error.errno in NO_ENTRY:
+            return []
+        raise
 
 
 def _is_directory(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir(follow_symlinks=False)
-    except OSError:
-        return False
+    return disk.call(entry.path, lambda: entry.is_dir(follow_symlinks=False))

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import errno
 import heapq
-import os
 import stat
 import time
 from typing import Callable, Hashable, NamedTuple, Optional, Tuple
 
+from xpm_remote.workspace.reading import disk
 from xpm_remote.workspace.watching import inotify
 from xpm_remote.workspace.watching.inotify import Inotify, RawEvent
 
@@ -74,7 +74,7 @@ class _Listing:
 def signature(path: str) -> Signature:
     """Return values of a file or directory that change with its content; None when it cannot be seen."""
     try:
-        found = os.lstat(path)
+        found = disk.lstat(path)
     except OSError:
         return None
     if stat.S_ISDIR(found.st_mode):
@@ -147,7 +147,8 @@ class Watcher:
             return
         mask = inotify.ENTRIES | inotify.CLOSE_WRITE | inotify.DELETE_SELF | inotify.MOVE_SELF
         try:
-            number = self._inotify.add(directory, mask | (inotify.MODIFY if contents else 0))
+            mask |= inotify.MODIFY if contents else 0
+            number = disk.call(directory, self._inotify.add, directory, mask)
         except OSError as error:
             if error.errno == errno.ENOSPC:  # the user's watches are used up; polling goes on
                 self.refused += 1
