@@ -13,6 +13,9 @@ from typing import NamedTuple
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 """Error numbers of a disk that is full, and of a quota that is used up."""
 
+STILL_USED = frozenset({errno.ENOTEMPTY, errno.EBUSY})
+"""Error numbers of a directory that stays: on a share, a file that is open keeps a name until it is closed."""
+
 
 class WorkspaceFailure(Exception):
     """Something in a workspace, or in one of its folders, that a person can act upon.
@@ -96,6 +99,8 @@ def explain(error: OSError, where: Path) -> str:
     name = path_of(error) or str(where)
     if error.errno in NO_SPACE:
         return f"no space is left for {name} ({error.strerror})"
+    if error.errno in STILL_USED:
+        return f"{name} is still open, or in use ({error.strerror})"
     return f"{name}: {error.strerror or error}"
 
 

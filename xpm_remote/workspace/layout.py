@@ -19,6 +19,8 @@ MARKER = ".__experimaestro__"
 STAGING_PREFIX = ".tmp."
 """Begins the name of a directory that is being filled beside its final place, as experimaestro names it."""
 
+_STILL_OPEN = re.compile(r"\.nfs[0-9a-f]{16,}|\.fuse_hidden[0-9a-f]{16}")
+
 NAME_MAX = 255
 """Bytes of a file name that every file system in use takes."""
 
@@ -38,6 +40,11 @@ class JobId(NamedTuple):
     def script_name(self) -> str:
         """The stem of the job's own files: what follows the last dot of the task."""
         return self.task.rpartition(".")[2]
+
+
+def is_of_open_file(name: str) -> bool:
+    """Return whether a name is one by which NFS and FUSE keep a file that was removed while it is open."""
+    return _STILL_OPEN.fullmatch(name) is not None
 
 
 def is_name(text: str) -> bool:

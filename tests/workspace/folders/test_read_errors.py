@@ -151,20 +151,20 @@ def test_folder_that_may_be_the_workspace(
 def test_interrupted_move_whose_link_cannot_be_followed(
     workspace: Layout, move: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A directory that was set aside stays there while it is not known whether the link leads to the copy."""
+    """A whole directory that was set aside is put back while the link in its place leads nowhere that can be read."""
     path = make_job(workspace)
     wanted = tree(path)
-
     with monkeypatch.context() as patch:
         make_fail(patch, "unlink", errno.EIO, lambda name, **_: str(name).endswith("train.done"))
         list(archive(workspace, [move], [JOB]))
-    aside = path.with_name(f".tmp.{JOB.hash}.aside")
-    assert tree(aside) == wanted
+    assert tree(path.with_name(f".tmp.{JOB.hash}.aside")) == wanted
     with monkeypatch.context() as patch:
         make_fail(patch, "stat", errno.EPERM, below(path))
         list(archive(workspace, [move], [JOB]))
-    assert tree(aside) == wanted
+    assert not path.is_symlink()
+    assert tree(path) == wanted
     list(archive(workspace, [move], [JOB]))
+    assert path.is_symlink()
     assert leftovers(workspace.root, move.path) == []
 
 

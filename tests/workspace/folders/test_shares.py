@@ -90,7 +90,7 @@ def test_share_without_links(
     make_fail(monkeypatch, "symlink", errno.EPERM, below(move.path))
     (outcome,) = run(workspace, move)
     assert outcome.status is ArchiveStatus.FAILED
-    assert "takes no links (Operation not permitted)" in outcome.message
+    assert "takes no such link (Operation not permitted)" in outcome.message
     assert f"{path}/best" in outcome.message
     assert tree(path) == before
 

@@ -19,6 +19,7 @@ from xpm_remote.workspace.folders.trees import (
     naming,
     own_top_names,
 )
+from xpm_remote.workspace.layout import is_of_open_file
 
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _PARAMS_MAX = 1 << 20
@@ -53,7 +54,7 @@ class Comparison:
 
 
 def compare_jobs(source: Path, copy: Path, name: str, *, sync: bool = False) -> Comparison:
-    """Compare a copy of a job with the job, byte by byte.
+    """Compare a copy of a job with the job, byte by byte. Files that were removed while they are open do not count.
 
     Args:
         source: The job's directory.
@@ -138,7 +139,8 @@ class _TreeComparison:
             return {
                 entry.name: _kind(entry)
                 for entry in entries
-                if directory or entry.name not in self._skipped
+                if (directory or entry.name not in self._skipped)
+                and not is_of_open_file(entry.name)
             }
 
     def _compare_entry(self, path: str, kind: int) -> None:

@@ -8,11 +8,12 @@ by the kernel. Memory does not depend on the size of a file.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
 from pathlib import Path
-from typing import Callable
+from typing import Callable, Iterator
 
 from xpm_remote.workspace import filesystem
 from xpm_remote.workspace.failures import DamagedFailure, WorkspaceFailure, path_of
@@ -318,7 +319,8 @@ def _sets_link_times(name: str, times: tuple[int, int], directory: int) -> bool:
 
     It is tried with a link that leads nowhere, so that no target is changed.
     """
-    _make_link(_NOWHERE, name, directory)
+    with _needing_links():
+        filesystem.symlink(_NOWHERE, name, dir_fd=directory)
     try:
         filesystem.utime(name, ns=times, dir_fd=directory, follow_symlinks=False)
     except OSError as error:
@@ -331,13 +333,23 @@ def _sets_link_times(name: str, times: tuple[int, int], directory: int) -> bool:
 
 
 def _make_link(text: str, name: str, directory: int) -> None:
-    try:
+    """Make a link and read it back: sshfs makes links with an absolute target, and then refuses to read them."""
+    with _needing_links():
         filesystem.symlink(text, name, dir_fd=directory)
+        is_same = filesystem.readlink(name, dir_fd=directory) == text
+    if not is_same:
+        raise DamagedFailure("a link is not as it was made", "keep jobs with links elsewhere")
+
+
+@contextlib.contextmanager
+def _needing_links() -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         if error.errno not in _REFUSED:
             raise
         raise WorkspaceFailure(
-            f"the file system of the copy takes no links ({error.strerror})",
+            f"the file system of the copy takes no such link ({error.strerror})",
             "keep jobs with links elsewhere",
         ) from None
 

@@ -199,7 +199,7 @@ class BatchArchiver:
                 move_out.slot.remove_aside()
             except OSError as error:
                 left = explain(error, move_out.slot.aside)
-                work.message = f"moved, but not all that was here is removed: {left}"
+                work.message = f"moved, but not all that was here is removed yet: {left}"
 
     def _outcome(self, work: _Work) -> FolderOutcome:
         report = work.transfer.report

@@ -119,6 +119,27 @@ class JobSlot:
             self._rename_or_put_back()
             filesystem.rename(self.aside, self.staged)
 
+    def try_link(self, target: Path) -> str:
+        """Return why a link here would not lead to a copy; empty if it would. One is made beside the job, and removed.
+
+        Raises:
+            OSError: It cannot be made or removed.
+        """
+        filesystem.symlink(target, self.aside)
+        try:
+            return self.why_not_followed(self.aside, target)
+        finally:
+            filesystem.unlink(self.aside)
+
+    def why_not_followed(self, link: Path, target: Path) -> str:
+        """Return why a link does not lead to a copy, as on a file system that refuses some; empty if it does."""
+        try:
+            found = filesystem.lstat(link / self.done_name)
+            is_same = os.path.samestat(found, filesystem.lstat(target / self.done_name))
+        except OSError as error:
+            return f"a link to the folder cannot be followed there ({error.strerror})"
+        return "" if is_same else "a link to the folder would lead elsewhere there"
+
     def set_aside_for_link(self, target: Path) -> None:
         """Put a link in the place of the job's directory, which is aside afterwards. Without a gap, as ``replace``.
 
@@ -195,6 +216,8 @@ class JobSlot:
             filesystem.rename(self.aside, self.final)
         elif not stat.S_ISDIR(aside.st_mode):
             filesystem.unlink(self.aside)
+        elif self._hides_whole_job():
+            self.put_back()
         elif filesystem.stat_or_none(self.final / self.done_name) is not None:
             kept = Path(os.path.realpath(self.final))
             if not compare_jobs(kept, self.aside, self.job.script_name).is_part:
@@ -203,10 +226,17 @@ class JobSlot:
                     "look at both, and remove one",
                 )
             self.remove_aside()
-        elif filesystem.is_link(self.final) and (
-            filesystem.stat_or_none(self.aside / self.done_name) is not None
-        ):
-            self.put_back()  # the folder that the link leads to is not there
+
+    def _hides_whole_job(self) -> bool:
+        """Return whether a whole job is aside while the link in its place leads to none, for whatever reason."""
+        if not filesystem.is_link(self.final):
+            return False
+        if filesystem.lstat_or_none(self.aside / self.done_name) is None:
+            return False
+        try:
+            return filesystem.stat_or_none(self.final / self.done_name) is None
+        except OSError:
+            return True
 
 
 def _exchange(first: Path, second: Path) -> bool:
@@ -260,6 +290,7 @@ class MoveOut:
         if target.samefile(self.slot.final):
             raise DamagedFailure(f"{target} is the job itself", "name another folder")
         obstacle = _obstacle(self.slot.final, target, self.slot.job.script_name)
+        obstacle = obstacle or self.slot.try_link(target)
         if obstacle:
             return obstacle
         self.slot.set_aside_for_link(target)
@@ -271,7 +302,10 @@ class MoveOut:
         if changed is not None:
             self.slot.put_back()
             raise BusyFailure(f"{changed} of {self.slot.job} changed while it was moved")
-        return ""
+        obstacle = self.slot.why_not_followed(self.slot.final, target)
+        if obstacle:
+            self.slot.put_back()
+        return obstacle
 
 
 def _obstacle(directory: Path, target: Path, name: str) -> str:
