@@ -192,9 +192,17 @@ class ShellInitError(RemoteError):
 
 
 class StartError(RemoteError):
-    """The remote experimaestro could not be started."""
+    """The remote experimaestro, or our agent, could not be started.
+
+    Attributes:
+        slurm: The file that tells of a job of SLURM, because of which it was not started; empty for another cause.
+    """
 
     exit_code = ExitCode.START
+
+    def __init__(self, what: str, hint: str = "", *, slurm: str = "") -> None:
+        super().__init__(what, hint)
+        self.slurm = slurm
 
 
 class RemotePathError(RemoteError):

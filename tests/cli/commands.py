@@ -19,6 +19,7 @@ import yaml
 from tests.cli.in_process import call_main
 from tests.support import forked
 from tests.support.server import Server
+from xpm_remote.session.backends import CHANGES_WORKSPACE
 from xpm_remote.settings.schema import SshEngine
 
 COMMAND_LIMIT = 60.0
@@ -38,9 +39,14 @@ class Finished:
     stderr: str
 
     @property
+    def told(self) -> list[str]:
+        """The lines on stderr, besides the warning of what experimaestro may do."""
+        return [line for line in self.stderr.splitlines() if CHANGES_WORKSPACE not in line]
+
+    @property
     def error(self) -> str:
         """The one line of its error message."""
-        lines = self.stderr.splitlines()
+        lines = self.told
         assert len(lines) == 1, f"expected one line of error:\n{self.stderr}"
         return lines[0]
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.cli.commands import Commands
+from tests.cli.examining import examine, stage_of
 from tests.cli.test_ssh_monitor_once import JSON, states_on_disk, states_shown
 from tests.support.fakes import WORKSPACE_MARKER, install_fake_monitor
 from tests.support.server import Server
@@ -51,7 +52,7 @@ def states(document: Any) -> dict[str, str]:
 
 
 def test_nothing_installed(server: Server, bare: str, commands: Commands) -> None:
-    """With auto the agent serves a host without experimaestro, reports why, and shows dead processes as dead."""
+    """By default the agent serves, without experimaestro, reports why, and shows dead processes as dead."""
     commands.add_login(server, "bare", bare, backend="auto")
     document = commands.monitor("--workspace", "bare", *JSON).document
     assert states(document) == {DONE: "done", DIED: "error", WAITED: "unscheduled"}
@@ -59,12 +60,14 @@ def test_nothing_installed(server: Server, bare: str, commands: Commands) -> Non
     assert died["message"] == "the process died without saying why"
     assert died["path"] == f"{bare}/jobs/{TASK}/{DIED}"
     assert document["experiments"][0]["status"] == "crashed"
-    assert document["backend"]["name"] == "agent"
-    assert "cannot run uv" in document["backend"]["why"]
+    chosen = {"name": "agent", "why": "it is the default", "warning": None}
+    assert document["backend"] == chosen
     shown = commands.monitor("--workspace", "bare", "--once").stdout
     assert "· agent" in shown
     assert "the process died" in shown
-    assert "by our agent: the remote shell cannot run uv" in shown
+    assert "by our agent" not in shown
+    missing = commands.monitor("--workspace", "bare", "--uv-offline", "--once").stdout
+    assert "by our agent: the remote shell cannot run uv" in missing
 
 
 def test_events(server: Server, bare: str, commands: Commands) -> None:
@@ -72,7 +75,7 @@ def test_events(server: Server, bare: str, commands: Commands) -> None:
     commands.add_login(server, "bare", bare, backend="agent")
     with commands.events("--workspace", "bare") as events:
         live = events.wait_live()
-        assert live["backend"] == {"name": "agent", "why": "it is asked for"}
+        assert live["backend"] == {"name": "agent", "why": "it is asked for", "warning": None}
         server.write("bare", f"backends/jobs/{TASK}/{WAITED}/task.done", "")
         event = next(each for each in events if each["event"] == "job")
         assert (event["id"], event["state"]) == (f"{TASK}/{WAITED}", "done")
@@ -130,11 +133,84 @@ def test_old_experimaestro_is_not_started(server: Server, bare: str, commands: C
 def test_new_experimaestro_is_kept(
     server: Server, real_workspace: RealWorkspace, commands: Commands
 ) -> None:
-    """With auto, an experimaestro of a supported version serves."""
+    """With auto, an experimaestro of a supported version serves where the settings describe it."""
     path = real_workspace.path
     commands.add_login(server, "alice", path, backend="auto", xpm_path=server.experimaestro)
     document = commands.monitor("--workspace", "alice", *JSON).document
-    assert document["backend"] == {"name": "experimaestro", "why": "it can be started on the host"}
+    why = "the settings or flags describe it"
+    assert document["backend"] == {"name": "experimaestro", "why": why, "warning": None}
+
+
+def test_experimaestro_for_the_agent(server: Server, bare: str, commands: Commands) -> None:
+    """Where no python can run the agent, experimaestro is started, also if nothing describes it."""
+    fake = install_fake_monitor(server, {}, "bare")
+    stub = server.write("bare", "fallback/uv", f"#!/bin/sh\nexec {fake.xpm_path}\n")
+    server.run("bare", f"chmod +x {stub}")
+    init = f"PATH={stub.rpartition('/')[0]}:$PATH"
+    given = {"backend": "auto", "python": "python3.99", "shell_init": init}
+    commands.add_login(server, "bare", bare, **given)
+    document = commands.monitor("--workspace", "bare", *JSON).document
+    assert document["backend"]["name"] == "experimaestro"
+    assert "tried python3.99 (not found)" in document["backend"]["why"]
+
+
+def look_at(server: Server, login: str, root: str) -> str:
+    """Return names, times and contents of all that is below a directory there."""
+    return server.run(
+        login,
+        f"cd {shlex.quote(root)} && find . -printf '%p %y %s %T@ %C@ %l\\n' | sort"
+        " && find . -type f -print0 | sort -z | xargs -0 sha256sum",
+    )
+
+
+SLURM = '{"type": "slurm", "pid": "15", "options": [], "host": "login1"}'
+
+
+@pytest.fixture
+def slurm(server: Server) -> str:
+    """A workspace of alice with a job that SLURM holds: its lock is free, as that of any job that has not begun."""
+    job = f"slurm/jobs/{TASK}/{DONE}"
+    server.write("alice", f"{job}/task.pid", SLURM)
+    status = {"job_id": DONE, "task_id": TASK, "state": "scheduled", "process": json.loads(SLURM)}
+    server.write("alice", f"{job}/.experimaestro/status.json", json.dumps(status))
+    run = "slurm/experiments/e/20261101_120000"
+    info = {"job_id": DONE, "task_id": TASK, "tags": {}, "timestamp": 1.5}
+    server.write("alice", f"{run}/jobs.jsonl", json.dumps(info) + "\n")
+    server.write("alice", f"{run}/status.json", json.dumps({"version": 1, "status": "running"}))
+    marker = server.write("alice", f"slurm/{WORKSPACE_MARKER}", "")
+    root = marker.rpartition("/")[0]
+    server.run("alice", f"ln -sfn 20261101_120000 {shlex.quote(root)}/experiments/e/current")
+    return root
+
+
+@pytest.mark.parametrize("described", [False, True])
+def test_looking_at_jobs_of_slurm(
+    server: Server, slurm: str, commands: Commands, *, described: bool
+) -> None:
+    """Where jobs run under SLURM, neither the default nor doctor changes anything, and the agent serves."""
+    given = {"xpm_path": server.experimaestro} if described else {}
+    commands.add_login(server, "alice", slurm, backend="auto", **given)
+    before = look_at(server, "alice", slurm)
+    document = commands.monitor("--workspace", "alice", *JSON).document
+    assert document["backend"]["name"] == "agent"
+    why = document["backend"]["why"]
+    assert (f"SLURM ({slurm}/jobs/{TASK}/{DONE}/task.pid)" in why) == described
+    finished, examined = examine(commands, "--workspace", "alice")
+    assert finished.status == 0, finished.stdout
+    stage = stage_of(examined, "server")
+    assert (stage["verdict"], "the agent serves" in stage["why"]) == ("skipped", True)
+    assert look_at(server, "alice", slurm) == before
+
+
+def test_requested_experimaestro_warns(server: Server, slurm: str, commands: Commands) -> None:
+    """A requested experimaestro is started in any case, after a warning that says what it may do."""
+    fake = install_fake_monitor(server, {})
+    commands.add_login(server, "alice", slurm, xpm_path=fake.xpm_path)
+    finished = commands.monitor("--workspace", "alice", *JSON)
+    assert finished.document["backend"]["name"] == "experimaestro"
+    assert "SLURM" in finished.document["backend"]["warning"]
+    (line,) = [each for each in finished.stderr.splitlines() if "SLURM" in each]
+    assert "--backend agent changes nothing" in line
 
 
 def test_states_are_those_of_the_files(

@@ -50,9 +50,20 @@ def test_agent_without_python(server: Server, commands: Commands, bare: str) -> 
     expect_failure(examined, "agent", 21, "tried python3.99 (not found)", "ssh.python")
 
 
-def test_auto_without_experimaestro(server: Server, commands: Commands, bare: str) -> None:
-    """With auto, a missing experimaestro is a warning: the agent serves."""
+def test_default(server: Server, commands: Commands, bare: str) -> None:
+    """By default the agent serves: experimaestro is neither looked for nor started, and the stage says why."""
     commands.add_login(server, "bare", bare, backend="auto")
+    finished, document = examine(commands, "--workspace", "bare")
+    assert (finished.status, document["verdict"]) == (0, "ok"), finished.stdout
+    assert stage_of(document, "configuration")["facts"]["serves"] == "agent"
+    stage = stage_of(document, "server")
+    assert (stage["verdict"], stage["why"]) == ("skipped", "it is the default: the agent serves")
+    assert stage_of(document, "snapshot")["facts"]["jobs"] == 1
+
+
+def test_auto_without_experimaestro(server: Server, commands: Commands, bare: str) -> None:
+    """With auto, a missing experimaestro is a warning, where one is described: the agent serves."""
+    commands.add_login(server, "bare", bare, backend="auto", uv_offline=True)
     finished, document = examine(commands, "--workspace", "bare")
     assert (finished.status, document["verdict"]) == (0, "warning"), finished.stderr
     assert stage_of(document, "agent")["verdict"] == "ok"

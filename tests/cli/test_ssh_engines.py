@@ -103,7 +103,7 @@ class TestMaster:
             finished = commands.monitor(*words, "--once")
             shown = commands.monitor(*words, "--dry-run", "--format", "json").document
         assert finished.status == 21
-        told, error = finished.stderr.splitlines()
+        told, error = finished.told
         assert told.startswith(f"info: the SSH engine for {HOST} is openssh: a ControlMaster")
         assert WELCOME in error
         assert shown["engine"] == "openssh"
@@ -156,7 +156,7 @@ class TestChoice:
         for engine in ("auto", "asyncssh"):
             finished = commands.monitor(*words, "--ssh-engine", engine)
             assert finished.document["engine"] == "asyncssh"
-            assert finished.stderr == ""
+            assert finished.told == []
 
     @pytest.mark.parametrize(
         ("lines", "shown"),

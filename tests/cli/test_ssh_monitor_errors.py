@@ -378,13 +378,17 @@ def test_dry_run_connects_to_nothing(commands: Commands) -> None:
 
 @pytest.mark.parametrize("backend", ["experimaestro", "agent", "auto"])
 def test_dry_run_shows_what_serves(commands: Commands, backend: str) -> None:
-    """--dry-run shows the remote command of the backend, with auto both; the agent itself is left out."""
+    """--dry-run shows the remote command of the backend, with auto both in their order, and why."""
     commands.add("cluster", "~/my work", host="h", options=["-F none"], python="python3.11")
     words = ("--workspace", "cluster", "--backend", backend, "--dry-run")
     shown = commands.monitor(*words, "--format", "json").document
     assert shown["backend"] == backend
-    by_agent = {"experimaestro": None, "agent": "", "auto": "or "}[backend]
-    assert ("uv tool run" in shown["server"]) == (backend != "agent")
+    by_agent = None if backend == "experimaestro" else ""
+    why = "it is the default" if backend == "auto" else "it is asked for"
+    assert (shown["serves"], shown["why"]) == ("agent" if by_agent == "" else backend, why)
+    assert ("uv tool run" in shown["server"]) == (backend == "experimaestro")
+    assert ("uv tool run" in shown.get("or server", "")) == (backend == "auto")
+    assert ("SLURM" in shown.get("warning", "")) == (backend == "experimaestro")
     assert any("stdin" in name for name in shown) == (by_agent is not None)
     if by_agent is not None:
         assert shown[f"{by_agent}server"].endswith("~/'my work' deflate python3.11")
@@ -393,6 +397,10 @@ def test_dry_run_shows_what_serves(commands: Commands, backend: str) -> None:
             r"our agent: \d+ bytes with the SHA-256 [0-9a-f]{64}, then requests",
             shown[f"{by_agent}stdin"],
         )
+    described = commands.monitor(*words, "--uv-offline", "--format", "json").document
+    if backend == "auto":
+        assert described["serves"] == "experimaestro"
+        assert described["or stdin"] == shown["stdin"]
     text = commands.monitor(*words).stdout
     lines = [f"{name:<12} {value}" for name, value in shown.items() if isinstance(value, str)]
     assert set(lines) <= set(text.splitlines())

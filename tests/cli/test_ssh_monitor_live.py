@@ -149,7 +149,7 @@ class TestEnds:
             events.wait_live()
             finished = events.stop(number)
         assert finished.status == status
-        assert finished.stderr == ""
+        assert finished.told == []
         wait_until(lambda: not server.processes("alice"), REMOTE_END, "the remote side to end")
 
     @pytest.mark.usefixtures("by_engine")

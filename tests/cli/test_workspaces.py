@@ -176,10 +176,10 @@ class TestShow:
         alone.settle(f"workspaces: [{{id: w, path: /w, ssh: {ssh}}}]")
         shown = alone.run("workspaces", "show", "w", "--format", "json").document["connection"]
         assert shown["backend"] == backend
-        assert shown["server"].endswith("monitor-server") == (backend != "agent")
+        assert shown["server"].endswith("monitor-server") == (backend == "experimaestro")
         starts = [name for name, value in shown.items() if " /w deflate python3 " in str(value)]
-        agents = {"experimaestro": [], "agent": ["server", "command"]}
-        assert starts == agents.get(backend, ["or server", "or command"])
+        assert starts == ([] if backend == "experimaestro" else ["server", "command"])
+        assert ("or server" in shown) == (backend == "auto")
         assert "then requests" in alone.run("workspaces", "show", "w").stdout or not starts
 
     def test_json_of_a_local_one(self, person: Person) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -91,13 +92,37 @@ def test_end_of_this_attempt(ended: float | None, at: float | None) -> None:
 
 @pytest.mark.parametrize("state", [None, "waiting", "ready", "scheduled"])
 def test_relaunch(state: str | None) -> None:
-    """A finished job that is to run again is believed to wait; the old end is dropped."""
+    """A finished job that was submitted again, or is tried again, is believed to wait; the old end is dropped."""
+    again = msgspec.structs.replace(DONE, submitted=moment(21))
     for job in (
-        with_record(DONE, job_record(state=state), ZONE),
-        with_state_event(DONE, state_event(state), ZONE),
+        with_record(again, job_record(state=state), ZONE),
+        with_state_event(again, state_event(state), ZONE),
+        with_record(DONE, job_record(state=state, retry_count=1), ZONE),
+        with_state_event(DONE, state_event(state, retry_count=1), ZONE),
     ):
         assert not job.state.is_final
         assert job.ended is None
+
+
+@pytest.mark.parametrize("state", [None, "waiting", "scheduled", "error"])
+def test_step_back(state: str | None) -> None:
+    """Within one try, nothing follows success, and nothing but an end follows a start."""
+    early = msgspec.structs.replace(DONE, submitted=moment(5))
+    running = known_job(State.RUNNING, started=10)
+    for job in (DONE, early, running):
+        if (state, job) == ("error", running):
+            continue
+        assert with_record(job, job_record(state=state), ZONE) == job
+        assert with_state_event(job, state_event(state, at=30), ZONE) == job
+
+
+def test_outputs_that_are_gone() -> None:
+    """A success whose files were deleted is a failure."""
+    for record in (
+        job_record(state="error", reason="MISSING_OUTPUTS"),
+        job_record(state="error", started=21),
+    ):
+        assert with_record(DONE, record, ZONE).state is State.ERROR
 
 
 # Reasons

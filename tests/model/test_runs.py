@@ -18,16 +18,17 @@ from tests.model.builders import (
     info,
     iso,
     key,
+    known_job,
     moment,
     scheduler_event,
 )
 from xpm_remote.model.entities import Service
 from xpm_remote.model.records import ExperimentRecord, JobInfoRecord, SchedulerEvent, ServiceRecord
-from xpm_remote.model.runs import Run, Word, count_states, submission
+from xpm_remote.model.runs import SILENCE, Run, Word, count_states, submission
 from xpm_remote.workspace.states import IDLE, State
 
-TIMED_OUT = (State.ERROR, "TIMEOUT")
-DEPENDENCY = (State.ERROR, "DEPENDENCY")
+TIMED_OUT = Word(State.ERROR, "TIMEOUT")
+DEPENDENCY = Word(State.ERROR, "DEPENDENCY")
 
 
 def run_of(words: dict[str, str], run_id: str = RUN) -> Run:
@@ -67,7 +68,7 @@ def test_words_of_protocol_2() -> None:
     """The scheduler's states are read by job; those of jobs never submitted are left out."""
     record = experiment_record({"a": "done", "b": "error:TIMEOUT", "c": "running"}, jobs="ab")
     words = Run.from_record(record, ZONE).words
-    assert words == {key("a"): (State.DONE, None), key("b"): TIMED_OUT}
+    assert words == {key("a"): Word(State.DONE), key("b"): TIMED_OUT}
 
 
 def test_words_of_protocol_1() -> None:
@@ -79,7 +80,7 @@ def test_words_of_protocol_1() -> None:
         job_infos={name: info(name) for name in "abc"},
     )
     words = Run.from_record(record, ZONE).words
-    assert words == {key("a"): (State.DONE, None), key("b"): (State.ERROR, None)}
+    assert words == {key("a"): Word(State.DONE), key("b"): Word(State.ERROR)}
 
 
 def test_words_of_protocol_1_as_numbers() -> None:
@@ -100,32 +101,94 @@ def test_run_from_an_event() -> None:
 @pytest.mark.parametrize(
     ("before", "word", "kept"),
     [
-        (TIMED_OUT, (State.ERROR, None), TIMED_OUT),
-        (DEPENDENCY, (State.UNSCHEDULED, None), (State.UNSCHEDULED, None)),
-        (TIMED_OUT, (State.UNSCHEDULED, None), (State.UNSCHEDULED, None)),
-        (DEPENDENCY, (State.WAITING, None), (State.WAITING, None)),
-        (TIMED_OUT, (State.WAITING, None), (State.WAITING, None)),
-        (TIMED_OUT, (State.ERROR, "MEMORY"), (State.ERROR, "MEMORY")),
-        ((State.RUNNING, None), (State.ERROR, None), (State.ERROR, None)),
-        (None, (State.ERROR, None), (State.ERROR, None)),
+        (TIMED_OUT, Word(State.ERROR), TIMED_OUT),
+        (DEPENDENCY, Word(State.UNSCHEDULED), DEPENDENCY),
+        (TIMED_OUT, Word(State.RUNNING), TIMED_OUT),
+        (DEPENDENCY, Word(State.WAITING), DEPENDENCY),
+        (Word(State.DONE), Word(State.SCHEDULED), Word(State.DONE)),
+        (TIMED_OUT, Word(State.ERROR, "MEMORY"), Word(State.ERROR, "MEMORY")),
+        (Word(State.RUNNING), Word(State.ERROR), Word(State.ERROR)),
+        (Word(State.RUNNING), Word(State.WAITING), Word(State.WAITING)),
+        (None, Word(State.ERROR), Word(State.ERROR)),
     ],
 )
-def test_reasons_are_kept(before: Word | None, word: Word, kept: Word) -> None:
-    """A failure's cause outlives its repetition without one, and the state at the end of the run."""
+def test_ends_are_kept(before: Word | None, word: Word, kept: Word) -> None:
+    """An end and its cause outlive an answer without them, such as the states that a run has in the end."""
     old, new = run_of({"a": "waiting"}), run_of({"a": "waiting"})
     old.words = {} if before is None else {key("a"): before}
     new.words = {key("a"): word}
-    new.succeed(old)
+    new.succeed(old, lambda _: known_job())
     assert new.words == {key("a"): kept}
-    old.hear(key("a"), word)
+    old.answer(word, known_job())
     assert old.words == {key("a"): kept}
+
+
+FAILED = Word(State.ERROR, "TIMEOUT", moment(6), is_dated=True, started=moment(1))
+LISTED = Word(State.ERROR, None, moment(6), started=moment(1))
+
+
+@pytest.mark.parametrize(
+    ("before", "word", "is_kept"),
+    [
+        (FAILED, Word(State.WAITING, None, moment(7)), False),
+        (FAILED, Word(State.RUNNING, None, moment(7)), False),
+        (FAILED, Word(State.WAITING, None, moment(5)), True),
+        (FAILED, Word(State.WAITING, None, moment(6)), True),
+        (FAILED, Word(State.UNSCHEDULED, None, moment(7)), True),
+        (FAILED, Word(State.WAITING), True),
+        (LISTED, Word(State.WAITING, None, moment(6)), False),
+        (LISTED, Word(State.WAITING, None, moment(5)), True),
+        (LISTED._replace(at=None), Word(State.WAITING, None, moment(7)), True),
+        (Word(State.RUNNING, None, moment(6)), Word(State.ERROR, None, moment(5)), True),
+        (Word(State.RUNNING, None, moment(6)), Word(State.WAITING), True),
+        (Word(State.RUNNING, None, moment(6)), Word(State.ERROR), False),
+    ],
+)
+def test_what_is_announced_after_an_end(before: Word, word: Word, *, is_kept: bool) -> None:
+    """A job that has ended waits or runs again by a later announcement only; older ones change nothing."""
+    run = run_of({"a": "waiting"})
+    run.words = {key("a"): before}
+    run.announce(word, known_job())
+    assert run.words[key("a")].state is (before if is_kept else word).state
+
+
+def test_announced_after_a_listed_end() -> None:
+    """Where an end has no time of the scheduler, the job's own end counts."""
+    run = run_of({"a": "waiting"})
+    for at, state in ((7, State.ERROR), (9, State.WAITING)):
+        run.words = {key("a"): LISTED._replace(at=None)}
+        run.announce(Word(State.WAITING, None, moment(at)), known_job(State.ERROR, ended=8))
+        assert run.words[key("a")].state is state
+
+
+def test_outlived() -> None:
+    """A word that a job ended counts no more once another try has begun, unless the run is over."""
+    run, retried = run_of({"a": "waiting"}), known_job(State.RUNNING, started=10, retry_count=1)
+    for word in (FAILED, LISTED, Word(State.ERROR, retry_count=0)):
+        run.words = {key("a"): word}
+        assert run.word(retried) == SILENCE
+        assert run.word(known_job(State.RUNNING, started=1)) == word
+        run.answer(Word(State.SCHEDULED), retried)
+        assert run.words[key("a")].state is State.SCHEDULED
+        run.words = {key("a"): Word(State.ERROR)}
+        assert run.word(retried).state is State.ERROR
+    over = Run.from_record(experiment_record({"a": "error"}, status="done"), ZONE)
+    assert over.word(retried).state is State.ERROR
+
+
+def test_run_that_has_ended_does_not_run_again() -> None:
+    """A later list that has the same run as running is outdated."""
+    over = Run.from_record(experiment_record({}, status="done"), ZONE)
+    late = run_of({})
+    late.succeed(over, lambda _: known_job())
+    assert late.experiment == over.experiment
 
 
 def test_reasons_of_another_run() -> None:
     """A new run of the experiment begins without the causes of the old one."""
     new = run_of({"a": "error"}, run_id="20261123_100000")
-    new.succeed(run_of({"a": "error:TIMEOUT"}))
-    assert new.words == {key("a"): (State.ERROR, None)}
+    new.succeed(run_of({"a": "error:TIMEOUT"}), lambda _: known_job())
+    assert new.words == {key("a"): Word(State.ERROR)}
 
 
 @pytest.mark.parametrize("tags", [{"x": 0, "kind": "b"}, {}, None])

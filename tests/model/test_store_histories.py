@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tests.model.builders import (
     EXPERIMENT,
+    RUN,
     ZONE,
     experiment_record,
     job_record,
@@ -166,6 +167,71 @@ def test_lost_and_repeated_events(history: list[Step], data: st.DataObject) -> N
     announce(store, heard)
     snapshot(store, history[-1])
     assert seen(store)[:2] == expected(history)
+
+
+# The end of a run, in which the server lists less than it has announced
+
+ENDS = {"failed": "error", "killed": "running", "blocked": "unscheduled", "late": "error"}
+"""How a run lists jobs in the end that failed, were killed, or were stopped by a dependency; measured with 2.7.0."""
+
+
+@st.composite
+def endings(draw: st.DrawFn) -> list[Event | ExperimentRecord | JobRecord]:
+    """Return what a server sends of jobs that failed each in its way, to the end of their run and after it."""
+    told: list[Event] = [
+        scheduler_event("error:FAILED", job_id="failed", at=5),
+        state_event("error", job_id="failed", started=1, ended=4, at=4),
+        scheduler_event("error:FAILED", job_id="killed", at=6),
+        scheduler_event("error:DEPENDENCY", job_id="blocked", at=7),
+        scheduler_event("error:TIMEOUT", job_id="late", at=8),
+    ]
+    early: list[Event] = [
+        scheduler_event(word, job_id=name, at=at)
+        for name in ENDS
+        for at, word in enumerate(["submitted", "scheduled"])
+    ]
+    listed: list[Event | ExperimentRecord | JobRecord] = [
+        experiment_record(ENDS, status=status) for status in ("running", "done")
+    ]
+    listed += [
+        job_record("failed", "error", started=1, ended=4, reason="FAILED", scheduler="error"),
+        job_record("killed", "running", started=2, scheduler="running"),
+        job_record("blocked", "unscheduled", scheduler="unscheduled"),
+        job_record("late", "error", started=3, reason="FAILED", scheduler="error"),
+        *early,
+        *told,
+    ]
+    return [*told, *draw(st.lists(st.sampled_from(listed), max_size=20))]
+
+
+@unhurried
+@given(endings())
+def test_ends_are_never_unlearned(news: list[Event | ExperimentRecord | JobRecord]) -> None:
+    """Within one run and one try, whatever is repeated, outdated or listed after an end, the job has ended."""
+    store, ended = Store(ZONE), dict[str, str | None]()
+    store.apply_experiments([experiment_record(dict.fromkeys(ENDS, "waiting"))])
+    for each in news:
+        if isinstance(each, ExperimentRecord):
+            store.apply_experiments([each])
+        elif isinstance(each, JobRecord):
+            store.apply_jobs(EXPERIMENT, [each])
+        else:
+            store.apply_event(each)
+        for name in ENDS:
+            job = store.jobs[key(name)]
+            if name in ended:
+                assert job.state is State.ERROR
+                assert job.reason == ended[name] or ended[name] == "FAILED"
+            if job.state.is_final:
+                ended[name] = job.reason
+    assert ended == {
+        "failed": "FAILED",
+        "killed": "FAILED",
+        "blocked": "DEPENDENCY",
+        "late": "TIMEOUT",
+    }
+    store.apply_experiments([experiment_record(dict.fromkeys(ENDS, "waiting"), run_id=f"{RUN}.1")])
+    assert store.jobs[key("blocked")].state is State.WAITING
 
 
 # Any sequence of inputs

@@ -25,15 +25,19 @@ from xpm_remote.model.store import Store
 from xpm_remote.session import backends as module
 from xpm_remote.session.backends import BackendChooser, BackendContext
 from xpm_remote.session.monitor import Session
+from xpm_remote.session.state import BackendChoice
 from xpm_remote.session.target import LocalTarget, Target
 from xpm_remote.settings.schema import Backend
 
 CONTEXT = BackendContext(Store(), lambda _: None, 1.0, None, AgentRows())
 
 
-def target(backend: Backend) -> Target:
+UNSAFE = StartError("jobs may run under SLURM (/w/x.pid)", slurm="/w/x.pid")
+DESCRIBED = RemoteExperimaestro(xpm_path="x")
+
+
+def target(backend: Backend, remote: RemoteExperimaestro = DESCRIBED) -> Target:
     """Make a target."""
-    remote = RemoteExperimaestro(xpm_path="x")
     return Target("host", "/d", parse_ssh_options("host", []), remote, backend=backend)
 
 
@@ -134,7 +138,61 @@ async def test_neither(sides: Sides) -> None:
     assert chooser.has_other(StartError("no uv", "install it"))
     with pytest.raises(StartError) as caught:
         await chooser.open(CONTEXT)
-    assert str(caught.value) == "no uv; and by the agent: no python; install it"
+    assert str(caught.value) == "no uv; and by our agent: no python; install it"
+
+
+@pytest.mark.parametrize("error", [StartError("no python", "install it"), ProtocolError("odd")])
+async def test_agent_first(error: XpmRemoteError, sides: Sides) -> None:
+    """Where nothing describes an experimaestro the agent serves, and experimaestro where the agent cannot run."""
+    chooser = BackendChooser(target(Backend.AUTO, RemoteExperimaestro(python="p")))
+    assert (chooser.choice.backend, chooser.choice.why) == (Backend.AGENT, "it is the default")
+    await chooser.open(CONTEXT)
+    assert chooser.has_other(error)
+    assert chooser.choice == BackendChoice(Backend.EXPERIMAESTRO, error.what, is_fallback=True)
+    await chooser.open(CONTEXT)
+    assert sides.opened == ["agent", "current experimaestro"]
+    sides.failures["current experimaestro"] = UNSAFE
+    with pytest.raises(StartError, match=f"^{error.what}; and by experimaestro: jobs may run"):
+        await chooser.open(CONTEXT)
+
+
+@pytest.mark.parametrize(
+    "remote",
+    [
+        RemoteExperimaestro(xpm_path="x"),
+        RemoteExperimaestro(uv_offline=True),
+        RemoteExperimaestro(version="2.7.0"),
+    ],
+)
+def test_described(remote: RemoteExperimaestro) -> None:
+    """Settings or flags that describe an experimaestro ask for it, without a warning: it starts where that is safe."""
+    choice = BackendChooser(target(Backend.AUTO, remote)).choice
+    assert choice == BackendChoice(Backend.EXPERIMAESTRO, "the settings or flags describe it")
+
+
+async def test_jobs_of_slurm_on_the_way_back(sides: Sides) -> None:
+    """An experimaestro that has served is not started again once jobs run under SLURM; a requested one is."""
+    chooser = BackendChooser(target(Backend.AUTO))
+    await chooser.open(CONTEXT)
+    chooser.settle()
+    assert chooser.has_other(UNSAFE)
+    assert (chooser.choice.backend, chooser.choice.is_fallback) == (Backend.AGENT, True)
+    assert "/w/x.pid" in chooser.choice.why
+    await chooser.open(CONTEXT)
+    assert sides.opened == ["current experimaestro", "agent"]
+    requested = BackendChooser(target(Backend.EXPERIMAESTRO))
+    assert not requested.has_other(UNSAFE)
+
+
+async def test_warning(sides: Sides, caplog: pytest.LogCaptureFixture) -> None:
+    """A requested experimaestro is started with one warning of what it may do."""
+    chooser = BackendChooser(target(Backend.EXPERIMAESTRO))
+    for _ in range(2):
+        await chooser.open(CONTEXT)
+    (told,) = [each for each in caplog.records if each.levelname == "WARNING"]
+    assert "SLURM" in told.getMessage()
+    assert chooser.choice.warning in told.getMessage()
+    assert sides.opened == ["experimaestro", "experimaestro"]
 
 
 async def test_agent_alone_fails(sides: Sides) -> None:
@@ -151,7 +209,8 @@ async def test_no_second_prompt(sides: Sides) -> None:
     session = Session(BackendChooser(target(Backend.AUTO)), CONTEXT, lambda _: None)
     with pytest.raises(StartError) as caught:
         await session.snapshot()
-    assert str(caught.value) == "no uv; install it; or take our agent at once: --backend agent"
+    told = "no uv; install it; or take the other side at once: --backend agent"
+    assert str(caught.value) == told
     assert sides.opened == ["current experimaestro", "agent"]
 
 

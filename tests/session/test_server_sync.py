@@ -244,8 +244,8 @@ async def test_an_experiment_that_came_to_rest_is_asked_for() -> None:
     async with bench.following(interval=0.01):
         await bench.until(lambda: bench.server.asked.count("experiments") >= 2)
         bench.server.asked.clear()
-        bench.server.states["a"] = "unscheduled"
-        await bench.until(lambda: ("a", "unscheduled") in bench.told)
+        bench.server.states["a"] = "done"
+        await bench.until(lambda: ("a", "done") in bench.told)
     assert "jobs e" in bench.server.asked
     assert bench.server.asked.count("experiments") <= SOON
 

@@ -14,6 +14,7 @@ from xpm_remote.link.remote.command import (
     age_check,
     monitor_command,
     remote_command,
+    slurm_check,
 )
 from xpm_remote.session.target import Overrides, Target, remote_workspace, resolve_target
 from xpm_remote.settings.schema import Backend, Settings, SshEngine, SshSettings, Workspace
@@ -185,7 +186,7 @@ def test_commands() -> None:
         target.server_command,
         workspace="~/ws",
         shell_init="module load python",
-        check=age_check(target.remote),
+        check=f"{age_check(target.remote)} && {slurm_check('~/ws')}",
     )
 
 
@@ -193,9 +194,13 @@ def test_commands() -> None:
     ("backend", "is_checked"), [(Backend.AUTO, True), (Backend.EXPERIMAESTRO, False)]
 )
 def test_age_is_looked_at(backend: Backend, *, is_checked: bool) -> None:
-    """A requested experimaestro is started at any age; with auto, its age is checked before."""
+    """A requested experimaestro is started in any case; with auto, its age and jobs of SLURM are looked at before."""
     target = resolve("full", backend=backend)
     assert (age_check(target.remote) in target.command) == is_checked
+    assert (slurm_check(target.workspace) in target.command) == is_checked
+    assert (
+        slurm_check("/w") in resolve("bare", workdir="/w", backend=backend).command
+    ) == is_checked
 
 
 def test_agent_commands() -> None:

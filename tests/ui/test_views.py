@@ -27,7 +27,7 @@ from xpm_remote.model.records import ExperimentRecord
 from xpm_remote.model.store import Store
 from xpm_remote.session.state import BackendChoice, Digest, Phase, Picture
 from xpm_remote.settings.schema import Backend
-from xpm_remote.ui.views import dashboard, experiment_status, share
+from xpm_remote.ui.views import DIGEST_SHOWN, dashboard, experiment_status, share
 
 ESC = "\x1b"
 
@@ -414,7 +414,7 @@ def test_a_person_is_needed() -> None:
 
 
 def test_served_by_the_agent() -> None:
-    """The header shows that the agent serves; a line shows why, where that was the second choice."""
+    """The header shows which side serves; a line shows why, where it was the second choice, or what it may do."""
     fallback = BackendChoice(Backend.AGENT, "no \x1b[31muv", is_fallback=True)
     shown = replace(picture(busy_store()), served_by=fallback)
     text = "\n".join(drawn(shown))
@@ -423,4 +423,13 @@ def test_served_by_the_agent() -> None:
     asked = replace(shown, served_by=BackendChoice(Backend.AGENT, "it is asked for"))
     assert "· agent" in "\n".join(drawn(asked))
     assert "by our agent" not in "\n".join(drawn(asked))
-    assert "agent" not in "\n".join(drawn(picture(busy_store())))
+    text = "\n".join(drawn(picture(busy_store())))
+    assert "· experimaestro" in text
+    assert "agent" not in text
+    other = BackendChoice(Backend.EXPERIMAESTRO, "no python", is_fallback=True)
+    assert "by experimaestro: no python" in "\n".join(drawn(replace(shown, served_by=other)))
+    warned = BackendChoice(Backend.EXPERIMAESTRO, "it is asked for", warning="it may\x1b do harm")
+    shown = replace(shown, served_by=warned, link=replace(shown.link, since=NOW))
+    assert "it may\\x1b do harm" in "\n".join(drawn(shown))
+    earlier = replace(shown.link, since=NOW - DIGEST_SHOWN)
+    assert "harm" not in "\n".join(drawn(replace(shown, link=earlier)))

@@ -82,8 +82,9 @@ connection_options = add_options(
     click.option(
         "--backend",
         type=click.Choice([backend.value for backend in Backend]),
-        help="What serves the workspace there: experimaestro, our agent (python3 is enough), or the agent where"
-        " experimaestro cannot be started or is older than 2.7. Without this flag the settings say; else auto.",
+        help="What serves the workspace there: our agent (python3 is enough, nothing is changed), experimaestro, or"
+        " (auto) the agent unless settings or flags describe an experimaestro and no job runs under SLURM. Without"
+        " this flag the settings say; else auto.",
     ),
     click.option(
         "--remote-xpm",

@@ -55,8 +55,8 @@ def print_lines(lines: Iterable[str]) -> None:
         click.echo(line)
 
 
-WARNING_SOURCES = ("xpm_remote.link",)
-"""Packages whose warnings are about files of the user, or about a choice that was made for the user: these are shown
+WARNING_SOURCES = ("xpm_remote.link", "xpm_remote.session.backends")
+"""Modules whose warnings are about files of the user, or about a choice that was made for the user: these are shown
 with every command."""
 
 

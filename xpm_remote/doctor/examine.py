@@ -2,7 +2,7 @@
 
 One connection and one command line serve all stages; where both backends are examined, the agent takes one more
 command: a host that asks for a one-time code asks once. Nothing is written on the host but what the server of
-experimaestro itself writes when it starts.
+experimaestro itself writes when it starts, which it does only where it would serve.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ import msgspec
 from xpm_remote.doctor.probe import GO, Offset, probe_command, without_marks
 from xpm_remote.doctor.probing import Probing
 from xpm_remote.doctor.stages import LISTEN_TIME, Examination, Stage
-from xpm_remote.errors import LinkError, XpmRemoteError
+from xpm_remote.errors import LinkError, StartError, XpmRemoteError
 from xpm_remote.link.host import HostLink, describe_link
 from xpm_remote.link.process import RemoteProcess
 from xpm_remote.link.prompts import Prompter, RefusingPrompter
 from xpm_remote.link.remote.agent import agent_bundle
-from xpm_remote.link.remote.startup import RemoteExit
+from xpm_remote.link.remote.startup import RemoteExit, slurm_words
 from xpm_remote.link.transport import Transport
 from xpm_remote.model.agent_rows import AgentRows
 from xpm_remote.model.records import OtherEvent, decode_event
@@ -32,7 +32,7 @@ from xpm_remote.rpc.protocol import REQUEST_TIMEOUT, Notification
 from xpm_remote.rpc.server_api import MonitorServer
 from xpm_remote.session.agent_client import AgentClient, greet, open_agent
 from xpm_remote.session.agent_sync import AgentSync
-from xpm_remote.session.backends import ASKED_ALREADY, CANNOT_SERVE
+from xpm_remote.session.backends import ASKED_ALREADY, CANNOT_SERVE, first_choice
 from xpm_remote.session.server_sync import ServerSync
 from xpm_remote.session.target import Target
 from xpm_remote.settings.schema import Backend
@@ -146,9 +146,11 @@ class _Doctor:
 
     async def examine(self, prompter: Prompter | None) -> None:
         target, examination = self._target, self._examination
-        for name, value in (await describe_link(target.options, target.engine)).items():
+        choice = first_choice(target)
+        facts = await describe_link(target.options, target.engine)
+        chosen = {"serves": choice.backend.value, "why": choice.why}
+        for name, value in {**facts, "backend": target.backend.value, **chosen}.items():
             examination.note(name.replace(" ", "_"), value)
-        examination.note("backend", target.backend.value)
         is_agent = target.backend is Backend.AGENT
         server = target.agent_start(agent_bundle()) if is_agent else target.server_command
         command = probe_command(
@@ -156,7 +158,8 @@ class _Doctor:
             target.workspace,
             target.shell_init,
             server,
-            asks_experimaestro=not is_agent,
+            asks_experimaestro=choice.backend is Backend.EXPERIMAESTRO,
+            is_auto=target.backend is Backend.AUTO,
         )
         if not is_agent:
             examination.note("server", server)
@@ -226,12 +229,21 @@ class _Doctor:
     async def _examine_server(self, transport: MeasuredTransport, probing: Probing) -> None:
         """Turn the probe into experimaestro; where that cannot serve, examine the agent, if it runs."""
         examination = self._examination
-        if self._agent is not None and probing.outdated:
-            why = f"experimaestro {probing.outdated} is older than 2.7: the agent serves"
-            examination.skip(Stage.SERVER, why)
+        choice = first_choice(self._target)
+        why_not = choice.why if choice.backend is Backend.AGENT else ""
+        if probing.outdated:
+            why_not = f"experimaestro {probing.outdated} is older than 2.7"
+        if probing.slurm:
+            why_not = slurm_words(probing.slurm)
+        if self._agent is not None and why_not:
+            examination.skip(Stage.SERVER, f"{why_not}: the agent serves")
             await self._take_agent_snapshot()
             return
         examination.begin(Stage.SERVER)
+        if probing.slurm and self._target.backend is Backend.AUTO:
+            raise StartError(why_not, "see why our agent cannot run")
+        if probing.slurm:
+            examination.warn(why_not)
         transport.send(f"{GO}\n".encode())
         delays = Delays()
         client = RpcClient(

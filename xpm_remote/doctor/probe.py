@@ -21,6 +21,7 @@ from xpm_remote.link.remote.command import (
     init_command,
     quote_path,
     quote_word,
+    slurm_check,
     workspace_check,
 )
 from xpm_remote.link.remote.startup import MARK, Mark, Noise, NoiseSource
@@ -87,6 +88,7 @@ def probe_command(
     server: str,
     *,
     asks_experimaestro: bool = True,
+    is_auto: bool = False,
 ) -> str:
     """Return the whole command line for the remote shell.
 
@@ -96,6 +98,7 @@ def probe_command(
         shell_init: Shell commands to run first.
         server: The command that the probe becomes.
         asks_experimaestro: Whether to look for uv and experimaestro.
+        is_auto: Whether the server is not started where jobs run under SLURM.
 
     Raises:
         OptionError: A word cannot be part of a command.
@@ -108,7 +111,10 @@ def probe_command(
     arguments = [str(len(pythons)), *map(quote_path, pythons), *words]
     tools = " ".join(["/bin/sh", "-c", quote_word(_TOOLS), "sh", *arguments, "</dev/null"])
     look = " ".join(["/bin/sh", "-c", quote_word(_LOOK), "sh", quote_path(workspace)])
-    steps = [_pause("init"), tools, workspace_check(workspace), look, f"eval {quote_word(server)}"]
+    steps = [_pause("init"), tools, workspace_check(workspace)]
+    steps += [slurm_check(workspace, fails=False), look]
+    # Once more at the moment of the start.
+    steps += [*([slurm_check(workspace)] if is_auto else []), f"eval {quote_word(server)}"]
     return f"{_pause('shell')}; {init_command(shell_init)} {' && '.join(steps)}"
 
 
@@ -197,6 +203,7 @@ class Answers:
         file_system: The file system of the workspace.
         problems: What may not be read or written there, a sentence each.
         times: The host's time in epoch seconds, by the line that queried it.
+        slurm: A file that tells of a job of SLURM; empty for none.
     """
 
     programs: dict[str, Program] = field(default_factory=dict)
@@ -204,6 +211,7 @@ class Answers:
     file_system: FileSystem | None = None
     problems: list[str] = field(default_factory=list)
     times: dict[str, float] = field(default_factory=dict)
+    slurm: str = ""
 
     def take(self, mark: Mark) -> None:
         """Record an answer; a mark that is none changes nothing."""
@@ -214,6 +222,8 @@ class Answers:
             status, _, said = rest.partition(" ")
             path = self.program(name).path
             self.programs[name] = Program(name, path, _number(status), said.strip())
+        elif mark.word == "slurm":
+            self.slurm = mark.rest
         elif mark.word == "now" and _SECONDS.fullmatch(rest):
             self.times[name] = float(rest)
         elif mark.word == "fact" and name == "experiments":

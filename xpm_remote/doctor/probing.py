@@ -33,6 +33,7 @@ from xpm_remote.link.remote.startup import (
     Startup,
 )
 from xpm_remote.link.transport import START_TIMEOUT, ended_before_start
+from xpm_remote.session.backends import first_choice
 from xpm_remote.session.target import Target
 from xpm_remote.settings.schema import Backend
 from xpm_remote.waiting import wait_within
@@ -61,6 +62,7 @@ class Probing:
     Attributes:
         offset: By how much the host's clock is ahead; None if unknown.
         outdated: The version of the experimaestro there, if that is older than we support.
+        slurm: A file that tells of a job of SLURM; empty for none.
     """
 
     def __init__(self, process: RemoteProcess, target: Target, examination: Examination) -> None:
@@ -73,6 +75,7 @@ class Probing:
         self._marks: list[Mark] = []
         self.offset: Offset | None = None
         self.outdated = ""
+        self.slurm = ""
 
     async def run(self) -> None:
         """Go through the stages; afterwards the probe waits to become the server.
@@ -172,7 +175,7 @@ class Probing:
             self._examination.warn(
                 f"there is no python {'.'.join(map(str, OLDEST_PYTHON))} or newer: our agent cannot run here"
             )
-        if self._target.backend is not Backend.AGENT:
+        if first_choice(self._target).backend is Backend.EXPERIMAESTRO:
             self._judge_experimaestro(uv, experimaestro)
 
     def _judge_experimaestro(self, uv: Program, experimaestro: Program) -> None:
@@ -198,6 +201,8 @@ class Probing:
             )
 
     def _tell_workspace(self) -> None:
+        self.slurm = self._answers.slurm
+        self._examination.note("slurm", self.slurm or None)
         self._examination.note("experiments", self._answers.experiments)
         for problem in self._answers.problems:
             self._examination.warn(problem)

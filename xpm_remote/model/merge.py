@@ -1,7 +1,8 @@
 """How a job changes when new evidence of it arrives.
 
-The reference server repeats ``running`` after ``done`` and sends outdated events. So each function takes the job as
-known and the new evidence, and returns the job as it is to be shown. All are idempotent. Pure.
+The reference server repeats ``running`` after ``done``, and sends outdated events and states of an earlier step. So
+each function takes the job as known and the new evidence, and returns the job as it is to be shown: within one try a
+job that runs waits no more, and one that has ended ends once. All are idempotent. Pure.
 """
 
 from __future__ import annotations
@@ -21,14 +22,24 @@ from xpm_remote.model.records import (
 )
 from xpm_remote.workspace.states import GENERIC_REASON, Progress, State, read_state
 
+_GONE = frozenset({"MISSING_OUTPUTS", "DELETED"})
+
 
 def with_record(job: Job, record: JobRecord, zone: tzinfo) -> Job:
     """Return the job after an answer of the reference server."""
-    execution, _ = read_state(record.state)
+    execution, reason = read_state(record.state)
     started = parse_time(record.started_time, zone)
     if execution is State.RUNNING and _is_echo(job, started, record.retry_count):
         return job
+    if _is_step_back(job, execution, reason or record.failure_reason, started, record.retry_count):
+        return job
     return with_judgement(job, record, zone)
+
+
+def is_submitted_again(job: Job) -> bool:
+    """Return whether a job was submitted since it ended or, if it has not ended, since it started."""
+    since = job.ended or job.started
+    return job.submitted is not None and since is not None and job.submitted > since
 
 
 def with_judgement(job: Job, record: JobRecord, zone: tzinfo) -> Job:
@@ -58,6 +69,9 @@ def with_state_event(job: Job, event: JobStateEvent, zone: tzinfo) -> Job:
     ended = parse_time(event.ended_time, zone) or parse_time(event.timestamp, zone)
     if _is_overtaken(job, event.retry_count, execution, started, ended):
         return job
+    told = reason or event.failure_reason
+    if _is_step_back(job, execution, told, started, event.retry_count):
+        return job
     repeated = execution is job.execution and event.retry_count <= job.retry_count
     if not execution.is_final:
         ended = None
@@ -66,7 +80,7 @@ def with_state_event(job: Job, event: JobStateEvent, zone: tzinfo) -> Job:
     return msgspec.structs.replace(
         job,
         execution=execution,
-        execution_reason=_keep_telling(job, reason or event.failure_reason, repeated),
+        execution_reason=_keep_telling(job, told, repeated),
         started=started or job.started,
         ended=ended,
         retry_count=max(event.retry_count, job.retry_count),
@@ -104,6 +118,23 @@ def _is_echo(job: Job, started: datetime | None, retry_count: int) -> bool:
     if retry_count > job.retry_count:
         return False
     return started is None or (job.ended is not None and started <= job.ended)
+
+
+def _is_step_back(
+    job: Job, execution: State, reason: str | None, started: datetime | None, retry_count: int
+) -> bool:
+    """Return whether evidence is of a step that the same try has left behind.
+
+    A marker of success outweighs a failure that is told after it, except that its files are gone.
+    """
+    is_undone = job.execution is State.DONE and execution is State.ERROR and reason not in _GONE
+    is_early = execution.rank < State.RUNNING.rank <= job.execution.rank
+    if not (is_undone or is_early):
+        return False
+    known = job.ended or job.started
+    if started is not None and known is not None and started > known:
+        return False
+    return retry_count <= job.retry_count and not is_submitted_again(job)
 
 
 def _keep_telling(job: Job, reason: str | None, same_attempt: bool) -> str | None:

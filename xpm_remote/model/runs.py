@@ -1,14 +1,21 @@
-"""The current run of an experiment: its jobs, and its scheduler's state of each. Pure."""
+"""The current run of an experiment: its jobs, and its scheduler's state of each.
+
+The reference server lists states without a time, and at a run's end it lists less than it has announced: ``running``
+for a job that was killed, ``unscheduled`` for one that a dependency stopped. So a word that a job has ended is kept
+until its scheduler says later that it waits or runs again, or the job itself has begun another try. Pure.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import tzinfo
-from typing import Protocol
+from collections.abc import Callable, Iterable
+from datetime import datetime, tzinfo
+from typing import NamedTuple, Protocol
 
-from xpm_remote.model.entities import Counts, Experiment, Service
+import msgspec
+
+from xpm_remote.model.entities import Counts, Experiment, Job, Service
 from xpm_remote.model.records import ExperimentRecord, JobInfoRecord, SchedulerEvent, parse_time
-from xpm_remote.workspace.states import PENDING, State, read_state
+from xpm_remote.workspace.states import IDLE, PENDING, State, read_state
 
 
 class NamesJob(Protocol):
@@ -23,8 +30,41 @@ class NamesJob(Protocol):
         """The job's hash."""
 
 
-Word = tuple[State, str | None]
-"""A scheduler's word on a job: its state and, where it failed, the reason."""
+RUNNING = "running"
+"""The status of a run whose scheduler works, or has died without a record."""
+
+_ENDED = frozenset({"done", "failed"})
+
+
+class Word(NamedTuple):
+    """A scheduler's word on a job.
+
+    Attributes:
+        state: The job's state.
+        reason: Why it failed, if it did.
+        at: When the scheduler last announced anything of the job; None where unknown.
+        is_dated: Whether this word was announced at that time, not listed some time after it.
+        started: When the try that it is about began, as far as was known; ``retry_count``: its number, None while
+            nothing was known of the job itself.
+    """
+
+    state: State = State.UNSCHEDULED
+    reason: str | None = None
+    at: datetime | None = None
+    is_dated: bool = False
+    started: datetime | None = None
+    retry_count: int | None = None
+
+    def is_outlived(self, job: Job) -> bool:
+        """Return whether the job has begun another try since it ended by this word."""
+        since = self.at if self.is_dated else self.started
+        if job.started is not None and since is not None:
+            return job.started > since
+        return self.retry_count is not None and job.retry_count > self.retry_count
+
+
+SILENCE = Word()
+"""The word of a scheduler that has not said anything of a job."""
 
 
 class Run:
@@ -44,15 +84,38 @@ class Run:
         self.words = words
         self.counts: Counts | None = None
 
-    def hear(self, key: str, word: Word) -> None:
-        """Apply the scheduler's word on a job."""
-        self.words[key] = _telling(self.words.get(key), word)
+    def announce(self, word: Word, job: Job) -> None:
+        """Apply an announcement of the scheduler about a job."""
+        self.words[job.key] = _after_event(self.words.get(job.key), word, job)
 
-    def succeed(self, before: Run) -> None:
-        """Keep what an earlier list said of the same run and the new one lacks."""
-        if before.experiment.run_id == self.experiment.run_id:
-            for key, word in self.words.items():
-                self.words[key] = _telling(before.words.get(key), word)
+    def answer(self, word: Word, job: Job) -> None:
+        """Apply the scheduler's word on a job in an answer, which has no time."""
+        self.words[job.key] = _after_answer(self.words.get(job.key), word, job)
+
+    def succeed(self, before: Run, job_of: Callable[[NamesJob], Job]) -> None:
+        """Keep what was known of the same run and this later list of it lacks.
+
+        Args:
+            before: The run as it was known.
+            job_of: Returns a job as it is known.
+        """
+        known, listed = before.experiment, self.experiment
+        if known.run_id != listed.run_id:
+            return
+        if known.status in _ENDED and listed.status == RUNNING:
+            self.experiment = msgspec.structs.replace(
+                listed, status=known.status, ended=known.ended
+            )
+        for key, word in self.words.items():
+            self.words[key] = _after_answer(before.words.get(key), word, job_of(self.infos[key]))
+
+    def word(self, job: Job) -> Word:
+        """Return the scheduler's word that holds for a job: an end counts no more while a later try goes on."""
+        word = self.words.get(job.key, SILENCE)
+        is_going_on = self.experiment.status == RUNNING and not job.execution.is_final
+        if is_going_on and word.state.is_final and word.is_outlived(job):
+            return SILENCE
+        return word
 
     @classmethod
     def from_record(cls, record: ExperimentRecord, zone: tzinfo) -> Run:
@@ -103,23 +166,58 @@ def count_states(states: Iterable[State]) -> Counts:
     return Counts(total, done, failed, running, waiting, total - done - failed - running - waiting)
 
 
-def _telling(before: Word | None, word: Word) -> Word:
-    """Return the later word, or a failure with its reason: at a run's end the server repeats it without."""
-    if word == (State.ERROR, None) and before is not None and before[0] is State.ERROR:
+def _after_event(before: Word | None, word: Word, job: Job) -> Word:
+    """Return the word that counts after an announcement."""
+    word = word._replace(is_dated=word.at is not None)
+    if before is None:
+        return _of_try(word, job)
+    if before.at is not None and (word.at is None or word.at < before.at):
+        is_end = word.at is None and word.state.is_final and not before.state.is_final
+        return _of_try(word._replace(at=before.at), job) if is_end else before
+    if before.state.is_final and not word.state.is_final and not _is_again(before, word, job):
         return before
-    return word
+    if before.state is word.state is State.ERROR:
+        word = word._replace(reason=word.reason or before.reason)
+    return _of_try(word, job)
+
+
+def _after_answer(before: Word | None, word: Word, job: Job) -> Word:
+    """Return the word that counts after an answer, which may be older than what was announced."""
+    if before is None:
+        return _of_try(word, job)
+    if before.state.is_final and before.state is word.state:
+        before = before._replace(reason=word.reason or before.reason)
+        return _of_try(before, job) if before.retry_count is None else before
+    if before.state.is_final and not word.state.is_final and not before.is_outlived(job):
+        return before
+    return _of_try(word._replace(at=before.at), job)
+
+
+def _of_try(word: Word, job: Job) -> Word:
+    if job.execution is State.UNSCHEDULED:
+        return word
+    return word._replace(started=job.started, retry_count=job.retry_count)
+
+
+def _is_again(before: Word, word: Word, job: Job) -> bool:
+    """Return whether an announcement that a job waits or runs came after its end."""
+    if word.at is None or word.state in IDLE:
+        return before.is_outlived(job)
+    if before.at is None:
+        return job.ended is not None and word.at > job.ended
+    return word.at > before.at or (word.at == before.at and not before.is_dated)
 
 
 def _words(record: ExperimentRecord) -> Iterable[tuple[str, Word]]:
     if record.job_states is not None:
         for job_id, word in record.job_states.items():
-            yield job_id, read_state(word)
+            yield job_id, Word(*read_state(word))
         return
     # Before protocol 2.0 only the ends were listed (and in some releases only counted).
     for ended, state in ((record.finished_jobs, State.DONE), (record.failed_jobs, State.ERROR)):
         if isinstance(ended, list):
             for job_id in ended:
-                yield job_id, (state, None)
+                yield job_id, Word(state)
 
 
 def _experiment(record: ExperimentRecord, jobs: tuple[str, ...], zone: tzinfo) -> Experiment:

@@ -18,6 +18,7 @@ from xpm_remote.model.entities import (
     JobChange,
 )
 from xpm_remote.model.merge import (
+    is_submitted_again,
     with_judgement,
     with_progress_event,
     with_record,
@@ -32,10 +33,8 @@ from xpm_remote.model.records import (
     SchedulerEvent,
     parse_time,
 )
-from xpm_remote.model.runs import NamesJob, Run, Word, count_states, job_key, submission
+from xpm_remote.model.runs import SILENCE, NamesJob, Run, Word, count_states, job_key, submission
 from xpm_remote.workspace.states import State, read_state
-
-_SILENCE: Word = (State.UNSCHEDULED, None)
 
 
 class Store:
@@ -88,7 +87,7 @@ class Store:
         for record in records:
             run = self._runs[record.experiment_id] = Run.from_record(record, self.zone)
             if record.experiment_id in before:
-                run.succeed(before[record.experiment_id])
+                run.succeed(before[record.experiment_id], self._job)
         changes: list[Change] = []
         for name in dict.fromkeys((*self._runs, *before)):
             old, new = before.get(name), self._runs.get(name)
@@ -103,25 +102,20 @@ class Store:
         """Apply job records of the reference server, of one experiment or, with None, of any."""
         changes: list[Change] = []
         for record in records:
+            job = with_record(self._job(record), record, self.zone)
             if experiment_id in self._runs and record.scheduler_state is not None:
-                self._hear(record, [experiment_id])
-            changes.extend(self._put(with_record(self._job(record), record, self.zone)))
+                self._runs[experiment_id].answer(_word(record), job)
+            changes.extend(self._put(job))
         return changes
 
     def apply_judged(self, records: Iterable[JobRecord]) -> list[Change]:
         """Apply job records of our agent, which judges all files, for every experiment that has the job."""
         changes: list[Change] = []
         for record in records:
-            self._hear(record, self._members.get(job_key(record), ()))
+            for name in self._members.get(job_key(record), ()):
+                self._runs[name].words[job_key(record)] = _word(record)
             changes.extend(self._put(with_judgement(self._job(record), record, self.zone)))
         return changes
-
-    def _hear(self, record: JobRecord, names: Iterable[str]) -> None:
-        """Store the scheduler's word of a record in these experiments."""
-        state, reason = read_state(record.scheduler_state)
-        for name in names:
-            word = (state, reason or record.scheduler_failure_reason)
-            self._runs[name].hear(job_key(record), word)
 
     def _job(self, source: NamesJob) -> Job:
         """Return the job that a record or an event is about, as it is known so far."""
@@ -144,13 +138,15 @@ class Store:
     def apply_absence(self, key: str) -> list[Change]:
         """Apply that a job has no directory: it was not started yet, or it was deleted.
 
-        Where experiments still list it, only their scheduler's word is left.
+        Where experiments still list it, only their scheduler's word is left, and its end if that is known.
         """
         job = self._jobs.get(key)
         if job is None:
             return []
         if key not in self._members:
             return self._drop(key)
+        if job.execution.is_final and not is_submitted_again(job):
+            return []
         return self._put(Job(task_id=job.task_id, job_id=job.job_id))
 
     def _apply_scheduler_event(self, event: SchedulerEvent) -> list[Change]:
@@ -159,8 +155,11 @@ class Store:
         before = run.experiment if run is not None else None
         if run is None:
             run = self._runs[event.experiment_id] = Run.from_event(event, self.zone)
+        elif event.run_id and event.run_id < run.experiment.run_id:
+            return []
         state, reason = read_state(event.scheduler_state)
-        run.hear(key, (state, reason or event.failure_reason))
+        at = parse_time(event.timestamp, self.zone)
+        run.announce(Word(state, reason or event.failure_reason, at), self._job(event))
         if key not in run.infos:
             run.infos[key] = submission(event)
             run.experiment = msgspec.structs.replace(run.experiment, jobs=tuple(run.infos))
@@ -169,7 +168,7 @@ class Store:
         changes: list[Change] = []
         if run.experiment is not before:
             changes.append(ExperimentChange(before, run.experiment))
-        changes.extend(self._derive(key, parse_time(event.timestamp, self.zone)))
+        changes.extend(self._derive(key, at))
         return changes
 
     def _regroup(self, before: Mapping[str, Run]) -> Iterable[str]:
@@ -198,23 +197,29 @@ class Store:
         return self._put(self._job(info), at)
 
     def _with_runs(self, job: Job) -> Job:
-        """Return the job with its experiments' data; the most advanced of their words counts."""
+        """Return the job with its experiments' data.
+
+        The most advanced of their words counts, but no failure in a run before the one that submitted it last.
+        """
         key = job.key
         names = self._members.get(key, ())
         if not names:
             return job
         runs = [self._runs[name] for name in names]
-        state, reason = max(
-            (run.words.get(key, _SILENCE) for run in runs), key=lambda word: word[0].rank
-        )
-        info = runs[0].infos[key]
+        latest = max(runs, key=lambda run: run.infos[key].timestamp or 0.0)
+        word = latest.word(job)
+        for run in runs:
+            other = run.word(job)
+            is_past = other.state is State.ERROR and word != SILENCE
+            if other.state.rank > word.state.rank and not is_past:
+                word = other
         return msgspec.structs.replace(
             job,
-            scheduler=state,
-            scheduler_reason=reason,
+            scheduler=word.state,
+            scheduler_reason=word.reason,
             experiments=names,
-            tags=info.tags or NO_TAGS,
-            submitted=parse_time(info.timestamp, self.zone) or job.submitted,
+            tags=runs[0].infos[key].tags or NO_TAGS,
+            submitted=parse_time(latest.infos[key].timestamp, self.zone) or job.submitted,
         )
 
     def _drop(self, key: str) -> list[Change]:
@@ -238,6 +243,12 @@ class Store:
             for name in job.experiments:
                 self._runs[name].counts = None
         return [JobChange(before, job, at or when(job))]
+
+
+def _word(record: JobRecord) -> Word:
+    """Return the scheduler's word in a job object."""
+    state, reason = read_state(record.scheduler_state)
+    return Word(state, reason or record.scheduler_failure_reason)
 
 
 def when(job: Job) -> datetime | None:

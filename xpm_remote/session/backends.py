@@ -1,4 +1,4 @@
-"""Choosing and opening what serves a workspace: the experimaestro of the host, or our agent."""
+"""Choosing and opening what serves a workspace: our agent, or the experimaestro of the host."""
 
 from __future__ import annotations
 
@@ -33,10 +33,18 @@ log = logging.getLogger(__name__)
 Publish = Callable[[Update], None]
 
 CANNOT_SERVE = (StartError, ProtocolError, RemoteTimeoutError)
-"""The failures of a remote experimaestro after which our agent may still serve."""
+"""The failures of one side after which the other may still serve."""
 
 ASKED_ALREADY = "no question is asked a second time"
-"""Why prompts are refused while our agent is tried in place of, or beside, a remote experimaestro."""
+"""Why prompts are refused while one side is tried in place of, or beside, the other."""
+
+CHANGES_WORKSPACE = (
+    "an experimaestro that starts changes the workspace: it marks as failed, and forgets, jobs whose process it does"
+    " not find, such as held or requeued jobs of SLURM; --backend agent changes nothing"
+)
+"""What is told where experimaestro is started because it was asked for."""
+
+_NAMES = {Backend.AGENT: "our agent", Backend.EXPERIMAESTRO: "experimaestro"}
 
 
 class Feed(Protocol):
@@ -154,6 +162,19 @@ async def open_by_agent(target: Target | LocalTarget, context: BackendContext) -
     return ServingSide(client, sync, client.clock)
 
 
+def first_choice(target: Target | LocalTarget) -> BackendChoice:
+    """Return the side that is opened first, and why."""
+    if isinstance(target, LocalTarget):
+        return BackendChoice(Backend.AGENT, "the workspace is on this machine")
+    if target.backend is Backend.EXPERIMAESTRO:
+        return BackendChoice(target.backend, "it is asked for", warning=CHANGES_WORKSPACE)
+    if target.backend is Backend.AGENT:
+        return BackendChoice(target.backend, "it is asked for")
+    if target.remote.is_described:
+        return BackendChoice(Backend.EXPERIMAESTRO, "the settings or flags describe it")
+    return BackendChoice(Backend.AGENT, "it is the default")
+
+
 class BackendChooser:
     """Opens the remote side of a target, and remembers the choice.
 
@@ -167,14 +188,10 @@ class BackendChooser:
     def __init__(self, target: Target | LocalTarget) -> None:
         self._target = target
         self._failure: XpmRemoteError | None = None
-        self._is_settled = True
-        if isinstance(target, LocalTarget):
-            self.choice = BackendChoice(Backend.AGENT, "the workspace is on this machine")
-        elif target.backend is Backend.AUTO:
-            self.choice = BackendChoice(Backend.EXPERIMAESTRO, "it can be started on the host")
-            self._is_settled = False
-        else:
-            self.choice = BackendChoice(target.backend, "it is asked for")
+        self.choice = first_choice(target)
+        self._may_change = not isinstance(target, LocalTarget) and target.backend is Backend.AUTO
+        self._is_settled = not self._may_change
+        self._has_warned = False
 
     async def open(self, context: BackendContext) -> ServingSide:
         """Open the chosen side.
@@ -182,16 +199,22 @@ class BackendChooser:
         Raises:
             XpmRemoteError: It could not be opened.
         """
+        try:
+            return await self._open(context)
+        except CANNOT_SERVE as error:
+            first = self._failure
+            if first is None:
+                raise
+            name = _NAMES[self.choice.backend]
+            raise StartError(f"{first.what}; and by {name}: {error.what}", first.hint) from error
+
+    async def _open(self, context: BackendContext) -> ServingSide:
         target = self._target
         if isinstance(target, LocalTarget) or self.choice.backend is Backend.AGENT:
-            try:
-                return await open_by_agent(target, context)
-            except StartError as error:
-                first = self._failure
-                if first is None:
-                    raise
-                both = f"{first.what}; and by the agent: {error.what}"
-                raise StartError(both, first.hint) from error
+            return await open_by_agent(target, context)
+        if self.choice.warning and not self._has_warned:
+            log.warning("%s: %s", target.name, self.choice.warning)
+            self._has_warned = True
         return await open_experimaestro(target, context, needs_current=not self._is_settled)
 
     def settle(self) -> None:
@@ -202,13 +225,20 @@ class BackendChooser:
         self._failure = None
 
     def has_other(self, error: XpmRemoteError) -> bool:
-        """Choose the agent, if experimaestro was tried and cannot serve; return whether it was chosen."""
-        is_first = not self._is_settled and self.choice.backend is Backend.EXPERIMAESTRO
-        if not is_first or not isinstance(error, CANNOT_SERVE):
+        """Choose the other side, if the first one cannot serve; return whether it was chosen.
+
+        An experimaestro that has served is left only for jobs of SLURM: it would mark them as failed as it starts.
+        """
+        is_unsafe = isinstance(error, StartError) and error.slurm and self._may_change
+        if self.choice.is_fallback or not (is_unsafe or not self._is_settled):
             return False
+        if not isinstance(error, CANNOT_SERVE):
+            return False
+        is_agent = self.choice.backend is Backend.AGENT
+        other = Backend.EXPERIMAESTRO if is_agent else Backend.AGENT
         self._failure = error
-        self.choice = BackendChoice(Backend.AGENT, error.what, is_fallback=True)
-        log.info("%s is served by our agent: %s", self._target.name, error.what)
+        self.choice = BackendChoice(other, error.what, is_fallback=True)
+        log.info("%s is served by %s: %s", self._target.name, _NAMES[other], error.what)
         return True
 
 
@@ -228,10 +258,13 @@ async def describe_target(target: Target) -> tuple[dict[str, Any], dict[str, str
         "command": target.agent_command(bundle),
         "stdin": f"our agent: {size} bytes with the SHA-256 {digest}, then requests",
     }
-    served = {"backend": target.backend.value}
+    choice = first_choice(target)
+    served = {"backend": target.backend.value, "serves": choice.backend.value, "why": choice.why}
     if target.backend is Backend.AGENT:
         return link, {**served, **by_agent}
-    served |= {"server": target.server_command, "command": target.command}
-    if target.backend is Backend.AUTO:
-        served |= {f"or {name}": value for name, value in by_agent.items()}
-    return link, served
+    by_experimaestro = {"server": target.server_command, "command": target.command}
+    if target.backend is Backend.EXPERIMAESTRO:
+        return link, {**served, **by_experimaestro, "warning": choice.warning}
+    sides = [by_agent, by_experimaestro]
+    first, other = sides if choice.backend is Backend.AGENT else reversed(sides)
+    return link, {**served, **first, **{f"or {name}": value for name, value in other.items()}}

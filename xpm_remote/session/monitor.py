@@ -90,7 +90,7 @@ class Session:
             await side.client.aclose()
 
     async def _start(self) -> ServingSide:
-        """Connect and take the snapshot, by the agent where experimaestro cannot serve."""
+        """Connect and take the snapshot, by the other side where the first one cannot serve."""
         context = self._context
         async with contextlib.nullcontext() if context.link is None else context.link.keeping():
             try:
@@ -108,7 +108,8 @@ class Session:
         except LinkError as error:
             if context.prompter is not None or not error.unanswered:
                 raise
-            hint = f"{first.hint}; or take our agent at once: --backend agent"
+            other = self._chooser.choice.backend.value
+            hint = f"{first.hint}; or take the other side at once: --backend {other}"
             raise type(first)(first.what, hint.removeprefix("; or ")) from error
 
     async def _try(self, context: BackendContext) -> ServingSide:

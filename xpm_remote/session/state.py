@@ -119,11 +119,13 @@ class BackendChoice:
         backend: Never ``AUTO``.
         why: Why it was chosen.
         is_fallback: Whether the other one was tried and cannot serve.
+        warning: What it may do to the workspace; empty for nothing.
     """
 
     backend: Backend
     why: str
     is_fallback: bool = False
+    warning: str = ""
 
 
 @dataclass(frozen=True)

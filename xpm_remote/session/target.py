@@ -12,6 +12,7 @@ from xpm_remote.link.remote.command import (
     age_check,
     monitor_command,
     remote_command,
+    slurm_check,
 )
 from xpm_remote.settings.schema import Backend, Settings, SshEngine, SshSettings, Workspace
 from xpm_remote.settings.selection import select_workspace
@@ -51,8 +52,14 @@ class Target:
 
     @property
     def command(self) -> str:
-        """The whole remote command line; with ``auto``, an experimaestro that is known to be too old is not started."""
-        check = age_check(self.remote) if self.backend is Backend.AUTO else ""
+        """The whole remote command line.
+
+        With ``auto``, an experimaestro is not started that is known to be too old, or where jobs run under SLURM.
+        """
+        check = ""
+        if self.backend is Backend.AUTO:
+            checks = (age_check(self.remote), slurm_check(self.workspace))
+            check = " && ".join(filter(None, checks))
         return remote_command(
             self.server_command, workspace=self.workspace, shell_init=self.shell_init, check=check
         )

@@ -238,9 +238,10 @@ SSH = Section(
         Key(
             "backend",
             Kind.BACKEND,
-            "What serves the workspace there: `experimaestro`, our `agent`, which needs `python3` and nothing"
-            " installed, or the agent only where experimaestro cannot be started or is older than 2.7 (`auto`): on the"
-            " same connection with the engine `asyncssh`, by another login, without prompts, with `openssh`.",
+            "What serves the workspace there: our `agent`, which needs `python3` and changes nothing; `experimaestro`,"
+            " which changes the workspace as it starts; or (`auto`) the agent, unless `xpm_path` or `uv_offline`"
+            " describe an experimaestro and no job runs under SLURM. With `auto` each side takes the place of the other"
+            " where that cannot serve.",
             example="agent",
         ),
     ),

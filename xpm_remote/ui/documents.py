@@ -37,8 +37,8 @@ def picture_document(picture: Picture, now: float) -> dict[str, Any]:
 
 
 def backend_document(choice: BackendChoice) -> dict[str, Any]:
-    """Return which remote side serves the workspace, and why."""
-    return {"name": choice.backend.value, "why": choice.why}
+    """Return which remote side serves the workspace, why, and what it may do there."""
+    return {"name": choice.backend.value, "why": choice.why, "warning": choice.warning or None}
 
 
 def link_document(picture: Picture) -> dict[str, Any]:

@@ -37,7 +37,7 @@ WIDE = 100
 """Columns from which a job's bar has its full width."""
 
 DIGEST_SHOWN = 60.0
-"""Seconds for which the picture says what had happened while the link was lost."""
+"""Seconds for which the picture says what had happened while the link was lost, or what serving may do."""
 
 _TITLE_LINES = 2  # a blank one, and the title
 _HEAD_LINES = 3  # where we look, the counts, and what is wrong
@@ -129,8 +129,7 @@ def header(picture: Picture, now: float, width: int) -> RenderableType:
     line.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
     line.add_column(justify="right", no_wrap=True)
     where = Text(f"{safe(picture.host)}:{safe(picture.workspace)}", style="bold")
-    if picture.served_by.backend is Backend.AGENT:
-        where.append(" · agent", style="dim not bold")
+    where.append(f" · {picture.served_by.backend.value}", style="dim not bold")
     line.add_row(where, link_text(picture.link, picture.heard, now))
     return line
 
@@ -152,7 +151,7 @@ def link_text(link: LinkState, heard: float | None, now: float) -> Text:
 
 
 def link_notice(picture: Picture, now: float) -> list[Text]:
-    """Return in a line why the link is lost, what happened while it was, or why not experimaestro serves us.
+    """Return in a line why the link is lost, what happened while it was, why the other side serves, or what it may do.
 
     In none when all is well.
     """
@@ -164,7 +163,10 @@ def link_notice(picture: Picture, now: float) -> list[Text]:
     elif link.digest is not None and now - link.since < DIGEST_SHOWN:
         words, style = digest_words(link.digest), "bold"
     elif picture.served_by.is_fallback:
-        words, style = f"by our agent: {safe(picture.served_by.why)}", "dim"
+        name = "our agent" if picture.served_by.backend is Backend.AGENT else "experimaestro"
+        words, style = f"by {name}: {safe(picture.served_by.why)}", "dim"
+    elif picture.served_by.warning and now - link.since < DIGEST_SHOWN:
+        words, style = safe(picture.served_by.warning), "yellow"
     else:
         return []
     return [Text(words, style=style, no_wrap=True, overflow="ellipsis")]

@@ -51,6 +51,27 @@ _OUTDATED = (
     f'printf \'\\n{MARK} old %s %s\\n\' "$v" "$p"; exit 69'
 )
 
+_AT_ONCE = 200
+"""Files that are searched by one process: as long a command line as every system takes."""
+
+# A server that starts takes the pid files of jobs that SLURM holds, and marks these jobs as failed. So it is unsafe if
+# the pid file or the status.json of a job without ".done" names another launcher than "local", or cannot be read; a
+# file that is gone by then was of a job that has ended. POSIX sh, with the limits of the check above.
+_UNSAFE = (
+    'exec 2>/dev/null; d=$1; e=$2; case $d in /*|"") ;; *) d=./$d;; esac; '
+    f'unsafe() {{ printf \'\\n{MARK} slurm %s\\n\' "$1"; exit "$e"; }}; '
+    'see() { f=$(LC_ALL=C grep -l -E \'"type" *: *"([^l"]|l[^o"]|lo[^c"])\' -- "$@"); s=$?; '
+    'if [ -n "$f" ]; then unsafe "$(printf \'%s\\n\' "$f" | head -n 1)"; fi; '
+    'if [ "$s" -gt 1 ]; then for f in "$@"; do cat -- "$f" >/dev/null || { if [ -e "$f" ]; then unsafe "$f"; fi; }; '
+    "done; fi; }; "
+    'look() { for t in "$d"/jobs "$d"/jobs/*/; do [ -e "$t" ] || continue; '
+    '[ -r "$t" ] && [ -x "$t" ] || unsafe "$t"; [ "$t" = "$d/jobs" ] && continue; '
+    'x=${t%/}; x=${x##*/}; x=${x##*.}; for j in "$t"*/; do if [ -e "$j$x.done" ]; then continue; fi; '
+    'for f in "$j$x.pid" "$j.experimaestro/status.json"; do if [ -e "$f" ]; then set -- "$@" "$f"; fi; done; '
+    f'if [ "$#" -ge {_AT_ONCE} ]; then see "$@"; set --; fi; done; done; '
+    'if [ "$#" -gt 0 ]; then see "$@"; fi; }; set --; look; exit 0'
+)
+
 _LOOKS = 50
 """Checks of the watch, each after a fifth of a second, between two of its marks."""
 
@@ -87,6 +108,11 @@ class RemoteExperimaestro:
     uv_offline: bool = False
     python: str | None = None
     version: str | None = None
+
+    @property
+    def is_described(self) -> bool:
+        """Whether settings or flags describe an experimaestro: by its path, its version, or that uv has it already."""
+        return self.xpm_path is not None or self.uv_offline or self.version is not None
 
 
 def quote_path(path: str) -> str:
@@ -183,6 +209,20 @@ def age_check(remote: RemoteExperimaestro) -> str:
     if len(words) > 1:
         return ""
     return f"/bin/sh -c {quote_word(_OUTDATED)} sh {words[0]} </dev/null"
+
+
+def slurm_check(workspace: str, *, fails: bool = True) -> str:
+    """Return the command that prints a mark if jobs of a workspace may run under SLURM; it changes nothing.
+
+    Args:
+        workspace: The directory of the workspace.
+        fails: Whether it then fails.
+
+    Raises:
+        OptionError: The directory cannot be part of a command.
+    """
+    status = 69 if fails else 0
+    return f"/bin/sh -c {quote_word(_UNSAFE)} sh {quote_path(workspace)} {status} </dev/null"
 
 
 def quote_word(word: str) -> str:

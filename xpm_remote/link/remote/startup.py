@@ -176,6 +176,7 @@ class Startup(StartReader):
         self.clock: RemoteClock | None = None
         self._path_problem = ""
         self._outdated = ""
+        self._unsafe = ""
 
     def failure(self, status: int | None, stderr: str, workspace: str) -> RemoteError:
         """Return the error for a remote command that ended before the server started.
@@ -193,6 +194,12 @@ class Startup(StartReader):
                 f"the remote experimaestro {version} ({path}) is older than 2.7, and would change the workspace by"
                 " looking: it was not started",
                 "install a newer one there, or take --backend agent",
+            )
+        if self._unsafe:
+            return StartError(
+                f"{slurm_words(self._unsafe)}: it was not started",
+                "take --backend agent, which changes nothing",
+                slurm=self._unsafe,
             )
         ended, said = how_ended(status), last_words(stderr, self.noise)
         if self.phase is StartPhase.SHELL_INIT:
@@ -215,10 +222,17 @@ class Startup(StartReader):
             self._path_problem = mark.rest
         elif mark.word == "old":
             self._outdated = mark.rest
+        elif mark.word == "slurm":
+            self._unsafe = mark.rest
         elif mark.word == "ready":
             self.phase = StartPhase.READY
             self.clock = _clock(mark.rest)
         return self.phase is StartPhase.READY
+
+
+def slurm_words(path: str) -> str:
+    """Return why an experimaestro should not be started, from the file that tells of a job of SLURM."""
+    return f"jobs may run under SLURM ({path}), which an experimaestro that starts could mark as failed"
 
 
 def start_failure(status: int | None, stderr: str, noise: str, command: str) -> StartError:
