@@ -280,6 +280,60 @@ class TestHostKey:
         assert "connecting all the same" in warning
         assert known.read_text() == before
 
+    @pytest.mark.parametrize("comment", ["wörld".encode("latin-1"), "wörld".encode(), b"a\x0cb"])
+    async def test_changed_beside_a_comment(
+        self, client: Client, server: Server, tmp_path: Path, comment: bytes
+    ) -> None:
+        """A known key counts whatever its comment."""
+        known = other_key(server, tmp_path)
+        text = known.read_bytes().rstrip() + b" " + comment + b"\n"
+        known.write_bytes(text)
+        options = (f"UserKnownHostsFile={known}", "StrictHostKeyChecking=accept-new")
+        assert "has changed" in await client.fails(HostKeyError, *options)
+        assert known.read_bytes() == text
+
+    @pytest.mark.parametrize("strict", ["accept-new", "no", "ask"])
+    async def test_line_that_cannot_be_read(
+        self, client: Client, server: Server, tmp_path: Path, strict: str
+    ) -> None:
+        """With a line about the host that cannot be read, an unknown key is refused, naming the line."""
+        known = tmp_path / "known"
+        known.write_text("# mine\n* ssh-ed25519 AAAA!\n")
+        options = (f"UserKnownHostsFile={known}", f"StrictHostKeyChecking={strict}")
+        assert f"{known}:2 (the key is not base64)" in await client.fails(HostKeyError, *options)
+        assert known.read_text().count("\n") == 2
+        good = server.known_hosts.read_text()
+        known.write_text(known.read_text() + good)
+        async with client.running("echo in", *options) as process:
+            assert await read_all(process) == b"in\n"
+
+    @pytest.mark.parametrize("strict", ["no", "yes"])
+    async def test_revoked(
+        self, client: Client, server: Server, tmp_path: Path, strict: str
+    ) -> None:
+        """A revoked key is refused, even if it is known, and with StrictHostKeyChecking=no."""
+        known = tmp_path / "known"
+        good = server.known_hosts.read_text()
+        revoked = f"@revoked * {good.split(maxsplit=1)[1].splitlines()[0]} w\xf6rld\n"
+        known.write_text(good + revoked, encoding="latin-1")
+        options = (f"UserKnownHostsFile={known}", f"StrictHostKeyChecking={strict}")
+        said = await client.fails(HostKeyError, *options)
+        assert "is revoked" in said
+        assert f"{known}:{good.count(chr(10)) + 1}" in said
+
+    async def test_authority_and_a_plain_key(
+        self, client: Client, server: Server, tmp_path: Path
+    ) -> None:
+        """Where an authority is known, a host without a certificate is known by its key."""
+        known = tmp_path / "known"
+        public = make_key(tmp_path / "authority").with_suffix(".pub").read_text()
+        known.write_text(f"@cert-authority * {public}")
+        options = f"UserKnownHostsFile={known}"
+        assert "is unknown" in await client.fails(HostKeyError, options)
+        known.write_text(known.read_text() + server.known_hosts.read_text())
+        async with client.running("echo in", options) as process:
+            assert await read_all(process) == b"in\n"
+
     async def test_new_one_is_recorded(self, client: Client, tmp_path: Path) -> None:
         """With accept-new an unknown host is recorded, so that the next time it is known."""
         known = tmp_path / "known"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import asyncssh
 
+from xpm_remote.link.known_hosts import split_string
 from xpm_remote.link.ssh_config.files import home
 
 DEFAULT_KEYS = ("id_ed25519_sk", "id_ecdsa_sk", "id_ed25519", "id_ecdsa", "id_rsa")
@@ -63,12 +64,6 @@ def _embedded_public_half(data: bytes) -> asyncssh.SSHKey | None:
     return asyncssh.import_public_key(kind + b" " + base64.b64encode(public))
 
 
-def split_string(data: bytes) -> tuple[bytes, bytes]:
-    """Split off a string of SSH, which its length precedes."""
-    end = _LENGTH + int.from_bytes(data[:_LENGTH], "big")
-    return data[_LENGTH:end], data[end:]
-
-
 def read_certificate(path: str) -> asyncssh.SSHCertificate | None:
     """Return the certificate in a file; None if there is none."""
     try:
@@ -80,16 +75,3 @@ def read_certificate(path: str) -> asyncssh.SSHCertificate | None:
 def fingerprint(key: asyncssh.SSHKey) -> str:
     """Return the kind and the SHA256 fingerprint of a key, as ssh prints them."""
     return f"{key.get_algorithm()} {key.get_fingerprint()}"
-
-
-def known_key(place: tuple[str, int] | None) -> str | None:
-    """Return the kind, the fingerprint and the place of a key in a known_hosts file; None if it cannot be read."""
-    if place is None:
-        return None
-    file, number = place
-    try:
-        line = Path(file).read_text(encoding="utf-8", errors="replace").splitlines()[number - 1]
-        key = asyncssh.import_public_key(" ".join(line.split()[1:3]))
-    except (OSError, IndexError, ValueError):
-        return None
-    return f"{fingerprint(key)} ({file}:{number})"

@@ -13,12 +13,7 @@ import asyncssh
 from asyncssh.gss import gss_available
 
 from xpm_remote.errors import HostKeyError, LinkError, OptionError, UnreachableError
-from xpm_remote.link.asyncssh_engine.host_keys import (
-    DEFAULT_GLOBAL_FILES,
-    DEFAULT_USER_FILES,
-    SSH_PORT,
-    HostKeyPolicy,
-)
+from xpm_remote.link.asyncssh_engine.host_keys import HostKeyPolicy
 from xpm_remote.link.asyncssh_engine.keys import OpenedKeys, find_keys, find_locked_keys
 from xpm_remote.link.asyncssh_engine.login import LoginClient, LoginWatch, explain_failure
 from xpm_remote.link.asyncssh_engine.resolution import (
@@ -28,6 +23,7 @@ from xpm_remote.link.asyncssh_engine.resolution import (
     resolve,
 )
 from xpm_remote.link.asyncssh_engine.sockets import ProxyCommand, open_tcp, start_proxy_command
+from xpm_remote.link.known_hosts import DEFAULT_GLOBAL_FILES, DEFAULT_USER_FILES, SSH_PORT
 from xpm_remote.link.observer import UNOBSERVED, Observer, Step
 from xpm_remote.link.options.connect_options import ConnectOptions
 from xpm_remote.link.options.destination import parse_jumps
@@ -302,6 +298,10 @@ class _Attempt:
             watch=LoginWatch(self.observer, where, policy.place),
         )
         arguments = found.arguments | keys.arguments(only=bool(found.config("IdentitiesOnly")))
+        algorithms = found.host_key_algorithms
+        if algorithms is not None:
+            # The library alone would offer only the kinds of known keys.
+            arguments["server_host_key_algs"] = policy.order(algorithms)
         connecting = asyncssh.connect(
             found.options.host,
             known_hosts=policy.trusted,
@@ -345,13 +345,12 @@ def _policy(found: Resolution) -> HostKeyPolicy:
     alias = found.library.host_key_alias
     return HostKeyPolicy(
         host=alias or found.library.host,
-        # Keys are looked up by the alias alone, without the port and the address.
+        # Keys are looked up by the alias alone, without the port.
         port=SSH_PORT if alias else found.library.port,
         strict=found.own.strict,
         user_files=cast("list[str]", found.config("UserKnownHostsFile", DEFAULT_USER_FILES)),
         global_files=cast("list[str]", found.config("GlobalKnownHostsFile", DEFAULT_GLOBAL_FILES)),
         hash_names=found.own.hash_names,
-        is_alias=bool(alias),
     )
 
 

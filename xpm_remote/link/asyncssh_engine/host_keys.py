@@ -2,36 +2,45 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
+import contextlib
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 
 import asyncssh
+from asyncssh.public_key import (
+    CERT_TYPE_HOST,
+    SSHOpenSSHCertificate,
+    decode_ssh_certificate,
+    decode_ssh_public_key,
+)
 
 from xpm_remote.errors import HostKeyError
 from xpm_remote.link.key_files import fingerprint
+from xpm_remote.link.known_hosts import (
+    DEFAULT_GLOBAL_FILES,
+    DEFAULT_USER_FILES,
+    SSH_PORT,
+    KnownHosts,
+    KnownKey,
+    hashed,
+    host_name,
+    read_known_hosts,
+    split_string,
+)
 from xpm_remote.link.prompts import Prompter, UnansweredError, first_line
 
 log = logging.getLogger(__name__)
 
-DEFAULT_USER_FILES = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2")
-DEFAULT_GLOBAL_FILES = ("/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2")
-SSH_PORT = 22
-_SALT_SIZE = 20  # as in OpenSSH: the size of a SHA-1 digest
-
-
-class KnownKey(NamedTuple):
-    """A key in a known_hosts file, and its place, as ``file:line``."""
-
-    key: asyncssh.SSHKey
-    place: str
+_CERTIFICATE = "-cert-v01@openssh.com"
+_KINDS = {"rsa-sha2-256": "ssh-rsa", "rsa-sha2-512": "ssh-rsa"}
+_WEAK_SIGNATURES = (b"ssh-rsa", b"ssh-dss")
+"""Signatures of authorities that ssh does not accept by default: those with SHA-1."""
+_LENGTH = 4
 
 
 @dataclass
@@ -45,7 +54,6 @@ class HostKeyPolicy:
         user_files: The user's known_hosts files; a new key is written to the first.
         global_files: The system's known_hosts files.
         hash_names: Whether a new entry hides the name: ``HashKnownHosts``.
-        is_alias: Whether the host is looked up by the name alone, not by its address.
         refused: The key that was refused, if any.
         address: The address that sent it.
     """
@@ -56,70 +64,130 @@ class HostKeyPolicy:
     user_files: Sequence[str] = DEFAULT_USER_FILES
     global_files: Sequence[str] = DEFAULT_GLOBAL_FILES
     hash_names: bool = False
-    is_alias: bool = False
     refused: asyncssh.SSHKey | None = field(default=None, init=False)
     address: str = field(default="", init=False)
     _confirmed: list[asyncssh.SSHKey] = field(default_factory=list, init=False)
+    _vouched: dict[bytes, KnownKey] = field(default_factory=dict, init=False)
+    _revoked: KnownKey | None = field(default=None, init=False)
     _is_change_allowed: bool = field(default=False, init=False)
 
     @property
     def files(self) -> list[str]:
-        """The known_hosts files that exist."""
-        paths = (Path(name).expanduser() for name in (*self.user_files, *self.global_files))
-        return [str(path) for path in paths if os.access(path, os.R_OK)]
+        """The known_hosts files, of which some may not exist."""
+        names = (*self.user_files, *self.global_files)
+        return [str(Path(name).expanduser()) for name in names if name != "none"]
 
     @property
     def name(self) -> str:
         """The host as named in known_hosts."""
-        return self.host if self.port == SSH_PORT else f"[{self.host}]:{self.port}"
+        return host_name(self.host, self.port)
 
     @property
-    def trusted(self) -> asyncssh.SSHKnownHosts | Callable[[str, str, int | None], Sequence[Any]]:
-        """The known keys in the form that the library takes."""
-        # Lines that cannot be parsed are skipped.
-        entries = asyncssh.import_known_hosts("".join(map(_readable, self.files)))
-        if not self.is_alias:
-            return entries
-        # By default the library would also trust the keys of the address.
-        return lambda _host, _address, _port: entries.match(self.host, "", None)[:3]
+    def known(self) -> KnownHosts:
+        """What the files hold about the host now."""
+        return read_known_hosts(self.name, self.files)
 
-    def known_keys(self, address: str) -> Sequence[asyncssh.SSHKey]:
-        """Return the known keys of the host and of its address."""
-        return list(dict(self._find(address)))
+    @property
+    def trusted(self) -> Callable[[str, str, int | None], Sequence[Any]]:
+        """The known keys in the form that the library takes: the host's, those of authorities, and the revoked ones.
 
-    def _names(self, address: str) -> list[str]:
-        # Given a port, the library would fall back on the keys of port 22: often those of another machine.
-        names = [self.host] if self.is_alias else [name for name in (self.host, address) if name]
-        return names if self.port == SSH_PORT else [f"[{name}]:{self.port}" for name in names]
+        Raises:
+            HostKeyError: A revocation cannot be read.
+        """
+        known = self.known
+        known.check_revocations()
+        # The library's own reader leaves out lines in silence, and mixes in the keys of other ports.
+        return lambda _host, _address, _port: (_usable(known.keys), [], _usable(known.revoked))
+
+    def order(self, algorithms: Sequence[str]) -> list[str]:
+        """Return the algorithms of host keys with those of known keys first, as ssh does."""
+        known = self.known
+        kinds = {key.kind for key in known.keys}
+
+        def is_known(algorithm: str) -> bool:
+            is_vouched = algorithm.endswith(_CERTIFICATE) and bool(known.authorities)
+            return is_vouched or _plain_kind(algorithm) in kinds
+
+        if algorithms and _plain_kind(algorithms[0]) in kinds:
+            return list(algorithms)
+        return sorted(algorithms, key=lambda each: not is_known(each))
+
+    def weigh(self, data: bytes) -> bytes:
+        """Return the host key to be checked for what a host sent: of a certificate, the key that it is about.
+
+        As in ssh, a certificate counts if a known authority has signed it for this host and time. Otherwise, it is
+        treated like its key alone.
+
+        Raises:
+            HostKeyNotVerifiable: The key, or its authority, is revoked.
+        """
+        certificate = _certificate(data)
+        known = self.known
+        parts = [data]
+        if certificate is not None:
+            parts = [certificate.key.public_data, certificate.signing_key.public_data]
+        self._revoked = next((each for each in known.revoked if each.data in parts), None)
+        if self._revoked is not None:
+            raise asyncssh.HostKeyNotVerifiable("the host key is revoked")
+        if certificate is None:
+            return data
+        for authority in known.authorities:
+            if authority.data == certificate.signing_key.public_data and self._is_valid(
+                certificate, data
+            ):
+                self._vouched[certificate.key.public_data] = authority
+        return certificate.key.public_data
+
+    def _is_valid(self, certificate: SSHOpenSSHCertificate, data: bytes) -> bool:
+        try:
+            certificate.validate(CERT_TYPE_HOST, self.host.lower())
+        except ValueError as error:
+            log.info("the certificate of %s does not count: %s", self.name, error)
+            return False
+        authority = certificate.signing_key.public_data
+        _, signature = split_string(data[data.rindex(authority) - _LENGTH :])
+        return split_string(split_string(signature)[0])[0] not in _WEAK_SIGNATURES
 
     def accepts(self, address: str, key: asyncssh.SSHKey) -> bool:
         """Return whether a key is accepted that is not among the known ones.
 
-        It is not if another key of the host is known.
+        It is not if another key of the host is known, or something cannot be read that may hold one.
         """
-        if key in self._confirmed:
+        if key in self._confirmed or key.public_data in self._vouched:
             return True
-        if self.strict in ("no", "accept-new") and not self.known_keys(address):
+        if self._is_known_without_port(key):
+            return True
+        known = self.known
+        if self.strict in ("no", "accept-new") and not known.keys and not known.flaws:
+            self._confirmed.append(key)  # the library asks again when keys are exchanged anew
             self._remember(key)
             return True
         self.refused = key
         self.address = address
         return False
 
+    def _is_known_without_port(self, key: asyncssh.SSHKey) -> bool:
+        """Return whether a host of which no key is known has the key that is known for its port 22, as in ssh."""
+        if self.port == SSH_PORT or self.known.keys:
+            return False
+        known = read_known_hosts(host_name(self.host, SSH_PORT), self.files)
+        data = key.public_data
+        return any(each.data == data for each in known.keys) and not any(
+            each.data == data for each in known.revoked
+        )
+
     @property
     def is_in_question(self) -> bool:
         """Whether a person may still accept the refused key."""
-        return (
-            self.strict == "ask"
-            and self.refused is not None
-            and not self._confirmed
-            and not self.known_keys(self.address)
-        )
+        known = self.known
+        is_open = not known.keys and not known.flaws and not self._confirmed
+        return self.strict == "ask" and self.refused is not None and is_open
 
     @property
     def is_change_allowed(self) -> bool:
         """Whether the refused key may be taken all the same: ``StrictHostKeyChecking=no``."""
-        return self.strict == "no" and self.refused is not None and not self._is_change_allowed
+        is_open = not self._is_change_allowed and not self.known.flaws
+        return self.strict == "no" and self.refused is not None and is_open
 
     def allow_change(self) -> None:
         """Accept the refused key although another one is known, with a warning and without recording it."""
@@ -169,9 +237,14 @@ class HostKeyPolicy:
         Args:
             reason: The library's message, for the cases that are not about an unknown key.
         """
+        known = self.known
+        if self._revoked is not None:
+            return known.revoked_error(self._revoked)
         if self.refused is None:
             return HostKeyError(f"the host key of {self.name} is refused: {reason}")
-        if not self.known_keys(self.address):
+        if known.flaws:
+            return known.flaw_error()
+        if not known.keys:
             return self._unknown()
         return HostKeyError(
             self._changed(self.refused),
@@ -180,8 +253,7 @@ class HostKeyPolicy:
         )
 
     def _changed(self, key: asyncssh.SSHKey) -> str:
-        known = dict(self._find(self.address)).items()
-        expected = ", ".join(f"{fingerprint(each)} ({place})" for each, place in known)
+        expected = ", ".join(map(str, self.known.keys))
         return (
             f"the host key of {self.name} has changed: known is {expected},"
             f" the host sent {fingerprint(key)}"
@@ -196,22 +268,20 @@ class HostKeyPolicy:
             unanswered=unanswered,
         )
 
-    def place(self, key: asyncssh.SSHKey, address: str) -> str:
-        """Return the place of a known key of the host, as ``file:line``; empty if it is unknown."""
-        return next((known.place for known in self._find(address) if known.key == key), "")
-
-    def _find(self, address: str) -> list[KnownKey]:
-        """Return the known keys with their places, which the library does not have."""
-        names = self._names(address)
-        return [known for file in self.files for known in _entries(file, names)]
+    def place(self, key: asyncssh.SSHKey) -> str:
+        """Return the place of a known key of the host, or of the authority for it; empty if it is unknown."""
+        data = key.public_data
+        known = next((each for each in self.known.keys if each.data == data), None)
+        known = known or self._vouched.get(data)
+        return known.place if known else ""
 
     def _remember(self, key: asyncssh.SSHKey) -> None:
         if not self.user_files:
             return
         path = Path(self.user_files[0]).expanduser()
-        if path == Path(os.devnull):
+        if path == Path(os.devnull) or path == Path("none"):
             return
-        name = _hashed(self.name) if self.hash_names else self.name
+        name = hashed(self.name) if self.hash_names else self.name
         entry = f"{name} {key.export_public_key('openssh').decode().strip()}\n"
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -232,34 +302,26 @@ async def _confirmed(prompter: Prompter, question: str, expected: str) -> bool:
         question = "Type 'yes', 'no', or the fingerprint as it should be: "
 
 
-def _entries(file: str, names: Sequence[str]) -> Iterator[KnownKey]:
-    for number, line in enumerate(_lines(file), 1):
-        known = _imported(line)
-        if known is None:
-            continue
-        for name in names:
-            for key in known.match(name, "", None)[0]:
-                yield KnownKey(key, f"{file}:{number}")
-
-
-def _lines(file: str) -> list[str]:
-    return Path(file).read_text(encoding="utf-8", errors="replace").splitlines()
-
-
-def _readable(file: str) -> str:
-    """Return the text of a file without the lines that are no entries, which ssh skips, too."""
-    lines = _lines(file)
-    text = "".join(f"{line}\n" for line in lines)
-    if _imported(text) is not None:
-        return text
-    return "".join(f"{line}\n" for line in lines if _imported(line) is not None)
-
-
-def _imported(text: str) -> asyncssh.SSHKnownHosts | None:
+def _certificate(data: bytes) -> SSHOpenSSHCertificate | None:
     try:
-        return asyncssh.import_known_hosts(text)
-    except ValueError:
+        certificate = decode_ssh_certificate(data)
+    except asyncssh.KeyImportError:
         return None
+    return certificate if isinstance(certificate, SSHOpenSSHCertificate) else None
+
+
+def _usable(keys: Iterable[KnownKey]) -> list[asyncssh.SSHKey]:
+    """Return the keys of the kinds that the library has; no other can be agreed upon with a host."""
+    found = []
+    for each in keys:
+        with contextlib.suppress(asyncssh.KeyImportError):
+            found.append(decode_ssh_public_key(each.data))
+    return found
+
+
+def _plain_kind(algorithm: str) -> str:
+    plain = algorithm.removesuffix(_CERTIFICATE)
+    return _KINDS.get(plain, plain)
 
 
 def _line_break(file: BinaryIO) -> bytes:
@@ -268,10 +330,3 @@ def _line_break(file: BinaryIO) -> bytes:
         return b""
     file.seek(-1, os.SEEK_END)
     return b"" if file.read(1) == b"\n" else b"\n"
-
-
-def _hashed(name: str) -> str:
-    """Hide a name in the manner of OpenSSH: ``|1|salt|HMAC-SHA1``, both in base64."""
-    salt = os.urandom(_SALT_SIZE)
-    digest = hmac.new(salt, name.encode(), hashlib.sha1).digest()
-    return f"|1|{base64.b64encode(salt).decode()}|{base64.b64encode(digest).decode()}"

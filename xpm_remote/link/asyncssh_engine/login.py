@@ -19,7 +19,8 @@ from xpm_remote.errors import (
 )
 from xpm_remote.link.asyncssh_engine.host_keys import HostKeyPolicy
 from xpm_remote.link.asyncssh_engine.keys import LockedKey
-from xpm_remote.link.key_files import is_locked, split_string
+from xpm_remote.link.key_files import is_locked
+from xpm_remote.link.known_hosts import split_string
 from xpm_remote.link.observer import Attempt, AttemptOutcome, Observer, Step
 from xpm_remote.link.prompts import Prompter, UnansweredError, first_line
 
@@ -65,8 +66,14 @@ class LoginClient(asyncssh.SSHClient):
         self.is_answered = False
 
     def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
-        """Attach the watch to the connection."""
+        """Attach the watch to the connection, and have host keys weighed before the library checks them."""
         self._watch.attach(conn)
+        validate = conn.validate_server_host_key
+
+        def weighing(data: bytes) -> asyncssh.SSHKey:
+            return validate(self._policy.weigh(data))
+
+        conn.validate_server_host_key = weighing  # type: ignore[method-assign,assignment]
 
     def begin_auth(self, username: str) -> None:
         """Record that the host is trusted."""
@@ -206,11 +213,11 @@ class LoginWatch:
     Args:
         observer: Receives the attempts.
         host: Host and port.
-        known: Returns the place of a host key in known_hosts, given the address that sent it; empty if unknown.
+        known: Returns the place of a host key in known_hosts; empty if it is unknown.
     """
 
     def __init__(
-        self, observer: Observer, host: str, known: Callable[[asyncssh.SSHKey, str], str]
+        self, observer: Observer, host: str, known: Callable[[asyncssh.SSHKey], str]
     ) -> None:
         self._observer = observer
         self._host = host
@@ -247,9 +254,8 @@ class LoginWatch:
         connection = self._connection
         key = None if connection is None else connection.get_server_host_key()
         if connection is not None and key is not None:
-            peer = connection.get_extra_info("peername") or ("",)
             self._observer.note("key", f"{key.get_algorithm()} {key.get_fingerprint()}")
-            self._observer.note("known", self._known(key, str(peer[0])))
+            self._observer.note("known", self._known(key))
         self._observer.enter(Step.AUTHENTICATION, self._host)
         self._began = time.monotonic()
 

@@ -7,6 +7,7 @@ import contextlib
 import functools
 import getpass
 import logging
+import re
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, cast
@@ -18,7 +19,12 @@ from asyncssh.gss import gss_available
 from asyncssh.kex import get_kex_algs
 from asyncssh.mac import get_mac_algs
 from asyncssh.pkcs11 import pkcs11_available
-from asyncssh.public_key import get_certificate_algs, get_public_key_algs
+from asyncssh.public_key import (
+    get_certificate_algs,
+    get_default_certificate_algs,
+    get_default_public_key_algs,
+    get_public_key_algs,
+)
 
 from xpm_remote.errors import OptionError
 from xpm_remote.link.asyncssh_engine.sockets import fill_in
@@ -33,6 +39,8 @@ from xpm_remote.link.ssh_config.unsupported import UnsupportedSetting, find_unsu
 
 DEFAULT_PROMPTS = 3
 """Attempts at a password, as in ssh."""
+
+_PATTERN = re.compile(r"^[-+^]|[*?!]")
 
 _WANTED = ("BatchMode", "HashKnownHosts", "NumberOfPasswordPrompts", "StrictHostKeyChecking")
 
@@ -182,6 +190,16 @@ class Resolution:
     def identity_files(self) -> list[str] | None:
         """The private keys to try; None: the default ones."""
         return cast("list[str] | None", self.config("IdentityFile"))
+
+    @property
+    def host_key_algorithms(self) -> list[str] | None:
+        """The algorithms of host keys in the order of preference; None: a pattern that only the library reads."""
+        configured = self.config("HostKeyAlgorithms")
+        if configured is None:
+            default = get_default_certificate_algs() + get_default_public_key_algs()
+            return [each.decode() for each in default]
+        names = str(configured)
+        return None if _PATTERN.search(names) else names.split(",")
 
     @property
     def certificates(self) -> list[str]:

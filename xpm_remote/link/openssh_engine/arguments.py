@@ -42,6 +42,7 @@ def connect_arguments(
     *,
     is_batch: bool,
     connect_timeout: float,
+    strict: str | None = None,
 ) -> list[str]:
     """Return the arguments that run a command on the host.
 
@@ -51,6 +52,7 @@ def connect_arguments(
         command: The remote command line.
         is_batch: Whether questions are forbidden.
         connect_timeout: Seconds for TCP and the greeting unless options or config files decide.
+        strict: The ``StrictHostKeyChecking`` instead of that of the options; None: theirs.
     """
     # A keyword that this ssh does not have names something that it cannot do.
     first = {
@@ -62,6 +64,8 @@ def connect_arguments(
     first["LogLevel"] = log_level(options, config)
     if is_batch:
         first["BatchMode"] = "yes"
+    if strict is not None:
+        first["StrictHostKeyChecking"] = strict
     last: dict[str, str] = {}
     if not config.is_keepalive_set:
         last["ServerAliveInterval"] = str(KEEPALIVE)

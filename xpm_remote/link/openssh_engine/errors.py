@@ -14,6 +14,7 @@ from xpm_remote.errors import (
     ResolveError,
     UnreachableError,
 )
+from xpm_remote.link.known_hosts import KnownHosts, fingerprint
 
 _UNRESOLVED = re.compile(r"ssh: Could not resolve hostname (\S+): (.*)")
 _OFFENDING = re.compile(r"Offending (?:\S+ )?key in (.+):(\d+)", re.MULTILINE)
@@ -35,6 +36,7 @@ _TIMED_OUT = re.compile(r"timed out", re.IGNORECASE)
 _EMPTY = re.compile(r"Connection closed by UNKNOWN port|^\s*$")
 _BY_A_PERSON = {"password": "a password", "keyboard-interactive": "an interactive login"}
 _SAID = 3
+_NO_KNOWN_HOSTS = KnownHosts("")
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class Evidence:
         obstacle: Why no one could be asked; None if someone could, or no question was necessary.
         fingerprint: Kind and fingerprint of the host's key, if it was sent.
         known: The fingerprint of the key that is known instead, and its place.
+        known_hosts: What the known_hosts files hold about the host.
         locked: Private keys that need a passphrase.
         is_batch: Whether the options forbid questions.
     """
@@ -64,6 +67,7 @@ class Evidence:
     obstacle: str | None = None
     fingerprint: str | None = None
     known: str | None = None
+    known_hosts: KnownHosts = _NO_KNOWN_HOSTS
     locked: tuple[str, ...] = ()
     is_batch: bool = False
 
@@ -97,6 +101,11 @@ def offending_key(said: str) -> tuple[str, int] | None:
     return (found[1], int(found[2])) if found else None
 
 
+def is_revoked(said: str) -> bool:
+    """Return whether a host showed a revoked key, with which ssh goes on if ``StrictHostKeyChecking=no``."""
+    return "REVOKED HOST KEY DETECTED" in said
+
+
 def is_refusal(said: str) -> bool:
     """Return whether the host, or a jump host, refused the login."""
     return _REFUSED.search(said) is not None
@@ -121,6 +130,8 @@ def login_error(evidence: Evidence) -> LinkError | OptionError:
         )
     if not evidence.is_connecting:
         return config_error(evidence.where, evidence.said)
+    if is_revoked(evidence.said):
+        return _revoked(evidence)
     if _UNVERIFIED in evidence.said:
         return _changed(evidence) if _CHANGED in evidence.said else _unknown(evidence)
     if is_refusal(evidence.said):
@@ -156,9 +167,19 @@ def _changed(evidence: Evidence) -> HostKeyError:
     )
 
 
+def _revoked(evidence: Evidence) -> HostKeyError:
+    for each in evidence.known_hosts.revoked:
+        if f"{each.kind} {fingerprint(each.data)}" == evidence.fingerprint:
+            return evidence.known_hosts.revoked_error(each)
+    return HostKeyError(
+        f"the host key of {evidence.host_key_name}, or of a jump host before it, is revoked",
+        "another machine may have it: ask the site for the new key",
+    )
+
+
 def _unknown(evidence: Evidence) -> HostKeyError:
-    if "REVOKED HOST KEY" in evidence.said:
-        return HostKeyError(f"the host key of {evidence.host_key_name} is revoked")
+    if evidence.known_hosts.flaws:
+        return evidence.known_hosts.flaw_error()
     more = f", and {evidence.obstacle}" if evidence.obstacle else ""
     return HostKeyError(
         f"the host key of {evidence.host_key_name} is unknown, or was not accepted:"

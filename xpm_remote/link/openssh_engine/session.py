@@ -14,12 +14,14 @@ from typing import cast
 
 from xpm_remote.errors import LinkError, OptionError, UnreachableError
 from xpm_remote.escaping import safe
-from xpm_remote.link.key_files import is_locked, known_key
+from xpm_remote.link.key_files import is_locked
+from xpm_remote.link.known_hosts import KnownHosts, key_at, read_known_hosts
 from xpm_remote.link.observer import UNOBSERVED, Observer
 from xpm_remote.link.openssh_engine.arguments import check_arguments, connect_arguments
 from xpm_remote.link.openssh_engine.errors import (
     Evidence,
     changed_key_warning,
+    is_revoked,
     login_error,
     offending_key,
 )
@@ -132,7 +134,9 @@ class OpensshSession(RemoteProcess, asyncio.SubprocessProtocol):
         for line in progress:
             log.debug("%s", safe(line))
             self._steps.take(line)
-        if self.stderr_parser.is_logged_in:
+        if not self._logged_in.is_set() and is_revoked(self.stderr_parser.stderr):
+            self.terminate()
+        elif self.stderr_parser.is_logged_in:
             self._logged_in.set()
         elif is_asking and others and self._prompter is not None:
             self._prompter.tell("\n".join(others))
@@ -237,6 +241,7 @@ class _Login:
     options: ConnectOptions
     config: SshConfig
     prompter: Prompter
+    known_hosts: KnownHosts
 
     @property
     def is_batch(self) -> bool:
@@ -268,7 +273,8 @@ class _Login:
             timeout=self.timeout,
             strict=self.config.get("StrictHostKeyChecking") or "",
             fingerprint=parser.fingerprint,
-            known=known_key(offending_key(parser.stderr)),
+            known=key_at(offending_key(parser.stderr)),
+            known_hosts=self.known_hosts,
             locked=tuple(name for name in identities if self.is_batch and is_locked(name)),
             is_batch=self.config.get("BatchMode") == "yes",
         )
@@ -299,12 +305,19 @@ async def start_by_openssh(
     config = await read_for_openssh(program, options)
     if config.get("BatchMode") == "yes":
         prompter = RefusingPrompter(BATCH_MODE)
-    login = _Login(options, config, prompter or TerminalPrompter())
+    known_hosts = read_known_hosts(config.host_key_name, config.known_hosts_files)
+    known_hosts.check_revocations()
+    login = _Login(options, config, prompter or TerminalPrompter(), known_hosts)
     steps = StepParser(observer, config.where, time.monotonic)
     session = OpensshSession(None if login.is_batch else login.prompter, steps)
     try:
         arguments = connect_arguments(
-            options, config, command, is_batch=login.is_batch, connect_timeout=CONNECT_TIMEOUT
+            options,
+            config,
+            command,
+            is_batch=login.is_batch,
+            connect_timeout=CONNECT_TIMEOUT,
+            strict=_strict(config, known_hosts),
         )
         await session.start(program, arguments)
         await _log_in(session, login)
@@ -312,6 +325,14 @@ async def start_by_openssh(
         await session.aclose(by_force=True)
         raise
     return session
+
+
+def _strict(config: SshConfig, known_hosts: KnownHosts) -> str | None:
+    """Return the ``StrictHostKeyChecking`` that is needed to have ssh refuse what it would let pass, or None."""
+    if known_hosts.flaws:
+        return "yes"  # ssh would take a line that it cannot read for none
+    is_off = config.get("StrictHostKeyChecking") in ("no", "false", "off")
+    return "accept-new" if is_off and known_hosts.revoked else None
 
 
 async def _log_in(session: OpensshSession, login: _Login) -> None:

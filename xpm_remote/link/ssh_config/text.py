@@ -180,6 +180,14 @@ class SshConfig:
         return f"{self.get('Hostname')} port {self.get('Port')}"
 
     @property
+    def known_hosts_files(self) -> list[str]:
+        """The known_hosts files, the user's and the system's."""
+        found = []
+        for keyword in ("UserKnownHostsFile", "GlobalKnownHostsFile"):
+            found += (self.get(keyword) or "none").split()
+        return [name for name in found if name != "none"]
+
+    @property
     def host_key_name(self) -> str:
         """The host as named in known_hosts."""
         alias, host, port = (self.get(name) for name in ("HostKeyAlias", "Hostname", "Port"))
