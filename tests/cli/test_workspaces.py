@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import signal
 import stat
 import subprocess
 from pathlib import Path
@@ -13,6 +15,7 @@ import pytest
 
 from tests.cli.commands import COMMAND_LIMIT
 from tests.cli.people import Person
+from tests.workspace.small import locked
 from xpm_remote.cli.settings_file import replace_file
 from xpm_remote.errors import SettingsError
 
@@ -451,6 +454,35 @@ def test_backups_are_never_overwritten(alone: Person) -> None:
         assert alone.run(*WRITE).status == 0
     names = ["settings.yaml", "settings.yaml.bak", "settings.yaml.bak.1", "settings.yaml.bak.2"]
     assert sorted(files(alone)) == names
+
+
+@pytest.mark.parametrize("again", [OLD, NEW])
+def test_killed_while_writing(alone: Person, monkeypatch: pytest.MonkeyPatch, again: str) -> None:
+    """What a killed run was writing is removed by the next one, even if there is nothing left to do."""
+    alone.settle(OLD)
+    path = alone.settings
+    child = os.fork()
+    if child == 0:
+        monkeypatch.setattr(os, "fsync", lambda _: os.kill(os.getpid(), signal.SIGKILL))
+        replace_file(path, OLD.encode(), NEW.encode())
+        os._exit(0)
+    assert os.WIFSIGNALED(os.waitpid(child, 0)[1])
+    (left,) = set(files(alone)) - {"settings.yaml"}
+    assert left.startswith(".settings.yaml.")
+    path.write_text(again)
+    assert alone.run(*WRITE).status == 0
+    assert set(files(alone)) - {"settings.yaml.bak"} == {"settings.yaml"}
+
+
+def test_file_that_is_being_written(alone: Person) -> None:
+    """The file that a living process writes, and files of the user, are left alone."""
+    alone.settle(OLD)
+    names = [".settings.yaml.xpm-remote-12345678", ".settings.yaml.old_copy", ".settings.yaml.swp"]
+    for name in names:
+        alone.settings.with_name(name).touch()
+    with locked(alone.settings.with_name(names[0])):
+        assert alone.run(*WRITE).status == 0
+    assert set(names) < set(files(alone))
 
 
 def test_backup_that_is_a_link(alone: Person) -> None:

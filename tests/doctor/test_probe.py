@@ -207,6 +207,25 @@ class TestShells:
         assert "serving" not in probed.stream.noise[NoiseSource.REST].text
 
 
+PYENV = """\
+pyenv: python3.11: command not found
+
+The `python3.11' command exists in these Python versions:
+  3.11.7
+
+Note: See 'pyenv help global' for tips on allowing both
+      python2 and python3 to be found."""
+ASDF = """\
+No version is set for command python3
+Consider adding one of the following versions in your config file at /home/me/.tool-versions
+python 3.11.7"""
+MISE = """\
+mise ERROR No version is set for shim: python3
+Set a global default version with one of the following:
+mise use -g python@3.11.7"""
+SHIMS = [PYENV, ASDF, MISE]
+
+
 @pytest.mark.slow
 class TestTools:
     """Which programs it finds."""
@@ -238,6 +257,19 @@ class TestTools:
         found = answers.program(EXPERIMAESTRO)
         assert (found.status, found.version) == (127, "")
         assert "/no/such/xpm" in found.said
+
+    @pytest.mark.parametrize("printed", SHIMS)
+    def test_shim(self, host: Host, printed: str) -> None:
+        """Of the advice of a version manager, the line that tells the cause is reported."""
+        shim = host.home / "my python"
+        shim.write_text(f"#!/bin/sh\ncat >&2 <<'END'\n{printed}\nEND\nexit 127\n")
+        shim.chmod(0o755)
+        remote = RemoteExperimaestro(xpm_path=shlex.quote(str(shim)), python="~/my python")
+        answers = host.run("sh", remote=remote).answers
+        (found,) = answers.pythons(["~/my python"])
+        assert found.said == printed.splitlines()[0]
+        assert found.status == 127
+        assert answers.program(EXPERIMAESTRO).said == printed.splitlines()[0]
 
     def test_variables_before_it(self, host: Host) -> None:
         """Assignments before the program are taken as such."""

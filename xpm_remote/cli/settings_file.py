@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import glob
 import itertools
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from xpm_remote.errors import SettingsError
+
+_WRITING = ".xpm-remote-"
+"""Follows the name of the settings file in that of one that is being written; ``mkstemp`` adds eight characters."""
 
 
 def replace_file(path: Path, old: bytes, new: bytes) -> Path:
@@ -44,13 +51,36 @@ def replace_file(path: Path, old: bytes, new: bytes) -> Path:
 @contextlib.contextmanager
 def _temporary(target: Path, content: bytes, status: os.stat_result) -> Iterator[Path]:
     """Yield a file beside the target that is removed at the end unless it was renamed."""
-    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}{_WRITING}")
     path = Path(name)
     try:
-        _write(descriptor, content, status)
-        yield path
+        with os.fdopen(descriptor, "wb") as file:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)  # until it has its name: others leave it alone
+            _write(file, content, status)
+            yield path
     finally:
         path.unlink(missing_ok=True)
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove the files that earlier processes were writing beside a settings file when they were killed."""
+    target = path.resolve()
+    with contextlib.suppress(OSError):
+        for each in target.parent.glob(f".{glob.escape(target.name)}{_WRITING}????????"):
+            with contextlib.suppress(OSError):
+                _remove_leftover(each)
+
+
+def _remove_leftover(path: Path) -> None:
+    """Remove a file of ours that no process holds locked."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        status = os.fstat(descriptor)
+        if stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid():
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()
+    finally:
+        os.close(descriptor)
 
 
 def _write_backup(target: Path, content: bytes, status: os.stat_result) -> Path:
@@ -59,7 +89,8 @@ def _write_backup(target: Path, content: bytes, status: os.stat_result) -> Path:
         with contextlib.suppress(FileExistsError):
             descriptor = os.open(backup, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             try:
-                _write(descriptor, content, status)
+                with os.fdopen(descriptor, "wb") as file:
+                    _write(file, content, status)
             except BaseException:
                 backup.unlink()
                 raise
@@ -67,12 +98,11 @@ def _write_backup(target: Path, content: bytes, status: os.stat_result) -> Path:
     raise AssertionError("numbers do not end")
 
 
-def _write(descriptor: int, content: bytes, status: os.stat_result) -> None:
-    with os.fdopen(descriptor, "wb") as file:
-        # No one else may read it before it has the owner and the permissions of the original.
-        with contextlib.suppress(PermissionError):
-            os.fchown(descriptor, status.st_uid, status.st_gid)
-        os.fchmod(descriptor, status.st_mode & 0o777)
-        file.write(content)
-        file.flush()
-        os.fsync(descriptor)
+def _write(file: BinaryIO, content: bytes, status: os.stat_result) -> None:
+    # No one else may read it before it has the owner and the permissions of the original.
+    with contextlib.suppress(PermissionError):
+        os.fchown(file.fileno(), status.st_uid, status.st_gid)
+    os.fchmod(file.fileno(), status.st_mode & 0o777)
+    file.write(content)
+    file.flush()
+    os.fsync(file.fileno())

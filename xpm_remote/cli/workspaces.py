@@ -14,7 +14,7 @@ import click
 from xpm_remote.cli.context import Context, complete_workspace, workspace_option
 from xpm_remote.cli.options import format_option
 from xpm_remote.cli.output import examples, say
-from xpm_remote.cli.settings_file import replace_file
+from xpm_remote.cli.settings_file import remove_leftovers, replace_file
 from xpm_remote.errors import ExitCode, OptionError
 from xpm_remote.escaping import safe
 from xpm_remote.session.target import Overrides, resolve_target
@@ -238,6 +238,8 @@ def migrate_settings(context: Context, /, *, write: bool) -> None:
     path = context.settings_path
     text = read_text(path) if context.has_settings else ""
     done = migrate(text, path=path, environ=os.environ, home=Path.home())
+    if write:
+        remove_leftovers(path)
     if not done.workspaces:
         say(f"nothing to do: no alt_workspaces in {safe(str(path))}", err=True)
         return

@@ -24,7 +24,7 @@ from xpm_remote.link.remote.command import (
     slurm_check,
     workspace_check,
 )
-from xpm_remote.link.remote.startup import MARK, Mark, Noise, NoiseSource
+from xpm_remote.link.remote.startup import MARK, TELLING_WORDS, Mark, Noise, NoiseSource
 
 EXPERIMAESTRO = "experimaestro"
 UV = "uv"
@@ -41,7 +41,10 @@ _SAY = f"say() {{ printf '\\n{MARK} %s\\n' \"$*\"; }}; "
 
 # POSIX sh; no newline and no exclamation mark, which csh would not leave alone.
 _TOOLS = (
-    _SAY + 'tell() { say version "$1" "$2" "$(printf \'%s\\n\' "$3" | grep . | tail -n 1)"; }; '
+    # Of a failure, the line that tells the cause: advice may follow it.
+    _SAY + "tell() { w=$(printf '%s\\n' \"$3\" | grep .); u=; "
+    f'if [ "$2" -ne 0 ]; then u=$(printf \'%s\\n\' "$w" | grep -iE "{TELLING_WORDS}" | tail -n 1); fi; '
+    'say version "$1" "$2" "${u:-$(printf \'%s\\n\' "$w" | tail -n 1)}"; }; '
     'ask() { n=$1; shift; p=$(command -v "$1") || return 1; say found "$n" "$p"; '
     'v=$("$@" 2>&1 </dev/null); tell "$n" "$?" "$v"; }; '
     'n=$1; i=0; shift; while [ "$i" -lt "$n" ]; do c=$1; shift; '
@@ -159,7 +162,7 @@ class Program:
         name: What was looked for.
         path: Where the shell finds it; empty if it does not.
         status: The exit status of the query of its version; None if there was none.
-        said: The last line of the answer.
+        said: The last line of the answer; of a failure, the last line that tells its cause.
     """
 
     name: str

@@ -31,6 +31,7 @@ from xpm_remote.link.remote.startup import (
     RemoteExit,
     StartPhase,
     Startup,
+    last_words,
 )
 from xpm_remote.link.transport import START_TIMEOUT, ended_before_start
 from xpm_remote.session.backends import first_choice
@@ -157,10 +158,9 @@ class Probing:
             RemoteExit(ended.status, stderr, ended.lost), self._startup, self._target.workspace
         )
         if isinstance(error, StartError) and self._startup.phase is not StartPhase.LOGIN:
-            said = " | ".join(stderr.strip().splitlines()[-3:])
             return StartError(
                 f"the remote shell ended with exit status {ended.status} during the probe"
-                f"{': ' + said if said else ''}",
+                f"{last_words(stderr, '')}",
                 "look at what shell_init has changed",
             )
         return error

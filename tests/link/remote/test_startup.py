@@ -21,6 +21,7 @@ from xpm_remote.link.remote.startup import (
     RemoteClock,
     StartPhase,
     Startup,
+    last_words,
     path_error,
     start_failure,
 )
@@ -410,3 +411,20 @@ class TestMarks:
             "login files": (10, "hello\npart"),
             "shell_init": (2, "\\xff\n"),
         }
+
+
+@pytest.mark.parametrize(
+    ("stderr", "said"),
+    [
+        ("", ""),
+        ("a\n\nb\nc\nd\n", ": b | c | d"),
+        (
+            "pyenv: x: command not found\n\nThese have it:\n  3.11\n\nNote: see help\n",
+            ": pyenv: x: command not found",
+        ),
+        ("Traceback:\n  File 1\n  line\nImportError: no\n", ": File 1 | line | ImportError: no"),
+    ],
+)
+def test_last_words(stderr: str, said: str) -> None:
+    """The last lines are quoted, or the one before them that tells the cause where they do not."""
+    assert last_words(stderr, "") == said

@@ -273,11 +273,24 @@ def how_ended(status: int | None) -> str:
     return "by a signal" if status is None else f"with exit status {status}"
 
 
+TELLING_WORDS = "not found|no such|no version|error|denied|cannot|unable"
+"""What a line has, in any case, that tells why a program failed; a regular expression of Python and of ``grep -E``.
+
+The shims of pyenv, asdf and the like print advice of many lines after it.
+"""
+
+_TELLING = re.compile(TELLING_WORDS, re.IGNORECASE)
+
+
 def last_words(stderr: str, noise: str) -> str:
-    """Quote the last lines of stderr, or else of stdout, as the end of a sentence."""
-    lines = (line.strip() for line in (stderr.strip() or noise.strip()).splitlines())
-    quoted = " | ".join([line for line in lines if line][-3:])
-    return f": {quoted}" if quoted else ""
+    """Quote the last lines of stderr, or else of stdout, as the end of a sentence; or the one that tells the cause."""
+    lines = [line.strip() for line in (stderr.strip() or noise.strip()).splitlines()]
+    lines = [line for line in lines if line]
+    quoted = lines[-3:]
+    if not any(map(_TELLING.search, quoted)):
+        telling = [line for line in lines if _TELLING.search(line)]
+        quoted = telling[-1:] or quoted
+    return f": {' | '.join(quoted)}" if quoted else ""
 
 
 def _clock(text: str) -> RemoteClock | None:
