@@ -157,6 +157,17 @@ class Host:
         mine, my_domain = self.name.lower().partition(".")[::2]
         return short == mine and (not domain or not my_domain or domain == my_domain)
 
+    def is_alive(self, process: Process, written: float | None) -> bool | None:
+        """Return whether the process of a pid file lives; None where this host cannot know.
+
+        Args:
+            process: The content of the pid file.
+            written: When that file was written, epoch seconds.
+        """
+        if process.kind != "local" or not isinstance(process.pid, int) or process.pid <= 0:
+            return None
+        return self.is_running(process.pid, written) if self.is_me(process.host) else None
+
     def has_died(self, process: Process, written: float | None, lock: str) -> bool:
         """Return whether a job's process has certainly ended.
 
@@ -165,8 +176,4 @@ class Host:
             written: When that file was written, epoch seconds.
             lock: The job's lock, which its process holds from start to end.
         """
-        if process.kind != "local" or not isinstance(process.pid, int) or process.pid <= 0:
-            return False
-        if not self.is_me(process.host):
-            return False
-        return not self.is_running(process.pid, written) and not self.is_locked(lock)
+        return self.is_alive(process, written) is False and not self.is_locked(lock)

@@ -58,7 +58,8 @@ _RANKS = {
 }
 _BY_WORD = {state.value: state for state in State}
 # A scheduler event says "submitted" before it says anything else: the job then waits for its turn.
-_BY_WORD["submitted"] = State.WAITING
+SUBMITTED = "submitted"
+_BY_WORD[SUBMITTED] = State.WAITING
 _WORDS = {word: state.value for word, state in _BY_WORD.items() if state is not State.UNKNOWN}
 
 FINAL = frozenset({State.DONE, State.ERROR})

@@ -12,7 +12,7 @@ import pytest
 from tests.support.effort import examples
 from tests.workspace.disk import RUN_ID, Disk, TextHost, snapshot, write, write_lines
 from xpm_remote.workspace.agent.announcing import PAGE, Pages
-from xpm_remote.workspace.agent.tracking import PULSE_INTERVAL, PULSES_PER_SECOND, Tracker
+from xpm_remote.workspace.agent.tracking import FILLING, PULSE_INTERVAL, PULSES_PER_SECOND, Tracker
 from xpm_remote.workspace.layout import JobId
 from xpm_remote.workspace.reading.job_files import JobReader
 from xpm_remote.workspace.reading.jobs import JobFacts
@@ -101,7 +101,7 @@ class View:
 
     def settle(self) -> Picture:
         """Wait until a change is found: at once with inotify, at the slowest pace without."""
-        return self.run(1.0 if self.has_inotify else 2 * REST.cold)
+        return self.run(1.0 + FILLING if self.has_inotify else 2 * REST.cold)
 
     def _look(self, path: str) -> tuple[int, ...] | None:
         self.looks += 1

@@ -17,7 +17,7 @@ from xpm_remote.workspace.layout import JobId
 from xpm_remote.workspace.reading import job_files, json_files
 from xpm_remote.workspace.reading.directories import Directories
 from xpm_remote.workspace.reading.job_files import JobReader
-from xpm_remote.workspace.reading.jobs import DIED, JobFacts
+from xpm_remote.workspace.reading.jobs import CLAIM, DIED, JobFacts
 from xpm_remote.workspace.reading.json_files import Problems
 from xpm_remote.workspace.reading.live_events import LiveEvents
 from xpm_remote.workspace.states import Process, Progress
@@ -238,6 +238,147 @@ def test_end_while_it_is_read(disk: Disk, ending: str, state: str) -> None:
     assert (facts.state, facts.has_died) == (state, False)
 
 
+CLAIMED = {"code": 1, "reason": "failed", "message": CLAIM}
+SLURM = {"type": "slurm", "pid": "15", "options": []}
+LOCKED = ["demo.ok/aa/ok.lock"]
+
+
+@pytest.mark.parametrize(
+    ("status", "host"),
+    [
+        (RUNNING, TextHost(locked=LOCKED)),
+        ({"state": "error"}, TextHost(locked=LOCKED)),
+        ({**RUNNING, "process": PID}, TextHost(pids=[5])),
+        ({**RUNNING, "process": {**PID, "host": "node02"}}, TextHost(locked=LOCKED)),
+    ],
+    ids=["lock", "lock, status rewritten", "process", "another host's"],
+)
+def test_claim_about_a_living_job(disk: Disk, status: object, host: TextHost) -> None:
+    """A job that a monitor declares dead runs while its lock is held, or its process lives."""
+    disk.job(JOB, status)
+    mark(disk, "failed", CLAIMED)
+    facts = read(disk, "scheduled", host, "node01")
+    assert (facts.state, facts.failure_reason, facts.message) == ("running", None, None)
+    assert (facts.certain, facts.ended, facts.has_failure_marker) == (True, None, True)
+
+
+@pytest.mark.parametrize("process", [SLURM, {**PID, "host": "node02"}])
+def test_claim_about_a_job_that_writes(disk: Disk, process: object) -> None:
+    """A job that no one here can see runs if it has written since it was declared dead."""
+    directory = disk.job(JOB, {**RUNNING, "process": process})
+    mark(disk, "failed", CLAIMED)
+    write(directory / "ok.err", "epoch 2")
+    assert (read(disk).state, read(disk).certain) == ("running", True)
+    os.utime(directory / "ok.err", (MARKED_AT - 60, MARKED_AT - 60))
+    assert (read(disk).state, read(disk).certain) == ("running", False)
+    disk.events(JOB, progress_event(0, 0.5) | {"timestamp": MARKED_AT + 60})
+    assert (read(disk).state, read(disk).certain) == ("running", True)
+
+
+@pytest.mark.parametrize("state", ["scheduled", "running", "error"])
+def test_claim_that_cannot_be_checked(disk: Disk, state: str) -> None:
+    """A job of SLURM that a monitor declares dead is in the state before that, or has failed, and is uncertain."""
+    disk.job(JOB, {**RUNNING, "state": state, "process": SLURM})
+    mark(disk, "failed", CLAIMED)
+    facts = read(disk, run_host="node01")
+    assert (facts.state, facts.certain) == (state, False)
+
+
+@pytest.mark.parametrize("process", [PID, None])
+def test_true_claim(disk: Disk, process: object) -> None:
+    """A job of this host that a monitor declares dead, and is, ended when it wrote last."""
+    directory = disk.job(JOB, {**RUNNING, "process": process})
+    for ending, ago in (("out", 90), ("err", 60)):
+        os.utime(write(directory / f"ok.{ending}", "epoch 1"), (MARKED_AT - ago, MARKED_AT - ago))
+    mark(disk, "failed", CLAIMED)
+    facts = read(disk, host=TextHost(), run_host="node01")
+    assert (facts.state, facts.certain, facts.ended) == ("error", True, MARKED_AT - 60)
+
+
+def test_failure_of_an_earlier_try(disk: Disk) -> None:
+    """A job that has started after a failure runs, if its lock is held or its process lives."""
+    directory = disk.job(JOB, {**RUNNING, "started_time": "2026-11-30T12:00:00"}, pid=PID)
+    mark(disk, "failed", {"code": 1, "reason": "failed"})
+    assert read(disk, host=TextHost(locked=LOCKED)).state == "running"
+    assert read(disk, host=TextHost(pids=[5])).state == "running"
+    assert read(disk, host=TextHost()).state == "error"
+    disk.job(JOB, {"state": "error"})
+    (directory / "ok.pid").unlink()
+    assert read(disk, host=TextHost(locked=LOCKED)).state == "error"
+    write(directory / "ok.out", "epoch 2")
+    assert read(disk, host=TextHost(locked=LOCKED)).state == "running"
+
+
+def test_failure_while_the_process_ends(disk: Disk) -> None:
+    """A process that has left its marker has failed, while it still holds its lock and writes the end of its log."""
+    directory = disk.job(JOB, RUNNING)
+    mark(disk, "failed", {"code": 1, "reason": "timeout"})
+    os.utime(write(directory / "ok.err", "cleaning up"), (MARKED_AT + 1, MARKED_AT + 1))
+    facts = read(disk, host=TextHost(pids=[5], locked=LOCKED))
+    assert (facts.state, facts.failure_reason) == ("error", "TIMEOUT")
+
+
+def test_marker_that_is_being_written(disk: Disk) -> None:
+    """A process that has made its marker, and not said yet why it fails, counts as running."""
+    disk.job(JOB, RUNNING, pid=PID)
+    mark(disk, "failed", "")
+    assert read(disk, host=TextHost(pids=[5], locked=LOCKED)).state == "running"
+    assert read(disk, host=TextHost()).state == "error"
+
+
+def test_pid_file_before_the_note_of_it(disk: Disk) -> None:
+    """A scheduler writes the pid file before its note: until then the job is scheduled, whatever it was before."""
+    disk.job(JOB, {"state": "waiting"}, pid=PID)
+    assert read(disk).state == "scheduled"
+    disk.job(JOB, {"state": "error", "ended_time": "2026-11-01T12:00:00"})
+    assert read(disk, "waiting").state == "scheduled"
+
+
+def test_end_without_a_pid_file(disk: Disk) -> None:
+    """A process removes its pid file, then says that it is done, and last leaves its marker: until then it runs."""
+    disk.job(JOB, {**RUNNING, "process": PID})
+    assert read(disk, "scheduled", TextHost()).state == "running"
+    disk.events(JOB, state_event("done", timestamp=MARKED_AT))
+    assert read(disk, "scheduled", TextHost()).state == "running"
+    assert read(disk, "waiting", TextHost(pids=[5])).state == "running"
+
+
+def read_over(disk: Disk, host: TextHost) -> JobFacts:
+    """Return the job, whose scheduler has ended."""
+    events = LiveEvents(str(disk.root), Problems())
+    reader = JobReader(str(disk.root / "jobs"), events, host, Problems())
+    return reader.read(*JOB, "running", "node01", is_over=True)
+
+
+def test_without_a_scheduler(disk: Disk) -> None:
+    """When the scheduler has ended, a job without a pid file runs as long as its process, and one elsewhere may run."""
+    disk.job(JOB, {**RUNNING, "process": PID})
+    assert read_over(disk, TextHost(pids=[5])).state == "running"
+    assert read_over(disk, TextHost()).has_died
+    disk.job(JOB, {**RUNNING, "process": SLURM}, pid=SLURM)
+    facts = read_over(disk, TextHost())
+    assert (facts.state, facts.certain) == ("running", False)
+    assert read_over(disk, TextHost(locked=LOCKED)).certain
+
+
+@pytest.mark.parametrize("left", ["failed", "status", "pid"])
+def test_files_of_an_earlier_run(disk: Disk, left: str) -> None:
+    """A job that its scheduler starts anew waits, whatever an earlier run has left."""
+    submitted = MARKED_AT + 60
+    disk.job(JOB, RUNNING if left == "pid" else {**RUNNING, "state": "error"})
+    if left == "failed":
+        mark(disk, "failed", {"code": 1, "reason": "timeout"})
+    if left == "pid":
+        mark(disk, "pid", PID)
+    reader = JobReader(
+        str(disk.root / "jobs"), LiveEvents(str(disk.root), Problems()), TextHost(), Problems()
+    )
+    facts = reader.read(*JOB, "waiting", "node01", submitted)
+    assert (facts.state, facts.failure_reason, facts.started) == ("waiting", None, None)
+    kept = reader.read(*JOB, "submitted", "node01", submitted)
+    assert kept.state == ("waiting" if left == "status" else "error")
+
+
 def state_event(state: str, **fields: object) -> dict[str, Any]:
     """Make an event of a job's state."""
     return {"event_type": "JobStateChangedEvent", "state": state, **fields}
@@ -305,7 +446,8 @@ def test_end_told_by_an_event(disk: Disk) -> None:
 
 def test_left_over_events(disk: Disk) -> None:
     """The events that a killed job left behind do not undo the end that its scheduler saw."""
-    disk.job(JOB, {"state": "error", "ended_time": "2026-11-01T12:00:01"}, pid=PID)
+    directory = disk.job(JOB, {"state": "error", "ended_time": "2026-11-01T12:00:01"}, pid=PID)
+    os.utime(directory / "ok.pid", (1.0, 1.0))
     started = "2026-11-01T12:00:00"
     disk.events(
         JOB, state_event("running", started_time=started, timestamp=1.0), progress_event(0, 0.5)

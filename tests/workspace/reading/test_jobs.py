@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from xpm_remote.workspace.reading.jobs import CurrentJob, JobFacts, with_word
+from xpm_remote.workspace.reading.jobs import CurrentJob, JobFacts, with_outputs, with_word
 from xpm_remote.workspace.states import Process, Progress
 
 
@@ -54,6 +54,29 @@ def test_word_at_the_end_of_a_run() -> None:
     assert (ended.state, ended.failure_reason) == ("error", "DEPENDENCY")
     again = with_word(facts, "waiting", None, is_live=True)
     assert (again.state, again.scheduler_failure_reason) == ("waiting", None)
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"has_done_marker": True}, ("done", None, True)),
+        ({"has_directory": False}, ("error", "MISSING_OUTPUTS", True)),
+        ({}, ("error", "MISSING_OUTPUTS", True)),
+        ({"has_directory": False, "is_link": True}, ("done", None, False)),
+        ({"state": "error", "failure_reason": "TIMEOUT"}, ("error", "TIMEOUT", True)),
+    ],
+    ids=["marker", "no directory", "no marker", "link to nowhere", "failed"],
+)
+def test_outputs(fields: dict[str, Any], expected: tuple[str, str | None, bool]) -> None:
+    """A job that is only said to have succeeded lacks its outputs; those behind a broken link may be somewhere."""
+    facts = with_outputs(with_word(job(**fields), "done", None, is_live=False))
+    assert (facts.state, facts.failure_reason, facts.certain) == expected
+
+
+def test_job_that_never_ran() -> None:
+    """A job that a dependency stopped has no start, which experimaestro makes up."""
+    facts = job(started=5.0, scheduler_state="error", scheduler_failure_reason="DEPENDENCY")
+    assert with_word(facts, "unscheduled", None, is_live=False).started is None
 
 
 def test_wire_form() -> None:

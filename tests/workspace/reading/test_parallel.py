@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -69,12 +70,10 @@ class Reading:
         self.run = run
         read_job = JobReader.read
 
-        def read(
-            jobs: JobReader, task: str, job: str, word: str | None, host: str | None
-        ) -> JobFacts:
+        def read(jobs: JobReader, *job: Any, **options: Any) -> JobFacts:
             self.threads.append(threading.current_thread().name)
             self.clock.read(1)
-            return read_job(jobs, task, job, word, host)
+            return read_job(jobs, *job, **options)
 
         monkeypatch.setattr(JobReader, "read", read)
         self.parallel = ParallelReader(
@@ -145,13 +144,11 @@ def test_at_the_same_time(reading: Reading, monkeypatch: pytest.MonkeyPatch) -> 
     read = JobReader.read
     arrived = threading.local()
 
-    def meet(
-        jobs: JobReader, task_id: str, job_id: str, word: str | None, host: str | None
-    ) -> JobFacts:
+    def meet(jobs: JobReader, *job: Any, **options: Any) -> JobFacts:
         if not getattr(arrived, "is_here", False):
             arrived.is_here = True
             meeting.wait(MEETING_LIMIT)
-        return read(jobs, task_id, job_id, word, host)
+        return read(jobs, *job, **options)
 
     monkeypatch.setattr(JobReader, "read", meet)
     assert reading.page()
@@ -162,7 +159,7 @@ def test_failure(reading: Reading, monkeypatch: pytest.MonkeyPatch) -> None:
     reading.clock.share = 0.2
     assert not reading.page()
 
-    def fail(*_: object) -> JobFacts:
+    def fail(*_: object, **__: object) -> JobFacts:
         raise MemoryError
 
     monkeypatch.setattr(JobReader, "read", fail)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,9 @@ from xpm_remote.workspace import filesystem
 from xpm_remote.workspace.failures import NotAWorkspaceFailure
 from xpm_remote.workspace.layout import JobId
 from xpm_remote.workspace.processes import Host
+from xpm_remote.workspace.reading.json_files import JsonObject
+from xpm_remote.workspace.reading.live_events import LiveEvents
+from xpm_remote.workspace.reading.looks import Look
 from xpm_remote.workspace.reading.reader import WorkspaceReader
 from xpm_remote.workspace.reading.runs import RUN_UNREADABLE
 
@@ -148,6 +153,55 @@ def test_jobs_without_a_scheduler(disk: Disk) -> None:
     assert run.status == "crashed"
     states = [job.state for job in found.jobs(run)]
     assert states == ["running", "scheduled", *["unscheduled"] * 3]
+
+
+def test_ends_of_jobs_that_said_nothing(disk: Disk) -> None:
+    """A killed job ended when it wrote last; one that a dependency stopped, when its scheduler last had its lock."""
+    disk.run("demo", [JOB, OTHER], job_states={JOB.hash: "error", OTHER.hash: "error:DEPENDENCY"})
+    killed = disk.job(JOB, {"state": "running", "started_time": "2026-11-01T12:00:00"})
+    stopped = disk.job(OTHER, {"state": "unscheduled", "started_time": "2026-11-01T12:00:00"})
+    for name, at in (("ok.out", 1.9e9), ("ok.err", 1.8e9)):
+        os.utime(write(killed / name, "epoch 1"), (at, at))
+    found = reader(disk)
+    (run,) = found.experiments()
+    assert next(found.jobs(run)).ended == 1.9e9
+    os.utime(disk.events(JOB, {"event_type": "JobProgressEvent"}), (2e9, 2e9))
+    for path, at in (
+        (stopped / "dep.lock", 1.7e9),
+        (stopped / ".experimaestro/status.json", 1.6e9),
+    ):
+        os.utime(write(path, path.read_text() if path.exists() else ""), (at, at))
+    jobs = [(facts.state, facts.started is None, facts.ended) for facts in found.jobs(run)]
+    assert jobs == [("error", False, 2e9), ("error", True, 1.7e9)]
+
+
+def test_outputs_that_are_to_be_removed(disk: Disk) -> None:
+    """A job whose directory is gone has failed, unless experimaestro was to remove it."""
+    run_directory = disk.run("demo", [JOB], job_states={JOB.hash: "done"}, status="done")
+    (run,) = reader(disk).experiments()
+    (facts,) = reader(disk).jobs(run)
+    assert (facts.state, facts.failure_reason) == ("error", "MISSING_OUTPUTS")
+    line = {"job_id": JOB.hash, "task_id": JOB.task, "tags": {}, "transient": 2}
+    write(run_directory / "jobs.jsonl", json.dumps(line) + "\n")
+    (run,) = reader(disk).experiments()
+    assert [facts.state for facts in reader(disk).jobs(run)] == ["done"]
+
+
+def test_run_that_ends_while_it_is_read(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run whose events are unlinked between its status and them is read again."""
+    directory = disk.run("demo", [JOB])
+    status = json.loads((directory / "status.json").read_text())
+    whole = LiveEvents.of_experiment
+
+    def end(events: LiveEvents, name: str, first: int, look: Look) -> Iterator[JsonObject]:
+        ended = {**status, "status": "done", "job_states": {JOB.hash: "error"}}
+        write(directory / "status.json.tmp", ended).replace(directory / "status.json")
+        monkeypatch.setattr(LiveEvents, "of_experiment", whole)
+        return whole(events, name, first, look)
+
+    monkeypatch.setattr(LiveEvents, "of_experiment", end)
+    (run,) = reader(disk).experiments()
+    assert (run.status, run.job_states) == ("done", {JOB.hash: "error"})
 
 
 def test_lines_that_name_no_job(disk: Disk) -> None:

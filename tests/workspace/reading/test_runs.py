@@ -103,7 +103,7 @@ def test_events_of_the_first_releases() -> None:
     tags = {"x": 1}
     submitted = {"event_type": "JobSubmittedEvent", "job_id": "aa", "task_id": "t", "tags": tags}
     made.take_event({**submitted, "run_id": "", "experiment_id": ""})
-    assert facts(made).job_states == {"aa": "waiting"}
+    assert facts(made).job_states == {"aa": "submitted"}
     for job_id in ("aa", "bb"):
         made.take_event({"event_type": "JobStateChangedEvent", "job_id": job_id, "state": "done"})
     assert facts(made).job_states == {"aa": "done"}

@@ -49,6 +49,7 @@ def job_document(job: CurrentJob) -> dict[str, Any]:
         "state": facts.state,
         "scheduler": facts.scheduler_state,
         "reason": facts.failure_reason,
+        "certain": facts.certain,
         "message": facts.message,
         "experiments": list(job.experiments),
         "tags": dict(job.tags),

@@ -141,21 +141,19 @@ def _row(number: int, facts: JobFacts) -> list[Any]:
 
 def _rarities(facts: JobFacts) -> JsonObject:
     """Return the values that few jobs have, under the names of the protocol."""
-    wire: JsonObject = {}
-    if facts.scheduler_state != facts.state:
-        wire["scheduler_state"] = facts.scheduler_state
-    if facts.process is not None:
-        wire["process"] = [facts.process.kind, facts.process.pid, facts.process.host]
-    for key in ("scheduler_failure_reason", "message", "is_link", "has_died", "resumable"):
-        value = getattr(facts, key)
-        if value:
-            wire[key] = value
-    if not facts.has_directory:
-        wire["has_directory"] = False
-    if facts.unread is not None:
-        wire["is_unread"] = True
-    if facts.carbon:
-        wire.update(facts.carbon)
+    values = {
+        "scheduler_state": None if facts.scheduler_state == facts.state else facts.scheduler_state,
+        "process": facts.process and [facts.process.kind, facts.process.pid, facts.process.host],
+        "scheduler_failure_reason": facts.scheduler_failure_reason,
+        "message": facts.message,
+        "is_link": facts.is_link,
+        "has_died": facts.has_died,
+        "resumable": facts.resumable,
+        "is_unread": facts.unread is not None,
+    }
+    wire: JsonObject = {key: value for key, value in values.items() if value}
+    wire.update({key: False for key in ("has_directory", "certain") if not getattr(facts, key)})
+    wire.update(facts.carbon or {})
     return wire
 
 

@@ -61,6 +61,18 @@ BEAT_INTERVAL = 3.0
 REREAD_LOAD = 0.1
 """The share of its time that reading one run again may take: large runs are read less often while they change."""
 
+SECOND_LOOK = 1.0
+"""Seconds after which a job that seems to have stepped back is read again: files are written one after another."""
+
+CORRECTION = 60.0
+"""Seconds after which a step back is believed that all files show all the time: the earlier judgement was wrong."""
+
+FILLING = 0.5
+"""Seconds without another job after which a run that has just begun has listed its jobs, as far as we can see."""
+
+FILLING_LIMIT = 10.0
+"""Seconds after which a run that has just begun is sent in any case: a script may submit its jobs for hours."""
+
 _CARBON = JobFacts._fields.index("carbon")  # the one field that cannot be hashed
 _WORKSPACE = "workspace"
 """The subject of the workspace itself."""
@@ -68,13 +80,41 @@ _WORKSPACE = "workspace"
 _ACTIVE = frozenset({states.RUNNING, states.SCHEDULED})
 
 
+class _Try(NamedTuple):
+    """What was sent of a job that shows whether something later is a step back: its run, and its try in it."""
+
+    run: tuple[str, str]
+    state: str
+    scheduler_state: str
+    started: float | None
+    ended: float | None
+    retry_count: int
+    is_marked: bool
+
+
 class _Known(NamedTuple):
-    """The last known values of a job: a digest of what was sent, what is at its path, whether it goes on or is done."""
+    """The last known values of a job: a digest of what was sent, what is at its path, whether it goes on; its try."""
 
     digest: int
     place: str | None
     is_active: bool
-    is_done: bool = True
+    last: _Try | None = None
+
+
+class _Doubt(NamedTuple):
+    """A job that seems to have stepped back: since when, and when it is read again."""
+
+    since: float
+    due: float
+
+
+class _Filling(NamedTuple):
+    """A run that has just begun: since when it is known, the number of its jobs, and since when that is so."""
+
+    run_id: str
+    since: float
+    jobs: int
+    grown: float
 
 
 class Tracker:
@@ -111,6 +151,8 @@ class Tracker:
         self._unread = UnreadSubjects(clock)
         self._held: set[Subject] = set()
         self._beaten = clock()
+        self._doubts: dict[JobId, _Doubt] = {}
+        self._filling: dict[str, _Filling] = {}
         self._pulse: Iterator[Subject] = iter(())
         self._pulse_began = clock()
         self._pulsed = clock()
@@ -154,6 +196,7 @@ class Tracker:
         now = self._clock()
         due = [self._watcher.due(), max(0.0, self._pulsed + 1.0 - now), self._unread.wait_time()]
         due += [max(0.0, self._not_before.get(_name_of(each), now) - now) for each in self._late]
+        due += [max(0.0, doubt.due - now) for doubt in self._doubts.values()]
         return min(due)
 
     def step(self) -> None:
@@ -161,6 +204,8 @@ class Tracker:
         subjects = self._watcher.collect() | self._late | self._held | self._unread.due()
         self._late, self._held = set(), set()
         subjects |= self._next_pulse()
+        now = self._clock()
+        subjects |= {JobSubject(*job) for job, doubt in self._doubts.items() if doubt.due <= now}
         subjects.discard(_WORKSPACE)
         if self._is_there(subjects):
             self._update_all(subjects)
@@ -258,18 +303,22 @@ class Tracker:
         infos = {each: run.job_infos[each] for each in job_ids if self._owners.get(each) == name}
         chosen = run._replace(job_infos=infos)
         found = (read or self._reader.jobs)(chosen)
-        changed = [facts for facts in found if self._remember(facts)]
+        changed = [facts for facts in found if self._remember(facts, (name, run.run_id))]
         if changed:
             self._told.jobs(changed)
 
-    def _remember(self, facts: JobFacts) -> bool:
-        """Record the facts of a job; return whether they are new."""
+    def _remember(self, facts: JobFacts, run: tuple[str, str]) -> bool:
+        """Record the facts of a job; return whether they are new, and no step back that has to be confirmed."""
         job_id, digest = facts.id, _digest(facts)
         before = self._jobs.get(job_id)
         if not self._unread.take(JobSubject(*job_id), facts.unread) and before is not None:
-            is_news = facts.has_done_marker and not before.is_done
+            is_news = facts.has_done_marker and before.last and before.last.state != states.DONE
             if not is_news:
                 return False
+        last = before.last if before else None
+        if last is not None and _steps_back(last, facts, run) and not self._is_confirmed(facts):
+            return False
+        self._doubts.pop(job_id, None)
         is_active = facts.state in _ACTIVE and not facts.has_died
         if is_active and not (before and before.is_active):
             self._places.watch_job(job_id)
@@ -277,8 +326,19 @@ class Tracker:
             self._places.forget_job(job_id)
         self._by_hash[job_id.hash] = job_id
         place = LINK if facts.is_link else DIRECTORY if facts.has_directory else None
-        self._jobs[job_id] = _Known(digest, place, is_active, facts.has_done_marker)
+        self._jobs[job_id] = _Known(digest, place, is_active, _try(facts, run))
         return before is None or before.digest != digest
+
+    def _is_confirmed(self, facts: JobFacts) -> bool:
+        """Return whether a step back has been seen for long enough to be believed; otherwise plan another look."""
+        now = self._clock()
+        doubt = self._doubts.get(facts.id)
+        since = now if doubt is None else doubt.since
+        # A marker that is there all along, and does not count: its process has shown itself later.
+        if now - since >= (SECOND_LOOK if facts.has_failure_marker else CORRECTION):
+            return True
+        self._doubts[facts.id] = _Doubt(since, now + SECOND_LOOK)
+        return False
 
     def _update_list(self) -> None:
         names = self._list_experiments()
@@ -326,6 +386,7 @@ class Tracker:
             self._places.forget_job(job_id)
             self._jobs.pop(job_id, None)
             self._unread.forget(JobSubject(*job_id))
+            self._doubts.pop(job_id, None)
         if gone:
             self._told.gone(gone)
 
@@ -340,6 +401,10 @@ class Tracker:
         if run is None or (not could_read and before is not None):
             return
         self._watch_run(run)
+        if before is not None and self._is_filling(run, before):
+            self._late.add(subject)
+            self._not_before[name] = self._clock() + FILLING
+            return
         self._runs[name] = run
         self._own(run)
         if before is None or _head(before) != _head(run):
@@ -347,6 +412,28 @@ class Tracker:
         self._tell_jobs(run, before)
         took = self._clock() - began
         self._not_before[name] = self._clock() + took / REREAD_LOAD
+
+    def _is_filling(self, run: RunFacts, before: RunFacts) -> bool:
+        """Return whether a run that has just begun lacks jobs of the one before, which it may be about to list.
+
+        Sent at once, its jobs would be gone, and a moment later they would be new.
+        """
+        name, now = run.experiment_id, self._clock()
+        if (
+            run.run_id == before.run_id
+            or not is_live(run)
+            or before.job_infos.keys() <= run.job_infos.keys()
+        ):
+            self._filling.pop(name, None)
+            return False
+        jobs = len(run.job_infos)
+        known = self._filling.get(name)
+        if known is None or known.run_id != run.run_id:
+            known = _Filling(run.run_id, now, jobs, now)
+        elif known.jobs != jobs:
+            known = known._replace(jobs=jobs, grown=now)
+        self._filling[name] = known
+        return now - known.grown < FILLING and now - known.since < FILLING_LIMIT
 
     def _tell_jobs(self, run: RunFacts, before: RunFacts | None) -> None:
         """Send the jobs that changed in a run, and read them."""
@@ -437,6 +524,44 @@ class Tracker:
 def _head(run: RunFacts) -> RunFacts:
     """Return a run without its jobs."""
     return run._replace(job_infos={}, job_states={})
+
+
+def _try(facts: JobFacts, run: tuple[str, str]) -> _Try:
+    is_marked = facts.has_done_marker or facts.has_failure_marker
+    return _Try(
+        run,
+        facts.state,
+        facts.scheduler_state,
+        facts.started,
+        facts.ended,
+        facts.retry_count,
+        is_marked,
+    )
+
+
+def _steps_back(last: _Try, facts: JobFacts, run: tuple[str, str]) -> bool:
+    """Return whether a job has less in one try than what was sent.
+
+    Another try has a later start, another run, or a scheduler that lets the job wait again; or the marker of its end
+    is removed. The number of retries is raised when a try ends, so it shows another one only if no end was seen.
+    """
+    if run != last.run or not facts.has_directory:
+        return False
+    if last.state not in states.FINAL and facts.retry_count > last.retry_count:
+        return False
+    # status.json and the first event have slightly different times of the same start.
+    if last.started and facts.started and facts.started > max(last.started, last.ended or 0.0):
+        return False
+    if last.scheduler_state in states.FINAL and facts.scheduler_state in states.PENDING:
+        return False
+    is_marked = facts.has_done_marker or facts.has_failure_marker
+    if last.is_marked and not is_marked:
+        return False
+    if states.is_further(last.state, facts.state):
+        return last.state not in states.PENDING and last.state not in states.IDLE
+    # The same state without its start: status.json is being written.
+    is_less = bool(last.started and not facts.started) or facts.retry_count < last.retry_count
+    return is_less and facts.state == last.state and not is_marked
 
 
 def _digest(facts: JobFacts) -> int:

@@ -1,4 +1,9 @@
-"""Reading the files of a job."""
+"""Reading the files of a job, while experimaestro may be writing them.
+
+A scheduler and a process write them one after another, and a job that is tried again loses some, so what is read may
+be of two moments: then they are read once more. No file alone is trusted: a marker of failure may be a monitor's
+mistake or of an earlier try, status.json may be an earlier run's, and no host sees the processes of the others.
+"""
 
 from __future__ import annotations
 
@@ -7,21 +12,30 @@ import stat
 
 from xpm_remote.workspace import states
 from xpm_remote.workspace.processes import Host
-from xpm_remote.workspace.reading import disk
 from xpm_remote.workspace.reading.directories import ABSENT, DIRECTORY, UNKNOWN, Directories
+from xpm_remote.workspace.reading.evidence import (
+    Evidence,
+    Question,
+    Stamps,
+    at,
+    latest,
+    read_stamps,
+)
 from xpm_remote.workspace.reading.jobs import (
+    CLAIM,
     NO_STATUS,
     JobFacts,
     died,
     failed,
     from_status,
+    is_of_earlier_run,
     process_of,
+    renewed,
     succeeded,
     with_event,
 )
 from xpm_remote.workspace.reading.json_files import (
     SMALL_LIMIT,
-    JsonObject,
     Problems,
     read_object,
     read_value,
@@ -29,7 +43,18 @@ from xpm_remote.workspace.reading.json_files import (
 )
 from xpm_remote.workspace.reading.live_events import LiveEvents
 from xpm_remote.workspace.reading.looks import Look
-from xpm_remote.workspace.states import Process
+from xpm_remote.workspace.states import RUNNING, SCHEDULED
+
+MORE_LOOKS = 3
+"""Further readings of a job whose files change while they are read, as those of one that starts or ends."""
+
+LAST_WRITES = 5.0
+"""Seconds after its marker of failure in which a process still writes its log, holding its lock, before it ends."""
+
+CLOCK_STEP = 1.0
+"""Seconds by which a time that is written into a file may be later than the file's own, without being news."""
+
+_STARTED = frozenset({SCHEDULED, RUNNING})
 
 
 class JobReader:
@@ -59,7 +84,14 @@ class JobReader:
         self._problems = problems
 
     def read(
-        self, task_id: str, job_id: str, word: str | None = None, run_host: str | None = None
+        self,
+        task_id: str,
+        job_id: str,
+        word: str | None = None,
+        run_host: str | None = None,
+        submitted: float | None = None,
+        *,
+        is_over: bool = False,
     ) -> JobFacts:
         """Read one job.
 
@@ -68,96 +100,206 @@ class JobReader:
             job_id: The same.
             word: Its state in the ``job_states`` of its run, used when the job has no files of its own.
             run_host: The host of its run: pid files before 2.7 do not name their own.
+            submitted: When it was submitted in its run: what its files say of a time before is of an earlier run.
+            is_over: Whether the scheduler of its run has ended.
         """
-        look = Look(self._root, self._problems)
-        facts = self._read(task_id, job_id, word, run_host, look)
-        if look.settle() and look.is_overtaken:
-            look = Look(self._root, self._problems)
-            facts = self._read(task_id, job_id, word, run_host, look)
-        unread = look.settle()
-        return facts if unread is None else facts._replace(unread=unread)
-
-    def _read(
-        self, task_id: str, job_id: str, word: str | None, run_host: str | None, look: Look
-    ) -> JobFacts:
         directory = f"{self._jobs}/{task_id}/{job_id}"
         stem = f"{directory}/{task_id.rpartition('.')[2]}"
-        place = self._directories.at(task_id, job_id) if self._directories else UNKNOWN
+        asked = Question(task_id, job_id, directory, stem, word, run_host, submitted, is_over)
+        facts, is_settled = self._read(asked)
+        for _ in range(MORE_LOOKS):
+            if is_settled:
+                break
+            facts, is_settled = self._read(asked)
+        return facts
+
+    def dated(self, facts: JobFacts) -> JobFacts:
+        """Return a failed job with the time of its end: of its last sign of life, or of its scheduler's last look."""
+        if facts.state != states.ERROR or facts.ended is not None:
+            return facts
+        look = Look(self._root, self._problems)
+        directory = f"{self._jobs}/{facts.task_id}/{facts.job_id}"
+        stem = f"{directory}/{facts.task_id.rpartition('.')[2]}"
+        paths = (f"{stem}.out", f"{stem}.err")
+        told = None
+        if facts.started is None:
+            # It never ran: its scheduler locks it when it gives it up, and writes its status the first time.
+            paths = (f"{stem}.lock", f"{directory}/.experimaestro/status.json")
+        else:
+            told = self._events.last_written(facts.task_id, facts.job_id, look)
+        found = (look.stat(each) for each in paths)
+        times = (each.st_mtime for each in found if each is not None)
+        return facts._replace(ended=latest(facts.started, told, *times))
+
+    def _read(self, asked: Question) -> tuple[JobFacts, bool]:
+        """Return a job, and whether its files were the same after they were read."""
+        look = Look(self._root, self._problems)
+        place = UNKNOWN
+        if self._directories is not None:
+            place = self._directories.at(asked.task_id, asked.job_id)
         if place == ABSENT:
-            look.missing(directory)
-            facts = from_status(task_id, job_id, self._jobs, NO_STATUS)
-            absent = facts._replace(has_directory=False)
-            return self._unfinished(absent, NO_STATUS, stem, word, run_host, look)
-        done = _modified(f"{stem}.done", look)
-        failure = None if done is not None else self._read_failure(f"{stem}.failed", look)
-        status = read_object(f"{directory}/.experimaestro/status.json", SMALL_LIMIT, look)
-        facts = from_status(task_id, job_id, self._jobs, status or NO_STATUS)
-        known = done is not None or status is not None
+            look.missing(asked.directory)
+            facts = from_status(asked.task_id, asked.job_id, self._jobs, NO_STATUS)
+            nothing = Evidence(asked, Stamps(), None, 0, self._events, self._host, look)
+            facts, is_same = _unfinished(facts._replace(has_directory=False), nothing), True
+        else:
+            stamps = read_stamps(asked, look)
+            facts = self._judge(asked, stamps, place, look)
+            is_same = stamps.done is not None or read_stamps(asked, look) == stamps
+        unread = look.settle()
+        if unread is None:
+            return facts, is_same
+        return facts._replace(unread=unread), not look.is_overtaken
+
+    def _judge(self, asked: Question, stamps: Stamps, place: str, look: Look) -> JobFacts:
+        """Return a job as its files show it, if they are those of the stamps."""
+        path = f"{asked.directory}/.experimaestro/status.json"
+        status = read_object(path, SMALL_LIMIT, look)
+        facts = from_status(asked.task_id, asked.job_id, self._jobs, status or NO_STATUS)
+        known = stamps.done is not None or status is not None
         if place != DIRECTORY or not known:
-            facts = _with_directory(facts, directory, look, known=known)
-        if done is not None:
-            return succeeded(facts, done)
-        if failure is not None:
-            return failed(facts, *failure)
-        return self._unfinished(facts, status or NO_STATUS, stem, word, run_host, look)
-
-    def _unfinished(
-        self,
-        facts: JobFacts,
-        status: JsonObject,
-        stem: str,
-        word: str | None,
-        run_host: str | None,
-        look: Look,
-    ) -> JobFacts:
-        """Return a job that has no marker."""
-        written = _modified(f"{stem}.pid", look)
+            facts = _with_directory(facts, asked.directory, look, known=known)
+        if stamps.done is not None:
+            return succeeded(facts, stamps.done.at)
         process = None
-        if written is not None:
-            content = read_object(f"{stem}.pid", SMALL_LIMIT, look)
-            process = process_of(content, run_host)
-        state, reason = states.parse_state(word)
-        if written is not None:
-            facts = facts._replace(process=process or facts.process)
-            if facts.state == states.UNSCHEDULED:
-                facts = facts._replace(state=states.RUNNING)
-        elif state is not None and state != facts.state:
-            facts = facts._replace(state=state, failure_reason=reason)
-        first = whole_of(status.get("events_count")) or 0
-        for event in self._events.of_job(facts.task_id, facts.job_id, max(first, 0), look):
-            facts = with_event(facts, event)
-        if facts.state in states.FINAL or process is None:
-            return facts
-        return self._with_death(facts, process, written, stem, look)
+        if stamps.pid is not None:
+            content = read_object(f"{asked.stem}.pid", SMALL_LIMIT, look)
+            process = process_of(content, asked.run_host)
+        first = max(whole_of((status or NO_STATUS).get("events_count")) or 0, 0)
+        evidence = Evidence(asked, stamps, process, first, self._events, self._host, look)
+        # An empty marker whose process holds the lock is being written.
+        if stamps.failed is None or (stamps.failed.size == 0 and evidence.is_locked):
+            return _unfinished(facts, evidence)
+        content = read_value(f"{asked.stem}.failed", SMALL_LIMIT, look)
+        return _with_failure(facts, failed(facts, stamps.failed.at, content), evidence)
 
-    def _with_death(
-        self, facts: JobFacts, process: Process, written: float | None, stem: str, look: Look
-    ) -> JobFacts:
-        lock = f"{stem}.lock"
-        try:
-            if not disk.call(lock, self._host.has_died, process, written, lock):
-                return facts
-        except OSError as error:
-            look.fail(lock, error)
-            return facts
-        # It may have left a marker since they were looked for; from here on, it cannot any more.
-        done = _modified(f"{stem}.done", look)
-        if done is not None:
-            return succeeded(facts, done)
-        failure = self._read_failure(f"{stem}.failed", look)
-        if failure is not None:
-            return failed(facts, *failure)
-        return died(facts)
 
-    def _read_failure(self, path: str, look: Look) -> tuple[float, object] | None:
-        """Return when a marker of failure was written, and what it holds; None when it is not there."""
-        written = _modified(path, look)
-        if written is None:
-            return None
-        content = read_value(path, SMALL_LIMIT, look)
-        if content is None and _modified(path, look) is None:
-            return None  # removed just now, for the next attempt
-        return written, content
+def _with_failure(facts: JobFacts, ended: JobFacts, evidence: Evidence) -> JobFacts:
+    """Return a job with a marker of failure.
+
+    Args:
+        facts: The job by its status.
+        ended: The job by its marker.
+        evidence: What shows whether it goes on.
+    """
+    goes_on = _goes_on(facts, ended, evidence)
+    if goes_on is False:
+        return _ended(ended, evidence)
+    if goes_on is None and facts.state not in _STARTED:
+        return ended._replace(certain=False)
+    state = facts.state if facts.state in _STARTED else RUNNING
+    return _unfinished(
+        facts._replace(
+            state=state, ended=None, has_failure_marker=True, certain=goes_on is not None
+        ),
+        evidence,
+    )
+
+
+def _goes_on(facts: JobFacts, ended: JobFacts, evidence: Evidence) -> bool | None:
+    """Return whether a job with a marker of failure runs (again) nevertheless; None where that cannot be known.
+
+    A monitor that cannot see a process claims that it has died, and removes its pid file. Any marker may be of an
+    earlier try.
+    """
+    marked = at(evidence.stamps.failed) or 0.0
+    if ended.state != states.ERROR:
+        return False
+    is_claim = ended.message == CLAIM
+    written = evidence.last_output or 0.0
+    has_started = facts.state in _STARTED or evidence.stamps.pid is not None
+    if not (is_claim or has_started or written > marked + LAST_WRITES):
+        return False
+    started = facts.started if facts.state == RUNNING else None
+    begun = latest(started, at(evidence.stamps.pid), evidence.last_event) or 0.0
+    alive = evidence.is_alive(facts.process)
+    if not is_claim:
+        may_live = alive is not False or evidence.is_locked
+        writes = evidence.is_locked and written > marked + LAST_WRITES
+        return writes or (may_live and begun > marked + CLOCK_STEP)
+    if evidence.is_locked or alive or max(begun, written) > marked + CLOCK_STEP:
+        return True
+    return alive
+
+
+def _ended(ended: JobFacts, evidence: Evidence) -> JobFacts:
+    """Return a job that has failed, unless it waits to be tried again."""
+    asked = evidence.asked
+    state = states.parse_state(asked.word)[0]
+    if state is not None and is_of_earlier_run(ended, asked.word, asked.submitted):
+        return renewed(ended, state)
+    if ended.message != CLAIM:
+        return ended
+    # The monitor may have come much later than the end.
+    return ended._replace(ended=evidence.last_sign(ended.started) or ended.ended)
+
+
+def _unfinished(facts: JobFacts, evidence: Evidence) -> JobFacts:
+    """Return a job that no marker ends."""
+    asked, stamps = evidence.asked, evidence.stamps
+    facts = _with_launch(facts, evidence)
+    before = facts.state
+    for event in evidence.events():
+        facts = with_event(facts, event)
+    if facts.state == states.DONE and before != states.DONE:
+        # The process says so just before it leaves its marker, which alone is proof.
+        facts = facts._replace(state=RUNNING, ended=None)
+    state = states.parse_state(asked.word)[0]
+    if state is not None and is_of_earlier_run(facts, asked.word, asked.submitted):
+        if (at(stamps.pid) or 0.0) >= (asked.submitted or 0.0):
+            return renewed(facts, SCHEDULED)
+        if stamps.pid is None or not evidence.is_alive(None):
+            return renewed(facts._replace(process=None), state)
+    if facts.state in states.FINAL or not facts.has_directory:
+        return facts
+    return _with_death(facts, evidence)
+
+
+def _with_launch(facts: JobFacts, evidence: Evidence) -> JobFacts:
+    """Return a job with its state by its pid file, or by its run, where status.json is older."""
+    stamps = evidence.stamps
+    if stamps.pid is not None:
+        facts = facts._replace(process=evidence.process or facts.process)
+        if facts.state in _STARTED:
+            return facts
+        if facts.state in states.FINAL and stamps.pid.at <= (facts.ended or 0.0):
+            return facts
+        # Its scheduler writes the pid file before it notes that it has started the process.
+        state = RUNNING if stamps.status is None else SCHEDULED
+        return facts._replace(state=state, failure_reason=None, ended=None)
+    word, reason = states.parse_state(evidence.asked.word)
+    if word is None or word == facts.state or _is_ending(facts, word, evidence):
+        return facts
+    if facts.state in states.FINAL and word in states.PENDING:
+        return renewed(facts, word)  # no marker is left of that end
+    return facts._replace(state=word, failure_reason=reason)
+
+
+def _is_ending(facts: JobFacts, word: str, evidence: Evidence) -> bool:
+    """Return whether a job without a pid file runs: its process removes that file before it leaves a marker."""
+    if facts.state != RUNNING or states.is_further(word, RUNNING):
+        return False
+    if facts.has_failure_marker or word in _STARTED:
+        return True
+    return bool(facts.process and evidence.is_alive(facts.process)) or evidence.is_locked
+
+
+def _with_death(facts: JobFacts, evidence: Evidence) -> JobFacts:
+    """Return a job as dead if its process is, and as uncertain if that cannot be known and no scheduler knows it.
+
+    A marker that it left just now changes the stamps, so that it is read again.
+    """
+    is_over = evidence.asked.is_over
+    if evidence.process is None and (evidence.stamps.pid is not None or not is_over):
+        return facts
+    if evidence.stamps.pid is None and facts.state != RUNNING:
+        return facts
+    alive = evidence.is_alive(facts.process)
+    if alive or (alive is None and not is_over) or evidence.is_locked:
+        return facts
+    if alive is None:
+        return facts._replace(certain=False)
+    return died(facts, evidence.last_sign(facts.started))
 
 
 def _with_directory(facts: JobFacts, directory: str, look: Look, *, known: bool) -> JobFacts:
@@ -167,9 +309,3 @@ def _with_directory(facts: JobFacts, directory: str, look: Look, *, known: bool)
         return facts
     has_directory = known or (found is not None and look.is_directory(directory))
     return facts._replace(is_link=is_link, has_directory=has_directory)
-
-
-def _modified(path: str, look: Look) -> float | None:
-    """Return the time at which a file was last written; None when it is missing or cannot be read."""
-    found = look.stat(path)
-    return None if found is None else found.st_mtime

@@ -30,6 +30,17 @@ from xpm_remote.workspace.states import (
 DIED = "the process died without saying why"
 """The message of a job that was killed, or whose host went down."""
 
+CLAIM = "Process died without writing markers"
+"""The message of a failure that a monitor of experimaestro wrote, for a process that it could not find."""
+
+DEPENDENCY = "DEPENDENCY"
+"""The reason of a job that was not started, since one that it needs has failed."""
+
+GONE = "its directory is gone"
+UNMARKED = "its marker of success is gone"
+MISSING_OUTPUTS = "MISSING_OUTPUTS"
+"""The reason where a job has succeeded, and its outputs are not there any more."""
+
 PROGRESS_LEVELS = 32
 """Levels of progress that are kept; programs use two or three."""
 
@@ -55,6 +66,8 @@ class JobFacts(NamedTuple):
         is_link: The directory is a link to a folder of moved jobs.
         has_died: It counts as running in its files, and its process is gone.
         unread: What could not be read; then these are the facts as far as they are known.
+        has_failure_marker: There is a marker of its failure, which counts unless the job runs again.
+        certain: False where the files do not show whether it is so, as for a job that only another host can see.
     """
 
     task_id: str
@@ -80,6 +93,8 @@ class JobFacts(NamedTuple):
     is_link: bool = False
     has_died: bool = False
     unread: UnreadFile | None = None
+    has_failure_marker: bool = False
+    certain: bool = True
 
     @property
     def id(self) -> JobId:
@@ -134,6 +149,13 @@ def with_event(facts: JobFacts, event: JsonObject) -> JobFacts:
     return facts
 
 
+def means_running(event: JsonObject) -> bool:
+    """Return whether an event of a job is one that only a running job sends."""
+    if event.get("event_type") == "JobStateChangedEvent":
+        return states.parse_state(event.get("state"))[0] == RUNNING
+    return event.get("event_type") == "JobProgressEvent"
+
+
 def with_word(
     facts: JobFacts, word: str | None, submitted: float | None, *, is_live: bool
 ) -> JobFacts:
@@ -147,12 +169,54 @@ def with_word(
         state, reason = facts.scheduler_state, facts.scheduler_failure_reason or reason
     shown = states.further(facts.state, state)
     why = states.telling_reason(facts.failure_reason, reason)
+    never_ran = shown == ERROR and why == DEPENDENCY
     return facts._replace(
         state=shown,
         failure_reason=(why or GENERIC_REASON) if shown == ERROR else None,
         scheduler_state=state,
         scheduler_failure_reason=reason,
         submitted=facts.submitted if submitted is None else submitted,
+        started=None if never_ran else facts.started,
+    )
+
+
+def with_outputs(facts: JobFacts) -> JobFacts:
+    """Return a job as failed if it is said to have succeeded, and neither its directory nor its marker is there.
+
+    Where a link leads nowhere, the outputs may be on a disk that is not mounted.
+    """
+    if facts.state != DONE or facts.has_done_marker:
+        return facts
+    if facts.is_link and not facts.has_directory:
+        return facts._replace(certain=False)
+    message = UNMARKED if facts.has_directory else GONE
+    return facts._replace(state=ERROR, failure_reason=MISSING_OUTPUTS, message=message)
+
+
+def is_of_earlier_run(facts: JobFacts, word: str | None, submitted: float | None) -> bool:
+    """Return whether a job waits for another try, and what its files say is about one before it was submitted."""
+    state = states.parse_state(word)[0]
+    if state not in states.PENDING or word == states.SUBMITTED or submitted is None:
+        return False
+    known = [each for each in (facts.started, facts.ended) if each is not None]
+    return bool(known) and max(known) < submitted
+
+
+def renewed(facts: JobFacts, state: str) -> JobFacts:
+    """Return a job that is tried again, without what is known of the earlier try."""
+    return facts._replace(
+        state=state,
+        failure_reason=None,
+        message=None,
+        scheduler_state=UNSCHEDULED,
+        scheduler_failure_reason=None,
+        started=None,
+        ended=None,
+        exit_code=None,
+        progress=(),
+        has_died=False,
+        has_failure_marker=False,
+        certain=True,
     )
 
 
@@ -226,7 +290,7 @@ def failed(facts: JobFacts, at: float, content: object) -> JobFacts:
     values: JsonObject = content if isinstance(content, dict) else {"code": content}
     code = whole_of(values.get("code"))
     if not isinstance(content, dict) and code == 0:
-        return facts._replace(state=DONE, failure_reason=None, ended=at, process=None)
+        return succeeded(facts, at)
     reason = states.telling_reason(
         states.parse_reason(values.get("reason")),
         states.parse_reason(values.get("failure_status")),
@@ -239,13 +303,19 @@ def failed(facts: JobFacts, at: float, content: object) -> JobFacts:
         ended=at,
         exit_code=facts.exit_code if code is None else code,
         process=None,
+        has_failure_marker=True,
     )
 
 
-def died(facts: JobFacts) -> JobFacts:
-    """Return a job whose process ended without leaving a marker."""
+def died(facts: JobFacts, at: float | None) -> JobFacts:
+    """Return a job whose process ended without leaving a marker, after its last sign of life at a time."""
     return facts._replace(
-        state=ERROR, failure_reason=GENERIC_REASON, message=DIED, process=None, has_died=True
+        state=ERROR,
+        failure_reason=GENERIC_REASON,
+        message=DIED,
+        ended=at,
+        process=None,
+        has_died=True,
     )
 
 

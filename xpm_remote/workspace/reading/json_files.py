@@ -12,6 +12,7 @@ import math
 import os
 import re
 import stat
+import time
 from datetime import datetime
 from typing import Any, BinaryIO, Dict, Generator, Iterator
 
@@ -46,6 +47,12 @@ DEPTH_LIMIT = 32
 
 NO_ENTRY = frozenset({errno.ENOENT, errno.ENOTDIR})
 """Errors of the system by which an entry is missing: absent, unless a directory above it cannot be read."""
+
+WRITE_PAUSES = (0.001, 0.004, 0.016)
+"""Seconds between two looks at an empty file: experimaestro empties files, and writes them within a millisecond."""
+
+JUST_NOW = 2.0
+"""Seconds after which an empty file is not one that is being written."""
 
 _EXACT_DIGITS = 18
 _SPACE = " \t\n\r"
@@ -291,14 +298,27 @@ def _is_shallow(value: object, levels: int) -> bool:
 
 
 def _decode_settled(path: str, data: bytes, limit: int) -> Any:  # noqa: ANN401
-    """Decode what was read; a file that changed meanwhile is read once more."""
+    """Decode what was read; a file that changed meanwhile is read again, one that is being written is waited for."""
     try:
         return decode(data)
     except UnfitFileError:
         again = read_bytes(path, limit)
+        for pause in WRITE_PAUSES if again == b"" and _is_new(path) else ():
+            time.sleep(pause)  # nothing announces the end of a write to every file system
+            again = read_bytes(path, limit)
+            if again:
+                break
         if again is None or again == data:
             raise
         return decode(again)
+
+
+def _is_new(path: str) -> bool:
+    """Return whether a file was written just now."""
+    try:
+        return abs(time.time() - os.stat(path).st_mtime) < JUST_NOW  # noqa: PTH116
+    except OSError:
+        return False
 
 
 def _finite(text: str) -> float | None:
@@ -332,11 +352,11 @@ def parse_time(value: object, not_before: float | None = None) -> float | None:
     if not isinstance(value, str):
         return number_of(value)
     try:
-        time = datetime.fromisoformat(value[:-1] + "+00:00" if value.endswith("Z") else value)
-        seconds = time.timestamp()
-        if not_before is None or seconds >= not_before or time.tzinfo is not None:
+        moment = datetime.fromisoformat(value[:-1] + "+00:00" if value.endswith("Z") else value)
+        seconds = moment.timestamp()
+        if not_before is None or seconds >= not_before or moment.tzinfo is not None:
             return seconds
-        second = time.replace(fold=1).timestamp()
+        second = moment.replace(fold=1).timestamp()
     except (ValueError, OverflowError, OSError):
         return None
     return second if second >= not_before else seconds

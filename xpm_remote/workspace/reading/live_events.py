@@ -46,6 +46,17 @@ class LiveEvents:
             if self._names is None or stem in self._names:
                 yield from self._numbered(f"{self._jobs}/{stem}", first, look)
 
+    def last_written(self, task_id: str, job_id: str, look: Look) -> float | None:
+        """Return when the last file of a job's live events was written; None when it has none."""
+        stem, last = f"{self._jobs}/{_hash8(task_id)}-{job_id}", None
+        for number in range(FILES_LIMIT):
+            found = look.stat(f"{stem}-{number}.jsonl")
+            if found is not None:
+                last = found.st_mtime
+            elif number:
+                break
+        return last
+
     def of_experiment(self, experiment_id: str, first: int, look: Look) -> Iterator[JsonObject]:
         """Yield the events of an experiment from the file numbered ``first`` on."""
         for stem in (experiment_id, f"{experiment_id}/events"):

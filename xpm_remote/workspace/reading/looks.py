@@ -69,6 +69,10 @@ class Look(Problems):
         """Return the status of what a path leads to; None when it is missing or cannot be read."""
         return self._status(path, follow=True)
 
+    def stat_again(self, path: str) -> os.stat_result | None:
+        """Return the same of a file that has been read: what is wrong with its content stays recorded."""
+        return self._status(path, follow=True, is_read=True)
+
     def lstat(self, path: str) -> os.stat_result | None:
         """Return the status of a path itself; None when it is missing or cannot be read."""
         return self._status(path, follow=False)
@@ -78,7 +82,7 @@ class Look(Problems):
         found = self.stat(path)
         return found is not None and stat.S_ISDIR(found.st_mode)
 
-    def _status(self, path: str, *, follow: bool) -> os.stat_result | None:
+    def _status(self, path: str, *, follow: bool, is_read: bool = False) -> os.stat_result | None:
         try:
             found = disk.stat(path) if follow else disk.lstat(path)
         except OSError as error:
@@ -89,7 +93,8 @@ class Look(Problems):
             return None
         except ValueError:  # nor that one
             return None
-        self.clear(path)
+        if not is_read:
+            self.clear(path)
         return found
 
     def link_target(self, path: str) -> str | None:

@@ -16,13 +16,24 @@ from xpm_remote.workspace.reading.jobs import (
     JobFacts,
     merge_jobs,
     newest_first,
+    with_outputs,
     with_word,
 )
 from xpm_remote.workspace.reading.json_files import Problems, reason
 from xpm_remote.workspace.reading.live_events import LiveEvents
 from xpm_remote.workspace.reading.looks import Look
 from xpm_remote.workspace.reading.run_files import Listing, RunFiles
-from xpm_remote.workspace.reading.runs import RUN_RUNNING, RUN_UNKNOWN, RunFacts
+from xpm_remote.workspace.reading.runs import (
+    RUN_CRASHED,
+    RUN_DETACHED,
+    RUN_DONE,
+    RUN_FAILED,
+    RUN_RUNNING,
+    RunFacts,
+)
+
+REMOVED_WHEN_DONE = 2
+"""The ``transient`` of a job whose directory experimaestro removes once nothing needs it."""
 
 
 class WorkspaceReader:
@@ -94,7 +105,7 @@ class WorkspaceReader:
         facts = self._job_reader().read(job_id.task, job_id.hash)
         if not facts.has_directory and not facts.is_link and facts.unread is None:
             return None
-        return _as_far_as_read(with_word(facts, None, None, is_live=True))
+        return _as_far_as_read(with_outputs(with_word(facts, None, None, is_live=True)))
 
     def _job_reader(
         self, events: LiveEvents | None = None, directories: Directories | None = None
@@ -105,15 +116,24 @@ class WorkspaceReader:
     def _job_in(self, run: RunFacts, job_id: str, jobs: JobReader) -> JobFacts:
         info = run.job_infos[job_id]
         word = run.job_states.get(job_id)
-        facts = jobs.read(info.task_id, info.job_id, word, run.hostname)
         is_live = run.status == RUN_RUNNING
-        judged = without_scheduler(with_word(facts, word, info.submitted, is_live=is_live), run)
-        return _as_far_as_read(judged)
+        facts = jobs.read(
+            info.task_id, info.job_id, word, run.hostname, info.submitted, is_over=_is_over(run)
+        )
+        facts = without_scheduler(with_word(facts, word, info.submitted, is_live=is_live), run)
+        if info.transient != REMOVED_WHEN_DONE:
+            facts = with_outputs(facts)
+        return _as_far_as_read(jobs.dated(facts))
+
+
+def _is_over(run: RunFacts) -> bool:
+    """Return whether the scheduler of a run has ended."""
+    return run.status in (RUN_DONE, RUN_FAILED, RUN_DETACHED, RUN_CRASHED)
 
 
 def without_scheduler(facts: JobFacts, run: RunFacts) -> JobFacts:
     """Return a job of a run whose scheduler has ended: what only waited there will not run."""
-    if run.status in (RUN_RUNNING, RUN_UNKNOWN) or facts.state in states.FINAL:
+    if not _is_over(run) or facts.state in states.FINAL:
         return facts
     is_on_its_own = facts.state == states.RUNNING or facts.process is not None
     if is_on_its_own and facts.has_directory:

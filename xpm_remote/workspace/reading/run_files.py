@@ -32,6 +32,9 @@ from xpm_remote.workspace.reading.runs import (
 FIRST_RUN_ID = "v1"
 """The id of the only run of an experiment of version 1 of the layout."""
 
+MORE_LOOKS = 2
+"""Further readings of a run whose status is written while it is read: it is written at its start and at its end."""
+
 _RUN_NAME = re.compile(r"(\d{8}_\d{6})(?:\.(\d{1,9}))?")
 _RUN_FILES = ("status.json", "jobs.jsonl", "environment.json")
 
@@ -80,22 +83,33 @@ class RunFiles:
 
         A run of which something cannot be read (``unread``) is returned as far as it is known.
         """
-        look = Look(self._root, self._problems)
-        run = self._current(experiment_id, look)
-        if look.is_overtaken:
-            run = self._current(experiment_id, Look(self._root, self._problems))
+        run, is_settled = self._current(experiment_id)
+        for _ in range(MORE_LOOKS):
+            if is_settled:
+                break
+            run, is_settled = self._current(experiment_id)
         return run
 
-    def _current(self, experiment_id: str, look: Look) -> RunFacts | None:
+    def _current(self, experiment_id: str) -> tuple[RunFacts | None, bool]:
+        """Return the current run, and whether its status was the same after everything was read.
+
+        Its end writes its status anew, and then unlinks its live events.
+        """
+        look = Look(self._root, self._problems)
         run_ids = self._run_ids(experiment_id, look)
         run_id = self._current_id(experiment_id, run_ids, look)
-        run = None if run_id is None else self._read(experiment_id, run_id, len(run_ids), look)
+        if run_id is None:
+            unread = look.settle()
+            if unread is None:
+                return None, True
+            run = RunFacts(experiment_id, "", status=RUN_UNREADABLE, unread=unread)
+            return run, not look.is_overtaken
+        path = f"{self._experiments}/{experiment_id}/{run_id}/status.json"
+        before = _stamp(path, look)
+        run = self._read(experiment_id, run_id, len(run_ids), look)
+        is_same = _stamp(path, look) == before
         unread = look.settle()
-        if run is not None:
-            return run._replace(unread=unread)
-        if unread is None:
-            return None
-        return RunFacts(experiment_id, "", status=RUN_UNREADABLE, unread=unread)
+        return run._replace(unread=unread), not look.is_overtaken if unread else is_same
 
     def _run_ids(self, experiment_id: str, look: Look) -> list[str]:
         """Return the ids of an experiment's runs, oldest first."""
@@ -167,6 +181,12 @@ class RunFiles:
         found = look.is_directory(path)
         look.forgive(path)
         return found
+
+
+def _stamp(path: str, look: Look) -> tuple[int, int, int] | None:
+    """Return what changes with the content of a file; None when it is missing."""
+    found = look.stat_again(path)
+    return None if found is None else (found.st_ino, found.st_mtime_ns, found.st_size)
 
 
 def _directories(path: str, problems: Problems) -> list[os.DirEntry[str]]:

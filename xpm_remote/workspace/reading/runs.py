@@ -164,6 +164,8 @@ class RunDraft:
     def _take_word(self, job_id: str, word: object, reason: object) -> None:
         state, told = states.parse_state(word)
         why = states.parse_reason(reason) or told
+        if word == states.SUBMITTED:  # kept: the scheduler has not looked at the job's files yet
+            state = states.SUBMITTED
         if state is not None:
             self.job_states[job_id] = sys.intern(f"{state}:{why}" if why else state)
 
