@@ -46,11 +46,18 @@ def path_of(descriptor: int) -> str:
 def below(root: Path) -> Callable[..., bool]:
     """Return a function that tells whether the arguments of a call are of something below a directory, or itself."""
 
-    def is_below(first: object, *_: object, dir_fd: int | None = None, **__: object) -> bool:
+    def is_below(
+        first: object,
+        *_: object,
+        dir_fd: int | None = None,
+        src_dir_fd: int | None = None,
+        **__: object,
+    ) -> bool:
+        directory = src_dir_fd if dir_fd is None else dir_fd
         if isinstance(first, int):
             path = path_of(first)
         else:
-            base = path_of(dir_fd) if dir_fd is not None else "/"
+            base = path_of(directory) if directory is not None else "/"
             path = f"{Path(base, os.fsdecode(first))}"  # type: ignore[arg-type]
         return path == str(root) or path.startswith(f"{root}/")
 

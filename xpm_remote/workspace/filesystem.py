@@ -32,6 +32,7 @@ UNSUPPORTED = frozenset(
 """What a kernel or a file system answers when it does not know a call, or not for these files."""
 
 _AT_FDCWD = -100
+_RENAME_NOREPLACE = 1
 _RENAME_EXCHANGE = 2
 _FICLONE = 0x40049409
 
@@ -115,23 +116,57 @@ def _status(
         return None
 
 
-def exchange(first: AnyPath, second: AnyPath) -> None:
+def exchange(first: AnyPath, second: AnyPath, *, dir_fd: int = _AT_FDCWD) -> None:
     """Exchange two names, so that each of them exists at every moment.
 
     Raises:
         OSError: As of ``rename``; one of ``UNSUPPORTED`` when the kernel or the file system cannot do it.
     """
+    _rename(first, second, dir_fd, _RENAME_EXCHANGE)
+
+
+def rename_to_free(first: AnyPath, second: AnyPath, *, dir_fd: int = _AT_FDCWD) -> None:
+    """Rename, but only to a name that nothing has.
+
+    Raises:
+        FileExistsError: Something has that name.
+        OSError: As of ``exchange``.
+    """
+    _rename(first, second, dir_fd, _RENAME_NOREPLACE)
+
+
+def _rename(first: AnyPath, second: AnyPath, dir_fd: int, flag: int) -> None:
     call = _c_function("renameat2")
     _check(
         call(
-            ctypes.c_int(_AT_FDCWD),
+            ctypes.c_int(dir_fd),
             os.fsencode(first),
-            ctypes.c_int(_AT_FDCWD),
+            ctypes.c_int(dir_fd),
             os.fsencode(second),
-            ctypes.c_uint(_RENAME_EXCHANGE),
+            ctypes.c_uint(flag),
         ),
         second,
     )
+
+
+def chmod_directory(name: str, mode: int, *, dir_fd: int) -> None:
+    """Set the permissions of a directory that may not be opened for reading; no link is followed.
+
+    Raises:
+        OSError: It is no directory, is another user's, or the system has no call for this.
+    """
+    if not hasattr(os, "O_PATH"):
+        os.chmod(name, mode, dir_fd=dir_fd, follow_symlinks=False)
+        return
+    descriptor = os.open(
+        name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=dir_fd
+    )
+    try:
+        chmod(f"/proc/self/fd/{descriptor}", mode)
+    except FileNotFoundError:
+        raise PermissionError(errno.EACCES, "cannot be opened, and there is no /proc") from None
+    finally:
+        os.close(descriptor)
 
 
 def sync_file_system(descriptor: int) -> None:

@@ -19,6 +19,10 @@ MARKER = ".__experimaestro__"
 STAGING_PREFIX = ".tmp."
 """Begins the name of a directory that is being filled beside its final place, as experimaestro names it."""
 
+ASIDE_PREFIX = ".orphan."
+"""Begins the name of a job that is set aside, whole, while it is decided again whether it is removed. Experimaestro
+removes what begins with ``STAGING_PREFIX``, so it is not that."""
+
 _STILL_OPEN = re.compile(r"\.nfs[0-9a-f]{16,}|\.fuse_hidden[0-9a-f]{16}")
 
 NAME_MAX = 255

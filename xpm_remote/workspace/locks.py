@@ -49,6 +49,14 @@ def is_held(path: Path) -> bool:
         return False
 
 
+def may_be_held(path: Path) -> bool:
+    """Return the same as ``lock_is_held``, and True where the file cannot be read."""
+    try:
+        return lock_is_held(path)
+    except OSError:
+        return True
+
+
 def lock_is_held(path: Path) -> bool:
     """Return whether the ``flock`` of a file is held; it is not where the file is missing or no regular file.
 
@@ -114,8 +122,12 @@ def _can_share(descriptor: int) -> bool:
 
 
 @contextlib.contextmanager
-def holding(path: Path) -> Iterator[None]:
+def holding(path: Path, directory: int | None = None) -> Iterator[None]:
     """Hold the lock of a job, if it has one, so that no process of it starts meanwhile.
+
+    Args:
+        path: The lock.
+        directory: The open directory of the job; by default the path is looked up.
 
     Raises:
         BusyFailure: Another process holds it.
@@ -123,7 +135,8 @@ def holding(path: Path) -> Iterator[None]:
     """
     flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
-        descriptor = filesystem.open_file(path, flags)
+        name = path if directory is None else path.name
+        descriptor = filesystem.open_file(name, flags, dir_fd=directory)
     except FileNotFoundError:
         yield
         return
@@ -161,6 +174,8 @@ class StagingLock:
     def __init__(self, path: Path, *, shared: bool) -> None:
         self.path = path
         self._shared = shared
+        self._name: Path | str = path
+        self._directory: int | None = None
         self.is_new = False
         self._descriptor = -1
 
@@ -176,8 +191,15 @@ class StagingLock:
     ) -> None:
         self.release()
 
-    def acquire(self) -> None:
-        """Take the lock without waiting."""
+    def acquire(self, directory: int | None = None) -> None:
+        """Take the lock without waiting.
+
+        Args:
+            directory: The open directory of the file, which stays open until the lock is released; by default the path
+                is looked up at each step.
+        """
+        self._directory = directory
+        self._name = self.path if directory is None else self.path.name
         for _ in range(_TRIES):
             descriptor, self.is_new = self._open()
             if descriptor < 0:
@@ -207,7 +229,7 @@ class StagingLock:
         try:
             if not keep_file and self.is_ours():
                 with contextlib.suppress(OSError):
-                    filesystem.unlink(self.path)
+                    filesystem.unlink(self._name, dir_fd=self._directory)
         finally:
             descriptor, self._descriptor = self._descriptor, -1
             with contextlib.suppress(OSError):  # nothing that matters was written to it
@@ -217,7 +239,8 @@ class StagingLock:
         """Return whether the path still leads to the file that we locked."""
         try:
             return os.path.samestat(
-                filesystem.stat_open(self._descriptor), filesystem.lstat(self.path)
+                filesystem.stat_open(self._descriptor),
+                filesystem.lstat(self._name, dir_fd=self._directory),
             )
         except OSError:
             return False
@@ -232,9 +255,11 @@ class StagingLock:
         """Return the open file and whether we made it; -1 when it goes away between two attempts."""
         flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         with contextlib.suppress(FileExistsError):
-            return filesystem.open_file(self.path, flags | os.O_CREAT | os.O_EXCL, 0o666), True
+            return filesystem.open_file(
+                self._name, flags | os.O_CREAT | os.O_EXCL, 0o666, dir_fd=self._directory
+            ), True
         with contextlib.suppress(FileNotFoundError):
-            return filesystem.open_file(self.path, flags), False
+            return filesystem.open_file(self._name, flags, dir_fd=self._directory), False
         return -1, False
 
     def _take(self, descriptor: int) -> None:

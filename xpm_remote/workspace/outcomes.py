@@ -299,6 +299,9 @@ class CleanAction(Enum):
     UNLINK = "unlink"
     """The link of a moved job is removed; the folder keeps the job."""
 
+    SWEEP = "sweep"
+    """What an interrupted command left beside the job is removed, or put back if the job is needed."""
+
     KEEP = "keep"
     """Nothing is done; the step has a reason."""
 

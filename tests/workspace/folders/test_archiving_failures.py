@@ -155,9 +155,9 @@ def test_write_after_the_copy_is_noticed(
     path = make_job(workspace)
     real = filesystem.exchange
 
-    def write_first(first: Path, second: Path) -> None:
+    def write_first(first: str, second: str, *, dir_fd: int) -> None:
         (path / "late.txt").write_text("late")
-        real(first, second)
+        real(first, second, dir_fd=dir_fd)
 
     monkeypatch.setattr(filesystem, "exchange", write_first)
     (outcome,) = run(workspace, move)

@@ -12,7 +12,8 @@ import pytest
 from tests.workspace.jobs_on_disk import JOB, leftovers, make_job, tree
 from xpm_remote.workspace import filesystem
 from xpm_remote.workspace.failures import BusyFailure, DamagedFailure
-from xpm_remote.workspace.folders.staging import Sweeper, discard_job
+from xpm_remote.workspace.folders.removing import discard_job
+from xpm_remote.workspace.folders.staging import Sweeper
 from xpm_remote.workspace.layout import Layout
 from xpm_remote.workspace.locks import StagingLock
 
@@ -74,7 +75,7 @@ def test_what_cannot_be_removed_is_named(
 ) -> None:
     """The rest after a failure does not have the job's name, is reported, is unlocked, and is removed later."""
 
-    def refuse(*_: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     with monkeypatch.context() as patch:

@@ -22,6 +22,7 @@ CLEANED_SCHEMA = "xpm-remote/cleaned/1"
 _ACTIONS = {
     CleanAction.REMOVE: "delete",
     CleanAction.UNLINK: "remove the link",
+    CleanAction.SWEEP: "sweep",
     CleanAction.KEEP: "keep",
 }
 
@@ -109,6 +110,9 @@ def question(steps: Iterable[CleanStep]) -> str:
     if unlinked:
         links = count_text(unlinked, "link")
         parts.append(f"remove {links} of moved jobs" if parts else f"Remove {links} of moved jobs")
+    if swept := actions.count(CleanAction.SWEEP):
+        verb = "sweep" if parts else "Sweep"
+        parts.append(f"{verb} what interrupted commands left of {count_text(swept, 'job')}")
     return f"{' and '.join(parts)}?" if parts else ""
 
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from xpm_remote.workspace import processes, states
 from xpm_remote.workspace.ending import OverFailure, end_processes, own_process
 from xpm_remote.workspace.failures import BusyFailure, NoJobFailure, WorkspaceFailure, explain
-from xpm_remote.workspace.folders.staging import discard_job
+from xpm_remote.workspace.folders.removing import discard_job, imprint, put_back_interrupted
 from xpm_remote.workspace.layout import JobFiles, JobId
 from xpm_remote.workspace.outcomes import CLEAN, KILL, ActionOutcome, ActionPlan
 from xpm_remote.workspace.processes import Host, ProcessName
@@ -203,8 +203,11 @@ class Actions:
         return f"the process {plan.pid} has ended"
 
     def _clean(self, plan: ActionPlan) -> str:
+        layout = self._reader.layout
+        put_back_interrupted(layout, plan.job)
+        seen = imprint(layout.job_files(plan.job))
         self._check_ended(plan.job, is_forced=plan.is_forced)
-        discard_job(self._reader.layout, plan.job)
+        discard_job(layout, plan.job, seen)
         return f"removed {self._reader.layout.job(plan.job)}"
 
     def _check_ended(self, job: JobId, *, is_forced: bool) -> None:

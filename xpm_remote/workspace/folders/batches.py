@@ -25,11 +25,11 @@ FLUSH_BYTES = 256 << 20
 GIVE_UP_LIMIT = 10.0
 """Seconds that abandoned work may take to end: one step on a slow disk."""
 
-_OPEN_FILES_A_JOB = 2
-"""Number of lock files that stay open for each job of a batch."""
+_OPEN_FILES_A_JOB = 4
+"""Number of lock files, and of their directories, that stay open for each job of a batch."""
 
-_SHARE_OF_OPEN_FILES = 4
-"""Divisor of the limit of open files: the other three quarters are the caller's."""
+_SHARE_OF_OPEN_FILES = 2
+"""Divisor of the limit of open files: the other half is the caller's."""
 
 Outcome = TypeVar("Outcome")
 

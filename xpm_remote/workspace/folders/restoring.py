@@ -280,6 +280,8 @@ def _decide(
     was_set_aside = filesystem.lstat_or_none(slot.aside / slot.done_name) is not None
     if here is not Presence.PART and was_set_aside:
         return Decision(RecoveryStatus.RECOVERED, "an interrupted move has set it aside")
+    if here is Presence.MISSING and filesystem.lstat_or_none(slot.orphan / slot.done_name):
+        return Decision(RecoveryStatus.RECOVERED, "an interrupted removal has set it aside")
     found = find_copies(folders, job)
     copies = tuple(copy for copy in found.copies if copy.is_whole or incomplete)
     if here is Presence.PART:

@@ -8,7 +8,10 @@ Beside ``<hash>`` in ``jobs/<task>/`` there may be, as with experimaestro:
 and of xpm-remote only:
 
 * ``.tmp.<hash>.aside``: what was in the job's place before; in a workspace, the directory of a moved job between the
-  moment when a link took its place and its removal. Its success marker is removed first: one that has it is whole.
+  moment when a link took its place and its removal. Its success marker is removed first: one that has it is whole;
+* ``.orphan.<hash>``: a whole job that is to be removed, until it is decided that it may be: then it is ``.tmp.<hash>``.
+
+All of it is done in the open directory that has these names, so that it stays there whatever takes the place of that.
 """
 
 from __future__ import annotations
@@ -21,11 +24,11 @@ from pathlib import Path
 from typing import Iterable
 
 from xpm_remote.workspace import filesystem, mounts
-from xpm_remote.workspace.failures import BusyFailure, DamagedFailure, WorkspaceFailure, explain
+from xpm_remote.workspace.failures import BusyFailure, DamagedFailure, WorkspaceFailure
 from xpm_remote.workspace.folders.comparing import changed_since, compare_jobs
-from xpm_remote.workspace.folders.trees import DIRECTORY, Opened, job_entries, remove
-from xpm_remote.workspace.layout import STAGING_PREFIX, JobId, Layout, is_name
-from xpm_remote.workspace.locks import STALE_AFTER, StagingLock, holding
+from xpm_remote.workspace.folders.trees import DIRECTORY, job_entries, naming, remove
+from xpm_remote.workspace.layout import ASIDE_PREFIX, STAGING_PREFIX, JobId, Layout, is_name
+from xpm_remote.workspace.locks import STALE_AFTER, StagingLock
 
 LOCK_SUFFIX = ".lock"
 ASIDE_SUFFIX = ".aside"
@@ -41,18 +44,22 @@ class JobSlot:
         layout: The workspace or folder.
         job: The job.
         shared: Whether other hosts, whose locks are not seen here, may write there.
+        strict: Whether the directories above the job must be there, and be no links.
     """
 
-    def __init__(self, layout: Layout, job: JobId, *, shared: bool) -> None:
+    def __init__(self, layout: Layout, job: JobId, *, shared: bool, strict: bool = False) -> None:
         self.job = job
         self.final = layout.job(job)
         self.parent = self.final.parent
         self.staged = self.parent / f"{STAGING_PREFIX}{job.hash}"
         self.aside = self.parent / f"{STAGING_PREFIX}{job.hash}{ASIDE_SUFFIX}"
+        self.orphan = self.parent / f"{ASIDE_PREFIX}{job.hash}"
         self.lock = StagingLock(self.parent / f"{self.staged.name}{LOCK_SUFFIX}", shared=shared)
         self.done_name = f"{job.script_name}.done"
+        self.directory = -1
         self._root = layout.root
         self._shared = shared
+        self._strict = strict
 
     def take(self) -> None:
         """Make the directories above the job, but not the root; lock it; clean up after a process that died.
@@ -62,18 +69,45 @@ class JobSlot:
             DamagedFailure: What was set aside is nowhere else, and a person must decide.
             OSError: The directories or the lock cannot be made.
         """
-        for directory in (self.parent.parent, self.parent):
-            if not filesystem.is_directory(directory):
-                with contextlib.suppress(FileExistsError):
-                    filesystem.mkdir(directory)
-        self.lock.acquire()
+        self.directory = self._open_parent()
         try:
-            self._leave_the_living()
-            remove(self.staged)
-            self._heal()
+            self.lock.acquire(self.directory)
+            try:
+                self._leave_the_living()
+                remove(self.staged, self.directory)
+                self._heal()
+                self.put_back_orphan()
+            except BaseException:
+                self.lock.release()
+                raise
         except BaseException:
-            self.lock.release()
+            self._close()
             raise
+
+    def _open_parent(self) -> int:
+        """Open the directory that has the job, from the root down."""
+        flags = DIRECTORY if self._strict else DIRECTORY & ~os.O_NOFOLLOW
+        opened = filesystem.open_file(self._root, flags & ~os.O_NOFOLLOW)
+        for directory in (self.parent.parent, self.parent):
+            above = opened
+            try:
+                with naming(os.fspath(directory)):
+                    try:
+                        opened = filesystem.open_file(directory.name, flags, dir_fd=above)
+                    except FileNotFoundError:
+                        if self._strict:
+                            raise
+                        with contextlib.suppress(FileExistsError):
+                            filesystem.mkdir(directory.name, dir_fd=above)
+                        opened = filesystem.open_file(directory.name, flags, dir_fd=above)
+            finally:
+                filesystem.close(above)
+        return opened
+
+    def _close(self) -> None:
+        descriptor, self.directory = self.directory, -1
+        if descriptor >= 0:
+            filesystem.close(descriptor)
 
     def clear(self) -> None:
         """Remove what is staged.
@@ -81,17 +115,30 @@ class JobSlot:
         Raises:
             OSError: Something cannot be removed.
         """
-        remove(self.staged)
+        remove(self.staged, self.directory)
 
     def discard(self) -> None:
         """Remove what is staged, and release the lock; what cannot be removed is left to the next process."""
+        if self.directory < 0:
+            return
         ours = self.lock.is_ours()
         try:
             if ours:
-                remove(self.staged)
+                remove(self.staged, self.directory)
         except OSError:
             ours = False
-        self.lock.release(keep_file=not ours)
+        self.release(keep_file=not ours)
+
+    def release(self, *, keep_file: bool = False) -> None:
+        """Release the lock, and leave what is staged.
+
+        Args:
+            keep_file: As of ``StagingLock.release``.
+        """
+        try:
+            self.lock.release(keep_file=keep_file)
+        finally:
+            self._close()
 
     def publish(self) -> None:
         """Give what is staged the job's name; an empty directory in its place is replaced.
@@ -101,7 +148,18 @@ class JobSlot:
             OSError: The rename failed.
         """
         self._make_sure_of_lock()
-        filesystem.rename(self.staged, self.final)
+        self.rename(self.staged, self.final)
+
+    def rename(self, first: Path, second: Path) -> None:
+        """Rename beside the job.
+
+        Raises:
+            OSError: The rename failed.
+        """
+        with naming(os.fspath(second)):
+            filesystem.rename(
+                first.name, second.name, src_dir_fd=self.directory, dst_dir_fd=self.directory
+            )
 
     def replace(self) -> None:
         """Exchange what is staged and what is in the job's place; ``discard`` removes the latter.
@@ -114,10 +172,10 @@ class JobSlot:
             OSError: It failed; as far as possible everything is as it was.
         """
         self._make_sure_of_lock()
-        if not _exchange(self.staged, self.final):
-            filesystem.rename(self.final, self.aside)
+        if not self._exchange(self.staged):
+            self.rename(self.final, self.aside)
             self._rename_or_put_back()
-            filesystem.rename(self.aside, self.staged)
+            self.rename(self.aside, self.staged)
 
     def try_link(self, target: Path) -> str:
         """Return why a link here would not lead to a copy; empty if it would. One is made beside the job, and removed.
@@ -125,11 +183,12 @@ class JobSlot:
         Raises:
             OSError: It cannot be made or removed.
         """
-        filesystem.symlink(target, self.aside)
-        try:
-            return self.why_not_followed(self.aside, target)
-        finally:
-            filesystem.unlink(self.aside)
+        with naming(os.fspath(self.aside)):
+            filesystem.symlink(target, self.aside.name, dir_fd=self.directory)
+            try:
+                return self.why_not_followed(self.aside, target)
+            finally:
+                filesystem.unlink(self.aside.name, dir_fd=self.directory)
 
     def why_not_followed(self, link: Path, target: Path) -> str:
         """Return why a link does not lead to a copy, as on a file system that refuses some; empty if it does."""
@@ -148,15 +207,16 @@ class JobSlot:
             OSError: It failed; as far as possible everything is as it was.
         """
         self._make_sure_of_lock()
-        filesystem.symlink(target, self.aside)
+        with naming(os.fspath(self.aside)):
+            filesystem.symlink(target, self.aside.name, dir_fd=self.directory)
         try:
-            done = _exchange(self.aside, self.final)
+            done = self._exchange(self.aside)
         except OSError:
-            filesystem.unlink(self.aside)
+            filesystem.unlink(self.aside.name, dir_fd=self.directory)
             raise
         if not done:
-            filesystem.rename(self.aside, self.staged)
-            filesystem.rename(self.final, self.aside)
+            self.rename(self.aside, self.staged)
+            self.rename(self.final, self.aside)
             self._rename_or_put_back()
 
     def put_back(self) -> None:
@@ -165,11 +225,11 @@ class JobSlot:
         Raises:
             OSError: It failed; the directory is aside.
         """
-        if not _exchange(self.aside, self.final):
-            filesystem.unlink(self.final)
-            filesystem.rename(self.aside, self.final)
+        if not self._exchange(self.aside):
+            filesystem.unlink(self.final.name, dir_fd=self.directory)
+            self.rename(self.aside, self.final)
         else:
-            filesystem.unlink(self.aside)
+            filesystem.unlink(self.aside.name, dir_fd=self.directory)
 
     def remove_aside(self) -> None:
         """Remove what was set aside, the success marker first.
@@ -177,7 +237,38 @@ class JobSlot:
         Raises:
             OSError: Something cannot be removed.
         """
-        remove(self.aside, self.done_name)
+        remove(self.aside, self.directory, self.done_name)
+
+    def put_back_orphan(self) -> bool:
+        """Give a job back its name that was set aside to be removed; return False if something has that name now.
+
+        Raises:
+            OSError: It failed; the job is aside.
+        """
+        status = self._status(self.orphan)
+        if status is None:
+            return True
+        try:
+            try:
+                filesystem.rename_to_free(self.orphan.name, self.final.name, dir_fd=self.directory)
+            except OSError as error:
+                if error.errno not in filesystem.UNSUPPORTED:
+                    raise
+                self._rename_if_free(status)
+        except FileExistsError:
+            return False
+        return True
+
+    def _rename_if_free(self, status: os.stat_result) -> None:
+        """Put back without the system's call for it: only an empty directory can be replaced by that."""
+        if self._status(self.final) is not None:
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+        if not stat.S_ISLNK(status.st_mode):
+            self.rename(self.orphan, self.final)
+            return
+        target = filesystem.readlink(self.orphan.name, dir_fd=self.directory)
+        filesystem.symlink(target, self.final.name, dir_fd=self.directory)
+        filesystem.unlink(self.orphan.name, dir_fd=self.directory)
 
     def directories(self) -> tuple[Path, Path, Path]:
         """Return the directories in which names may have been made, inner ones first."""
@@ -185,10 +276,28 @@ class JobSlot:
 
     def _rename_or_put_back(self) -> None:
         try:
-            filesystem.rename(self.staged, self.final)
+            self.rename(self.staged, self.final)
         except OSError:
-            filesystem.rename(self.aside, self.final)
+            self.rename(self.aside, self.final)
             raise
+
+    def _exchange(self, path: Path) -> bool:
+        """Exchange a name and the job's; return False if the system cannot do that."""
+        try:
+            filesystem.exchange(path.name, self.final.name, dir_fd=self.directory)
+        except OSError as error:
+            if error.errno not in filesystem.UNSUPPORTED:
+                error.filename = os.fspath(self.final)
+                raise
+            return False
+        return True
+
+    def _status(self, path: Path) -> os.stat_result | None:
+        """Return the status of a name beside the job; None where nothing has it."""
+        try:
+            return filesystem.lstat(path.name, dir_fd=self.directory)
+        except FileNotFoundError:
+            return None
 
     def _make_sure_of_lock(self) -> None:
         if not self.lock.is_ours():
@@ -198,9 +307,10 @@ class JobSlot:
         """Refuse a place of which another host may write: something young is staged although there was no lock file."""
         if not (self._shared and self.lock.is_new):
             return
-        with contextlib.suppress(FileNotFoundError):
+        lock, staged = self._status(self.lock.path), self._status(self.staged)
+        if lock is not None and staged is not None:
             # The ctime is the file server's, and is not copied with a directory.
-            age = filesystem.lstat(self.lock.path).st_ctime - filesystem.lstat(self.staged).st_ctime
+            age = lock.st_ctime - staged.st_ctime
             if age < STALE_AFTER:
                 raise BusyFailure(
                     f"{self.staged} may be of a process on another host",
@@ -209,13 +319,14 @@ class JobSlot:
 
     def _heal(self) -> None:
         """Put back what was set aside if the job has nothing better; remove it if the job has all of it."""
-        aside = filesystem.lstat_or_none(self.aside)
-        if aside is None:
+        status = self._status(self.aside)
+        if status is None:
             return
-        if filesystem.lstat_or_none(self.final) is None:
-            filesystem.rename(self.aside, self.final)
-        elif not stat.S_ISDIR(aside.st_mode):
-            filesystem.unlink(self.aside)
+        final = self._status(self.final)
+        if final is None:
+            self.rename(self.aside, self.final)
+        elif not stat.S_ISDIR(status.st_mode):
+            filesystem.unlink(self.aside.name, dir_fd=self.directory)
         elif self._hides_whole_job():
             self.put_back()
         elif filesystem.stat_or_none(self.final / self.done_name) is not None:
@@ -239,17 +350,6 @@ class JobSlot:
             return True
 
 
-def _exchange(first: Path, second: Path) -> bool:
-    """Exchange two names; return False if the system cannot do that."""
-    try:
-        filesystem.exchange(first, second)
-    except OSError as error:
-        if error.errno not in filesystem.UNSUPPORTED:
-            raise
-        return False
-    return True
-
-
 class MoveOut:
     """One job of the workspace that is to become a link. It is locked from the start, so that it is not recovered.
 
@@ -269,7 +369,9 @@ class MoveOut:
         self.slot.take()
         try:
             # The file system's own clock, from before anything is copied.
-            self._began = filesystem.lstat(self.slot.lock.path).st_mtime_ns
+            self._began = filesystem.lstat(
+                self.slot.lock.path.name, dir_fd=self.slot.directory
+            ).st_mtime_ns
         except OSError:
             self.slot.discard()
             raise
@@ -341,19 +443,34 @@ class Sweeper:
                     self._sweep(task)
 
     def _sweep(self, task: str) -> None:
-        with filesystem.scan(self._layout.jobs / task) as entries:
-            names = {_hash_of(entry.name) for entry in entries}
-        leftovers = sorted(name for name in names if is_name(name))
-        shared = bool(leftovers) and not mounts.belongs_to_one_host(self._layout.root)
-        for job_hash in leftovers:
-            slot = JobSlot(self._layout, JobId(task, job_hash), shared=shared)
+        left = leftovers(self._layout, task)
+        shared = bool(left) and not mounts.belongs_to_one_host(self._layout.root)
+        for job in left:
+            slot = JobSlot(self._layout, job, shared=shared)
             with contextlib.suppress(OSError, WorkspaceFailure):
                 slot.take()
                 slot.discard()
 
 
+def leftovers(layout: Layout, task: str) -> dict[JobId, list[Path]]:
+    """Return the jobs of a task beside which there is something that a process at work there has made, or left.
+
+    Raises:
+        OSError: The task cannot be listed.
+    """
+    found: dict[JobId, list[Path]] = {}
+    with filesystem.scan(layout.jobs / task) as entries:
+        for entry in entries:
+            job_hash = _hash_of(entry.name)
+            if is_name(job_hash):
+                found.setdefault(JobId(task, job_hash), []).append(layout.jobs / task / entry.name)
+    return dict(sorted(found.items()))
+
+
 def _hash_of(name: str) -> str:
     """Return the hash of the job that a leftover belongs to; empty for any other name."""
+    if name.startswith(ASIDE_PREFIX):
+        return name[len(ASIDE_PREFIX) :]
     if not name.startswith(STAGING_PREFIX):
         return ""
     rest = name[len(STAGING_PREFIX) :]
@@ -361,32 +478,3 @@ def _hash_of(name: str) -> str:
         if rest.endswith(suffix):
             return rest[: -len(suffix)]
     return rest
-
-
-def discard_job(layout: Layout, job: JobId) -> None:
-    """Remove the directory of a job. No link is followed, and no process of the job can start meanwhile.
-
-    The caller must know that the job is not needed and does not run on another host.
-
-    Raises:
-        BusyFailure: It runs here, or another process writes it, or it is no directory.
-        DamagedFailure: Not all of it could be removed; the rest is beside its place, under no job's name.
-        OSError: It cannot be renamed; it is as it was.
-    """
-    parent = layout.job(job).parent
-    # Through a descriptor: another process could put a link in the place of the directory.
-    with Opened(parent, DIRECTORY) as task:
-        slot = JobSlot(layout, job, shared=not mounts.belongs_to_one_host(parent))
-        slot.take()
-        try:
-            with holding(layout.job_files(job).lock):
-                if not stat.S_ISDIR(filesystem.lstat(job.hash, dir_fd=task).st_mode):
-                    raise BusyFailure(f"{slot.final} is no directory but a link or a file")
-                filesystem.rename(job.hash, slot.staged.name, src_dir_fd=task, dst_dir_fd=task)
-            try:
-                remove(slot.staged, slot.done_name)
-            except OSError as error:
-                left = explain(error, slot.staged)
-                raise DamagedFailure(f"{left}; what is left is in {slot.staged}") from None
-        finally:
-            slot.lock.release()

@@ -20,64 +20,146 @@ DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 """How a directory is opened in which something is done: a link in its place is refused."""
 
 
-def remove(path: Path, first: str = "") -> None:
-    """Remove a file, a link (not its target) or a tree; what is absent, or disappears meanwhile, is no error.
+def open_below(top: int, path: str) -> int:
+    """Open a directory below an open one. At no part of the path is a link followed, whatever takes a place meanwhile.
 
     Args:
-        path: What to remove.
+        top: The open directory.
+        path: The path in it; empty for the directory itself, which gets a second descriptor.
+
+    Raises:
+        OSError: A part cannot be opened, or is no directory.
+    """
+    opened = top
+    try:
+        for part in path.split("/") if path else (".",):
+            inner = filesystem.open_file(part, DIRECTORY, dir_fd=opened)
+            if opened != top:
+                filesystem.close(opened)
+            opened = inner
+    except BaseException:
+        if opened != top:
+            filesystem.close(opened)
+        raise
+    return opened
+
+
+class Below:
+    """A directory below an open one, opened as by ``open_below``; a context manager of its descriptor."""
+
+    __slots__ = ("_descriptor",)
+
+    def __init__(self, top: int, path: str) -> None:
+        self._descriptor = open_below(top, path)
+
+    def __enter__(self) -> int:
+        return self._descriptor
+
+    def __exit__(self, *_: object) -> None:
+        filesystem.close(self._descriptor)
+
+
+def remove(path: Path, directory: int, first: str = "") -> None:
+    """Remove a file, a link (not its target) or a tree; what is absent, or disappears meanwhile, is no error.
+
+    Each directory is entered from the one above it, so that nothing outside is removed where a link takes the place of
+    one. What is mounted in the tree is another file system's, and is left.
+
+    Args:
+        path: What to remove; its name counts.
+        directory: The open directory that has it.
         first: The name of the file in the tree whose absence marks the tree as not whole: it is removed first.
 
     Raises:
         OSError: Something cannot be removed.
     """
-    with contextlib.suppress(FileNotFoundError):
-        if not stat.S_ISDIR(filesystem.lstat(path).st_mode):
-            filesystem.unlink(path)
-            return
-        if first:
-            _remove_first(path, first)
-        _remove_tree(os.fspath(path))
+    with naming(os.fspath(path)), contextlib.suppress(FileNotFoundError):
+        if stat.S_ISDIR(filesystem.lstat(path.name, dir_fd=directory).st_mode):
+            _TreeRemoval(path, directory).run(first)
+        else:
+            filesystem.unlink(path.name, dir_fd=directory)
 
 
-def _remove_first(path: Path, name: str) -> None:
+class _TreeRemoval:
+    """One removal of one tree; the arguments are those of ``remove``."""
+
+    def __init__(self, path: Path, directory: int) -> None:
+        self._path = path
+        self._directory = directory
+        self._top = -1
+        self._device = 0
+
+    def run(self, first: str) -> None:
+        """Empty each directory, parents before children; then remove them, children before parents."""
+        self._top = _enter(self._path.name, self._directory)
+        try:
+            self._device = filesystem.stat_open(self._top).st_dev
+            if first:
+                _unlink(first, self._top)
+            pending, emptied = self._empty(self._top, ""), []
+            while pending:
+                inner = pending.pop()
+                with naming(f"{self._path}/{inner}"):
+                    found = self._empty_inner(*split(inner))
+                if found is not None:
+                    emptied.append(inner)
+                    pending += found
+            for inner in reversed(emptied):
+                with naming(f"{self._path}/{inner}"), contextlib.suppress(FileNotFoundError):
+                    above, name = split(inner)
+                    with Below(self._top, above) as parent:
+                        filesystem.rmdir(name, dir_fd=parent)
+        finally:
+            filesystem.close(self._top)
+        filesystem.rmdir(self._path.name, dir_fd=self._directory)
+
+    def _empty_inner(self, above: str, name: str) -> list[str] | None:
+        """Empty a directory in the tree, and return those in it; None if it is none any more."""
+        with contextlib.suppress(FileNotFoundError), Below(self._top, above) as parent:
+            try:
+                opened = _enter(name, parent)
+            except OSError as error:
+                if error.errno not in (errno.ENOTDIR, errno.ELOOP):
+                    raise
+                _unlink(name, parent)
+                return None
+            try:
+                return self._empty(opened, join(above, name))
+            finally:
+                filesystem.close(opened)
+        return None
+
+    def _empty(self, opened: int, path: str) -> list[str]:
+        """Remove everything but directories, and return the paths of those."""
+        if filesystem.stat_open(opened).st_dev != self._device:
+            raise OSError(errno.EXDEV, "another file system is mounted there")
+        inner = []
+        with filesystem.scan(opened) as entries:
+            for entry in list(entries):
+                if entry.is_dir(follow_symlinks=False):
+                    inner.append(join(path, entry.name))
+                else:
+                    _unlink(entry.name, opened)
+        return inner
+
+
+def _enter(name: str, directory: int) -> int:
+    """Open a directory in which something is to be removed; it is made readable where it is not."""
+    try:
+        return filesystem.open_file(name, DIRECTORY, dir_fd=directory)
+    except PermissionError:
+        filesystem.chmod_directory(name, stat.S_IRWXU, dir_fd=directory)
+        return filesystem.open_file(name, DIRECTORY, dir_fd=directory)
+
+
+def _unlink(name: str, directory: int) -> None:
+    """Remove a name from a directory, which is made writable where it is not."""
     with contextlib.suppress(FileNotFoundError):
         try:
-            filesystem.unlink(path / name)
+            filesystem.unlink(name, dir_fd=directory)
         except PermissionError:
-            filesystem.chmod(path, stat.S_IRWXU)
-            filesystem.unlink(path / name)
-
-
-def _remove_tree(root: str) -> None:
-    """Empty each directory, parents before children; then remove them, children before parents."""
-    pending, emptied = [root], []
-    while pending:
-        directory = pending.pop()
-        emptied.append(directory)
-        try:
-            pending += _empty(directory)
-        except OSError as error:
-            if error.errno not in (errno.EACCES, errno.EPERM):
-                raise
-            # A directory of ours that its owner may not write.
-            filesystem.chmod(directory, stat.S_IRWXU)
-            pending += _empty(directory)
-    for directory in reversed(emptied):
-        with contextlib.suppress(FileNotFoundError):
-            filesystem.rmdir(directory)
-
-
-def _empty(directory: str) -> list[str]:
-    """Remove everything but directories, and return the paths of those."""
-    inner = []
-    with Opened(directory, DIRECTORY) as descriptor, filesystem.scan(descriptor) as entries:
-        for entry in list(entries):
-            if entry.is_dir(follow_symlinks=False):
-                inner.append(f"{directory}/{entry.name}")
-                continue
-            with contextlib.suppress(FileNotFoundError):
-                filesystem.unlink(entry.name, dir_fd=descriptor)
-    return inner
+            filesystem.chmod_open(directory, stat.S_IRWXU)
+            filesystem.unlink(name, dir_fd=directory)
 
 
 def measure(directory: Path) -> tuple[int, int]:
@@ -134,6 +216,12 @@ def job_entries(directory: Path, name: str) -> Iterator[tuple[str, os.DirEntry[s
 def join(directory: str, name: str) -> str:
     """Join two parts of a path, either of which may be empty."""
     return f"{directory}/{name}" if directory and name else directory or name
+
+
+def split(path: str) -> tuple[str, str]:
+    """Split a path into the directory, which may be empty, and the name in it."""
+    directory, _, name = path.rpartition("/")
+    return directory, name
 
 
 class Opened:

@@ -12,14 +12,16 @@ from pathlib import Path
 from typing import AbstractSet, Iterable, Iterator, NamedTuple
 
 from xpm_remote.workspace.folders.finding import archives, why_unavailable
-from xpm_remote.workspace.layout import Folder, FolderMode, JobId, Layout, is_name
+from xpm_remote.workspace.layout import ASIDE_PREFIX, Folder, FolderMode, JobId, Layout, is_name
 from xpm_remote.workspace.orphans.references import (
     Inode,
     References,
+    Trace,
     inode_of,
     is_directory,
     list_names,
     read_references,
+    trace,
 )
 from xpm_remote.workspace.outcomes import Orphan, OrphanReport
 from xpm_remote.workspace.reading.json_files import Problems, reason
@@ -45,7 +47,7 @@ def find_orphans(
     folders = tuple(folders)
     references = read_references(layout)
     unlisted = Problems()
-    found = list(_candidates(layout, references, unlisted))
+    found = _candidates(layout, references, unlisted)
     found = [each for each in found if not _is_in_use(each, folders)]
     unavailable: list[str] = []
     if with_folders:
@@ -59,6 +61,42 @@ def find_orphans(
         tuple(unlisted),
         tuple(unavailable),
     )
+
+
+class KnownLinks:
+    """The directories that the links of known jobs lead to. A task is listed again when it has changed.
+
+    Args:
+        layout: The workspace.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        self._jobs = str(layout.jobs)
+        self._by_task: dict[str, tuple[Trace, set[Inode]]] = {}
+        self._references: References | None = None
+
+    def inodes(self, references: References) -> set[Inode]:
+        """Return the directories; what cannot be read is added to the problems of the references."""
+        if references is not self._references:
+            self._by_task.clear()
+            self._references = references
+        found: set[Inode] = set()
+        for task in list_names(self._jobs, references.problems):
+            known = references.by_task.get(task)
+            if known:
+                found |= self._of_task(f"{self._jobs}/{task}", known, references.problems)
+        return found
+
+    def _of_task(self, path: str, known: AbstractSet[str], problems: Problems) -> set[Inode]:
+        now = trace(path)
+        seen, inodes = self._by_task.get(path, (None, set()))
+        if now is None or not now.is_settled or now != seen:
+            entries = _unusual(path, known, problems)
+            links = (each.path for each in entries if each.name in known)
+            inodes = {inode for link in links for inode in inode_of(link, problems)}
+            if now is not None:
+                self._by_task[path] = now, inodes
+        return inodes
 
 
 def disk_usage(path: Path) -> int:
@@ -101,12 +139,9 @@ def _candidates(layout: Layout, references: References, problems: Problems) -> l
             known = references.by_task.get(task.name, set())
             # Where the links of known jobs cannot be read, any directory may be the target of one.
             place = references.problems if known else problems
-            for entry in _unusual(task.path, known, place):
-                if entry.name in known:
-                    links.append(entry.path)
-                elif is_name(entry.name) and os.path.isdir(entry.path):  # noqa: PTH112  (a link may be a loop)
-                    job = JobId(task.name, entry.name)
-                    found.append(Orphan(job, Path(entry.path), entry.is_link))
+            entries = _unusual(task.path, known, place)
+            links += [entry.path for entry in entries if entry.name in known]
+            found += _orphans(task.name, entries, known)
     inodes = set(references.inodes)
     for link in links if found else ():
         inodes.update(inode_of(link, references.problems))
@@ -123,6 +158,19 @@ def _leads_to_known(orphan: Orphan, jobs: str, references: References) -> bool:
     parent, job_hash = os.path.split(os.path.realpath(orphan.path))
     place, task = os.path.split(parent)
     return place == jobs and job_hash in references.by_task.get(task, ())
+
+
+def _orphans(task: str, entries: list[_Entry], known: AbstractSet[str]) -> Iterator[Orphan]:
+    """Yield the directories of unknown jobs, and those that an interrupted command has set aside."""
+    names = {entry.name for entry in entries}
+    for entry in entries:
+        name = entry.name
+        if name.startswith(ASIDE_PREFIX):
+            name = name[len(ASIDE_PREFIX) :]
+            if name in names:
+                continue
+        if name not in known and is_name(name) and os.path.isdir(entry.path):  # noqa: PTH112  (a link may be a loop)
+            yield Orphan(JobId(task, name), Path(entry.path), entry.is_link)
 
 
 def _is_apart(orphan: Orphan, known: AbstractSet[Inode], problems: Problems) -> bool:

@@ -11,19 +11,22 @@ import errno
 import os
 import re
 import stat
+import time
 from itertools import groupby
 from operator import itemgetter
-from typing import BinaryIO, Callable, Iterable, Iterator, Tuple
+from typing import BinaryIO, Callable, Iterable, Iterator, NamedTuple, Tuple
 
 from xpm_remote.workspace import mounts
 from xpm_remote.workspace.layout import JobId, Layout, is_name
 from xpm_remote.workspace.reading.json_files import (
+    LARGE_LIMIT,
     LINE_LIMIT,
     LINES_LIMIT,
     Problems,
     UnfitFileError,
     decode,
     open_regular,
+    read_object,
     reason,
 )
 
@@ -39,6 +42,42 @@ _USUAL = re.compile(r'\n\{"job_id": "(\w+)", "task_id": "([\w.]+)",', re.ASCII)
 _HASH, _TASK = itemgetter(0), itemgetter(1)  # of a match of it
 _FIRST_LISTS = ("jobs", "jobs.bak")
 
+_SETTLED = 5
+"""Seconds after which a change of a file counts as past: clocks of file systems may count in whole seconds or two."""
+
+
+class Trace(NamedTuple):
+    """What changes of a file or directory when its contents change.
+
+    Attributes:
+        is_settled: Whether the last change is so long ago that a further one would have another time.
+    """
+
+    inode: Inode
+    size: int
+    changed: int
+    is_settled: bool
+
+
+def trace(path: str) -> Trace | None:
+    """Return the trace of a file or directory, as the server has it; None where there is none."""
+    try:
+        # Opening asks a file server anew, where a mere status may be some seconds old.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        try:
+            status = os.fstat(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError:
+        return None
+    changed = max(status.st_mtime_ns, status.st_ctime_ns)
+    return Trace(
+        (status.st_dev, status.st_ino),
+        status.st_size,
+        changed,
+        time.time_ns() - changed > _SETTLED * 1_000_000_000,
+    )
+
 
 class References:
     """The jobs that runs refer to.
@@ -46,13 +85,16 @@ class References:
     Attributes:
         by_task: The hashes by task, as the runs spell them, not validated.
         inodes: The directories that links of version 1 lead to.
+        unended: The directories of runs that have no end, each with its host; empty where that is not known.
         problems: What could not be read, and may refer to more jobs.
     """
 
     def __init__(self) -> None:
         self.by_task: dict[str, set[str]] = {}
         self.inodes: set[Inode] = set()
+        self.unended: dict[str, str] = {}
         self.problems = Problems()
+        self._sources: dict[str, Trace | None] = {}
 
     def __len__(self) -> int:
         return sum(map(len, self.by_task.values()))
@@ -64,6 +106,18 @@ class References:
                 yield from (
                     JobId(task, each) for each in sorted(self.by_task[task]) if is_name(each)
                 )
+
+    def see(self, path: str) -> str:
+        """Record how a directory or file is before it is read; return its path."""
+        self._sources.setdefault(path, trace(path))
+        return path
+
+    def is_current(self) -> bool:
+        """Return whether certainly nothing that was read has changed since."""
+        return all(
+            trace(path) == seen and (seen is None or seen.is_settled)
+            for path, seen in self._sources.items()
+        )
 
     def of_task(self, task: str) -> set[str]:
         """Return the set of the hashes of a task, to which more may be added."""
@@ -84,40 +138,58 @@ def read_references(layout: Layout, experiments: Iterable[str] | None = None) ->
         _read_live_events(str(layout.live_experiment_events), found)
     if mounts.unmounted_above(layout.experiments):
         found.problems.note(str(layout.experiments), "is not mounted")
-    listed = _runs(layout, wanted, found.problems)
+    listed = _runs(layout, wanted, found)
     for run, is_alias in listed.items():
         if not is_alias:  # ``current`` is a link to one of the others
+            if wanted is None:
+                _read_end(run, found)
             _read_lines_of(f"{run}/jobs.jsonl", found, _add_usual_or_all)
             _read_links(f"{run}/jobs", found)
     _read_first(layout, wanted, found)
-    if listed.keys() != _runs(layout, wanted, found.problems).keys():
+    if listed.keys() != _runs(layout, wanted, found).keys():
         found.problems.note(str(layout.experiments), "changed while it was read")
     return found
 
 
 def _read_first(layout: Layout, wanted: set[str] | None, found: References) -> None:
     """Read the links of version 1 of the layout."""
-    for name, experiment in _directories(str(layout.first_experiments), found.problems):
+    for name, experiment in _directories(str(layout.first_experiments), found):
         if wanted is None or name in wanted:
             for links in _FIRST_LISTS:
                 _read_links(f"{experiment}/{links}", found)
                 _follow_links(f"{experiment}/{links}", found)
 
 
-def _runs(layout: Layout, wanted: set[str] | None, problems: Problems) -> dict[str, bool]:
+def _runs(layout: Layout, wanted: set[str] | None, references: References) -> dict[str, bool]:
     """Return the directories of runs, each with whether it is a link to another one of the same experiment."""
     found: dict[str, bool] = {}
-    for name, experiment in _directories(str(layout.experiments), problems):
+    for name, experiment in _directories(str(layout.experiments), references):
         if wanted is None or name in wanted:
-            runs = dict(_directories(experiment, problems))
+            runs = dict(_directories(experiment, references))
             found.update({run: _link_target(run) in runs for run in runs.values()})
     return found
 
 
-def _directories(parent: str, problems: Problems) -> list[tuple[str, str]]:
+def _directories(parent: str, found: References) -> list[tuple[str, str]]:
     """Return name and path of each directory, or link to one, in a directory."""
-    paths = [(name, f"{parent}/{name}") for name in list_names(parent, problems)]
-    return [(name, path) for name, path in paths if is_directory(path, problems)]
+    paths = [(name, f"{parent}/{name}") for name in _list(parent, found)]
+    return [(name, path) for name, path in paths if is_directory(path, found.problems)]
+
+
+def _list(directory: str, found: References) -> list[str]:
+    return list_names(found.see(directory), found.problems)
+
+
+def _read_end(run: str, found: References) -> None:
+    """Note a run that has no end, or of which that cannot be read."""
+    problems = Problems()
+    path = found.see(f"{run}/status.json")
+    status = read_object(path, LARGE_LIMIT, problems)
+    if problems:
+        found.unended[run] = ""
+    elif status is not None and status.get("status") == "running" and not status.get("ended_at"):
+        hostname = status.get("hostname")
+        found.unended[run] = hostname if isinstance(hostname, str) else ""
 
 
 def is_directory(path: str, problems: Problems) -> bool:
@@ -178,13 +250,13 @@ def _link_target(path: str) -> str | None:
 
 def _read_links(directory: str, found: References) -> None:
     """Add the names of links, which are those of jobs even if they lead nowhere."""
-    for task in list_names(directory, found.problems):
-        found.of_task(task).update(list_names(f"{directory}/{task}", found.problems))
+    for task in _list(directory, found):
+        found.of_task(task).update(_list(f"{directory}/{task}", found))
 
 
 def _follow_links(directory: str, found: References) -> None:
-    for task in list_names(directory, found.problems):
-        for name in list_names(f"{directory}/{task}", found.problems):
+    for task in _list(directory, found):
+        for name in _list(f"{directory}/{task}", found):
             found.inodes.update(inode_of(f"{directory}/{task}/{name}", found.problems))
 
 
@@ -203,9 +275,9 @@ def inode_of(path: str, problems: Problems) -> Iterator[Inode]:
 
 def _read_live_events(directory: str, found: References) -> None:
     """Add the jobs that live events name, in files of the directory, or one level below as before 2.1.1."""
-    for name in list_names(directory, found.problems):
+    for name in _list(directory, found):
         path = f"{directory}/{name}"
-        inner = [name] if name.endswith(".jsonl") else list_names(path, found.problems)
+        inner = [name] if name.endswith(".jsonl") else _list(path, found)
         for file in inner:
             if file.endswith(".jsonl"):
                 _read_lines_of(path if file == name else f"{path}/{file}", found, _add_events)
@@ -214,7 +286,7 @@ def _read_live_events(directory: str, found: References) -> None:
 def _read_lines_of(path: str, found: References, add: Callable[[bytes, References], str]) -> None:
     bad = ""
     try:
-        handle = open_regular(path)
+        handle = open_regular(found.see(path))
         if handle is None:
             bad = _why_absent(path)
         else:
