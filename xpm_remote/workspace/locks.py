@@ -150,7 +150,8 @@ def holding(path: Path, directory: int | None = None) -> Iterator[None]:
                 raise
         yield
     finally:
-        filesystem.close(descriptor)
+        with contextlib.suppress(OSError):  # nothing was written to it
+            filesystem.close(descriptor)
 
 
 class StagingLock:

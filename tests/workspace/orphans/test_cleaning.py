@@ -248,3 +248,72 @@ def test_wire(made: SmallWorkspace) -> None:
     assert from_wire(CleanStep, json.loads(json.dumps(to_wire(step)))) == step
     (outcome,) = cleaner.apply([step])
     assert from_wire(CleanOutcome, json.loads(json.dumps(to_wire(outcome)))) == outcome
+
+
+@pytest.mark.parametrize(
+    ("status", "refused"),
+    [
+        ({"status": "running", "hostname": "node02"}, True),
+        ({"status": "running", "hostname": "node02", "ended_at": None}, True),
+        ({"status": "running"}, True),
+        ({"status": "running", "hostname": "node01"}, False),
+        ({"status": "running", "hostname": "node02", "ended_at": "2026-11-01T12:00:00"}, False),
+        ({"status": "done", "hostname": "node02"}, False),
+        ("{broken", True),
+    ],
+)
+def test_run_of_another_host(made: SmallWorkspace, status: object, refused: bool) -> None:
+    """A run that has no end, of a host whose locks may not be seen here, keeps all orphans, except with force."""
+    run = made.run(["t/known"], "f")
+    text = status if isinstance(status, str) else json.dumps(status)
+    (run / "status.json").write_text(text)
+    host = TextHost("node01")
+    report = find_orphans(made.layout)
+    if refused:
+        with pytest.raises(BusyFailure, match="has no end"):
+            Cleaner(made.layout, host=host).plan(report)
+    forced = Cleaner(made.layout, host=host, is_forced=refused)
+    assert clean(forced, made) == {"t/lone": CleanStatus.REMOVED}
+
+
+def test_set_aside_by_an_interrupted_command(made: SmallWorkspace) -> None:
+    """A job that was set aside is listed, and decided on anew: it is removed, or put back if a run refers to it now."""
+    tasks = made.layout.jobs / "t"
+    (tasks / "lone").rename(tasks / ".orphan.lone")
+    made.job("t/needed").rename(tasks / ".orphan.needed")
+    made.run(["t/known", "t/needed"], "f")
+    report = find_orphans(made.layout)
+    assert [(str(each.job), each.path.name) for each in report.orphans] == [
+        ("t/lone", ".orphan.lone")
+    ]
+    cleaner = Cleaner(made.layout)
+    steps = cleaner.plan(report)
+    assert [each.action for each in steps] == [CleanAction.REMOVE, CleanAction.SWEEP]
+    outcomes = {str(each.job): each for each in cleaner.apply(steps)}
+    assert outcomes["t/lone"].status is CleanStatus.REMOVED
+    assert outcomes["t/needed"].status is CleanStatus.KEPT
+    assert outcomes["t/needed"].message.startswith("put back")
+    assert names(made) == ["known", "needed"]
+
+
+def test_both_are_kept(made: SmallWorkspace) -> None:
+    """Where a job has appeared anew under the name of one that is set aside, both are kept, and named."""
+    tasks = made.layout.jobs / "t"
+    made.job("t/known2").rename(tasks / ".orphan.known")
+    cleaner = Cleaner(made.layout)
+    (first, second) = cleaner.apply(cleaner.plan(find_orphans(made.layout)))
+    assert (first.status, second.status) == (CleanStatus.REMOVED, CleanStatus.KEPT)
+    assert second.message.endswith("look at both, and remove one")
+    assert names(made) == [".orphan.known", "known"]
+
+
+def test_sweeping(made: SmallWorkspace) -> None:
+    """What an interrupted command left is removed although there is no orphan; what is being written is not."""
+    tasks = made.layout.jobs / "t"
+    (tasks / "lone").rename(tasks / ".tmp.lone")
+    made.job("t/other").rename(tasks / ".tmp.other")
+    with locked(tasks / ".tmp.other.lock"):
+        assert clean(Cleaner(made.layout), made) == {"t/lone": CleanStatus.REMOVED}
+        assert names(made) == [".tmp.other", ".tmp.other.lock", "known"]
+    assert clean(Cleaner(made.layout), made) == {"t/other": CleanStatus.REMOVED}
+    assert names(made) == ["known"]

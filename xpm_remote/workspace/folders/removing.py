@@ -96,8 +96,10 @@ class JobRemoval:
             if self._is_aside:
                 self.put_back()
         finally:
-            self._locks.close()
-            self._slot.release()
+            try:
+                self._locks.close()
+            finally:
+                self._slot.release()
 
     def set_aside(self, *, is_link: bool = False) -> None:
         """Take the job's name away.

@@ -25,8 +25,8 @@ from xpm_remote.workspace.orphans.activity import why_not_idle, why_running
 from xpm_remote.workspace.orphans.listing import KnownLinks, find_orphans
 from xpm_remote.workspace.orphans.references import (
     References,
-    inode_of,
     list_names,
+    place_of,
     read_references,
 )
 from xpm_remote.workspace.outcomes import (
@@ -188,10 +188,10 @@ class Cleaner:
         """Set an orphan aside, and remove it unless it is needed now; return why it is kept, or an empty text."""
         with JobRemoval(self._layout, orphan.job) as removal:
             # What an interrupted command had set aside has its name again.
+            seen = imprint(self._layout.job_files(orphan.job))
             step = self._step(orphan)
             if step.action is CleanAction.KEEP:
                 return step.reason
-            seen = imprint(self._layout.job_files(orphan.job))
             removal.set_aside(is_link=orphan.is_link)
             why = self._why_needed(orphan, removal.files, seen)
             if why:
@@ -209,15 +209,14 @@ class Cleaner:
         """
         try:
             references = self._look()
-            known = references.inodes | self._links.inodes(references)
-            own = set(inode_of(str(files.directory), references.problems))
+            known = references.places | self._links.places(references)
+            own = set(place_of(str(files.directory), references.problems))
+            own.add(os.path.realpath(orphan.path.parent) + f"/{orphan.job.hash}")
             _raise_unknown(references)
         except WorkspaceFailure as failure:
             raise _StoppedError(failure) from None
         if orphan.job.hash in references.by_task.get(orphan.job.task, ()):
             return "a run refers to it now"
-        if not own:
-            return "it cannot be looked at"
         if own & known:
             return "a job that a run refers to is a link to it now"
         if imprint(files) != seen:

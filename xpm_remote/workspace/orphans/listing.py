@@ -14,12 +14,12 @@ from typing import AbstractSet, Iterable, Iterator, NamedTuple
 from xpm_remote.workspace.folders.finding import archives, why_unavailable
 from xpm_remote.workspace.layout import ASIDE_PREFIX, Folder, FolderMode, JobId, Layout, is_name
 from xpm_remote.workspace.orphans.references import (
-    Inode,
+    Place,
     References,
     Trace,
-    inode_of,
     is_directory,
     list_names,
+    place_of,
     read_references,
     trace,
 )
@@ -72,31 +72,31 @@ class KnownLinks:
 
     def __init__(self, layout: Layout) -> None:
         self._jobs = str(layout.jobs)
-        self._by_task: dict[str, tuple[Trace, set[Inode]]] = {}
+        self._by_task: dict[str, tuple[Trace, set[Place]]] = {}
         self._references: References | None = None
 
-    def inodes(self, references: References) -> set[Inode]:
-        """Return the directories; what cannot be read is added to the problems of the references."""
+    def places(self, references: References) -> set[Place]:
+        """Return them; what cannot be read is added to the problems of the references."""
         if references is not self._references:
             self._by_task.clear()
             self._references = references
-        found: set[Inode] = set()
+        found: set[Place] = set()
         for task in list_names(self._jobs, references.problems):
             known = references.by_task.get(task)
             if known:
                 found |= self._of_task(f"{self._jobs}/{task}", known, references.problems)
         return found
 
-    def _of_task(self, path: str, known: AbstractSet[str], problems: Problems) -> set[Inode]:
+    def _of_task(self, path: str, known: AbstractSet[str], problems: Problems) -> set[Place]:
         now = trace(path)
-        seen, inodes = self._by_task.get(path, (None, set()))
+        seen, places = self._by_task.get(path, (None, set()))
         if now is None or not now.is_settled or now != seen:
             entries = _unusual(path, known, problems)
             links = (each.path for each in entries if each.name in known)
-            inodes = {inode for link in links for inode in inode_of(link, problems)}
+            places = {place for link in links for place in place_of(link, problems)}
             if now is not None:
-                self._by_task[path] = now, inodes
-        return inodes
+                self._by_task[path] = now, places
+        return places
 
 
 def disk_usage(path: Path) -> int:
@@ -104,7 +104,7 @@ def disk_usage(path: Path) -> int:
 
     A file with several names counts once; what cannot be read does not count.
     """
-    seen: set[Inode] = set()
+    seen: set[tuple[int, int]] = set()
     total, left = _own_usage(str(path), seen), [str(path)]
     while left:
         try:
@@ -118,7 +118,7 @@ def disk_usage(path: Path) -> int:
     return total
 
 
-def _own_usage(path: str, seen: set[Inode]) -> int:
+def _own_usage(path: str, seen: set[tuple[int, int]]) -> int:
     try:
         status = os.lstat(path)
     except OSError:
@@ -142,11 +142,11 @@ def _candidates(layout: Layout, references: References, problems: Problems) -> l
             entries = _unusual(task.path, known, place)
             links += [entry.path for entry in entries if entry.name in known]
             found += _orphans(task.name, entries, known)
-    inodes = set(references.inodes)
+    places = set(references.places)
     for link in links if found else ():
-        inodes.update(inode_of(link, references.problems))
-    if inodes:
-        found = [each for each in found if _is_apart(each, inodes, problems)]
+        places.update(place_of(link, references.problems))
+    if places:
+        found = [each for each in found if _is_apart(each, places, problems)]
     jobs = os.path.realpath(layout.jobs)
     return sorted(each for each in found if not _leads_to_known(each, jobs, references))
 
@@ -173,9 +173,9 @@ def _orphans(task: str, entries: list[_Entry], known: AbstractSet[str]) -> Itera
             yield Orphan(JobId(task, name), Path(entry.path), entry.is_link)
 
 
-def _is_apart(orphan: Orphan, known: AbstractSet[Inode], problems: Problems) -> bool:
+def _is_apart(orphan: Orphan, known: AbstractSet[Place], problems: Problems) -> bool:
     """Return whether an orphan's directory is certainly none of the known ones."""
-    own = set(inode_of(str(orphan.path), problems))
+    own = set(place_of(str(orphan.path), problems))
     return bool(own) and not own.intersection(known)
 
 

@@ -14,7 +14,7 @@ import stat
 import time
 from itertools import groupby
 from operator import itemgetter
-from typing import BinaryIO, Callable, Iterable, Iterator, NamedTuple, Tuple
+from typing import BinaryIO, Callable, Iterable, Iterator, NamedTuple, Tuple, Union
 
 from xpm_remote.workspace import mounts
 from xpm_remote.workspace.layout import JobId, Layout, is_name
@@ -30,8 +30,8 @@ from xpm_remote.workspace.reading.json_files import (
     reason,
 )
 
-Inode = Tuple[int, int]
-"""Device and number, which identify a directory on whatever path it is reached."""
+Place = Union[Tuple[int, int], str]
+"""Device and number, which identify a directory on whatever path it is reached; its path where nothing is there."""
 
 _CHUNK = 1 << 20
 """Bytes of jobs.jsonl that are read at once: some 5,000 jobs, of a file that may have a million."""
@@ -53,7 +53,7 @@ class Trace(NamedTuple):
         is_settled: Whether the last change is so long ago that a further one would have another time.
     """
 
-    inode: Inode
+    inode: tuple[int, int]
     size: int
     changed: int
     is_settled: bool
@@ -84,14 +84,14 @@ class References:
 
     Attributes:
         by_task: The hashes by task, as the runs spell them, not validated.
-        inodes: The directories that links of version 1 lead to.
+        places: What links of version 1 lead to.
         unended: The directories of runs that have no end, each with its host; empty where that is not known.
         problems: What could not be read, and may refer to more jobs.
     """
 
     def __init__(self) -> None:
         self.by_task: dict[str, set[str]] = {}
-        self.inodes: set[Inode] = set()
+        self.places: set[Place] = set()
         self.unended: dict[str, str] = {}
         self.problems = Problems()
         self._sources: dict[str, Trace | None] = {}
@@ -257,20 +257,20 @@ def _read_links(directory: str, found: References) -> None:
 def _follow_links(directory: str, found: References) -> None:
     for task in _list(directory, found):
         for name in _list(f"{directory}/{task}", found):
-            found.inodes.update(inode_of(f"{directory}/{task}/{name}", found.problems))
+            found.places.update(place_of(f"{directory}/{task}/{name}", found.problems))
 
 
-def inode_of(path: str, problems: Problems) -> Iterator[Inode]:
-    """Yield the directory that a path leads to; nothing where it leads nowhere."""
+def place_of(path: str, problems: Problems) -> Iterator[Place]:
+    """Yield what a path leads to, which may be absent for a moment; nothing where that is unknown."""
     try:
-        place = os.stat(path)  # noqa: PTH116
+        status = os.stat(path)  # noqa: PTH116
     except (FileNotFoundError, NotADirectoryError):
-        return
+        yield os.path.realpath(path)
     except OSError as error:
         if error.errno != errno.ELOOP:
             problems.note(path, reason(error))
-        return
-    yield place.st_dev, place.st_ino
+    else:
+        yield status.st_dev, status.st_ino
 
 
 def _read_live_events(directory: str, found: References) -> None:
