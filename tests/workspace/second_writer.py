@@ -1,4 +1,4 @@
-"""Another process that acts at a chosen call to the file system, or a call that fails: every interleaving, one by one."""
+"""Another process that acts at a chosen call to the file system, or a call that fails, one call after another."""
 
 from __future__ import annotations
 
@@ -25,6 +25,9 @@ DOOR = sorted(
 
 READING = ("listdir", "lstat", "open", "readlink", "scandir", "stat")
 """The calls by which references, directories and locks are read."""
+
+SHARE = 3
+"""Divisor of the number of places that a test tries by default."""
 
 OWN = f"{os.sep}xpm_remote{os.sep}"
 
@@ -85,13 +88,16 @@ class Calls:
             do_first()  # a close that fails has closed nevertheless
             raise
 
-    def chosen(self) -> list[int]:
-        """Return the calls to try, from 1 on: the first of each place of our code, or all in the full run."""
+    def chosen(self, turn: int) -> list[int]:
+        """Return the calls to try, from 1 on: all in the full run, else a share of the places of our code.
+
+        Args:
+            turn: Different for each test that tries the same calls, so that they take turns.
+        """
         if ALL:
             return list(range(1, len(self.places) + 1))
-        return sorted(
-            {place: at for at, place in reversed(list(enumerate(self.places, 1)))}.values()
-        )
+        first = {place: at for at, place in reversed(list(enumerate(self.places, 1)))}
+        return sorted(first.values())[turn % SHARE :: SHARE]
 
 
 def _place(name: str) -> tuple[object, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -64,6 +63,5 @@ def test_no_link_is_followed(tmp_path: Path, directory: int, part: str) -> None:
     os.close(open_below(directory, "a/b/c"))
     (tmp_path / part).rename(tmp_path / "was")
     (tmp_path / part).symlink_to(tmp_path / "was")
-    with pytest.raises(OSError) as caught:
+    with pytest.raises(OSError, match=r"Not a directory|Too many levels"):
         open_below(directory, "a/b/c")
-    assert caught.value.errno in (errno.ELOOP, errno.ENOTDIR)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.workspace.small import SmallWorkspace
+from xpm_remote.workspace import filesystem
 from xpm_remote.workspace.orphans.references import read_references
 from xpm_remote.workspace.reading import json_files
 
@@ -229,6 +230,8 @@ def test_error_on_the_way(
 
     for name in ("stat", "lstat", "listdir", "scandir", "open", "readlink"):
         monkeypatch.setattr(os, name, failing(getattr(os, name)))
+    for name in ("stat", "lstat", "scan", "open_file", "readlink"):
+        monkeypatch.setattr(filesystem, name, failing(getattr(filesystem, name)))
     assert os.strerror(number) in [each.why for each in read_references(made.layout).problems]
 
 
