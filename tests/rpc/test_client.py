@@ -224,6 +224,29 @@ async def test_a_failing_listener_is_survived(
     await client.aclose()
 
 
+async def test_a_full_listener_is_waited_for(transport: HandTransport) -> None:
+    """While a listener has no room, nothing more is read."""
+    room, taken = asyncio.Event(), asyncio.Event()
+    heard = []
+
+    def listen(notification: Notification) -> asyncio.Event:
+        heard.append(notification.method)
+        taken.set()
+        return room
+
+    client = RpcClient(transport, command="x", listener=listen, timeout=PATIENCE)
+    transport.answer({"method": "first", "params": {}}, {"method": "second", "params": {}})
+    await asyncio.wait_for(taken.wait(), PATIENCE)
+    await asyncio.sleep(0)
+    assert heard == ["first"]
+    (task,) = await start(client, "ping")
+    transport.answer({"id": 1, "result": 1})
+    room.set()
+    await asyncio.wait_for(task, PATIENCE)
+    assert heard == ["first", "second"]
+    await client.aclose()
+
+
 async def test_whatever_comes_is_a_sign_of_life(
     client: RpcClient, transport: HandTransport
 ) -> None:

@@ -18,6 +18,7 @@ from xpm_remote.model.agent_rows import AgentRows
 from xpm_remote.model.entities import ExperimentChange, JobChange
 from xpm_remote.model.store import Store
 from xpm_remote.rpc.protocol import Notification
+from xpm_remote.session import agent_sync
 from xpm_remote.session.agent_client import open_local_agent
 from xpm_remote.session.agent_sync import AgentSync
 from xpm_remote.session.monitor import Monitor
@@ -156,6 +157,22 @@ async def test_cut_in_the_middle() -> None:
     task.cancel()
     await asyncio.wait({task})
     assert bench.rows.mark is None
+
+
+async def test_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While too much waits to be applied, the client is told to read no more; later it goes on."""
+    monkeypatch.setattr(agent_sync, "QUEUE_SIZE", 500)
+    bench = Bench()
+    page = Notification("notification.jobs", msgspec.Raw(b'{"rows": [[0, "done"]]}'))
+    room = None
+    while room is None:
+        room = bench.sync.hear(page)
+    assert bench.sync._pages.qsize() < 50
+    assert not room.is_set()
+    bench.agent.answer = bench.say_all
+    await asyncio.wait_for(bench.sync.snapshot(), PATIENCE)
+    assert room.is_set()
+    assert bench.sync.hear(page) is None
 
 
 async def test_gone() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -19,11 +20,12 @@ from xpm_remote.errors import (
 from xpm_remote.link.options.connect_options import parse_ssh_options
 from xpm_remote.link.prompts import BATCH_MODE, Prompter, UnansweredError
 from xpm_remote.link.remote.command import RemoteExperimaestro
+from xpm_remote.model.entities import Job, JobChange
 from xpm_remote.session import monitor as module
 from xpm_remote.session.backends import BackendContext
 from xpm_remote.session.monitor import Monitor
 from xpm_remote.session.reconnect import Backoff
-from xpm_remote.session.state import LinkState, Phase
+from xpm_remote.session.state import LinkState, Phase, Update
 from xpm_remote.session.target import Target
 
 CUT = LinkLostError("cut")
@@ -225,3 +227,23 @@ async def test_retry_now(monkeypatch: pytest.MonkeyPatch) -> None:
     script = Script(be_live, be_live, fail(HostKeyError("changed")))
     _, states = await run(monkeypatch, script, backoff=Never(lambda: 0.0))
     assert phases(states).count("live") == 2
+
+
+def test_changes_of_a_gap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often a job changes before a snapshot after a loss is complete, its net change is kept, and told once."""
+    monkeypatch.setattr(module, "GAP_KEPT", 10)
+    monitor = Monitor(
+        Target("host", "/d", parse_ssh_options("host", []), RemoteExperimaestro(xpm_path="x"))
+    )
+    told: list[Update] = []
+    monitor.subscribe(told.append)
+    monitor._enter(Phase.LIVE)
+    monitor._enter(Phase.LOADING)
+    jobs = [Job(task_id="demo.task", job_id="a", path=str(number)) for number in range(1000)]
+    for before, after in pairwise(jobs):
+        monitor._publish(Update((JobChange(before, after),)))
+        assert len(monitor._gap) <= 30
+    monitor._enter(Phase.LIVE)
+    assert [update.changes for update in told if update.changes] == [
+        (JobChange(jobs[0], jobs[-1]),)
+    ]

@@ -11,6 +11,7 @@ import pytest
 from xpm_remote.errors import RequestError
 from xpm_remote.model.entities import JobChange
 from xpm_remote.model.records import (
+    Event,
     ExperimentRecord,
     JobInfoRecord,
     JobProgressEvent,
@@ -257,6 +258,69 @@ async def test_other_announcements_lead_to_a_look_at_everything() -> None:
     async with bench.following():
         bench.sync.hear(OtherEvent("RunCompletedEvent"))
         await bench.until(lambda: bench.server.asked == ["experiments", "jobs e"])
+
+
+class TestFlood:
+    """More announcements than are kept."""
+
+    @pytest.fixture(autouse=True)
+    def _little_room(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(sync_module, "EVENTS_KEPT", 5)
+        monkeypatch.setattr(sync_module, "NEW_JOBS_KEPT", 3)
+
+    async def test_before_the_snapshot(self) -> None:
+        """What does not fit before the snapshot is dropped, and everything is queried again after it."""
+        bench = Bench({"a": "running", "b": "done"})
+        for number in range(100):
+            bench.sync.hear(state_event(f"new{number}", "running"))
+        assert len(bench.sync._events) == 5
+        await bench.load()
+        bench.server.states["a"] = "done"
+        async with bench.following():
+            await bench.until(lambda: ("a", "done") in bench.told)
+            assert bench.server.asked[:2] == ["experiments", "jobs e"]
+
+    @pytest.mark.parametrize("kind", ["state", "progress", "scheduler", "experiments"])
+    async def test_ever_new_jobs(self, kind: str) -> None:
+        """Of jobs that no answer has confirmed only so many are taken; then everything is queried."""
+        bench = Bench({"a": "running"})
+        await bench.load()
+        for number in range(100):
+            job = f"new{number}"
+            events: dict[str, Event] = {
+                "state": state_event(job, "running"),
+                "progress": JobProgressEvent(job, TASK, progress=0.5),
+                "scheduler": SchedulerEvent("e", job, TASK, scheduler_state="ready"),
+                "experiments": SchedulerEvent(job, "a", TASK, scheduler_state="ready"),
+            }
+            bench.sync.hear(events[kind])
+        assert len(bench.store.jobs) <= 4
+        assert len(bench.store.experiments) <= 4
+        assert len(bench.sync._dirty_jobs) <= 5
+        bench.sync.hear(state_event("a", "done"))
+        assert ("a", "done") in bench.told  # what is known is still followed
+        async with bench.following():
+            await bench.until(lambda: "jobs e" in bench.server.asked)
+            await bench.until(lambda: not bench.sync._new_jobs)
+
+    async def test_jobs_of_no_experiment(self) -> None:
+        """Of the jobs that no experiment lists the latest are kept."""
+        bench = Bench({"a": "running"})
+        await bench.load()
+        async with bench.following():
+            for turn in range(3):
+                for number in range(3):
+                    bench.server.states[f"new{turn}{number}"] = "running"
+                    bench.sync.hear(state_event(f"new{turn}{number}", "running"))
+                bench.server.states = {"a": "running"}
+                bench.sync.hear(OtherEvent("RunCompletedEvent"))
+                await bench.until(lambda: not bench.sync._new_jobs)
+        assert sorted(job.job_id for job in bench.store.jobs.values()) == [
+            "a",
+            "new20",
+            "new21",
+            "new22",
+        ]
 
 
 async def test_warnings_are_told() -> None:

@@ -149,6 +149,13 @@ class Store:
             return []
         return self._put(Job(task_id=job.task_id, job_id=job.job_id))
 
+    def drop_unlisted(self, kept: int) -> list[Change]:
+        """Drop the jobs that no experiment lists, but the latest ``kept``."""
+        unlisted = [key for key in self._jobs if key not in self._members]
+        return [
+            change for key in unlisted[: max(0, len(unlisted) - kept)] for change in self._drop(key)
+        ]
+
     def _apply_scheduler_event(self, event: SchedulerEvent) -> list[Change]:
         key = job_key(event)
         run = self._runs.get(event.experiment_id)

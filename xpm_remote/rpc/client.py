@@ -30,7 +30,8 @@ from xpm_remote.rpc.protocol import (
 
 log = logging.getLogger(__name__)
 
-Listener = Callable[[Notification], None]
+Listener = Callable[[Notification], asyncio.Event | None]
+"""Takes a notification; may return an event, until which the client reads no more."""
 
 
 class Stdio(Protocol):
@@ -163,7 +164,9 @@ class RpcClient:
                 ):
                     self._heard = loop.time()
                 for message in messages:
-                    self._take(message)
+                    room = self._take(message)
+                    if room is not None:
+                        await room.wait()
         finally:
             error = self._end_error()
             self._ended.set_result(error)
@@ -171,16 +174,19 @@ class RpcClient:
                 if not answer.done():
                     answer.set_exception(error)
 
-    def _take(self, message: Message) -> None:
+    def _take(self, message: Message) -> asyncio.Event | None:
         if isinstance(message, Notification):
             try:
-                self._listener(message)
+                return self._listener(message)
             except Exception:  # the one place: a listener's failure must not stop the reader
                 log.exception("a listener failed on %s", message.method)
-            return
+                return None
         self._answered = True
-        if message.request_id not in self._pending:
-            return
+        if message.request_id in self._pending:
+            self._answer(message)
+        return None
+
+    def _answer(self, message: Response | ErrorResponse) -> None:
         method, answer = self._pending[message.request_id]
         if answer.done():
             return

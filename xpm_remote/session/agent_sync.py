@@ -1,7 +1,7 @@
 """Keeping a store in step with an agent, which sends runs first, then jobs in pages, then changes.
 
 What the agent sends of a job is its judgement of all the files, and is applied as it is. One task applies the pages in
-their order, and yields to other tasks after each.
+their order, and yields to other tasks after each; while too much waits for it, nothing more is read from the agent.
 """
 
 from __future__ import annotations
@@ -34,6 +34,9 @@ log = logging.getLogger(__name__)
 LIST_LOAD = 0.2
 """The share of time that may be spent on lists of experiments while more pages arrive."""
 
+QUEUE_SIZE = 8 * 1024 * 1024
+"""Bytes of pages that may wait to be applied: the jobs of a large workspace, compressed on the way to a tenth."""
+
 PING_INTERVAL = 10.0
 """Seconds between two pings during the snapshot."""
 
@@ -52,7 +55,9 @@ class AgentSync:
         self._store = store
         self._publish = publish
         self._client: AgentClient | None = None
-        self._pages: asyncio.Queue[Page] = asyncio.Queue()
+        self._pages: asyncio.Queue[tuple[Page, int]] = asyncio.Queue()
+        self._queued = 0
+        self._has_room = asyncio.Event()
         self._has_news = False
         self._is_loaded = False
         self._is_live = False
@@ -63,15 +68,22 @@ class AgentSync:
         self._client = client
         self._rows.root = client.workspace.rstrip("/")
 
-    def hear(self, notification: Notification) -> None:
-        """Queue a notification of the agent."""
+    def hear(self, notification: Notification) -> asyncio.Event | None:
+        """Queue a notification of the agent; return what to wait for before another is read."""
         try:
             page = decode_page(notification.method, notification.params)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             log.warning("%s cannot be read: %s", notification.method, error)
-            return
-        if page is not None:
-            self._pages.put_nowait(page)
+            return None
+        if page is None:
+            return None
+        size = len(notification.params)
+        self._pages.put_nowait((page, size))
+        self._queued += size
+        if self._queued <= QUEUE_SIZE:
+            return None
+        self._has_room.clear()
+        return self._has_room
 
     async def snapshot(self) -> None:
         """Request everything, or what changed since the last agent was heard; publish it as it arrives."""
@@ -93,7 +105,11 @@ class AgentSync:
 
     async def _take_pages(self, *, until_loaded: bool) -> None:
         while not (until_loaded and self._is_loaded):
-            self._take(await self._pages.get())
+            page, size = await self._pages.get()
+            self._queued -= size
+            if self._queued <= QUEUE_SIZE:
+                self._has_room.set()
+            self._take(page)
             if self._pages.empty() and (
                 self._is_loaded
                 or time.monotonic() - self._listed_at > self._listing_took / LIST_LOAD

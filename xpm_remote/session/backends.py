@@ -32,6 +32,9 @@ log = logging.getLogger(__name__)
 
 Publish = Callable[[Update], None]
 
+MAX_EVENT = 16 * 1024
+"""Bytes of an announcement that is read; what is longer, by a thousand tags, is queried instead."""
+
 CANNOT_SERVE = (StartError, ProtocolError, RemoteTimeoutError)
 """The failures of one side after which the other may still serve."""
 
@@ -120,7 +123,11 @@ async def open_experimaestro(
     def hear(notification: Notification) -> None:
         if notification.method == "notification.state_event":
             try:
-                event = decode_event(notification.params)
+                event = (
+                    decode_event(notification.params)
+                    if len(notification.params) <= MAX_EVENT
+                    else OtherEvent("too long")
+                )
             except (msgspec.DecodeError, UnicodeDecodeError) as error:
                 log.warning("an announcement cannot be read: %s", error)
                 event = OtherEvent("unreadable")

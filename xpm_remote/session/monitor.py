@@ -32,6 +32,9 @@ from xpm_remote.waiting import race, wait_within
 
 Listener = Callable[[Update], None]
 
+GAP_KEPT = 10_000
+"""Changes since a loss that are kept one by one; more of them are summed up for each entity."""
+
 
 class Session:
     """One connection to a workspace, which keeps a store in step.
@@ -168,6 +171,7 @@ class Monitor:
         self._heard: float | None = None
         self._was_live = False
         self._gap: list[Change] = []
+        self._gap_limit = GAP_KEPT
         self._reconnect = Reconnect(backoff or Backoff(random.random))
         self._retry_wanted = asyncio.Event()
 
@@ -285,6 +289,9 @@ class Monitor:
         """Pass an update on; after a gap, keep changes until the snapshot is complete."""
         if self._was_live and self._link.phase is not Phase.LIVE:
             self._gap.extend(update.changes)
+            if len(self._gap) > self._gap_limit:
+                self._gap = net(self._gap)
+                self._gap_limit = GAP_KEPT + 2 * len(self._gap)
             update = Update(notice=update.notice)
         self._tell(update)
 

@@ -2,7 +2,8 @@
 
 Announcements are hints: they are applied at once, and their subject is queried again; a slow reconciliation runs even
 in silence. Announcements that arrive during a query may be newer than its answer, so they are applied once more after
-it.
+it. Only so many are kept, and only so many jobs are taken on announcements alone; where one was dropped, everything is
+queried again.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from xpm_remote.model.records import (
     OtherEvent,
     SchedulerEvent,
 )
+from xpm_remote.model.runs import job_key
 from xpm_remote.model.store import Store
 from xpm_remote.rpc.server_api import MonitorServer
 from xpm_remote.session.state import Update
@@ -35,6 +37,12 @@ FEW_JOBS = 16
 
 REST_ROUNDS = 30
 """Of so many reconciliations, one queries the experiments that have ended, too."""
+
+EVENTS_KEPT = 5_000
+"""Announcements that are kept during a query: a burst of a large experiment."""
+
+NEW_JOBS_KEPT = 2_000
+"""Jobs that are taken on announcements alone until everything is queried again, and that may be in no experiment."""
 
 _NOTICES = ("WarningEvent", "ErrorEvent")
 
@@ -59,11 +67,16 @@ class ServerSync:
         self._queries = 0
         self._dirty_jobs: dict[str, None] = {}
         self._dirty_experiments = False
+        self._is_incomplete = False
+        self._new_jobs = 0
         self._woken = asyncio.Event()
         self._round = 0
 
     def hear(self, event: Event) -> None:
         """Apply an announcement of the server; before the snapshot is complete, keep it."""
+        if not self._has_room(event):
+            self._miss()
+            return
         if self._queries or not self._loaded:
             self._events.append(event)
         self._note(event)
@@ -74,6 +87,27 @@ class ServerSync:
             self._publish(Update(tuple(changes)))
         if isinstance(event, OtherEvent) and event.kind in _NOTICES and event.message:
             self._publish(Update(notice=event.message))
+
+    def _has_room(self, event: Event) -> bool:
+        """Return whether an announcement can be kept and applied; a new job that it adds is counted."""
+        if (self._queries or not self._loaded) and len(self._events) >= EVENTS_KEPT:
+            return False
+        if not self._loaded or not isinstance(
+            event, (JobStateEvent, JobProgressEvent, SchedulerEvent)
+        ):
+            return True
+        job = self._store.jobs.get(job_key(event))
+        is_listed = not isinstance(event, SchedulerEvent) or (
+            job is not None and event.experiment_id in job.experiments
+        )
+        if job is None or not is_listed:
+            self._new_jobs += 1
+        return self._new_jobs <= NEW_JOBS_KEPT or (job is not None and is_listed)
+
+    def _miss(self) -> None:
+        """Note that an announcement was dropped: everything is to be queried."""
+        self._is_incomplete = self._dirty_experiments = True
+        self._woken.set()
 
     async def snapshot(self) -> None:
         """Query everything; publish the experiments as soon as they arrive, then their jobs."""
@@ -119,8 +153,9 @@ class ServerSync:
 
     def _note(self, event: Event) -> None:
         """Note what an announcement requires to query: progress is complete in itself and requires nothing."""
-        if isinstance(event, (JobStateEvent, SchedulerEvent)) and event.task_id:
-            self._dirty_jobs[f"{event.task_id}/{event.job_id}"] = None
+        is_few = len(self._dirty_jobs) < EVENTS_KEPT
+        if is_few and isinstance(event, (JobStateEvent, SchedulerEvent)) and event.task_id:
+            self._dirty_jobs[job_key(event)] = None
         elif not isinstance(event, JobProgressEvent):
             self._dirty_experiments = True
         else:
@@ -137,9 +172,10 @@ class ServerSync:
                 self._events.clear()
 
     async def _reconcile(self) -> None:
+        is_incomplete, self._is_incomplete = self._is_incomplete, False
         self._forget_wishes()
         changed = await self._ask_experiments()
-        rest = self._round % REST_ROUNDS == 0
+        rest = is_incomplete or self._round % REST_ROUNDS == 0
         self._round += 1
         names = [
             each.experiment_id
@@ -147,6 +183,8 @@ class ServerSync:
             if rest or each.experiment_id in changed or self._is_busy(each.experiment_id)
         ]
         await self._ask_jobs_of(names)
+        self._new_jobs = 0
+        self._absorb(self._store.drop_unlisted(NEW_JOBS_KEPT))
 
     async def _ask_dirty(self) -> None:
         keys = list(self._dirty_jobs)
