@@ -173,7 +173,6 @@ def test_zone_by_name(name: str) -> None:
         ("+0100 Europe", 60),
         ("+0100 /etc/localtime", 60),
         ("+0100 ../../etc/passwd", 60),
-        ("+0100 CET-1CEST,M3.5.0,M10.5.0/3", 60),
         ("+0100 Europe/Par\\xe9s", 60),
         ("+0200 Europe/Paris", 120),
         ("-0500 Etc/UTC", -300),
@@ -183,6 +182,28 @@ def test_zone_by_offset(words: str, minutes: int) -> None:
     """Without a known name that agrees with the offset, the offset alone is the zone."""
     zone: tzinfo = timezone(timedelta(minutes=minutes))
     assert clock(f"{WINTER} {words}") == RemoteClock(WINTER, zone)
+
+
+PARIS = "CET-1CEST,M3.5.0,M10.5.0/3"
+
+
+@pytest.mark.parametrize(
+    "words", [f"Etc/Unknown {PARIS}", f" {PARIS}", PARIS, f"Asia/Tokyo {PARIS}"]
+)
+def test_zone_by_rules(words: str) -> None:
+    """A zone whose name is not known here, or is wrong, has the rules at the end of the host's file, or those in TZ."""
+    told = clock(f"{WINTER} +0100 {words}")
+    assert told is not None
+    summer, winter = datetime(2026, 7, 1, tzinfo=told.zone), datetime(2026, 12, 1, tzinfo=told.zone)
+    assert (summer.utcoffset(), winter.utcoffset()) == (timedelta(hours=2), timedelta(hours=1))
+
+
+@pytest.mark.parametrize("rules", ["nonsense", "CET-1CEST,M3", "JST-9", "\x7f" * 9, "," * 99])
+def test_rules_that_are_none(rules: str) -> None:
+    """Rules that cannot be read, or do not have the offset, are not taken."""
+    assert clock(f"{WINTER} +0100 Etc/Unknown {rules}") == RemoteClock(
+        WINTER, timezone(timedelta(hours=1))
+    )
 
 
 def test_rules_of_a_zone() -> None:

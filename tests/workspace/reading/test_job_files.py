@@ -293,6 +293,8 @@ def test_true_claim(disk: Disk, process: object) -> None:
     mark(disk, "failed", CLAIMED)
     facts = read(disk, host=TextHost(), run_host="node01")
     assert (facts.state, facts.certain, facts.ended) == ("error", True, MARKED_AT - 60)
+    write(directory / "ok.sh", "#SBATCH")
+    assert read(disk, host=TextHost(), run_host="node01").certain == (process is not None)
 
 
 def test_failure_of_an_earlier_try(disk: Disk) -> None:
@@ -406,6 +408,15 @@ def test_live_events(disk: Disk) -> None:
     assert (facts.state, facts.retry_count) == ("running", 1)
     assert job_form(facts)["started_time"] == "2026-11-01T12:00:00"
     assert facts.progress == (Progress(0, 0.2, "epoch 2"), Progress(1, 0.25, None))
+
+
+def test_event_of_another_zone(disk: Disk) -> None:
+    """A process in another zone than its scheduler writes naive times of that; its event has the true time, too."""
+    disk.job(JOB, {"state": "scheduled"}, pid=PID)
+    disk.events(
+        JOB, state_event("running", started_time="2026-11-23T01:10:22", timestamp=MARKED_AT)
+    )
+    assert read(disk).started == MARKED_AT
 
 
 def test_progress_means_running(disk: Disk) -> None:

@@ -24,15 +24,17 @@ WORKSPACE_MARKER = ".__experimaestro__"
 
 # Started in a sub-folder of a workspace, the server asks questions on its stdin and takes our requests for the
 # answers: so the directory is checked before. POSIX sh, without exclamation marks and newlines, which csh would
-# change. A relative directory gets a "./", so that `cd` does not search CDPATH or take "-" for the previous one.
+# change. A relative directory gets a "./", so that `cd` does not search CDPATH or take "-" for the previous one. The
+# last line of a zone's file has its rules.
 _CHECK = (
     f"kill -URG 0; say() {{ printf '\\n{MARK} %s\\n' \"$*\"; }}; "
     'd=$1; m=$2; case $d in /*|"") ;; *) d=./$d;; esac; '
-    "z=${TZ:-$(cat /etc/timezone 2>/dev/null || readlink /etc/localtime)}; "
+    "z=${TZ:-$(readlink /etc/localtime || cat /etc/timezone 2>/dev/null)}; f=/etc/localtime; "
+    '[ -z "$TZ" ] || f=/usr/share/zoneinfo/${TZ#:}; r=$(tail -n 1 "$f" 2>/dev/null | tr -cd " -~"); '
     '[ -e "$d" ] || { say path missing; exit 66; }; '
     '[ -d "$d" ] || { say path file; exit 66; }; '
     'p=$(cd -- "$d" 2>/dev/null && pwd -P) || { say path forbidden; exit 66; }; '
-    'if [ -f "$d/$m" ]; then say ready "$(date \'+%s %z\')" "$z"; exit 0; fi; '
+    'if [ -f "$d/$m" ]; then say ready "$(date \'+%s %z\')" "$z" "$r"; exit 0; fi; '
     'until [ "$p" = / ]; do p=$(dirname -- "$p"); '
     'if [ -f "$p/$m" ]; then say path inside "$p"; exit 66; fi; done; '
     "say path unmarked; exit 66"

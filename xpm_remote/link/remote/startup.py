@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import shlex
+import struct
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone, tzinfo
 from enum import Enum
+from io import BytesIO
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -25,7 +27,9 @@ LINE_KEPT = 65536
 STDERR_KEPT = 8192
 """Bytes of the end of stderr that are kept for an error message: a traceback."""
 
-_CLOCK = re.compile(r"(\d{1,12}) ([+-](?:[01]\d|2[0-3])[0-5]\d) ?(.*)", re.ASCII)
+_CLOCK = re.compile(
+    r"(\d{1,12}) ([+-](?:[01]\d|2[0-3])[0-5]\d)(?: (\S*))?(?: (\S{1,100}))?", re.ASCII
+)
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
 _ZONE_FILE = re.compile(r".*/zoneinfo/(?:posix/|right/)?")
 _NOT_FOUND = 127
@@ -119,7 +123,7 @@ class RemoteClock:
 
     Attributes:
         epoch: Its time when it was read, in seconds since 1970.
-        zone: Its time zone, with its rules where the name is known here, else its present offset.
+        zone: Its time zone, with its rules if its name is known here or they were read, else its present offset.
     """
 
     epoch: float
@@ -300,21 +304,42 @@ def _clock(text: str) -> RemoteClock | None:
     epoch = int(told[1])
     sign, hours, minutes = told[2][0], int(told[2][1:3]), int(told[2][3:])
     offset = timedelta(hours=hours, minutes=minutes) * (1 if sign == "+" else -1)
-    return RemoteClock(float(epoch), _zone(epoch, offset, told[3]))
+    return RemoteClock(float(epoch), _zone(epoch, offset, told[3] or "", told[4] or ""))
 
 
-def _zone(epoch: int, offset: timedelta, name: str) -> tzinfo:
-    """Return the zone of that name if it is known here, else the offset alone (which has no summer time).
+def _zone(epoch: int, offset: timedelta, name: str, rules: str) -> tzinfo:
+    """Return the zone of that name or of those rules, else the offset alone (which has no summer time).
 
-    A name that does not have the offset is wrong: /etc/timezone may be left over from an installation.
+    A zone that does not have the offset is wrong: /etc/timezone may be left over from an installation.
+
+    Args:
+        epoch: The time at which the zone has the offset.
+        offset: The offset.
+        name: Its name; in TZ, rules may stand instead.
+        rules: Its rules of today in the form of TZ, from the end of its file, for names that are not known here.
     """
-    fixed = timezone(offset)
-    name = _ZONE_FILE.sub("", name.strip().removeprefix(":"))
-    try:
-        zone = ZoneInfo(name) if name else fixed
-        return zone if datetime.fromtimestamp(epoch, zone).utcoffset() == offset else fixed
-    except (KeyError, ValueError, OSError, OverflowError):
-        return fixed
+    name = _ZONE_FILE.sub("", name.removeprefix(":"))
+    for make, text in ((ZoneInfo, name), (_zone_of_rules, rules), (_zone_of_rules, name)):
+        try:
+            zone = make(text) if text else None
+            if zone and datetime.fromtimestamp(epoch, zone).utcoffset() == offset:
+                return zone
+        except (KeyError, ValueError, OSError, OverflowError):
+            continue
+    return timezone(offset)
+
+
+def _zone_of_rules(rules: str) -> ZoneInfo:
+    """Return the zone of rules such as ``CET-1CEST,M3.5.0,M10.5.0/3``.
+
+    The standard library reads them at the end of a zone's file (RFC 8536), so one without anything else is made.
+
+    Raises:
+        ValueError: They are no such rules.
+    """
+    counts = struct.pack(">6L", 0, 0, 0, 0, 1, 4)  # one kind of time, and four bytes of its name
+    block = b"TZif2" + bytes(15) + counts + struct.pack(">lBB", 0, 0, 0) + b"UTC\0"
+    return ZoneInfo.from_file(BytesIO(block + block + f"\n{rules}\n".encode()), key=rules)
 
 
 class NoiseSource(str, Enum):

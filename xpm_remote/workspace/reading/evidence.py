@@ -152,5 +152,7 @@ class Evidence:
         """
         process = self.process or noted
         if process is None:
-            return False if self._host.is_me(self.asked.run_host) else None
+            # A job of SLURM has a script for it; a monitor removes the pid file, and its process from status.json.
+            is_here = self._host.is_me(self.asked.run_host)
+            return None if not is_here or _stamp(f"{self.asked.stem}.sh", self._look) else False
         return self._host.is_alive(process, at(self.stamps.pid or self.stamps.status))

@@ -49,6 +49,8 @@ _AN_HOUR = (
     3600.0  # an event is recent, so of an hour that comes twice it means the one nearer to it
 )
 
+_A_ZONE = 14 * 60.0  # the zones of the world differ by quarters of an hour
+
 
 class JobFacts(NamedTuple):
     """A job as its files show it; times are seconds since the epoch.
@@ -264,8 +266,8 @@ def _with_state_event(facts: JobFacts, event: JsonObject) -> JobFacts:
         return facts
     said = number_of(event.get("timestamp"))
     recent = None if said is None else said - _AN_HOUR
-    started = parse_time(event.get("started_time"), recent) or facts.started
-    ended = parse_time(event.get("ended_time"), recent) or said
+    started = _in_zone_of(parse_time(event.get("started_time"), recent), said) or facts.started
+    ended = _in_zone_of(parse_time(event.get("ended_time"), recent), said) or said
     exit_code = whole_of(event.get("exit_code"))
     return facts._replace(
         state=state,
@@ -276,6 +278,16 @@ def _with_state_event(facts: JobFacts, event: JsonObject) -> JobFacts:
         retry_count=max(facts.retry_count, whole_of(event.get("retry_count")) or 0),
         progress=progress_of(event.get("progress")),
     )
+
+
+def _in_zone_of(time: float | None, said: float | None) -> float | None:
+    """Return a time of an event, unless its writer is in another zone than this process: then that of the event.
+
+    A launcher starts jobs without the TZ of the person's shell. An event is written at the time that it has.
+    """
+    if time is None or said is None or abs(time - said) < _A_ZONE:
+        return time
+    return said
 
 
 def succeeded(facts: JobFacts, at: float) -> JobFacts:
