@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from xpm_remote.escaping import cleaned, nearest, quoted, safe, safe_lines
+from xpm_remote.escaping import cleaned, json_safe, nearest, quoted, safe, safe_lines
 
 
 @pytest.mark.parametrize(
@@ -20,6 +22,16 @@ from xpm_remote.escaping import cleaned, nearest, quoted, safe, safe_lines
 def test_safe(text: str, shown: str) -> None:
     """What is not printable is escaped, line breaks included."""
     assert safe(text) == shown
+
+
+def test_json_safe() -> None:
+    """What is not printable is an escape in JSON, where encoders leave it, and means the same; the rest stays."""
+    text = "é 漢 \x7f\x9b\x85\u200e\u202e\u2028\u2066\ufeff\U000e0041\x1b\t\\u0041"
+    written = json.dumps({text: [text]}, ensure_ascii=False)
+    assert json_safe(written).isprintable()
+    assert json.loads(json_safe(written)) == {text: [text]}
+    assert json_safe(written).startswith('{"é 漢 \\u007f\\u009b\\u0085\\u200e')
+    assert json_safe('{"a":"é"}') == '{"a":"é"}'
 
 
 def test_safe_lines() -> None:

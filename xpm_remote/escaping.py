@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import itertools
+import json
 from collections.abc import Iterable
 
 _LONGEST_QUOTE = 80  # characters; a message stays a line
@@ -29,6 +30,16 @@ def safe(text: str) -> str:
 def safe_lines(text: str) -> str:
     """Escape each line of a text by itself; line breaks within it stay, trailing ones are dropped."""
     return "\n".join(safe(line) for line in text.rstrip().splitlines())
+
+
+def json_safe(text: str) -> str:
+    """Return a JSON text with an escape for every character that is not printable: the same JSON.
+
+    Encoders leave most of them as they are: DEL, control characters above it, marks of direction, U+2028.
+    """
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in text)
 
 
 def cleaned(text: str) -> str:

@@ -36,10 +36,14 @@ if state["scancel"] == "frozen": signal.pause()
 if state["scancel"] == "refused":
     print("scancel: error: Kill job error on job id: Access/permission denied", file=sys.stderr)
     sys.exit(210)
-if state["scancel"] == "done":
+if state["scancel"] in ("lost", "timeout"): state["mode"] = "down"
+if state["scancel"] in ("done", "late"):
     for job in state["jobs"]:
         if job["id"] == sys.argv[1]: job["state"] = state["after"]
-    json.dump(state, open(STATE, "w"))
+json.dump(state, open(STATE, "w"))
+if state["scancel"] in ("timeout", "late"):
+    print("scancel: error: Kill job error: Socket timed out on send/recv operation", file=sys.stderr)
+    sys.exit(140)
 """
 
 

@@ -113,6 +113,8 @@ def test_half_a_character() -> None:
     """A document with half a character is still one line of JSON."""
     assert json_line({"a": "é"}) == '{"a":"é"}'
     assert json_line({"a": "\udce9"}) == r'{"a": "\udce9"}'
+    assert json_line({"a": "\x9b\u202e"}) == r'{"a":"\u009b\u202e"}'
+    assert json_line({"a": "\udce9\x7f"}) == r'{"a": "\udce9\u007f"}'
 
 
 @settings(

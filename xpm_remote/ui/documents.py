@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from xpm_remote.escaping import json_safe
 from xpm_remote.model.entities import Experiment, ExperimentChange, Job, JobChange
 from xpm_remote.model.store import Store
 from xpm_remote.session.state import BackendChoice, LinkState, Phase, Picture, Update
@@ -144,12 +145,12 @@ def link_event(picture: Picture, now: float) -> dict[str, Any]:
 
 
 def json_line(document: dict[str, Any]) -> str:
-    """Write a document as one line of JSON."""
+    """Write a document as one line of JSON, what is not printable as escapes: a terminal may be what reads it."""
     try:
-        return msgspec.json.encode(document).decode()
+        return json_safe(msgspec.json.encode(document).decode())
     except UnicodeEncodeError:
-        # Half a character, from a command line that is not UTF-8, is written as an escape.
-        return json.dumps(document)
+        # Half a character, from a command line that is not UTF-8.
+        return json_safe(json.dumps(document))
 
 
 def _job_event(change: JobChange, now: float, *, progress: bool) -> dict[str, Any] | None:

@@ -19,7 +19,7 @@ from xpm_remote.workspace.outcomes import ActionPlan
 from xpm_remote.workspace.processes import Host
 from xpm_remote.workspace.reading.reader import WorkspaceReader
 from xpm_remote.workspace.schedulers import slurm as slurm_module
-from xpm_remote.workspace.schedulers.rows import Cancelled, Phase
+from xpm_remote.workspace.schedulers.rows import Phase
 from xpm_remote.workspace.schedulers.slurm import Slurm, trusted_binpath
 
 JOB = JobId("pkg.learn", "a" * 64)
@@ -72,8 +72,9 @@ def mine(directory: Path, state: str = "RUNNING", number: str = "4711") -> dict[
 # Killing
 
 
-@pytest.mark.parametrize("state", ["RUNNING", "PENDING", "SUSPENDED", "REQUEUED", "CONFIGURING"])
-@pytest.mark.parametrize("number", ["4711", "4711_3", "4711+1"])
+@pytest.mark.parametrize(
+    ("state", "number"), [("RUNNING", "4711"), ("PENDING", "4711_3"), ("SUSPENDED", "4711+1")]
+)
 def test_kill(state: str, number: str, slurm: FakeSlurm, disk: Disk, directory: Path) -> None:
     """A job that runs or waits in the job's directory is cancelled, and that is looked at."""
     write(directory / "learn.pid", pid_file(number))
@@ -135,25 +136,40 @@ def test_kill_without_an_answer(
     assert slurm.cancelled == []
 
 
-@pytest.mark.parametrize("how", ["refused", "frozen", "ignored", "lost"])
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ("refused", "refuses to cancel 4711: scancel failed with exit status 210: "),
+        ("frozen", "is unknown whether SLURM cancels 4711: scancel has not answered"),
+        ("ignored", "is unknown whether SLURM cancels 4711: SLURM still has the job"),
+        ("lost", "is unknown whether SLURM cancels 4711: squeue failed"),
+        ("timeout", "is unknown whether SLURM cancels 4711: scancel failed with exit status 140"),
+    ],
+)
 def test_cancellation_that_is_not_done(
-    how: str, slurm: FakeSlurm, disk: Disk, directory: Path, monkeypatch: pytest.MonkeyPatch
+    how: str,
+    said: str,
+    slurm: FakeSlurm,
+    disk: Disk,
+    directory: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A refusal is one; a scancel that never ends, or whose job is still there, leaves it unknown."""
-    slurm.settle(mine(directory), scancel="ignored" if how == "lost" else how)
+    """A refusal is one; where scancel or SLURM does not answer, or SLURM still has the job, it is unknown."""
+    slurm.settle(mine(directory), scancel=how)
     plan = make(disk).plan_kill(JOB)
-    if how == "lost":
-        replies = Slurm.find
-        row = (replies(Slurm(), "4711") or [])[0]
-        monkeypatch.setattr(Slurm, "find", lambda self, number: None)
-        assert Slurm().cancel(row) is Cancelled.UNKNOWN
-        return
     if how == "frozen":
         monkeypatch.setattr(slurm_module, "ANSWER_LIMIT", 0.5)
     outcome = make(disk).perform(plan)
     assert not outcome.success
-    said = {"refused": "Access/permission denied", "frozen": "unknown", "ignored": "unknown"}
-    assert said[how] in outcome.message
+    assert said in outcome.message
+
+
+def test_cancellation_that_failed_and_is_done(
+    slurm: FakeSlurm, disk: Disk, directory: Path
+) -> None:
+    """What a scancel that timed out has reached is found by looking."""
+    slurm.settle(mine(directory), scancel="late")
+    assert make(disk).perform(make(disk).plan_kill(JOB)).success
 
 
 # Cleaning

@@ -96,20 +96,22 @@ class Slurm:
         return _rows(answer)
 
     def cancel(self, row: Row) -> Cancelled:
-        """Cancel a job, and look whether SLURM does."""
+        """Cancel a job, and look whether SLURM does, which may do so also where scancel failed."""
         answer = self._run("scancel", row.id)
         if answer is None:
             return Cancelled.UNKNOWN
-        if answer.status:
-            self.why = _failure("scancel", answer)
-            return Cancelled.REFUSED
+        failure = _failure("scancel", answer) if answer.status else ""
         for seconds in CANCEL_LOOKS:
             self._pause(seconds)
             rows = self.find(row.id)
             if rows is None:
+                self.why = f"{failure}, then {self.why}" if failure else self.why
                 return Cancelled.UNKNOWN
             if all(_is_over(each) for each in rows if each.directory == row.directory):
                 return Cancelled.DONE
+            if failure:
+                self.why = failure
+                return Cancelled.REFUSED
         self.why = f"SLURM still has the job {row.id}"
         return Cancelled.UNKNOWN
 
