@@ -8,6 +8,7 @@ The tree::
     ├── WorkspaceError           4  no such workspace, or not one of the kind that is needed
     ├── OptionError              5  an SSH option is malformed or cannot be honoured
     ├── MissingPeerError         6  experimaestro itself is needed here and is not installed
+    ├── OutputError              7  standard output cannot be written
     ├── LinkError
     │   ├── ResolveError        10  the host's name has no address
     │   ├── UnreachableError    11  the address does not answer
@@ -60,6 +61,7 @@ class ExitCode(IntEnum):
     WORKSPACE = 4
     OPTION = 5
     MISSING_PEER = 6
+    OUTPUT = 7
     RESOLVE = 10
     UNREACHABLE = 11
     HOST_KEY = 12
@@ -128,6 +130,12 @@ class MissingPeerError(XpmRemoteError):
     """Experimaestro itself is needed on this machine, and is not installed beside us."""
 
     exit_code = ExitCode.MISSING_PEER
+
+
+class OutputError(XpmRemoteError):
+    """Standard output cannot be written; the work that was in hand is done."""
+
+    exit_code = ExitCode.OUTPUT
 
 
 class LinkError(XpmRemoteError):

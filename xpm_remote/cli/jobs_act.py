@@ -44,7 +44,7 @@ def act(context: Context, location: JobsLocation, action: str, choice: Choice) -
         NoJobFoundError: One that was named is not there.
     """
     texts = list(read_texts(choice.ids, choice.from_file))
-    with open_location(context, location) as jobs:
+    with open_location(context, location, acts=choice.perform) as jobs:
         chosen = _chosen(context, jobs, texts, choice)
         plans = jobs.plan_action(action, chosen, force=choice.force) if chosen else []
         kept = [plan for plan in plans if plan.refusal]

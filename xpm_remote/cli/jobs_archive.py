@@ -76,7 +76,7 @@ def archive(
     if (has_ids and (is_all or is_watching)) or (is_watching and dry_run):
         raise UsageError("these options exclude each other", "see jobs archive --help")
     texts = ["*/*"] if is_all else list(read_texts(ids, from_file))
-    with open_location(context, location) as jobs:
+    with open_location(context, location, acts=not dry_run) as jobs:
         if not archives(jobs.folders):
             raise FolderError(
                 f"the workspace at {jobs.layout.root} has no folder of the mode backup or move",

@@ -66,7 +66,7 @@ def recover(
     if not ids and not missing and from_file is None:
         raise UsageError("no job is named", "give ids, --from-file or --missing")
     texts = list(read_texts(ids, from_file))
-    with open_location(context, location) as jobs:
+    with open_location(context, location, acts=not dry_run) as jobs:
         chosen, unknown = _find(jobs, texts)
         plans = jobs.plan_recovery(chosen, incomplete=incomplete)
         if missing:

@@ -21,6 +21,7 @@ from xpm_remote.cli.options import (
     ssh_overrides,
 )
 from xpm_remote.cli.output import copy_progress
+from xpm_remote.cli.streams import keep_going
 from xpm_remote.errors import (
     BusyError,
     FolderError,
@@ -99,8 +100,15 @@ def read_choice(given: dict[str, Any]) -> Choice:
 
 
 @contextmanager
-def open_location(context: Context, location: JobsLocation) -> Iterator[Jobs]:
+def open_location(
+    context: Context, location: JobsLocation, *, acts: bool = False
+) -> Iterator[Jobs]:
     """Open the jobs at a location of the command line, or at that of the group.
+
+    Args:
+        context: The options of the groups.
+        location: The location.
+        acts: Whether work is done there, which is finished even where its output cannot be written.
 
     Raises:
         SettingsError: The settings cannot be used.
@@ -115,6 +123,8 @@ def open_location(context: Context, location: JobsLocation) -> Iterator[Jobs]:
 
         return await keyboard.call_person(host, asked)
 
+    if acts:
+        keep_going()
     workdir = location.workdir or context.workdir or None
     with open_jobs(
         context.load_settings(),

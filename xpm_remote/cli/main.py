@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from xpm_remote.cli.context import Context, workspace_option
 from xpm_remote.cli.groups import CommandTree
 from xpm_remote.cli.output import examples, say, set_up_logs
 from xpm_remote.cli.peer import PEER, installed_version
+from xpm_remote.cli.streams import OutputLostError, finish, guard_streams
 from xpm_remote.errors import ExitCode, SettingsError, StoppedBySignal, XpmRemoteError, exit_code_of
 from xpm_remote.escaping import safe
 from xpm_remote.workspace.failures import WorkspaceFailure
@@ -211,14 +211,25 @@ def workspaces() -> None:
 
 def run() -> None:
     """Run the command line and exit with the documented status."""
+    guard_streams()
     program = Path(sys.argv[0]).name
     if program == "__main__.py":
         program = "xpm-remote"
-    sys.exit(main(sys.argv[1:], program))
+    try:
+        status = main(sys.argv[1:], program)
+    except KeyboardInterrupt:  # while an error was printed
+        status = ExitCode.INTERRUPTED
+    except OutputLostError:
+        status = ExitCode.OK
+    sys.exit(finish(status))
 
 
 def main(arguments: list[str], program: str = "xpm-remote") -> int:
-    """Run one command line and return its exit status."""
+    """Run one command line and return its exit status.
+
+    Raises:
+        OutputLostError: Its output cannot be written, and there is no work to be finished.
+    """
     try:
         result = root.main(arguments, prog_name=program, standalone_mode=False)
     except SettingsError as error:
@@ -236,8 +247,4 @@ def main(arguments: list[str], program: str = "xpm-remote") -> int:
         return ExitCode.INTERRUPTED
     except StoppedBySignal as stopped:
         return stopped.exit_code
-    except BrokenPipeError:
-        # The reader of our output has closed it: the interpreter's last flush must not fail.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitCode.UNEXPECTED
     return result if isinstance(result, int) else ExitCode.OK

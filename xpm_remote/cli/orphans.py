@@ -82,7 +82,8 @@ def orphans(
         raise UsageError("--yes and --force are about cleaning", "add --clean, or leave them out")
     if path and location.workdir:
         raise UsageError("PATH and --workdir say the same", "leave one out")
-    with open_location(context, location._replace(workdir=path or location.workdir)) as jobs:
+    location = location._replace(workdir=path or location.workdir)
+    with open_location(context, location, acts=is_cleaning) as jobs:
         report = jobs.find_orphans(with_folders=with_folders, with_sizes=with_sizes)
         context.warn_unread((*report.unread, *report.unlisted))
         for folder in report.unavailable:

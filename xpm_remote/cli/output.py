@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from xpm_remote.escaping import safe
+from xpm_remote.escaping import safe, safe_lines
 from xpm_remote.ui.text import Line
 
 if TYPE_CHECKING:
@@ -63,9 +63,9 @@ with every command."""
 def set_up_logs(*, debug: bool, quiet: bool) -> None:
     """Write a log to stderr: all of it, or only errors and warnings about files of the user."""
     level = logging.DEBUG if debug else logging.ERROR
-    logging.basicConfig(
-        level=level, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s"
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_SafeFormatter("%(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=level, handlers=[handler])
     if debug or quiet:
         return
     for name in WARNING_SOURCES:
@@ -73,6 +73,14 @@ def set_up_logs(*, debug: bool, quiet: bool) -> None:
         source.setLevel(logging.INFO)
         source.propagate = False
         source.handlers = [_Lines()]
+
+
+class _SafeFormatter(logging.Formatter):
+    """Escapes what a record and its traceback hold of the remote."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return a record as lines."""
+        return safe_lines(super().format(record))
 
 
 class _Lines(logging.Handler):
