@@ -37,6 +37,7 @@ from xpm_remote.workspace.layout import FolderMode
 
 NAMES = (
     "chmod",
+    "chmod_directory",
     "chmod_open",
     "chown_open",
     "clone",
@@ -56,6 +57,7 @@ NAMES = (
     "read_at",
     "readlink",
     "rename",
+    "rename_to_free",
     "rmdir",
     "scan",
     "stat",

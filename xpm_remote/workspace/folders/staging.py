@@ -26,7 +26,7 @@ from typing import Iterable
 from xpm_remote.workspace import filesystem, mounts
 from xpm_remote.workspace.failures import BusyFailure, DamagedFailure, WorkspaceFailure
 from xpm_remote.workspace.folders.comparing import changed_since, compare_jobs
-from xpm_remote.workspace.folders.trees import DIRECTORY, job_entries, naming, remove
+from xpm_remote.workspace.folders.trees import DIRECTORY, close_read, job_entries, naming, remove
 from xpm_remote.workspace.layout import ASIDE_PREFIX, STAGING_PREFIX, JobId, Layout, is_name
 from xpm_remote.workspace.locks import STALE_AFTER, StagingLock
 
@@ -101,13 +101,13 @@ class JobSlot:
                             filesystem.mkdir(directory.name, dir_fd=above)
                         opened = filesystem.open_file(directory.name, flags, dir_fd=above)
             finally:
-                filesystem.close(above)
+                close_read(above)
         return opened
 
     def _close(self) -> None:
         descriptor, self.directory = self.directory, -1
         if descriptor >= 0:
-            filesystem.close(descriptor)
+            close_read(descriptor)
 
     def clear(self) -> None:
         """Remove what is staged.

@@ -20,6 +20,12 @@ DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 """How a directory is opened in which something is done: a link in its place is refused."""
 
 
+def close_read(descriptor: int) -> None:
+    """Close what was only read: an error at that loses nothing."""
+    with contextlib.suppress(OSError):
+        filesystem.close(descriptor)
+
+
 def open_below(top: int, path: str) -> int:
     """Open a directory below an open one. At no part of the path is a link followed, whatever takes a place meanwhile.
 
@@ -35,11 +41,11 @@ def open_below(top: int, path: str) -> int:
         for part in path.split("/") if path else (".",):
             inner = filesystem.open_file(part, DIRECTORY, dir_fd=opened)
             if opened != top:
-                filesystem.close(opened)
+                close_read(opened)
             opened = inner
     except BaseException:
         if opened != top:
-            filesystem.close(opened)
+            close_read(opened)
         raise
     return opened
 
@@ -56,7 +62,7 @@ class Below:
         return self._descriptor
 
     def __exit__(self, *_: object) -> None:
-        filesystem.close(self._descriptor)
+        close_read(self._descriptor)
 
 
 def remove(path: Path, directory: int, first: str = "") -> None:
@@ -110,7 +116,7 @@ class _TreeRemoval:
                     with Below(self._top, above) as parent:
                         filesystem.rmdir(name, dir_fd=parent)
         finally:
-            filesystem.close(self._top)
+            close_read(self._top)
         filesystem.rmdir(self._path.name, dir_fd=self._directory)
 
     def _empty_inner(self, above: str, name: str) -> list[str] | None:
@@ -126,7 +132,7 @@ class _TreeRemoval:
             try:
                 return self._empty(opened, join(above, name))
             finally:
-                filesystem.close(opened)
+                close_read(opened)
         return None
 
     def _empty(self, opened: int, path: str) -> list[str]:
