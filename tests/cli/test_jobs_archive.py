@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import signal
 import subprocess
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 
 from tests.cli.commands import END_LIMIT, Commands
 from tests.cli.local import Local
+from tests.workspace.faults import below, make_fail
 from tests.workspace.small import locked
 
 pytestmark = pytest.mark.slow
@@ -49,6 +52,68 @@ def test_all(local: Local) -> None:
     """All jobs that succeeded are archived; that others did not is no error."""
     assert local.run("jobs", "archive", "--all").status == 0
     assert archived(local) == ["aaaa1", "aaaa2"]
+
+
+def test_chosen(local: Local) -> None:
+    """--experiment and --filter choose among the jobs of current runs; of those, the ones that succeeded."""
+    local.made.run(["t.x/aaaa1", "t.x/failed1", "t.x/gone1"], "first")
+    local.made.run(["t.x/aaaa2", "t.x/going1"], "second")
+    assert local.run("jobs", "archive", "--experiment", "first").status == 0
+    assert archived(local) == ["aaaa1"]
+    done = local.run("jobs", "archive", "--filter", '@state = "done"', "--dry-run")
+    assert [line.split()[:2] for line in done.stdout.splitlines()] == [
+        ["verify", "t.x/aaaa1"],
+        ["copy", "t.x/aaaa2"],
+    ]
+    words = ("--experiment", "second", "--filter", "x = 2")
+    assert local.run("jobs", "archive", *words).status == 0
+    assert archived(local) == ["aaaa1"]
+    assert local.run("jobs", "archive", "--filter", "x = 1").status == 0
+    assert archived(local) == ["aaaa1", "aaaa2"]
+    done = local.run("jobs", "archive", "--experiment", "third")
+    assert (done.status, "there is no experiment" in done.error) == (31, True)
+    for more in (("t.x/aaaa1",), ("--all",), ("--watch",)):
+        assert local.run("jobs", "archive", "--experiment", "first", *more).status == 2
+
+
+def test_what_cannot_be_listed(local: Local, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a directory that cannot be listed nothing is taken for absent: the rest is archived, and the status is 33."""
+    local.made.job("u/bbbb1")
+    hide(monkeypatch, local.made.layout.jobs / "u")
+    done = local.run("jobs", "archive", "--all")
+    assert done.status == 33
+    assert f"{local.made.layout.jobs}/u" in done.stderr
+    assert "1 path cannot be read, so there may be more jobs" in done.stderr
+    assert archived(local) == ["aaaa1", "aaaa2"]
+    done = local.run("jobs", "archive", "bbbb")
+    assert (done.status, "not known whether there is a job" in done.error) == (33, True)
+    assert local.run("jobs", "archive", "t.x/aaaa1").status == 0
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.EACCES])
+def test_read_errors(local: Local, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """A job that cannot be read costs the status 33, and no other job; the next run archives it."""
+    with monkeypatch.context() as patch:
+        for name in ("stat", "lstat", "scan", "open_file"):
+            make_fail(patch, name, number, below(local.made.layout.jobs / "t.x" / "aaaa1"))
+        done = local.run("jobs", "archive", "--all")
+    assert done.status == 33
+    assert f"unreadable t.x/aaaa1: {local.made.layout.jobs}/t.x/aaaa1: " in done.stdout
+    assert archived(local) == ["aaaa2"]
+    assert local.run("jobs", "archive", "--all").status == 0
+    assert archived(local) == ["aaaa1", "aaaa2"]
+
+
+def hide(monkeypatch: pytest.MonkeyPatch, directory: Path) -> None:
+    """Make the system fail to list a directory."""
+    real = os.listdir
+
+    def listdir(path: Path) -> list[str]:
+        if Path(path) == directory:
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "listdir", listdir)
 
 
 def test_dry_run(local: Local) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from tests.cli.commands import Commands
 from tests.cli.local import Local
+from tests.workspace.faults import below, make_fail
 from tests.workspace.small import locked
 
 pytestmark = pytest.mark.slow
@@ -66,6 +68,39 @@ def test_missing(local: Local) -> None:
     assert local.run("jobs", "recover", "--missing").status == 0
     done = local.run("jobs", "recover", "--missing")
     assert (done.status, done.stdout) == (0, "Nothing is to be recovered.\n")
+
+
+def test_chosen(local: Local) -> None:
+    """--experiment and --filter choose among the jobs of current runs; --missing leaves out those that are there."""
+    local.made.run(["t.x/aaaa1", "u/here1"], "first")
+    done = local.run("jobs", "recover", "--experiment", "first", "--missing", "--dry-run")
+    assert done.status == 0
+    assert [line.split()[:2] for line in done.stdout.splitlines()[:-1]] == [
+        ["recover", "t.x/aaaa1"]
+    ]
+    found = local.objects("jobs", "recover", "--experiment", "first", "--filter", "x = 1")
+    assert {each["id"]: each["status"] for each in found} == {
+        "t.x/aaaa1": "recovered",
+        "u/here1": "there",
+    }
+    assert local.run("jobs", "recover", "--filter", "x = 2").status == 0
+    assert there(local) == ["t.x/aaaa1", "u/here1"]
+    assert local.run("jobs", "recover", "--experiment", "nope").status == 31
+    assert local.run("jobs", "recover", "--experiment", "first", "t.x/aaaa1").status == 2
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.EACCES])
+def test_read_errors(local: Local, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """A copy that cannot be read costs the status 33, and no other job; the next run recovers it."""
+    local.backup.job("u/gone1")
+    with monkeypatch.context() as patch:
+        for name in ("stat", "lstat", "scan", "open_file"):
+            make_fail(patch, name, number, below(local.backup.layout.jobs / "t.x" / "aaaa1"))
+        done = local.run("jobs", "recover", "--missing")
+    assert done.status == 33
+    assert f"cannot be read: {local.backup.layout.jobs}/t.x/aaaa1" in done.stdout
+    assert there(local) == ["t.x/aaaa2", "u/bbbb1", "u/gone1", "u/here1"]
+    assert local.run("jobs", "recover", "--missing").status == 0
 
 
 def test_from_file(local: Local, tmp_path: Path) -> None:
@@ -196,7 +231,7 @@ def test_nothing_named(local: Local) -> None:
     done = local.run("jobs", "recover")
     assert (done.status, done.error) == (
         2,
-        "xpm-remote: no job is named; give ids, --from-file or --missing",
+        "xpm-remote: no job is named; give ids, --from-file, --experiment, --filter or --missing",
     )
 
 

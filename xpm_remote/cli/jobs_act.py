@@ -12,6 +12,7 @@ from xpm_remote.cli.context import Context
 from xpm_remote.cli.jobs_shared import (
     Choice,
     acting_options,
+    chosen_jobs,
     open_location,
     read_choice,
     read_texts,
@@ -72,14 +73,9 @@ def _chosen(context: Context, jobs: Jobs, texts: Sequence[str], choice: Choice) 
     if choice.is_named:
         named = jobs.find(texts) if texts else ()
         return list(dict.fromkeys(job for each in named for job in some_of(each)))
-    chosen, problems = jobs.current(choice.experiment)
+    chosen, problems = chosen_jobs(jobs, choice.experiment, choice.accepts)
     context.warn_unread(problems)
-    accepts = choice.accepts or (lambda _: True)
-    return [
-        job.facts.id
-        for job in chosen
-        if accepts(job) and (job.facts.has_directory or job.facts.is_link)
-    ]
+    return [job.facts.id for job in chosen if job.facts.has_directory or job.facts.is_link]
 
 
 def _print_plans(plans: Sequence[ActionPlan], action: str, choice: Choice) -> None:

@@ -9,8 +9,18 @@ from contextlib import contextmanager
 import click
 
 from xpm_remote.cli.context import Context
-from xpm_remote.cli.jobs_shared import copy_jobs, error_of_left, open_location, read_texts, some_of
-from xpm_remote.cli.options import JobsLocation, format_option, from_file_option, location_options
+from xpm_remote.cli.jobs_shared import (
+    Selection,
+    check_all_known,
+    chosen_jobs,
+    copy_jobs,
+    error_of_left,
+    open_location,
+    read_texts,
+    selection_options,
+    some_of,
+)
+from xpm_remote.cli.options import JobsLocation, format_option, location_options
 from xpm_remote.cli.output import examples, print_lines
 from xpm_remote.errors import ExitCode, FolderError, UsageError
 from xpm_remote.escaping import safe
@@ -24,8 +34,10 @@ from xpm_remote.ui.reports.jobs import (
 )
 from xpm_remote.ui.text import count_text
 from xpm_remote.waiting import handled_signals
+from xpm_remote.workspace import filesystem
+from xpm_remote.workspace.failures import UnreadFile
 from xpm_remote.workspace.folders.finding import archives
-from xpm_remote.workspace.layout import JobId
+from xpm_remote.workspace.layout import JobFiles, JobId
 from xpm_remote.workspace.outcomes import ArchiveOutcome, ArchiveStatus, ArchiveVerdict
 from xpm_remote.workspace.reading.lookup import Lookup
 
@@ -37,12 +49,12 @@ _FAILED = {ArchiveStatus.UNAVAILABLE, ArchiveStatus.FAILED, ArchiveStatus.DIFFER
     epilog=examples(
         "experimaestro jobs archive xpmir.learn.learner/0a1b",
         "experimaestro jobs archive --all",
+        "experimaestro jobs archive --experiment neuralir --filter 'lr = 0.1'",
         "experimaestro jobs archive --watch",
     ),
 )
-@click.argument("ids", nargs=-1, metavar="[ID]...")
+@selection_options
 @click.option("--all", "is_all", is_flag=True, help="Every job that succeeded.")
-@from_file_option
 @click.option(
     "--watch",
     "is_watching",
@@ -57,9 +69,8 @@ def archive(
     context: Context,
     /,
     *,
-    ids: tuple[str, ...],
+    selection: Selection,
     is_all: bool,
-    from_file: str | None,
     is_watching: bool,
     dry_run: bool,
     is_json: bool,
@@ -67,15 +78,13 @@ def archive(
 ) -> int | None:
     """Copy or move jobs that succeeded to the backup and move folders of the workspace.
 
-    ID is task/hash, the beginning of one, or a pattern with * and ?. Copies are checked before anything is
-    removed; one that is there already is verified. With --format json, an object a job.
+    ID is task/hash, the beginning of one, or a pattern with * and ?. Without one, --experiment and --filter
+    choose among the jobs of the current runs, and --all means every job of the workspace; those that have not
+    succeeded are left out then. Copies are checked before anything is removed; one that is there already is
+    verified. With --format json, an object a job.
     """
-    has_ids = bool(ids) or from_file is not None
-    if not (has_ids or is_all or is_watching):
-        raise UsageError("no job is named", "give ids, --from-file, --all or --watch")
-    if (has_ids and (is_all or is_watching)) or (is_watching and dry_run):
-        raise UsageError("these options exclude each other", "see jobs archive --help")
-    texts = ["*/*"] if is_all else list(read_texts(ids, from_file))
+    _check(selection, is_all=is_all, is_watching=is_watching, dry_run=dry_run)
+    texts = ["*/*"] if is_all else list(read_texts(selection.ids, selection.from_file))
     with open_location(context, location, acts=not dry_run) as jobs:
         if not archives(jobs.folders):
             raise FolderError(
@@ -83,11 +92,13 @@ def archive(
                 f"add one under folders in {context.settings_path}",
             )
         if is_watching:
-            return watch(jobs, with_all=is_all, is_json=is_json)
-        plans = jobs.plan_archive(_find(jobs, texts, is_all=is_all))
-        # Of all jobs, those that are not to be archived anyway are left out.
+            return watch(context, jobs, with_all=is_all, is_json=is_json)
+        found, unread = _find(jobs, selection, texts, is_all=is_all)
+        context.warn_unread(unread)
+        plans = jobs.plan_archive(found)
+        # Of jobs that are not named, those that are not to be archived anyway are left out.
         wanted = (ArchiveVerdict.ARCHIVE, ArchiveVerdict.UNREADABLE)
-        plans = [plan for plan in plans if not is_all or plan.verdict in wanted]
+        plans = [plan for plan in plans if selection.is_named or plan.verdict in wanted]
         if not is_json:
             print_lines(archive_plan_lines(plans))
         elif dry_run:
@@ -101,20 +112,42 @@ def archive(
                 lambda outcome: print_outcome(outcome, is_json=is_json),
             )
             _judge(outcomes)
+        check_all_known(unread)
     return None
 
 
-def _find(jobs: Jobs, texts: Sequence[str], *, is_all: bool) -> list[JobId]:
-    """Find the jobs that texts mean.
+def _check(selection: Selection, *, is_all: bool, is_watching: bool, dry_run: bool) -> None:
+    """Check that the options name jobs, in one way.
+
+    Raises:
+        UsageError: They do not.
+    """
+    selection.check()
+    is_some = selection.is_named or selection.is_filtered
+    if not (is_some or is_all or is_watching):
+        raise UsageError(
+            "no job is named", "give ids, --from-file, --experiment, --filter, --all or --watch"
+        )
+    if (is_some and (is_all or is_watching)) or (is_watching and dry_run):
+        raise UsageError("these options exclude each other", "see jobs archive --help")
+
+
+def _find(
+    jobs: Jobs, selection: Selection, texts: Sequence[str], *, is_all: bool
+) -> tuple[list[JobId], list[UnreadFile]]:
+    """Find the jobs that are meant, and what could not be read, so that there may be more.
 
     Raises:
         BadIdFailure: One cannot be an id.
         NoJobFailure: One means no job (but for all, of which there may be none), or could be several.
     """
+    if selection.is_filtered:
+        chosen, unread = chosen_jobs(jobs, selection.experiment, selection.accepts)
+        return [job.facts.id for job in chosen], unread
     found = jobs.find(texts)
-    return list(
-        dict.fromkeys(job for each in found for job in (each.jobs if is_all else some_of(each)))
-    )
+    meant = (job for each in found for job in (each.jobs if is_all else some_of(each)))
+    unlisted = (problem for each in found for problem in each.unlisted)
+    return list(dict.fromkeys(meant)), list(dict.fromkeys(unlisted))
 
 
 def print_outcome(outcome: ArchiveOutcome, *, is_json: bool) -> None:
@@ -156,10 +189,11 @@ LOOK_INTERVAL = 5.0
 a call for each that has not."""
 
 
-def watch(jobs: Jobs, *, with_all: bool, is_json: bool) -> int:
+def watch(context: Context, jobs: Jobs, *, with_all: bool, is_json: bool) -> int:
     """Archive each job that succeeds, until a signal comes; then what was found is still archived.
 
     Args:
+        context: Prints warnings.
         jobs: Those of the workspace.
         with_all: Whether the jobs that have succeeded before count, too.
         is_json: Whether to print JSON.
@@ -179,14 +213,19 @@ def watch(jobs: Jobs, *, with_all: bool, is_json: bool) -> int:
             "run `jobs archive --all` from time to time; what is archived already is verified only",
         )
     known: set[JobId] = set()
+    unlisted: set[str] = set()
 
     def fresh() -> list[JobId]:
         """Return the jobs that have succeeded since the last look."""
+        lookup = Lookup([jobs.layout])
         ended = [
             job
-            for job in Lookup([jobs.layout]).all()
-            if job not in known and jobs.layout.job_files(job).done.exists()
+            for job in lookup.all()
+            if job not in known and _has_succeeded(jobs.layout.job_files(job))
         ]
+        context.warn_unread(lookup.unlisted[path] for path in lookup.unlisted.keys() - unlisted)
+        unlisted.clear()
+        unlisted.update(lookup.unlisted)
         known.update(ended)
         return ended
 
@@ -209,6 +248,14 @@ def watch(jobs: Jobs, *, with_all: bool, is_json: bool) -> int:
         left = count_text(len(report.left), "job")
         raise FolderError(f"{left} could not be archived", "run `jobs archive --all`")
     return ExitCode.OK
+
+
+def _has_succeeded(files: JobFiles) -> bool:
+    """Return whether a job has its success marker; one that cannot be read now is looked at again."""
+    try:
+        return filesystem.stat_or_none(files.done) is not None
+    except OSError:
+        return False
 
 
 @contextmanager

@@ -7,8 +7,17 @@ from collections.abc import Iterable, Sequence
 import click
 
 from xpm_remote.cli.context import Context
-from xpm_remote.cli.jobs_shared import copy_jobs, error_of_left, open_location, read_texts
-from xpm_remote.cli.options import JobsLocation, format_option, from_file_option, location_options
+from xpm_remote.cli.jobs_shared import (
+    Selection,
+    check_all_known,
+    chosen_jobs,
+    copy_jobs,
+    error_of_left,
+    open_location,
+    read_texts,
+    selection_options,
+)
+from xpm_remote.cli.options import JobsLocation, format_option, location_options
 from xpm_remote.cli.output import examples, print_lines
 from xpm_remote.errors import UsageError
 from xpm_remote.escaping import safe
@@ -22,7 +31,7 @@ from xpm_remote.ui.reports.jobs import (
     recovery_total,
     unknown_document,
 )
-from xpm_remote.workspace.failures import BadIdFailure
+from xpm_remote.workspace.failures import BadIdFailure, UnreadFile
 from xpm_remote.workspace.layout import JobId, parse_job_id
 from xpm_remote.workspace.outcomes import RecoveryOutcome, RecoveryPlan, RecoveryStatus
 
@@ -33,13 +42,13 @@ from xpm_remote.workspace.outcomes import RecoveryOutcome, RecoveryPlan, Recover
         "experimaestro jobs recover xpmir.learn.learner/0a1b",
         "experimaestro jobs recover 'xpmir.learn.*/*' --dry-run",
         "experimaestro jobs recover --missing",
+        "experimaestro jobs recover --missing --experiment neuralir",
     ),
 )
-@click.argument("ids", nargs=-1, metavar="[ID]...")
+@selection_options
 @click.option(
     "--missing", is_flag=True, help="Also every job that a run refers to and that is missing."
 )
-@from_file_option
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
 @click.option("--incomplete", is_flag=True, help="Take copies that have no success marker, too.")
 @format_option
@@ -49,9 +58,8 @@ def recover(
     context: Context,
     /,
     *,
-    ids: tuple[str, ...],
+    selection: Selection,
     missing: bool,
-    from_file: str | None,
     dry_run: bool,
     incomplete: bool,
     is_json: bool,
@@ -59,18 +67,27 @@ def recover(
 ) -> None:
     """Bring jobs back from the folders of the workspace.
 
-    ID is task/hash, the beginning of one, or a pattern with * and ?. Each job comes from the first folder
-    that has it whole, appears at once, and is never put over anything that could be lost. What was done
-    already is kept when the command is interrupted. With --format json, an object a job.
+    ID is task/hash, the beginning of one, or a pattern with * and ?. Without one, --experiment and --filter
+    choose among the jobs of the current runs; with --missing, only those of them that are missing. Each job
+    comes from the first folder that has it whole, appears at once, and is never put over anything that could
+    be lost. What was done already is kept when the command is interrupted. With --format json, an object a
+    job.
     """
-    if not ids and not missing and from_file is None:
-        raise UsageError("no job is named", "give ids, --from-file or --missing")
-    texts = list(read_texts(ids, from_file))
+    selection.check()
+    if not (selection.is_named or selection.is_filtered or missing):
+        raise UsageError(
+            "no job is named", "give ids, --from-file, --experiment, --filter or --missing"
+        )
+    texts = list(read_texts(selection.ids, selection.from_file))
     with open_location(context, location, acts=not dry_run) as jobs:
-        chosen, unknown = _find(jobs, texts)
+        chosen, unknown, unread = _find(jobs, selection, texts)
         plans = jobs.plan_recovery(chosen, incomplete=incomplete)
-        if missing:
-            plans += _missing(context, jobs, chosen, incomplete=incomplete)
+        if selection.is_filtered and missing:
+            plans = [plan for plan in plans if plan.status is not RecoveryStatus.THERE]
+        elif missing:
+            more, more_unread = _missing(jobs, chosen, incomplete=incomplete)
+            plans, unread = plans + more, unread + more_unread
+        context.warn_unread(unread)
         if is_json:
             for text in unknown:
                 click.echo(json_line(unknown_document(text, is_plan=dry_run)))
@@ -80,27 +97,34 @@ def recover(
                 click.echo(f"{RecoveryStatus.NOT_FOUND.value}  {safe(text)}")
             print_lines((*recovery_plan_lines(plans), recovery_total(plans)))
         if dry_run:
-            _judge(plans, unknown)
+            _judge(plans, unknown, unread)
             return
         outcomes = _recover(jobs, plans, incomplete=incomplete, is_json=is_json)
-    _judge(outcomes, unknown)
+    _judge(outcomes, unknown, unread)
 
 
-def _find(jobs: Jobs, texts: Sequence[str]) -> tuple[list[JobId], list[str]]:
-    """Return the jobs that texts mean, and the texts that mean none.
+def _find(
+    jobs: Jobs, selection: Selection, texts: Sequence[str]
+) -> tuple[list[JobId], list[str], list[UnreadFile]]:
+    """Return the jobs that are meant, the texts that mean none, and what could not be read.
 
     Raises:
         BadIdFailure: One cannot be an id.
         NoJobFailure: One could be several jobs.
     """
+    if selection.is_filtered:
+        current, problems = chosen_jobs(jobs, selection.experiment, selection.accepts)
+        return [job.facts.id for job in current], [], problems
     chosen: dict[JobId, None] = {}
     unknown = []
-    for text, found in jobs.find(texts, everywhere=True) if texts else ():
+    unread: dict[UnreadFile, None] = {}
+    for text, found, unlisted in jobs.find(texts, everywhere=True) if texts else ():
         meant = found or _in_full(text)
         chosen.update(dict.fromkeys(meant))
+        unread.update(dict.fromkeys(unlisted))
         if not meant:
             unknown.append(text)
-    return list(chosen), unknown
+    return list(chosen), unknown, list(unread)
 
 
 def _in_full(text: str) -> tuple[JobId, ...]:
@@ -112,15 +136,14 @@ def _in_full(text: str) -> tuple[JobId, ...]:
 
 
 def _missing(
-    context: Context, jobs: Jobs, planned: Iterable[JobId], *, incomplete: bool
-) -> list[RecoveryPlan]:
-    """Plan for all jobs that runs refer to and that are not there."""
+    jobs: Jobs, planned: Iterable[JobId], *, incomplete: bool
+) -> tuple[list[RecoveryPlan], list[UnreadFile]]:
+    """Plan for all jobs that runs refer to and that are not there; also return what could not be read of the runs."""
     references, problems = jobs.references()
-    context.warn_unread(problems)
     known = set(planned)
     chosen = [job for job in references if job not in known]
     plans = jobs.plan_recovery(chosen, incomplete=incomplete)
-    return [plan for plan in plans if plan.status is not RecoveryStatus.THERE]
+    return [plan for plan in plans if plan.status is not RecoveryStatus.THERE], list(problems)
 
 
 def _recover(
@@ -157,9 +180,11 @@ def _recover(
 
 
 def _judge(
-    found: Sequence[RecoveryPlan] | Sequence[RecoveryOutcome], unknown: Sequence[str]
+    found: Sequence[RecoveryPlan] | Sequence[RecoveryOutcome],
+    unknown: Sequence[str],
+    unread: Sequence[UnreadFile],
 ) -> None:
-    """Raise an error when not all jobs are there, or will be.
+    """Raise an error when not all jobs are there, or will be, or not all are known.
 
     Raises:
         FolderError: A folder failed, or could not be looked into where a missing job may be.
@@ -176,6 +201,9 @@ def _judge(
             left,
             len(found) + len(unknown),
             "recovered",
-            is_failed=is_hidden or RecoveryStatus.FAILED in statuses,
+            is_failed=is_hidden
+            or any(each.error for each in unread)
+            or RecoveryStatus.FAILED in statuses,
             is_busy=RecoveryStatus.BUSY in statuses,
         )
+    check_all_known(unread)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
@@ -35,9 +36,10 @@ from xpm_remote.jobs.interface import Jobs
 from xpm_remote.jobs.opening import open_jobs
 from xpm_remote.model.filters import Filter
 from xpm_remote.ui.text import count_text
-from xpm_remote.workspace.failures import NoJobFailure
+from xpm_remote.workspace.failures import FolderFailure, NoJobFailure, UnreadFile
 from xpm_remote.workspace.layout import JobId
 from xpm_remote.workspace.outcomes import CopyProgress
+from xpm_remote.workspace.reading.jobs import CurrentJob
 from xpm_remote.workspace.reading.lookup import LookupResult
 
 
@@ -68,6 +70,64 @@ class Choice(NamedTuple):
     def is_named(self) -> bool:
         """Whether jobs are named, rather than chosen among those of current runs."""
         return bool(self.ids) or self.from_file is not None
+
+
+class Selection(NamedTuple):
+    """Which jobs ``archive`` and ``recover`` are about, besides all or all that are missing.
+
+    Attributes:
+        ids: Ids, the beginnings of ids, patterns.
+        from_file: A file with more of them.
+        experiment: The experiment whose current run is meant.
+        accepts: The filter that jobs of current runs pass.
+    """
+
+    ids: tuple[str, ...]
+    from_file: str | None
+    experiment: str | None
+    accepts: Filter | None
+
+    @property
+    def is_named(self) -> bool:
+        """Whether jobs are named."""
+        return bool(self.ids) or self.from_file is not None
+
+    @property
+    def is_filtered(self) -> bool:
+        """Whether jobs are chosen among those of current runs."""
+        return self.experiment is not None or self.accepts is not None
+
+    def check(self) -> None:
+        """Raise an error when jobs are both named and chosen.
+
+        Raises:
+            UsageError: They are.
+        """
+        if self.is_named and self.is_filtered:
+            raise UsageError(
+                "jobs are named, and chosen by --experiment or --filter", "leave one of them out"
+            )
+
+
+_named_options = add_options(
+    click.argument("ids", nargs=-1, metavar="[ID]..."),
+    click.option(
+        "--experiment", metavar="ID", help="Only jobs of the current run of this experiment."
+    ),
+    filter_option,
+    from_file_option,
+)
+
+
+def selection_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of a ``Selection``, passed as ``selection``."""
+
+    @functools.wraps(command)
+    def fold(*args: Any, **given: Any) -> Any:  # noqa: ANN401
+        selection = Selection(**{name: given.pop(name) for name in Selection._fields})
+        return command(*args, selection=selection, **given)
+
+    return _named_options(fold)
 
 
 acting_options = add_options(
@@ -155,10 +215,26 @@ def some_of(found: LookupResult) -> tuple[JobId, ...]:
 
     Raises:
         NoJobFailure: It means no job.
+        FolderFailure: It may mean one in a directory that cannot be listed.
     """
+    if not found.jobs and found.unlisted:
+        path, why, *_ = found.unlisted[0]
+        raise FolderFailure(f"it is not known whether there is a job {found.text!r}: {path}: {why}")
     if not found.jobs:
         raise NoJobFailure(f"there is no job {found.text!r}", "list them with `jobs list`")
     return found.jobs
+
+
+def chosen_jobs(
+    jobs: Jobs, experiment: str | None, accepts: Filter | None
+) -> tuple[list[CurrentJob], list[UnreadFile]]:
+    """Return the jobs of current runs that ``--experiment`` and ``--filter`` choose, and what could not be read.
+
+    Raises:
+        NoJobFoundError: There is no such experiment.
+    """
+    found, problems = jobs.current(experiment)
+    return [job for job in found if accepts is None or accepts(job)], problems
 
 
 def read_texts(arguments: Iterable[str], file: str | None) -> Iterator[str]:
@@ -212,6 +288,18 @@ def copy_jobs(
             outcomes.append(outcome)
             show(outcome)
     return outcomes
+
+
+def check_all_known(unread: Iterable[UnreadFile]) -> None:
+    """Raise an error when there may be more jobs than those that are known, which are done.
+
+    Raises:
+        FolderError: A file or directory cannot be read now. One whose content is of no use does not count.
+    """
+    count = sum(bool(problem.error) for problem in unread)
+    if count:
+        what = f"{count_text(count, 'path')} cannot be read, so there may be more jobs"
+        raise FolderError(what, "see the lines above")
 
 
 def error_of_left(left: int, count: int, done: str, *, is_failed: bool, is_busy: bool) -> JobsError:

@@ -53,7 +53,10 @@ class RemoteJobs:
         """Find the jobs that texts mean, in the workspace, or in its folders too."""
 
         def read(wires: list[Json]) -> list[LookupResult]:
-            return [LookupResult(wire["text"], _jobs(wire["jobs"])) for wire in wires]
+            return [
+                LookupResult(wire["text"], _jobs(wire["jobs"]), tuple(_problems(wire)))
+                for wire in wires
+            ]
 
         params = {"texts": list(texts), "folders": self._folders if everywhere else []}
         return await self._ask("find_jobs", params, read)

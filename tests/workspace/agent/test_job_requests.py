@@ -98,7 +98,7 @@ def test_find_jobs(talk: Talk) -> None:
     """A user's text is looked up where the jobs are; an ambiguous one is refused."""
     found = talk.result("find_jobs", texts=["pkg.train/*", f"pkg.tr/{JOBS[0].hash}", "pkg.none/*"])
     assert found[0]["jobs"] == ids(JOBS)
-    assert found[2]["jobs"] == []
+    assert found[2] == {"text": "pkg.none/*", "jobs": [], "problems": []}
     error = talk.call("find_jobs", texts=["pkg.train/0000"])["error"]
     assert error["data"]["kind"] == "no-job"
     assert talk.result("get_references") == {"jobs": [], "problems": []}

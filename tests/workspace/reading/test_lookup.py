@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
 
+from tests.workspace.faults import below, make_fail
 from tests.workspace.small import SmallWorkspace
 from xpm_remote.workspace.failures import BadIdFailure, NoJobFailure
 from xpm_remote.workspace.reading.lookup import Lookup
@@ -110,6 +113,33 @@ def test_no_ids(lookup: Lookup, text: str) -> None:
     """A text that could lead out of ``jobs/``, or cannot be a name, is no id."""
     with pytest.raises(BadIdFailure, match="is not the id of a job"):
         lookup.find(text)
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EACCES, errno.ESTALE])
+def test_directory_that_cannot_be_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """Jobs of a directory that cannot be listed are not taken for absent: it is reported, the others are found."""
+    made = SmallWorkspace(tmp_path / "ws")
+    made.job("a/aaaa1")
+    made.job("b/bbbb1")
+    bad = str(made.layout.jobs / "b")
+    real = os.listdir
+
+    def listdir(path: Path) -> list[str]:
+        if str(path) == bad:
+            raise OSError(number, os.strerror(number), bad)
+        return real(path)
+
+    monkeypatch.setattr(os, "listdir", listdir)
+    lookup = Lookup([made.layout])
+    found = lookup.find("*/*")
+    assert [str(job) for job in found.jobs] == ["a/aaaa1"]
+    assert [each.path for each in found.unlisted] == [bad]
+    assert found.unlisted[0].error == errno.errorcode[number]
+    assert not Lookup([made.layout]).find("a/aaaa1").unlisted
+    make_fail(monkeypatch, "lstat", number, below(made.layout.jobs / "b"))
+    assert [str(job) for job in lookup.find("b/bbbb1").jobs] == ["b/bbbb1"]
 
 
 def test_the_last_part_of_several_tasks(tmp_path: Path) -> None:

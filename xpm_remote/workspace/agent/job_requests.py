@@ -107,7 +107,14 @@ class JobRequests:
         """Return the jobs that ``texts`` match, in the workspace and its folders."""
         lookup = Lookup([self._layout, *(folder.layout for folder in folders_of(params))])
         found = [lookup.find(each) for each in texts_of(params, "texts")]
-        return [{"text": each.text, "jobs": [str(job) for job in each.jobs]} for each in found]
+        return [
+            {
+                "text": each.text,
+                "jobs": [str(job) for job in each.jobs],
+                "problems": [problem._asdict() for problem in each.unlisted],
+            }
+            for each in found
+        ]
 
     def get_references(self, _: Params) -> JsonObject:
         """Return all jobs that runs refer to, and the files that could not be read."""

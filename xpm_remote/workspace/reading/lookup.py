@@ -7,14 +7,17 @@ logs are labelled), and it may be left out, as long as only one job matches.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from fnmatch import translate
 from pathlib import Path
 from typing import Callable, Iterable, NamedTuple
 
-from xpm_remote.workspace.failures import BadIdFailure, NoJobFailure
+from xpm_remote.workspace import filesystem
+from xpm_remote.workspace.failures import BadIdFailure, NoJobFailure, UnreadFile
 from xpm_remote.workspace.layout import JobId, Layout, is_name
+from xpm_remote.workspace.reading.json_files import unread_file
 
 SHORTEST_HASH = 4
 """Characters of a hash without its task: fewer are more likely a slip than a choice."""
@@ -31,23 +34,29 @@ class LookupResult(NamedTuple):
 
     Attributes:
         text: The text.
-        jobs: The jobs, in order; none when no job is found.
+        jobs: The jobs, in order; none when no job is found. One that may be there, but cannot be looked at, counts.
+        unlisted: The directories that could not be listed, so that there may be more.
     """
 
     text: str
     jobs: tuple[JobId, ...]
+    unlisted: tuple[UnreadFile, ...] = ()
 
 
 class Lookup:
     """Finds jobs by texts in workspaces and folders; each task is listed once.
 
     Args:
-        places: The workspaces and folders; those that cannot be listed have no jobs.
+        places: The workspaces and folders.
+
+    Attributes:
+        unlisted: The directories that could not be listed so far, by path.
     """
 
     def __init__(self, places: Iterable[Layout]) -> None:
         self._places = tuple(places)
         self._hashes: dict[str, frozenset[str]] = {}
+        self.unlisted: dict[str, UnreadFile] = {}
 
     def find(self, text: str) -> LookupResult:
         """Return the jobs that a text matches.
@@ -56,12 +65,16 @@ class Lookup:
             BadIdFailure: It cannot be an id, nor the beginning of one, nor a pattern.
             NoJobFailure: It is not a pattern, and matches more than one job.
         """
+        jobs = self._find(text)
+        return LookupResult(text, jobs, tuple(self.unlisted.values()))
+
+    def _find(self, text: str) -> tuple[JobId, ...]:
         task, job_hash = _parts(text)
         if _PATTERN.search(text):
-            return LookupResult(text, self._matching(_pattern(task or "*"), _pattern(job_hash)))
+            return self._matching(_pattern(task or "*"), _pattern(job_hash))
         exact = self._exact(task, job_hash)
         if exact:
-            return LookupResult(text, exact)
+            return exact
         jobs = self._matching(self._task_matcher(task), lambda each: each.startswith(job_hash))
         if task:
             jobs = tuple(sorted({*jobs, *self._of_last_part(task, job_hash)}))
@@ -71,7 +84,7 @@ class Lookup:
             raise NoJobFailure(
                 f"{text!r} could be {len(jobs)} jobs: {named}", "give more of the id"
             )
-        return LookupResult(text, jobs)
+        return jobs
 
     def all(self) -> tuple[JobId, ...]:
         """Return all jobs, in order."""
@@ -81,7 +94,7 @@ class Lookup:
         """Return the job of exactly that id, with its task in lower case if need be, as experimaestro spells it."""
         for name in dict.fromkeys((task, task.lower())) if task else ():
             job = JobId(name, job_hash)
-            if any(os.path.lexists(place.job(job)) for place in self._places):
+            if any(_may_be_there(place.job(job)) for place in self._places):
                 return (job,)
         return ()
 
@@ -112,14 +125,31 @@ class Lookup:
         )
 
     def _tasks(self) -> list[str]:
-        return sorted({name for place in self._places for name in _names(place.jobs)})
+        return sorted({name for place in self._places for name in self._names(place.jobs)})
 
     def _of_task(self, task: str) -> frozenset[str]:
         if task not in self._hashes:
             self._hashes[task] = frozenset(
-                name for place in self._places for name in _names(place.jobs / task)
+                name for place in self._places for name in self._names(place.jobs / task)
             )
         return self._hashes[task]
+
+    def _names(self, directory: Path) -> list[str]:
+        """Return the names of jobs or tasks in a directory; none where it cannot be listed."""
+        try:
+            return [name for name in os.listdir(directory) if is_name(name)]  # noqa: PTH208
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+                self.unlisted[str(directory)] = unread_file(str(directory), error)
+            return []
+
+
+def _may_be_there(path: Path) -> bool:
+    """Return whether something has that name, or that cannot be found out."""
+    try:
+        return filesystem.lstat_or_none(path) is not None
+    except OSError:
+        return True
 
 
 def _parts(text: str) -> tuple[str, str]:
@@ -137,11 +167,3 @@ def _parts(text: str) -> tuple[str, str]:
 def _pattern(text: str) -> _Matches:
     matches = re.compile(translate(text)).match
     return lambda name: matches(name) is not None
-
-
-def _names(directory: Path) -> list[str]:
-    """Return the names of jobs or tasks in a directory; none where it cannot be listed."""
-    try:
-        return [name for name in os.listdir(directory) if is_name(name)]  # noqa: PTH208
-    except OSError:
-        return []
