@@ -23,13 +23,15 @@ The tree::
     │   ├── ProtocolError       23  the remote side speaks another protocol
     │   ├── RemoteEndedError    24  the remote side ended while we needed it
     │   ├── RequestError        25  the remote side answered a request with an error
-    │   └── RemoteTimeoutError  26  the remote side is alive but does not answer
+    │   ├── RemoteTimeoutError  26  the remote side is alive but does not answer
+    │   └── StalledError        27  the file server of the workspace does not answer the remote side
     └── JobsError
         ├── SomeMissingError    30  some of the jobs that were asked for are there, others are not
         ├── NoJobFoundError     31  none of the jobs that were asked for was found
         ├── BadJobIdError       32  a text is not the id of a job
         ├── FolderError         33  a folder of the workspace cannot be read or written
-        └── BusyError           34  another process works on the same job, or an experiment runs
+        ├── BusyError           34  another process works on the same job, or an experiment runs
+        └── UnreadableError     35  something of the workspace cannot be read; what is printed lacks it
 
 An error carries its parts as attributes and makes its one line of them in ``__str__``: what happened, where, and what
 to do next. Text that came from a remote is kept as it came; what prints it must escape it. Pure.
@@ -37,6 +39,7 @@ to do next. Text that came from a remote is kept as it came; what prints it must
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import IntEnum
 from typing import ClassVar
 
@@ -75,11 +78,13 @@ class ExitCode(IntEnum):
     REMOTE_ENDED = 24
     REQUEST = 25
     REMOTE_TIMEOUT = 26
+    STALLED = 27
     SOME_MISSING = 30
     NO_JOB_FOUND = 31
     BAD_JOB_ID = 32
     FOLDER = 33
     BUSY = 34
+    UNREADABLE = 35
     INTERRUPTED = 130
 
 
@@ -255,6 +260,12 @@ class RemoteTimeoutError(RemoteError):
     exit_code = ExitCode.REMOTE_TIMEOUT
 
 
+class StalledError(RemoteError):
+    """What the remote side waits for, such as the file server of the workspace, does not answer."""
+
+    exit_code = ExitCode.STALLED
+
+
 class JobsError(XpmRemoteError):
     """Something about the jobs of a workspace, or the folders that hold copies of them."""
 
@@ -287,6 +298,22 @@ class BusyError(JobsError):
     """Another process works on the same job, or an experiment runs."""
 
     exit_code = ExitCode.BUSY
+
+
+class UnreadableError(JobsError):
+    """Something of the workspace cannot be read; the rest has been printed."""
+
+    exit_code = ExitCode.UNREADABLE
+
+
+def unreadable_error(paths: Sequence[str], left_out: int = 0) -> UnreadableError:
+    """Return the error for files and directories that cannot be read."""
+    more = len(paths) - 1 + left_out
+    also = f" and {more} more" if more else ""
+    return UnreadableError(
+        f"{paths[0]}{also} cannot be read, so what is printed may lack something",
+        "look at that file system on the host, and run the command again",
+    )
 
 
 _BY_KIND: dict[str, type[XpmRemoteError]] = {

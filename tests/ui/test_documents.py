@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +33,11 @@ from tests.ui.pictures import (
     picture,
     pictures,
 )
+from xpm_remote.model.agent_rows import Unreadable, UnreadablePage
 from xpm_remote.model.entities import Change
 from xpm_remote.model.records import ExperimentRecord, JobProgressEvent, JobStateEvent
 from xpm_remote.model.store import Store
-from xpm_remote.session.state import Phase, Picture, Update
+from xpm_remote.session.state import Phase, Picture, Stall, Update
 from xpm_remote.ui.documents import (
     EVENT_SCHEMA,
     PICTURE_SCHEMA,
@@ -43,6 +45,7 @@ from xpm_remote.ui.documents import (
     json_line,
     link_event,
     picture_document,
+    trouble_events,
 )
 
 GUIDE = (Path(__file__).parent.parent.parent / "docs" / "json.md").read_text()
@@ -307,6 +310,12 @@ def example(name: str) -> str:
     return GUIDE.split(begin, 1)[1].split(end, 1)[0]
 
 
+UNREADABLE = UnreadablePage(
+    files=[Unreadable("/data/ws/experiments/old", "Stale file handle", "ESTALE", NOW + 100)]
+)
+STALL = Stall(NOW + 105, "the file server does not answer", "/data/ws/jobs")
+
+
 def example_events() -> list[Document]:
     """Return the events of an example: the changes of the example picture."""
     shown = example_picture()
@@ -322,6 +331,9 @@ def example_events() -> list[Document]:
         Update(tuple(store.apply_experiments([example_experiment("done", 3700)])), recovered=True),
     ):
         lines += event_documents(update, store, NOW + 100)
+    broken = replace(shown, unreadable=UNREADABLE, stall=STALL)
+    lines += trouble_events(shown, broken, NOW + 110)
+    lines += trouble_events(broken, shown, NOW + 170)
     return lines
 
 
@@ -340,11 +352,12 @@ def test_examples_of_the_guide(name: str) -> None:
 
 def test_guide_describes_the_picture() -> None:
     """The guide describes every key of the picture, in order, and no other."""
-    document = picture_document(picture(busy_store()), NOW)
+    document = picture_document(replace(picture(busy_store()), unreadable=UNREADABLE), NOW)
     experiment, job = document["experiments"][1], document["jobs"][1]
     parts = {
         "picture": document,
         "backend": document["backend"],
+        "unreadable": document["unreadable"][0],
         "link": document["link"],
         "experiment": experiment,
         "counts": experiment["counts"],
@@ -362,8 +375,9 @@ def test_guide_describes_the_events() -> None:
     store = example_picture().store
     for line in documents(store, store.apply_experiments([])):
         kinds[f"deleted {line['event']}"] = line
-    assert len(kinds) == 7
-    assert list(kinds.pop("progress event")) == described("job event")
+    assert len(kinds) == 11
+    for like, kind in (("progress", "job"), ("readable", "unreadable"), ("answering", "stalled")):
+        assert list(kinds.pop(f"{like} event")) == described(f"{kind} event")
     for heading, line in kinds.items():
         assert described(heading) == list(line), heading
 

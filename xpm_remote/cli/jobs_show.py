@@ -14,7 +14,7 @@ from xpm_remote.cli.context import Context
 from xpm_remote.cli.jobs_shared import one_of, open_location, some_of
 from xpm_remote.cli.options import JobsLocation, filter_option, format_option, location_options
 from xpm_remote.cli.output import examples, print_lines
-from xpm_remote.errors import NoJobFoundError, SomeMissingError, StoppedBySignal
+from xpm_remote.errors import NoJobFoundError, SomeMissingError, StoppedBySignal, unreadable_error
 from xpm_remote.escaping import safe
 from xpm_remote.jobs.interface import Jobs
 from xpm_remote.model.filters import Filter
@@ -74,6 +74,9 @@ def list_jobs(
     context.warn_unread(problems)
     if not chosen and not is_json:
         click.echo("No jobs found.", err=True)
+    unread = [each.path for each in problems if each.error]
+    if unread:
+        raise unreadable_error(unread)
 
 
 @click.command(name="path", epilog=examples("experimaestro jobs path xpmir.learn.learner/0a1b"))

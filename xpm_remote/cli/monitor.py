@@ -16,15 +16,15 @@ from xpm_remote.cli.context import Context, workspace_option
 from xpm_remote.cli.options import SECONDS, add_options, connection_options
 from xpm_remote.cli.output import examples
 from xpm_remote.cli.peer import check_local, hand_over, require_installed
-from xpm_remote.errors import UsageError, WorkspaceError
+from xpm_remote.errors import UsageError, WorkspaceError, unreadable_error
 from xpm_remote.escaping import quoted, safe
 from xpm_remote.rpc.protocol import REQUEST_TIMEOUT
-from xpm_remote.session.state import RECONCILE_INTERVAL, Update
+from xpm_remote.session.state import RECONCILE_INTERVAL, Picture, Update
 from xpm_remote.session.target import LocalTarget, Target
 from xpm_remote.settings.selection import select_workspace
 from xpm_remote.ui.documents import json_line, picture_document
 from xpm_remote.ui.events import EventLines
-from xpm_remote.ui.text import Format
+from xpm_remote.ui.text import Format, span, stall_words
 from xpm_remote.waiting import run_until_signal
 from xpm_remote.workspace.reading.reader import check_workspace
 
@@ -116,10 +116,22 @@ UNBOUNDED = 1_000_000
 
 
 async def show_once(monitor: Monitor, form: Format) -> None:
-    """Learn everything, print it as a picture or as one JSON document, end."""
+    """Learn everything, print it as a picture or as one JSON document, end.
+
+    Raises:
+        UnreadableError: It has been printed, and something of the workspace could not be read.
+    """
+    monitor.subscribe(WaitLines(monitor).write)
     await monitor.snapshot()
+    _print_picture(monitor.picture, form)
+    unreadable = monitor.picture.unreadable
+    if unreadable.files:
+        raise unreadable_error([each.path for each in unreadable.files], unreadable.left_out)
+
+
+def _print_picture(picture: Picture, form: Format) -> None:
     if form is Format.JSON:
-        click.echo(json_line(picture_document(monitor.picture, time.time())))
+        click.echo(json_line(picture_document(picture, time.time())))
         return
     from rich.console import Console
 
@@ -127,7 +139,23 @@ async def show_once(monitor: Monitor, form: Format) -> None:
 
     console = Console()
     height = console.height - 1 if console.is_terminal else UNBOUNDED
-    console.print(dashboard(monitor.picture, time.time(), console.width, height))
+    console.print(dashboard(picture, time.time(), console.width, height))
+
+
+class WaitLines:
+    """Says on stderr what is waited for, once for each wait."""
+
+    def __init__(self, monitor: Monitor) -> None:
+        self._monitor = monitor
+        self._said: float | None = None
+
+    def write(self, _: Update) -> None:
+        """Print a line if there is a wait that has not been told."""
+        stall = self._monitor.picture.stall
+        if stall is not None and stall.since != self._said:
+            self._said = stall.since
+            lasted = span(time.time() - stall.since)
+            click.echo(f"not read for {lasted}: {stall_words(stall)}", err=True)
 
 
 async def show_events(monitor: Monitor, form: Format, *, progress: bool) -> None:

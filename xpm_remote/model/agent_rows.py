@@ -17,6 +17,7 @@ class _Others(msgspec.Struct):
     scheduler_failure_reason: str | None = None
     message: str | None = None
     has_directory: bool = True
+    is_unread: bool = False
 
 
 _NO_OTHERS = _Others()
@@ -79,13 +80,45 @@ class GonePage(Sequenced):
     numbers: list[int] = []
 
 
-Page = RunsPage | ListedPage | JobsPage | GonePage | Sequenced
+class Unreadable(msgspec.Struct, array_like=True, frozen=True):
+    """A file or directory that the agent cannot read.
+
+    Attributes:
+        path: The file or directory.
+        why: Why it cannot be read.
+        error: The name of the system's error, such as ``ESTALE``.
+        since: Since when, in epoch seconds of the host.
+    """
+
+    path: str
+    why: str = ""
+    error: str = ""
+    since: float = 0.0
+
+
+class UnreadablePage(Sequenced):
+    """``notification.unreadable``: all that cannot be read now, and how much more."""
+
+    files: list[Unreadable] = []
+    left_out: int = 0
+
+
+class WaitingPage(msgspec.Struct):
+    """``notification.waiting``: what the agent waits for, since a time in epoch seconds; None once it is answered."""
+
+    path: str | None = None
+    since: float = 0.0
+
+
+Page = RunsPage | ListedPage | JobsPage | GonePage | UnreadablePage | WaitingPage | Sequenced
 
 _KINDS: dict[str, type[Page]] = {
     "notification.runs": RunsPage,
     "notification.listed": ListedPage,
     "notification.jobs": JobsPage,
     "notification.gone": GonePage,
+    "notification.unreadable": UnreadablePage,
+    "notification.waiting": WaitingPage,
     "notification.loaded": Sequenced,
 }
 
@@ -109,12 +142,16 @@ class AgentRows:
         mark: The time up to which everything has been received; None before the first notification.
         root: The directory of the workspace on its host; empty while unknown.
         messages: Further details of failures, by job key.
+        unreadable: What the agent cannot read.
+        waiting: What it waits for since when, without an answer of the file server; None while it is answered.
     """
 
     def __init__(self) -> None:
         self.mark: float | None = None
         self.root = ""
         self.messages: dict[str, str] = {}
+        self.unreadable = UnreadablePage()
+        self.waiting: WaitingPage | None = None
         self._heads: dict[str, ExperimentRecord] = {}
         self._names: list[str] = []
         self._infos: dict[str, dict[str, JobInfoRecord]] = {}
@@ -126,12 +163,15 @@ class AgentRows:
     def begin(self) -> None:
         """Start with another agent: it numbers jobs anew."""
         self._jobs.clear()
+        self.waiting = None
 
     def take_runs(self, page: RunsPage) -> None:
         """Apply heads of experiments; the jobs of a new run follow in later pages."""
         for head in page.experiments:
             name = head.experiment_id
             before = self._heads.get(name)
+            if head.is_unread and before is not None:
+                continue  # what is known of it is better
             if before is None or before.run_id != head.run_id:
                 self._infos[name], self._words[name] = {}, {}
             self._heads[name] = head
@@ -191,12 +231,18 @@ class AgentRows:
         """
         records = []
         for row in page.rows:
-            if row.number in self._jobs:
+            if row.number in self._jobs and not self._knows_better(row):
                 record = _record(self._jobs[row.number], row, self.root)
                 records.append(record)
                 self._judge(record)
                 self._note(record, row.others)
         return records
+
+    def _knows_better(self, row: _JobRow) -> bool:
+        """Return whether a row is of a job that could not be read now, and was read before."""
+        is_unread = row.others is not None and row.others.is_unread
+        is_unknown = is_unread and row.state == State.UNKNOWN.value
+        return is_unknown and self._jobs[row.number][1] in self._judged
 
     def _note(self, record: JobRecord, others: _Others | None) -> None:
         message = None if others is None else others.message

@@ -99,6 +99,7 @@ class RpcClient:
         self._timeout = timeout
         self._rpc = JsonRpc()
         self._pending: dict[int, tuple[str, asyncio.Future[msgspec.Raw]]] = {}
+        self._asked: dict[int, float] = {}
         self._heard = 0.0
         self.last_heard = time.time()
         self._answered = False
@@ -119,6 +120,7 @@ class RpcClient:
         request_id, data = self._rpc.request(method, params)
         answer: asyncio.Future[msgspec.Raw] = loop.create_future()
         self._pending[request_id] = method, answer
+        self._asked[request_id] = time.time()
         sent = loop.time()
         self._transport.send(data)
         try:
@@ -133,6 +135,14 @@ class RpcClient:
             return answer.result()
         finally:
             del self._pending[request_id]
+            del self._asked[request_id]
+
+    @property
+    def oldest_request(self) -> tuple[str, float] | None:
+        """The method that has waited longest for its answer, and since when (local epoch seconds)."""
+        for request_id, since in self._asked.items():
+            return self._pending[request_id][0], since
+        return None
 
     async def wait_ended(self) -> XpmRemoteError:
         """Wait until the server or the connection has ended; return the error that says how."""

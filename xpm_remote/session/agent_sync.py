@@ -20,6 +20,8 @@ from xpm_remote.model.agent_rows import (
     ListedPage,
     Page,
     RunsPage,
+    UnreadablePage,
+    WaitingPage,
     decode_page,
 )
 from xpm_remote.model.entities import Change
@@ -127,6 +129,9 @@ class AgentSync:
             await self._client.call(method, params)
 
     def _take(self, page: Page) -> None:
+        if isinstance(page, WaitingPage):
+            self._rows.waiting = None if page.path is None else page
+            return
         if isinstance(page, JobsPage):
             self._list()
             self._tell(self._store.apply_judged(self._rows.jobs(page)))
@@ -139,6 +144,9 @@ class AgentSync:
         elif isinstance(page, GonePage):
             self._rows.take_gone(page)
             self._has_news = True
+        elif isinstance(page, UnreadablePage):
+            self._rows.unreadable = page
+            self._publish(Update())
         else:
             self._list()
             self._is_loaded = True

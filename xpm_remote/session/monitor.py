@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from xpm_remote.errors import LinkError, XpmRemoteError
+from xpm_remote.errors import LinkError, StalledError, XpmRemoteError
 from xpm_remote.link.host import HostLink
 from xpm_remote.link.prompts import RefusingPrompter, Unattended
 from xpm_remote.model.agent_rows import AgentRows
@@ -17,6 +17,7 @@ from xpm_remote.model.entities import Change, in_time_order, net
 from xpm_remote.model.store import Store
 from xpm_remote.rpc.client import RpcClient
 from xpm_remote.rpc.protocol import REQUEST_TIMEOUT
+from xpm_remote.session.agent_client import AgentClient
 from xpm_remote.session.backends import ASKED_ALREADY, BackendChooser, BackendContext, ServingSide
 from xpm_remote.session.reconnect import (
     AskPerson,
@@ -26,7 +27,15 @@ from xpm_remote.session.reconnect import (
     Reconnect,
     no_person,
 )
-from xpm_remote.session.state import RECONCILE_INTERVAL, Digest, LinkState, Phase, Picture, Update
+from xpm_remote.session.state import (
+    RECONCILE_INTERVAL,
+    Digest,
+    LinkState,
+    Phase,
+    Picture,
+    Stall,
+    Update,
+)
 from xpm_remote.session.target import LocalTarget, Target
 from xpm_remote.waiting import race, wait_within
 
@@ -34,6 +43,13 @@ Listener = Callable[[Update], None]
 
 GAP_KEPT = 10_000
 """Changes since a loss that are kept one by one; more of them are summed up for each entity."""
+
+
+STALL_SHOWN = 5.0
+"""Seconds without an answer of the remote experimaestro from which on they are shown."""
+
+STALL_LOOK = 0.5
+"""Seconds between two looks at what is waited for."""
 
 
 class Session:
@@ -55,7 +71,22 @@ class Session:
         self._context = context
         self._enter = enter
         self._client: RpcClient | None = None
+        self._stall_limit: float | None = None
         self.skew = 0.0
+
+    @property
+    def stall(self) -> Stall | None:
+        """What is waited for although the connection stands; None while the workspace is read."""
+        waiting = self._context.rows.waiting
+        if waiting is not None:
+            why = "the file server does not answer"
+            return Stall(waiting.since - self.skew, why, waiting.path or "")
+        client = self._client
+        # An agent tells by itself what it waits for.
+        request = None if isinstance(client, AgentClient) or not client else client.oldest_request
+        if request is None or time.time() - request[1] < STALL_SHOWN:
+            return None
+        return Stall(request[1], "experimaestro does not answer", request[0])
 
     @property
     def heard(self) -> float | None:
@@ -68,6 +99,7 @@ class Session:
         Raises:
             XpmRemoteError: The snapshot failed.
         """
+        self._stall_limit = self._context.timeout
         side = await self._start()
         try:
             side.feed.catch_up()
@@ -88,7 +120,7 @@ class Session:
         try:
             self._enter(Phase.LIVE)
             side.feed.catch_up()
-            await race(side.client.raise_ended(), side.feed.follow(interval))
+            await race(side.client.raise_ended(), side.feed.follow(interval), self._watch_stall())
         finally:
             await side.client.aclose()
 
@@ -102,6 +134,24 @@ class Session:
                 if not self._chooser.has_other(error):
                     raise
                 return await self._try_other(context, error)
+
+    async def _watch_stall(self) -> None:
+        """Publish that a wait has begun or ended; a single look at a workspace does not wait for ever."""
+        told = None
+        while True:
+            await asyncio.sleep(STALL_LOOK)
+            stall = self.stall
+            if (stall is None) != (told is None):
+                self._context.publish(Update())
+            told = stall
+            if stall is None or self._stall_limit is None:
+                continue
+            lasted = time.time() - stall.since
+            if lasted >= self._stall_limit:
+                raise StalledError(
+                    f"{stall.why}: {stall.waits_for} has been waited for for {lasted:.0f} s",
+                    "look at that file system on the host, or try again later",
+                )
 
     async def _try_other(self, context: BackendContext, first: XpmRemoteError) -> ServingSide:
         # Where the connection cannot be kept this is another login: questions are not asked again.
@@ -124,7 +174,7 @@ class Session:
                 self._context.store.zone = side.clock.zone
                 self.skew = side.clock.epoch - time.time()
             self._enter(Phase.LOADING)
-            await race(side.feed.snapshot(), side.client.raise_ended())
+            await race(side.feed.snapshot(), side.client.raise_ended(), self._watch_stall())
         except BaseException:
             await side.client.aclose()
             raise
@@ -187,6 +237,8 @@ class Monitor:
             store=self.store,
             served_by=self._chooser.choice,
             messages=self._rows.messages,
+            unreadable=self._rows.unreadable,
+            stall=self._session.stall,
         )
 
     def subscribe(self, listener: Listener) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+from xpm_remote.model.agent_rows import UnreadablePage
 from xpm_remote.model.entities import Change, JobChange
 from xpm_remote.model.store import Store
 from xpm_remote.settings.schema import Backend
@@ -112,6 +113,21 @@ class LinkState:
 
 
 @dataclass(frozen=True)
+class Stall:
+    """A wait for the workspace while the connection stands: what is shown gets older.
+
+    Attributes:
+        since: When it was last read, in local epoch seconds.
+        why: What does not answer.
+        waits_for: The path or the request.
+    """
+
+    since: float
+    why: str
+    waits_for: str
+
+
+@dataclass(frozen=True)
 class BackendChoice:
     """Which remote side serves a workspace.
 
@@ -141,6 +157,8 @@ class Picture:
         store: Experiments and jobs.
         served_by: The remote side.
         messages: Messages about failed jobs, by the jobs' keys; only our agent sends any.
+        unreadable: What our agent cannot read now; what is shown of it is from before.
+        stall: What is waited for although the connection stands; None while the workspace is read.
     """
 
     host: str
@@ -151,6 +169,8 @@ class Picture:
     store: Store
     served_by: BackendChoice = BackendChoice(Backend.EXPERIMAESTRO, "it is asked for")
     messages: Mapping[str, str] = field(default_factory=dict)
+    unreadable: UnreadablePage = field(default_factory=UnreadablePage)
+    stall: Stall | None = None
 
 
 @dataclass(frozen=True)

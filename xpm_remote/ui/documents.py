@@ -12,9 +12,10 @@ from typing import Any
 import msgspec
 
 from xpm_remote.escaping import json_safe
+from xpm_remote.model.agent_rows import Unreadable
 from xpm_remote.model.entities import Experiment, ExperimentChange, Job, JobChange
 from xpm_remote.model.store import Store
-from xpm_remote.session.state import BackendChoice, LinkState, Phase, Picture, Update
+from xpm_remote.session.state import BackendChoice, LinkState, Phase, Picture, Stall, Update
 from xpm_remote.ui.text import local_time
 
 PICTURE_SCHEMA = "xpm-remote/picture/1"
@@ -34,12 +35,20 @@ def picture_document(picture: Picture, now: float) -> dict[str, Any]:
         "link": link_document(picture),
         "experiments": [experiment_document(each, store) for each in store.experiments],
         "jobs": [job_document(job, picture.messages) for job in store.jobs.values()],
+        "unreadable": [unreadable_document(each, store) for each in picture.unreadable.files],
+        "unreadable_left_out": picture.unreadable.left_out,
     }
 
 
 def backend_document(choice: BackendChoice) -> dict[str, Any]:
     """Return which remote side serves the workspace, why, and what it may do there."""
     return {"name": choice.backend.value, "why": choice.why, "warning": choice.warning or None}
+
+
+def unreadable_document(file: Unreadable, store: Store) -> dict[str, Any]:
+    """Return a file or directory that cannot be read."""
+    since = datetime.fromtimestamp(file.since, store.zone).isoformat(timespec="seconds")
+    return {"path": file.path, "error": file.error or None, "message": file.why, "since": since}
 
 
 def link_document(picture: Picture) -> dict[str, Any]:
@@ -49,6 +58,16 @@ def link_document(picture: Picture) -> dict[str, Any]:
         "since": local_time(picture.link.since),
         "heard": None if picture.heard is None else local_time(picture.heard),
         **_honesty(picture.link),
+        **_stall_document(picture.stall),
+    }
+
+
+def _stall_document(stall: Stall | None) -> dict[str, Any]:
+    """Return since when the workspace is not read although the connection stands, and why."""
+    return {
+        "not_read_since": None if stall is None else local_time(stall.since),
+        "not_read_because": None if stall is None else stall.why,
+        "waits_for": None if stall is None else stall.waits_for,
     }
 
 
@@ -142,6 +161,24 @@ def link_event(picture: Picture, now: float) -> dict[str, Any]:
         document["experiments"] = len(picture.store.experiments)
         document["jobs"] = len(picture.store.jobs)
     return document
+
+
+def trouble_events(
+    before: Picture | None, picture: Picture, now: float
+) -> Iterator[dict[str, Any]]:
+    """Yield one document for each thing that cannot be read any more, or again, and for a wait that begins or ends."""
+    old = {} if before is None else {each.path: each for each in before.unreadable.files}
+    new = {each.path: each for each in picture.unreadable.files}
+    for event, files, others in (("unreadable", new, old), ("readable", old, new)):
+        for path, file in files.items():
+            if path not in others:
+                document = unreadable_document(file, picture.store)
+                yield {"event": event, "time": local_time(now), **document}
+    was_stalled = None if before is None else before.stall
+    if picture.stall is not None and was_stalled is None:
+        yield {"event": "stalled", "time": local_time(now), **_stall_document(picture.stall)}
+    elif picture.stall is None and was_stalled is not None:
+        yield {"event": "answering", "time": local_time(now), **_stall_document(was_stalled)}
 
 
 def json_line(document: dict[str, Any]) -> str:

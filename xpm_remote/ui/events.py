@@ -8,8 +8,8 @@ from typing import Any
 
 from xpm_remote.escaping import safe
 from xpm_remote.session.state import Digest, Phase, Picture, Update
-from xpm_remote.ui.documents import event_documents, json_line, link_event
-from xpm_remote.ui.text import SHORT_ID, Format, count_text, digest_words
+from xpm_remote.ui.documents import event_documents, json_line, link_event, trouble_events
+from xpm_remote.ui.text import SHORT_ID, Format, count_text, digest_words, span, unread_words
 
 
 class EventLines:
@@ -26,6 +26,7 @@ class EventLines:
         self._write = json_line if form is Format.JSON else text_line
         self._progress = progress
         self._phase: Phase | None = None
+        self._before: Picture | None = None
 
     def lines(self, update: Update, picture: Picture, now: float) -> Iterator[str]:
         """Yield the lines for an update, and for a change of the link's state.
@@ -39,6 +40,8 @@ class EventLines:
             self._phase = picture.link.phase
             yield self._write(link_event(picture, now))
         if self._phase is Phase.LIVE:
+            yield from map(self._write, trouble_events(self._before, picture, now))
+            self._before = picture
             documents = event_documents(update, picture.store, now, progress=self._progress)
             yield from map(self._write, documents)
 
@@ -102,10 +105,21 @@ def _link_words(event: dict[str, Any]) -> str:
     return words + (f": {event['detail']}" if event["detail"] else "")
 
 
+def _stall_words(event: dict[str, Any]) -> str:
+    since = datetime.fromisoformat(event["not_read_since"])
+    lasted = span(datetime.fromisoformat(event["time"]).timestamp() - since.timestamp())
+    words = f"{event['not_read_because']} (waiting for {event['waits_for']})"
+    return f"not read for {lasted}: {words}"
+
+
 _WORDS: dict[str, Callable[[dict[str, Any]], str]] = {
     "job": _job_words,
     "progress": _progress_words,
     "experiment": _experiment_words,
     "link": _link_words,
+    "unreadable": lambda event: unread_words(event["path"], event["message"], 0),
+    "readable": lambda event: f"{event['path']} can be read again",
+    "stalled": _stall_words,
+    "answering": lambda event: f"the workspace is read again ({event['waits_for']} is answered)",
     "notice": lambda event: f"notice  {event['message']}",
 }

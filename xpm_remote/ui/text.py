@@ -12,7 +12,7 @@ from xpm_remote.escaping import safe
 
 if TYPE_CHECKING:
     from xpm_remote.model.entities import Job
-    from xpm_remote.session.state import Digest
+    from xpm_remote.session.state import Digest, Stall
     from xpm_remote.workspace.states import Progress
 
 
@@ -82,6 +82,16 @@ def digest_words(digest: Digest) -> str:
     counted = ((digest.done, "done"), (digest.failed, "failed"), (digest.started, "started"))
     happened = ", ".join(f"{number} {word}" for number, word in counted if number)
     return f"away {span(digest.away)}: {happened or 'nothing happened'}"
+
+
+def stall_words(stall: Stall) -> str:
+    """Return what does not answer: ``the file server does not answer (waiting for /data/ws)``."""
+    return safe(f"{stall.why} (waiting for {stall.waits_for})")
+
+
+def unread_words(path: str, why: str, more: int) -> str:
+    """Return what cannot be read: ``/data/ws/jobs cannot be read: Stale file handle, and 3 more``."""
+    return safe(f"{path} cannot be read: {why}{f', and {more} more' if more else ''}")
 
 
 def short_key(job: Job) -> str:

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from xpm_remote.escaping import safe
 from xpm_remote.model.entities import Counts, Experiment, Job
-from xpm_remote.session.state import LinkState, Phase, Picture
+from xpm_remote.session.state import LinkState, Phase, Picture, Stall
 from xpm_remote.settings.schema import Backend
 from xpm_remote.ui.text import (
     activity,
@@ -25,8 +25,11 @@ from xpm_remote.ui.text import (
     percent,
     short_key,
     span,
+    stall_words,
     tags,
+    unread_words,
 )
+from xpm_remote.workspace.reading.runs import RUN_UNREADABLE
 from xpm_remote.workspace.states import IDLE, PENDING, State
 
 BAR_WIDTH = 16
@@ -97,6 +100,7 @@ def dashboard(
         header(picture, now, width),
         totals(picture),
         *link_notice(picture, now),
+        *unread_notice(picture, now),
     ]
     parts = parts[: max(1, height)]
     room = height - len(parts)
@@ -130,11 +134,11 @@ def header(picture: Picture, now: float, width: int) -> RenderableType:
     line.add_column(justify="right", no_wrap=True)
     where = Text(f"{safe(picture.host)}:{safe(picture.workspace)}", style="bold")
     where.append(f" · {picture.served_by.backend.value}", style="dim not bold")
-    line.add_row(where, link_text(picture.link, picture.heard, now))
+    line.add_row(where, link_text(picture.link, picture.heard, now, picture.stall))
     return line
 
 
-def link_text(link: LinkState, heard: float | None, now: float) -> Text:
+def link_text(link: LinkState, heard: float | None, now: float, stall: Stall | None = None) -> Text:
     """Return in what state the link is, and how old what is shown."""
     text = Text("● ", style=_PHASE_STYLE[link.phase])
     text.append(link.phase.value)
@@ -145,7 +149,9 @@ def link_text(link: LinkState, heard: float | None, now: float) -> Text:
     if link.stale_since is not None:
         text.append(f" · stale for {span(now - link.stale_since)}", style="bold yellow")
         return text
-    if heard is not None:
+    if stall is not None:
+        text.append(f" · not read for {span(now - stall.since)}", style="bold yellow")
+    elif heard is not None:
         text.append(f" · heard {span(now - heard)} ago", style="dim")
     return text
 
@@ -160,6 +166,8 @@ def link_notice(picture: Picture, now: float) -> list[Text]:
         words, style = f"only a person can answer: {safe(link.asked)}", "bold red"
     elif link.detail:
         words, style = safe(link.detail), "red"
+    elif picture.stall is not None:
+        words, style = stall_words(picture.stall), "bold yellow"
     elif link.digest is not None and now - link.since < DIGEST_SHOWN:
         words, style = digest_words(link.digest), "bold"
     elif picture.served_by.is_fallback:
@@ -170,6 +178,17 @@ def link_notice(picture: Picture, now: float) -> list[Text]:
     else:
         return []
     return [Text(words, style=style, no_wrap=True, overflow="ellipsis")]
+
+
+def unread_notice(picture: Picture, now: float) -> list[Text]:
+    """Return in a line what cannot be read, and since when; in none when all can be."""
+    files = picture.unreadable.files
+    if not files:
+        return []
+    longest = min(files, key=lambda each: each.since)
+    words = unread_words(longest.path, longest.why, len(files) - 1 + picture.unreadable.left_out)
+    words += f", for {span(now + picture.skew - longest.since)}; shown as it was before"
+    return [Text(words, style="bold yellow", no_wrap=True, overflow="ellipsis")]
 
 
 def footer(link: LinkState) -> Text:
@@ -206,6 +225,8 @@ def totals(picture: Picture) -> Text:
 
 def experiment_status(experiment: Experiment, counts: Counts) -> tuple[str, str]:
     """Return a word for an experiment and its style; that of a run whose script ended says nothing of its jobs."""
+    if experiment.status == RUN_UNREADABLE:
+        return RUN_UNREADABLE, "yellow"
     if experiment.status == "crashed":
         return "crashed", "red"
     is_left = experiment.status == "running" and experiment.ended is not None

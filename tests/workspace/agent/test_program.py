@@ -104,7 +104,8 @@ def test_quick_requests_overtake_long_ones(talk: Talk, disk: Disk) -> None:
     names = {"task_id": ONE.task, "job_id": ONE.hash}
     quick = [talk.ask("ping"), talk.ask("read_log", lines=1, **names)]
     answers = [talk.read() for _ in range(3)]
-    assert [each["id"] for each in answers] == [*quick, long]
+    assert {each["id"] for each in answers[:2]} == set(quick)
+    assert answers[2]["id"] == long
     assert answers[1]["result"]["text"] == "two\n"
 
 

@@ -1,8 +1,9 @@
 """The agent: it serves a workspace on stdin and stdout.
 
 It ends when its stdin does. One thread only reads stdin, so that the end is noticed whatever the others do; requests
-are answered in their order by a second one, and those that must not wait behind a long one (logs, ``ping``) by a third.
-An action that has begun is completed, also when the link is lost meanwhile.
+are answered in their order by a second one, those that must not wait behind a long one (logs) by a third, and those
+that must not wait for the disk (``ping``) by a fourth. An action that has begun is completed, also when the link is
+lost meanwhile.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from xpm_remote.workspace.agent.wire import (
 )
 from xpm_remote.workspace.failures import WorkspaceFailure
 from xpm_remote.workspace.processes import Host
-from xpm_remote.workspace.reading.reader import WorkspaceReader
+from xpm_remote.workspace.reading.reader import WorkspaceReader, check_workspace
 
 GREETING = "@xpm-remote agent"
 """Begins the line after which everything on stdout is the protocol."""
@@ -50,6 +51,9 @@ END_GRACE = 2.0
 
 GOODBYE_LIMIT = 0.5
 """Seconds for the client to read the last line, when an action took longer than ``END_GRACE``."""
+
+CHECK_LIMIT = 3.0
+"""Seconds for the first look at the workspace; after it the agent serves, and tells what it waits for."""
 
 COLLECT_AFTER = 100_000
 """New objects between two garbage collections: a hundred thousand jobs are many objects without a cycle."""
@@ -158,27 +162,31 @@ class Agent:
 
     def __init__(self, root: Path, output: Output, *, polls_only: bool = False) -> None:
         host = Host()
-        reader = WorkspaceReader(root, host)
+        check_soon(root)
+        reader = WorkspaceReader(root, host, check=False)
         self._output = output
         self._requests = Requests(reader, host, output.notify, polls_only=polls_only)
-        self._methods = self._requests.slow()
-        self._quick = self._requests.quick()
 
     def serve(self, stdin: int) -> None:
         """Answer requests until they end."""
-        requests = Lane("requests", self._methods, self._output)
-        quick = Lane("quick-requests", self._quick, self._output)
+        tables = {
+            "requests": self._requests.slow(),
+            "quick-requests": self._requests.quick(),
+            "prompt-requests": self._requests.prompt(),
+        }
+        lanes = {name: Lane(name, table, self._output) for name, table in tables.items()}
+        by_method = {method: lanes[name] for name, table in tables.items() for method in table}
         reader = RequestReader()
         while not self._output.is_broken:
             data = _read(stdin)
             for message in reader.feed(data) if data else reader.end():
-                is_quick = isinstance(message, Request) and message.method in self._quick
-                (quick if is_quick else requests).put(message)
+                method = message.method if isinstance(message, Request) else ""
+                by_method.get(method, lanes["requests"]).put(message)
             if not data:
                 break
         self._requests.stop()
         end = time.monotonic() + END_GRACE
-        for lane in (requests, quick):
+        for lane in lanes.values():
             lane.end(end - time.monotonic())
         self._requests.await_actions()
         self._say_goodbye(end)
@@ -189,6 +197,27 @@ class Agent:
         goodbye = threading.Thread(target=self._output.notify, args=notice, daemon=True)
         goodbye.start()
         goodbye.join(max(end - time.monotonic(), GOODBYE_LIMIT))
+
+
+def check_soon(root: Path) -> None:
+    """Raise unless a directory is a workspace; if its file server does not say so soon, that is told later.
+
+    Raises:
+        NotAWorkspaceFailure: It is not one, or cannot be read.
+    """
+    failures: list[WorkspaceFailure] = []
+
+    def check() -> None:
+        try:
+            check_workspace(root)
+        except WorkspaceFailure as failure:
+            failures.append(failure)
+
+    thread = threading.Thread(target=check, name="check", daemon=True)
+    thread.start()
+    thread.join(CHECK_LIMIT)
+    for failure in failures:
+        raise failure
 
 
 def main(arguments: Sequence[str]) -> int:

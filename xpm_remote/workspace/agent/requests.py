@@ -8,10 +8,11 @@ import sys
 import threading
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Callable
 
 from xpm_remote.workspace.agent.announcing import Pages
 from xpm_remote.workspace.agent.tracking import Tracker
+from xpm_remote.workspace.agent.watchdog import Watchdog
 from xpm_remote.workspace.agent.wire import (
     Method,
     Notify,
@@ -61,6 +62,38 @@ LINES_DEFAULT = 10
 """Lines of a log that are sent unless the request has a number."""
 
 
+class Tracking:
+    """The tracker of a workspace in a thread of its own.
+
+    Args:
+        reader: Reads the workspace; of this thread alone.
+        watcher: Watches it.
+        host: The host on which this code runs.
+        notify: Sends a notification.
+
+    Attributes:
+        looked: When the last look at the workspace was completed, in epoch seconds; None before the first one.
+    """
+
+    def __init__(
+        self, reader: WorkspaceReader, watcher: Watcher, host: Host, notify: Notify
+    ) -> None:
+        self.looked: float | None = None
+        self._pages = Pages(notify)
+        self._tracker = Tracker(reader, watcher, self._pages, host)
+        self._loop = Loop("tracking", watcher.fileno(), self._tracker.wait_time, self._step)
+
+    def start(self, since: float | None, is_stopped: Callable[[], bool]) -> None:
+        """Read everything, or what changed since a time; then go on with what changes."""
+        self._loop.call(lambda: self._tracker.load(since, is_stopped))
+        self._loop.start()
+
+    def _step(self) -> None:
+        self._pages.begin()
+        self._tracker.step()
+        self.looked = time.time()
+
+
 class Requests:
     """Answers all requests. What monitoring never needs is imported when it is first used, so that it starts sooner.
 
@@ -90,19 +123,23 @@ class Requests:
         self._acting = threading.Lock()
         self._stopping = threading.Event()
         self._folder_methods: dict[str, Method] = {}
-        self._tracking: Loop | None = None
+        self._watchdog = Watchdog(notify)
+        self._watchdog.start()
+        self._tracking: Tracking | None = None
         self._follower: Follower | None = None
         self._following: Loop | None = None
 
     def quick(self) -> dict[str, Method]:
         """Return the methods that never wait behind a long one."""
         return {
-            "ping": lambda _: {"time": time.time()},
             "read_log": self.read_log,
             "follow_log": self.follow_log,
             "unfollow_log": self.unfollow_log,
-            "subscribe": self.subscribe,
         }
+
+    def prompt(self) -> dict[str, Method]:
+        """Return the methods that never wait for the disk."""
+        return {"ping": self.ping, "subscribe": self.subscribe}
 
     def slow(self) -> dict[str, Method]:
         """Return the methods that are answered in their order."""
@@ -154,20 +191,16 @@ class Requests:
             raise ParameterError(message)
         if self._tracking is not None:
             return {"subscribed": False}
-        watcher = self._watcher()
-        pages = Pages(self._notify)
         # Its own reader, since the problems that a reader notes belong to one thread.
-        reader = WorkspaceReader(self._reader.root, self._host)
-        tracker = Tracker(reader, watcher, pages, self._host)
-
-        def step() -> None:
-            pages.begin()
-            tracker.step()
-
-        self._tracking = Loop("tracking", watcher.fileno(), tracker.wait_time, step)
-        self._tracking.call(lambda: tracker.load(since, self._stopping.is_set))
-        self._tracking.start()
+        reader = self._reader.another()
+        self._tracking = Tracking(reader, self._watcher(), self._host, self._notify)
+        self._tracking.start(since, self._stopping.is_set)
         return {"subscribed": True}
+
+    def ping(self, _: Params) -> dict[str, Any]:
+        """Return the time, when the last look at the workspace was completed, and what is waited for."""
+        looked = None if self._tracking is None else self._tracking.looked
+        return {"time": time.time(), "looked": looked, "waiting": self._watchdog.waiting()}
 
     def read_log(self, params: Params) -> dict[str, Any]:
         """Return the last ``lines`` of a log (null: its beginning), or what follows a ``position``.
@@ -195,14 +228,14 @@ class Requests:
         follower, loop = self._ready_follower()
         follower.check_room(name)
         # Its own reader, since the problems that a reader notes belong to one thread.
-        life = JobLife(WorkspaceReader(self._reader.root, self._host), files, job_id_of(params))
+        life = JobLife(self._reader.another(), files, job_id_of(params))
         loop.call(lambda: follower.follow(name, log, life.has_ended, position))
         return {"name": name}
 
     def list_jobs(self, params: Params) -> dict[str, Any]:
         """Return the jobs of the current runs, or of one ``experiment``; if unknown, null and all ``experiments``."""
         # Its own reader, since the answer has the problems of this reading only.
-        reader = WorkspaceReader(self._reader.root, self._host)
+        reader = self._reader.another()
         experiment = None if params.get("experiment") is None else text(params, "experiment")
         jobs = current_jobs(reader, experiment)
         return {

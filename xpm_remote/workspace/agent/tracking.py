@@ -216,9 +216,12 @@ class Tracker:
     def _is_there(self, subjects: set[Subject]) -> bool:
         """Return whether the workspace itself can be read; checked now and then, and before anything else is read."""
         now = self._clock()
-        if subjects or now - self._beaten >= BEAT_INTERVAL:
+        is_due = now - self._beaten >= BEAT_INTERVAL
+        if is_due:
             self._beaten = now
-            return self._unread.take(_WORKSPACE, self._reader.unmounted())
+        if subjects or is_due:
+            unread = self._reader.unmounted(by_servers=is_due)
+            return self._unread.take(_WORKSPACE, unread)
         return True
 
     def _tell_unread(self) -> None:

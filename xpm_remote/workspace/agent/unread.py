@@ -50,7 +50,7 @@ class UnreadSubjects:
         self._clock = clock
         self._now = now
         self._by_subject: dict[Subject, _Attempts] = {}
-        self._told: tuple[list[Unread], int] = ([], 0)
+        self._told: tuple[list[Unread], int] | None = None
 
     def take(self, subject: Subject, file: UnreadFile | None) -> bool:
         """Record what could not be read of a subject, or that all could; return whether all could."""
@@ -86,7 +86,7 @@ class UnreadSubjects:
         return max(0.0, min(each.due for each in self._by_subject.values()) - self._clock())
 
     def news(self) -> tuple[list[Unread], int] | None:
-        """Return the files that cannot be read, and how many more; None if that is as it was at the last call."""
+        """Return the files that cannot be read, and how many more; None if the last call returned the same."""
         since: dict[str, Unread] = {}
         for each in self._by_subject.values():
             known = since.get(each.file.path)

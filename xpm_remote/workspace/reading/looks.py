@@ -18,6 +18,9 @@ from xpm_remote.workspace.layout import MARKER
 from xpm_remote.workspace.reading import disk
 from xpm_remote.workspace.reading.json_files import NO_ENTRY, Problems, printable, unread_file
 
+LOST = frozenset({errno.ESTALE, errno.EIO, errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTDOWN})
+"""Errors that say that a file server is lost; others only say that it does not know the question."""
+
 LINKS = 40
 """Links that are followed one after the other, as by Linux."""
 
@@ -96,6 +99,14 @@ class Look(Problems):
         if not is_read:
             self.clear(path)
         return found
+
+    def ask_server(self, path: str) -> None:
+        """Wait for an answer of the server of a path's file system, which no cache of this host can give."""
+        try:
+            disk.ask_server(path)
+        except OSError as error:
+            if error.errno in LOST:
+                self.fail(path, error)
 
     def link_target(self, path: str) -> str | None:
         """Return where a link leads; None when it is missing, no link, or cannot be read."""

@@ -9,6 +9,7 @@ from xpm_remote.workspace import states
 from xpm_remote.workspace.failures import NotAWorkspaceFailure, UnreadFile
 from xpm_remote.workspace.layout import MARKER, JobId, Layout, is_name
 from xpm_remote.workspace.processes import Host
+from xpm_remote.workspace.reading import disk
 from xpm_remote.workspace.reading.directories import Directories
 from xpm_remote.workspace.reading.job_files import JobReader
 from xpm_remote.workspace.reading.jobs import (
@@ -19,7 +20,7 @@ from xpm_remote.workspace.reading.jobs import (
     with_outputs,
     with_word,
 )
-from xpm_remote.workspace.reading.json_files import Problems, reason
+from xpm_remote.workspace.reading.json_files import NO_ENTRY, Problems, reason
 from xpm_remote.workspace.reading.live_events import LiveEvents
 from xpm_remote.workspace.reading.looks import Look
 from xpm_remote.workspace.reading.run_files import Listing, RunFiles
@@ -42,6 +43,7 @@ class WorkspaceReader:
     Args:
         root: Its directory.
         host: The host on which this code runs.
+        check: Whether to check that it is a workspace.
 
     Attributes:
         root: The same, absolute.
@@ -52,14 +54,19 @@ class WorkspaceReader:
         NotAWorkspaceFailure: There is no such directory, or it is no workspace.
     """
 
-    def __init__(self, root: Path, host: Host | None = None) -> None:
+    def __init__(self, root: Path, host: Host | None = None, *, check: bool = True) -> None:
         self.root = Path.cwd() / root
         self.layout = Layout(self.root)
         self.problems = Problems()
         self._host = host or Host()
-        check_workspace(self.root)
+        if check:
+            check_workspace(self.root)
         self._events = LiveEvents(str(self.root), self.problems)
         self._runs = RunFiles(str(self.root), self._events, self._host, self.problems)
+
+    def another(self) -> WorkspaceReader:
+        """Return a reader of the same workspace with problems of its own, without reading anything."""
+        return WorkspaceReader(self.root, self._host, check=False)
 
     def experiments(self) -> list[RunFacts]:
         """Return the current run of every experiment that has one, sorted by id."""
@@ -74,10 +81,16 @@ class WorkspaceReader:
         """Return the ids of all experiments, and whether they could be listed."""
         return self._runs.experiment_ids()
 
-    def unmounted(self) -> UnreadFile | None:
-        """Return why the workspace itself cannot be read, such as a disk that is not mounted; None when it can."""
+    def unmounted(self, *, by_servers: bool = False) -> UnreadFile | None:
+        """Return why the workspace itself cannot be read, such as a disk that is not mounted; None when it can.
+
+        Args:
+            by_servers: Whether its file servers are asked, past the caches of this host.
+        """
         look = Look(str(self.root), self.problems)
         look.check_marker()
+        for path in (self.root, self.layout.experiments, self.layout.jobs) if by_servers else ():
+            look.ask_server(str(path))
         return look.unread
 
     def experiment(self, experiment_id: str) -> RunFacts | None:
@@ -155,12 +168,12 @@ def check_workspace(root: Path) -> None:
         NotAWorkspaceFailure: It is not one, or cannot be read.
     """
     try:
-        (root / MARKER).lstat()
+        disk.lstat(str(root / MARKER))
         return
-    except (FileNotFoundError, NotADirectoryError):
-        why = "is no experimaestro workspace" if root.is_dir() else "is no directory"
     except OSError as error:
         why = f"cannot be looked into: {reason(error)}"
+        if error.errno in NO_ENTRY:
+            why = "is no experimaestro workspace" if root.is_dir() else "is no directory"
     except ValueError as error:
         why = f"is no path: {error}"
     raise NotAWorkspaceFailure(f"{root} {why}", f"give the directory that holds {MARKER}")

@@ -1,0 +1,172 @@
+"""A file server that fails or hangs, from outside: nothing is gone, the picture says what is wrong, and it heals."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.loopback import Loopback, loopback
+from tests.workspace.disk import RUN_ID, Disk
+from xpm_remote.errors import StalledError
+from xpm_remote.session.monitor import Monitor
+from xpm_remote.session.state import Phase, Update
+from xpm_remote.session.target import LocalTarget
+from xpm_remote.ui.documents import picture_document
+from xpm_remote.ui.events import EventLines
+from xpm_remote.ui.text import Format
+from xpm_remote.workspace.layout import JobId
+
+pytestmark = pytest.mark.slow
+
+ONE, TWO = (JobId("demo.task", letter * 64) for letter in "ab")
+TOLD_WITHIN = 10.0
+"""Seconds from the stop of a file server until it is told."""
+PATIENCE = 30.0
+"""Seconds for what takes a few, on a machine that runs other tests, too."""
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Disk:
+    """A workspace with an experiment that runs and one that has ended."""
+    disk = Disk(tmp_path / "source")
+    (disk.root / ".events" / "jobs").mkdir(parents=True)
+    disk.run("exp", [ONE], job_states={ONE.hash: "waiting"}, hostname="far")
+    disk.run("old", [TWO], status="done", job_states={TWO.hash: "done"}, hostname="far")
+    disk.job(ONE, {"state": "waiting"})
+    disk.job(TWO, {"state": "done"}, done="")
+    return disk
+
+
+@pytest.fixture
+def server(disk: Disk, tmp_path: Path) -> Iterator[Loopback]:
+    """The file server that shows it."""
+    with loopback(disk.root, tmp_path / "ws") as server:
+        yield server
+
+
+class Watch:
+    """A monitor of a workspace, and the lines of its events."""
+
+    def __init__(self, server: Loopback) -> None:
+        self.monitor = Monitor(LocalTarget("here", str(server.root)))
+        self.lines: list[str] = []
+        self._events = EventLines(Format.TEXT)
+        self._changed = asyncio.Event()
+        self.monitor.subscribe(self._take)
+
+    def _take(self, update: Update) -> None:
+        self.lines += self._events.lines(update, self.monitor.picture, time.time())
+        self._changed.set()
+
+    async def until(self, is_so: Callable[[], bool], limit: float = PATIENCE) -> None:
+        """Wait until an update makes something true."""
+        end = time.monotonic() + limit
+        while not is_so():
+            self._changed.clear()
+            await asyncio.wait_for(self._changed.wait(), end - time.monotonic())
+
+
+@contextlib.asynccontextmanager
+async def watching(server: Loopback) -> AsyncIterator[Watch]:
+    """Watch the workspace, live."""
+    watch = Watch(server)
+    running = asyncio.create_task(watch.monitor.run())
+    try:
+        await watch.until(lambda: watch.monitor.picture.link.phase is Phase.LIVE)
+        yield watch
+    finally:
+        running.cancel()
+        await asyncio.wait({running})
+
+
+async def test_errors_from_outside(server: Loopback, disk: Disk) -> None:
+    """Directories and files that cannot be read are told by name; nothing is gone, nor new when it is over."""
+    errors = {
+        "experiments/old": errno.ESTALE,
+        f"experiments/exp/{RUN_ID}/jobs.jsonl": errno.EIO,
+        f"jobs/demo.task/{ONE.hash}": errno.EACCES,
+    }
+    async with watching(server) as watch:
+        before = picture_document(watch.monitor.picture, 0.0)
+        seen = len(watch.lines)
+        server.fail(errors)
+        disk.run("new", hostname="far")  # the list of experiments, so each of them, is read
+        await watch.until(lambda: len(watch.monitor.picture.unreadable.files) >= 2)
+        document = picture_document(watch.monitor.picture, 0.0)
+        told = {each["path"]: each["error"] for each in document["unreadable"]}
+        assert (
+            told.items()
+            <= {
+                f"{server.root}/{place}": errno.errorcode[number]
+                for place, number in errors.items()
+            }.items()
+        )
+        server.fail({})
+        await watch.until(lambda: not watch.monitor.picture.unreadable.files, 2 * PATIENCE)
+        after = picture_document(watch.monitor.picture, 0.0)
+        assert after["jobs"] == before["jobs"]
+        known = {each["id"]: each for each in after["experiments"]}
+        assert [known[each["id"]] for each in before["experiments"]] == before["experiments"]
+        for line in watch.lines[seen:]:
+            assert "deleted" not in line
+            assert "new →" not in line or "experiment new" in line
+        assert any("cannot be read: Stale file handle" in line for line in watch.lines)
+
+
+async def test_server_that_hangs(server: Loopback, disk: Disk) -> None:
+    """A file server that hangs is told within ten seconds, with the path; and it is over when it answers again."""
+    async with watching(server) as watch:
+        server.stop()
+        began = time.time()
+        try:
+            await watch.until(lambda: watch.monitor.picture.stall is not None, TOLD_WITHIN)
+            assert time.time() - began < TOLD_WITHIN
+            threads = count_threads(server)
+            link = picture_document(watch.monitor.picture, time.time())["link"]
+            assert link["phase"] == "live"
+            assert link["waits_for"].startswith(str(server.root))
+            assert link["not_read_since"] is not None
+            assert any("the file server does not answer" in line for line in watch.lines)
+            await asyncio.sleep(3.0)
+            assert count_threads(server) == threads
+        finally:
+            server.go_on()
+        await watch.until(lambda: watch.monitor.picture.stall is None)
+        assert any("the workspace is read again" in line for line in watch.lines)
+        disk.run("new", hostname="far")
+        await watch.until(lambda: any("experiment new" in line for line in watch.lines))
+
+
+async def test_single_look_at_a_server_that_hangs(server: Loopback) -> None:
+    """A single look tells after some seconds what it waits for, and ends at its limit with the cause."""
+    monitor = Monitor(LocalTarget("here", str(server.root)), timeout=7.0)
+    stalls = []
+    monitor.subscribe(lambda _: stalls.append(monitor.picture.stall))
+    server.stop()
+    began = time.monotonic()
+    try:
+        with pytest.raises(StalledError, match="the file server does not answer") as caught:
+            await asyncio.wait_for(monitor.snapshot(), 30.0)
+        assert str(server.root) in str(caught.value)
+        assert time.monotonic() - began < 20.0
+        assert any(stalls)
+    finally:
+        server.go_on()
+
+
+def count_threads(server: Loopback) -> int:
+    """Return how many threads the agent of a workspace has."""
+    for process in Path("/proc").iterdir():
+        if process.name.isdecimal() and int(process.name) != os.getpid():
+            with contextlib.suppress(OSError):
+                words = (process / "cmdline").read_bytes().split(b"\0")
+                if os.fsencode(server.root) in words and b"-I" in words:
+                    return len(list((process / "task").iterdir()))
+    pytest.fail("there is no agent")
