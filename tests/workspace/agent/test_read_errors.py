@@ -31,7 +31,8 @@ from xpm_remote.workspace.watching.places import (
 from xpm_remote.workspace.watching.watch import REST, Subject
 
 RUNNING, WAITING, DONE, FAILED = (JobId("pkg.learn", letter * 64) for letter in "abcd")
-JOBS = (RUNNING, WAITING, DONE, FAILED)
+DEAD, SKIPPED = JobId("pkg.other", "e" * 64), JobId("pkg.other", "f" * 64)
+JOBS = (RUNNING, WAITING, DONE, FAILED, DEAD, SKIPPED)
 PID = {"type": "local", "pid": 77, "host": "node01"}
 CALLS = ("open_file", "read", "stat_open", "lstat", "stat", "scan", "readlink", "lock")
 NUMBERS = (errno.ESTALE, errno.EIO, errno.EACCES, errno.ETIMEDOUT, errno.EMFILE, errno.ENOTCONN)
@@ -123,7 +124,8 @@ def disk(tmp_path: Path) -> Disk:
     disk = Disk(tmp_path / "ws")
     (disk.root / ".events" / "jobs").mkdir(parents=True)
     words = {RUNNING.hash: "running", WAITING.hash: "waiting", DONE.hash: "done"}
-    disk.run("exp", [RUNNING, WAITING, DONE], job_states=words)
+    words |= {DEAD.hash: "running", SKIPPED.hash: "error:DEPENDENCY"}
+    disk.run("exp", [RUNNING, WAITING, DONE, DEAD, SKIPPED], job_states=words)
     (disk.root / "experiments" / "exp" / "lock").touch()
     disk.run("old", [DONE, FAILED], status="done", job_states={FAILED.hash: "error"})
     disk.experiment_events("exp", {"event_type": "Other"})
@@ -131,6 +133,8 @@ def disk(tmp_path: Path) -> Disk:
     disk.job(WAITING, {"state": "waiting"})
     disk.job(DONE, {"state": "done"}, done="")
     disk.job(FAILED, {"state": "error"}, failed={"code": 1, "reason": "timeout"})
+    disk.job(DEAD, {"state": "running"}, pid={**PID, "pid": 78}, out="some output")
+    disk.job(SKIPPED, {"state": "unscheduled"}, lock="")
     disk.events(RUNNING, {"event_type": "JobProgressEvent", "level": 0, "progress": 0.5})
     return disk
 
@@ -156,6 +160,7 @@ class Watched(View):
             RunSubject("exp"),
             RunSubject("old"),
             TaskSubject("pkg.learn"),
+            TaskSubject("pkg.other"),
         ]
         if door is None:  # else what fails would be read again at once, for its live events
             subjects.append(LiveSubject(str(root / ".events" / "experiments")))
@@ -199,9 +204,12 @@ PLACES = (
     "experiments/exp/20261101_120000/jobs.jsonl",
     "experiments/exp/20261101_120000/status.json",
     "experiments/old",
+    f"jobs/pkg.other/{DEAD.hash}/other.out",
+    f"jobs/pkg.other/{DEAD.hash}/other.lock",
+    f"jobs/pkg.other/{SKIPPED.hash}/other.lock",
     "jobs",
     "jobs/pkg.learn",
-    *(f"jobs/pkg.learn/{job.hash}" for job in JOBS),
+    *(f"jobs/{job.task}/{job.hash}" for job in JOBS),
     f"jobs/pkg.learn/{RUNNING.hash}/learn.pid",
     f"jobs/pkg.learn/{RUNNING.hash}/learn.done",
     f"jobs/pkg.learn/{DONE.hash}/learn.done",
@@ -336,6 +344,36 @@ def test_disk_that_is_not_mounted(view: Watched, is_empty: bool) -> None:
     assert view.told.told == told
 
 
+@pytest.mark.parametrize("name", ["jobs", "experiments"])
+def test_part_on_a_disk_that_is_not_mounted(
+    view: Watched, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """A part of the workspace on a disk of its own is an empty directory while that is not mounted: nothing is gone."""
+    part = view.disk.root / name
+    device = os.lstat(part).st_dev + 1
+    stat = filesystem.stat
+
+    def with_device(path: str) -> os.stat_result:
+        found = stat(path)
+        is_mounted = str(path) == str(part) and any(part.iterdir())
+        return os.stat_result((*found[:2], device, *found[3:10])) if is_mounted else found
+
+    monkeypatch.setattr(filesystem, "stat", with_device)
+    view.load()
+    view.run(5.0)
+    content = view.told.content()
+    part.rename(part.with_name("away"))
+    part.mkdir()
+    view.run(2 * REST.cold)
+    assert view.told.content() == content
+    assert [each.file.path for each in view.told.unread] == [str(part)]
+    part.rmdir()
+    part.with_name("away").rename(part)
+    view.run(2 * LAST_RETRY)
+    assert view.told.unread == []
+    assert view.told.content() == content
+
+
 @pytest.mark.parametrize(
     "place",
     [
@@ -344,7 +382,7 @@ def test_disk_that_is_not_mounted(view: Watched, is_empty: bool) -> None:
         "experiments/exp/20261101_120000/status.json",
         "jobs",
         "jobs/pkg.learn",
-        *(f"jobs/pkg.learn/{job.hash}" for job in JOBS),
+        *(f"jobs/{job.task}/{job.hash}" for job in JOBS),
         f"jobs/pkg.learn/{DONE.hash}/.experimaestro",
     ],
 )

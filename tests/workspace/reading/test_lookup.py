@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 from pathlib import Path
 
 import pytest
@@ -124,14 +123,7 @@ def test_directory_that_cannot_be_listed(
     made.job("a/aaaa1")
     made.job("b/bbbb1")
     bad = str(made.layout.jobs / "b")
-    real = os.listdir
-
-    def listdir(path: Path) -> list[str]:
-        if str(path) == bad:
-            raise OSError(number, os.strerror(number), bad)
-        return real(path)
-
-    monkeypatch.setattr(os, "listdir", listdir)
+    make_fail(monkeypatch, "scan", number, below(made.layout.jobs / "b"))
     lookup = Lookup([made.layout])
     found = lookup.find("*/*")
     assert [str(job) for job in found.jobs] == ["a/aaaa1"]

@@ -128,8 +128,9 @@ class JobReader:
         else:
             told = self._events.last_written(facts.task_id, facts.job_id, look)
         found = (look.stat(each) for each in paths)
-        times = (each.st_mtime for each in found if each is not None)
-        return facts._replace(ended=latest(facts.started, told, *times))
+        times = [each.st_mtime for each in found if each is not None]
+        unread = look.settle() or facts.unread
+        return facts._replace(ended=latest(facts.started, told, *times), unread=unread)
 
     def _read(self, asked: Question) -> tuple[JobFacts, bool]:
         """Return a job, and whether its files were the same after they were read."""

@@ -316,7 +316,7 @@ def _decode_settled(path: str, data: bytes, limit: int) -> Any:  # noqa: ANN401
 def _is_new(path: str) -> bool:
     """Return whether a file was written just now."""
     try:
-        return abs(time.time() - os.stat(path).st_mtime) < JUST_NOW  # noqa: PTH116
+        return abs(time.time() - disk.stat(path).st_mtime) < JUST_NOW
     except OSError:
         return False
 

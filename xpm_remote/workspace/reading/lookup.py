@@ -8,7 +8,6 @@ logs are labelled), and it may be left out, as long as only one job matches.
 from __future__ import annotations
 
 import errno
-import os
 import re
 from fnmatch import translate
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Callable, Iterable, NamedTuple
 from xpm_remote.workspace import filesystem
 from xpm_remote.workspace.failures import BadIdFailure, NoJobFailure, UnreadFile
 from xpm_remote.workspace.layout import JobId, Layout, is_name
+from xpm_remote.workspace.reading import disk
 from xpm_remote.workspace.reading.json_files import unread_file
 
 SHORTEST_HASH = 4
@@ -137,7 +137,7 @@ class Lookup:
     def _names(self, directory: Path) -> list[str]:
         """Return the names of jobs or tasks in a directory; none where it cannot be listed."""
         try:
-            return [name for name in os.listdir(directory) if is_name(name)]  # noqa: PTH208
+            return [each.name for each in disk.scan(str(directory)) if is_name(each.name)]
         except OSError as error:
             if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
                 self.unlisted[str(directory)] = unread_file(str(directory), error)

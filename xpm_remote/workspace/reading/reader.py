@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from typing import Iterator
 
@@ -59,6 +60,7 @@ class WorkspaceReader:
         self.layout = Layout(self.root)
         self.problems = Problems()
         self._host = host or Host()
+        self._mounted: set[str] = set()
         if check:
             check_workspace(self.root)
         self._events = LiveEvents(str(self.root), self.problems)
@@ -89,9 +91,22 @@ class WorkspaceReader:
         """
         look = Look(str(self.root), self.problems)
         look.check_marker()
+        for path in (self.layout.experiments, self.layout.jobs):
+            self._check_mounted(str(path), look)
         for path in (self.root, self.layout.experiments, self.layout.jobs) if by_servers else ():
             look.ask_server(str(path))
         return look.unread
+
+    def _check_mounted(self, path: str, look: Look) -> None:
+        """Record a failure for a directory on a disk of its own that is on the workspace's disk now."""
+        found, root = look.stat(path), look.stat(str(self.root))
+        look.forgive(path)
+        if found is None or root is None:
+            return
+        if found.st_dev != root.st_dev:
+            self._mounted.add(path)
+        elif path in self._mounted:
+            look.fail(path, OSError(errno.ENOENT, "is empty: its own disk is not mounted"))
 
     def experiment(self, experiment_id: str) -> RunFacts | None:
         """Return the current run of an experiment; None when it has none."""
@@ -136,7 +151,7 @@ class WorkspaceReader:
         facts = without_scheduler(with_word(facts, word, info.submitted, is_live=is_live), run)
         if info.transient != REMOVED_WHEN_DONE:
             facts = with_outputs(facts)
-        return _as_far_as_read(jobs.dated(facts))
+        return jobs.dated(_as_far_as_read(facts))
 
 
 def _is_over(run: RunFacts) -> bool:
@@ -158,7 +173,7 @@ def _as_far_as_read(facts: JobFacts) -> JobFacts:
     """Return a job; of one that could not be read only the marker of success is proof."""
     if facts.unread is None or facts.has_done_marker:
         return facts
-    return facts._replace(state=states.UNKNOWN, failure_reason=None)
+    return facts._replace(state=states.UNKNOWN, failure_reason=None, certain=False)
 
 
 def check_workspace(root: Path) -> None:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from xpm_remote.workspace.failures import WorkspaceFailure
 from xpm_remote.workspace.layout import JobFiles
+from xpm_remote.workspace.reading import disk
 from xpm_remote.workspace.reading.json_files import UnfitFileError, open_regular, reason
 
 STDOUT = "out"
@@ -118,14 +119,14 @@ class Log:
         if handle is None:
             return Piece()
         try:
-            found = os.fstat(handle)
-            start, is_cut = _start_of_last(handle, found.st_size, lines)
+            found = disk.stat_open(handle, self.path)
+            start, is_cut = _start_of_last(handle, self.path, found.st_size, lines)
             # At most TAIL_LIMIT bytes: `_start_of_last` goes no further back.
-            data = os.pread(handle, found.st_size - start, start)
+            data = disk.read_at(handle, found.st_size - start, start, self.path)
         except OSError as error:
             raise self._failure(error) from error
         finally:
-            os.close(handle)
+            disk.close(handle)
         text, used = _decode(data, is_over=is_over)
         return Piece(text, LogPosition(found.st_ino, start + used), "cut" if is_cut else "")
 
@@ -139,28 +140,29 @@ class Log:
         if handle is None:
             return Piece(position=position)
         try:
-            found = os.fstat(handle)
+            found = disk.stat_open(handle, self.path)
             if position is None or position.inode == found.st_ino:
                 start = position or LogPosition(found.st_ino, 0)
-                return _next(handle, start, found.st_size, is_over=is_over)
+                return _next(handle, self.path, start, found.st_size, is_over=is_over)
             rest = self._rest_of_rotated(position)
             return rest or Piece(position=LogPosition(found.st_ino, 0), note="rotated", more=True)
         except OSError as error:
             raise self._failure(error) from error
         finally:
-            os.close(handle)
+            disk.close(handle)
 
     def _rest_of_rotated(self, position: LogPosition) -> Piece | None:
         """Return the rest of a file that has another name now; None when there is nothing left."""
-        with os.scandir(self.directory) as entries:
-            paths = [each.path for each in entries if self._is_rotated(each, position.inode)]
+        entries = disk.scan(self.directory)
+        paths = [each.path for each in entries if self._is_rotated(each, position.inode)]
         handle = self._open(paths[0]) if paths else None
         if handle is None:
             return None
         try:
-            piece = _next(handle, position, os.fstat(handle).st_size, is_over=True)
+            size = disk.stat_open(handle, self.path).st_size
+            piece = _next(handle, self.path, position, size, is_over=True)
         finally:
-            os.close(handle)
+            disk.close(handle)
         return piece._replace(more=True) if piece.text else None
 
     def _is_rotated(self, entry: os.DirEntry[str], inode: int) -> bool:
@@ -182,7 +184,7 @@ class Log:
         return WorkspaceFailure(f"the log {self.path} cannot be read: {reason(error)}")
 
 
-def _start_of_last(handle: int, size: int, lines: int) -> tuple[int, bool]:
+def _start_of_last(handle: int, path: str, size: int, lines: int) -> tuple[int, bool]:
     """Return where the last lines begin, and whether they were cut at ``TAIL_LIMIT``.
 
     A line end at the end of the file ends its last line, and does not begin another one.
@@ -191,10 +193,10 @@ def _start_of_last(handle: int, size: int, lines: int) -> tuple[int, bool]:
     if lines <= 0:
         return size, False
     left, position = lines, size
-    end = size - 1 if size and os.pread(handle, 1, size - 1) == b"\n" else size
+    end = size - 1 if size and disk.read_at(handle, 1, size - 1, path) == b"\n" else size
     while position > limit:
         start = max(limit, position - BLOCK)
-        block = os.pread(handle, min(position, end) - start, start)
+        block = disk.read_at(handle, min(position, end) - start, start, path)
         at = len(block)
         while left and at >= 0:
             at = block.rfind(b"\n", 0, at)
@@ -207,12 +209,14 @@ def _start_of_last(handle: int, size: int, lines: int) -> tuple[int, bool]:
     return limit, limit > 0
 
 
-def _next(handle: int, position: LogPosition, size: int, *, is_over: bool = False) -> Piece:
+def _next(
+    handle: int, path: str, position: LogPosition, size: int, *, is_over: bool = False
+) -> Piece:
     """Read on in an open file."""
     offset, note = position.offset, ""
     if offset > size:
         offset, note = 0, "truncated"
-    data = os.pread(handle, PIECE, offset)
+    data = disk.read_at(handle, PIECE, offset, path)
     text, used = _decode(data, is_over=is_over and len(data) < PIECE)
     reached = offset + used
     return Piece(text, position._replace(offset=reached), note, more=len(data) == PIECE)
