@@ -156,6 +156,11 @@ def test_jobs() -> None:
     assert list(reports.job_lines([job], with_tags=False, with_paths=True)) == [
         "running /ws/jobs/t.x/aaaa"
     ]
+    doubted = job._replace(facts=facts._replace(state="scheduled", certain=False))
+    assert list(reports.job_lines([doubted], with_tags=False, with_paths=False)) == [
+        "scheduled? t.x/aaaa"
+    ]
+    assert not reports.job_document(doubted)["certain"]
     assert (job.task_id, job.state) == ("t.x", "running")
     document = reports.job_document(job)
     assert document["progress"] == [{"level": 0, "fraction": 0.5, "description": "epoch"}]

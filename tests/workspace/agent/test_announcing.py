@@ -4,17 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from xpm_remote.workspace.agent.announcing import (
-    PAGE,
-    Pages,
-    age,
-    by_importance,
-    importance,
-    in_order,
-)
+from xpm_remote.workspace.agent.announcing import PAGE, Pages, by_importance, importance, in_order
 from xpm_remote.workspace.layout import JobId
 from xpm_remote.workspace.reading.jobs import JobFacts
-from xpm_remote.workspace.reading.runs import JobInfo, RunFacts
+from xpm_remote.workspace.reading.runs import JobInfo, RunFacts, age
 from xpm_remote.workspace.states import Process, Progress
 from xpm_remote.workspace.watching.places import JobSubject, ListSubject, RunSubject
 

@@ -19,7 +19,7 @@ from xpm_remote.workspace.processes import Host
 from xpm_remote.workspace.reading.json_files import JsonObject
 from xpm_remote.workspace.reading.live_events import LiveEvents
 from xpm_remote.workspace.reading.looks import Look
-from xpm_remote.workspace.reading.reader import WorkspaceReader
+from xpm_remote.workspace.reading.reader import WorkspaceReader, current_jobs
 from xpm_remote.workspace.reading.runs import RUN_UNREADABLE
 
 JOB = JobId("demo.ok", "aa")
@@ -173,6 +173,36 @@ def test_ends_of_jobs_that_said_nothing(disk: Disk) -> None:
         os.utime(write(path, path.read_text() if path.exists() else ""), (at, at))
     jobs = [(facts.state, facts.started is None, facts.ended) for facts in found.jobs(run)]
     assert jobs == [("error", False, 2e9), ("error", True, 1.7e9)]
+
+
+def test_start_in_another_zone(disk: Disk) -> None:
+    """A start after the end is one of another zone: the first event has the true one, if it is kept."""
+    disk.run("demo", [JOB])
+    status = {"state": "done", "started_time": "2026-11-01T18:00:00"}
+    directory = disk.job(JOB, status, done="")
+    os.utime(directory / "ok.done", (1.7e9, 1.7e9))
+    found = reader(disk)
+    (run,) = found.experiments()
+    assert [(facts.started, facts.ended) for facts in found.jobs(run)] == [(None, 1.7e9)]
+    events = directory / ".experimaestro" / "events" / "event-0.jsonl"
+    write(events, json.dumps({"event_type": "JobStateChangedEvent", "timestamp": 1.6e9}))
+    assert [(facts.started, facts.ended) for facts in found.jobs(run)] == [(1.6e9, 1.7e9)]
+
+
+def test_job_of_two_experiments(disk: Disk) -> None:
+    """A job of two current runs is judged by the later one, as in the picture, and has the tags of both."""
+    failed = disk.job(JOB, {"state": "error"}, failed={"code": 1, "reason": "timeout"})
+    os.utime(failed / "ok.failed", (1.0, 1.0))
+    disk.run("later", [JOB], job_states={}, started_at="2026-11-02T12:00:00")
+    disk.run("earlier", [JOB], status="done", job_states={JOB.hash: "error"})
+    names = {"run_id": RUN_ID, "job_id": JOB.hash, "task_id": JOB.task, "tags": []}
+    said = {"event_type": "ExperimentJobStateEvent", "scheduler_state": "waiting"}
+    disk.experiment_events("later", {**said, **names})
+    found = reader(disk, TextHost(locked={"later/lock"}))
+    (job,) = current_jobs(found) or []
+    assert (job.state, job.experiments) == ("waiting", ("earlier", "later"))
+    (job,) = current_jobs(found, "earlier") or []
+    assert (job.state, job.facts.failure_reason) == ("error", "TIMEOUT")
 
 
 def test_outputs_that_are_to_be_removed(disk: Disk) -> None:

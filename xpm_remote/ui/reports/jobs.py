@@ -29,10 +29,11 @@ _STATE_WIDTH = 8
 
 
 def job_lines(jobs: Iterable[CurrentJob], *, with_tags: bool, with_paths: bool) -> Iterator[str]:
-    """Yield a line for each job: its state, its id or directory, and its tags if wanted."""
+    """Yield a line for each job: its state (with a ? where that is uncertain), its id or directory, and its tags."""
     for job in jobs:
         name = job.facts.path if with_paths else str(job.facts.id)
-        words = [f"{_STATE_WORDS.get(job.state, job.state):<{_STATE_WIDTH}}{name}"]
+        state = _STATE_WORDS.get(job.state, job.state) + ("" if job.facts.certain else "?")
+        words = [f"{state:<{_STATE_WIDTH}}{' ' * (len(state) >= _STATE_WIDTH)}{name}"]
         if with_tags:
             words += [f"{key}={value}" for key, value in job.tags.items()]
         yield safe(" ".join(words))

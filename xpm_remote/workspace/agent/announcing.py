@@ -166,11 +166,6 @@ def is_live(run: RunFacts) -> bool:
     return run.status in (RUN_RUNNING, RUN_UNKNOWN)
 
 
-def age(run: RunFacts) -> tuple[float, str]:
-    """Return a key that sorts runs by age, the oldest first."""
-    return (run.started or 0.0, run.experiment_id)
-
-
 def importance(run: RunFacts) -> tuple[bool, float]:
     """Return a key that sorts runs: those that go on first, then the newest."""
     return (not is_live(run), -(run.started or 0.0))

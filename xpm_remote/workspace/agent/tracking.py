@@ -14,7 +14,6 @@ from typing import Callable, Iterable, Iterator, NamedTuple
 from xpm_remote.workspace import states
 from xpm_remote.workspace.agent.announcing import (
     Pages,
-    age,
     by_importance,
     has_ended,
     importance,
@@ -37,7 +36,7 @@ from xpm_remote.workspace.reading.jobs import JobFacts
 from xpm_remote.workspace.reading.json_files import unread_file
 from xpm_remote.workspace.reading.parallel import ParallelReader
 from xpm_remote.workspace.reading.reader import WorkspaceReader
-from xpm_remote.workspace.reading.runs import RunFacts
+from xpm_remote.workspace.reading.runs import RunFacts, age
 from xpm_remote.workspace.watching.places import (
     EventsSubject,
     JobSubject,

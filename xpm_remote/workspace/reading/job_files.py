@@ -24,6 +24,7 @@ from xpm_remote.workspace.reading.evidence import (
 from xpm_remote.workspace.reading.jobs import (
     CLAIM,
     NO_STATUS,
+    ZONES_APART,
     JobFacts,
     died,
     failed,
@@ -37,6 +38,8 @@ from xpm_remote.workspace.reading.jobs import (
 from xpm_remote.workspace.reading.json_files import (
     SMALL_LIMIT,
     Problems,
+    number_of,
+    read_lines,
     read_object,
     read_value,
     whole_of,
@@ -114,7 +117,12 @@ class JobReader:
         return facts
 
     def dated(self, facts: JobFacts) -> JobFacts:
-        """Return a failed job with the time of its end: of its last sign of life, or of its scheduler's last look."""
+        """Return a job with a start that its end permits, and a failed one with the time of its end.
+
+        That is the time of its last sign of life, or of its scheduler's last look.
+        """
+        if facts.started and facts.ended and facts.started > facts.ended + ZONES_APART:
+            return facts._replace(started=self._archived_start(facts))
         if facts.state != states.ERROR or facts.ended is not None:
             return facts
         look = Look(self._root, self._problems)
@@ -131,6 +139,12 @@ class JobReader:
         times = [each.st_mtime for each in found if each is not None]
         unread = look.settle() or facts.unread
         return facts._replace(ended=latest(facts.started, told, *times), unread=unread)
+
+    def _archived_start(self, facts: JobFacts) -> float | None:
+        """Return the start of a job by its first event, whose time has no zone; status.json has that of another one."""
+        path = f"{facts.path}/.experimaestro/events/event-0.jsonl"
+        events = read_lines(path, Look(self._root, self._problems))
+        return next((number_of(each.get("timestamp")) for each in events), None)
 
     def _read(self, asked: Question) -> tuple[JobFacts, bool]:
         """Return a job, and whether its files were the same after they were read."""

@@ -49,7 +49,9 @@ _AN_HOUR = (
     3600.0  # an event is recent, so of an hour that comes twice it means the one nearer to it
 )
 
-_A_ZONE = 14 * 60.0  # the zones of the world differ by quarters of an hour
+
+ZONES_APART = 14 * 60.0
+"""Seconds by which times differ if they are of different zones, which differ by quarters of an hour at least."""
 
 
 class JobFacts(NamedTuple):
@@ -285,7 +287,7 @@ def _in_zone_of(time: float | None, said: float | None) -> float | None:
 
     A launcher starts jobs without the TZ of the person's shell. An event is written at the time that it has.
     """
-    if time is None or said is None or abs(time - said) < _A_ZONE:
+    if time is None or said is None or abs(time - said) < ZONES_APART:
         return time
     return said
 
@@ -400,15 +402,13 @@ class CurrentJob(NamedTuple):
         return cls(JobFacts(**facts), wire["tags"], tuple(wire["experiments"]))
 
 
-def merge_jobs(first: CurrentJob, second: CurrentJob) -> CurrentJob:
-    """Return one job of two experiments: the further state counts, and the later submission."""
-    shown = states.further(first.facts.state, second.facts.state)
-    facts = first.facts if shown == first.facts.state else second.facts
-    times = [each.facts.submitted for each in (first, second) if each.facts.submitted is not None]
+def merge_jobs(earlier: CurrentJob, later: CurrentJob) -> CurrentJob:
+    """Return one job of two experiments: it belongs to the later run, which judges its files."""
+    times = [each.submitted for each in (earlier, later) if each.submitted is not None]
     return CurrentJob(
-        facts._replace(submitted=max(times, default=None)),
-        {**first.tags, **second.tags},
-        (*first.experiments, *second.experiments),
+        later.facts._replace(submitted=max(times, default=None)),
+        {**earlier.tags, **later.tags},
+        tuple(sorted((*earlier.experiments, *later.experiments))),
     )
 
 

@@ -32,6 +32,7 @@ from xpm_remote.workspace.reading.runs import (
     RUN_FAILED,
     RUN_RUNNING,
     RunFacts,
+    age,
 )
 
 REMOVED_WHEN_DONE = 2
@@ -203,9 +204,10 @@ def current_jobs(reader: WorkspaceReader, experiment: str | None = None) -> list
     """
     runs = reader.experiments() if experiment is None else [reader.experiment(experiment)]
     found: dict[JobId, CurrentJob] = {}
-    for run in runs:
-        if run is None:
-            return None
+    known = [run for run in runs if run is not None]
+    if experiment is not None and not known:
+        return None
+    for run in sorted(known, key=age):
         for facts in reader.jobs(run):
             tags = run.job_infos[facts.job_id].tags
             job = CurrentJob(facts, tags, (run.experiment_id,))

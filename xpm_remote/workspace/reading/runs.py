@@ -82,6 +82,11 @@ class RunFacts(NamedTuple):
     unread: UnreadFile | None = None
 
 
+def age(run: RunFacts) -> tuple[float, str]:
+    """Return a key that sorts runs by age, the oldest first."""
+    return (run.started or 0.0, run.experiment_id)
+
+
 class RunDraft:
     """A run while its files are read: status.json first, then jobs.jsonl, then its live events."""
 
