@@ -254,6 +254,22 @@ def test_no_interpreter(
     assert "ssh.python" in str(error)
 
 
+ISOLATED = 'case "$*" in *ctypes*) exit 3;; -I*) printf 3.6.8;; *) printf "not isolated";; esac'
+OLDER = 'case "$1" in -I*) exit 2;; -EsBS) printf 2.7.18;; *) printf "not isolated";; esac'
+"""An interpreter that is older than -I."""
+
+
+@pytest.mark.parametrize(("old", "version"), [(ISOLATED, "3.6.8"), (OLDER, "2.7.18")])
+def test_version_is_asked_for_in_isolation(
+    old: str, version: str, workspace: Path, tmp_path: Path
+) -> None:
+    """An old interpreter that is asked for its version runs nothing of the home or the environment either."""
+    with Talk(workspace, python="python3", environ=environ(tmp_path / "bin", python3=old)) as talk:
+        out, err, status = talk.end()
+        assert talk.greeting.feed(out) is None
+        assert f"tried python3 ({version});" in str(talk.greeting.failure(status, err))
+
+
 @pytest.mark.parametrize(
     ("python", "is_program"),
     [

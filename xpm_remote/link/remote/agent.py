@@ -123,7 +123,7 @@ _VERSION = 'import sys;sys.stdout.write("%d.%d.%d" % sys.version_info[:3])'
 
 # POSIX sh; no exclamation mark, newline or backslash but in the format of the mark. An interpreter is started once: it
 # checks itself before it reads anything from stdin, and is examined only after it has failed. So the agent's exit
-# status, or a signal, is passed on. The version is for the error.
+# status, or a signal, is passed on. The version is for the error; one that is too old for -I gets the same by letters.
 _CHOOSE = (
     f"fit='{_FIT}'; version='{_VERSION}'; loader=$1; size=$2; digest=$3; root=$4; mode=$5; shift 5; tried=; "
     'for p in "$@"; do '
@@ -131,7 +131,9 @@ _CHOOSE = (
     f'"$p" {_FLAGS} -c "$fit;$loader" "$size" "$digest" "$root" "$mode"; status=$?; '
     f'if [ $status = 0 ] || "$p" {_FLAGS} -c "$fit" </dev/null >/dev/null 2>&1; then '
     "[ $status -le 128 ] || kill -$((status-128)) $$; exit $status; fi; "
-    'v=$("$p" -c "$version" </dev/null 2>/dev/null) || v=; tried="$tried, $p (${v:-does not work})"; '
+    f'v=$("$p" {_FLAGS} -c "$version" </dev/null 2>/dev/null) || '
+    'v=$("$p" -EsBS -c "$version" </dev/null 2>/dev/null) || v=; '
+    'tried="$tried, $p (${v:-does not work})"; '
     'else tried="$tried, $p (not found)"; fi; done; '
     f"printf '\\n{MARK} python%s\\n' \"$tried\"; exit 69"
 )
