@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import os
+import secrets
 import socket
 import subprocess
 import threading
@@ -369,6 +371,36 @@ class TestLogin:
         assert "private key" in said
         assert "ssh-add" in said
         assert "secret" not in said
+
+    @pytest.fixture
+    def agent(self, server: Server, tmp_path: Path) -> Iterator[str]:
+        """An ssh-agent that holds seven foreign keys, then alice's; the path of its socket."""
+        # Short, since a socket's path may have 108 bytes.
+        path = f"/tmp/xpm-agent-{secrets.token_hex(8)}"
+        keys = [make_key(tmp_path / f"foreign{number}") for number in range(7)]
+        agent = subprocess.Popen(["ssh-agent", "-D", "-a", path], stdout=subprocess.DEVNULL)
+        try:
+            wait_until(lambda: Path(path).exists(), LIMIT, "the agent")
+            add = ["ssh-add", "-q", *map(str, keys), str(server.login("alice").key)]
+            subprocess.run(add, check=True, env={**os.environ, "SSH_AUTH_SOCK": path})
+            yield path
+        finally:
+            agent.terminate()
+            agent.wait(LIMIT)
+
+    async def test_named_key_comes_first(self, client: Client, agent: str) -> None:
+        """A key that is named is offered before an agent's other keys, of which hosts refuse more than a few."""
+        async with client.running(
+            "echo in", f"IdentityAgent={agent}", "IdentitiesOnly=no"
+        ) as found:
+            assert await read_all(found) == b"in\n"
+
+    async def test_too_many_keys(self, client: Client, agent: str) -> None:
+        """A host that ends the login after too many keys refuses us; the hint says how to try fewer."""
+        options = (f"IdentityAgent={agent}", "IdentitiesOnly=no")
+        said = await client.fails(AuthenticationError, *options, without=1)
+        assert "Too many authentication failures" in said
+        assert "IdentitiesOnly=yes" in said
 
     async def test_missing_key(self, client: Client) -> None:
         """A key file that does not exist is named."""

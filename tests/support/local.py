@@ -49,7 +49,6 @@ UsePAM no
 PidFile none
 MaxStartups 500
 MaxSessions 500
-MaxAuthTries 20
 UseDNS no
 PrintMotd no
 PrintLastLog no

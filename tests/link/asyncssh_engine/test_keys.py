@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import asyncssh
 import pytest
 
 from xpm_remote.errors import AuthenticationError
-from xpm_remote.link.asyncssh_engine.keys import LockedKey, OpenedKeys, find_keys, find_locked_keys
+from xpm_remote.link.asyncssh_engine import keys as module
+from xpm_remote.link.asyncssh_engine.keys import (
+    Keys,
+    LockedKey,
+    OpenedKeys,
+    agent_keys,
+    find_keys,
+    find_locked_keys,
+)
 from xpm_remote.link.key_files import default_keys, is_locked
 from xpm_remote.link.options.connect_options import ConnectOptions, parse_ssh_options
 from xpm_remote.link.prompts import UnansweredError
@@ -37,7 +48,11 @@ def test_files_of_a_config(key: Path, tmp_path: Path) -> None:
     assert found.named == named
     assert found.private == [str(key)]
     assert found.certificates == []
-    assert found.arguments(only=False) == {"client_keys": [str(key)], "client_certs": []}
+    assert found.arguments((), only=False) == {
+        "client_keys": [str(key)],
+        "client_certs": [],
+        "agent_identities": [b""],
+    }
 
 
 def test_missing_file_of_an_option(key: Path, tmp_path: Path) -> None:
@@ -58,30 +73,68 @@ def test_default_files(key: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_no_key_is_not_the_default_ones(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The library does not look for keys of its own where none is left, but still uses the agent."""
+    """The library does not look for keys of its own where none is left, but still forwards the agent."""
     monkeypatch.setattr("asyncssh.connection.load_default_keypairs", lambda *_: ["default"])
-    arguments = find_keys(NOTHING_GIVEN, ["/missing"], []).arguments(only=False)
+    arguments = find_keys(NOTHING_GIVEN, ["/missing"], []).arguments((), only=False)
     options = asyncssh.SSHClientConnectionOptions(
-        host="t", config=[os.devnull], agent_path="/agent", **arguments
+        host="t", config=[os.devnull], agent_path="/agent", agent_forwarding=True, **arguments
     )
     assert options.client_keys == []
-    assert options.agent_path == "/agent"
-    assert options.agent_identities is None
+    assert options.agent_forward_path == "/agent"
+    assert options.agent_identities == [b""]
+
+
+def held(*keys: asyncssh.SSHKey) -> list[asyncssh.SSHKeyPair]:
+    """Return keys as an agent holds them."""
+    return [asyncssh.load_keypairs(key)[0] for key in keys]
+
+
+def offered(keys: Keys, pairs: Sequence[asyncssh.SSHKeyPair], *, only: bool) -> list[object]:
+    """Return what is offered in order: the numbers of an agent's keys, and file names."""
+    order = keys.arguments(pairs, only=only)["client_keys"]
+    return [each if isinstance(each, str) else pairs.index(each) for each in order]
 
 
 @pytest.mark.parametrize("name", ["key", "key.pub"])
-def test_chosen_keys_of_an_agent(key: Path, name: str) -> None:
-    """With IdentitiesOnly, an agent is used for the named keys, also where only the public half is here."""
-    public = asyncssh.read_public_key(f"{key}.pub").public_data
+def test_keys_of_an_agent(key: Path, name: str) -> None:
+    """The named keys come first, also where only the public half is here; with IdentitiesOnly they are all."""
+    foreign = asyncssh.generate_private_key("ssh-ed25519")
+    pairs = held(foreign, foreign, asyncssh.read_private_key(key))
     found = find_keys(NOTHING_GIVEN, [str(key.parent / name)], [])
-    assert found.arguments(only=True)["agent_identities"] == [public]
+    assert offered(found, pairs, only=False) == [2, 0, 1]
+    assert offered(found, pairs, only=True) == [2]
+
+
+def test_key_that_the_agent_does_not_hold(key: Path) -> None:
+    """A key of a file comes after those of the agent, as in ssh."""
+    pairs = held(asyncssh.generate_private_key("ssh-ed25519"))
+    found = find_keys(NOTHING_GIVEN, [str(key)], [])
+    assert offered(found, pairs, only=False) == [0, str(key)]
+    assert offered(found, pairs, only=True) == [str(key)]
 
 
 def test_no_key_of_an_agent() -> None:
     """With IdentitiesOnly and no named key, no key of an agent is tried."""
-    assert find_keys(NOTHING_GIVEN, ["/missing"], []).arguments(only=True)["agent_identities"] == [
-        b""
-    ]
+    pairs = held(asyncssh.generate_private_key("ssh-ed25519"))
+    assert offered(find_keys(NOTHING_GIVEN, ["/missing"], []), pairs, only=True) == []
+
+
+async def test_agent_that_does_not_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An agent that is not there, or does not answer, has no keys; the latter is reported."""
+    monkeypatch.setattr(module, "AGENT_TIMEOUT", 0.1)
+    for path in (None, str(tmp_path / "none")):
+        async with agent_keys(path) as found:
+            assert list(found) == []
+    assert caplog.messages == []
+    # Short, since a socket's path may have 108 bytes.
+    with TemporaryDirectory(prefix="xpm-") as folder, socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(f"{folder}/agent")
+        silent.listen()
+        async with agent_keys(f"{folder}/agent") as found:
+            assert list(found) == []
+    assert "does not answer" in caplog.text
 
 
 def test_certificate(key: Path, tmp_path: Path) -> None:
@@ -94,8 +147,9 @@ def test_certificate(key: Path, tmp_path: Path) -> None:
     named.write_certificate(tmp_path / "named.pub")
     found = find_keys(NOTHING_GIVEN, [str(key)], [f"{tmp_path}/named.pub"])
     assert found.certificates == [f"{tmp_path}/named.pub"]
-    identities = found.arguments(only=True)["agent_identities"]
-    assert identities == [public.public_data, beside.public_data, named.public_data]
+    data = [public.public_data, beside.public_data, named.public_data]
+    assert found._public() == data
+    assert found.not_held(held(asyncssh.read_private_key(key))) == [str(key)]
 
 
 PASSPHRASE = "open sesame"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -14,7 +14,13 @@ from asyncssh.gss import gss_available
 
 from xpm_remote.errors import HostKeyError, LinkError, OptionError, UnreachableError
 from xpm_remote.link.asyncssh_engine.host_keys import HostKeyPolicy
-from xpm_remote.link.asyncssh_engine.keys import OpenedKeys, find_keys, find_locked_keys
+from xpm_remote.link.asyncssh_engine.keys import (
+    Keys,
+    OpenedKeys,
+    agent_keys,
+    find_keys,
+    find_locked_keys,
+)
 from xpm_remote.link.asyncssh_engine.login import LoginClient, LoginWatch, explain_failure
 from xpm_remote.link.asyncssh_engine.resolution import (
     CONFIG_ERRORS,
@@ -287,17 +293,29 @@ class _Attempt:
         self, policy: HostKeyPolicy, carrier: _Carrier
     ) -> asyncssh.SSHClientConnection:
         found = self.found
-        where = found.where
         keys = find_keys(found.given, found.identity_files, found.certificates)
+        async with agent_keys(found.agent) as held:
+            return await self._log_in_with(keys, held, policy, carrier)
+
+    async def _log_in_with(
+        self,
+        keys: Keys,
+        held: Sequence[asyncssh.SSHKeyPair],
+        policy: HostKeyPolicy,
+        carrier: _Carrier,
+    ) -> asyncssh.SSHClientConnection:
+        found, where = self.found, self.found.where
         client = LoginClient(
             policy,
             f"{found.library.username}@{found.library.host}",
             self.prompter,
-            locked=find_locked_keys(keys.private, keys.certificates, self.opened),
+            locked=find_locked_keys(keys.not_held(held), keys.certificates, self.opened),
             attempts=found.own.prompts,
             watch=LoginWatch(self.observer, where, policy.place),
         )
-        arguments = found.arguments | keys.arguments(only=bool(found.config("IdentitiesOnly")))
+        arguments = found.arguments | keys.arguments(
+            held, only=bool(found.config("IdentitiesOnly"))
+        )
         algorithms = found.host_key_algorithms
         if algorithms is not None:
             # The library alone would offer only the kinds of known keys.

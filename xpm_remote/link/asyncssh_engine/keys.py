@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 import os
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +16,12 @@ from xpm_remote.errors import AuthenticationError
 from xpm_remote.link.key_files import default_keys, is_locked, public_half, read_certificate
 from xpm_remote.link.options.connect_options import ConnectOptions
 from xpm_remote.link.prompts import UnansweredError
+from xpm_remote.waiting import wait_within
+
+log = logging.getLogger(__name__)
+
+AGENT_TIMEOUT = 10.0
+"""Seconds for an agent to list its keys: it is on this machine, and asks no one."""
 
 
 class _Sequence(list[Any]):
@@ -36,24 +44,63 @@ class Keys(NamedTuple):
     private: list[str]
     certificates: list[str]
 
-    def arguments(self, *, only: bool) -> dict[str, Any]:
-        """Return the library's arguments.
+    def arguments(self, held: Sequence[asyncssh.SSHKeyPair], *, only: bool) -> dict[str, Any]:
+        """Return the library's arguments: what is offered in the order of ssh.
+
+        Of an agent's keys, which come first, those are first that are named; hosts end a login after a few keys.
 
         Args:
-            only: Whether only the named ones of an agent's keys are tried: ``IdentitiesOnly``.
+            held: The keys of the agent.
+            only: Whether only the named ones of them are tried: ``IdentitiesOnly``.
         """
-        given = {"client_keys": _Sequence(self.private), "client_certs": self.certificates}
-        # To the library an empty list means all keys of the agent.
-        return {**given, "agent_identities": self._public() or [b""]} if only else given
+        named = self._public()
+        first = [pair for pair in held if pair.public_data in named]
+        rest = [] if only else [pair for pair in held if pair.public_data not in named]
+        return {
+            "client_keys": _Sequence([*first, *rest, *self.not_held(held)]),
+            "client_certs": self.certificates,
+            "agent_identities": [b""],  # the library would put all of them first
+        }
+
+    def not_held(self, held: Sequence[asyncssh.SSHKeyPair]) -> list[str]:
+        """Return the private key files whose keys an agent does not hold, and those with a certificate."""
+        known = {pair.public_data for pair in held}
+        certified = [each.key.public_data for each in self._certificates()]
+        found = []
+        for path in self.private:
+            public = public_half(path)
+            data = None if public is None else public.public_data
+            if data not in known or data in certified:
+                found.append(path)
+        return found
 
     def _public(self) -> list[bytes]:
-        beside = [f"{path}-cert.pub" for path in self.named]
         found = [public.public_data for path in self.named if (public := public_half(path))]
-        return found + [
-            certificate.public_data
-            for path in (*beside, *self.certificates)
-            if (certificate := read_certificate(path))
-        ]
+        return found + [each.public_data for each in self._certificates()]
+
+    def _certificates(self) -> list[asyncssh.SSHCertificate]:
+        beside = [f"{path}-cert.pub" for path in self.named]
+        paths = (*beside, *self.certificates)
+        return [found for path in paths if (found := read_certificate(path))]
+
+
+@contextlib.asynccontextmanager
+async def agent_keys(path: str | None) -> AsyncIterator[Sequence[asyncssh.SSHKeyPair]]:
+    """Yield the keys of an agent, usable until the end of the context; none where no agent answers."""
+    if not path:
+        yield ()
+        return
+    held: Sequence[asyncssh.SSHKeyPair] = ()
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            agent = await wait_within(asyncssh.connect_agent(path), AGENT_TIMEOUT)
+            stack.callback(agent.close)
+            held = await wait_within(agent.get_keys(), AGENT_TIMEOUT)
+        except (TimeoutError, asyncio.TimeoutError):
+            log.warning("the agent at %s does not answer; its keys are left out", path)
+        except (OSError, ValueError, asyncssh.Error) as error:
+            log.debug("there is no agent at %s: %s", path, error)
+        yield held
 
 
 def find_keys(

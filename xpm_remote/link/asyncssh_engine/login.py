@@ -41,6 +41,7 @@ class LoginClient(asyncssh.SSHClient):
         unanswered: What the host asked for without an answer, and why.
         questions: The first lines of the questions that were refused.
         is_answered: Whether any question was answered.
+        has_begun: Whether the host is trusted, and the login has begun.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class LoginClient(asyncssh.SSHClient):
         self.unanswered: dict[str, str] = {}
         self.questions: list[str] = []
         self.is_answered = False
+        self.has_begun = False
 
     def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
         """Attach the watch to the connection, and have host keys weighed before the library checks them."""
@@ -77,6 +79,7 @@ class LoginClient(asyncssh.SSHClient):
 
     def begin_auth(self, username: str) -> None:
         """Record that the host is trusted."""
+        self.has_begun = True
         self._watch.begin()
 
     def auth_banner_received(self, msg: str, lang: str) -> None:
@@ -172,6 +175,11 @@ def explain_failure(
     if isinstance(error, (asyncssh.ConnectionLost, OSError)):
         return UnreachableError(
             f"{where} dropped the connection: {reason}", "the host may be busy; try again"
+        )
+    if isinstance(error, asyncssh.DisconnectError) and client.has_begun:
+        return AuthenticationError(
+            f"{where} ends the login: {reason}",
+            "it may allow fewer keys than are tried: name one with -i and set IdentitiesOnly=yes",
         )
     if isinstance(error, asyncssh.DisconnectError):
         return NegotiationError(f"{where} and we cannot agree: {reason}")

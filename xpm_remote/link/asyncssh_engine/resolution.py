@@ -7,9 +7,11 @@ import contextlib
 import functools
 import getpass
 import logging
+import os
 import re
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, cast
 
 import asyncssh
@@ -200,6 +202,13 @@ class Resolution:
             return [each.decode() for each in default]
         names = str(configured)
         return None if _PATTERN.search(names) else names.split(",")
+
+    @property
+    def agent(self) -> str | None:
+        """The socket of the agent that holds keys; None if none is used."""
+        # Resolved without keys, the library names no agent.
+        path = self.config("IdentityAgent", os.environ.get("SSH_AUTH_SOCK"))
+        return str(Path(str(path)).expanduser()) if path else None
 
     @property
     def certificates(self) -> list[str]:

@@ -24,6 +24,7 @@ _SENT = re.compile(
 _REFUSED = re.compile(
     r"Permission denied|Too many authentication failures|No more authentication methods"
 )
+_TOO_MANY = re.compile(r"Too many authentication failures")
 _UNVERIFIED = "Host key verification failed"
 _CHANGED = "HOST IDENTIFICATION HAS CHANGED"
 _METHODS = re.compile(r"Permission denied \((.*)\)")
@@ -193,6 +194,9 @@ def _unknown(evidence: Evidence) -> HostKeyError:
 def _refused(evidence: Evidence) -> AuthenticationError:
     what = f"{evidence.where} refuses to log us in: {evidence.words}"
     hint = "check the user name and the keys: ssh -v to the same host tells more"
+    if _TOO_MANY.search(evidence.said):
+        hint = "it allows fewer keys than are tried: name one with -i and set IdentitiesOnly=yes"
+        return AuthenticationError(what, hint)
     if evidence.wanted and evidence.obstacle:
         what += f"; the host would take {' or '.join(evidence.wanted)}, but {evidence.obstacle}"
     elif evidence.wanted:
