@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.workspace.faults import make_fail
 from xpm_remote.workspace import filesystem, locks
 from xpm_remote.workspace.failures import BusyFailure
 from xpm_remote.workspace.locks import STALE_AFTER, StagingLock, holding, is_held
@@ -97,10 +98,16 @@ def test_removed_lock_file(tmp_path: Path) -> None:
             assert path.exists()
 
 
+@pytest.mark.parametrize("sets_times", [True, False])
 @pytest.mark.parametrize("said", ["", '{"host": "elsewhere", "boot": "1"}'])
-def test_other_hosts_are_believed_by_age(tmp_path: Path, said: str) -> None:
+def test_other_hosts_are_believed_by_age(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, sets_times: bool
+) -> None:
     """On a shared file system a free lock of another or an unknown host is kept while it is fresh."""
+    if not sets_times:
+        make_fail(monkeypatch, "utime", errno.EPERM)
     path = tmp_path / ".tmp.x.lock"
+    (tmp_path / ".tmp.x.lock.now").touch()  # of a process that was killed
     path.write_text(said)
     before = path.stat().st_mtime_ns
     with pytest.raises(BusyFailure, match="another host"):
@@ -109,8 +116,10 @@ def test_other_hosts_are_believed_by_age(tmp_path: Path, said: str) -> None:
     old = path.stat().st_mtime - STALE_AFTER - 1
     os.utime(path, (old, old))
     with StagingLock(path, shared=True) as held:
+        os.utime(path, (old, old))
         held.renew()
         assert path.stat().st_mtime > old + STALE_AFTER
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_dead_process_of_this_kernel(tmp_path: Path) -> None:

@@ -112,7 +112,7 @@ def archive(
                 lambda outcome: print_outcome(outcome, is_json=is_json),
             )
             _judge(outcomes)
-        check_all_known(unread)
+        check_all_known([each for each in unread if each.error])
     return None
 
 

@@ -81,12 +81,13 @@ def recover(
     texts = list(read_texts(selection.ids, selection.from_file))
     with open_location(context, location, acts=not dry_run) as jobs:
         chosen, unknown, unread = _find(jobs, selection, texts)
+        hiding = [each for each in unread if each.error]
         plans = jobs.plan_recovery(chosen, incomplete=incomplete)
         if selection.is_filtered and missing:
             plans = [plan for plan in plans if plan.status is not RecoveryStatus.THERE]
         elif missing:
-            more, more_unread = _missing(jobs, chosen, incomplete=incomplete)
-            plans, unread = plans + more, unread + more_unread
+            more, problems = _missing(jobs, chosen, incomplete=incomplete)
+            plans, unread, hiding = plans + more, unread + problems, hiding + problems
         context.warn_unread(unread)
         if is_json:
             for text in unknown:
@@ -97,10 +98,10 @@ def recover(
                 click.echo(f"{RecoveryStatus.NOT_FOUND.value}  {safe(text)}")
             print_lines((*recovery_plan_lines(plans), recovery_total(plans)))
         if dry_run:
-            _judge(plans, unknown, unread)
+            _judge(plans, unknown, hiding)
             return
         outcomes = _recover(jobs, plans, incomplete=incomplete, is_json=is_json)
-    _judge(outcomes, unknown, unread)
+    _judge(outcomes, unknown, hiding)
 
 
 def _find(
@@ -182,7 +183,7 @@ def _recover(
 def _judge(
     found: Sequence[RecoveryPlan] | Sequence[RecoveryOutcome],
     unknown: Sequence[str],
-    unread: Sequence[UnreadFile],
+    hiding: Sequence[UnreadFile],
 ) -> None:
     """Raise an error when not all jobs are there, or will be, or not all are known.
 
@@ -201,9 +202,7 @@ def _judge(
             left,
             len(found) + len(unknown),
             "recovered",
-            is_failed=is_hidden
-            or any(each.error for each in unread)
-            or RecoveryStatus.FAILED in statuses,
+            is_failed=is_hidden or bool(hiding) or RecoveryStatus.FAILED in statuses,
             is_busy=RecoveryStatus.BUSY in statuses,
         )
-    check_all_known(unread)
+    check_all_known(hiding)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -290,15 +290,17 @@ def copy_jobs(
     return outcomes
 
 
-def check_all_known(unread: Iterable[UnreadFile]) -> None:
+def check_all_known(hiding: Collection[UnreadFile]) -> None:
     """Raise an error when there may be more jobs than those that are known, which are done.
 
+    Args:
+        hiding: What cannot be read, and may refer to jobs or hold some.
+
     Raises:
-        FolderError: A file or directory cannot be read now. One whose content is of no use does not count.
+        FolderError: There is something.
     """
-    count = sum(bool(problem.error) for problem in unread)
-    if count:
-        what = f"{count_text(count, 'path')} cannot be read, so there may be more jobs"
+    if hiding:
+        what = f"{count_text(len(hiding), 'path')} cannot be read, so there may be more jobs"
         raise FolderError(what, "see the lines above")
 
 

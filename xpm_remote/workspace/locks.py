@@ -32,6 +32,9 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _FIRST_PID_NAMESPACE = "pid:[4026531836]"  # a constant of the kernel
 _SIGNATURE_MAX = 4096
 
+_CLOCK_SUFFIX = ".now"
+"""Ends the name of the file by which the file server's time is read, beside a lock."""
+
 _TRIES = 8
 """Attempts at locking a file that another process unlinks at that moment, before it counts as busy."""
 
@@ -249,8 +252,8 @@ class StagingLock:
     def renew(self) -> None:
         """Show on a shared file system that we live; to be called every ``RENEW_AFTER`` seconds."""
         if self._shared and self._descriptor >= 0:
-            with contextlib.suppress(OSError):
-                filesystem.utime(self._descriptor)
+            with contextlib.suppress(OSError):  # written, since some shares refuse to set times
+                filesystem.write_at(self._descriptor, _signature(), 0)
 
     def _open(self) -> tuple[int, bool]:
         """Return the open file and whether we made it; -1 when it goes away between two attempts."""
@@ -281,15 +284,24 @@ class StagingLock:
         """Raise unless a lock file that was left is stale; both times are the file server's, so clocks may differ."""
         if filesystem.read(descriptor, _SIGNATURE_MAX) == _signature():
             return  # left on this kernel, whose locks are true, so that process is dead
-        left = filesystem.stat_open(descriptor)
-        filesystem.utime(descriptor)
-        if filesystem.stat_open(descriptor).st_mtime - left.st_mtime >= STALE_AFTER:
-            return
-        filesystem.utime(descriptor, ns=(left.st_atime_ns, left.st_mtime_ns))
-        raise BusyFailure(
-            f"{self.path} may be of a process on another host",
-            f"if there is none, try again in {STALE_AFTER / 60:.0f} minutes",
-        )
+        if self._server_time() - filesystem.stat_open(descriptor).st_mtime < STALE_AFTER:
+            raise BusyFailure(
+                f"{self.path} may be of a process on another host",
+                f"if there is none, try again in {STALE_AFTER / 60:.0f} minutes",
+            )
+
+    def _server_time(self) -> float:
+        """Return the file server's time, which is that of a new file: some shares refuse to set that of an old one."""
+        name = f"{self._name}{_CLOCK_SUFFIX}"
+        with contextlib.suppress(FileNotFoundError):
+            filesystem.unlink(name, dir_fd=self._directory)  # of a process that was killed
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = filesystem.open_file(name, flags, 0o600, dir_fd=self._directory)
+        try:
+            filesystem.unlink(name, dir_fd=self._directory)
+            return filesystem.stat_open(descriptor).st_mtime
+        finally:
+            filesystem.close(descriptor)
 
 
 @functools.lru_cache(maxsize=1)

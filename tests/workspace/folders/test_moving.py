@@ -221,7 +221,7 @@ def test_sshfs(mounted: Path, tmp_path: Path) -> None:
     (path / "dangling").symlink_to("nowhere")
     (outcome,) = run(here, far)
     assert outcome.status is ArchiveStatus.MOVED
-    assert outcome.message == "all contents are copied, but not kept there: times of links"
+    assert "does not keep times of links" in outcome.message
     path = make_job(here, OTHER)
     (path / "data").symlink_to(data)
     (refused,) = archive(here, [far], [OTHER])

@@ -49,8 +49,9 @@ def test_what_a_share_refuses(
     (outcome,) = run(workspace, backup)
     assert outcome.status is ArchiveStatus.COPIED
     if lost:
-        assert outcome.message.startswith("all contents are copied, but not kept there: ")
-        assert lost in outcome.message
+        said = f"all contents are copied, but the folder {backup.path} does not keep "
+        assert outcome.message.startswith(said)
+        assert f"{lost} ({os.strerror(number)})" in outcome.message
     contents = {name: each.read_bytes() for name, each in files(path)}
     assert {name: each.read_bytes() for name, each in files(backup.job(JOB))} == contents
     assert statuses(workspace, backup) == [ArchiveStatus.PRESENT]
@@ -65,7 +66,10 @@ def test_moved_without_modes(
     make_fail(monkeypatch, "chmod_open", errno.EPERM)
     (outcome,) = run(workspace, move)
     assert outcome.status is ArchiveStatus.MOVED
-    assert outcome.message == "all contents are copied, but not kept there: permissions"
+    assert outcome.message == (
+        f"all contents are copied, but the folder {move.path} does not keep"
+        " permissions (Operation not permitted)"
+    )
 
 
 def test_modes_that_are_as_they_should_be(
@@ -114,7 +118,7 @@ def test_time_of_a_link_that_reaches_its_target(
         patch.setattr(filesystem, "utime", follow)
         (outcome,) = run(workspace, backup)
     assert outcome.status is ArchiveStatus.COPIED
-    assert outcome.message == "all contents are copied, but not kept there: times of links"
+    assert "does not keep times of links (those of their targets would be set)" in outcome.message
     assert outside.stat().st_mtime == OLD
     assert (backup.job(JOB) / "out" / "model.bin").stat().st_mtime == OLD
     assert (backup.job(JOB) / "dangling").is_symlink()
@@ -150,7 +154,8 @@ def test_fault_of_the_workspace(
     path = make_job(workspace)
     before = tree(path)
     with monkeypatch.context() as patch:
-        make_fail(patch, name, errno.EIO, below(path))
+        # The lock is opened before anything is copied.
+        make_fail(patch, name, errno.EIO, below(path / "out" if name == "open_file" else path))
         (outcome,) = run(workspace, move)
     assert outcome.status is ArchiveStatus.FAILED
     assert outcome.message.startswith(f"{path}")

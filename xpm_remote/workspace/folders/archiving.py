@@ -16,7 +16,7 @@ from xpm_remote.workspace.folders.finding import archives, why_unavailable
 from xpm_remote.workspace.folders.staging import Sweeper
 from xpm_remote.workspace.folders.trees import Opened, measure
 from xpm_remote.workspace.layout import Folder, FolderMode, JobId, Layout
-from xpm_remote.workspace.locks import is_held
+from xpm_remote.workspace.locks import lock_is_held
 from xpm_remote.workspace.outcomes import (
     ArchiveOutcome,
     ArchivePlan,
@@ -122,7 +122,7 @@ def _judge_files(workspace: Layout, job: JobId) -> tuple[ArchiveVerdict, str]:
         return ArchiveVerdict.MISSING, "it is not a directory"
     if filesystem.lstat_or_none(files.done) is None:
         return ArchiveVerdict.UNFINISHED, "it has no success marker"
-    if is_held(files.lock):
+    if lock_is_held(files.lock):
         return ArchiveVerdict.UNFINISHED, "it runs"
     if filesystem.lstat_or_none(_opt_out_file(workspace, job)) is not None:
         return ArchiveVerdict.OPTED_OUT, "it is marked as not to be archived"

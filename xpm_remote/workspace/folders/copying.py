@@ -60,7 +60,7 @@ class CopyReport:
         size: Bytes of files.
         files: Files, links and directories.
         special: Names of FIFOs, sockets and devices, which are not copied; the first few of ``special_count``.
-        not_kept: What the copy's file system refused, though all contents are there.
+        not_kept: What the copy's file system refused, though all contents are there, with the reason.
     """
 
     def __init__(self) -> None:
@@ -68,7 +68,7 @@ class CopyReport:
         self.files = 0
         self.special: list[str] = []
         self.special_count = 0
-        self.not_kept: dict[str, None] = {}  # in the order in which it was noticed
+        self.not_kept: dict[str, str] = {}  # in the order in which it was noticed
 
     def add_special(self, name: str) -> None:
         """Record the name of what cannot be copied."""
@@ -76,15 +76,15 @@ class CopyReport:
         if len(self.special) < NAMED_AT_MOST:
             self.special.append(name)
 
-    @property
-    def left_out(self) -> str:
-        """A message about what could not be copied or kept; empty if there is nothing."""
+    def left_out(self, where: str) -> str:
+        """Return a message about what could not be copied, or not be kept by a folder; empty if there is nothing."""
         said = []
         if self.special:
             more = ", …" if self.special_count > len(self.special) else ""
             said.append(f"not copied, since these are no files: {', '.join(self.special)}{more}")
         if self.not_kept:
-            said.append(f"all contents are copied, but not kept there: {', '.join(self.not_kept)}")
+            lost = ", ".join(f"{what} ({why})" for what, why in self.not_kept.items())
+            said.append(f"all contents are copied, but {where} does not keep {lost}")
         return "; ".join(said)
 
 
@@ -189,7 +189,7 @@ class TreeCopy:
             if self._sets_link_times:
                 filesystem.utime(entry.name, ns=times, dir_fd=target, follow_symlinks=False)
             else:
-                self._report.not_kept[LINK_TIMES] = None
+                self._report.not_kept[LINK_TIMES] = "those of their targets would be set"
         self._count_entry()
 
     def _copy_file(self, name: str, path: str, source: int, target: int) -> None:
@@ -232,7 +232,7 @@ class TreeCopy:
             if error.errno not in _NO_HARD_LINKS:
                 error.filename = join(self._target, path)
                 raise
-            self._report.not_kept[HARD_LINKS] = None
+            self._report.not_kept[HARD_LINKS] = str(error.strerror)
             return False
         self._count_entry()
         return True
@@ -293,7 +293,7 @@ class TreeCopy:
                 if error.errno not in _NO_ATTRIBUTES:
                     raise
                 if name.startswith(_USERS_ATTRIBUTES):
-                    self._report.not_kept[ATTRIBUTES] = None
+                    self._report.not_kept[ATTRIBUTES] = str(error.strerror)
 
     def _tolerate(self, error: OSError, what: str) -> None:
         """Record what the copy's file system refuses.
@@ -303,7 +303,7 @@ class TreeCopy:
         """
         if error.errno not in _REFUSED:
             raise error
-        self._report.not_kept[what] = None
+        self._report.not_kept[what] = str(error.strerror)
 
     def _count_bytes(self, size: int) -> None:
         self._report.size += size

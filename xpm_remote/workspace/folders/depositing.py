@@ -205,7 +205,9 @@ class BatchArchiver:
         report = work.transfer.report
         if work.status is ArchiveStatus.COPIED and work.message:
             work.status = ArchiveStatus.KEPT
-        notes = report.left_out if work.status in ARCHIVED else ""
+        notes = (
+            report.left_out(f"the folder {self._folder.path}") if work.status in ARCHIVED else ""
+        )
         message = "; ".join(filter(None, (work.message, notes)))
         return FolderOutcome(self._folder, work.status, message, report.size, report.files)
 

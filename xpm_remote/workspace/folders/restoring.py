@@ -21,7 +21,7 @@ from xpm_remote.workspace.folders.finding import (
 from xpm_remote.workspace.folders.staging import JobSlot
 from xpm_remote.workspace.folders.transfers import Heartbeat, Sides, Transfer
 from xpm_remote.workspace.layout import Folder, JobId, Layout
-from xpm_remote.workspace.locks import is_held
+from xpm_remote.workspace.locks import lock_is_held
 from xpm_remote.workspace.outcomes import CopyProgress, RecoveryOutcome, RecoveryStatus
 
 
@@ -154,7 +154,7 @@ class BatchRestorer:
                     work.status,
                     slot.final,
                     work.copy.folder,
-                    work.message or report.left_out,
+                    work.message or report.left_out(f"the workspace {self._workspace.root}"),
                     report.size,
                     report.files,
                     work.decision.unavailable,
@@ -291,9 +291,9 @@ def _decide(
 
 def _busy(workspace: Layout, slot: JobSlot, *, locked: bool) -> str:
     """Return what uses the job; empty if nothing does."""
-    if not locked and is_held(slot.lock.path):
+    if not locked and lock_is_held(slot.lock.path):
         return f"another process holds {slot.lock.path}"
-    return "it runs" if is_held(slot.final / f"{slot.job.script_name}.lock") else ""
+    return "it runs" if lock_is_held(slot.final / f"{slot.job.script_name}.lock") else ""
 
 
 def _decide_on_copies(here: Presence, copies: tuple[Copy, ...], found: FoundCopies) -> Decision:
