@@ -12,11 +12,16 @@ from pathlib import Path
 
 import pytest
 
+from tests.rpc.test_client import HandTransport
 from tests.support.loopback import Loopback, loopback
 from tests.workspace.disk import RUN_ID, Disk
 from xpm_remote.errors import StalledError
-from xpm_remote.session.monitor import Monitor
-from xpm_remote.session.state import Phase, Update
+from xpm_remote.model.agent_rows import AgentRows
+from xpm_remote.model.store import Store
+from xpm_remote.rpc.client import RpcClient
+from xpm_remote.session.backends import BackendChooser, BackendContext
+from xpm_remote.session.monitor import Monitor, Session
+from xpm_remote.session.state import Phase, Stall, Update
 from xpm_remote.session.target import LocalTarget
 from xpm_remote.ui.documents import picture_document
 from xpm_remote.ui.events import EventLines
@@ -159,6 +164,38 @@ async def test_single_look_at_a_server_that_hangs(server: Loopback) -> None:
         assert any(stalls)
     finally:
         server.go_on()
+
+
+async def test_experimaestro_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests to experimaestro that are not answered while the connection stands are told the same way."""
+    monkeypatch.setattr("xpm_remote.session.monitor.STALL_SHOWN", 0.2)
+    monkeypatch.setattr("xpm_remote.session.monitor.STALL_LOOK", 0.05)
+    transport = HandTransport()
+    client = RpcClient(transport, command=None, listener=lambda _: None, timeout=PATIENCE)
+    changed: asyncio.Queue[Stall | None] = asyncio.Queue()
+    context = BackendContext(
+        store=Store(),
+        publish=lambda _: changed.put_nowait(session.stall),
+        timeout=PATIENCE,
+        prompter=None,
+        rows=AgentRows(),
+        link=None,
+    )
+    target = LocalTarget("here", "/nowhere")
+    session = Session(BackendChooser(target), context, lambda _: None)
+    session._client = client
+    asked = asyncio.create_task(client.call("get_jobs"))
+    watching = asyncio.create_task(session._watch_stall())
+    try:
+        stall = await asyncio.wait_for(changed.get(), PATIENCE)
+        assert stall is not None
+        assert (stall.why, stall.waits_for) == ("experimaestro does not answer", "get_jobs")
+        transport.answer({"id": transport.sent[0]["id"], "result": []})
+        await asked
+        assert await asyncio.wait_for(changed.get(), PATIENCE) is None
+    finally:
+        watching.cancel()
+        await client.aclose()
 
 
 def count_threads(server: Loopback) -> int:

@@ -22,10 +22,11 @@ from tests.model.builders import (
     state_event,
 )
 from tests.ui.pictures import NOW, busy_store, picture, pictures
+from xpm_remote.model.agent_rows import Unreadable, UnreadablePage
 from xpm_remote.model.entities import Counts, Experiment
 from xpm_remote.model.records import ExperimentRecord
 from xpm_remote.model.store import Store
-from xpm_remote.session.state import BackendChoice, Digest, Phase, Picture
+from xpm_remote.session.state import BackendChoice, Digest, Phase, Picture, Stall
 from xpm_remote.settings.schema import Backend
 from xpm_remote.ui.views import DIGEST_SHOWN, dashboard, experiment_status, share
 
@@ -315,6 +316,7 @@ def test_remote_text_is_escaped(poison: str) -> None:
         ("crashed", False, 0, "crashed"),
         ("crashed", False, 1, "crashed"),
         ("detached", True, 1, "detached"),
+        ("unreadable", False, 1, "unreadable"),
         ("done", True, 1, "failed"),
         ("done", True, 0, "done"),
         ("", False, 0, "unknown"),
@@ -433,3 +435,24 @@ def test_served_by_the_agent() -> None:
     assert "it may\\x1b do harm" in "\n".join(drawn(shown))
     earlier = replace(shown.link, since=NOW - DIGEST_SHOWN)
     assert "harm" not in "\n".join(drawn(replace(shown, link=earlier)))
+
+
+def test_file_server_that_hangs() -> None:
+    """While the workspace is not read, that is shown instead of when the remote was heard, and what is waited for."""
+    stall = Stall(NOW - 25, "the file server does not answer", "/data/ws/jobs")
+    shown = "\n".join(drawn(replace(picture(busy_store()), stall=stall)))
+    assert "not read for 25 s" in shown
+    assert "heard" not in shown
+    assert "the file server does not answer (waiting for /data/ws/jobs)" in shown
+
+
+def test_what_cannot_be_read() -> None:
+    """A line has what cannot be read for the longest time, why, since when, and how much more there is."""
+    files = [
+        Unreadable("/data/ws/jobs/t/a", "Stale file handle", "ESTALE", NOW - 20),
+        Unreadable("/data/ws/jobs/t/b", "Input/output error", "EIO", NOW - 10),
+    ]
+    unreadable = UnreadablePage(files=files, left_out=3)
+    shown = "\n".join(drawn(replace(picture(busy_store()), unreadable=unreadable)))
+    words = "/data/ws/jobs/t/a cannot be read: Stale file handle, and 4 more, for 20 s"
+    assert words in shown
