@@ -14,7 +14,7 @@ import pytest
 from tests.support.effort import examples
 from tests.workspace.agent.test_tracking import View
 from tests.workspace.disk import RUN_ID, Disk, write
-from xpm_remote.workspace.agent.tracking import CORRECTION, SECOND_LOOK
+from xpm_remote.workspace.agent.tracking import CORRECTION, FILLING, FILLING_LIMIT, SECOND_LOOK
 from xpm_remote.workspace.layout import JobId
 from xpm_remote.workspace.reading.jobs import CLAIM, JobFacts
 from xpm_remote.workspace.states import State
@@ -336,3 +336,53 @@ def test_wrong_death(followed: tuple[Peer, list[JobFacts]]) -> None:
     assert sent[-1].state == "error"
     peer.view.run(10 * SECOND_LOOK)
     assert sent[-1].state == "running"
+
+
+def relaunched(disk: Disk) -> None:
+    """Begin another run, which has not submitted any job yet."""
+    disk.run("exp", [], run_id="20261101_130000", started_at="2026-11-01T13:00:00")
+
+
+def test_jobs_of_a_run_that_begins(followed: tuple[Peer, list[JobFacts]]) -> None:
+    """Jobs are not gone while the next run has not listed them yet, and what it does with them is not mistaken."""
+    peer, sent = followed
+    for part in (peer.submitted, peer.launched, peer.started):
+        follow(peer, list(part()))
+    follow(peer, list(peer.failed("timeout")))
+    relaunched(peer.disk)
+    look(peer.view)
+    peer.remove("failed")
+    look(peer.view)
+    assert "gone" not in peer.view.picture.told
+    assert reasons(sent) == ["TIMEOUT"]
+    lines = peer.disk.root / "experiments" / "exp" / RUN_ID / "jobs.jsonl"
+    begun = lines.parents[1] / "20261101_130000" / "jobs.jsonl"
+    begun.write_text(lines.read_text())
+    look(peer.view)
+    assert peer.view.picture.heads["exp"].run_id == "20261101_130000"
+    assert (states(sent)[-1], "gone" in peer.view.picture.told) == ("error", False)
+
+
+def test_run_without_the_jobs_of_the_one_before(followed: tuple[Peer, list[JobFacts]]) -> None:
+    """A run that does not list the jobs of the one before is sent after a while."""
+    peer, _ = followed
+    relaunched(peer.disk)
+    look(peer.view)
+    assert peer.view.picture.heads["exp"].run_id == RUN_ID
+    peer.view.run(2 * FILLING)
+    assert peer.view.picture.heads["exp"].run_id == "20261101_130000"
+    assert "gone" in peer.view.picture.told
+    assert peer.view.tracker._filling == {}
+
+
+def test_run_that_grows_for_long(followed: tuple[Peer, list[JobFacts]]) -> None:
+    """A run that goes on listing other jobs is sent all the same."""
+    peer, _ = followed
+    relaunched(peer.disk)
+    path = peer.disk.root / "experiments" / "exp" / "20261101_130000" / "jobs.jsonl"
+    for number in range(int(FILLING_LIMIT) + 2):
+        with path.open("a") as lines:
+            lines.write(f'{{"job_id": "{number:064}", "task_id": "pkg.learn", "tags": {{}}}}\n')
+        look(peer.view)
+        peer.view.now += 1.0
+    assert peer.view.picture.heads["exp"].run_id == "20261101_130000"

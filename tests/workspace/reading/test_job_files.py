@@ -377,6 +377,11 @@ def test_files_of_an_earlier_run(disk: Disk, left: str) -> None:
     )
     facts = reader.read(*JOB, "waiting", "node01", submitted)
     assert (facts.state, facts.failure_reason, facts.started) == ("waiting", None, None)
+    if left == "status":
+        disk.job(JOB, {"scheduler_state": "error", "scheduler_failure_reason": "DEPENDENCY"})
+        path = disk.root / "jobs" / JOB.task / JOB.hash / ".experimaestro" / "status.json"
+        os.utime(path, (MARKED_AT, MARKED_AT))
+        assert reader.read(*JOB, "waiting", "node01", submitted).scheduler_state == "unscheduled"
     kept = reader.read(*JOB, "submitted", "node01", submitted)
     assert kept.state == ("waiting" if left == "status" else "error")
 

@@ -66,7 +66,7 @@ SECOND_LOOK = 1.0
 CORRECTION = 60.0
 """Seconds after which a step back is believed that all files show all the time: the earlier judgement was wrong."""
 
-FILLING = 0.5
+FILLING = 2.0
 """Seconds without another job after which a run that has just begun has listed its jobs, as far as we can see."""
 
 FILLING_LIMIT = 10.0
@@ -434,8 +434,11 @@ class Tracker:
             known = _Filling(run.run_id, now, jobs, now)
         elif known.jobs != jobs:
             known = known._replace(jobs=jobs, grown=now)
-        self._filling[name] = known
-        return now - known.grown < FILLING and now - known.since < FILLING_LIMIT
+        if now - known.grown < FILLING and now - known.since < FILLING_LIMIT:
+            self._filling[name] = known
+            return True
+        self._filling.pop(name, None)
+        return False
 
     def _tell_jobs(self, run: RunFacts, before: RunFacts | None) -> None:
         """Send the jobs that changed in a run, and read them."""
@@ -487,7 +490,8 @@ class Tracker:
                 by_run.setdefault(owner, []).append(job_id.hash)
         for name, hashes in by_run.items():
             run = self._runs.get(name)
-            if run is not None:
+            # What a run that has just begun does with its jobs is read when it is sent.
+            if run is not None and name not in self._filling:
                 for page in pages(each for each in hashes if each in run.job_infos):
                     self._read_jobs(run, page)
 
@@ -558,7 +562,7 @@ def _steps_back(last: _Try, facts: JobFacts, run: tuple[str, str]) -> bool:
         return False
     is_marked = facts.has_done_marker or facts.has_failure_marker
     if last.is_marked and not is_marked:
-        return False
+        return facts.state in states.FINAL  # by its run alone, which is about to begin another try
     if states.is_further(last.state, facts.state):
         return last.state not in states.PENDING and last.state not in states.IDLE
     # The same state without its start: status.json is being written.

@@ -260,7 +260,8 @@ def _unfinished(facts: JobFacts, evidence: Evidence) -> JobFacts:
         # The process says so just before it leaves its marker, which alone is proof.
         facts = facts._replace(state=RUNNING, ended=None)
     state = states.parse_state(asked.word)[0]
-    if state is not None and is_of_earlier_run(facts, asked.word, asked.submitted):
+    is_old = is_of_earlier_run(facts, asked.word, asked.submitted) or _has_old_status(evidence)
+    if state is not None and is_old:
         if (at(stamps.pid) or 0.0) >= (asked.submitted or 0.0):
             return renewed(facts, SCHEDULED)
         if stamps.pid is None or not evidence.is_alive(None):
@@ -268,6 +269,13 @@ def _unfinished(facts: JobFacts, evidence: Evidence) -> JobFacts:
     if facts.state in states.FINAL or not facts.has_directory:
         return facts
     return _with_death(facts, evidence)
+
+
+def _has_old_status(evidence: Evidence) -> bool:
+    """Return whether a job waits in its run, and its status was written before it was submitted there."""
+    written, submitted = at(evidence.stamps.status), evidence.asked.submitted
+    waits = evidence.asked.word in (states.State.WAITING.value, states.State.READY.value)
+    return waits and written is not None and submitted is not None and written < submitted
 
 
 def _with_launch(facts: JobFacts, evidence: Evidence) -> JobFacts:
