@@ -23,6 +23,8 @@ from tests.workspace.small import SmallWorkspace
 from xpm_remote.workspace import mounts
 from xpm_remote.workspace.agent.actions import Actions
 from xpm_remote.workspace.failures import WorkspaceFailure
+from xpm_remote.workspace.folders.archiving import archive
+from xpm_remote.workspace.folders.recovery import recover
 from xpm_remote.workspace.layout import JobId
 from xpm_remote.workspace.orphans.cleaning import Cleaner
 from xpm_remote.workspace.orphans.listing import find_orphans
@@ -121,7 +123,7 @@ def swapped(place: Path, target: Path) -> None:
 
 def root_of(place: Path) -> Path:
     """Return the directory that has the workspace, and all that was moved away."""
-    return Path(*place.parts[: place.parts.index("ws")])
+    return next(each.parent for each in place.parents if each.name in ("ws", "folder"))
 
 
 def wherever(scene: Scene) -> list[Path]:
@@ -389,3 +391,95 @@ def test_orphans_with_an_error_at_any_call(roots: Callable[[], Path], number: in
         if left != ["known"]:
             wrong.append(f"{at} {calls.places[at - 1]}: left {left} (said {said})")
     assert wrong == []
+
+
+class Archive(Scene):
+    """The scene with a folder, to which a job is moved, or from which it comes.
+
+    Attributes:
+        folder: The folder.
+    """
+
+    def __init__(self, root: Path, *, is_there: bool) -> None:
+        super().__init__(root)
+        folder = SmallWorkspace(root / "folder")
+        self.folder = folder.as_folder("move")
+        self._root = root
+        place, copy = self.place(LONE), self.folder.job(LONE)
+        for path in sorted(place.rglob("data.bin")):  # those beside the workspace are as large
+            path.chmod(0o600)
+            path.write_text(f"precious {path.relative_to(place)}")
+        self._wanted = set(map(bytes, contents(place).values()))
+        if is_there:
+            shutil.copytree(place, copy)
+            clear(place)
+
+    def check(self) -> list[str]:
+        """Return what is wrong: what is needed and not as it was, and what of the job is nowhere any more."""
+        names = [path for path in self._root.iterdir() if path.name != "outside"]
+        found = {text for path in names for text in contents(path).values()}
+        found |= {path.read_bytes() for path in names if path.is_file()}
+        lost = [text for text in self._wanted - found if text.startswith(b"precious")]
+        return super().check() + [f"lost: {lost}" for _ in lost[:1]]
+
+
+def archive_job(scene: Archive) -> list[str]:
+    """Move the job to the folder."""
+    return [str(each) for each in archive(scene.made.layout, [scene.folder], [LONE])]
+
+
+def recover_job(scene: Archive) -> list[str]:
+    """Recover the job from the folder."""
+    return [str(each) for each in recover(scene.made.layout, [scene.folder], [LONE])]
+
+
+def copies(scene: Scene) -> list[Path]:
+    """Return the directories of the job in the folder, under whatever name."""
+    found = scene.outside.parent.glob("folder/jobs/t/*lone*")
+    return [each for each in found if each.is_dir() and not each.is_symlink()]
+
+
+def swap_in_copy(scene: Scene) -> None:
+    """Put a link in the place of a directory of the copy."""
+    for place in copies(scene):
+        swapped(place / "out", scene.outside / "t" / "lone" / "out")
+
+
+def swap_copy(scene: Scene) -> None:
+    """Put a link to another directory in the place of the copy."""
+    for place in copies(scene):
+        swapped(place, scene.outside / "t" / "lone")
+
+
+COPYING: tuple[Writer, ...] = (swap_inner, swap_upper, swap_file, swap_job, swap_in_copy, swap_copy)
+
+
+def try_copying(
+    roots: Callable[[], Path], work: Callable[[Archive], list[str]], write: Writer, is_there: bool
+) -> list[str]:
+    """Do the work again and again, with the writer before another call each time; return what is wrong."""
+    calls = Calls()
+    scene = Archive(roots(), is_there=is_there)
+    with calls.counted():
+        work(scene)
+    assert len(calls.places) > 50
+    assert scene.check() == []
+    wrong = []
+    for at in calls.chosen(COPYING.index(write)):
+        scene = Archive(roots(), is_there=is_there)
+        with Calls(at, lambda scene=scene: write(scene)).counted():  # type: ignore[misc]
+            said = work(scene)
+        wrong += [f"{at} {calls.places[at - 1]}: {each} (said {said})" for each in scene.check()]
+    return wrong
+
+
+@pytest.mark.parametrize("write", COPYING, ids=lambda write: write.__name__)
+def test_archive(roots: Callable[[], Path], write: Writer) -> None:
+    """Whatever is swapped while a job is moved, its contents stay, and what is not ours is as it was."""
+    assert try_copying(roots, archive_job, write, is_there=False) == []
+
+
+@pytest.mark.parametrize("write", COPYING, ids=lambda write: write.__name__)
+def test_recover(roots: Callable[[], Path], write: Writer) -> None:
+    """Whatever is swapped while a job is recovered, its contents stay, and what is not ours is as it was."""
+    assert try_copying(roots, recover_job, write, is_there=True) == []

@@ -10,14 +10,15 @@ from pathlib import Path
 from xpm_remote.workspace import filesystem
 from xpm_remote.workspace.folders import contents
 from xpm_remote.workspace.folders.contents import Match
-from xpm_remote.workspace.folders.durability import sync_directory
 from xpm_remote.workspace.folders.trees import (
     NAMED_AT_MOST,
     Opened,
+    Tree,
     job_entries,
     join,
     naming,
     own_top_names,
+    split,
 )
 from xpm_remote.workspace.layout import is_of_open_file
 
@@ -53,7 +54,9 @@ class Comparison:
         return not self.different
 
 
-def compare_jobs(source: Path, copy: Path, name: str, *, sync: bool = False) -> Comparison:
+def compare_jobs(
+    source: Path, copy: Path, name: str, *, sync: bool = False, directory: int | None = None
+) -> Comparison:
     """Compare a copy of a job with the job, byte by byte. Files that were removed while they are open do not count.
 
     Args:
@@ -61,14 +64,16 @@ def compare_jobs(source: Path, copy: Path, name: str, *, sync: bool = False) -> 
         copy: The copy's directory.
         name: The job's script name.
         sync: Whether each file of the copy is made durable by itself.
+        directory: The open directory that has the copy; by default it is looked up.
 
     Raises:
         OSError: Something cannot be read, or not be made durable.
     """
-    return _TreeComparison(source, copy, name, sync=sync).run()
+    with Tree(source) as first, Tree(copy, directory) as second:
+        return _TreeComparison(first, second, name, sync=sync).run()
 
 
-def changed_since(original: Path, copy: Path, name: str, moment: int) -> str | None:
+def changed_since(original: Tree, copy: Tree, name: str, moment: int) -> str | None:
     """Return the path of something that may have appeared or changed in a directory after it was copied, or None.
 
     Args:
@@ -80,17 +85,19 @@ def changed_since(original: Path, copy: Path, name: str, moment: int) -> str | N
     Raises:
         OSError: Something cannot be read.
     """
-    for path, entry in job_entries(original, name):
-        if not _is_as_copied(entry, join(os.fspath(copy), path), moment):
+    for path, entry, _ in job_entries(original, name):
+        if not _is_as_copied(entry, copy, path, moment):
             return path
     return None
 
 
-def _is_as_copied(entry: os.DirEntry[str], copy: str, moment: int) -> bool:
+def _is_as_copied(entry: os.DirEntry[str], copy: Tree, path: str, moment: int) -> bool:
     status = entry.stat(follow_symlinks=False)
+    above, name = split(path)
     try:
-        copied = filesystem.lstat(copy)
-    except FileNotFoundError:
+        with copy.below(above) as directory:
+            copied = filesystem.lstat(name, dir_fd=directory)
+    except (FileNotFoundError, NotADirectoryError):
         return False
     if stat.S_IFMT(status.st_mode) != stat.S_IFMT(copied.st_mode):
         return False
@@ -103,8 +110,8 @@ def _is_as_copied(entry: os.DirEntry[str], copy: str, moment: int) -> bool:
 class _TreeComparison:
     """One comparison of two trees; the arguments are those of ``compare_jobs``."""
 
-    def __init__(self, source: Path, copy: Path, name: str, *, sync: bool) -> None:
-        self._roots = (os.fspath(source), os.fspath(copy))
+    def __init__(self, source: Tree, copy: Tree, name: str, *, sync: bool) -> None:
+        self._trees = (source, copy)
         self._skipped = own_top_names(name)
         self._own = frozenset({f"{name}.py", "locks.json", ".experimaestro"})
         self._sync = sync
@@ -117,25 +124,43 @@ class _TreeComparison:
         return self.result
 
     def _compare_directory(self, directory: str) -> None:
-        source = self._list(self._roots[0], directory)
-        copy = self._list(self._roots[1], directory)
-        for name, kind in source.items():
+        first, second = self._trees
+        with first.below(directory) as source, second.below(directory) as copy:
+            self._compare_entries(directory, source, copy)
+            if self._sync:
+                with naming(join(second.path, directory)):
+                    filesystem.fsync(copy)
+
+    def _compare_entries(self, directory: str, source: int, copy: int) -> None:
+        wanted = self._list(self._trees[0], directory, source)
+        found = self._list(self._trees[1], directory, copy)
+        for name, kind in wanted.items():
             path = join(directory, name)
-            if name not in copy:
+            if name not in found:
                 self.result.missing += kind != 0
-            elif kind != copy[name]:
+            elif kind != found[name]:
                 self._note_different(path)
             else:
-                self._compare_entry(path, kind)
-        for name in copy.keys() - source.keys():
+                self._compare_entry(path, name, kind, (source, copy))
+        for name in found.keys() - wanted.keys():
             self._note_extra(join(directory, name))
-        if self._sync:
-            sync_directory(Path(join(self._roots[1], directory)))
 
-    def _list(self, root: str, directory: str) -> dict[str, int]:
+    def _compare_entry(self, path: str, name: str, kind: int, both: tuple[int, int]) -> None:
+        if kind == stat.S_IFDIR:
+            self._pending.append(path)
+        elif kind == stat.S_IFLNK:
+            texts = []
+            for tree, directory in zip(self._trees, both):
+                with naming(join(tree.path, path)):
+                    texts.append(filesystem.readlink(name, dir_fd=directory))
+            if texts[0] != texts[1]:
+                self._note_different(path)
+        elif kind == stat.S_IFREG:
+            self._compare_files(path, name, *both)
+
+    def _list(self, tree: Tree, directory: str, opened: int) -> dict[str, int]:
         """Return names and kinds; what is never copied has kind 0 in a source and is no data in a copy."""
-        path = join(root, directory)
-        with naming(path), filesystem.scan(path) as entries:
+        with naming(join(tree.path, directory)), filesystem.scan(opened) as entries:
             return {
                 entry.name: _kind(entry)
                 for entry in entries
@@ -143,32 +168,30 @@ class _TreeComparison:
                 and not is_of_open_file(entry.name)
             }
 
-    def _compare_entry(self, path: str, kind: int) -> None:
-        first, second = (join(root, path) for root in self._roots)
-        if kind == stat.S_IFDIR:
-            self._pending.append(path)
-        elif kind == stat.S_IFLNK:
-            if filesystem.readlink(first) != filesystem.readlink(second):
-                self._note_different(path)
-        elif kind == stat.S_IFREG:
-            self._compare_files(path, first, second)
-
-    def _compare_files(self, path: str, first: str, second: str) -> None:
-        with Opened(first, _FILE) as source, Opened(second, _FILE) as copy:
-            try:
-                match = contents.compare(source, copy)
-                may_be_reformatted = match is not Match.SAME and path == "params.json"
-                if may_be_reformatted and _is_same_json(source, copy):
-                    match = Match.SAME
-                if self._sync and match is Match.SAME:
-                    filesystem.fsync(copy)
-            except OSError as error:
-                error.filename = first if error.filename == source else second
-                raise
+    def _compare_files(self, path: str, name: str, source: int, copy: int) -> None:
+        first, second = (join(tree.path, path) for tree in self._trees)
+        with naming(first), Opened(name, _FILE, dir_fd=source) as wanted, naming(second), Opened(
+            name, _FILE, dir_fd=copy
+        ) as found:
+            match = self._match(path, wanted, found, first)
         if match is Match.PREFIX:
             self.result.missing += 1
         elif match is Match.DIFFERENT:
             self._note_different(path)
+
+    def _match(self, path: str, source: int, copy: int, source_path: str) -> Match:
+        try:
+            match = contents.compare(source, copy)
+            may_be_reformatted = match is not Match.SAME and path == "params.json"
+            if may_be_reformatted and _is_same_json(source, copy):
+                match = Match.SAME
+            if self._sync and match is Match.SAME:
+                filesystem.fsync(copy)
+        except OSError as error:
+            if error.filename == source:
+                error.filename = source_path
+            raise
+        return match
 
     def _note_different(self, path: str) -> None:
         if self._is_own(path):

@@ -21,9 +21,13 @@ from xpm_remote.workspace.folders import contents
 from xpm_remote.workspace.folders.trees import (
     DIRECTORY,
     NAMED_AT_MOST,
+    Below,
     Opened,
+    Tree,
+    close_read,
     join,
     naming,
+    split,
     tolerating,
 )
 
@@ -92,8 +96,9 @@ class TreeCopy:
     """One copy of one tree.
 
     Args:
-        source: The directory to copy; a link to it is not followed.
+        source: The directory to copy, open.
         target: The copy's directory, which does not exist, unless ``fill``.
+        directory: The open directory that has the copy.
         excluded: Names at the top of the tree that are left out.
         sync: Whether each file is made durable by itself.
         told: Called with the bytes and files of each step.
@@ -107,47 +112,65 @@ class TreeCopy:
 
     def __init__(
         self,
-        source: Path,
+        source: Tree,
         target: Path,
+        directory: int,
         *,
         excluded: frozenset[str],
         sync: bool,
         told: Callable[[int, int], None],
         fill: bool = False,
     ) -> None:
-        self._source = os.fspath(source)
+        self._from = source
+        self._source = source.path
         self._target = os.fspath(target)
+        self._target_name = target.name
+        self._directory = directory
         self._excluded = excluded
         self._sync = sync
         self._told = told
         self._fill = fill
         self._report = CopyReport()
         self._linked: dict[tuple[int, int], str] = {}
-        self._pending = [""]
+        self._pending: list[str] = []
         self._directories: list[tuple[str, os.stat_result]] = []
         self._sets_link_times: bool | None = None
+        self._top = -1
 
     def run(self) -> CopyReport:
         """Copy the tree. Directories get their permissions and times last, when nothing is written to them any more."""
-        while self._pending:
-            self._copy_directory(self._pending.pop())
-        for name, status in reversed(self._directories):
-            self._finish_directory(name, status)
+        self._make_directory("", self._target_name, self._directory, self._from.top)
+        with naming(self._target), Opened(
+            self._target_name, DIRECTORY, dir_fd=self._directory
+        ) as self._top:
+            self._copy_entries("", self._from.top, self._top)
+            while self._pending:
+                self._copy_directory(self._pending.pop())
+            for name, status in reversed(self._directories):
+                self._finish_directory(name, status)
         return self._report
 
-    def _copy_directory(self, name: str) -> None:
-        with Opened(join(self._source, name), DIRECTORY) as source:
-            target_path = join(self._target, name)
+    def _copy_directory(self, path: str) -> None:
+        above, name = split(path)
+        with naming(join(self._source, path)), self._from.below(path) as source:
+            with naming(join(self._target, path)), Below(self._top, above) as parent:
+                self._make_directory(path, name, parent, source)
+                target = filesystem.open_file(name, DIRECTORY, dir_fd=parent)
             try:
-                filesystem.mkdir(target_path, 0o700)
+                self._copy_entries(path, source, target)
+            finally:
+                close_read(target)
+
+    def _make_directory(self, path: str, name: str, parent: int, source: int) -> None:
+        with naming(join(self._target, path)):
+            try:
+                filesystem.mkdir(name, 0o700, dir_fd=parent)
             except FileExistsError:
                 if not self._fill:
                     raise
             else:
-                self._directories.append((name, filesystem.stat_open(source)))
-            with Opened(target_path, DIRECTORY) as target:
-                self._count_entry()
-                self._copy_entries(name, source, target)
+                self._directories.append((path, filesystem.stat_open(source)))
+        self._count_entry()
 
     def _copy_entries(self, directory: str, source: int, target: int) -> None:
         with naming(join(self._source, directory)), filesystem.scan(source) as entries:
@@ -197,6 +220,10 @@ class TreeCopy:
         from_file = filesystem.open_file(name, _SOURCE, dir_fd=source)
         try:
             status = filesystem.stat_open(from_file)
+            if not stat.S_ISREG(status.st_mode):  # as it was when it was listed
+                raise DamagedFailure(
+                    "a file changed while it was copied", "try again when it is finished"
+                )
             if status.st_nlink > 1 and self._link_again(status, name, path, target):
                 return
             self._copy_contents(from_file, name, path, target, status)
@@ -224,10 +251,12 @@ class TreeCopy:
         first = self._linked.setdefault((status.st_dev, status.st_ino), path)
         if first == path:
             return False
+        above, first_name = split(first)
         try:
-            filesystem.link(
-                join(self._target, first), name, dst_dir_fd=target, follow_symlinks=False
-            )
+            with Below(self._top, above) as directory:
+                filesystem.link(
+                    first_name, name, src_dir_fd=directory, dst_dir_fd=target, follow_symlinks=False
+                )
         except OSError as error:
             if error.errno not in _NO_HARD_LINKS:
                 error.filename = join(self._target, path)
@@ -239,10 +268,8 @@ class TreeCopy:
 
     def _finish_directory(self, name: str, status: os.stat_result) -> None:
         path = join(self._source, name)
-        with Opened(path, DIRECTORY) as source:
-            with naming(join(self._target, name)), Opened(
-                join(self._target, name), DIRECTORY
-            ) as target:
+        with naming(path), self._from.below(name) as source:
+            with naming(join(self._target, name)), Below(self._top, name) as target:
                 self._finish(source, target, status)
             if filesystem.stat_open(source).st_mtime_ns != status.st_mtime_ns:
                 raise DamagedFailure(

@@ -139,7 +139,13 @@ class BatchArchiver:
         if filesystem.is_link(final) or not filesystem.is_directory(final):
             work.status, work.message = ArchiveStatus.DIFFERS, f"{final} is not a directory"
             return
-        found = compare_jobs(transfer.source, final, work.slot.job.script_name, sync=sync)
+        found = compare_jobs(
+            transfer.source,
+            final,
+            work.slot.job.script_name,
+            sync=sync,
+            directory=work.slot.directory,
+        )
         if found.is_same:
             work.status = ArchiveStatus.PRESENT
         elif found.is_part:
@@ -195,6 +201,11 @@ class BatchArchiver:
                     move_out.slot.put_back()
             return
         for work, move_out in moved:
+            try:
+                move_out.check(work.slot)
+            except (WorkspaceFailure, OSError) as error:
+                work.fail(error, move_out.slot.final)
+                continue
             try:
                 move_out.slot.remove_aside()
             except OSError as error:

@@ -26,7 +26,14 @@ from typing import Iterable
 from xpm_remote.workspace import filesystem, mounts
 from xpm_remote.workspace.failures import BusyFailure, DamagedFailure, WorkspaceFailure
 from xpm_remote.workspace.folders.comparing import changed_since, compare_jobs
-from xpm_remote.workspace.folders.trees import DIRECTORY, close_read, job_entries, naming, remove
+from xpm_remote.workspace.folders.trees import (
+    DIRECTORY,
+    Tree,
+    close_read,
+    job_entries,
+    naming,
+    remove,
+)
 from xpm_remote.workspace.layout import ASIDE_PREFIX, STAGING_PREFIX, JobId, Layout, is_name
 from xpm_remote.workspace.locks import STALE_AFTER, StagingLock
 
@@ -331,7 +338,9 @@ class JobSlot:
             self.put_back()
         elif filesystem.stat_or_none(self.final / self.done_name) is not None:
             kept = Path(os.path.realpath(self.final))
-            if not compare_jobs(kept, self.aside, self.job.script_name).is_part:
+            if not compare_jobs(
+                kept, self.aside, self.job.script_name, directory=self.directory
+            ).is_part:
                 raise DamagedFailure(
                     f"{self.aside} has files that {self.final} lacks",
                     "look at both, and remove one",
@@ -391,31 +400,54 @@ class MoveOut:
         """
         if target.samefile(self.slot.final):
             raise DamagedFailure(f"{target} is the job itself", "name another folder")
-        obstacle = _obstacle(self.slot.final, target, self.slot.job.script_name)
+        with Tree(self.slot.final, self.slot.directory) as directory:
+            obstacle = _obstacle(directory, target, self.slot.job.script_name)
         obstacle = obstacle or self.slot.try_link(target)
         if obstacle:
             return obstacle
         self.slot.set_aside_for_link(target)
-        try:
-            changed = changed_since(self.slot.aside, target, self.slot.job.script_name, self._began)
-        except OSError:
-            self.slot.put_back()
-            raise
-        if changed is not None:
-            self.slot.put_back()
-            raise BusyFailure(f"{changed} of {self.slot.job} changed while it was moved")
         obstacle = self.slot.why_not_followed(self.slot.final, target)
         if obstacle:
             self.slot.put_back()
         return obstacle
 
+    def check(self, copy: JobSlot) -> None:
+        """Put the directory back unless the copy, to which the link leads, has all of it at this moment.
 
-def _obstacle(directory: Path, target: Path, name: str) -> str:
+        Args:
+            copy: The place of the copy.
+
+        Raises:
+            BusyFailure: The job changed meanwhile, or another directory is in the copy's place; it is put back.
+            OSError: Something cannot be read, and it is put back; or it cannot be put back.
+        """
+        try:
+            changed = self._find_change(copy)
+        except OSError:
+            self.slot.put_back()
+            raise
+        if changed:
+            self.slot.put_back()
+            raise BusyFailure(changed)
+
+    def _find_change(self, copy: JobSlot) -> str:
+        with Tree(self.slot.aside, self.slot.directory) as original, Tree(
+            copy.final, copy.directory
+        ) as made:
+            linked = filesystem.stat_or_none(self.slot.final)
+            if linked is None or not os.path.samestat(linked, filesystem.stat_open(made.top)):
+                return f"{copy.final} was replaced while {self.slot.job} was moved"
+            changed = changed_since(original, made, self.slot.job.script_name, self._began)
+        return f"{changed} of {self.slot.job} changed while it was moved" if changed else ""
+
+
+def _obstacle(directory: Tree, target: Path, name: str) -> str:
     """Return what would be lost, or would lead elsewhere, without the directory; empty if there is nothing."""
-    for path, entry in job_entries(directory, name):
+    for path, entry, opened in job_entries(directory, name):
         if entry.is_symlink():
-            is_relative = not filesystem.readlink(entry.path).startswith("/")
-            leads_somewhere = filesystem.stat_or_none(directory / path) is not None
+            text = filesystem.readlink(entry.name, dir_fd=opened)
+            is_relative = not text.startswith("/")
+            leads_somewhere = filesystem.stat_or_none(f"{directory.path}/{path}") is not None
             if is_relative and leads_somewhere and filesystem.stat_or_none(target / path) is None:
                 return f"{path} is a link that would not lead to the same any more"
         elif not entry.is_file(follow_symlinks=False):

@@ -12,7 +12,7 @@ from xpm_remote.workspace import filesystem
 from xpm_remote.workspace.failures import NO_SPACE, BusyFailure, explain, path_of
 from xpm_remote.workspace.folders.copying import CopyReport, TreeCopy
 from xpm_remote.workspace.folders.staging import JobSlot
-from xpm_remote.workspace.folders.trees import own_top_names
+from xpm_remote.workspace.folders.trees import Tree, own_top_names
 from xpm_remote.workspace.locks import RENEW_AFTER, StagingLock
 from xpm_remote.workspace.outcomes import CopyProgress
 
@@ -132,8 +132,9 @@ class Transfer:
             DamagedFailure: A file changed meanwhile, or what was written is not what was read.
             OSError: Something cannot be read or written.
         """
-        self._seen = filesystem.lstat(self.source)
-        self.report = self._copy(self.source, sync=sync)
+        with Tree(self.source) as source:
+            self._seen = filesystem.stat_open(source.top)
+            self.report = self._copy(source, sync=sync)
 
     def make_sure_of_source(self) -> None:
         """Check that the job is unchanged since it was copied: experimaestro removes a job that it moves file by file.
@@ -155,12 +156,14 @@ class Transfer:
             DamagedFailure: As ``stage``.
             OSError: As ``stage``.
         """
-        self._copy(self.slot.final, sync=sync, fill=True)
+        with Tree(self.slot.final, self.slot.directory) as source:
+            self._copy(source, sync=sync, fill=True)
 
-    def _copy(self, source: Path, *, sync: bool, fill: bool = False) -> CopyReport:
+    def _copy(self, source: Tree, *, sync: bool, fill: bool = False) -> CopyReport:
         return TreeCopy(
             source,
             self.slot.staged,
+            self.slot.directory,
             excluded=own_top_names(self.slot.job.script_name),
             sync=sync,
             told=self._told,

@@ -7,7 +7,7 @@ import errno
 import os
 import stat
 from pathlib import Path
-from typing import Iterator
+from typing import Iterator, NamedTuple
 
 from xpm_remote.workspace import filesystem
 from xpm_remote.workspace.failures import path_of
@@ -18,6 +18,9 @@ NAMED_AT_MOST = 5
 
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 """How a directory is opened in which something is done: a link in its place is refused."""
+
+_ON_THE_WAY = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+"""How a directory is opened that is only passed: one that may not be listed is no obstacle where the system allows."""
 
 
 def close_read(descriptor: int) -> None:
@@ -37,9 +40,11 @@ def open_below(top: int, path: str) -> int:
         OSError: A part cannot be opened, or is no directory.
     """
     opened = top
+    parts = path.split("/") if path else ["."]
     try:
-        for part in path.split("/") if path else (".",):
-            inner = filesystem.open_file(part, DIRECTORY, dir_fd=opened)
+        for number, part in enumerate(parts, 1):
+            flags = DIRECTORY if number == len(parts) else _ON_THE_WAY
+            inner = filesystem.open_file(part, flags, dir_fd=opened)
             if opened != top:
                 close_read(opened)
             opened = inner
@@ -51,18 +56,60 @@ def open_below(top: int, path: str) -> int:
 
 
 class Below:
-    """A directory below an open one, opened as by ``open_below``; a context manager of its descriptor."""
+    """A directory below an open one, opened as by ``open_below``; a context manager of its descriptor.
 
-    __slots__ = ("_descriptor",)
+    For an empty path that is the open one's, which stays open.
+    """
+
+    __slots__ = ("_descriptor", "_top")
 
     def __init__(self, top: int, path: str) -> None:
-        self._descriptor = open_below(top, path)
+        self._top = top
+        self._descriptor = open_below(top, path) if path else top
 
     def __enter__(self) -> int:
         return self._descriptor
 
     def __exit__(self, *_: object) -> None:
-        close_read(self._descriptor)
+        if self._descriptor != self._top:
+            close_read(self._descriptor)
+
+
+class Tree:
+    """A directory with all below it; a context manager that opens it, so that it stays the same whatever is renamed.
+
+    Args:
+        path: The directory; no link.
+        directory: The open directory that has it. By default it is opened from the root down, by its real path now: a
+            link that takes the place of a directory above it after that is not followed.
+
+    Raises:
+        OSError: On entering: it cannot be opened, or is no directory.
+    """
+
+    def __init__(self, path: Path, directory: int | None = None) -> None:
+        self.path = os.fspath(path)
+        self._name = path.name
+        self._above = os.fspath(path.parent)
+        self._directory = directory
+        self.top = -1
+
+    def __enter__(self) -> Tree:
+        with naming(self.path):
+            if self._directory is not None:
+                self.top = filesystem.open_file(self._name, DIRECTORY, dir_fd=self._directory)
+            else:
+                real = join(os.path.realpath(self._above), self._name)
+                with Opened("/", _ON_THE_WAY) as root:
+                    self.top = open_below(root, real.lstrip("/"))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        close_read(self.top)
+
+    def below(self, path: str) -> Below:
+        """Return a directory in it, as a context manager of its descriptor."""
+        return Below(self.top, path)
 
 
 def remove(path: Path, directory: int, first: str = "") -> None:
@@ -194,21 +241,36 @@ def own_top_names(name: str) -> frozenset[str]:
     return frozenset({f"{name}.lock", f"{name}.pid", ".scheduler"})
 
 
-def job_entries(directory: Path, name: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """Yield what a job contains but directories, at any depth, each with its path in the job. Links are not followed.
+class JobEntry(NamedTuple):
+    """Something in a job but a directory.
+
+    Attributes:
+        path: Its path in the job.
+        entry: What was listed.
+        directory: The open directory that has it.
+    """
+
+    path: str
+    entry: os.DirEntry[str]
+    directory: int
+
+
+def job_entries(job: Tree, name: str) -> Iterator[JobEntry]:
+    """Yield what a job contains but directories, at any depth. Links are not followed.
 
     Args:
-        directory: The job's directory.
+        job: The job's directory.
         name: The job's script name.
 
     Raises:
         OSError: Something cannot be read.
     """
-    root, skipped = os.fspath(directory), own_top_names(name)
+    skipped = own_top_names(name)
     pending = [""]
     while pending:
         inner = pending.pop()
-        with filesystem.scan(join(root, inner)) as entries:
+        path = join(job.path, inner)
+        with naming(path), job.below(inner) as directory, filesystem.scan(directory) as entries:
             for entry in entries:
                 path = join(inner, entry.name)
                 if not inner and entry.name in skipped:
@@ -216,7 +278,7 @@ def job_entries(directory: Path, name: str) -> Iterator[tuple[str, os.DirEntry[s
                 if entry.is_dir(follow_symlinks=False):
                     pending.append(path)
                 else:
-                    yield path, entry
+                    yield JobEntry(path, entry, directory)
 
 
 def join(directory: str, name: str) -> str:
