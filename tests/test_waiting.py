@@ -133,6 +133,26 @@ def test_signal_at_the_end_of_a_step(loop: StepLoop) -> None:
     loop.run(rest())
 
 
+def test_interruption_before_a_step_begins(loop: StepLoop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C before a step has its handlers leaves nothing running: the generator can be closed, as it is."""
+
+    async def results() -> AsyncGenerator[int, None]:
+        yield 1
+        yield 2
+
+    stream = loop.each(results())
+    assert next(stream) == 1
+    install = loop._loop.add_signal_handler
+
+    def interrupt(*_: object) -> None:
+        monkeypatch.setattr(loop._loop, "add_signal_handler", install)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(loop._loop, "add_signal_handler", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        next(stream)
+
+
 def test_signal_while_results_stream(loop: StepLoop) -> None:
     """A signal ends a fast stream of results."""
 

@@ -134,10 +134,14 @@ class StepLoop:
         if self._caught:  # at the end of the previous step, which returned its result
             work.close()
             raise self._stopped()
+        try:
+            for number in _SIGNALS:
+                self._loop.add_signal_handler(number, self._stop, number)
+        except BaseException:  # Ctrl-C, before there was a handler
+            work.close()
+            raise
         task = self._loop.create_task(work)
         self._task = task
-        for number in _SIGNALS:
-            self._loop.add_signal_handler(number, self._stop, number)
         try:
             return self._loop.run_until_complete(task)
         except asyncio.CancelledError:

@@ -108,7 +108,8 @@ def archive(
                 "archiving",
                 sum(plan.size * len(plan.steps) for plan in plans),
                 sum(plan.files * len(plan.steps) for plan in plans),
-                lambda progress: jobs.archive([plan.job for plan in plans], progress=progress),
+                [plan.job for plan in plans],
+                lambda left, progress: jobs.archive(left, progress=progress),
                 lambda outcome: print_outcome(outcome, is_json=is_json),
             )
             _judge(outcomes)

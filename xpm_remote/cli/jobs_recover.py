@@ -170,12 +170,12 @@ def _recover(
     for outcome in settled if is_json else ():
         show(outcome)
     to_do = [plan for plan in plans if plan.status.is_to_do]
-    chosen = [plan.job for plan in to_do]
     return settled + copy_jobs(
         "recovering",
         sum(plan.size for plan in to_do),
         sum(plan.files for plan in to_do),
-        lambda progress: jobs.recover(chosen, incomplete=incomplete, progress=progress),
+        [plan.job for plan in to_do],
+        lambda left, progress: jobs.recover(left, incomplete=incomplete, progress=progress),
         show,
     )
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator
+import time
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -38,7 +39,7 @@ from xpm_remote.model.filters import Filter
 from xpm_remote.ui.text import count_text
 from xpm_remote.workspace.failures import FolderFailure, NoJobFailure, UnreadFile
 from xpm_remote.workspace.layout import JobId
-from xpm_remote.workspace.outcomes import CopyProgress
+from xpm_remote.workspace.outcomes import ArchiveOutcome, CopyProgress, RecoveryOutcome
 from xpm_remote.workspace.reading.jobs import CurrentJob
 from xpm_remote.workspace.reading.lookup import LookupResult
 
@@ -259,34 +260,53 @@ def read_texts(arguments: Iterable[str], file: str | None) -> Iterator[str]:
             yield job
 
 
-Outcome = TypeVar("Outcome")
+Outcome = TypeVar("Outcome", ArchiveOutcome, RecoveryOutcome)
+
+
+BUSY_WAIT = 5.0
+"""Seconds to wait for jobs on which another process works, once all others are done: mostly it is the same command,
+run twice, and works on its last ones."""
+
+_BUSY_INTERVAL = 0.5
 
 
 def copy_jobs(
     what: str,
     size: int,
     files: int,
-    work: Callable[[CopyProgress], Generator[Outcome, None, None]],
+    jobs: Sequence[JobId],
+    work: Callable[[Sequence[JobId], CopyProgress], Generator[Outcome, None, None]],
     show: Callable[[Outcome], None],
 ) -> list[Outcome]:
     """Copy jobs, show each outcome when it is there, and return all.
+
+    Those on which another process works are tried again after the others.
 
     Args:
         what: What is done, such as ``recovering``.
         size: Bytes in all.
         files: Files in all.
-        work: Begins the work, which reports its progress to the argument.
+        jobs: The jobs.
+        work: Begins the work on jobs, which reports its progress to the second argument.
         show: Prints an outcome.
     """
     outcomes = []
-    with (
-        copy_progress(what, size, files) as progress,
-        # Ended in the middle, it puts down what it copies.
-        closing(work(progress)) as done,
-    ):
-        for outcome in done:
-            outcomes.append(outcome)
-            show(outcome)
+    left, until = jobs, 0.0
+    with copy_progress(what, size, files) as progress:
+        while left:
+            busy = []
+            # Ended in the middle, it puts down what it copies.
+            with closing(work(left, progress)) as done:
+                for outcome in done:
+                    if outcome.is_busy and (not until or time.monotonic() < until):
+                        busy.append(outcome.job)
+                        continue
+                    outcomes.append(outcome)
+                    show(outcome)
+            if busy:
+                until = until or time.monotonic() + BUSY_WAIT
+                time.sleep(_BUSY_INTERVAL)
+            left = busy
     return outcomes
 
 

@@ -159,6 +159,11 @@ class ArchiveOutcome(NamedTuple):
         return bool(self.folders) and all(each.status in ARCHIVED for each in self.folders)
 
     @property
+    def is_busy(self) -> bool:
+        """Whether another process works on it."""
+        return any(each.status is ArchiveStatus.BUSY for each in self.folders)
+
+    @property
     def is_worth_another_try(self) -> bool:
         """Whether a folder, or reading the job, failed in a way that may pass."""
         if self.verdict is ArchiveVerdict.UNREADABLE:
@@ -252,6 +257,11 @@ class RecoveryOutcome(NamedTuple):
     def is_there(self) -> bool:
         """Whether the workspace has the job."""
         return self.status.is_there
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether another process works on it."""
+        return self.status is RecoveryStatus.BUSY
 
 
 class Orphan(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
@@ -17,6 +18,7 @@ import pytest
 from tests.support.job_process import LIMIT, Started
 from tests.workspace.disk import Disk, snapshot, write
 from xpm_remote.workspace import processes
+from xpm_remote.workspace.agent import actions
 from xpm_remote.workspace.agent.actions import Actions
 from xpm_remote.workspace.failures import NoJobFailure
 from xpm_remote.workspace.layout import JobId
@@ -264,6 +266,29 @@ def test_done_before(which: str, disk: Disk, directory: Path) -> None:
     plan = ActionPlan(JOB, CLEAN if which == "cleaned" else KILL)
     assert make(disk).perform(plan).success == (which == "cleaned")
     assert from_wire(ActionPlan, to_wire(plan)) == plan
+
+
+def test_clean_while_another_process_does(
+    disk: Disk, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job that another process has locked and then sets aside is removed; one that stays locked is not."""
+    disk.job(JOB, {"state": "done"}, done="")
+    plan = make(disk).plan(CLEAN, JOB)
+    with (directory / "learn.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        monkeypatch.setattr(actions, "REMOVAL_WAIT", 0.1)
+        assert "lock is held" in make(disk).perform(plan).message
+        monkeypatch.setattr(actions, "REMOVAL_WAIT", LIMIT)
+        waits = iter(range(3))
+
+        def pause(_: float) -> None:
+            if next(waits, None) is None:
+                directory.rename(directory.with_name(".tmp.aside"))
+
+        monkeypatch.setattr(time, "sleep", pause)
+        outcome = make(disk).perform(plan)
+    assert (outcome.success, outcome.message) == (True, "its directory is gone")
+    assert make(disk).plan(CLEAN, JOB).is_over
 
 
 def test_not_done_before(disk: Disk, directory: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from typing import NamedTuple
 
 from xpm_remote.workspace import processes, states
@@ -21,6 +22,7 @@ from xpm_remote.workspace.reading.reader import WorkspaceReader
 from xpm_remote.workspace.schedulers.questions import (
     Evidence,
     Schedulers,
+    UnansweredFailure,
     is_same_directory,
     read_evidence,
 )
@@ -29,6 +31,12 @@ from xpm_remote.workspace.schedulers.slurm import SLURM_ID, Slurm
 
 TERM_GRACE = 10.0
 """Seconds between SIGTERM and SIGKILL: a job writes its marker and perhaps a checkpoint."""
+
+
+REMOVAL_WAIT = 1.0
+"""Seconds for another process that has locked a job to set it aside, as one that removes it does at once."""
+
+_REMOVAL_INTERVAL = 0.02
 
 
 class _SlurmJob(NamedTuple):
@@ -87,10 +95,15 @@ class Actions:
             job: The job.
             is_forced: As of ``plan_clean``.
 
-        Raises:
-            NoJobFailure: There is no such job.
+        Returns:
+            The plan; one that is refused for a job that is gone.
         """
-        return self.plan_kill(job) if action == KILL else self.plan_clean(job, is_forced=is_forced)
+        try:
+            if action == KILL:
+                return self.plan_kill(job)
+            return self.plan_clean(job, is_forced=is_forced)
+        except NoJobFailure as failure:
+            return ActionPlan(job, action, refusal=str(failure), is_over=action == CLEAN)
 
     def perform(self, plan: ActionPlan) -> ActionOutcome:
         """Carry out a plan, if it still holds; that what it wants is so already is a success."""
@@ -203,6 +216,18 @@ class Actions:
         return f"the process {plan.pid} has ended"
 
     def _clean(self, plan: ActionPlan) -> str:
+        """Remove the directory of a job; while another process does the same, wait until it is gone."""
+        until = time.monotonic() + REMOVAL_WAIT
+        while True:
+            try:
+                return self._remove(plan)
+            except (BusyFailure, FileNotFoundError) as failure:
+                self._files(plan.job)  # it is gone
+                if isinstance(failure, UnansweredFailure) or time.monotonic() > until:
+                    raise
+                time.sleep(_REMOVAL_INTERVAL)
+
+    def _remove(self, plan: ActionPlan) -> str:
         layout = self._reader.layout
         put_back_interrupted(layout, plan.job)
         seen = imprint(layout.job_files(plan.job))

@@ -170,8 +170,11 @@ class BatchRestorer:
                 slot.publish()
             elif there in (Presence.NOWHERE, Presence.EMPTY, Presence.PART):
                 slot.replace()
+            elif there is Presence.WHOLE:
+                work.status, work.message = RecoveryStatus.THERE, "another process has restored it"
             else:
-                work.status, work.message = RecoveryStatus.BUSY, "another process has restored it"
+                what = "another process has put something in its place"
+                work.status, work.message = RecoveryStatus.BUSY, what
         except (WorkspaceFailure, OSError) as error:
             work.fail(error)
 
