@@ -336,6 +336,22 @@ def test_pid_file_before_the_note_of_it(disk: Disk) -> None:
     assert read(disk, "waiting").state == "scheduled"
 
 
+@pytest.mark.parametrize("word", ["submitted", "waiting", None])
+def test_pid_file_of_another_run_than_the_status(disk: Disk, word: str | None) -> None:
+    """A job that was killed in an earlier run, and has a new pid file, is scheduled until its process says more."""
+    disk.job(JOB, RUNNING, pid=PID)
+    reader = JobReader(
+        str(disk.root / "jobs"),
+        LiveEvents(str(disk.root), Problems()),
+        TextHost(pids=[5]),
+        Problems(),
+    )
+    facts = reader.read(*JOB, word, "node01", MARKED_AT)
+    assert (facts.state, facts.started) == ("scheduled", None)
+    mark(disk, "pid", PID)
+    assert reader.read(*JOB, word, "node01", MARKED_AT + 60).state == "running"
+
+
 def test_end_without_a_pid_file(disk: Disk) -> None:
     """A process removes its pid file, then says that it is done, and last leaves its marker: until then it runs."""
     disk.job(JOB, {**RUNNING, "process": PID})

@@ -160,7 +160,9 @@ class JobReader:
         else:
             stamps = read_stamps(asked, look)
             facts = self._judge(asked, stamps, place, look)
-            is_same = stamps.done is not None or read_stamps(asked, look) == stamps
+            has_marker = facts.has_done_marker or facts.has_failure_marker
+            is_ended = has_marker and facts.state in states.FINAL
+            is_same = is_ended or read_stamps(asked, look) == stamps
         unread = look.settle()
         if unread is None:
             return facts, is_same
@@ -283,6 +285,9 @@ def _with_launch(facts: JobFacts, evidence: Evidence) -> JobFacts:
     stamps = evidence.stamps
     if stamps.pid is not None:
         facts = facts._replace(process=evidence.process or facts.process)
+        submitted = evidence.asked.submitted
+        if facts.started and submitted and facts.started < submitted <= stamps.pid.at:
+            return renewed(facts, SCHEDULED)  # its status is still that of an earlier run
         if facts.state in _STARTED:
             return facts
         if facts.state in states.FINAL and stamps.pid.at <= (facts.ended or 0.0):
