@@ -28,9 +28,11 @@ def page(name: str, **params: Any) -> Any:
     return decode_page(f"notification.{name}", json.dumps({**where, **params}).encode())
 
 
-def runs(*experiments: tuple[str, str], **others: Any) -> RunsPage:
-    """Make a page of runs."""
-    heads = [{"experiment_id": name, "run_id": run, "jobs_count": 1} for name, run in experiments]
+def runs(*experiments: tuple[str, str], jobs: int = 0, **others: Any) -> RunsPage:
+    """Make a page of runs with so many jobs each."""
+    heads = [
+        {"experiment_id": name, "run_id": run, "jobs_count": jobs} for name, run in experiments
+    ]
     found = page("runs", experiments=heads, **others)
     assert isinstance(found, RunsPage)
     return found
@@ -181,7 +183,7 @@ def test_a_judged_job_that_left_a_run(rows: AgentRows) -> None:
 
 
 def test_next_run(rows: AgentRows) -> None:
-    """Another run of an experiment begins without jobs; the same run keeps them."""
+    """Another run of an experiment that lists no jobs has none; the same run keeps them."""
     rows.take_runs(runs(("one", "2"), ("two", "1")))
     assert known(rows) == {"one": [], "two": ["b" * 8]}
 
@@ -232,3 +234,35 @@ def test_messages(rows: AgentRows) -> None:
     assert rows.messages == {"t.b/bbbbbbbb": "it died"}
     rows.take_gone(page("gone", numbers=[1]))
     assert rows.messages == {}
+
+
+def test_a_new_run(rows: AgentRows) -> None:
+    """A new run keeps the jobs of the one before until it has listed its own, which have their places in it."""
+    rows.take_listed(listed("one", [2, 0, "c" * 8, 1.6, {}, "done"]))
+    rows.take_runs(runs(("one", "2"), jobs=2))
+    assert known(rows)["one"] == ["a" * 8, "c" * 8]
+    rows.take_listed(listed("one", [3, 0, "d" * 8, 3.5, {}, "waiting"]))
+    assert known(rows)["one"] == ["a" * 8, "c" * 8, "d" * 8]
+    rows.take_listed(listed("one", [2, 0, "c" * 8, 3.6, {}, "waiting"]))
+    assert known(rows)["one"] == ["d" * 8, "c" * 8]
+    assert rows.experiments()[0].job_states == {"d" * 8: "waiting", "c" * 8: "waiting"}
+
+
+def test_gone_while_a_new_run_is_listed(rows: AgentRows) -> None:
+    """A job of the run before that is gone does not count among those that the new run has listed."""
+    rows.take_runs(runs(("one", "2"), jobs=1))
+    rows.take_gone(page("gone", numbers=[0]))
+    rows.take_listed(listed("one", [3, 0, "d" * 8, 3.5, {}, "waiting"]))
+    assert known(rows)["one"] == ["d" * 8]
+
+
+def test_judged_jobs_only(rows: AgentRows) -> None:
+    """A job can be left out until it is judged."""
+    rows.jobs(page("jobs", rows=[[1, "done"]]))
+    assert rows.has_unjudged()
+    assert [list(each.job_infos or {}) for each in rows.experiments(judged_only=True)] == [
+        [],
+        ["b" * 8],
+    ]
+    rows.jobs(page("jobs", rows=[[0, "done"]]))
+    assert not rows.has_unjudged()

@@ -183,6 +183,30 @@ async def test_gone() -> None:
     await bench.follow(lambda: KEY not in bench.store.jobs)
 
 
+async def test_another_run() -> None:
+    """A job that another run lists is told once, when it is judged, and not as gone meanwhile."""
+    bench = Bench()
+    await bench.load()
+    head = {"experiment_id": "e", "run_id": "2", "status": "running", "jobs_count": 2}
+    bench.say("runs", experiments=[head])
+    await bench.follow(lambda: bool(bench.updates))
+    # By the words of their former run, both have failed.
+    rows = [[number, 0, letter * 8, 9.5, {}, "error"] for number, letter in enumerate("ab")]
+    bench.say("listed", experiment_id="e", run_id="2", tasks=[TASK], rows=rows)
+    await bench.follow(bench.sync._pages.empty)
+    bench.say("jobs", rows=[[1, "waiting"]])
+    await bench.follow(lambda: len(bench.store.jobs) == 2)
+    changes = [change for update in bench.updates for change in update.changes]
+    told = [
+        change.after and change.after.state
+        for change in changes
+        if isinstance(change, JobChange) and change.key != KEY
+    ]
+    assert told == [State.WAITING]
+    assert bench.store.jobs[KEY].state is State.RUNNING
+    assert all(change.after is not None for change in changes)
+
+
 async def test_what_cannot_be_read(caplog: pytest.LogCaptureFixture) -> None:
     """An unreadable notification is left out and logged; others, and unknown kinds, are processed."""
     bench = Bench()

@@ -213,8 +213,8 @@ def test_other_changes_are_not_reported() -> None:
     assert documents(store, changes) == []
 
 
-def test_deleted_job() -> None:
-    """A job that is gone is reported without a state."""
+def test_dropped_job() -> None:
+    """A job that no run lists any longer is reported without a state."""
     store = Store(ZONE)
     store.apply_jobs(None, [job_record(state="done")])
     (document,) = documents(store, store.apply_absence(key("a")))
@@ -374,7 +374,7 @@ def test_guide_describes_the_events() -> None:
     kinds = {f"{line['event']} event": line for line in example_events()}
     store = example_picture().store
     for line in documents(store, store.apply_experiments([])):
-        kinds[f"deleted {line['event']}"] = line
+        kinds[f"dropped {line['event']}"] = line
     assert len(kinds) == 11
     for like, kind in (("progress", "job"), ("readable", "unreadable"), ("answering", "stalled")):
         assert list(kinds.pop(f"{like} event")) == described(f"{kind} event")

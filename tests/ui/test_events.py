@@ -66,12 +66,12 @@ def test_new_job() -> None:
     ]
 
 
-def test_deleted_job() -> None:
-    """A job that is gone is reported as deleted, by the local clock."""
+def test_dropped_job() -> None:
+    """A job that no run lists any longer is reported so, by the local clock; its folder may be there."""
     store = Store(ZONE)
     store.apply_jobs(None, [job_record(state="done")])
     assert texts(store, Update(tuple(store.apply_absence(key("a"))))) == [
-        "2026-11-22T15:30:00  demo.task/a  deleted"
+        "2026-11-22T15:30:00  demo.task/a  in no current run"
     ]
 
 

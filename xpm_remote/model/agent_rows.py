@@ -159,6 +159,7 @@ class AgentRows:
         self._jobs: dict[int, tuple[str, str]] = {}
         self._judged: dict[str, str] = {}
         self._listing: dict[str, tuple[str, ...]] = {}
+        self._former: dict[str, set[str]] = {}
 
     def begin(self) -> None:
         """Start with another agent: it numbers jobs anew."""
@@ -166,22 +167,27 @@ class AgentRows:
         self.waiting = None
 
     def take_runs(self, page: RunsPage) -> None:
-        """Apply heads of experiments; the jobs of a new run follow in later pages."""
+        """Apply heads of experiments.
+
+        The jobs of a new run follow in later pages: until all are there, it has those of the run before, too.
+        """
         for head in page.experiments:
             name = head.experiment_id
             before = self._heads.get(name)
             if head.is_unread and before is not None:
                 continue  # what is known of it is better
             if before is None or before.run_id != head.run_id:
-                self._infos[name], self._words[name] = {}, {}
+                self._former[name] = set(self._infos.setdefault(name, {}))
+                self._words.setdefault(name, {})
             self._heads[name] = head
+            self._forget_former(name)
             if name not in self._names:
                 self._names.append(name)
         if page.names is not None:
             self._names = [name for name in page.names if name in self._heads]
         kept = set(self._names) - set(page.removed)
         for name in [name for name in self._heads if name not in kept]:
-            for known in (self._heads, self._infos, self._words):
+            for known in (self._heads, self._infos, self._words, self._former):
                 known.pop(name, None)
 
     def take_gone(self, page: GonePage) -> None:
@@ -193,6 +199,7 @@ class AgentRows:
             for name in self._listing.pop(job_id, ()):
                 for known in (self._infos, self._words):
                     known.get(name, {}).pop(job_id, None)
+                self._former.get(name, set()).discard(job_id)
 
     def take_listed(self, page: ListedPage) -> list[JobInfoRecord]:
         """Apply the jobs of a run, and return their records."""
@@ -200,8 +207,13 @@ class AgentRows:
         words = self._words.setdefault(page.experiment_id, {})
         found = []
         alone = (page.experiment_id,)
+        former = self._former.get(page.experiment_id, set())
         for row in page.rows:
             task = page.tasks[row.task]
+            if row.job_id in former:  # in its place in the new run
+                former.remove(row.job_id)
+                del infos[row.job_id]
+                words.pop(row.job_id, None)
             self._jobs[row.number] = (task, row.job_id)
             info = infos[row.job_id] = JobInfoRecord(row.job_id, task, row.tags, row.submitted)
             # The scheduler's own word counts until the job is judged by all of its files.
@@ -212,13 +224,42 @@ class AgentRows:
             names = self._listing.setdefault(row.job_id, alone)
             if page.experiment_id not in names:
                 self._listing[row.job_id] = (*names, page.experiment_id)
+        self._forget_former(page.experiment_id)
         return found
 
-    def experiments(self) -> list[ExperimentRecord]:
-        """Return all experiments with their jobs, as records of the monitor protocol."""
+    def _forget_former(self, name: str) -> None:
+        """Forget the jobs of the run before, once the current one has sent all of its own."""
+        head, former = self._heads.get(name), self._former.get(name)
+        if head is None or not former:
+            return
+        infos, words = self._infos[name], self._words[name]
+        if len(infos) - len(former) < head.jobs_count:
+            return
+        for job_id in former:
+            infos.pop(job_id, None)
+            words.pop(job_id, None)
+        former.clear()
+
+    def has_unjudged(self) -> bool:
+        """Return whether of some listed job only its scheduler's word is known."""
+        return not all(infos.keys() <= self._judged.keys() for infos in self._infos.values())
+
+    def experiments(self, *, judged_only: bool = False) -> list[ExperimentRecord]:
+        """Return all experiments with their jobs, as records of the monitor protocol.
+
+        Args:
+            judged_only: Whether to leave out the jobs of which only their scheduler's word is known.
+        """
+
+        def infos(name: str) -> dict[str, JobInfoRecord]:
+            found = self._infos[name]
+            if not judged_only or found.keys() <= self._judged.keys():
+                return found
+            return {job_id: info for job_id, info in found.items() if job_id in self._judged}
+
         return [
             msgspec.structs.replace(
-                self._heads[name], job_infos=self._infos[name], job_states=self._words[name]
+                self._heads[name], job_infos=infos(name), job_states=self._words[name]
             )
             for name in self._names
             if name in self._heads

@@ -62,7 +62,7 @@ class ExperimentRecord(msgspec.Struct):
     """An experiment object: the keys of a run's ``status.json``, plus ``job_infos``.
 
     ``job_states`` is missing before protocol 2.0, which had the two lists instead; ``runs_count`` is there since 2.7.0.
-    Only our agent sends ``is_unread``: it could not read all of the run.
+    Only our agent sends how many jobs a run lists, which follow, and ``is_unread``: it could not read all of the run.
     """
 
     experiment_id: str
@@ -77,6 +77,7 @@ class ExperimentRecord(msgspec.Struct):
     job_infos: dict[str, JobInfoRecord] | None = None
     services: dict[str, ServiceRecord] | None = None
     runs_count: int | None = None
+    jobs_count: int = 0
     is_unread: bool = False
 
 

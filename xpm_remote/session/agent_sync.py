@@ -24,7 +24,7 @@ from xpm_remote.model.agent_rows import (
     WaitingPage,
     decode_page,
 )
-from xpm_remote.model.entities import Change
+from xpm_remote.model.entities import Change, net
 from xpm_remote.model.store import Store
 from xpm_remote.rpc.protocol import Notification
 from xpm_remote.session.agent_client import AgentClient
@@ -133,8 +133,9 @@ class AgentSync:
             self._rows.waiting = None if page.path is None else page
             return
         if isinstance(page, JobsPage):
-            self._list()
-            self._tell(self._store.apply_judged(self._rows.jobs(page)))
+            records = self._rows.jobs(page)
+            # At once with what lists them: a scheduler's word alone may be that of an earlier run.
+            self._tell(net([*self._listed(), *self._store.apply_judged(records)]))
         elif isinstance(page, RunsPage):
             self._rows.take_runs(page)
             self._has_news = True
@@ -154,13 +155,20 @@ class AgentSync:
             self._rows.mark = page.mark
 
     def _list(self) -> None:
+        self._tell(self._listed())
+
+    def _listed(self) -> list[Change]:
+        """Apply the experiments with their jobs, if a page has changed them; once loaded, only judged jobs."""
         if not self._has_news:
-            return
+            return []
         began = time.monotonic()
-        self._has_news = False
-        self._tell(self._store.apply_experiments(self._rows.experiments()))
+        # What is left out now is listed when it is judged.
+        self._has_news = self._is_loaded and self._rows.has_unjudged()
+        records = self._rows.experiments(judged_only=self._is_loaded)
+        changes = self._store.apply_experiments(records)
         self._listed_at = time.monotonic()
         self._listing_took = self._listed_at - began
+        return changes
 
     def _tell(self, changes: list[Change]) -> None:
         if changes:

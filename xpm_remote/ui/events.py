@@ -64,7 +64,7 @@ def _short(key: str) -> str:
 def _job_words(event: dict[str, Any]) -> str:
     state = event["state"]
     if state is None:
-        return f"{_short(event['id'])}  deleted"
+        return f"{_short(event['id'])}  in no current run"
     previous = event["previous"] or "new"
     words = f"{_short(event['id'])}  {previous} → {state}"
     if event["reason"]:
