@@ -16,11 +16,12 @@ from tests.rpc.test_client import HandTransport
 from tests.support.loopback import Loopback, loopback
 from tests.workspace.disk import RUN_ID, Disk
 from xpm_remote.errors import StalledError
+from xpm_remote.link.remote.startup import StartPhase
 from xpm_remote.model.agent_rows import AgentRows
 from xpm_remote.model.store import Store
 from xpm_remote.rpc.client import RpcClient
-from xpm_remote.session.backends import BackendChooser, BackendContext
-from xpm_remote.session.monitor import Monitor, Session
+from xpm_remote.session.backends import BackendChooser, BackendContext, ServingSide
+from xpm_remote.session.monitor import STALL_SHOWN, Monitor, Session
 from xpm_remote.session.state import Phase, Stall, Update
 from xpm_remote.session.target import LocalTarget
 from xpm_remote.ui.documents import picture_document
@@ -164,6 +165,39 @@ async def test_single_look_at_a_server_that_hangs(server: Loopback) -> None:
         assert any(stalls)
     finally:
         server.go_on()
+
+
+@pytest.mark.parametrize(
+    ("phase", "why", "waits_for"),
+    [
+        (StartPhase.WORKSPACE, "the host has not found the workspace", "/nowhere"),
+        (StartPhase.SHELL_INIT, "the remote shell is not ready", "shell_init"),
+        (StartPhase.READY, None, None),
+    ],
+)
+async def test_start_that_hangs(phase: StartPhase, why: str | None, waits_for: str | None) -> None:
+    """A start that takes long is told with its phase; one that waits for the workspace ends at the limit."""
+
+    class Hanging(BackendChooser):
+        async def open(self, context: BackendContext) -> ServingSide:
+            context.reached(phase)
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    told: list[Stall] = []
+    context = BackendContext(
+        store=Store(),
+        publish=lambda _: told.append(session.stall) if session.stall else None,
+        timeout=STALL_SHOWN + 1.0,
+        prompter=None,
+        rows=AgentRows(),
+    )
+    session = Session(Hanging(LocalTarget("here", "/nowhere")), context, lambda _: None)
+    looking = asyncio.wait_for(session.snapshot(), STALL_SHOWN + 3.0)
+    is_bounded = phase is StartPhase.WORKSPACE
+    with pytest.raises(StalledError if is_bounded else asyncio.TimeoutError):
+        await looking
+    assert [(each.why, each.waits_for) for each in told] == ([(why, waits_for)] if why else [])
 
 
 async def test_experimaestro_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:

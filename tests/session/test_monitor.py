@@ -79,7 +79,7 @@ class Script:
         script = self
 
         class Session:
-            heard = None
+            heard = stall = None
             skew = 0.0
 
             async def run(self, interval: float) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import zlib
+from collections.abc import Callable
 
 from xpm_remote.errors import LinkLostError, ProtocolError, RemoteTimeoutError, XpmRemoteError
 from xpm_remote.link.host import HostLink
 from xpm_remote.link.process import RemoteProcess
 from xpm_remote.link.prompts import Prompter
 from xpm_remote.link.remote.agent import Bundle, Greeting
-from xpm_remote.link.remote.startup import RemoteClock, RemoteExit, StartReader, Startup
+from xpm_remote.link.remote.startup import RemoteClock, RemoteExit, StartPhase, StartReader, Startup
 from xpm_remote.waiting import wait_within
 
 START_TIMEOUT = 300.0
@@ -68,6 +69,7 @@ async def open_transport(
     workspace: str,
     has_init: bool,
     prompter: Prompter | None = None,
+    reached: Callable[[StartPhase], None] = lambda _: None,
 ) -> Transport:
     """Connect to the host and start the server there.
 
@@ -77,6 +79,7 @@ async def open_transport(
         workspace: The remote directory, for messages.
         has_init: Whether the command begins with a ``shell_init``.
         prompter: Answers the host's questions; None: the terminal.
+        reached: Called with each phase of the start that is reached.
 
     Returns:
         A transport whose next byte is the server's first.
@@ -88,7 +91,7 @@ async def open_transport(
     """
     process = await link.open_process(command, prompter)
     try:
-        clock = await _await_start(process, workspace, has_init=has_init)
+        clock = await _await_start(process, workspace, reached, has_init=has_init)
     except BaseException:
         # By force: the process has ended, or there is no time to wait for it.
         await process.aclose(by_force=True)
@@ -97,10 +100,10 @@ async def open_transport(
 
 
 async def _await_start(
-    process: RemoteProcess, workspace: str, *, has_init: bool
+    process: RemoteProcess, workspace: str, reached: Callable[[StartPhase], None], *, has_init: bool
 ) -> RemoteClock | None:
     """Read the marks of the remote command, and put back the bytes after them."""
-    startup = Startup(has_init=has_init)
+    startup = Startup(reached, has_init=has_init)
     try:
         rest = await wait_within(_read_start(process, startup), START_TIMEOUT)
     except (TimeoutError, asyncio.TimeoutError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -15,7 +16,7 @@ from xpm_remote.link.host import HostLink
 from xpm_remote.link.process import start_local_agent
 from xpm_remote.link.prompts import Prompter
 from xpm_remote.link.remote.agent import agent_bundle
-from xpm_remote.link.remote.startup import RemoteClock
+from xpm_remote.link.remote.startup import RemoteClock, StartPhase
 from xpm_remote.link.transport import AgentTransport, Transport, greet_agent, open_transport
 from xpm_remote.rpc.client import Listener, RpcClient
 from xpm_remote.rpc.protocol import REQUEST_TIMEOUT, Notification
@@ -118,6 +119,7 @@ async def open_agent(
     prompter: Prompter | None = None,
     timeout: float = REQUEST_TIMEOUT,
     listener: Listener = ignore,
+    reached: Callable[[StartPhase], None] = lambda _: None,
 ) -> AgentClient:
     """Connect to a host and start an agent for the workspace there.
 
@@ -127,6 +129,7 @@ async def open_agent(
         prompter: Answers what the host asks; None: the person at the terminal.
         timeout: Seconds without any answer after which a call fails.
         listener: Called with each notification.
+        reached: Called with each phase of the start that is reached.
 
     Raises:
         OptionError: An option cannot be used.
@@ -139,6 +142,7 @@ async def open_agent(
         workspace=target.workspace,
         has_init=target.has_init,
         prompter=prompter,
+        reached=reached,
     )
     return await greet(transport, timeout=timeout, listener=listener)
 

@@ -13,7 +13,7 @@ from xpm_remote.errors import ProtocolError, RemoteTimeoutError, StartError, Xpm
 from xpm_remote.link.host import HostLink, describe_link
 from xpm_remote.link.prompts import Prompter
 from xpm_remote.link.remote.agent import agent_bundle
-from xpm_remote.link.remote.startup import RemoteClock
+from xpm_remote.link.remote.startup import RemoteClock, StartPhase
 from xpm_remote.link.transport import open_transport
 from xpm_remote.model.agent_rows import AgentRows
 from xpm_remote.model.records import OtherEvent, decode_event
@@ -89,6 +89,7 @@ class BackendContext:
         prompter: Answers what the host asks; None: the person at the terminal.
         rows: What agents have sent before.
         link: The link to the host, which keeps opened keys for the next connection; None: a new one.
+        reached: Called with each phase of the remote side's start that is reached.
     """
 
     store: Store
@@ -97,6 +98,7 @@ class BackendContext:
     prompter: Prompter | None
     rows: AgentRows
     link: HostLink | None = None
+    reached: Callable[[StartPhase], None] = lambda _: None
 
 
 async def open_experimaestro(
@@ -118,6 +120,7 @@ async def open_experimaestro(
         workspace=target.workspace,
         has_init=target.has_init,
         prompter=context.prompter,
+        reached=context.reached,
     )
 
     def hear(notification: Notification) -> None:
@@ -164,6 +167,7 @@ async def open_by_agent(target: Target | LocalTarget, context: BackendContext) -
             prompter=context.prompter,
             timeout=context.timeout,
             listener=sync.hear,
+            reached=context.reached,
         )
     sync.serve(client)
     return ServingSide(client, sync, client.clock)
@@ -199,6 +203,11 @@ class BackendChooser:
         self._may_change = not isinstance(target, LocalTarget) and target.backend is Backend.AUTO
         self._is_settled = not self._may_change
         self._has_warned = False
+
+    @property
+    def workspace(self) -> str:
+        """The directory of the workspace on its host."""
+        return self._target.workspace
 
     async def open(self, context: BackendContext) -> ServingSide:
         """Open the chosen side.

@@ -12,6 +12,7 @@ from dataclasses import replace
 from xpm_remote.errors import LinkError, StalledError, XpmRemoteError
 from xpm_remote.link.host import HostLink
 from xpm_remote.link.prompts import RefusingPrompter, Unattended
+from xpm_remote.link.remote.startup import StartPhase
 from xpm_remote.model.agent_rows import AgentRows
 from xpm_remote.model.entities import Change, in_time_order, net
 from xpm_remote.model.store import Store
@@ -68,10 +69,11 @@ class Session:
         self, chooser: BackendChooser, context: BackendContext, enter: Callable[[Phase], None]
     ) -> None:
         self._chooser = chooser
-        self._context = context
+        self._context = replace(context, reached=self._note_start)
         self._enter = enter
         self._client: RpcClient | None = None
         self._stall_limit: float | None = None
+        self._starting: tuple[StartPhase, float] = (StartPhase.READY, 0.0)
         self.skew = 0.0
 
     @property
@@ -81,10 +83,24 @@ class Session:
         if waiting is not None:
             why = "the file server does not answer"
             return Stall(waiting.since - self.skew, why, waiting.path or "")
-        client = self._client
+        stall = self._slow_start() if self._client is None else self._slow_answer(self._client)
+        return None if stall is None or time.time() - stall.since < STALL_SHOWN else stall
+
+    def _note_start(self, phase: StartPhase) -> None:
+        self._starting = (phase, time.time())
+
+    def _slow_start(self) -> Stall | None:
+        phase, since = self._starting
+        if phase is StartPhase.WORKSPACE:
+            return Stall(since, "the host has not found the workspace", self._chooser.workspace)
+        if phase in (StartPhase.LOGIN, StartPhase.SHELL_INIT):
+            return Stall(since, "the remote shell is not ready", phase.value)
+        return None
+
+    def _slow_answer(self, client: RpcClient) -> Stall | None:
         # An agent tells by itself what it waits for.
-        request = None if isinstance(client, AgentClient) or not client else client.oldest_request
-        if request is None or time.time() - request[1] < STALL_SHOWN:
+        request = None if isinstance(client, AgentClient) else client.oldest_request
+        if request is None:
             return None
         return Stall(request[1], "experimaestro does not answer", request[0])
 
@@ -144,7 +160,9 @@ class Session:
             if (stall is None) != (told is None):
                 self._context.publish(Update())
             told = stall
-            if stall is None or self._stall_limit is None:
+            # A shell may take its time: the start has a limit of its own.
+            is_shell = self._starting[0] in (StartPhase.LOGIN, StartPhase.SHELL_INIT)
+            if stall is None or self._stall_limit is None or is_shell:
                 continue
             lasted = time.time() - stall.since
             if lasted >= self._stall_limit:
@@ -167,7 +185,18 @@ class Session:
 
     async def _try(self, context: BackendContext) -> ServingSide:
         self._enter(Phase.CONNECTING)
-        side = await self._chooser.open(context)
+        opened: list[ServingSide] = []
+
+        async def open_side() -> None:
+            opened.append(await self._chooser.open(context))
+
+        try:
+            await race(open_side(), self._watch_stall())
+        except BaseException:
+            for side in opened:
+                await side.client.aclose()
+            raise
+        side = opened[0]
         try:
             self._client = side.client
             if side.clock is not None:

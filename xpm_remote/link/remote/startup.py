@@ -6,6 +6,7 @@ import re
 import shlex
 import struct
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone, tzinfo
 from enum import Enum
@@ -167,6 +168,7 @@ class Startup(StartReader):
     """Reads the remote's stdout until the server is about to start.
 
     Args:
+        reached: Called with each phase that is reached.
         has_init: Whether the command begins with a ``shell_init``.
 
     Attributes:
@@ -174,9 +176,12 @@ class Startup(StartReader):
         clock: The remote's clock, once ready; None if the output of its ``date`` cannot be read.
     """
 
-    def __init__(self, *, has_init: bool) -> None:
+    def __init__(
+        self, reached: Callable[[StartPhase], None] = lambda _: None, *, has_init: bool
+    ) -> None:
         super().__init__()
-        self.phase = StartPhase.LOGIN if has_init else StartPhase.WORKSPACE
+        self._reached = reached
+        self._enter(StartPhase.LOGIN if has_init else StartPhase.WORKSPACE)
         self.clock: RemoteClock | None = None
         self._path_problem = ""
         self._outdated = ""
@@ -219,9 +224,9 @@ class Startup(StartReader):
             self._keep(line)
             return False
         if mark.word == "shell":
-            self.phase = StartPhase.SHELL_INIT
+            self._enter(StartPhase.SHELL_INIT)
         elif mark.word == "init":
-            self.phase = StartPhase.WORKSPACE
+            self._enter(StartPhase.WORKSPACE)
         elif mark.word == "path":
             self._path_problem = mark.rest
         elif mark.word == "old":
@@ -229,9 +234,13 @@ class Startup(StartReader):
         elif mark.word == "slurm":
             self._unsafe = mark.rest
         elif mark.word == "ready":
-            self.phase = StartPhase.READY
+            self._enter(StartPhase.READY)
             self.clock = _clock(mark.rest)
         return self.phase is StartPhase.READY
+
+    def _enter(self, phase: StartPhase) -> None:
+        self.phase = phase
+        self._reached(phase)
 
 
 def slurm_words(path: str) -> str:
