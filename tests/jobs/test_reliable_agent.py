@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.jobs.local_agents import Agents
+from tests.support.loopback import loopback
 from tests.workspace.small import SmallWorkspace
 from xpm_remote.errors import (
     AuthenticationError,
@@ -15,6 +18,7 @@ from xpm_remote.errors import (
     LinkLostError,
     ProtocolError,
     RequestError,
+    StalledError,
     UnreachableError,
     XpmRemoteError,
 )
@@ -52,6 +56,28 @@ async def test_question_is_asked_again(
     assert told[-1] == "connected again"
     assert agents.prompters[0] is None
     assert all(each is not None and each.obstacle for each in agents.prompters[1:])
+
+
+async def test_file_server_that_hangs(
+    made: SmallWorkspace, tmp_path: Path, told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a question waits for is told after some seconds; it ends at the limit, and the next one is answered."""
+    monkeypatch.setattr(reliable_agent, "REQUEST_TIMEOUT", 6.0)
+    made.job("u/here1")
+    with loopback(made.root, tmp_path / "shown") as server:
+        agent = ReliableAgent(Agents(server.root), told.append)
+        await agent.open()
+        try:
+            server.stop()
+            with pytest.raises(StalledError, match=str(server.root)):
+                await asyncio.wait_for(agent.ask("list_jobs", {"experiment": None}), 30.0)
+            (line,) = told
+            assert line.startswith("the file server does not answer: waiting for ")
+            server.go_on()
+            assert (await agent.ask("list_jobs", {"experiment": None}))["jobs"] == []
+        finally:
+            server.go_on()
+            await agent.aclose()
 
 
 async def test_what_does_not_pass_ends_it(

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import random
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from typing import Any, Protocol, TypeVar
 
 import msgspec
 
-from xpm_remote.errors import ProtocolError, RequestError, XpmRemoteError
+from xpm_remote.errors import ProtocolError, RequestError, StalledError, XpmRemoteError
 from xpm_remote.link.prompts import Prompter, Unattended
 from xpm_remote.rpc.client import Listener
-from xpm_remote.rpc.protocol import Notification
+from xpm_remote.rpc.protocol import REQUEST_TIMEOUT, Notification
 from xpm_remote.session.agent_client import FINISH_TIME, AgentClient
 from xpm_remote.session.reconnect import (
     AskPerson,
@@ -24,6 +25,7 @@ from xpm_remote.session.reconnect import (
     Retry,
     no_person,
 )
+from xpm_remote.workspace.agent.watchdog import STALL
 from xpm_remote.workspace.layout import parse_job_id
 from xpm_remote.workspace.outcomes import CopyProgress
 
@@ -36,6 +38,9 @@ still finishing it."""
 
 BUSY_INTERVAL = 1.0
 """Seconds between two questions for jobs that are busy."""
+
+STALL_LOOK = 0.5
+"""Seconds between two looks at what the agent waits for."""
 
 T = TypeVar("T")
 Json = dict[str, Any]
@@ -81,6 +86,7 @@ class ReliableAgent:
         self._client: AgentClient | None = None
         self._hearers: dict[str, Callable[[Notification], None]] = {}
         self._names = 0
+        self._waiting: tuple[str, float] | None = None
         self.is_acting = False
         """Whether the agent works on a job, which should be finished before it ends."""
 
@@ -96,6 +102,7 @@ class ReliableAgent:
             finish: Whether to wait until it has finished the job in hand.
         """
         client, self._client = self._client, None
+        self._waiting = None
         if client is not None:
             await client.aclose(finish=FINISH_TIME if finish and self.is_acting else 0.0)
 
@@ -103,12 +110,34 @@ class ReliableAgent:
         """Ask what changes nothing: again, when the link is lost meanwhile."""
         while True:
             try:
-                raw = await self._client_now().call(method, params)
+                raw = await self._answer(method, params)
                 return msgspec.json.decode(raw)
             except XpmRemoteError as error:
                 await self._reconnect(error)
             except (msgspec.DecodeError, UnicodeDecodeError) as error:
                 raise ProtocolError(f"the answer to {method} cannot be read: {error}") from error
+
+    async def _answer(self, method: str, params: Json) -> msgspec.Raw:
+        """Wait for an answer, unless the file server of the workspace does not answer the agent.
+
+        Raises:
+            StalledError: It has not for ``REQUEST_TIMEOUT``.
+        """
+        call = asyncio.create_task(self._client_now().call(method, params), name=method)
+        try:
+            while not call.done():
+                await asyncio.wait({call}, timeout=STALL_LOOK)
+                path, since = self._waiting or ("", math.inf)
+                lasted = asyncio.get_running_loop().time() - since
+                if not call.done() and lasted >= REQUEST_TIMEOUT:
+                    raise StalledError(
+                        f"the file server does not answer: {path} has been waited for for {lasted:.0f} s",
+                        "look at that file system on the host, or try again later",
+                    )
+            return call.result()
+        finally:
+            call.cancel()
+            await asyncio.wait({call})
 
     async def carry_out(
         self,
@@ -254,10 +283,22 @@ class ReliableAgent:
 
     def _hear(self, notification: Notification) -> None:
         """Pass a notification to the call that asked for it; drop one that cannot be read."""
+        if notification.method == "notification.waiting":
+            self._note_wait(notification)
+            return
         with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
             hear = self._hearers.get(_params(notification)["name"])
             if hear is not None:
                 hear(notification)
+
+    def _note_wait(self, notification: Notification) -> None:
+        """Take what the agent waits for without an answer of the file server; tell it."""
+        path = _params(notification).get("path")
+        if not isinstance(path, str):
+            self._waiting = None
+            return
+        self._waiting = (path, asyncio.get_running_loop().time() - STALL)
+        self._tell(f"the file server does not answer: waiting for {path}")
 
 
 def _params(notification: Notification) -> Json:
