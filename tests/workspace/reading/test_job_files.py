@@ -311,6 +311,16 @@ def test_failure_of_an_earlier_try(disk: Disk) -> None:
     assert read(disk, host=TextHost(locked=LOCKED)).state == "running"
 
 
+@pytest.mark.parametrize("content", [{"code": 1, "reason": "failed"}, CLAIMED, "1", ""])
+def test_marker_of_a_job_that_has_its_pid_file(disk: Disk, content: object) -> None:
+    """A marker is not that of a job whose pid file is there and whose lock is held, whatever it holds."""
+    disk.job(JOB, RUNNING, pid=PID)
+    write(disk.root / "jobs" / JOB.task / JOB.hash / "ok.failed", content)
+    assert read(disk, host=TextHost(pids=[5], locked=LOCKED)).state == "running"
+    assert read(disk, host=TextHost("elsewhere", locked=LOCKED)).state == "running"
+    assert read(disk, host=TextHost()).state == "error"
+
+
 def test_failure_while_the_process_ends(disk: Disk) -> None:
     """A process that has left its marker has failed, while it still holds its lock and writes the end of its log."""
     directory = disk.job(JOB, RUNNING)

@@ -45,6 +45,7 @@ def facts(made: RunDraft, alive: bool | None = True) -> RunFacts:
         ("completed", STARTED, False, "done"),
         ("dancing", None, None, "unknown"),
         (None, None, False, "unknown"),
+        (None, None, True, "running"),
     ],
 )
 def test_status(status: object, ended: str | None, alive: bool | None, shown: str) -> None:

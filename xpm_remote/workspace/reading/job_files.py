@@ -230,6 +230,8 @@ def _goes_on(facts: JobFacts, ended: JobFacts, evidence: Evidence) -> bool | Non
     started = facts.started if facts.state == RUNNING else None
     begun = latest(started, at(evidence.stamps.pid), evidence.last_event) or 0.0
     alive = evidence.is_alive(facts.process)
+    if evidence.stamps.pid is not None and evidence.is_locked:
+        return True  # a process that fails removes its pid file at once, before it frees its lock
     if not is_claim:
         may_live = alive is not False or evidence.is_locked
         writes = evidence.is_locked and written > marked + LAST_WRITES

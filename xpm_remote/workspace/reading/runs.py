@@ -262,10 +262,10 @@ _is_task_name = lru_cache(maxsize=1024)(is_name)  # many jobs are of few tasks
 
 def _judge(status: str, alive: bool | None, ended: float | None) -> str:
     """Return the status of a run from that in its files and whether its scheduler lives."""
+    if alive and status in (RUN_RUNNING, RUN_UNKNOWN):
+        return RUN_RUNNING  # its status is written a moment after its directory
     if status != RUN_RUNNING:
         return status
-    if alive:
-        return RUN_RUNNING
     if ended is not None:
         return RUN_DETACHED
     return RUN_CRASHED if alive is False else RUN_RUNNING
