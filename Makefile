@@ -24,8 +24,8 @@ NEED_VENV := $(PYTHON) -c 'import ensurepip' 2>/dev/null || \
 $(STAMP): pyproject.toml requirements/dev.in requirements/dev.txt
 	@$(NEED_VENV)
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check \
-		--editable . --requirement requirements/dev.in --constraint requirements/dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(PEER_STAMP):
@@ -66,12 +66,14 @@ measure: ## The size and the shape of the package
 svg: $(STAMP) $(PEER_STAMP) ## The picture in the README, taken from the demo
 	$(BIN)/python demo/run.py --svg docs/dashboard.svg
 
-lock: ## Pin anew what development needs; run it with PYTHON=python3.10, the oldest that we support
+lock: ## Pin anew what development needs, with hashes, for the oldest Python that we support and all others
 	rm -rf .venvs/lock
 	$(PYTHON) -m venv .venvs/lock
-	.venvs/lock/bin/pip install --quiet --requirement requirements/dev.in --editable .
-	{ sed -n '/^#/p' requirements/dev.txt; .venvs/lock/bin/pip freeze --exclude-editable; } > .venvs/lock/dev.txt
-	mv .venvs/lock/dev.txt requirements/dev.txt
+	.venvs/lock/bin/pip install --quiet uv
+	.venvs/lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.10 --generate-hashes --no-strip-extras \
+		--no-header --no-annotate --output-file .venvs/lock/dev.txt requirements/dev.in pyproject.toml
+	{ sed -n '/^#/p' requirements/dev.txt; cat .venvs/lock/dev.txt; } > .venvs/lock/new.txt
+	mv .venvs/lock/new.txt requirements/dev.txt
 
 clean: ## Remove what was made
 	rm -rf .venv .venvs .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage dist build

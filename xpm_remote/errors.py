@@ -189,9 +189,23 @@ class LinkLostError(LinkError):
 
 
 class NegotiationError(LinkError):
-    """There is no common algorithm, or the host speaks no SSH."""
+    """There is no common algorithm, or the host speaks no SSH.
+
+    Args:
+        what: What happened and where, without a final full stop.
+        hint: What to do next; empty if ``what`` is enough.
+        keyword: OpenSSH's keyword of the algorithms of which none is common; empty if that is not the cause.
+        theirs: Those that the host offers.
+    """
 
     exit_code = ExitCode.NEGOTIATION
+
+    def __init__(
+        self, what: str, hint: str = "", *, keyword: str = "", theirs: tuple[str, ...] = ()
+    ) -> None:
+        super().__init__(what, hint)
+        self.keyword = keyword
+        self.theirs = theirs
 
 
 class RemoteError(XpmRemoteError):

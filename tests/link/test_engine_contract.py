@@ -23,6 +23,7 @@ from xpm_remote.errors import (
     AuthenticationError,
     HostKeyError,
     LinkError,
+    NegotiationError,
     ResolveError,
     UnreachableError,
     XpmRemoteError,
@@ -202,6 +203,14 @@ class TestWay:
             said = await client.fails(UnreachableError, *options, host=HOST)
         assert str(port) in said
         assert "1 s" in said
+
+    async def test_no_common_algorithm(self, client: Client) -> None:
+        """Where no algorithm is common, both lists and the way out are named, shortly."""
+        said = await client.fails(NegotiationError, "HostKeyAlgorithms=rsa-sha2-512")
+        assert (
+            "no host key algorithm in common: it offers ssh-ed25519, we offer rsa-sha2-512" in said
+        )
+        assert "-o HostKeyAlgorithms=+ssh-ed25519" in said or "--ssh-engine" in said
 
     async def test_other_protocol(self, client: Client) -> None:
         """A host that does not speak SSH is distinguished from one that is not there."""

@@ -10,13 +10,17 @@ from pathlib import Path
 import asyncssh
 import pytest
 
-from xpm_remote.errors import LinkLostError
+from tests.link.asyncssh_engine.both import HOST, open_server
+from xpm_remote.errors import LinkLostError, NegotiationError
+from xpm_remote.link.asyncssh_engine import resolution
+from xpm_remote.link.asyncssh_engine.algorithms import library_abilities
 from xpm_remote.link.asyncssh_engine.connection import Connection, open_connection
-from xpm_remote.link.host import HostLink, needed_by_config, needed_by_options
+from xpm_remote.link.host import HostLink, is_agreed_by_openssh, needed_by_config, needed_by_options
 from xpm_remote.link.options.connect_options import ConnectOptions, parse_ssh_options
 from xpm_remote.link.options.keywords import NEEDS_GSSAPI
 from xpm_remote.link.process import RemoteProcess
 from xpm_remote.link.prompts import RefusingPrompter
+from xpm_remote.link.ssh_config.effective import Abilities
 from xpm_remote.link.ssh_config.unsupported import UnsupportedSetting
 from xpm_remote.settings.schema import SshEngine
 
@@ -261,3 +265,47 @@ async def test_holders(bench: Bench) -> None:
     await connection.aclose()
     seen.append((connection.is_shared, connection.ssh.is_closed()))
     assert seen == [(False, False), (True, False), (False, False), (False, True)]
+
+
+class TestNegotiation:
+    """A host with which asyncssh has no algorithm in common."""
+
+    @pytest.fixture(autouse=True)
+    def _little_library(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The library has another key exchange only."""
+        able = library_abilities()
+        few = {**able.algorithms, "KexAlgorithms": frozenset({"ecdh-sha2-nistp521"})}
+        monkeypatch.setattr(resolution, "library_abilities", lambda: Abilities(few, able.lacking))
+
+    async def open(self, engine: SshEngine, **server: list[str]) -> HostLink:
+        """Run a command on a host that offers what the server's options say; return its link."""
+        key = asyncssh.generate_private_key("ssh-ed25519")
+        async with open_server(server_host_keys=[key], **server) as port:
+            options = parse_ssh_options(
+                f"me@{HOST}",
+                [f"-F none -p {port}", "UserKnownHostsFile=/dev/null", "StrictHostKeyChecking=no"],
+                engine,
+            )
+            link = HostLink(options, engine)
+            for _ in range(2):
+                process = await link.open_process("true", RefusingPrompter(""))
+                await process.aclose(by_force=True)
+        return link
+
+    async def test_auto_takes_ssh(self) -> None:
+        """With auto, the program ssh connects where it can, the next time at once."""
+        link = await self.open(SshEngine.AUTO, kex_algs=["ecdh-sha2-nistp256"])
+        assert link._forced is not None
+        assert link._forced.engine is SshEngine.OPENSSH
+        assert link._forced.why == "asyncssh has no key exchange of the host's"
+
+    async def test_ssh_is_named(self) -> None:
+        """With the library, the error names the engine that can connect."""
+        with pytest.raises(NegotiationError, match="--ssh-engine openssh"):
+            await self.open(SshEngine.ASYNCSSH, kex_algs=["ecdh-sha2-nistp256"])
+
+    async def test_ssh_can_neither(self) -> None:
+        """Where ssh has no common algorithm either, nothing is tried again."""
+        with pytest.raises(NegotiationError, match=r"KexAlgorithms=\+diffie-hellman-group14-sha1"):
+            await self.open(SshEngine.AUTO, kex_algs=["diffie-hellman-group14-sha1"])
+        assert not await is_agreed_by_openssh(parse_ssh_options(HOST, []), NegotiationError("x"))

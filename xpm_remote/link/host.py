@@ -7,10 +7,12 @@ import logging
 from collections.abc import AsyncIterator, Iterable
 from typing import NamedTuple
 
+from xpm_remote.errors import NegotiationError
+from xpm_remote.link.asyncssh_engine.algorithms import library_abilities
 from xpm_remote.link.asyncssh_engine.connection import KeptConnection, describe_connection
 from xpm_remote.link.asyncssh_engine.keys import OpenedKeys
-from xpm_remote.link.asyncssh_engine.resolution import library_abilities
 from xpm_remote.link.asyncssh_engine.session import start_by_asyncssh
+from xpm_remote.link.negotiation import KINDS
 from xpm_remote.link.observer import UNOBSERVED, Observer
 from xpm_remote.link.openssh_engine.arguments import KEEPALIVE
 from xpm_remote.link.openssh_engine.session import is_master_alive, start_by_openssh
@@ -60,6 +62,7 @@ class HostLink:
         self.engine = engine
         self._opened = OpenedKeys()
         self._kept: KeptConnection | None = None
+        self._forced: EngineChoice | None = None
 
     @contextlib.asynccontextmanager
     async def keeping(self) -> AsyncIterator[None]:
@@ -93,7 +96,7 @@ class HostLink:
             LinkError: The connection failed.
             StartError: The host runs no commands.
         """
-        choice = await choose_engine(self.options, self.engine)
+        choice = self._forced or await choose_engine(self.options, self.engine)
         host, is_openssh = self.options.host, choice.engine is SshEngine.OPENSSH
         is_news = is_openssh and self.engine is not choice.engine and (host, choice) not in _logged
         _logged.add((host, choice))
@@ -101,9 +104,19 @@ class HostLink:
         log.log(level, "the SSH engine for %s is %s: %s", host, choice.engine.value, choice.why)
         if is_openssh:
             return await start_by_openssh(self.options, command, prompter, observer)
-        return await start_by_asyncssh(
-            self.options, command, prompter, observer, self._opened, self._kept
-        )
+        try:
+            return await start_by_asyncssh(
+                self.options, command, prompter, observer, self._opened, self._kept
+            )
+        except NegotiationError as error:
+            if not await is_agreed_by_openssh(self.options, error):
+                raise
+            if self.engine is not SshEngine.AUTO:
+                error.hint = "the program ssh can connect: --ssh-engine openssh"
+                raise
+            what = KINDS[error.keyword]
+            self._forced = EngineChoice(SshEngine.OPENSSH, f"asyncssh has no {what} of the host's")
+        return await self.open_process(command, prompter, observer)
 
 
 async def describe_link(options: ConnectOptions, engine: SshEngine) -> Facts:
@@ -147,6 +160,16 @@ async def choose_engine(options: ConnectOptions, engine: SshEngine) -> EngineCho
     if needed:
         return EngineChoice(SshEngine.OPENSSH, needed)
     return EngineChoice(SshEngine.ASYNCSSH, "no ControlMaster is alive, and nothing asks for ssh")
+
+
+async def is_agreed_by_openssh(options: ConnectOptions, error: NegotiationError) -> bool:
+    """Return whether the program ssh offers an algorithm that a host has and asyncssh does not offer."""
+    program = await find_reader()
+    if program is None or not error.keyword:
+        return False
+    config = await read_for_openssh(program, located(options))
+    offered = (config.get(error.keyword) or "").split(",")
+    return any(each in error.theirs for each in offered)
 
 
 def needed_by_options(options: ConnectOptions, lacking: frozenset[str]) -> str | None:

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import random
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import asyncssh
 import pytest
 
+from tests.link.asyncssh_engine.both import HOST, open_server, ssh_connects, we_connect
 from tests.support.effort import examples
 from xpm_remote.errors import HostKeyError
-from xpm_remote.link.asyncssh_engine.connection import open_connection
 from xpm_remote.link.known_hosts import hashed
-from xpm_remote.link.options.connect_options import parse_ssh_options
-from xpm_remote.link.prompts import RefusingPrompter
 
-HOST = "127.0.0.1"
-LIMIT = 30.0
-"""Seconds for one connection, of a second at most, on a machine that runs other tests, too."""
 CASES = examples(40, 300)
 
 KEY = asyncssh.generate_private_key("ssh-ed25519")
@@ -122,14 +117,6 @@ def cases() -> list[Case]:
     ]
 
 
-class Open(asyncssh.SSHServer):
-    """Admits everyone."""
-
-    def begin_auth(self, username: str) -> bool:
-        """Require no authentication."""
-        return False
-
-
 @contextlib.asynccontextmanager
 async def serving() -> AsyncIterator[dict[str, int]]:
     """Run a server for each kind of host; yield their ports."""
@@ -137,39 +124,9 @@ async def serving() -> AsyncIterator[dict[str, int]]:
         ports = {}
         for host in HOSTS:
             shown = (KEY, CERTIFICATES[host]) if host in CERTIFICATES else KEY
-            listener = await asyncssh.listen(
-                HOST,
-                0,
-                server_host_keys=[RSA if host == "rsa" else shown],
-                server_factory=Open,
-                process_factory=lambda process: process.exit(0),
-            )
-            stack.push_async_callback(listener.wait_closed)
-            stack.callback(listener.close)
-            ports[host] = listener.get_port()
+            key = RSA if host == "rsa" else shown
+            ports[host] = await stack.enter_async_context(open_server(server_host_keys=[key]))
         yield ports
-
-
-async def ssh_connects(options: list[str]) -> bool:
-    """Return whether ssh connects."""
-    words = [word for option in options for word in ("-o", option)]
-    process = await asyncio.create_subprocess_exec(
-        "ssh", "-F", "none", *words, "-l", "me", HOST, "true", stderr=asyncio.subprocess.PIPE
-    )
-    _, stderr = await asyncio.wait_for(process.communicate(), LIMIT)
-    assert process.returncode in (0, 255), stderr
-    return process.returncode == 0
-
-
-async def we_connect(options: list[str]) -> bool:
-    """Return whether we connect."""
-    parsed = parse_ssh_options(f"me@{HOST}", ["-F none", *options])
-    try:
-        connection = await asyncio.wait_for(open_connection(parsed, RefusingPrompter("")), LIMIT)
-    except HostKeyError:
-        return False
-    await connection.aclose(by_force=True)
-    return True
 
 
 @pytest.mark.slow
@@ -179,7 +136,7 @@ async def test_agreement_with_ssh(tmp_path: Path) -> None:
         for case in cases():
             port = ports[case.host]
             outcomes, texts, before = [], [], case.text(port)
-            for connects in (ssh_connects, we_connect):
+            for connects in (ssh_connects, partial(we_connect, HostKeyError)):
                 known = tmp_path / "known"
                 known.write_text(before, encoding="utf-8")
                 options = [

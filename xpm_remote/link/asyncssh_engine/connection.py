@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import warnings
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
 import asyncssh
 from asyncssh.gss import gss_available
+from cryptography.utils import CryptographyDeprecationWarning
 
 from xpm_remote.errors import HostKeyError, LinkError, OptionError, UnreachableError
+from xpm_remote.link.asyncssh_engine.algorithms import host_key_algorithms
 from xpm_remote.link.asyncssh_engine.host_keys import HostKeyPolicy
 from xpm_remote.link.asyncssh_engine.keys import (
     Keys,
@@ -120,6 +123,8 @@ async def open_connection(
         LinkError: The connection failed; the class says why.
     """
     _set_log_level(options.get("LogLevel"))
+    # About algorithms that a host asks for and the person has allowed: nothing that they could mend here.
+    warnings.filterwarnings("ignore", category=CryptographyDeprecationWarning)
     _check_gssapi(options)
     resources = contextlib.AsyncExitStack()
     try:
@@ -316,7 +321,7 @@ class _Attempt:
         arguments = found.arguments | keys.arguments(
             held, only=bool(found.config("IdentitiesOnly"))
         )
-        algorithms = found.host_key_algorithms
+        algorithms = host_key_algorithms(found.library)
         if algorithms is not None:
             # The library alone would offer only the kinds of known keys.
             arguments["server_host_key_algs"] = policy.order(algorithms)

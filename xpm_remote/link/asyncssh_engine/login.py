@@ -17,6 +17,7 @@ from xpm_remote.errors import (
     OptionError,
     UnreachableError,
 )
+from xpm_remote.link.asyncssh_engine.algorithms import found_disagreement, library_abilities
 from xpm_remote.link.asyncssh_engine.host_keys import HostKeyPolicy
 from xpm_remote.link.asyncssh_engine.keys import LockedKey
 from xpm_remote.link.key_files import is_locked
@@ -41,6 +42,7 @@ class LoginClient(asyncssh.SSHClient):
         unanswered: What the host asked for without an answer, and why.
         questions: The first lines of the questions that were refused.
         is_answered: Whether any question was answered.
+        connection: The connection, once it is made.
         has_begun: Whether the host is trusted, and the login has begun.
     """
 
@@ -65,10 +67,12 @@ class LoginClient(asyncssh.SSHClient):
         self.unanswered: dict[str, str] = {}
         self.questions: list[str] = []
         self.is_answered = False
+        self.connection: asyncssh.SSHClientConnection | None = None
         self.has_begun = False
 
     def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
         """Attach the watch to the connection, and have host keys weighed before the library checks them."""
+        self.connection = conn
         self._watch.attach(conn)
         validate = conn.validate_server_host_key
 
@@ -162,6 +166,10 @@ def explain_failure(
     error: Exception, where: str, client: LoginClient, keys: list[str]
 ) -> LinkError | OptionError:
     """Return our error for one of the library."""
+    found = None if client.has_begun else found_disagreement(client.connection)
+    if found is not None:
+        allowed = library_abilities().algorithms[found.keyword]
+        return found.error(where, allowed=allowed - set(found.ours))
     reason = getattr(error, "reason", None) or str(error) or type(error).__name__
     if isinstance(error, asyncssh.PermissionDenied):
         return _refused(f"{where} refuses to log us in: {reason}", client, keys)

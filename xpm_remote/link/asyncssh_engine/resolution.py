@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import getpass
 import logging
 import os
-import re
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,24 +14,14 @@ from typing import Any, cast
 
 import asyncssh
 from asyncssh.config import SSHClientConfig, SSHConfig
-from asyncssh.encryption import get_encryption_algs
-from asyncssh.gss import gss_available
-from asyncssh.kex import get_kex_algs
-from asyncssh.mac import get_mac_algs
-from asyncssh.pkcs11 import pkcs11_available
-from asyncssh.public_key import (
-    get_certificate_algs,
-    get_default_certificate_algs,
-    get_default_public_key_algs,
-    get_public_key_algs,
-)
 
 from xpm_remote.errors import OptionError
+from xpm_remote.link.asyncssh_engine.algorithms import algorithm_arguments, library_abilities
 from xpm_remote.link.asyncssh_engine.sockets import fill_in
 from xpm_remote.link.options.connect_options import ConnectOptions
 from xpm_remote.link.options.destination import parse_jumps
-from xpm_remote.link.options.keywords import BY_NAME, NEEDS_GSSAPI
-from xpm_remote.link.ssh_config.effective import Abilities, next_hop
+from xpm_remote.link.options.keywords import BY_NAME
+from xpm_remote.link.ssh_config.effective import next_hop
 from xpm_remote.link.ssh_config.files import config_files, configured, read_mentions
 from xpm_remote.link.ssh_config.reader import read_config
 from xpm_remote.link.ssh_config.text import Dump
@@ -41,8 +29,6 @@ from xpm_remote.link.ssh_config.unsupported import UnsupportedSetting, find_unsu
 
 DEFAULT_PROMPTS = 3
 """Attempts at a password, as in ssh."""
-
-_PATTERN = re.compile(r"^[-+^]|[*?!]")
 
 _WANTED = ("BatchMode", "HashKnownHosts", "NumberOfPasswordPrompts", "StrictHostKeyChecking")
 
@@ -137,22 +123,6 @@ log = logging.getLogger(__name__)
 _reported: set[UnsupportedSetting] = set()
 
 
-@functools.cache
-def library_abilities() -> Abilities:
-    """Return the algorithms that the library knows, and the keywords for which it lacks a package."""
-    known = {
-        "Ciphers": get_encryption_algs(),
-        "HostKeyAlgorithms": get_certificate_algs() + get_public_key_algs(),
-        "KexAlgorithms": get_kex_algs(),
-        "MACs": get_mac_algs(),
-    }
-    lacking = frozenset() if gss_available else NEEDS_GSSAPI
-    if not pkcs11_available:
-        lacking |= {"PKCS11Provider"}
-    names = {name: frozenset(each.decode() for each in found) for name, found in known.items()}
-    return Abilities(names, lacking)
-
-
 @dataclass(frozen=True)
 class Resolution:
     """The options of a host after the config files have been read.
@@ -192,16 +162,6 @@ class Resolution:
     def identity_files(self) -> list[str] | None:
         """The private keys to try; None: the default ones."""
         return cast("list[str] | None", self.config("IdentityFile"))
-
-    @property
-    def host_key_algorithms(self) -> list[str] | None:
-        """The algorithms of host keys in the order of preference; None: a pattern that only the library reads."""
-        configured = self.config("HostKeyAlgorithms")
-        if configured is None:
-            default = get_default_certificate_algs() + get_default_public_key_algs()
-            return [each.decode() for each in default]
-        names = str(configured)
-        return None if _PATTERN.search(names) else names.split(",")
 
     @property
     def agent(self) -> str | None:
@@ -255,6 +215,7 @@ async def resolve(options: ConnectOptions) -> AsyncIterator[Resolution]:
             unsupported = await _ignored(options) if config is None else config.unsupported
         except CONFIG_ERRORS as error:
             raise OptionError(f"the SSH options of {options.host}: {error}") from error
+        arguments |= algorithm_arguments(effective, library)
         yield Resolution(options, effective, library, arguments, own, unsupported)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from xpm_remote.errors import (
     AuthenticationError,
@@ -15,6 +16,7 @@ from xpm_remote.errors import (
     UnreachableError,
 )
 from xpm_remote.link.known_hosts import KnownHosts, fingerprint
+from xpm_remote.link.negotiation import Disagreement
 
 _UNRESOLVED = re.compile(r"ssh: Could not resolve hostname (\S+): (.*)")
 _OFFENDING = re.compile(r"Offending (?:\S+ )?key in (.+):(\d+)", re.MULTILINE)
@@ -32,6 +34,15 @@ _UNLIKE = re.compile(
     r"Unable to negotiate|Protocol major versions differ|Bad remote protocol version|banner line contains invalid"
     r"|invalid characters|Bad packet length|Corrupted MAC|incorrect signature|no matching|line too long"
 )
+_NO_MATCH = re.compile(
+    r"no matching (?P<kind>key exchange method|host key type|cipher|MAC) found\. Their offer: (?P<theirs>\S+)"
+)
+_KEYWORDS = {
+    "key exchange method": "KexAlgorithms",
+    "host key type": "HostKeyAlgorithms",
+    "cipher": "Ciphers",
+    "MAC": "MACs",
+}
 _TIMED_OUT = re.compile(r"timed out", re.IGNORECASE)
 # Lines that report the end of a connection without its cause.
 _EMPTY = re.compile(r"Connection closed by UNKNOWN port|^\s*$")
@@ -57,6 +68,7 @@ class Evidence:
         known_hosts: What the known_hosts files hold about the host.
         locked: Private keys that need a passphrase.
         is_batch: Whether the options forbid questions.
+        algorithms: What ssh offers, by keyword.
     """
 
     where: str
@@ -71,6 +83,7 @@ class Evidence:
     known_hosts: KnownHosts = _NO_KNOWN_HOSTS
     locked: tuple[str, ...] = ()
     is_batch: bool = False
+    algorithms: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def words(self) -> str:
@@ -137,6 +150,13 @@ def login_error(evidence: Evidence) -> LinkError | OptionError:
         return _changed(evidence) if _CHANGED in evidence.said else _unknown(evidence)
     if is_refusal(evidence.said):
         return _refused(evidence)
+    unmatched = _NO_MATCH.search(evidence.said)
+    if unmatched is not None:
+        keyword = _KEYWORDS[unmatched["kind"]]
+        theirs = tuple(unmatched["theirs"].strip().split(","))
+        ours = evidence.algorithms.get(keyword, ())
+        hint = f"if the host has no better one, allow its: -o {keyword}=+{theirs[0]}"
+        return Disagreement(keyword, ours, theirs).error(evidence.where, hint)
     if _UNLIKE.search(evidence.said):
         return NegotiationError(f"{evidence.where} and ssh cannot agree: {evidence.words}")
     return _unreachable(evidence)

@@ -16,6 +16,7 @@ from xpm_remote.errors import LinkError, OptionError, UnreachableError
 from xpm_remote.escaping import safe
 from xpm_remote.link.key_files import is_locked
 from xpm_remote.link.known_hosts import KnownHosts, key_at, read_known_hosts
+from xpm_remote.link.negotiation import KINDS
 from xpm_remote.link.observer import UNOBSERVED, Observer
 from xpm_remote.link.openssh_engine.arguments import check_arguments, connect_arguments
 from xpm_remote.link.openssh_engine.errors import (
@@ -277,7 +278,12 @@ class _Login:
             known_hosts=self.known_hosts,
             locked=tuple(name for name in identities if self.is_batch and is_locked(name)),
             is_batch=self.config.get("BatchMode") == "yes",
+            algorithms={name: _names(self.config.get(name)) for name in KINDS},
         )
+
+
+def _names(value: str | None) -> tuple[str, ...]:
+    return tuple(value.split(",")) if value else ()
 
 
 async def start_by_openssh(

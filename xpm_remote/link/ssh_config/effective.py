@@ -223,8 +223,12 @@ class _Effective:
         yield "ForwardAgent", flag or _doubled(self._variable(forwarded)) or "no"
 
     def _algorithms(self) -> Iterator[tuple[str, str]]:
+        """Yield what ssh would offer, as far as the library has it, whose own defaults are weaker."""
+        old_name = self._dump.get("pubkeyacceptedkeytypes", ())
+        accepted = self._dump.get("pubkeyacceptedalgorithms", old_name)
+        yield from (("PubkeyAcceptedAlgorithms", each) for each in accepted)
         for name in ALGORITHMS:
-            if not self._reading.is_changed(name):
+            if name.lower() not in self._dump:
                 continue
             known = self._reading.algorithms.get(name, frozenset())
             asked = self._dump[name.lower()][0].split(",")
@@ -233,7 +237,19 @@ class _Effective:
                 what = f"none of the {name} {','.join(asked)} of {self._options.host} is known"
                 advice = "name others, or use --ssh-engine openssh"
                 raise OptionError(f"{what} to the SSH library", advice)
-            yield name, ",".join(usable)
+            yield name, ",".join([*self._of_gssapi(name), *usable])
+
+    def _of_gssapi(self, keyword: str) -> list[str]:
+        """Return the key exchanges by GSSAPI, which ssh does not list, if they are asked for."""
+        is_asked = self._dump.get("gssapikeyexchange", ("no",))[0] in ("yes", "true")
+        if (
+            keyword != "KexAlgorithms"
+            or not is_asked
+            or "GSSAPIKeyExchange" in self._reading.lacking
+        ):
+            return []
+        known = self._reading.algorithms.get(keyword, frozenset())
+        return sorted(each for each in known if each.startswith("gss-") and "sha1" not in each)
 
     def _known_hosts(self, name: str, expanded: Callable[[str], str]) -> str:
         """Return the files of a list, which ssh writes with blanks between them and without quotes."""
