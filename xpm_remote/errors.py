@@ -50,6 +50,7 @@ from xpm_remote.workspace.failures import (
     FolderFailure,
     NoJobFailure,
     NotAWorkspaceFailure,
+    UnreadableFailure,
     WorkspaceFailure,
 )
 
@@ -338,6 +339,7 @@ _BY_KIND: dict[str, type[XpmRemoteError]] = {
     FolderFailure.kind: FolderError,
     BusyFailure.kind: BusyError,
     DamagedFailure.kind: FolderError,
+    UnreadableFailure.kind: UnreadableError,
 }
 
 

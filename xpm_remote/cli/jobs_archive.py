@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import click
 
 from xpm_remote.cli.context import Context
+from xpm_remote.cli.hanging import SAY_AFTER, watch_calls
 from xpm_remote.cli.jobs_shared import (
     Selection,
     check_all_known,
@@ -263,6 +264,7 @@ def _has_succeeded(files: JobFiles) -> bool:
 def _stop_requested() -> Iterator[threading.Event]:
     """Yield an event that a signal sets instead of ending the program; a second one ends it."""
     event = threading.Event()
+    watch_calls(leave_after=SAY_AFTER)
 
     def stop(number: int) -> None:
         event.set()

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 import click
 
 from xpm_remote.cli.context import Context
+from xpm_remote.cli.hanging import watch_calls
 from xpm_remote.cli.options import (
     JobsLocation,
     add_options,
@@ -184,6 +185,7 @@ def open_location(
 
         return await keyboard.call_person(host, asked)
 
+    watch_calls()
     if acts:
         keep_going()
     workdir = location.workdir or context.workdir or None

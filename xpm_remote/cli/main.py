@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from xpm_remote import __version__
+from xpm_remote.cli import hanging
 from xpm_remote.cli.context import Context, workspace_option
 from xpm_remote.cli.groups import CommandTree
 from xpm_remote.cli.output import examples, say, set_up_logs
@@ -207,11 +208,13 @@ def jobs(context: Context, workdir: str | None, workspace: str | None) -> None:
 )
 def workspaces() -> None:
     """Look at the workspaces of the settings."""
+    hanging.watch_calls()
 
 
 def run() -> None:
     """Run the command line and exit with the documented status."""
     guard_streams()
+    hanging.allow()
     program = Path(sys.argv[0]).name
     if program == "__main__.py":
         program = "xpm-remote"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from xpm_remote.cli.context import Context, workspace_option
+from xpm_remote.cli.hanging import watch_calls
 from xpm_remote.cli.options import SECONDS, add_options, connection_options
 from xpm_remote.cli.output import examples
 from xpm_remote.cli.peer import check_local, hand_over, require_installed
@@ -235,6 +236,7 @@ def _find(context: Context, workspace: str | None, workdir: str | None) -> Path:
         WorkspaceError: There is none, or it is on another host.
         NotAWorkspaceFailure: The directory is no workspace.
     """
+    watch_calls()
     found = select_workspace(
         context.load_settings(), workspace_id=workspace or None, workdir=context.directory(workdir)
     ).workspace

@@ -31,7 +31,7 @@ from xpm_remote.workspace.outcomes import (
 from xpm_remote.workspace.processes import Host
 from xpm_remote.workspace.reading.jobs import CurrentJob
 from xpm_remote.workspace.reading.lookup import Lookup, LookupResult
-from xpm_remote.workspace.reading.reader import WorkspaceReader, current_jobs
+from xpm_remote.workspace.reading.reader import WorkspaceReader, current_jobs, is_directory
 from xpm_remote.workspace.watching.following import Follower, JobLife
 from xpm_remote.workspace.watching.inotify import Inotify
 from xpm_remote.workspace.watching.logs import Log, Piece, wire_text
@@ -78,7 +78,7 @@ class LocalJobs:
     def directory(self, job: JobId) -> tuple[str, bool]:
         """Return the directory of a job, and whether it is there."""
         directory = self.layout.job(job)
-        return str(directory), directory.is_dir()
+        return str(directory), is_directory(directory)
 
     def plan_recovery(self, jobs: Iterable[JobId], *, incomplete: bool) -> list[RecoveryPlan]:
         """Plan what ``recover`` would do."""

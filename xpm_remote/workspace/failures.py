@@ -72,6 +72,12 @@ class DamagedFailure(WorkspaceFailure):
     kind = "damaged"
 
 
+class UnreadableFailure(WorkspaceFailure):
+    """Something of the workspace cannot be read."""
+
+    kind = "unreadable"
+
+
 class UnreadFile(NamedTuple):
     """A file or directory that cannot be used; its texts may come from the workspace.
 

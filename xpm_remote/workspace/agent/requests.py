@@ -25,7 +25,7 @@ from xpm_remote.workspace.agent.wire import (
 from xpm_remote.workspace.layout import JobFiles
 from xpm_remote.workspace.outcomes import CLEAN, KILL, ActionPlan, from_wire, to_wire
 from xpm_remote.workspace.processes import Host
-from xpm_remote.workspace.reading.reader import WorkspaceReader, current_jobs
+from xpm_remote.workspace.reading.reader import WorkspaceReader, current_jobs, is_directory
 from xpm_remote.workspace.watching.following import Follower, JobLife
 from xpm_remote.workspace.watching.inotify import Inotify
 from xpm_remote.workspace.watching.logs import STDERR, STDOUT, Log, LogPosition
@@ -247,7 +247,7 @@ class Requests:
     def get_directory(self, params: Params) -> dict[str, Any]:
         """Return the directory of a job, and whether it exists."""
         directory = self._reader.layout.job(job_id_of(params))
-        return {"path": str(directory), "exists": directory.is_dir()}
+        return {"path": str(directory), "exists": is_directory(directory)}
 
     def unfollow_log(self, params: Params) -> dict[str, Any]:
         """Stop following a log."""

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import errno
+import stat
 from pathlib import Path
 from typing import Iterator
 
 from xpm_remote.workspace import states
-from xpm_remote.workspace.failures import NotAWorkspaceFailure, UnreadFile
+from xpm_remote.workspace.failures import (
+    NotAWorkspaceFailure,
+    UnreadableFailure,
+    UnreadFile,
+    explain,
+)
 from xpm_remote.workspace.layout import MARKER, JobId, Layout, is_name
 from xpm_remote.workspace.processes import Host
 from xpm_remote.workspace.reading import disk
@@ -175,6 +181,22 @@ def _as_far_as_read(facts: JobFacts) -> JobFacts:
     if facts.unread is None or facts.has_done_marker:
         return facts
     return facts._replace(state=states.UNKNOWN, failure_reason=None, certain=False)
+
+
+def is_directory(path: Path) -> bool:
+    """Return whether a path is, or leads to, a directory.
+
+    Raises:
+        UnreadableFailure: It cannot be looked at.
+    """
+    try:
+        return stat.S_ISDIR(disk.stat(str(path)).st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise UnreadableFailure(
+            explain(error, path), "look at its permissions and its disk"
+        ) from None
 
 
 def check_workspace(root: Path) -> None:
