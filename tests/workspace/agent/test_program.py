@@ -295,8 +295,9 @@ def test_reading_writes_nothing(disk: Disk) -> None:
         talk.greet()
         talk.result("get_sync_info")
         talk.result("subscribe")
-        for method in ("ping", "list_jobs", "get_references", "find_orphans", "plan_orphans"):
+        for method in ("ping", "list_jobs", "get_references", "find_orphans"):
             talk.result(method)
+        talk.result("plan_orphans", force=True)
         talk.result("list_jobs", experiment="exp")
         talk.result("find_jobs", texts=["pkg.learn/*"])
         for method in ("plan_recovery", "plan_archive"):

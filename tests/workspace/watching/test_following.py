@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,9 +10,17 @@ from typing import Any
 
 import pytest
 
+from tests.workspace.faults import below, make_fail
 from xpm_remote.workspace.failures import WorkspaceFailure
 from xpm_remote.workspace.layout import JobFiles
-from xpm_remote.workspace.watching.following import FOLLOW_LIMIT, LOG_PACE, ROUND_LIMIT, Follower
+from xpm_remote.workspace.watching.following import (
+    FAILING_LIMIT,
+    FOLLOW_LIMIT,
+    LIFE_INTERVAL,
+    LOG_PACE,
+    ROUND_LIMIT,
+    Follower,
+)
 from xpm_remote.workspace.watching.inotify import Inotify
 from xpm_remote.workspace.watching.logs import PIECE, Log
 from xpm_remote.workspace.watching.watch import Watcher
@@ -28,7 +37,9 @@ class Reading:
         self.now = 0.0
         self.sent: list[dict[str, Any]] = []
         self.watcher = Watcher(tells, lambda: self.now)
-        self.follower = Follower(self.watcher, lambda _, params: self.sent.append(params))
+        self.follower = Follower(
+            self.watcher, lambda _, params: self.sent.append(params), lambda: self.now
+        )
         self.pause = 0.1 if tells is not None else LOG_PACE.cold
 
     def settle(self) -> None:
@@ -123,6 +134,29 @@ def test_broken_log(reading: Reading, tmp_path: Path) -> None:
     reading.settle()
     assert [each["name"] for each in reading.sent if "error" in each] == ["broken"]
     assert reading.text("whole") == "x"
+
+
+def test_log_that_cannot_be_read_for_a_moment(
+    reading: Reading, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A log is read on after errors of its file server; only lasting ones end it."""
+    path = follow(reading, "a", tmp_path / "a")
+    path.write_text("one\n")
+    reading.settle()
+    with monkeypatch.context() as broken:
+        make_fail(broken, "open_file", errno.ESTALE, below(tmp_path / "a"))
+        with path.open("a") as file:
+            file.write("two\n")
+        reading.settle()
+        assert not any("error" in each for each in reading.sent)
+    reading.now += LIFE_INTERVAL
+    reading.settle()
+    assert reading.text("a") == "one\ntwo\n"
+    make_fail(monkeypatch, "open_file", errno.ESTALE, below(tmp_path / "a"))
+    for _ in range(2):
+        reading.now += FAILING_LIMIT
+        reading.settle()
+    assert [each["name"] for each in reading.sent if "error" in each] == ["a"]
 
 
 def test_too_many(tmp_path: Path) -> None:

@@ -9,9 +9,10 @@ from typing import Any, Callable, Dict
 from xpm_remote.workspace.failures import WorkspaceFailure
 from xpm_remote.workspace.layout import JobFiles, JobId
 from xpm_remote.workspace.reading import disk
+from xpm_remote.workspace.reading.json_files import NO_ENTRY
 from xpm_remote.workspace.reading.reader import WorkspaceReader
 from xpm_remote.workspace.states import FINAL
-from xpm_remote.workspace.watching.logs import Log, LogPosition
+from xpm_remote.workspace.watching.logs import Log, LogPosition, UnreadLogFailure
 from xpm_remote.workspace.watching.watch import LIVE, Pace, Watcher
 
 Send = Callable[[str, Dict[str, Any]], None]
@@ -25,6 +26,9 @@ LOG_PACE = Pace(hot=0.5, cold=2.0, told=LIVE.told)
 ROUND_LIMIT = 8
 """Pieces of one log that are sent before the others have their turn."""
 
+
+FAILING_LIMIT = 60.0
+"""Seconds for which a log may be unreadable before that ends following it: file servers fail for moments."""
 
 LIFE_INTERVAL = 2.0
 """Seconds between two checks whether a job still lives: one that is killed leaves no marker."""
@@ -53,24 +57,30 @@ class JobLife:
         self._clock = clock
         self._looked = -LIFE_INTERVAL
         self._was_over = False
+        self._answer = False
 
     def has_ended(self) -> bool:
         """Return whether the job has ended."""
-        if _is_there(self._files.done) or _is_there(self._files.failed):
-            return True
-        if self._clock() - self._looked >= LIFE_INTERVAL:
+        try:
+            is_marked = _is_there(self._files.done) or _is_there(self._files.failed)
+        except OSError:
+            return self._answer  # what cannot be read has not changed
+        if not is_marked and self._clock() - self._looked >= LIFE_INTERVAL:
             self._looked = self._clock()
             facts = self._reader.job(self._job)
             if facts is None or facts.unread is None:
                 self._was_over = facts is None or facts.has_died or facts.state in FINAL
-        return self._was_over
+        self._answer = is_marked or self._was_over
+        return self._answer
 
 
 def _is_there(path: Path) -> bool:
     try:
         disk.stat(str(path))
-    except OSError:
-        return False
+    except OSError as error:
+        if error.errno in NO_ENTRY:
+            return False
+        raise
     return True
 
 
@@ -80,6 +90,7 @@ class _Followed:
         self.is_over = is_over
         self.position = position
         self.has_ended = False
+        self.failing_since: float | None = None
 
 
 class Follower:
@@ -168,14 +179,24 @@ class Follower:
             has_ended = followed.is_over()
             is_more = self._send_pieces(name, followed)
         except (WorkspaceFailure, OSError) as failure:
-            self._send("notification.log", {"name": name, "error": str(failure)})
-            self.unfollow(name)
+            if not self._may_pass(followed, failure):
+                self._send("notification.log", {"name": name, "error": str(failure)})
+                self.unfollow(name)
             return
+        followed.failing_since = None
         if is_more:
             self._ready.add(name)
         elif has_ended != followed.has_ended:
             followed.has_ended = has_ended
             self._send("notification.log", {"name": name, "ended": has_ended})
+
+    def _may_pass(self, followed: _Followed, failure: Exception) -> bool:
+        """Return whether a failure is one of the file server that has not lasted: the log is read again then."""
+        if not isinstance(failure, (UnreadLogFailure, OSError)):
+            return False
+        if followed.failing_since is None:
+            followed.failing_since = self._clock()
+        return self._clock() - followed.failing_since < FAILING_LIMIT
 
     def _send_pieces(self, name: str, followed: _Followed) -> bool:
         """Send up to ``ROUND_LIMIT`` pieces; return whether there are more."""

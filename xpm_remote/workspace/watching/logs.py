@@ -92,6 +92,10 @@ def wire_text(wire: dict[str, Any]) -> str:
     return base64.b64decode(str(raw)).decode("utf-8", "surrogateescape")
 
 
+class UnreadLogFailure(WorkspaceFailure):
+    """The system does not let us read a log; that may pass."""
+
+
 class Log:
     """A log of a job.
 
@@ -181,7 +185,7 @@ class Log:
             raise WorkspaceFailure(f"the log {path} {error}", "look at it on the host") from error
 
     def _failure(self, error: OSError) -> WorkspaceFailure:
-        return WorkspaceFailure(f"the log {self.path} cannot be read: {reason(error)}")
+        return UnreadLogFailure(f"the log {self.path} cannot be read: {reason(error)}")
 
 
 def _start_of_last(handle: int, path: str, size: int, lines: int) -> tuple[int, bool]:
