@@ -39,7 +39,7 @@ COMMANDS = [
     ("recover", "--missing"),
     ("recover", "--filter", "x = 1"),
 ]
-TOLD = (4, 30, 31, 33, 34)
+TOLD = (4, 30, 31, 33, 34, 35)
 """Exit statuses of a workspace, of jobs and of folders."""
 
 

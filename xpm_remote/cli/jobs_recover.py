@@ -189,20 +189,22 @@ def _judge(
 
     Raises:
         FolderError: A folder failed, or could not be looked into where a missing job may be.
+        UnreadableError: There may be more jobs in what cannot be read.
         BusyError: Another process works on one.
         SomeMissingError: Some are missing.
         NoJobFoundError: All are missing.
     """
     missing = [each for each in found if not each.status.is_there]
+    statuses = {each.status for each in missing}
+    is_failed = RecoveryStatus.FAILED in statuses or any(each.unavailable for each in missing)
+    if not is_failed:
+        check_all_known(hiding)
     left = len(missing) + len(unknown)
     if left:
-        statuses = {each.status for each in missing}
-        is_hidden = any(each.unavailable for each in missing)
         raise error_of_left(
             left,
             len(found) + len(unknown),
             "recovered",
-            is_failed=is_hidden or bool(hiding) or RecoveryStatus.FAILED in statuses,
+            is_failed=is_failed,
             is_busy=RecoveryStatus.BUSY in statuses,
         )
-    check_all_known(hiding)

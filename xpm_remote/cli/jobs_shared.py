@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import sys
 import time
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -31,6 +31,7 @@ from xpm_remote.errors import (
     JobsError,
     NoJobFoundError,
     SomeMissingError,
+    UnreadableError,
     UsageError,
 )
 from xpm_remote.escaping import safe
@@ -38,7 +39,7 @@ from xpm_remote.jobs.interface import Jobs
 from xpm_remote.jobs.opening import open_jobs
 from xpm_remote.model.filters import Filter
 from xpm_remote.ui.text import count_text
-from xpm_remote.workspace.failures import FolderFailure, NoJobFailure, UnreadFile
+from xpm_remote.workspace.failures import NoJobFailure, UnreadFile
 from xpm_remote.workspace.layout import JobId
 from xpm_remote.workspace.outcomes import ArchiveOutcome, CopyProgress, RecoveryOutcome
 from xpm_remote.workspace.reading.jobs import CurrentJob
@@ -218,11 +219,14 @@ def some_of(found: LookupResult) -> tuple[JobId, ...]:
 
     Raises:
         NoJobFailure: It means no job.
-        FolderFailure: It may mean one in a directory that cannot be listed.
+        UnreadableError: It may mean one in a directory that cannot be listed.
     """
     if not found.jobs and found.unlisted:
         path, why, *_ = found.unlisted[0]
-        raise FolderFailure(f"it is not known whether there is a job {found.text!r}: {path}: {why}")
+        raise UnreadableError(
+            f"it is not known whether there is a job {found.text!r}: {path}: {why}",
+            "look at that file system, and run the command again",
+        )
     if not found.jobs:
         raise NoJobFailure(f"there is no job {found.text!r}", "list them with `jobs list`")
     return found.jobs
@@ -312,18 +316,21 @@ def copy_jobs(
     return outcomes
 
 
-def check_all_known(hiding: Collection[UnreadFile]) -> None:
+def check_all_known(hiding: Sequence[UnreadFile]) -> None:
     """Raise an error when there may be more jobs than those that are known, which are done.
 
     Args:
         hiding: What cannot be read, and may refer to jobs or hold some.
 
     Raises:
-        FolderError: There is something.
+        UnreadableError: There is something.
     """
     if hiding:
-        what = f"{count_text(len(hiding), 'path')} cannot be read, so there may be more jobs"
-        raise FolderError(what, "see the lines above")
+        more = f" and {len(hiding) - 1} more" if len(hiding) > 1 else ""
+        raise UnreadableError(
+            f"{hiding[0].path}{more} cannot be read, so there may be more jobs",
+            "look at that file system, and run the command again",
+        )
 
 
 def error_of_left(left: int, count: int, done: str, *, is_failed: bool, is_busy: bool) -> JobsError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -13,7 +14,9 @@ import pytest
 
 from tests.link.agent_host import Talk
 from tests.support.effort import examples
+from tests.workspace.faults import below, make_fail
 from tests.workspace.jobs_on_disk import leftovers, make_folder, make_job, make_workspace
+from xpm_remote.workspace import filesystem
 from xpm_remote.workspace.agent.job_requests import PROGRESS_INTERVAL, JobRequests
 from xpm_remote.workspace.layout import Folder, FolderMode, JobId, Layout
 from xpm_remote.workspace.outcomes import (
@@ -133,6 +136,20 @@ def test_orphans_that_another_agent_removed(talk: Talk, workspace: Layout) -> No
     talk.notices.clear()
     assert talk.result("clean_orphans", name="e", steps=steps)["outcomes"] == 3
     assert {each["status"] for each in outcomes(talk.notices)} == {"kept"}
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.EACCES])
+def test_orphans_that_cannot_be_looked_at(
+    workspace: Layout, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """An orphan that is requested again and cannot be looked at is not reported as removed meanwhile."""
+    told: list[dict[str, Any]] = []
+    requests = JobRequests(workspace, Host(), lambda _, params: told.append(params), lambda: False)
+    steps = requests.plan_orphans({})
+    make_fail(monkeypatch, "lstat", number, below(workspace.jobs))
+    monkeypatch.setattr(os, "lstat", filesystem.lstat)
+    requests.clean_orphans({"name": "c", "steps": steps, "again": True})
+    assert [each["outcome"]["message"] for each in told] != ["while the link was lost"] * len(steps)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shlex
@@ -22,7 +23,8 @@ from tests.workspace.agent.test_actions import write_pid
 from tests.workspace.disk import Disk, snapshot, write, write_lines
 from xpm_remote.link.remote.agent import agent_bundle, agent_command
 from xpm_remote.workspace.agent.announcing import PAGE
-from xpm_remote.workspace.agent.program import END_GRACE, NOT_A_WORKSPACE
+from xpm_remote.workspace.agent.program import END_GRACE, NOT_A_WORKSPACE, respond
+from xpm_remote.workspace.agent.wire import Request
 from xpm_remote.workspace.layout import JobId
 
 pytestmark = pytest.mark.slow
@@ -382,3 +384,17 @@ def test_unreadable_directories(disk: Disk) -> None:
         assert {job["facts"]["job_id"] for job in jobs} == {ONE.hash, TWO.hash}
     secret.chmod(0o755)
     (disk.root / "jobs" / TWO.task / TWO.hash).chmod(0o755)
+
+
+@pytest.mark.parametrize("named", [b"/data/x", "/data/x", 5, None])
+def test_error_of_the_system(capsys: pytest.CaptureFixture[str], named: object) -> None:
+    """An error of the system is told in a line, whatever its file name is: it is no bug."""
+
+    def fail(_: dict[str, Any]) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO), named)
+
+    error = json.loads(respond(Request(1, "look", {}), {"look": fail}))["error"]
+    where = "/data/x" if isinstance(named, (bytes, str)) else "the workspace"
+    assert error["message"] == f"{where}: Input/output error"
+    assert error["data"]["kind"] == "workspace"
+    assert capsys.readouterr().err == ""

@@ -19,7 +19,7 @@ from typing import Callable, Iterable, Iterator, Protocol, Sequence
 from xpm_remote.workspace.agent.wire import Method, Notify, ParameterError, Params, read_list, text
 from xpm_remote.workspace.folders.archiving import archive, plan_archive
 from xpm_remote.workspace.folders.recovery import plan_recovery, recover
-from xpm_remote.workspace.folders.removing import is_there
+from xpm_remote.workspace.folders.removing import may_be_there
 from xpm_remote.workspace.layout import Folder, JobId, Layout, parse_job_id
 from xpm_remote.workspace.orphans.cleaning import Cleaner
 from xpm_remote.workspace.orphans.listing import find_orphans
@@ -184,7 +184,7 @@ class JobRequests:
     def _done_before(self, step: CleanStep) -> CleanOutcome | None:
         """Return an outcome if an orphan is gone: an agent that lost its client has removed it."""
         is_certain = step.action in (CleanAction.REMOVE, CleanAction.UNLINK)
-        if not is_certain or is_there(self._layout, step.orphan.job):
+        if not is_certain or may_be_there(self._layout, step.orphan.job):
             return None
         is_link = step.action is CleanAction.UNLINK
         status = CleanStatus.UNLINKED if is_link else CleanStatus.REMOVED

@@ -36,7 +36,7 @@ from xpm_remote.workspace.agent.wire import (
     notice,
     refuse,
 )
-from xpm_remote.workspace.failures import WorkspaceFailure
+from xpm_remote.workspace.failures import WorkspaceFailure, explain
 from xpm_remote.workspace.processes import Host
 from xpm_remote.workspace.reading.reader import WorkspaceReader, check_workspace
 
@@ -141,11 +141,17 @@ def respond(message: Message, table: dict[str, Method]) -> bytes:
     except ParameterError as error:
         return refuse(Refusal(message.id, INVALID_PARAMS, str(error)))
     except WorkspaceFailure as failure:
-        data = {"kind": failure.kind, "what": failure.what, "hint": failure.hint}
-        return refuse(Refusal(message.id, INTERNAL_ERROR, str(failure), data))
+        return _refuse_for(message.id, failure)
+    except OSError as error:
+        return _refuse_for(message.id, WorkspaceFailure(explain(error, Path("the workspace"))))
     except Exception as error:  # noqa: BLE001  (a bug in one request must not end the others)
         traceback.print_exc()
         return refuse(Refusal(message.id, INTERNAL_ERROR, f"{type(error).__name__}: {error}"))
+
+
+def _refuse_for(request: int | str, failure: WorkspaceFailure) -> bytes:
+    data = {"kind": failure.kind, "what": failure.what, "hint": failure.hint}
+    return refuse(Refusal(request, INTERNAL_ERROR, str(failure), data))
 
 
 class Agent:

@@ -57,10 +57,13 @@ def put_back_interrupted(layout: Layout, job: JobId) -> None:
         slot.discard()
 
 
-def is_there(layout: Layout, job: JobId) -> bool:
-    """Return whether there is a job, perhaps set aside by a command that was interrupted."""
+def may_be_there(layout: Layout, job: JobId) -> bool:
+    """Return whether there may be a job, perhaps set aside by a command that was interrupted."""
     slot = JobSlot(layout, job, shared=False)
-    return os.path.lexists(slot.final) or os.path.lexists(slot.orphan)
+    try:
+        return any(filesystem.lstat_or_none(each) for each in (slot.final, slot.orphan))
+    except OSError:
+        return True
 
 
 class JobRemoval:
