@@ -14,11 +14,10 @@ from xpm_remote.workspace.folders.trees import (
     NAMED_AT_MOST,
     Opened,
     Tree,
-    job_entries,
+    job_directories,
     join,
     naming,
     own_top_names,
-    split,
 )
 from xpm_remote.workspace.layout import is_of_open_file
 
@@ -85,19 +84,24 @@ def changed_since(original: Tree, copy: Tree, name: str, moment: int) -> str | N
     Raises:
         OSError: Something cannot be read.
     """
-    for path, entry, _ in job_entries(original, name):
-        if not _is_as_copied(entry, copy, path, moment):
-            return path
+    for path, _, entries in job_directories(original, name):
+        if not entries:
+            continue
+        try:
+            with copy.below(path) as directory:
+                changed = [each for each in entries if not _is_as_copied(each, directory, moment)]
+        except (FileNotFoundError, NotADirectoryError):
+            changed = entries
+        if changed:
+            return join(path, changed[0].name)
     return None
 
 
-def _is_as_copied(entry: os.DirEntry[str], copy: Tree, path: str, moment: int) -> bool:
+def _is_as_copied(entry: os.DirEntry[str], directory: int, moment: int) -> bool:
     status = entry.stat(follow_symlinks=False)
-    above, name = split(path)
     try:
-        with copy.below(above) as directory:
-            copied = filesystem.lstat(name, dir_fd=directory)
-    except (FileNotFoundError, NotADirectoryError):
+        copied = filesystem.lstat(entry.name, dir_fd=directory)
+    except FileNotFoundError:
         return False
     if stat.S_IFMT(status.st_mode) != stat.S_IFMT(copied.st_mode):
         return False

@@ -23,7 +23,8 @@ from xpm_remote.workspace.folders.batches import Turns
 from xpm_remote.workspace.folders.comparing import compare_jobs
 from xpm_remote.workspace.folders.durability import Durability
 from xpm_remote.workspace.folders.finding import check_folder
-from xpm_remote.workspace.folders.staging import READ_ONLY, JobSlot, MoveOut
+from xpm_remote.workspace.folders.moving import READ_ONLY, MoveOut
+from xpm_remote.workspace.folders.staging import JobSlot
 from xpm_remote.workspace.folders.transfers import NEEDS_ANOTHER_FOLDER, Heartbeat, Sides, Transfer
 from xpm_remote.workspace.layout import Folder, FolderMode, JobId, Layout
 from xpm_remote.workspace.outcomes import ARCHIVED, ArchiveStatus, CopyProgress, FolderOutcome
