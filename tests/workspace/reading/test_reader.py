@@ -185,7 +185,7 @@ def test_start_in_another_zone(disk: Disk) -> None:
     (run,) = found.experiments()
     assert [(facts.started, facts.ended) for facts in found.jobs(run)] == [(None, 1.7e9)]
     events = directory / ".experimaestro" / "events" / "event-0.jsonl"
-    write(events, json.dumps({"event_type": "JobStateChangedEvent", "timestamp": 1.6e9}))
+    write(events, json.dumps({"timestamp": 1.6e9, "started_time": 1.6e9 + 3600}))
     assert [(facts.started, facts.ended) for facts in found.jobs(run)] == [(1.6e9, 1.7e9)]
 
 

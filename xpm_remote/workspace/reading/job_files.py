@@ -33,12 +33,12 @@ from xpm_remote.workspace.reading.jobs import (
     process_of,
     renewed,
     succeeded,
+    time_in,
     with_event,
 )
 from xpm_remote.workspace.reading.json_files import (
     SMALL_LIMIT,
     Problems,
-    number_of,
     read_lines,
     read_object,
     read_value,
@@ -141,10 +141,10 @@ class JobReader:
         return facts._replace(ended=latest(facts.started, told, *times), unread=unread)
 
     def _archived_start(self, facts: JobFacts) -> float | None:
-        """Return the start of a job by its first event, whose time has no zone; status.json has that of another one."""
+        """Return the start of a job by its first event, which has the time of another zone and the true one."""
         path = f"{facts.path}/.experimaestro/events/event-0.jsonl"
         events = read_lines(path, Look(self._root, self._problems))
-        return next((number_of(each.get("timestamp")) for each in events), None)
+        return next((time_in(each, "started_time") for each in events), None)
 
     def _read(self, asked: Question) -> tuple[JobFacts, bool]:
         """Return a job, and whether its files were the same after they were read."""

@@ -53,6 +53,8 @@ _AN_HOUR = (
 ZONES_APART = 14 * 60.0
 """Seconds by which times differ if they are of different zones, which differ by quarters of an hour at least."""
 
+_QUARTER = 15 * 60.0
+
 
 class JobFacts(NamedTuple):
     """A job as its files show it; times are seconds since the epoch.
@@ -267,9 +269,8 @@ def _with_state_event(facts: JobFacts, event: JsonObject) -> JobFacts:
     if state is None:
         return facts
     said = number_of(event.get("timestamp"))
-    recent = None if said is None else said - _AN_HOUR
-    started = _in_zone_of(parse_time(event.get("started_time"), recent), said) or facts.started
-    ended = _in_zone_of(parse_time(event.get("ended_time"), recent), said) or said
+    started = time_in(event, "started_time") or facts.started
+    ended = time_in(event, "ended_time") or said
     exit_code = whole_of(event.get("exit_code"))
     return facts._replace(
         state=state,
@@ -282,14 +283,16 @@ def _with_state_event(facts: JobFacts, event: JsonObject) -> JobFacts:
     )
 
 
-def _in_zone_of(time: float | None, said: float | None) -> float | None:
-    """Return a time of an event, unless its writer is in another zone than this process: then that of the event.
+def time_in(event: JsonObject, key: str) -> float | None:
+    """Return a time of an event, corrected if its writer is in another zone than this process.
 
     A launcher starts jobs without the TZ of the person's shell. An event is written at the time that it has.
     """
+    said = number_of(event.get("timestamp"))
+    time = parse_time(event.get(key), None if said is None else said - _AN_HOUR)
     if time is None or said is None or abs(time - said) < ZONES_APART:
         return time
-    return said
+    return time + round((said - time) / _QUARTER) * _QUARTER
 
 
 def succeeded(facts: JobFacts, at: float) -> JobFacts:
