@@ -107,7 +107,6 @@ class Stage:
         self.known_hosts.write_text(f"[{LOOPBACK}]:{port} {host_key}")
         ssh = {
             "host": LOOPBACK,
-            "xpm_path": shlex.quote(str(self.venv / "bin" / "experimaestro")),
             "options": [
                 f"-p {port}",
                 f"-i {shlex.quote(str(self.key))}",

@@ -141,6 +141,35 @@ def test_new_experimaestro_is_kept(
     assert document["backend"] == {"name": "experimaestro", "why": why, "warning": None}
 
 
+def judged(document: Any) -> dict[str, tuple[object, ...]]:
+    """Return what is said of each job and each experiment."""
+    keys = ("state", "reason", "certain")
+    found = {each["id"]: tuple(each[key] for key in keys) for each in document["jobs"]}
+    runs = {each["id"]: (each["status"], each["certain"]) for each in document["experiments"]}
+    return {**found, **runs}
+
+
+def test_experimaestro_is_judged(
+    server: Server, real_workspace: RealWorkspace, commands: Commands
+) -> None:
+    """With experimaestro the agent judges what that cannot tell; where it cannot run, that is shown as uncertain."""
+    path = real_workspace.path
+    commands.add_login(server, "alice", path, xpm_path=server.experimaestro)
+    words = ("--workspace", "alice", *JSON)
+    by_agent = judged(commands.monitor(*words, "--backend", "agent").document)
+    assert judged(commands.monitor(*words).document) == by_agent
+    blind = judged(commands.monitor(*words, "--remote-python", "python3.99").document)
+    assert blind.keys() == by_agent.keys()
+    false = {name for name, said in blind.items() if said[:-1] != by_agent[name][:-1]}
+    assert false
+    assert {name for name in false if blind[name][-1]} == set()
+    shown = commands.monitor(
+        "--workspace", "alice", "--remote-python", "python3.99", "--once"
+    ).stdout
+    assert "uncertain" in shown
+    assert "?" in shown
+
+
 def test_experimaestro_for_the_agent(server: Server, bare: str, commands: Commands) -> None:
     """Where no python can run the agent, experimaestro is started, also if nothing describes it."""
     fake = install_fake_monitor(server, {}, "bare")

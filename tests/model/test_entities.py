@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -17,6 +18,7 @@ from xpm_remote.model.entities import (
     JobChange,
     in_time_order,
     net,
+    steps,
 )
 from xpm_remote.workspace.states import State
 
@@ -165,3 +167,29 @@ def test_in_time_order() -> None:
     )
     gone = ExperimentChange(ended.after, None)
     assert in_time_order([unknown, gone, late, ended, early]) == [early, ended, late, unknown, gone]
+
+
+def test_steps() -> None:
+    """Of what was kept, each step of a job to its last state is told, as certain as that, and nothing else."""
+    states = ["waiting", "scheduled", "error", "waiting", "running", "done"]
+    jobs = [
+        Job(task_id="t", job_id="a", execution=State(state), certain=state == "done")
+        for state in states
+    ]
+    moves: list[Change] = [JobChange(*pair) for pair in pairwise(jobs)]
+    run = Experiment(experiment_id="e")
+    experiment = ExperimentChange(None, run)
+    told = steps([*moves[:2], experiment, *moves[2:]])
+    afters = [each.after for each in told if isinstance(each, JobChange)]
+    assert [each and (each.state.value, each.certain) for each in afters] == [
+        ("scheduled", True),
+        ("running", True),
+        ("done", True),
+    ]
+    befores = [each.before for each in told if isinstance(each, JobChange)]
+    assert befores == [jobs[0], *afters[:-1]]
+    assert [each for each in told if not isinstance(each, JobChange)] == [experiment]
+    gone = [JobChange(None, jobs[0]), JobChange(jobs[0], jobs[1]), JobChange(jobs[1], None)]
+    assert steps(gone) == []
+    assert steps([JobChange(jobs[0], None)]) == [JobChange(jobs[0], None)]
+    assert len(steps([JobChange(None, jobs[0]), JobChange(jobs[0], jobs[1])])) == 2

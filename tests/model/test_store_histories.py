@@ -19,9 +19,9 @@ from tests.model.builders import (
     scheduler_event,
     state_event,
 )
-from xpm_remote.model.entities import Change, Experiment, ExperimentChange, Job, JobChange
+from xpm_remote.model.entities import Change, Experiment, ExperimentChange, Job, JobChange, net
 from xpm_remote.model.records import Event, ExperimentRecord, JobRecord
-from xpm_remote.model.runs import count_states
+from xpm_remote.model.runs import count_jobs
 from xpm_remote.model.store import Store
 from xpm_remote.workspace.states import State
 
@@ -281,7 +281,16 @@ class Absence:
     job_id: str
 
 
-News = Event | Experiments | Jobs | Absence
+@dataclass(frozen=True)
+class Verdicts:
+    """The agent's answer to all that is in doubt."""
+
+    again: bool
+    runs: list[ExperimentRecord]
+    jobs: list[JobRecord]
+
+
+News = Event | Experiments | Jobs | Absence | Verdicts
 
 NEWS: st.SearchStrategy[News] = st.one_of(
     EVENTS,
@@ -295,6 +304,12 @@ NEWS: st.SearchStrategy[News] = st.one_of(
         st.lists(JOB_RECORDS, max_size=3, unique_by=lambda record: record.job_id),
     ),
     st.builds(Absence, NAMES),
+    st.builds(
+        Verdicts,
+        st.booleans(),
+        st.lists(EXPERIMENT_RECORDS, max_size=2, unique_by=lambda record: record.experiment_id),
+        st.lists(JOB_RECORDS, max_size=3, unique_by=lambda record: record.job_id),
+    ),
 )
 
 
@@ -306,22 +321,33 @@ def tell(store: Store, news: News) -> list[Change]:
         return store.apply_jobs(news.experiment_id, news.records)
     if isinstance(news, Absence):
         return store.apply_absence(key(news.job_id))
+    if isinstance(news, Verdicts):
+        store.runs_in_doubt(again=news.again)
+        store.jobs_in_doubt(again=news.again)
+        return net(store.apply_verdicts(news.runs, news.jobs))
     return store.apply_event(news)
 
 
-def tell_all(news: Iterable[News]) -> Store:
-    """Make a store with these inputs."""
+def store_of(*, has_doubts: bool) -> Store:
+    """Make an empty store."""
     store = Store(ZONE)
+    store.has_doubts = has_doubts
+    return store
+
+
+def tell_all(news: Iterable[News], *, has_doubts: bool) -> Store:
+    """Make a store with these inputs."""
+    store = store_of(has_doubts=has_doubts)
     for each in news:
         tell(store, each)
     return store
 
 
 @unhurried
-@given(st.lists(NEWS, max_size=10))
-def test_changes_tell_all(news: list[News]) -> None:
+@given(st.lists(NEWS, max_size=10), st.booleans())
+def test_changes_tell_all(news: list[News], has_doubts: bool) -> None:
     """The changes contain all that the store has, and each call returns an entity once."""
-    store = Store(ZONE)
+    store = store_of(has_doubts=has_doubts)
     jobs: dict[str, Job | None] = {}
     experiments: dict[str, Experiment | None] = {}
     for each in news:
@@ -343,12 +369,13 @@ def test_changes_tell_all(news: list[News]) -> None:
 
 
 @unhurried
-@given(st.lists(NEWS, max_size=10))
-def test_indices_agree_with_the_jobs(news: list[News]) -> None:
+@given(st.lists(NEWS, max_size=10), st.booleans())
+def test_indices_agree_with_the_jobs(news: list[News], has_doubts: bool) -> None:
     """Counts and groups are those of the jobs, at every moment, though they are updated incrementally."""
-    store = Store(ZONE)
+    store = store_of(has_doubts=has_doubts)
     for each in news:
         tell(store, each)
+        assert store.number_uncertain == sum(not job.certain for job in store.jobs.values())
         for state in State:
             group = {job.key for job in store.jobs.values() if job.state is state}
             assert {job.key for job in store.in_state(state)} == group
@@ -357,12 +384,12 @@ def test_indices_agree_with_the_jobs(news: list[News]) -> None:
             name = experiment.experiment_id
             members = [job for job in store.jobs.values() if name in job.experiments]
             assert {job.key for job in members} == set(experiment.jobs)
-            assert store.counts(name) == count_states(job.state for job in members)
+            assert store.counts(name) == count_jobs(members)
 
 
 @unhurried
-@given(st.lists(NEWS, max_size=8), NEWS)
-def test_anything_twice(before: list[News], news: News) -> None:
+@given(st.lists(NEWS, max_size=8), NEWS, st.booleans())
+def test_anything_twice(before: list[News], news: News, has_doubts: bool) -> None:
     """Repeated input changes nothing."""
-    store = tell_all([*before, news])
+    store = tell_all([*before, news], has_doubts=has_doubts)
     assert tell(store, news) == []

@@ -76,6 +76,7 @@ def test_picture() -> None:
         "running": 1,
         "waiting": 2,
         "idle": 1,
+        "uncertain": 0,
     }
     assert running["jobs"][0] == key("running-job")
     ids = [job["id"] for job in document["jobs"]]
@@ -146,6 +147,7 @@ def test_new_state() -> None:
         "experiments": [EXPERIMENT],
         "previous": "scheduled",
         "state": "running",
+        "certain": True,
         "reason": None,
         "progress": [],
         "tags": {},

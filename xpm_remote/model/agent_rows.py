@@ -18,6 +18,7 @@ class _Others(msgspec.Struct):
     message: str | None = None
     has_directory: bool = True
     is_unread: bool = False
+    certain: bool = True
 
 
 _NO_OTHERS = _Others()
@@ -108,6 +109,14 @@ class WaitingPage(msgspec.Struct):
 
     path: str | None = None
     since: float = 0.0
+
+
+class Verdicts(msgspec.Struct):
+    """The answer to ``judge``: heads of experiments, and rows of the jobs that it names."""
+
+    experiments: list[ExperimentRecord] = []
+    jobs: list[str] = []
+    rows: list[_JobRow] = []
 
 
 Page = RunsPage | ListedPage | JobsPage | GonePage | UnreadablePage | WaitingPage | Sequenced
@@ -285,6 +294,15 @@ class AgentRows:
         is_unknown = is_unread and row.state == State.UNKNOWN.value
         return is_unknown and self._jobs[row.number][1] in self._judged
 
+    def verdicts(self, answer: Verdicts) -> list[JobRecord]:
+        """Return the jobs of an answer to ``judge`` as records of the monitor protocol."""
+        records = []
+        for name, row in zip(answer.jobs, answer.rows, strict=False):
+            task, _, job_hash = name.rpartition("/")
+            records.append(_record((task, job_hash), row, self.root))
+            self._note(records[-1], row.others)
+        return records
+
     def _note(self, record: JobRecord, others: _Others | None) -> None:
         message = None if others is None else others.message
         if message:
@@ -314,6 +332,7 @@ def _record(job: tuple[str, str], row: _JobRow, root: str) -> JobRecord:
         exit_code=row.exit_code,
         retry_count=row.retry_count or 0,
         progress=[ProgressRecord(*each) for each in row.progress or ()],
+        certain=others.certain,
     )
 
 

@@ -20,7 +20,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """A job, as far as it is known.
 
     ``execution`` is the state by the job's own files and process, ``scheduler`` the state by its experiment's
-    scheduler; ``state`` is the one to show. Times are aware, in the remote host's zone.
+    scheduler; ``state`` is the one to show. Times are aware, in the remote host's zone. ``certain`` is False where no
+    one who was asked can know whether state and reason are true.
     """
 
     task_id: str
@@ -38,6 +39,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     tags: Mapping[str, Any] = NO_TAGS
     experiments: tuple[str, ...] = ()
     path: str = ""
+    certain: bool = True
 
     @property
     def key(self) -> str:
@@ -69,8 +71,9 @@ class Service(msgspec.Struct, frozen=True):
 class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     """The current run of an experiment.
 
-    ``jobs`` are keys of jobs in the order of their submission. ``status`` is the run's own word (``running``, ``done``,
-    ``failed``): it tells neither success nor whether the scheduler lives.
+    ``jobs`` are keys of jobs in the order of their submission. ``status`` is ``running``, ``done`` or ``failed``, the
+    run's own words, which do not tell whether its jobs succeeded, or ``detached``, ``crashed`` or ``unknown``, where
+    all files were judged. ``certain`` is False where it is not known whether its scheduler lives.
     """
 
     experiment_id: str
@@ -82,10 +85,14 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     run_count: int | None = None
     jobs: tuple[str, ...] = ()
     services: tuple[Service, ...] = ()
+    certain: bool = True
 
 
 class Counts(msgspec.Struct, frozen=True):
-    """How many jobs are in which group of states; ``idle``: those that nothing is going to run."""
+    """How many jobs are in which group of states.
+
+    ``idle``: those that nothing is going to run; ``uncertain``: those of any group whose state may be another.
+    """
 
     total: int = 0
     done: int = 0
@@ -93,6 +100,7 @@ class Counts(msgspec.Struct, frozen=True):
     running: int = 0
     waiting: int = 0
     idle: int = 0
+    uncertain: int = 0
 
 
 _Entity = TypeVar("_Entity", Job, Experiment)
@@ -141,6 +149,31 @@ def net(changes: Iterable[Change]) -> list[Change]:
         # Both have one type, which is part of the name that they share.
         total[name] = change if earlier is None else replace(change, before=earlier.before)
     return [change for change in total.values() if change.before != change.after]
+
+
+def steps(changes: Iterable[Change]) -> list[Change]:
+    """Return the net effect of changes, but for a job each step on its way there.
+
+    A state is such a step if it is more advanced than the one before it, and less than the last one.
+    """
+    changes = list(changes)
+    ends = net(changes)
+    after_all = {end.key: end.after for end in ends if isinstance(end, JobChange)}
+    known = {end.key: end.before for end in ends if isinstance(end, JobChange)}
+    told: list[Change] = []
+    for change in changes:
+        end = after_all.get(change.key)
+        if not isinstance(change, JobChange) or change.after is None or end is None:
+            continue
+        before, after = known[change.key], replace(change.after, certain=end.certain)
+        start = -1 if before is None else before.state.rank
+        if start < after.state.rank < end.state.rank:
+            told.append(JobChange(before, after, change.at))
+            known[change.key] = after
+    told += [
+        replace(end, before=known[end.key]) if isinstance(end, JobChange) else end for end in ends
+    ]
+    return told
 
 
 def in_time_order(changes: Iterable[Change]) -> list[Change]:

@@ -58,6 +58,7 @@ def with_judgement(job: Job, record: JobRecord, zone: tzinfo) -> Job:
         exit_code=record.exit_code,
         progress=_progress(record.progress or ()),
         path=record.path or job.path,
+        certain=record.certain,
     )
 
 
@@ -129,6 +130,8 @@ def _is_step_back(
     """
     is_undone = job.execution is State.DONE and execution is State.ERROR and reason not in _GONE
     is_early = execution.rank < State.RUNNING.rank <= job.execution.rank
+    if execution is State.UNSCHEDULED and job.scheduler.is_final:
+        return False  # its directory was deleted, and its scheduler knows of the end
     if not (is_undone or is_early):
         return False
     known = job.ended or job.started

@@ -23,7 +23,10 @@ class ProgressRecord(msgspec.Struct, gc=False):
 
 
 class JobRecord(msgspec.Struct):
-    """A job object: the keys of a job's ``status.json``; times are ISO, naive, in the zone of the host."""
+    """A job object: the keys of a job's ``status.json``; times are ISO, naive, in the zone of the host.
+
+    Only our agent tells whether it is ``certain`` of the state.
+    """
 
     job_id: str
     task_id: str
@@ -38,6 +41,7 @@ class JobRecord(msgspec.Struct):
     exit_code: int | None = None
     retry_count: int = 0
     progress: list[ProgressRecord] | None = None
+    certain: bool = True
 
 
 class JobInfoRecord(msgspec.Struct):
@@ -62,7 +66,8 @@ class ExperimentRecord(msgspec.Struct):
     """An experiment object: the keys of a run's ``status.json``, plus ``job_infos``.
 
     ``job_states`` is missing before protocol 2.0, which had the two lists instead; ``runs_count`` is there since 2.7.0.
-    Only our agent sends how many jobs a run lists, which follow, and ``is_unread``: it could not read all of the run.
+    Only our agent sends how many jobs a run lists, which follow, whether the scheduler lives (null: it cannot know),
+    and that a run ``is_unread``: it could not read all of it.
     """
 
     experiment_id: str
@@ -79,6 +84,7 @@ class ExperimentRecord(msgspec.Struct):
     runs_count: int | None = None
     jobs_count: int = 0
     is_unread: bool = False
+    scheduler_alive: bool | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class SyncInfo(msgspec.Struct):

@@ -110,10 +110,14 @@ class Run:
             self.words[key] = _after_answer(before.words.get(key), word, job_of(self.infos[key]))
 
     def word(self, job: Job) -> Word:
-        """Return the scheduler's word that holds for a job: an end counts no more while a later try goes on."""
+        """Return the scheduler's word that holds for a job.
+
+        An end that was announced counts no more while a later try goes on; a listed one may be the end of that.
+        """
         word = self.words.get(job.key, SILENCE)
         is_going_on = self.experiment.status == RUNNING and not job.execution.is_final
-        if is_going_on and word.state.is_final and word.is_outlived(job):
+        is_announced_end = word.is_dated and word.state.is_final
+        if is_going_on and is_announced_end and word.is_outlived(job):
             return SILENCE
         return word
 
@@ -150,11 +154,13 @@ def submission(event: SchedulerEvent) -> JobInfoRecord:
     return JobInfoRecord(event.job_id, event.task_id, tags, event.timestamp)
 
 
-def count_states(states: Iterable[State]) -> Counts:
+def count_jobs(jobs: Iterable[Job]) -> Counts:
     """Count jobs by group of states."""
-    total = done = failed = running = waiting = 0
-    for state in states:
+    total = done = failed = running = waiting = uncertain = 0
+    for job in jobs:
+        state = job.state
         total += 1
+        uncertain += not job.certain
         if state is State.DONE:
             done += 1
         elif state is State.ERROR:
@@ -163,7 +169,8 @@ def count_states(states: Iterable[State]) -> Counts:
             running += 1
         elif state in PENDING:
             waiting += 1
-    return Counts(total, done, failed, running, waiting, total - done - failed - running - waiting)
+    idle = total - done - failed - running - waiting
+    return Counts(total, done, failed, running, waiting, idle, uncertain)
 
 
 def _after_event(before: Word | None, word: Word, job: Job) -> Word:
@@ -234,4 +241,6 @@ def _experiment(record: ExperimentRecord, jobs: tuple[str, ...], zone: tzinfo) -
             Service(each.service_id, each.description or "", each.state or "", each.url)
             for each in (record.services or {}).values()
         ),
+        # A scheduler on another host may have died.
+        certain=record.status != RUNNING or record.scheduler_alive is not None,
     )

@@ -5,9 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timezone, tzinfo
 from types import MappingProxyType
+from typing import Any
 
 import msgspec
 
+from xpm_remote.model.doubt import (
+    Basis,
+    RunVerdict,
+    Verdict,
+    basis,
+    is_job_in_doubt,
+    is_run_in_doubt,
+    with_run_verdict,
+    with_verdict,
+)
 from xpm_remote.model.entities import (
     NO_TAGS,
     Change,
@@ -33,7 +44,7 @@ from xpm_remote.model.records import (
     SchedulerEvent,
     parse_time,
 )
-from xpm_remote.model.runs import SILENCE, NamesJob, Run, Word, count_states, job_key, submission
+from xpm_remote.model.runs import SILENCE, NamesJob, Run, Word, count_jobs, job_key, submission
 from xpm_remote.workspace.states import State, read_state
 
 
@@ -44,10 +55,20 @@ class Store:
 
     Args:
         zone: The time zone of the remote host, in which its naive times are.
+
+    Attributes:
+        has_doubts: Whether records come from the reference server, so that some of what they say is in doubt.
     """
 
     def __init__(self, zone: tzinfo = timezone.utc) -> None:
         self.zone = zone
+        self.has_doubts = False
+        self._evidence: dict[str, Job] = {}
+        self._verdicts: dict[str, Verdict] = {}
+        self._run_verdicts: dict[str, RunVerdict] = {}
+        self._uncertain: dict[str, None] = {}
+        self._mortal: dict[str, None] = {}
+        self._asked: dict[str, Basis] = {}
         self._runs: dict[str, Run] = {}
         self._members: dict[str, tuple[str, ...]] = {}
         self._jobs: dict[str, Job] = {}
@@ -61,7 +82,12 @@ class Store:
     @property
     def experiments(self) -> list[Experiment]:
         """All experiments, in the order in which the remote lists them."""
-        return [run.experiment for run in self._runs.values()]
+        return [self._shown(run) for run in self._runs.values()]
+
+    @property
+    def number_uncertain(self) -> int:
+        """The number of jobs whose state may be another."""
+        return len(self._uncertain)
 
     def in_state(self, *states: State) -> Iterator[Job]:
         """Return the jobs in these states."""
@@ -77,26 +103,133 @@ class Store:
         if run is None:
             return Counts()
         if run.counts is None:
-            run.counts = count_states(self._jobs[key].state for key in run.infos)
+            run.counts = count_jobs(self._jobs[key] for key in run.infos)
         return run.counts
 
     def apply_experiments(self, records: Iterable[ExperimentRecord]) -> list[Change]:
         """Apply the complete list of experiments; those that it lacks are gone."""
         before = self._runs
+        shown_before = {name: self._shown(run) for name, run in before.items()}
         self._runs = {}
         for record in records:
             run = self._runs[record.experiment_id] = Run.from_record(record, self.zone)
             if record.experiment_id in before:
                 run.succeed(before[record.experiment_id], self._job)
         changes: list[Change] = []
+        judged_anew: dict[str, None] = {}
         for name in dict.fromkeys((*self._runs, *before)):
-            old, new = before.get(name), self._runs.get(name)
-            if old is None or new is None or old.experiment != new.experiment:
-                shown = (old.experiment if old else None, new.experiment if new else None)
-                changes.append(ExperimentChange(*shown))
-        for key in self._regroup(before):
+            new = self._runs.get(name)
+            old_shown, shown = shown_before.get(name), self._shown(new) if new else None
+            if old_shown != shown:
+                changes.append(ExperimentChange(old_shown, shown))
+                judged_anew |= self._depending(old_shown, shown)
+        for key in dict.fromkeys((*self._regroup(before), *judged_anew)):
             changes.extend(self._derive(key))
         return changes
+
+    def apply_verdicts(
+        self, experiments: Iterable[ExperimentRecord], jobs: Iterable[JobRecord]
+    ) -> list[Change]:
+        """Apply what our agent says of runs and jobs that are in doubt; it replaces the server's evidence."""
+        changes: list[Change] = []
+        touched: dict[str, None] = {}
+        for head in experiments:
+            run = self._runs.get(head.experiment_id)
+            if run is None:
+                continue
+            before = self._shown(run)
+            judged = Run.from_record(head, self.zone).experiment
+            self._run_verdicts[head.experiment_id] = RunVerdict(judged.run_id, judged)
+            shown = self._shown(run)
+            if shown != before:
+                changes.append(ExperimentChange(before, shown))
+                touched |= self._depending(before, shown)
+        for record in jobs:
+            key = job_key(record)
+            if key in self._jobs and key in self._asked:
+                word = _word(record)
+                judged_job = msgspec.structs.replace(
+                    with_judgement(self._job(record), record, self.zone),
+                    scheduler=word.state,
+                    scheduler_reason=word.reason,
+                )
+                self._verdicts[key] = Verdict(self._asked[key], judged_job)
+                touched[key] = None
+        for key in touched:
+            changes.extend(self._put(self._job(self._jobs[key])))
+        return changes
+
+    def runs_in_doubt(self, *, again: bool = False) -> list[str]:
+        """Return the experiments of which it is not known whether they go on.
+
+        Args:
+            again: Whether to return also those that were judged to go on, and may have ended without a record.
+        """
+        return [
+            name
+            for name, run in self._runs.items()
+            if self.has_doubts
+            and is_run_in_doubt(run.experiment)
+            and (again or not self._is_judged(run))
+        ]
+
+    def jobs_in_doubt(self, *, again: bool = False) -> dict[str, list[str]]:
+        """Return the hashes of jobs whose state may be another, by an experiment that has them.
+
+        What was returned before is not returned until its evidence changes.
+
+        Args:
+            again: Whether to return also those that were judged to go on, and may have died, or are still uncertain.
+        """
+        jobs: dict[str, list[str]] = {}
+        for key in [*self._uncertain, *(self._mortal if again else ())] if self.has_doubts else ():
+            names = self._members.get(key, ())
+            now = basis(self._job(self._jobs[key]), self._shown_runs(key))
+            if names and (again or self._asked.get(key) != now):
+                self._asked[key] = now
+                latest = self._latest([self._runs[name] for name in names], key)
+                jobs.setdefault(latest.experiment.experiment_id, []).append(self._jobs[key].job_id)
+        return jobs
+
+    def _is_judged(self, run: Run) -> bool:
+        verdict = self._run_verdicts.get(run.experiment.experiment_id)
+        return verdict is not None and verdict.run_id == run.experiment.run_id
+
+    def _shown(self, run: Run) -> Experiment:
+        """Return a run as it is to be shown: by its verdict, where it is in doubt."""
+        if not self.has_doubts:
+            return run.experiment
+        return with_run_verdict(
+            run.experiment, self._run_verdicts.get(run.experiment.experiment_id)
+        )
+
+    def _shown_runs(self, key: str) -> list[Experiment]:
+        return [self._shown(self._runs[name]) for name in self._members.get(key, ())]
+
+    def _depending(self, before: Experiment | None, after: Experiment | None) -> dict[str, None]:
+        """Return the jobs that are judged by whether a run goes on, if that has changed."""
+        if not self.has_doubts or before is None or after is None:
+            return {}
+        if (before.status, before.certain) == (after.status, after.certain):
+            return {}
+        return {key: None for key in self._runs[after.experiment_id].infos if key in self._jobs}
+
+    def _shown_job(self, job: Job) -> Job:
+        """Return a job as it is to be shown: by its verdict, where it is in doubt."""
+        key = job.key
+        self._mortal.pop(key, None)
+        if not self.has_doubts:
+            self._evidence.pop(key, None)
+            return job
+        runs = self._shown_runs(key)
+        if not is_job_in_doubt(job, runs):
+            self._evidence.pop(key, None)
+            return job
+        self._evidence[key] = job
+        shown = with_verdict(job, basis(job, runs), self._verdicts.get(key))
+        if shown.certain and shown.state in (State.RUNNING, State.SCHEDULED):
+            self._mortal[key] = None
+        return shown
 
     def apply_jobs(self, experiment_id: str | None, records: Iterable[JobRecord]) -> list[Change]:
         """Apply job records of the reference server, of one experiment or, with None, of any."""
@@ -119,7 +252,8 @@ class Store:
 
     def _job(self, source: NamesJob) -> Job:
         """Return the job that a record or an event is about, as it is known so far."""
-        known = self._jobs.get(job_key(source))
+        key = job_key(source)
+        known = self._evidence.get(key) or self._jobs.get(key)
         return known or Job(task_id=source.task_id, job_id=source.job_id)
 
     def apply_event(self, event: Event) -> list[Change]:
@@ -140,12 +274,12 @@ class Store:
 
         Where experiments still list it, only their scheduler's word is left, and its end if that is known.
         """
-        job = self._jobs.get(key)
+        job = self._evidence.get(key) or self._jobs.get(key)
         if job is None:
             return []
         if key not in self._members:
             return self._drop(key)
-        if job.execution.is_final and not is_submitted_again(job):
+        if job.execution.is_final and not (job.scheduler.is_final or is_submitted_again(job)):
             return []
         return self._put(Job(task_id=job.task_id, job_id=job.job_id))
 
@@ -159,7 +293,7 @@ class Store:
     def _apply_scheduler_event(self, event: SchedulerEvent) -> list[Change]:
         key = job_key(event)
         run = self._runs.get(event.experiment_id)
-        before = run.experiment if run is not None else None
+        before = self._shown(run) if run is not None else None
         if run is None:
             run = self._runs[event.experiment_id] = Run.from_event(event, self.zone)
         elif event.run_id and event.run_id < run.experiment.run_id:
@@ -173,8 +307,9 @@ class Store:
             run.counts = None
             self._members[key] = (*self._members.get(key, ()), event.experiment_id)
         changes: list[Change] = []
-        if run.experiment is not before:
-            changes.append(ExperimentChange(before, run.experiment))
+        shown = self._shown(run)
+        if shown != before:
+            changes.append(ExperimentChange(before, shown))
         changes.extend(self._derive(key, at))
         return changes
 
@@ -213,7 +348,7 @@ class Store:
         if not names:
             return job
         runs = [self._runs[name] for name in names]
-        latest = max(runs, key=lambda run: run.infos[key].timestamp or 0.0)
+        latest = self._latest(runs, key)
         word = latest.word(job)
         for run in runs:
             other = run.word(job)
@@ -229,24 +364,37 @@ class Store:
             submitted=parse_time(latest.infos[key].timestamp, self.zone) or job.submitted,
         )
 
+    @staticmethod
+    def _latest(runs: Iterable[Run], key: str) -> Run:
+        """Return the run that submitted a job last."""
+        return max(runs, key=lambda run: run.infos[key].timestamp or 0.0)
+
     def _drop(self, key: str) -> list[Change]:
         job = self._jobs.pop(key)
+        known: dict[str, Any]
+        for known in (self._evidence, self._verdicts, self._uncertain, self._mortal, self._asked):
+            known.pop(key, None)
         del self._by_state[job.state][key]
         return [JobChange(job, None)]
 
     def _put(self, job: Job, at: datetime | None = None) -> list[Change]:
         """Store a job, with the data of its experiments."""
-        job = self._with_runs(job)
+        job = self._shown_job(self._with_runs(job))
         key = job.key
         before = self._jobs.get(key)
         if before == job:
             return []
         self._jobs[key] = job
+        if job.certain:
+            self._uncertain.pop(key, None)
+        else:
+            self._uncertain[key] = None
         state = job.state
         if before is None or before.state is not state:
             if before is not None:
                 del self._by_state[before.state][key]
             self._by_state[state][key] = None
+        if before is None or before.state is not state or before.certain is not job.certain:
             for name in job.experiments:
                 self._runs[name].counts = None
         return [JobChange(before, job, at or when(job))]

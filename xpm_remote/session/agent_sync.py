@@ -55,6 +55,7 @@ class AgentSync:
     def __init__(self, rows: AgentRows, store: Store, publish: Callable[[Update], None]) -> None:
         self._rows = rows
         self._store = store
+        store.has_doubts = False
         self._publish = publish
         self._client: AgentClient | None = None
         self._pages: asyncio.Queue[tuple[Page, int]] = asyncio.Queue()

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import msgspec
 
 from xpm_remote.errors import ProtocolError, RemoteTimeoutError, StartError, XpmRemoteError
 from xpm_remote.link.host import HostLink, describe_link
-from xpm_remote.link.prompts import Prompter
+from xpm_remote.link.prompts import Prompter, RefusingPrompter
 from xpm_remote.link.remote.agent import agent_bundle
 from xpm_remote.link.remote.startup import RemoteClock, StartPhase
 from xpm_remote.link.transport import open_transport
@@ -23,6 +24,7 @@ from xpm_remote.rpc.protocol import Notification
 from xpm_remote.rpc.server_api import MonitorServer
 from xpm_remote.session.agent_client import open_agent, open_local_agent
 from xpm_remote.session.agent_sync import AgentSync
+from xpm_remote.session.judging import Judge
 from xpm_remote.session.server_sync import ServerSync
 from xpm_remote.session.state import BackendChoice, Update
 from xpm_remote.session.target import LocalTarget, Target
@@ -71,11 +73,19 @@ class ServingSide:
         client: Its client.
         feed: Keeps the store in step with it.
         clock: The clock of its host; None where that is unknown.
+        judge: Judges what it cannot tell, by another command on the same connection; None where there is nothing.
     """
 
     client: RpcClient
     feed: Feed
     clock: RemoteClock | None
+    judge: Judge | None = None
+
+    async def aclose(self) -> None:
+        """End it."""
+        if self.judge is not None:
+            await self.judge.aclose()
+        await self.client.aclose()
 
 
 @dataclass(frozen=True)
@@ -114,8 +124,9 @@ async def open_experimaestro(
     Raises:
         XpmRemoteError: It could not be opened.
     """
+    link = context.link or HostLink(target.options, target.engine)
     transport = await open_transport(
-        context.link or HostLink(target.options, target.engine),
+        link,
         target.command,
         workspace=target.workspace,
         has_init=target.has_init,
@@ -140,13 +151,17 @@ async def open_experimaestro(
         transport, command=target.server_command, listener=hear, timeout=context.timeout
     )
     server = MonitorServer(client, needs_current=needs_current)
-    sync = ServerSync(server, context.store, context.publish)
+    start = partial(
+        open_agent, target, link, prompter=RefusingPrompter(ASKED_ALREADY), timeout=context.timeout
+    )
+    judge = Judge(start, context.store, context.rows)
+    sync = ServerSync(server, context.store, context.publish, judge)
     try:
         await server.handshake()
     except BaseException:
         await client.aclose()
         raise
-    return ServingSide(client, sync, transport.clock)
+    return ServingSide(client, sync, transport.clock, judge)
 
 
 async def open_by_agent(target: Target | LocalTarget, context: BackendContext) -> ServingSide:

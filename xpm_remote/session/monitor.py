@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 
 from xpm_remote.errors import LinkError, StalledError, XpmRemoteError
@@ -116,12 +116,9 @@ class Session:
             XpmRemoteError: The snapshot failed.
         """
         self._stall_limit = self._context.timeout
-        side = await self._start()
-        try:
+        async with self._serving() as side:
             side.feed.catch_up()
             self._enter(Phase.LIVE)
-        finally:
-            await side.client.aclose()
 
     async def run(self, interval: float = RECONCILE_INTERVAL) -> None:
         """Connect and keep the store in step until the link ends, always by an error.
@@ -132,24 +129,36 @@ class Session:
         Raises:
             XpmRemoteError: Why the link ended.
         """
-        side = await self._start()
-        try:
+        async with self._serving() as side:
             self._enter(Phase.LIVE)
             side.feed.catch_up()
             await race(side.client.raise_ended(), side.feed.follow(interval), self._watch_stall())
-        finally:
-            await side.client.aclose()
+
+    @contextlib.asynccontextmanager
+    async def _serving(self) -> AsyncIterator[ServingSide]:
+        """Connect and take the snapshot; close everything in the end."""
+        link = self._context.link
+        async with contextlib.AsyncExitStack() as keeping:
+            if link is not None:
+                await keeping.enter_async_context(link.keeping())
+            side = await self._start()
+            try:
+                # A judge may start its command at any time, and needs the connection for it.
+                if side.judge is None:
+                    await keeping.aclose()
+                yield side
+            finally:
+                await side.aclose()
 
     async def _start(self) -> ServingSide:
         """Connect and take the snapshot, by the other side where the first one cannot serve."""
         context = self._context
-        async with contextlib.nullcontext() if context.link is None else context.link.keeping():
-            try:
-                return await self._try(context)
-            except XpmRemoteError as error:
-                if not self._chooser.has_other(error):
-                    raise
-                return await self._try_other(context, error)
+        try:
+            return await self._try(context)
+        except XpmRemoteError as error:
+            if not self._chooser.has_other(error):
+                raise
+            return await self._try_other(context, error)
 
     async def _watch_stall(self) -> None:
         """Publish that a wait has begun or ended; a single look at a workspace does not wait for ever."""
@@ -205,7 +214,7 @@ class Session:
             self._enter(Phase.LOADING)
             await race(side.feed.snapshot(), side.client.raise_ended(), self._watch_stall())
         except BaseException:
-            await side.client.aclose()
+            await side.aclose()
             raise
         self._chooser.settle()
         return side

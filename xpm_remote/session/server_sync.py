@@ -3,16 +3,17 @@
 Announcements are hints: they are applied at once, and their subject is queried again; a slow reconciliation runs even
 in silence. Announcements that arrive during a query may be newer than its answer, so they are applied once more after
 it. Only so many are kept, and only so many jobs are taken on announcements alone; where one was dropped, everything is
-queried again.
+queried again. What is in doubt is published once it has been judged, which is done after each query.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable
+from functools import partial
 from typing import Any
 
-from xpm_remote.model.entities import Change, Experiment, ExperimentChange, net
+from xpm_remote.model.entities import Change, Experiment, ExperimentChange, net, steps
 from xpm_remote.model.records import (
     Event,
     JobProgressEvent,
@@ -23,6 +24,7 @@ from xpm_remote.model.records import (
 from xpm_remote.model.runs import job_key
 from xpm_remote.model.store import Store
 from xpm_remote.rpc.server_api import MonitorServer
+from xpm_remote.session.judging import Judge
 from xpm_remote.session.state import Update
 from xpm_remote.waiting import wait_within
 
@@ -54,13 +56,22 @@ class ServerSync:
         server: The server, after its handshake.
         store: The store.
         publish: Called with every change.
+        judge: Judges what the server cannot tell; None: that stays uncertain.
     """
 
     def __init__(
-        self, server: MonitorServer, store: Store, publish: Callable[[Update], None]
+        self,
+        server: MonitorServer,
+        store: Store,
+        publish: Callable[[Update], None],
+        judge: Judge | None = None,
     ) -> None:
         self._server = server
         self._store = store
+        store.has_doubts = True
+        self._judge = judge
+        self._pending: list[Change] = []
+        self._announced: set[tuple[type, str]] = set()
         self._publish = publish
         self._loaded = False
         self._events: list[Event] = []
@@ -82,9 +93,7 @@ class ServerSync:
         self._note(event)
         if not self._loaded:
             return
-        changes = self._store.apply_event(event)
-        if changes:
-            self._publish(Update(tuple(changes)))
+        self._tell(self._store.apply_event(event))
         if isinstance(event, OtherEvent) and event.kind in _NOTICES and event.message:
             self._publish(Update(notice=event.message))
 
@@ -114,14 +123,15 @@ class ServerSync:
         await self._query(self._ask_experiments())
         names = [each.experiment_id for each in _busiest_first(self._store.experiments)]
         await self._query(self._ask_jobs_of(names))
+        if self._judge is not None:
+            await self._judge.judge(partial(self._tell, recovered=True))
 
     def catch_up(self) -> None:
         """Apply what was announced during the snapshot; from now on apply announcements at once."""
         self._loaded = True
         changes = self._replay()
         self._events.clear()
-        if changes:
-            self._publish(Update(tuple(changes)))
+        self._tell(changes)
 
     async def follow(self, interval: float) -> None:
         """Keep the store in step until cancelled.
@@ -129,6 +139,13 @@ class ServerSync:
         Args:
             interval: The shortest time between two reconciliations, in seconds.
         """
+        try:
+            await self._follow(interval)
+        finally:
+            self._judge = None
+            self._settle()
+
+    async def _follow(self, interval: float) -> None:
         loop = asyncio.get_running_loop()
         due = loop.time() + interval
         while True:
@@ -141,6 +158,9 @@ class ServerSync:
                 await self._query(self._ask_dirty())
             # Later announcements wait a little: the server has other clients.
             busy = loop.time() - began
+            if self._judge is not None:
+                await self._judge.judge(self._pending.extend)
+                self._settle()
             due = max(due, loop.time() + busy / MAX_LOAD)
             await asyncio.sleep(busy / MAX_LOAD)
 
@@ -240,10 +260,47 @@ class ServerSync:
             changes = net([*changes, *self._replay()])
             if not changes:
                 return
-        self._publish(Update(tuple(changes), recovered=True))
+        self._tell(changes, recovered=True)
+
+    def _tell(self, changes: list[Change], *, recovered: bool = False) -> None:
+        """Publish changes; what is in doubt, and what follows it, is kept until it has been judged."""
+        may_wait = self._loaded and self._judge is not None and not self._judge.is_out
+        now: list[Change] = []
+        waiting = {_name(change) for change in self._pending}
+        for change in changes:
+            is_certain = change.after is None or change.after.certain
+            if (may_wait and not is_certain) or _name(change) in waiting:
+                self._pending.append(change)
+                waiting.add(_name(change))
+                if not recovered:
+                    self._announced.add(_name(change))
+                if not self._queries:
+                    self._woken.set()
+            else:
+                now.append(change)
+        if now or (recovered and not self._loaded):
+            self._publish(Update(tuple(now), recovered=recovered))
+        if len(self._pending) >= EVENTS_KEPT:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Publish what was kept, as it has been judged."""
+        changes = steps(self._pending)
+        announced = tuple(change for change in changes if _name(change) in self._announced)
+        found = tuple(change for change in changes if _name(change) not in self._announced)
+        self._pending.clear()
+        self._announced.clear()
+        if announced:
+            self._publish(Update(announced))
+        if found:
+            self._publish(Update(found, recovered=True))
 
     def _replay(self) -> list[Change]:
         return [change for event in self._events for change in self._store.apply_event(event)]
+
+
+def _name(change: Change) -> tuple[type, str]:
+    return type(change), change.key
 
 
 async def _all(questions: Iterable[Coroutine[Any, Any, None]]) -> None:

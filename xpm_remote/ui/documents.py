@@ -88,6 +88,7 @@ def experiment_document(experiment: Experiment, store: Store) -> dict[str, Any]:
         "id": experiment.experiment_id,
         "run_id": experiment.run_id,
         "status": experiment.status,
+        "certain": experiment.certain,
         "hostname": experiment.hostname,
         "started": _iso(experiment.started),
         "ended": _iso(experiment.ended),
@@ -106,6 +107,7 @@ def job_document(job: Job, messages: Mapping[str, str] = NO_MESSAGES) -> dict[st
         "task_id": job.task_id,
         "job_id": job.job_id,
         "state": job.state.value,
+        "certain": job.certain,
         "execution": job.execution.value,
         "scheduler": job.scheduler.value,
         "reason": reason,
@@ -205,6 +207,7 @@ def _job_event(change: JobChange, now: float, *, progress: bool) -> dict[str, An
         "experiments": list(after.experiments),
         "previous": before.state.value if before is not None else None,
         "state": after.state.value,
+        "certain": after.certain,
         "reason": after.reason,
         "progress": [step._asdict() for step in after.progress],
         "tags": dict(after.tags),
@@ -224,6 +227,7 @@ def _experiment_event(change: ExperimentChange, store: Store, now: float) -> dic
         "run_id": after.run_id,
         "previous": before.status if before is not None else None,
         "status": after.status,
+        "certain": after.certain,
         "counts": msgspec.to_builtins(store.counts(after.experiment_id)),
     }
 

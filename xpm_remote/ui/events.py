@@ -69,7 +69,11 @@ def _job_words(event: dict[str, Any]) -> str:
     words = f"{_short(event['id'])}  {previous} → {state}"
     if event["reason"]:
         words += f" ({event['reason']})"
-    return words + _where(event)
+    return words + _doubt(event) + _where(event)
+
+
+def _doubt(event: dict[str, Any]) -> str:
+    return "" if event["certain"] else "?"
 
 
 def _progress_words(event: dict[str, Any]) -> str:
@@ -90,7 +94,7 @@ def _experiment_words(event: dict[str, Any]) -> str:
     counts = event["counts"]
     previous = event["previous"] or "new"
     return (
-        f"experiment {event['id']}  {previous} → {event['status']}"
+        f"experiment {event['id']}  {previous} → {event['status']}{_doubt(event)}"
         f"  {counts['done']}/{counts['total']} done, {counts['failed']} failed"
     )
 

@@ -214,6 +214,8 @@ def totals(picture: Picture) -> Text:
         (store.number_in_state(State.DONE), "done", "green"),
         (store.number_in_state(*IDLE), "idle", "dim"),
     ]
+    if store.number_uncertain:
+        parts.append((store.number_uncertain, "uncertain (?)", "magenta"))
     count = len(store.experiments)
     text = Text(no_wrap=True, overflow="ellipsis")
     text.append(count_text(count, "experiment"), style="" if count else "dim")
@@ -250,6 +252,7 @@ def _experiments(picture: Picture, now: float, limit: int, *, narrow: bool) -> _
     for experiment in ordered[:limit]:
         counts = store.counts(experiment.experiment_id)
         word, style = experiment_status(experiment, counts)
+        word += _doubt(experiment)
         row: list[RenderableType] = [
             Text(word, style=style),
             Text(safe(experiment.experiment_id)),
@@ -286,6 +289,7 @@ def _tally(counts: Counts) -> Text:
         (counts.waiting, "waiting", "yellow"),
         (counts.failed, "failed", "red"),
         (counts.idle, "idle", "dim"),
+        (counts.uncertain, "uncertain", "magenta"),
     ):
         if number:
             text.append(" " if text else "")
@@ -301,7 +305,7 @@ def _running(picture: Picture, now: float, limit: int, *, bar: int) -> _Section:
     jobs = heapq.nsmallest(limit, store.in_state(State.RUNNING), key=started)
     rows: list[list[RenderableType]] = [
         [
-            Text(short_key(job)),
+            Text(short_key(job) + _doubt(job)),
             _job_bar(job, bar),
             Text(percent(job.progress[:1]).rjust(5)),
             _with_tags(activity(job.progress), job),
@@ -337,7 +341,7 @@ def _failed(picture: Picture, now: float, limit: int, *, narrow: bool) -> _Secti
     for job in jobs:
         row: list[RenderableType] = [
             Text(short_key(job)),
-            Text(safe(job.reason or "FAILED"), style="red"),
+            Text(safe(job.reason or "FAILED") + _doubt(job), style="red"),
             Text(ago(job.ended, now), style="dim"),
         ]
         if not narrow:
@@ -350,7 +354,7 @@ def _failed(picture: Picture, now: float, limit: int, *, narrow: bool) -> _Secti
 
 def _waiting(picture: Picture, limit: int) -> _Section:
     groups = Counter(
-        (job.task_id, job.state.value, ", ".join(job.experiments))
+        (job.task_id, job.state.value + _doubt(job), ", ".join(job.experiments))
         for job in picture.store.in_state(*PENDING)
     )
     rows: list[list[RenderableType]] = [
@@ -358,6 +362,11 @@ def _waiting(picture: Picture, limit: int) -> _Section:
         for (task, state, names), number in groups.most_common(limit)
     ]
     return _Section("Waiting", "bold yellow", len(groups), rows, flexible=2)
+
+
+def _doubt(entity: Job | Experiment) -> str:
+    """Return the mark of a state that may be another."""
+    return "" if entity.certain else "?"
 
 
 def _drawn(section: _Section, lines: int) -> Iterable[RenderableType]:

@@ -286,6 +286,37 @@ def test_no_workspace(tmp_path: Path) -> None:
     assert "is no experimaestro workspace" in err
 
 
+# Judging
+
+
+def test_judge(talk: Talk) -> None:
+    """Runs and jobs that are named are judged as when they are tracked; what is not there is left out."""
+    talk.result("subscribe")
+    talk.notice("notification.loaded")
+    numbers = {row[2]: row[0] for row in rows(talk.notices, "notification.listed")}
+    tracked = {row[0]: row[1:] for row in rows(talk.notices, "notification.jobs")}
+    heads = [
+        each
+        for page in talk.notices
+        if page["method"] == "notification.runs"
+        for each in page["params"]["experiments"]
+    ]
+    found = talk.result("judge", experiments={"exp": [*numbers, "nowhere"], "none": ["a"], "": []})
+    assert found["experiments"] == [each for each in heads if each["experiment_id"] == "exp"]
+    judged = {
+        name.rpartition("/")[2]: row for name, row in zip(found["jobs"], found["rows"], strict=True)
+    }
+    assert judged.keys() == numbers.keys()
+    assert all(row[1:] == tracked[numbers[job]] for job, row in judged.items())
+    assert talk.result("judge", experiments={"exp": []})["jobs"] == []
+
+
+@pytest.mark.parametrize("experiments", [None, [], {"exp": None}, {"exp": "abc"}])
+def test_judge_of_something_else(talk: Talk, experiments: object) -> None:
+    """Other parameters are refused."""
+    assert talk.call("judge", experiments=experiments)["error"]["code"] == -32602
+
+
 # Read-only; hostile workspaces
 
 
@@ -301,6 +332,7 @@ def test_reading_writes_nothing(disk: Disk) -> None:
             talk.result(method)
         talk.result("plan_orphans", force=True)
         talk.result("list_jobs", experiment="exp")
+        talk.result("judge", experiments={"exp": [ONE.hash]})
         talk.result("find_jobs", texts=["pkg.learn/*"])
         for method in ("plan_recovery", "plan_archive"):
             talk.result(method, jobs=[str(ONE)])

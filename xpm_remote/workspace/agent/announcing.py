@@ -54,7 +54,7 @@ class Pages:
 
     def runs(self, runs: list[RunFacts], removed: list[str], names: list[str] | None) -> None:
         """Send runs that are new or have changed; ``names``: all experiments, when the list was read."""
-        heads = [_head(run) for run in runs]
+        heads = [head(run) for run in runs]
         self._tell("runs", {"experiments": heads, "removed": removed, "names": names})
 
     def listed(self, run: RunFacts, job_ids: list[str]) -> None:
@@ -75,7 +75,7 @@ class Pages:
 
     def jobs(self, jobs: list[JobFacts]) -> None:
         """Send jobs that are new or have changed."""
-        self._tell("jobs", {"rows": [_row(self._number(facts.id), facts) for facts in jobs]})
+        self._tell("jobs", {"rows": [row(self._number(facts.id), facts) for facts in jobs]})
 
     def gone(self, job_ids: list[JobId]) -> None:
         """Send that no run lists these jobs any more."""
@@ -101,7 +101,7 @@ class Pages:
         self._send(f"notification.{name}", {**position, **params})
 
 
-def _head(run: RunFacts) -> JsonObject:
+def head(run: RunFacts) -> JsonObject:
     """Return a run without its jobs, but with their number."""
     return {
         **run.others,
@@ -121,9 +121,10 @@ def _head(run: RunFacts) -> JsonObject:
     }
 
 
-def _row(number: int, facts: JobFacts) -> list[Any]:
+def row(number: int, facts: JobFacts) -> list[Any]:
+    """Return a job as a row: its number, and what is known of it without the trailing values that are null."""
     progress = [[each.level, each.fraction, each.description] for each in facts.progress]
-    row = [
+    values = [
         number,
         facts.state,
         facts.failure_reason,
@@ -134,9 +135,9 @@ def _row(number: int, facts: JobFacts) -> list[Any]:
         progress or None,
         _rarities(facts) or None,
     ]
-    while row[-1] is None:
-        del row[-1]
-    return row
+    while values[-1] is None:
+        del values[-1]
+    return values
 
 
 def _rarities(facts: JobFacts) -> JsonObject:
