@@ -122,6 +122,7 @@ def test_link_that_cannot_be_followed_is_not_lost(
         make_fail(patch, "stat", number, below(path))
         (outcome,) = recover(workspace, [move], [JOB])
     assert outcome.status is RecoveryStatus.FAILED
+    assert "its link is kept: remove it" in outcome.message
     assert path.is_symlink()
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from pathlib import Path
 from typing import Callable, NamedTuple, Sequence
 
 from xpm_remote.workspace import filesystem
@@ -264,7 +266,15 @@ def decide(
     try:
         return _decide(workspace, folders, job, incomplete=incomplete, locked=locked)
     except OSError as error:
-        return Decision(RecoveryStatus.FAILED, explain(error, workspace.job(job)))
+        return Decision(RecoveryStatus.FAILED, _why_unread(error, workspace.job(job)))
+
+
+def _why_unread(error: OSError, place: Path) -> str:
+    reason = explain(error, place)
+    with contextlib.suppress(OSError):
+        if filesystem.is_link(place):
+            return f"{reason}; its link is kept: remove it to have the job from another folder"
+    return reason
 
 
 def _decide(
