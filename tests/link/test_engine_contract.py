@@ -235,6 +235,83 @@ class TestWay:
         await process.aclose()
 
 
+class TestJumpHost:
+    """A failure on the way: the host at fault is named, and not the one behind it."""
+
+    async def fails(
+        self, kind: type[LinkError], engine: SshEngine, server: Server, folder: Path, **changes: str
+    ) -> str:
+        """Check that the way through the host gate fails; return the error."""
+        login, config = server.login("alice"), folder / "config"
+        gate = {
+            "HostName": server.host,
+            "Port": str(server.port),
+            "IdentityFile": str(login.key),
+            "UserKnownHostsFile": str(server.known_hosts),
+        } | changes
+        inner = gate.pop("inner", str(server.inner[1]))
+        config.write_text(
+            "Host gate\n"
+            + "".join(f"  {name} {value}\n" for name, value in gate.items())
+            + f"Host inner\n  HostName {server.inner[0]}\n  Port {inner}\n  ProxyJump gate\n"
+            f"  UserKnownHostsFile {server.known_hosts}\n  IdentityFile {login.key}\n"
+            f"Host *\n  User {login.user}\n  IdentitiesOnly yes\n  IdentityAgent none\n"
+        )
+        options = parse_ssh_options("inner", [f"-F {config}"], engine)
+        with pytest.raises(kind) as caught:
+            await HostLink(options, engine).open_process("true", RefusingPrompter("it is night"))
+        return str(caught.value)
+
+    async def test_changed_key(self, engine: SshEngine, server: Server, tmp_path: Path) -> None:
+        """A wrong key of the jump host is its own, with its line of known_hosts."""
+        known = other_key(server, tmp_path)
+        said = await self.fails(
+            HostKeyError, engine, server, tmp_path, UserKnownHostsFile=str(known)
+        )
+        name = f"[{server.host}]:{server.port}"
+        assert f"the host key of {name} has changed" in said
+        assert f"{known}:1" in said
+        assert f"ssh-keygen -R '{name}'" in said
+
+    async def test_unknown_key(self, engine: SshEngine, server: Server, tmp_path: Path) -> None:
+        """So is an unknown one."""
+        said = await self.fails(
+            HostKeyError,
+            engine,
+            server,
+            tmp_path,
+            UserKnownHostsFile="/dev/null",
+            HostKeyAlias="door",
+        )
+        assert (
+            "the host key of door is unknown" in said or "the host key of gate is unknown" in said
+        )
+
+    async def test_refused_login(self, engine: SshEngine, server: Server, tmp_path: Path) -> None:
+        """A login that the jump host refuses."""
+        key = make_key(tmp_path / "stranger")
+        said = await self.fails(
+            AuthenticationError, engine, server, tmp_path, IdentityFile=str(key)
+        )
+        assert "gate" in said or f"{server.host} port {server.port} refuses" in said
+
+    async def test_unreachable(self, engine: SshEngine, server: Server, tmp_path: Path) -> None:
+        """A jump host that is not there."""
+        with socket.create_server((HOST, 0)) as taken:
+            port = taken.getsockname()[1]
+        said = await self.fails(UnreachableError, engine, server, tmp_path, Port=str(port))
+        assert f"port {port}" in said
+        assert str(server.port) not in said
+
+    async def test_does_not_lead_on(
+        self, engine: SshEngine, server: Server, tmp_path: Path
+    ) -> None:
+        """A jump host that cannot reach the host."""
+        said = await self.fails(UnreachableError, engine, server, tmp_path, inner="1")
+        assert "the jump host gate cannot reach" in said
+        assert "port 1" in said
+
+
 @contextlib.contextmanager
 def answering(answer: bytes) -> Iterator[int]:
     """Answer one connection with some bytes; return the port."""

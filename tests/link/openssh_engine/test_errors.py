@@ -45,6 +45,66 @@ def evidence(said: str) -> Evidence:
     return Evidence(where="cluster port 22", host_key_name="cluster", said=said, timeout=20)
 
 
+CLOSED = "Connection closed by UNKNOWN port 65535\n"
+
+
+@pytest.mark.parametrize(
+    ("said", "kind", "words"),
+    [
+        (DENIED + CLOSED + CLOSED, AuthenticationError, "the jump host a refuses to log us in"),
+        (DENIED + CLOSED, AuthenticationError, "the jump host u@b:2 refuses to log us in"),
+        (UNKNOWN + CLOSED, HostKeyError, "the host key of u@b:2 is unknown"),
+        (CHANGED + CLOSED, HostKeyError, "the host key of cluster has changed"),
+        (
+            "No ED25519 host key is known for [b]:2 and you have requested strict checking.\n"
+            + UNKNOWN + CLOSED,
+            HostKeyError,
+            "the host key of [b]:2 is unknown",
+        ),
+        (
+            "@ WARNING: REVOKED HOST KEY DETECTED! @\n"
+            "The ED25519 host key for [b]:2 is marked as revoked.\n" + CLOSED,
+            HostKeyError,
+            "the host key of [b]:2 is revoked",
+        ),
+        (
+            "ssh: connect to host a port 22: No route to host\n" + CLOSED * 2,
+            UnreachableError,
+            "cannot connect to the jump host a: ssh: connect",
+        ),
+        (
+            "channel 0: open failed: connect failed: No route to host\n"
+            "stdio forwarding failed\n" + CLOSED * 2,
+            UnreachableError,
+            "the jump host a cannot reach u@b:2: No route to host",
+        ),
+        (
+            "channel 0: open failed: administratively prohibited: open failed\n"
+            "stdio forwarding failed\n" + CLOSED,
+            UnreachableError,
+            "the jump host u@b:2 does not forward to cluster port 22: administratively prohibited",
+        ),
+        (DENIED, AuthenticationError, "cluster port 22 refuses to log us in"),
+        (CLOSED * 5, UnreachableError, "cannot connect to the jump host a"),
+        (CLOSED * 2, UnreachableError, "cannot connect to the jump host u@b:2"),
+        (CLOSED, UnreachableError, "cannot connect to cluster port 22"),
+    ],
+)  # fmt: skip
+def test_host_at_fault(said: str, kind: type[XpmRemoteError], words: str) -> None:
+    """Of two jump hosts that one is named that failed; those behind it report only that it closed the connection."""
+    error = login_error(replace(evidence(said), jumps=("a", "u@b:2")))
+    assert type(error) is kind
+    assert words in str(error)
+
+
+def test_changed_key_of_a_jump_host_that_is_accepted() -> None:
+    """It is not blamed on the host."""
+    said = CHANGED.replace("Host key verification failed.\n", "")
+    warning = changed_key_warning(replace(evidence(said), fingerprint="ssh-ed25519 SHA256:good"))
+    assert warning is not None
+    assert "the host key of a jump host has changed" in warning
+
+
 @pytest.mark.parametrize(
     ("said", "kind", "words"),
     [

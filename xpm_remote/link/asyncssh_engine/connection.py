@@ -317,6 +317,7 @@ class _Attempt:
             locked=find_locked_keys(keys.not_held(held), keys.certificates, self.opened),
             attempts=found.own.prompts,
             watch=LoginWatch(self.observer, where, policy.place),
+            via="" if found.jump is None else found.jump.host,
         )
         arguments = found.arguments | keys.arguments(
             held, only=bool(found.config("IdentitiesOnly"))

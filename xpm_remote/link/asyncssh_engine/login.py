@@ -22,6 +22,7 @@ from xpm_remote.link.asyncssh_engine.host_keys import HostKeyPolicy
 from xpm_remote.link.asyncssh_engine.keys import LockedKey
 from xpm_remote.link.key_files import is_locked
 from xpm_remote.link.known_hosts import split_string
+from xpm_remote.link.negotiation import not_forwarded
 from xpm_remote.link.observer import Attempt, AttemptOutcome, Observer, Step
 from xpm_remote.link.prompts import Prompter, UnansweredError, first_line
 
@@ -36,6 +37,7 @@ class LoginClient(asyncssh.SSHClient):
         locked: Private keys that a passphrase locks.
         attempts: The number of attempts at a password, and at an interactive login.
         watch: Follows the login for an observer.
+        via: The jump host that leads to the host.
 
     Attributes:
         person: Set once a person takes part: from then on there is no time limit.
@@ -55,6 +57,7 @@ class LoginClient(asyncssh.SSHClient):
         locked: Sequence[LockedKey],
         attempts: int,
         watch: LoginWatch,
+        via: str = "",
     ) -> None:
         self._policy = policy
         self._who = who
@@ -63,6 +66,7 @@ class LoginClient(asyncssh.SSHClient):
         self._passwords = attempts
         self._interviews = attempts
         self._watch = watch
+        self.via = via
         self.person = asyncio.Event()
         self.unanswered: dict[str, str] = {}
         self.questions: list[str] = []
@@ -179,7 +183,9 @@ def explain_failure(
             "load it into an agent with ssh-add, or name another with -i",
         )
     if isinstance(error, asyncssh.ChannelOpenError):
-        return UnreachableError(f"the jump host cannot reach {where}: {reason}")
+        prohibited = error.code == asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED
+        kind = "administratively prohibited" if prohibited else "connect failed"
+        return not_forwarded(client.via, where, kind, reason)
     if isinstance(error, (asyncssh.ConnectionLost, OSError)):
         return UnreachableError(
             f"{where} dropped the connection: {reason}", "the host may be busy; try again"

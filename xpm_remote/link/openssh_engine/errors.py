@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from xpm_remote.errors import (
     AuthenticationError,
@@ -16,7 +16,7 @@ from xpm_remote.errors import (
     UnreachableError,
 )
 from xpm_remote.link.known_hosts import KnownHosts, fingerprint
-from xpm_remote.link.negotiation import Disagreement
+from xpm_remote.link.negotiation import Disagreement, not_forwarded
 
 _UNRESOLVED = re.compile(r"ssh: Could not resolve hostname (\S+): (.*)")
 _OFFENDING = re.compile(r"Offending (?:\S+ )?key in (.+):(\d+)", re.MULTILINE)
@@ -48,6 +48,13 @@ _TIMED_OUT = re.compile(r"timed out", re.IGNORECASE)
 _EMPTY = re.compile(r"Connection closed by UNKNOWN port|^\s*$")
 _BY_A_PERSON = {"password": "a password", "keyboard-interactive": "an interactive login"}
 _SAID = 3
+_CLOSED = re.compile(r"Connection (?:closed|reset) by UNKNOWN port")
+_NOT_FORWARDED = re.compile(r"channel \d+: open failed: ([^:\n]+): (.*)")
+_EXCHANGE = "kex_exchange_identification: "
+_NAMED_KEY = re.compile(
+    r"Host key for (\S+) has changed|host key is known for (\S+) and you|host key for (\S+) is marked as revoked"
+    r"|authenticity of host '(\S+) \("
+)
 _NO_KNOWN_HOSTS = KnownHosts("")
 
 
@@ -60,6 +67,7 @@ class Evidence:
         host_key_name: The host as named in known_hosts.
         said: The stderr of ``ssh``, without its progress.
         is_connecting: Whether ``ssh`` had accepted its options.
+        jumps: The jump hosts, of which one may be at fault; empty if the host itself has answered.
         timeout: The seconds that ``ssh`` had to reach the host.
         strict: ``StrictHostKeyChecking`` as written by ``ssh -G``.
         obstacle: Why no one could be asked; None if someone could, or no question was necessary.
@@ -75,6 +83,7 @@ class Evidence:
     host_key_name: str
     said: str
     is_connecting: bool = True
+    jumps: tuple[str, ...] = ()
     timeout: float = 0
     strict: str = "ask"
     obstacle: str | None = None
@@ -84,6 +93,40 @@ class Evidence:
     locked: tuple[str, ...] = ()
     is_batch: bool = False
     algorithms: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def at_fault(self) -> int | None:
+        """The number of the jump host that failed; None if it is the host itself, or unknown.
+
+        Each ``ssh`` behind the one that failed reports only that its connection was closed, without a name. Without any
+        reason before that, the host to which the first of them connects has closed it.
+        """
+        closed = len(_CLOSED.findall(self.said))
+        if not closed:
+            return None
+        lines = (line for line in self.said.splitlines() if line.strip())
+        has_reason = not all(_CLOSED.search(line) or _EXCHANGE in line for line in lines)
+        number = max(0, len(self.jumps) - closed + (not has_reason))
+        return number if number < len(self.jumps) else None
+
+    def way(self, number: int) -> tuple[str, str]:
+        """Return a jump host and what it leads to."""
+        after = self.jumps[number + 1 :]
+        return self.jumps[number], after[0] if after else self.where
+
+    def of_jump(self, number: int) -> Evidence:
+        """Return the facts about a jump host."""
+        jump = self.jumps[number]
+        named = _NAMED_KEY.search(self.said)
+        name = next(filter(None, named.groups()), jump) if named else jump
+        return replace(
+            self,
+            where=f"the jump host {jump}",
+            host_key_name=name,
+            fingerprint=None,
+            known_hosts=_NO_KNOWN_HOSTS,
+            algorithms={},
+        )
 
     @property
     def words(self) -> str:
@@ -144,6 +187,16 @@ def login_error(evidence: Evidence) -> LinkError | OptionError:
         )
     if not evidence.is_connecting:
         return config_error(evidence.where, evidence.said)
+    if evidence.at_fault is not None:
+        refused = _NOT_FORWARDED.search(evidence.said)
+        if refused is not None:
+            return not_forwarded(*evidence.way(evidence.at_fault), refused[1], refused[2])
+        return _error_of(evidence.of_jump(evidence.at_fault))
+    return _error_of(evidence)
+
+
+def _error_of(evidence: Evidence) -> LinkError:
+    """Return the error for the host, or the jump host, that failed."""
     if is_revoked(evidence.said):
         return _revoked(evidence)
     if _UNVERIFIED in evidence.said:
@@ -152,11 +205,7 @@ def login_error(evidence: Evidence) -> LinkError | OptionError:
         return _refused(evidence)
     unmatched = _NO_MATCH.search(evidence.said)
     if unmatched is not None:
-        keyword = _KEYWORDS[unmatched["kind"]]
-        theirs = tuple(unmatched["theirs"].strip().split(","))
-        ours = evidence.algorithms.get(keyword, ())
-        hint = f"if the host has no better one, allow its: -o {keyword}=+{theirs[0]}"
-        return Disagreement(keyword, ours, theirs).error(evidence.where, hint)
+        return _disagreement(evidence, unmatched["kind"], unmatched["theirs"])
     if _UNLIKE.search(evidence.said):
         return NegotiationError(f"{evidence.where} and ssh cannot agree: {evidence.words}")
     return _unreachable(evidence)
@@ -172,12 +221,23 @@ def changed_key_warning(evidence: Evidence) -> str | None:
     )
 
 
+def _disagreement(evidence: Evidence, kind: str, offer: str) -> NegotiationError:
+    keyword, theirs = _KEYWORDS[kind], tuple(offer.split(","))
+    ours = evidence.algorithms.get(keyword, ())
+    hint = f"if the host has no better one, allow its: -o {keyword}=+{theirs[0]}"
+    return Disagreement(keyword, ours, theirs).error(evidence.where, hint)
+
+
 def _change(evidence: Evidence) -> str:
     sent = _SENT.search(evidence.said)
     found = f"{sent[1]} {sent[2]}" if sent else evidence.fingerprint or "another one"
     place = offending_key(evidence.said)
     known = evidence.known or (f"{place[0]}:{place[1]}" if place else "another one")
-    return f"the host key of {evidence.host_key_name} has changed: known is {known}, the host sent {found}"
+    # Where a changed key is accepted, ssh does not name the host; of a jump host we know no fingerprint.
+    own = evidence.fingerprint
+    is_jump = sent is not None and own is not None and sent[2] not in own
+    name = "a jump host" if is_jump else evidence.host_key_name
+    return f"the host key of {name} has changed: known is {known}, the host sent {found}"
 
 
 def _changed(evidence: Evidence) -> HostKeyError:
@@ -193,7 +253,7 @@ def _revoked(evidence: Evidence) -> HostKeyError:
         if f"{each.kind} {fingerprint(each.data)}" == evidence.fingerprint:
             return evidence.known_hosts.revoked_error(each)
     return HostKeyError(
-        f"the host key of {evidence.host_key_name}, or of a jump host before it, is revoked",
+        f"the host key of {evidence.host_key_name} is revoked",
         "another machine may have it: ask the site for the new key",
     )
 

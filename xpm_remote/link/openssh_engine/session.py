@@ -271,6 +271,7 @@ class _Login:
             host_key_name=self.config.host_key_name,
             said=parser.stderr,
             is_connecting=parser.is_connecting,
+            jumps=() if parser.is_greeted else self.config.jumps,
             timeout=self.timeout,
             strict=self.config.get("StrictHostKeyChecking") or "",
             fingerprint=parser.fingerprint,

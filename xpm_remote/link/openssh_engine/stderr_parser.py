@@ -42,6 +42,7 @@ class StderrParser:
 
     Attributes:
         is_connecting: Whether it has accepted its options and tries to reach the host.
+        is_greeted: Whether the host itself has answered, through all jump hosts.
         is_asking: Whether it has reached a login method that asks a person.
         is_logged_in: Whether the host, or a ControlMaster, has accepted the login.
         fingerprint: Kind and fingerprint of the host's key, once it was sent.
@@ -49,6 +50,7 @@ class StderrParser:
 
     def __init__(self) -> None:
         self.is_connecting = False
+        self.is_greeted = False
         self.is_asking = False
         self.is_logged_in = False
         self.fingerprint: str | None = None
@@ -112,6 +114,7 @@ class StderrParser:
     def _note(self, line: str) -> None:
         said = line.partition(": ")[2]
         self.is_connecting |= said.startswith(_CONNECTING)
+        self.is_greeted |= said.startswith("Remote protocol version ")
         self.is_asking |= said.startswith(_ASKS)
         self.is_logged_in |= line.startswith("Authenticated to ") or said.startswith(_SHARED)
         self._master_ended |= said.startswith(_MASTER_ENDED)

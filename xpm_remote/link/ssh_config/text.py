@@ -180,6 +180,13 @@ class SshConfig:
         return f"{self.get('Hostname')} port {self.get('Port')}"
 
     @property
+    def jumps(self) -> tuple[str, ...]:
+        """The jump hosts, in the order in which they are visited."""
+        return tuple(
+            each for each in (self.get("ProxyJump") or "").split(",") if each not in ("", "none")
+        )
+
+    @property
     def known_hosts_files(self) -> list[str]:
         """The known_hosts files, the user's and the system's."""
         found = []
