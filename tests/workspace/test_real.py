@@ -170,8 +170,8 @@ def compare(mine: dict[str, Any], theirs: dict[str, Any]) -> None:
     if theirs["failure_reason"] not in UNTOLD:
         assert mine["failure_reason"] == theirs["failure_reason"]
     for key in ("started_time", "ended_time"):
-        # A dead job has no end of its own; theirs is the time at which their server looked.
-        if theirs[key] is not None and not mine.get("has_died"):
+        # A dead job has no end of its own, and one that was not started no start: they invent times for both.
+        if theirs[key] is not None and not is_truer(mine):
             apart = datetime.fromisoformat(mine[key]) - datetime.fromisoformat(theirs[key])
             # A job is started without the login's TZ, and theirs is the naive time of its zone.
             assert apart % timedelta(minutes=15) == timedelta(0), key
