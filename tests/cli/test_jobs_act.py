@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from tests.cli.commands import Commands
 from tests.cli.local import Local
 from tests.support.job_process import LIMIT, Started
+from tests.support.slurm import FakeSlurm, slurm_job
 
 
 @pytest.fixture
@@ -90,6 +92,22 @@ def test_kill(local: Local, running: subprocess.Popen[str]) -> None:
     assert running.wait(LIMIT) != 0
     done = local.run("jobs", "kill", "runs1", "--perform")
     assert (done.status, "has ended" in done.stdout) == (34, True)
+
+
+def test_clean_by_force(local: Local, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job of SLURM is removed without an answer of SLURM by --force only, and never while SLURM has it."""
+    slurm = FakeSlurm(tmp_path)
+    monkeypatch.setenv("PATH", f"{slurm.bin}:{os.environ['PATH']}")
+    directory = local.made.layout.jobs / "t.x" / "fail1"
+    (directory / "x.pid").write_text(json.dumps({"type": "slurm", "pid": "4711", "options": []}))
+    slurm.settle(slurm_job("4711", directory, "PENDING", uid=os.geteuid()))
+    done = local.run("jobs", "clean", "fail1", "--force", "--perform")
+    assert (done.status, "SLURM has it: job 4711, PENDING" in done.stdout) == (34, True)
+    slurm.settle(mode="down")
+    assert local.run("jobs", "clean", "fail1", "--perform").status == 34
+    assert directory.exists()
+    assert local.run("jobs", "clean", "fail1", "--force", "--perform").status == 0
+    assert not directory.exists()
 
 
 def test_documents(local: Local) -> None:

@@ -86,6 +86,23 @@ def test_kill(state: str, number: str, slurm: FakeSlurm, disk: Disk, directory: 
     assert slurm.asked[-2:] == ["scancel", "squeue"]
 
 
+@pytest.mark.parametrize("trace", ["status", "script"])
+def test_kill_without_pid_file(trace: str, slurm: FakeSlurm, disk: Disk, directory: Path) -> None:
+    """A job whose pid file the peer's server has removed is cancelled by its directory; one that has ended is over."""
+    (directory / "learn.pid").unlink()
+    process = pid_file("99") if trace == "status" else None
+    disk.job(JOB, {"state": "error", "process": process}, failed=CLAIM, sh="#SBATCH --x\n")
+    slurm.settle(mine(directory, "TIMEOUT"))
+    assert make(disk).plan_kill(JOB).is_over
+    slurm.settle(mine(directory, "PENDING"))
+    plan = make(disk).plan_kill(JOB)
+    assert (plan.what, plan.pid) == ("scancel 4711", "4711")
+    assert make(disk).perform(plan).success
+    assert slurm.cancelled == ["4711"]
+    slurm.settle(mine(directory), mode="down")
+    assert "does not say" in make(disk).plan_kill(JOB).refusal
+
+
 @pytest.mark.parametrize("case", ["none", "ended", "another", "several", "hidden"])
 def test_kill_what_is_not_the_job(
     case: str, slurm: FakeSlurm, disk: Disk, directory: Path, tmp_path: Path

@@ -141,7 +141,9 @@ class Actions:
             evidence = read_evidence(files)
             process = evidence.process
             if process is None or not evidence.has_pid_file:
-                raise OverFailure("it has no process")
+                found = self._without_pid_file(files, evidence)
+                number = found.row.id
+                return plan._replace(what=f"scancel {number}", pid=number, kind="slurm"), found
             plan = plan._replace(pid=process.pid, kind=process.kind)
             if process.kind == "slurm":
                 job_of_slurm = self._slurm_job(files, evidence, str(process.pid))
@@ -163,6 +165,20 @@ class Actions:
         pids = ", ".join(str(each.pid) for each in processes.family(own.pid))
         what = f"end {pids}: SIGTERM, then SIGKILL"
         return plan._replace(what=what), own
+
+    def _without_pid_file(self, files: JobFiles, evidence: Evidence) -> _SlurmJob:
+        """Return the job of SLURM in a job's directory: the peer's server removes pid files of jobs that live.
+
+        Raises:
+            OverFailure: There is none.
+            BusyFailure: SLURM does not answer.
+        """
+        row = None
+        if evidence.is_of_slurm and not os.path.lexists(files.done):
+            row = self._schedulers.living_row(files, evidence)
+        if row is None:
+            raise OverFailure("it has no process")
+        return _SlurmJob(Slurm(evidence.binpath), row)
 
     def _slurm_job(self, files: JobFiles, evidence: Evidence, number: str) -> _SlurmJob:
         """Return a job of SLURM that runs in the directory of the job here.

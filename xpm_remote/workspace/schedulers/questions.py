@@ -140,6 +140,18 @@ class Schedulers:
         self._check_slurm(files, evidence)
         return True
 
+    def living_row(self, files: JobFiles, evidence: Evidence) -> Row | None:
+        """Return the row of a job of SLURM that has not ended, by its directory alone.
+
+        Raises:
+            UnansweredFailure: SLURM does not answer.
+        """
+        answer = self._ask(evidence)
+        if answer.rows is None:
+            raise UnansweredFailure(f"SLURM does not say whether it has ended: {answer.why}")
+        rows = (r for path, r in answer.rows.items() if is_same_directory(path, files.directory))
+        return next((row for row in rows if row.phase is not Phase.ENDED), None)
+
     def _check_slurm(self, files: JobFiles, evidence: Evidence) -> None:
         answer = self._ask(evidence)
         if answer.rows is None:
