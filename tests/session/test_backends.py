@@ -99,8 +99,11 @@ async def test_local(sides: Sides) -> None:
 @pytest.mark.parametrize(
     "error", [StartError("no uv"), ProtocolError("older than 2.7"), RemoteTimeoutError("silent")]
 )
-async def test_fallback(error: XpmRemoteError, sides: Sides) -> None:
-    """With auto, an experimaestro that fails is replaced by the agent, for good, and the choice has the reason."""
+async def test_fallback(
+    error: XpmRemoteError, sides: Sides, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With auto, an experimaestro that fails is replaced by the agent, for good; the reason is told once it serves."""
+    caplog.set_level("INFO")
     chooser = BackendChooser(target(Backend.AUTO))
     await chooser.open(CONTEXT)
     assert chooser.has_other(error)
@@ -108,7 +111,9 @@ async def test_fallback(error: XpmRemoteError, sides: Sides) -> None:
     assert chooser.choice.is_fallback
     await chooser.open(CONTEXT)
     assert not chooser.has_other(error)
+    assert caplog.messages == []
     chooser.settle()
+    assert caplog.messages == [f"host is served by our agent: {error.what}"]
     await chooser.open(CONTEXT)
     assert sides.opened == ["current experimaestro", "agent", "agent"]
 

@@ -250,8 +250,10 @@ class BackendChooser:
 
     def settle(self) -> None:
         """Make the choice final: that side has sent its snapshot."""
-        if not self._is_settled:
-            log.debug("served by %s: %s", self.choice.backend.value, self.choice.why)
+        if not self._is_settled or self._failure is not None:
+            level = logging.INFO if self.choice.is_fallback else logging.DEBUG
+            name = _NAMES[self.choice.backend]
+            log.log(level, "%s is served by %s: %s", self._target.name, name, self.choice.why)
         self._is_settled = True
         self._failure = None
 
@@ -269,7 +271,6 @@ class BackendChooser:
         other = Backend.EXPERIMAESTRO if is_agent else Backend.AGENT
         self._failure = error
         self.choice = BackendChoice(other, error.what, is_fallback=True)
-        log.info("%s is served by %s: %s", self._target.name, _NAMES[other], error.what)
         return True
 
 
