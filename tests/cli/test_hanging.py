@@ -36,10 +36,11 @@ def silent(tmp_path: Path) -> Iterator[Path]:
 
 
 PROGRAM = """
-import sys
+import signal, sys
 from xpm_remote.cli import hanging
 from xpm_remote.cli.main import run
 hanging.SAY_AFTER = 0.5
+signal.signal(signal.SIGWINCH, lambda *_: None)
 run()
 """
 
@@ -93,6 +94,9 @@ def test_hung_folder(silent: Path, local: Local) -> None:
         try:
             assert process.stderr is not None
             assert str(silent) in process.stderr.readline()
+            process.send_signal(signal.SIGWINCH)  # which is none that ends it
+            with pytest.raises(subprocess.TimeoutExpired):
+                process.wait(1.0)
             process.send_signal(signal.SIGINT)
             process.communicate(timeout=END_LIMIT)
         finally:

@@ -108,12 +108,12 @@ class Watch:
         taken: bytes = b""
         with contextlib.suppress(BlockingIOError):
             taken = os.read(self._reading, 64)
-        for number in (*taken, *(signal.sigpending() & _SIGNALS)):
+        for number in _SIGNALS & {*taken, *signal.sigpending()}:
             self._signals.setdefault(int(number), now)
         asked = next(
             (n for n, since in self._signals.items() if now - since > self.leave_after), None
         )
-        if asked not in _SIGNALS:
+        if asked is None:
             return
         for call, since in self._since.items():
             path = _path_of(call)
