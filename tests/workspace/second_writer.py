@@ -6,7 +6,8 @@ import inspect
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -34,12 +35,18 @@ OWN = f"{os.sep}xpm_remote{os.sep}"
 Act = Callable[[], None]
 
 
+class KilledError(BaseException):
+    """The process has ended at this call; what it would do afterwards, it does not do."""
+
+
 class Calls:
     """The calls that a piece of work makes to the file system; before one of them something else happens.
 
     Args:
         at: The number of that call, from 1 on; 0 for none.
         act: Called before it.
+
+    When ``act`` raises ``KilledError``, so does every later call.
 
     Attributes:
         places: The name of each call, and the lines of our code that lead to it.
@@ -50,6 +57,7 @@ class Calls:
         self._at = at
         self._act = act
         self._is_inside = False
+        self._is_dead = False
 
     @contextmanager
     def counted(self) -> Iterator[None]:
@@ -66,6 +74,8 @@ class Calls:
 
     def _wrap(self, name: str, real: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any, **options: Any) -> Any:
+            if self._is_dead:
+                raise KilledError
             if self._is_inside:  # what happens meanwhile, or a call of the door that makes another
                 return real(*args, **options)
             self._is_inside = True
@@ -84,6 +94,9 @@ class Calls:
     def _act_before(self, do_first: Callable[[], object]) -> None:
         try:
             self._act()
+        except KilledError:
+            self._is_dead = True
+            raise
         except OSError:
             do_first()  # a close that fails has closed nevertheless
             raise
@@ -108,3 +121,11 @@ def _place(name: str) -> tuple[object, ...]:
             found.append((frame.f_code.co_filename, frame.f_lineno))
         frame = frame.f_back
     return tuple(found)
+
+
+def close_below(root: Path) -> None:
+    """Close the files below a directory that a process which was killed had open, and so let go of its locks."""
+    for each in list(Path("/proc/self/fd").iterdir()):
+        with suppress(FileNotFoundError):
+            if root in each.readlink().parents:
+                os.close(int(each.name))

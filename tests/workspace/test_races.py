@@ -18,7 +18,7 @@ from typing import IO
 
 import pytest
 
-from tests.workspace.second_writer import Calls
+from tests.workspace.second_writer import Calls, KilledError, close_below
 from tests.workspace.small import SmallWorkspace
 from xpm_remote.workspace import mounts
 from xpm_remote.workspace.agent.actions import Actions
@@ -322,8 +322,8 @@ def clean_orphans(scene: Scene) -> list[str]:
 def clean_job(scene: Scene) -> list[str]:
     """Remove one job, which runs may refer to."""
     host = Host()
-    actions = Actions(WorkspaceReader(scene.made.root, host), host)
     try:
+        actions = Actions(WorkspaceReader(scene.made.root, host), host)
         return [str(actions.perform(actions.plan(CLEAN, LONE)))]
     except WorkspaceFailure as failure:
         return [str(failure)]
@@ -365,15 +365,21 @@ def test_jobs_clean(roots: Callable[[], Path], write: Writer) -> None:
     assert try_all(roots, clean_job, write) == []
 
 
-@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.EACCES], ids=errno.errorcode.get)
-def test_orphans_with_an_error_at_any_call(roots: Callable[[], Path], number: int) -> None:
+ERRORS = (errno.EIO, errno.ESTALE, errno.EACCES, errno.EROFS, errno.ENOSPC)
+
+
+@pytest.mark.parametrize("number", ERRORS, ids=errno.errorcode.get)
+@pytest.mark.parametrize("work", [clean_orphans, clean_job], ids=["orphans", "jobs"])
+def test_error_at_any_call(
+    roots: Callable[[], Path], work: Callable[[Scene], list[str]], number: int
+) -> None:
     """A call that fails costs one job, or all is refused; what is known is never touched, and no exception escapes."""
     calls = Calls()
     scene = Scene(roots())
     with calls.counted():
-        clean_orphans(scene)
+        work(scene)
     wrong = []
-    for at in calls.chosen(number):
+    for at in calls.chosen(ERRORS.index(number)):
         scene = Scene(roots())
 
         def fail() -> None:
@@ -381,16 +387,57 @@ def test_orphans_with_an_error_at_any_call(roots: Callable[[], Path], number: in
 
         try:
             with Calls(at, fail).counted():
-                said = clean_orphans(scene)
+                said = work(scene)
         except OSError as error:
             wrong.append(f"{at} {calls.places[at - 1]}: {error!r} escapes")
             continue
-        wrong += [f"{at} {calls.places[at - 1]}: {each} (said {said})" for each in scene.check()]
-        clean_orphans(scene)
-        left = sorted(each.name for each in (scene.made.layout.jobs / "t").iterdir())
-        if left != ["known"]:
-            wrong.append(f"{at} {calls.places[at - 1]}: left {left} (said {said})")
+        found = [*scene.check(), *finish(scene)]
+        wrong += [f"{at} {calls.places[at - 1]}: {each} (said {said})" for each in found]
     assert wrong == []
+
+
+def finish(scene: Scene) -> list[str]:
+    """Return what the next command leaves of what is not needed."""
+    clean_orphans(scene)
+    names = sorted(each.name for each in (scene.made.layout.jobs / "t").iterdir())
+    wanted = sorted(path.name for path in scene.needed if path.parent.name == "t")
+    return [] if names == wanted else [f"left {names} (wanted {wanted})"]
+
+
+@pytest.mark.parametrize("is_needed", [False, True], ids=["orphan", "needed"])
+@pytest.mark.parametrize("work", [clean_orphans, clean_job], ids=["orphans", "jobs"])
+def test_killed_at_any_call(
+    roots: Callable[[], Path], work: Callable[[Scene], list[str]], is_needed: bool
+) -> None:
+    """The next command finishes what one that was killed has begun, or puts back whole what a run refers to by then."""
+
+    def die() -> None:
+        raise KilledError
+
+    calls = Calls()
+    scene = Scene(roots())
+    with calls.counted():
+        work(scene)
+    wrong = []
+    for at in calls.chosen(is_needed):
+        scene = Scene(root := roots())
+        with suppress(KilledError), Calls(at, die).counted():
+            work(scene)
+        close_below(root)
+        whole = [job for job in (LONE, OTHER) if (scene.place(job) / "t.done").exists()]
+        aside = [job for job in (LONE, OTHER) if aside_of(scene, job).exists()]
+        if is_needed and whole + aside:
+            wanted = contents(scene.outside / "t" / "lone")
+            scene.made.run([str(job) for job in whole + aside], "f")
+            scene.needed.update({scene.place(job): wanted for job in whole + aside})
+        found = [*finish(scene), *scene.check()]
+        wrong += [f"{at} {calls.places[at - 1]}: {each}" for each in found]
+    assert wrong == []
+
+
+def aside_of(scene: Scene, job: JobId) -> Path:
+    """Return where a job is set aside."""
+    return scene.place(job).with_name(f".orphan.{job.hash}")
 
 
 class Archive(Scene):
