@@ -9,9 +9,10 @@ import pytest
 
 from tests.workspace.jobs_on_disk import JOB, make_job, make_workspace
 from xpm_remote.workspace import mounts
-from xpm_remote.workspace.failures import FolderFailure
+from xpm_remote.workspace.failures import BusyFailure, FolderFailure
 from xpm_remote.workspace.folders.archiving import archive
 from xpm_remote.workspace.folders.finding import check_folder
+from xpm_remote.workspace.folders.removing import discard_job
 from xpm_remote.workspace.layout import Folder, FolderMode
 from xpm_remote.workspace.outcomes import ArchiveStatus
 
@@ -63,3 +64,20 @@ def test_mounted_disk(disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert mounts.type_at(disk) == "nfs4"
     assert not mounts.belongs_to_one_host(disk)
     assert mounts.belongs_to_one_host(tmp_path)
+
+
+def test_job_with_a_mounted_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job is not removed while something is mounted in it, be it a directory of the same file system."""
+    workspace = make_workspace(tmp_path / "ws")
+    path = make_job(workspace)
+    table = tmp_path / "mountinfo"
+    table.write_text(
+        f"1 0 0:1 / / rw - ext4 /dev/sda rw\n2 1 0:1 /data {path}/out rw - ext4 /dev/sda rw\n"
+    )
+    with monkeypatch.context() as patch:
+        patch.setattr(mounts, "_MOUNTS", table)
+        with pytest.raises(BusyFailure, match=r"is mounted at .*/out"):
+            discard_job(workspace, JOB)
+    assert (path / "train.done").exists()
+    discard_job(workspace, JOB)
+    assert not path.exists()

@@ -48,6 +48,7 @@ stat_open = os.fstat
 lstat = os.lstat
 stat = os.stat
 scan = os.scandir
+list_directory = os.listdir
 mkdir = os.mkdir
 rmdir = os.rmdir
 unlink = os.unlink

@@ -60,6 +60,12 @@ def unmounted_above(path: Path) -> str | None:
     return max(inside, key=len) if inside else None
 
 
+def mounted_below(path: Path) -> str | None:
+    """Return a point in a directory where a file system is mounted, of whatever kind; None if there is none."""
+    real = os.path.realpath(path)
+    return next((point for point, _ in _mounted() if _contains(real, point)), None)
+
+
 def _mounted() -> Iterator[tuple[str, str]]:
     """Yield mount point and type of each mounted file system, in the order of mounting."""
     for line in _lines(_MOUNTS):

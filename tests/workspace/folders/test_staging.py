@@ -12,10 +12,12 @@ import pytest
 from tests.workspace.jobs_on_disk import JOB, leftovers, make_job, tree
 from xpm_remote.workspace import filesystem
 from xpm_remote.workspace.failures import BusyFailure, DamagedFailure
-from xpm_remote.workspace.folders.removing import discard_job
+from xpm_remote.workspace.folders.recovery import recover
+from xpm_remote.workspace.folders.removing import discard_job, imprint, put_back_interrupted
 from xpm_remote.workspace.folders.staging import Sweeper
 from xpm_remote.workspace.layout import Layout
 from xpm_remote.workspace.locks import StagingLock
+from xpm_remote.workspace.outcomes import RecoveryStatus
 
 
 @pytest.fixture
@@ -84,4 +86,32 @@ def test_what_cannot_be_removed_is_named(
             discard_job(workspace, JOB)
     assert [each.name for each in workspace.job(JOB).parent.iterdir()] == [f".tmp.{JOB.hash}"]
     Sweeper(workspace).sweep([JOB.task])
+    assert leftovers(workspace.root) == []
+
+
+def test_set_aside_by_a_removal(workspace: Layout, tmp_path: Path) -> None:
+    """A job that an interrupted removal has set aside is put back by what looks for it, and by the next removal."""
+    path = workspace.job(JOB)
+    before = tree(path)
+    aside = path.with_name(f".orphan.{JOB.hash}")
+    path.rename(aside)
+    (outcome,) = recover(workspace, [], [JOB])
+    assert outcome.status is RecoveryStatus.THERE
+    assert tree(path) == before
+    path.rename(aside)
+    Sweeper(workspace).sweep([JOB.task])
+    assert tree(path) == before
+    path.rename(aside)
+    put_back_interrupted(workspace, JOB)
+    assert tree(path) == before
+
+
+def test_changed_since_it_was_looked_at(workspace: Layout) -> None:
+    """A job that is started after it was found to have ended stays."""
+    path = workspace.job(JOB)
+    seen = imprint(workspace.job_files(JOB))
+    (path / "train.pid").write_text("{}")
+    with pytest.raises(BusyFailure, match="was started"):
+        discard_job(workspace, JOB, seen)
+    assert (path / "train.done").exists()
     assert leftovers(workspace.root) == []

@@ -230,7 +230,7 @@ def test_error_on_the_way(
 
     for name in ("stat", "lstat", "listdir", "scandir", "open", "readlink"):
         monkeypatch.setattr(os, name, failing(getattr(os, name)))
-    for name in ("stat", "lstat", "scan", "open_file", "readlink"):
+    for name in ("stat", "lstat", "list_directory", "scan", "open_file", "readlink"):
         monkeypatch.setattr(filesystem, name, failing(getattr(filesystem, name)))
     assert os.strerror(number) in [each.why for each in read_references(made.layout).problems]
 

@@ -259,7 +259,7 @@ class Actions:
             BusyFailure: It is a link, or it may run, or it has not ended.
         """
         files = self._files(job)
-        for path in (files.directory.parent, files.directory):
+        for path in (self._reader.layout.jobs, files.directory.parent, files.directory):
             if not stat.S_ISDIR(os.lstat(path).st_mode):
                 raise BusyFailure(f"{path} is no directory of the workspace but a link or a file")
         facts = self._reader.job(job)

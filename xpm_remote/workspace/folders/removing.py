@@ -125,6 +125,9 @@ class JobRemoval:
                 self._locks.enter_context(
                     holding(slot.final / f"{self.files.name}.lock", directory)
                 )
+        point = mounts.mounted_below(slot.final)
+        if point is not None:
+            raise BusyFailure(f"a file system is mounted at {point}", "unmount it first")
         if self.is_interrupted():
             raise BusyFailure(f"{slot.orphan} is in the way", "look at both, and remove one")
         slot.rename(slot.final, slot.orphan)

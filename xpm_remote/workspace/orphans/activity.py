@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from xpm_remote.workspace import filesystem
 from xpm_remote.workspace.failures import BusyFailure
 from xpm_remote.workspace.layout import JobFiles, Layout
@@ -22,7 +20,7 @@ def why_not_idle(layout: Layout, references: References, host: Host) -> str:
     running until it has an end.
     """
     try:
-        names = sorted(os.listdir(layout.experiments))  # noqa: PTH208
+        names = sorted(filesystem.list_directory(layout.experiments))
     except FileNotFoundError:
         names = []
     except OSError as error:

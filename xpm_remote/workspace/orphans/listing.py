@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 from typing import AbstractSet, Iterable, Iterator, NamedTuple
 
+from xpm_remote.workspace import filesystem
 from xpm_remote.workspace.folders.finding import archives, why_unavailable
 from xpm_remote.workspace.layout import ASIDE_PREFIX, Folder, FolderMode, JobId, Layout, is_name
 from xpm_remote.workspace.orphans.references import (
@@ -108,7 +109,7 @@ def disk_usage(path: Path) -> int:
     total, left = _own_usage(str(path), seen), [str(path)]
     while left:
         try:
-            with os.scandir(left.pop()) as entries:
+            with filesystem.scan(left.pop()) as entries:
                 for entry in entries:
                     total += _own_usage(entry.path, seen)
                     if entry.is_dir(follow_symlinks=False):
@@ -120,7 +121,7 @@ def disk_usage(path: Path) -> int:
 
 def _own_usage(path: str, seen: set[tuple[int, int]]) -> int:
     try:
-        status = os.lstat(path)
+        status = filesystem.lstat(path)
     except OSError:
         return 0
     inode = (status.st_dev, status.st_ino)
@@ -141,7 +142,7 @@ def _candidates(layout: Layout, references: References, problems: Problems) -> l
             place = references.problems if known else problems
             entries = _unusual(task.path, known, place)
             links += [entry.path for entry in entries if entry.name in known]
-            found += _orphans(task.name, entries, known)
+            found += _orphans(task.name, entries, known, problems)
     places = set(references.places)
     for link in links if found else ():
         places.update(place_of(link, references.problems))
@@ -160,7 +161,9 @@ def _leads_to_known(orphan: Orphan, jobs: str, references: References) -> bool:
     return place == jobs and job_hash in references.by_task.get(task, ())
 
 
-def _orphans(task: str, entries: list[_Entry], known: AbstractSet[str]) -> Iterator[Orphan]:
+def _orphans(
+    task: str, entries: list[_Entry], known: AbstractSet[str], problems: Problems
+) -> Iterator[Orphan]:
     """Yield the directories of unknown jobs, and those that an interrupted command has set aside."""
     names = {entry.name for entry in entries}
     for entry in entries:
@@ -169,8 +172,13 @@ def _orphans(task: str, entries: list[_Entry], known: AbstractSet[str]) -> Itera
             name = name[len(ASIDE_PREFIX) :]
             if name in names:
                 continue
-        if name not in known and is_name(name) and os.path.isdir(entry.path):  # noqa: PTH112  (a link may be a loop)
-            yield Orphan(JobId(task, name), Path(entry.path), entry.is_link)
+        if name in known or not is_name(name):
+            continue
+        try:
+            if filesystem.is_directory(entry.path):
+                yield Orphan(JobId(task, name), Path(entry.path), entry.is_link)
+        except OSError as error:
+            problems.note(entry.path, reason(error))
 
 
 def _is_apart(orphan: Orphan, known: AbstractSet[Place], problems: Problems) -> bool:
@@ -230,12 +238,12 @@ class _Entry(NamedTuple):
 def _unusual(path: str, known: AbstractSet[str], problems: Problems) -> list[_Entry]:
     """List the directory of a task, but without the directories of known jobs, which are many."""
     try:
-        before = os.stat(path).st_nlink  # noqa: PTH116
-        names = os.listdir(path)  # noqa: PTH208
+        before = filesystem.stat(path).st_nlink
+        names = filesystem.list_directory(path)
         # If all are directories, which the link count says on most file systems, none need be a link.
-        if before == os.stat(path).st_nlink == len(names) + 2:  # noqa: PTH116
+        if before == filesystem.stat(path).st_nlink == len(names) + 2:
             return [_Entry(f"{path}/{name}", name, False) for name in set(names) - known]
-        with os.scandir(path) as entries:
+        with filesystem.scan(path) as entries:
             return [
                 _Entry(each.path, each.name, each.is_symlink())
                 for each in entries
@@ -249,7 +257,7 @@ def _unusual(path: str, known: AbstractSet[str], problems: Problems) -> list[_En
 def _scan(path: str, problems: Problems) -> Iterator[os.DirEntry[str]]:
     """Yield the entries of a directory; none if it is absent."""
     try:
-        with os.scandir(path) as entries:
+        with filesystem.scan(path) as entries:
             yield from entries
     except (FileNotFoundError, NotADirectoryError):
         return

@@ -14,9 +14,9 @@ import stat
 import time
 from itertools import groupby
 from operator import itemgetter
-from typing import BinaryIO, Callable, Iterable, Iterator, NamedTuple, Tuple, Union
+from typing import Callable, Iterable, Iterator, NamedTuple, Tuple, Union
 
-from xpm_remote.workspace import mounts
+from xpm_remote.workspace import filesystem, mounts
 from xpm_remote.workspace.layout import JobId, Layout, is_name
 from xpm_remote.workspace.reading.json_files import (
     LARGE_LIMIT,
@@ -63,11 +63,13 @@ def trace(path: str) -> Trace | None:
     """Return the trace of a file or directory, as the server has it; None where there is none."""
     try:
         # Opening asks a file server anew, where a mere status may be some seconds old.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        descriptor = filesystem.open_file(
+            path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+        )
         try:
-            status = os.fstat(descriptor)
+            status = filesystem.stat_open(descriptor)
         finally:
-            os.close(descriptor)
+            filesystem.close(descriptor)
     except OSError:
         return None
     changed = max(status.st_mtime_ns, status.st_ctime_ns)
@@ -195,7 +197,7 @@ def _read_end(run: str, found: References) -> None:
 def is_directory(path: str, problems: Problems) -> bool:
     """Return whether a name of a directory leads to a directory; noted as a problem where that is unknown."""
     try:
-        return stat.S_ISDIR(os.stat(path).st_mode)  # noqa: PTH116
+        return stat.S_ISDIR(filesystem.stat(path).st_mode)
     except FileNotFoundError:
         problems.note(path, _why_absent(path) or "disappeared while it was read")
     except OSError as error:
@@ -206,7 +208,7 @@ def is_directory(path: str, problems: Problems) -> bool:
 def list_names(directory: str, problems: Problems) -> list[str]:
     """List a directory; one that is absent is empty, and so is a file."""
     try:
-        return os.listdir(directory)  # noqa: PTH208
+        return filesystem.list_directory(directory)
     except (FileNotFoundError, NotADirectoryError):
         why = _why_absent(directory)
     except OSError as error:
@@ -222,10 +224,10 @@ def _why_absent(path: str) -> str:
     try:
         while not _is_name_there(at):
             at = os.path.dirname(at)  # noqa: PTH120
-        os.stat(at)  # noqa: PTH116
+        filesystem.stat(at)
     except (FileNotFoundError, NotADirectoryError):
         # A migration from version 1 leaves such a link to a name that the root directory lacks, on purpose.
-        if at.endswith("/xp") and os.path.dirname(os.readlink(at)) == "/":  # noqa: PTH120
+        if at.endswith("/xp") and os.path.dirname(filesystem.readlink(at)) == "/":  # noqa: PTH120
             return ""
         return "is a link to nowhere" if at == path else f"lies behind {at}, a link to nowhere"
     except OSError as error:
@@ -235,7 +237,7 @@ def _why_absent(path: str) -> str:
 
 def _is_name_there(path: str) -> bool:
     try:
-        os.lstat(path)
+        filesystem.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
         return False
     return True
@@ -243,7 +245,7 @@ def _is_name_there(path: str) -> bool:
 
 def _link_target(path: str) -> str | None:
     try:
-        return os.readlink(path)
+        return filesystem.readlink(path)
     except OSError:  # no link
         return None
 
@@ -263,7 +265,7 @@ def _follow_links(directory: str, found: References) -> None:
 def place_of(path: str, problems: Problems) -> Iterator[Place]:
     """Yield what a path leads to, which may be absent for a moment; nothing where that is unknown."""
     try:
-        status = os.stat(path)  # noqa: PTH116
+        status = filesystem.stat(path)
     except (FileNotFoundError, NotADirectoryError):
         yield os.path.realpath(path)
     except OSError as error:
@@ -290,9 +292,11 @@ def _read_lines_of(path: str, found: References, add: Callable[[bytes, Reference
         if handle is None:
             bad = _why_absent(path)
         else:
-            with os.fdopen(handle, "rb") as file:
-                for lines in _chunks(file):
+            try:
+                for lines in _chunks(handle):
                     bad = add(lines, found) or bad
+            finally:
+                filesystem.close(handle)
     except OSError as error:
         bad = reason(error)
     except UnfitFileError as error:
@@ -301,7 +305,7 @@ def _read_lines_of(path: str, found: References, add: Callable[[bytes, Reference
         found.problems.note(path, bad)
 
 
-def _chunks(file: BinaryIO) -> Iterator[bytes]:
+def _chunks(handle: int) -> Iterator[bytes]:
     """Yield a file in pieces that end with a line.
 
     Raises:
@@ -309,7 +313,7 @@ def _chunks(file: BinaryIO) -> Iterator[bytes]:
     """
     rest, left = b"", LINES_LIMIT
     while True:
-        data = file.read(_CHUNK)
+        data = filesystem.read(handle, _CHUNK)
         if not data:
             break
         left -= len(data)
