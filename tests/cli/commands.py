@@ -131,8 +131,10 @@ class Commands:
         return ("experiments", "ssh-monitor", *chosen, *arguments)
 
     @contextmanager
-    def started(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-        """Run a command with pipes for what it prints, until the context ends."""
+    def started(
+        self, *arguments: str, limit: float = WATCH_LIMIT
+    ) -> Iterator[subprocess.Popen[str]]:
+        """Run a command with pipes for what it prints, until the context ends, or it is killed at a limit."""
         process = (
             forked.start(arguments, self._environment())
             if self.is_forked
@@ -147,7 +149,7 @@ class Commands:
             )
         )
         # A test that waits for a line that does not come is ended with the process.
-        watchdog = threading.Timer(WATCH_LIMIT, process.kill)
+        watchdog = threading.Timer(limit, process.kill)
         watchdog.start()
         try:
             yield process

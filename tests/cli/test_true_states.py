@@ -54,6 +54,9 @@ DETACHED: Plan = [[("kept", "Told", {}), ("resumed", "After", {"source": "kept"}
 STREAM_LIMIT = 20.0
 """Seconds within which a stream has told what is so: experimaestro announces some of it, and is queried every 10 s."""
 
+SCENARIO_LIMIT = 600.0
+"""Seconds for all moments: it takes one minute, and several on a machine that runs other tests."""
+
 BLIND = "blind"
 """The workspace whose host has no python that our agent could run with."""
 
@@ -89,7 +92,9 @@ class Spectator:
         with ExitStack() as stack:
             words = self._commands.words("--events-viewer", "--events-format", "json")
             for backend in Backend:
-                started = self._commands.started(*words, "--workspace", backend.value)
+                started = self._commands.started(
+                    *words, "--workspace", backend.value, limit=SCENARIO_LIMIT
+                )
                 self._streams.append(Stream(backend.value, stack.enter_context(started)))
             for stream in self._streams:
                 stream.wait_live()

@@ -238,6 +238,16 @@ async def test_experiments_at_rest_are_asked_for_rarely() -> None:
     assert bench.server.asked.count("jobs e") == 1
 
 
+async def test_experiments_at_rest_are_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is deleted in a run that has ended is found, soon where its jobs are few."""
+    monkeypatch.setattr(sync_module, "REST_INTERVAL", 0.0)
+    monkeypatch.setattr(sync_module, "REST_LOAD", 1.0)
+    bench = Bench({"a": "done"})
+    await bench.load()
+    async with bench.following(interval=0.01):
+        await bench.until(lambda: bench.server.asked.count("jobs e") >= 3)
+
+
 async def test_an_experiment_that_came_to_rest_is_asked_for() -> None:
     """When a run ends, its jobs are requested once more, though all seemed to have ended."""
     bench = Bench({"a": "error"})

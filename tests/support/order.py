@@ -14,6 +14,7 @@ REAL_WORKSPACE = "real_workspace"
 """The fixture whose users run in one worker: it takes several experiments to make."""
 
 LONGEST = (
+    "cli/test_true_states.py",
     "support_tests/test_server.py",
     "demo/test_run.py",
     "workspace/test_crashes.py",

@@ -37,8 +37,11 @@ MAX_LOAD = 0.2
 FEW_JOBS = 16
 """Jobs that are queried one by one; of more jobs, the experiments are queried."""
 
-REST_ROUNDS = 30
-"""Of so many reconciliations, one queries the experiments that have ended, too."""
+REST_INTERVAL = 10.0
+"""Seconds between two queries of the experiments that have ended: their jobs may be deleted, which is not announced."""
+
+REST_LOAD = 0.02
+"""The share of time that these queries may take; many jobs that have ended are queried less often."""
 
 EVENTS_KEPT = 5_000
 """Announcements that are kept during a query: a burst of a large experiment."""
@@ -81,7 +84,7 @@ class ServerSync:
         self._is_incomplete = False
         self._new_jobs = 0
         self._woken = asyncio.Event()
-        self._round = 0
+        self._rest_due = 0.0
 
     def hear(self, event: Event) -> None:
         """Apply an announcement of the server; before the snapshot is complete, keep it."""
@@ -195,14 +198,17 @@ class ServerSync:
         is_incomplete, self._is_incomplete = self._is_incomplete, False
         self._forget_wishes()
         changed = await self._ask_experiments()
-        rest = is_incomplete or self._round % REST_ROUNDS == 0
-        self._round += 1
+        began = asyncio.get_running_loop().time()
+        rest = is_incomplete or began >= self._rest_due
         names = [
             each.experiment_id
             for each in self._store.experiments
             if rest or each.experiment_id in changed or self._is_busy(each.experiment_id)
         ]
         await self._ask_jobs_of(names)
+        if rest:
+            now = asyncio.get_running_loop().time()
+            self._rest_due = now + max(REST_INTERVAL, (now - began) / REST_LOAD)
         self._new_jobs = 0
         self._absorb(self._store.drop_unlisted(NEW_JOBS_KEPT))
 
