@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from xpm_remote.link.negotiation import Disagreement, disagreement, not_forwarded
+from xpm_remote.link.negotiation import Disagreement, disagreement
 
 
 def message(*lists: str) -> bytes:
@@ -54,13 +54,3 @@ def test_error() -> None:
     assert (error.keyword, error.theirs) == ("KexAlgorithms", theirs)
     assert str(found.error("h", "do this")).endswith("; do this")
     assert "it offers none" in str(Disagreement("MACs", ours, ()).error("h"))
-
-
-def test_jump_host() -> None:
-    """A jump host that forbids forwarding is told from one that does not reach the host."""
-    assert "does not forward to h port 1: administratively prohibited" in str(
-        not_forwarded("gate", "h port 1", "administratively prohibited", "open failed")
-    )
-    assert "gate cannot reach h port 1: refused" in str(
-        not_forwarded("gate", "h port 1", "connect failed", "refused\n")
-    )

@@ -17,10 +17,28 @@ from xpm_remote.link.prompts import (
     TerminalPrompter,
     UnansweredError,
     first_line,
+    tell_once,
 )
 
 LIMIT = 10.0
 """Seconds for something to be shown."""
+
+
+class Reader:
+    """A user who reads."""
+
+    obstacle = None
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def tell(self, text: str) -> None:
+        """Keep the text."""
+        self.told.append(text)
+
+    async def ask(self, question: str, *, echo: bool) -> str:
+        """Ask nothing."""
+        raise AssertionError(question, echo)
 
 
 class Person:
@@ -175,3 +193,13 @@ class TestNoPrompts:
         """An error names a prompt by its first line."""
         assert first_line("Who? ") == "Who?"
         assert first_line("Password of me@host: \nmore") == "Password of me@host"
+
+
+def test_a_text_is_told_once() -> None:
+    """Lines of one host are shown once, those of another again, and none where no one reads."""
+    reader, text = Reader(), f"line {os.urandom(4).hex()}\nmore {os.urandom(4).hex()}\n"
+    tell_once(RefusingPrompter("no one reads"), "h", text)
+    for host in ("h", "h", "other"):
+        tell_once(reader, host, text)
+    tell_once(reader, "h", f"{text}new {text}")
+    assert reader.told == [text.strip(), text.strip(), f"new {text.splitlines()[0]}"]

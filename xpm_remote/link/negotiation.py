@@ -1,11 +1,11 @@
-"""What two sides of SSH offer each other and cannot agree on, and what a jump host refuses. Pure."""
+"""What two sides of SSH offer each other, and what they cannot agree on. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
-from xpm_remote.errors import NegotiationError, UnreachableError
+from xpm_remote.errors import NegotiationError
 from xpm_remote.link.known_hosts import split_string
 
 KINDS = {
@@ -60,26 +60,6 @@ class Disagreement(NamedTuple):
             keyword=self.keyword,
             theirs=self.theirs,
         )
-
-
-def not_forwarded(jump: str, where: str, kind: str, reason: str) -> UnreachableError:
-    """Return the error for a jump host that does not lead on.
-
-    Args:
-        jump: The jump host.
-        where: What it should lead to.
-        kind: Why, in the words of SSH's protocol.
-        reason: The jump host's words.
-    """
-    if "prohibited" in kind:
-        return UnreachableError(
-            f"the jump host {jump} does not forward to {where}: {kind}",
-            "its SSH server may have AllowTcpForwarding no, or PermitOpen: ask the site for another way",
-        )
-    return UnreachableError(
-        f"the jump host {jump} cannot reach {where}: {reason.strip()}",
-        "check host and port, as the jump host sees them",
-    )
 
 
 def disagreement(ours: bytes, theirs: bytes) -> Disagreement | None:

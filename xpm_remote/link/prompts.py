@@ -34,6 +34,19 @@ class UnansweredError(Exception):
     """A question was refused or not answered; the text is the reason."""
 
 
+_told: set[tuple[str, str]] = set()
+
+
+def tell_once(prompter: Prompter, source: str, text: str) -> None:
+    """Show the lines of a text that have not been shown, of the same source, in the life of this process."""
+    if prompter.obstacle is not None:
+        return
+    lines = [line for line in text.splitlines() if (source, line) not in _told]
+    _told.update((source, line) for line in lines)
+    if any(line.strip() for line in lines):
+        prompter.tell("\n".join(lines))
+
+
 class Prompter(Protocol):
     """Asks a person, or refuses."""
 

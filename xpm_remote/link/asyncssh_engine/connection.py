@@ -39,6 +39,7 @@ from xpm_remote.link.options.destination import parse_jumps
 from xpm_remote.link.options.keywords import NEEDS_GSSAPI
 from xpm_remote.link.process import CONNECT_TIMEOUT, LOGIN_TIMEOUT
 from xpm_remote.link.prompts import BATCH_MODE, Prompter, RefusingPrompter, TerminalPrompter
+from xpm_remote.link.refusals import last_words
 from xpm_remote.link.ssh_config.effective import MAX_JUMPS
 from xpm_remote.waiting import wait_within
 
@@ -337,7 +338,7 @@ class _Attempt:
             **carrier.arguments,
         )
         try:
-            return await _in_time(connecting, client.person, where)
+            return await _in_time(connecting, client, where)
         except asyncssh.HostKeyNotVerifiable as error:
             raise policy.error(error.reason) from error
         except (asyncssh.Error, OSError, *CONFIG_ERRORS) as error:
@@ -347,17 +348,21 @@ class _Attempt:
 
 
 async def _in_time(
-    connecting: Awaitable[asyncssh.SSHClientConnection], person: asyncio.Event, where: str
+    connecting: Awaitable[asyncssh.SSHClientConnection], client: LoginClient, where: str
 ) -> asyncssh.SSHClientConnection:
     """Wait for a login, with a limit until a person takes part."""
     login = asyncio.ensure_future(connecting)
-    waiting = asyncio.create_task(person.wait(), name="person")
+    waiting = asyncio.create_task(client.person.wait(), name="person")
     try:
         await asyncio.wait(
             {login, waiting}, timeout=LOGIN_TIMEOUT, return_when=asyncio.FIRST_COMPLETED
         )
         if not login.done() and not waiting.done():
-            raise UnreachableError(f"{where} has not let us log in within {LOGIN_TIMEOUT:g} s")
+            words = last_words(client.said)
+            more = f"; it says: {words}" if words else ""
+            raise UnreachableError(
+                f"{where} has not let us log in within {LOGIN_TIMEOUT:g} s{more}"
+            )
         return await login
     finally:
         login.cancel()

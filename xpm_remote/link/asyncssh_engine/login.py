@@ -22,9 +22,9 @@ from xpm_remote.link.asyncssh_engine.host_keys import HostKeyPolicy
 from xpm_remote.link.asyncssh_engine.keys import LockedKey
 from xpm_remote.link.key_files import is_locked
 from xpm_remote.link.known_hosts import split_string
-from xpm_remote.link.negotiation import not_forwarded
 from xpm_remote.link.observer import Attempt, AttemptOutcome, Observer, Step
-from xpm_remote.link.prompts import Prompter, UnansweredError, first_line
+from xpm_remote.link.prompts import Prompter, UnansweredError, first_line, tell_once
+from xpm_remote.link.refusals import closed_login, last_words, not_forwarded
 
 
 class LoginClient(asyncssh.SSHClient):
@@ -44,6 +44,7 @@ class LoginClient(asyncssh.SSHClient):
         unanswered: What the host asked for without an answer, and why.
         questions: The first lines of the questions that were refused.
         is_answered: Whether any question was answered.
+        said: The last text that the host has shown.
         connection: The connection, once it is made.
         has_begun: Whether the host is trusted, and the login has begun.
     """
@@ -67,6 +68,7 @@ class LoginClient(asyncssh.SSHClient):
         self._interviews = attempts
         self._watch = watch
         self.via = via
+        self.said = ""
         self.person = asyncio.Event()
         self.unanswered: dict[str, str] = {}
         self.questions: list[str] = []
@@ -91,8 +93,12 @@ class LoginClient(asyncssh.SSHClient):
         self._watch.begin()
 
     def auth_banner_received(self, msg: str, lang: str) -> None:
-        """Record the banner."""
+        """Show the banner at once: it may ask to sign in elsewhere, with no question to follow."""
+        self.said = msg
         self._watch.show_banner(msg)
+        tell_once(self._prompter, self._who, msg)
+        if _ADDRESS in msg and self._prompter.obstacle is None:
+            self.person.set()
 
     def auth_completed(self) -> None:
         """Record the success."""
@@ -176,28 +182,45 @@ def explain_failure(
         return found.error(where, allowed=allowed - set(found.ours))
     reason = getattr(error, "reason", None) or str(error) or type(error).__name__
     if isinstance(error, asyncssh.PermissionDenied):
-        return _refused(f"{where} refuses to log us in: {reason}", client, keys)
+        words = _with_words(reason, client)
+        return _refused(f"{where} refuses to log us in: {words}", client, keys)
     if isinstance(error, (asyncssh.KeyImportError, asyncssh.KeyEncryptionError)):
         return AuthenticationError(
             f"a private key for {where} cannot be used: {reason}",
             "load it into an agent with ssh-add, or name another with -i",
         )
+    if isinstance(error, (asyncssh.Error, OSError)):
+        return _ended(error, reason, where, client)
+    return OptionError(f"the SSH options for {where}: {reason}")
+
+
+def _ended(
+    error: asyncssh.Error | OSError, reason: str, where: str, client: LoginClient
+) -> LinkError | OptionError:
+    """Return the error for a connection that has ended, or was never made."""
     if isinstance(error, asyncssh.ChannelOpenError):
         prohibited = error.code == asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED
         kind = "administratively prohibited" if prohibited else "connect failed"
         return not_forwarded(client.via, where, kind, reason)
+    if isinstance(error, asyncssh.ConnectionLost) and client.said:
+        return closed_login(where, client.said)
     if isinstance(error, (asyncssh.ConnectionLost, OSError)):
         return UnreachableError(
             f"{where} dropped the connection: {reason}", "the host may be busy; try again"
         )
-    if isinstance(error, asyncssh.DisconnectError) and client.has_begun:
+    if not isinstance(error, asyncssh.DisconnectError):
+        return OptionError(f"the SSH options for {where}: {reason}")
+    if client.has_begun:
         return AuthenticationError(
-            f"{where} ends the login: {reason}",
+            f"{where} ends the login: {_with_words(reason, client)}",
             "it may allow fewer keys than are tried: name one with -i and set IdentitiesOnly=yes",
         )
-    if isinstance(error, asyncssh.DisconnectError):
-        return NegotiationError(f"{where} and we cannot agree: {reason}")
-    return OptionError(f"the SSH options for {where}: {reason}")
+    return NegotiationError(f"{where} and we cannot agree: {reason}")
+
+
+def _with_words(reason: str, client: LoginClient) -> str:
+    words = last_words(client.said)
+    return f"{reason} (the host says: {words})" if words else reason
 
 
 def _refused(what: str, client: LoginClient, keys: list[str]) -> AuthenticationError:
@@ -216,6 +239,9 @@ def _refused(what: str, client: LoginClient, keys: list[str]) -> AuthenticationE
         hint = "check the user name and the keys: ssh -v to the same host tells more"
     return AuthenticationError(what, hint, unanswered=unanswered)
 
+
+_ADDRESS = "://"
+"""In a banner, it may be where a person is to sign in: then there is no time limit."""
 
 BANNER_KEPT = 4096
 """Characters of the banner, the text that a host shows before the login, that are kept: a screenful."""

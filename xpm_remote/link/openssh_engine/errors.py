@@ -16,7 +16,8 @@ from xpm_remote.errors import (
     UnreachableError,
 )
 from xpm_remote.link.known_hosts import KnownHosts, fingerprint
-from xpm_remote.link.negotiation import Disagreement, not_forwarded
+from xpm_remote.link.negotiation import Disagreement
+from xpm_remote.link.refusals import closed_login, not_forwarded
 
 _UNRESOLVED = re.compile(r"ssh: Could not resolve hostname (\S+): (.*)")
 _OFFENDING = re.compile(r"Offending (?:\S+ )?key in (.+):(\d+)", re.MULTILINE)
@@ -50,6 +51,9 @@ _BY_A_PERSON = {"password": "a password", "keyboard-interactive": "an interactiv
 _SAID = 3
 _CLOSED = re.compile(r"Connection (?:closed|reset) by UNKNOWN port")
 _NOT_FORWARDED = re.compile(r"channel \d+: open failed: ([^:\n]+): (.*)")
+_ENDED = re.compile(
+    r"^.*(?:Connection (?:closed|reset) by|Received disconnect from|Disconnected from) .*$", re.M
+)
 _EXCHANGE = "kex_exchange_identification: "
 _NAMED_KEY = re.compile(
     r"Host key for (\S+) has changed|host key is known for (\S+) and you|host key for (\S+) is marked as revoked"
@@ -67,6 +71,7 @@ class Evidence:
         host_key_name: The host as named in known_hosts.
         said: The stderr of ``ssh``, without its progress.
         is_connecting: Whether ``ssh`` had accepted its options.
+        is_served: Whether the login has begun.
         jumps: The jump hosts, of which one may be at fault; empty if the host itself has answered.
         timeout: The seconds that ``ssh`` had to reach the host.
         strict: ``StrictHostKeyChecking`` as written by ``ssh -G``.
@@ -83,6 +88,7 @@ class Evidence:
     host_key_name: str
     said: str
     is_connecting: bool = True
+    is_served: bool = False
     jumps: tuple[str, ...] = ()
     timeout: float = 0
     strict: str = "ask"
@@ -208,6 +214,9 @@ def _error_of(evidence: Evidence) -> LinkError:
         return _disagreement(evidence, unmatched["kind"], unmatched["theirs"])
     if _UNLIKE.search(evidence.said):
         return NegotiationError(f"{evidence.where} and ssh cannot agree: {evidence.words}")
+    shown = _ENDED.sub("", evidence.said)
+    if evidence.is_served and shown.strip() and shown != evidence.said:
+        return closed_login(evidence.where, shown)
     return _unreachable(evidence)
 
 

@@ -22,6 +22,7 @@ from xpm_remote.link.openssh_engine.arguments import check_arguments, connect_ar
 from xpm_remote.link.openssh_engine.errors import (
     Evidence,
     changed_key_warning,
+    is_refusal,
     is_revoked,
     login_error,
     offending_key,
@@ -29,7 +30,13 @@ from xpm_remote.link.openssh_engine.errors import (
 from xpm_remote.link.openssh_engine.stderr_parser import StderrParser, StepParser
 from xpm_remote.link.options.connect_options import ConnectOptions
 from xpm_remote.link.process import CONNECT_TIMEOUT, DRAIN_TIME, LOGIN_TIMEOUT, RemoteProcess
-from xpm_remote.link.prompts import BATCH_MODE, Prompter, RefusingPrompter, TerminalPrompter
+from xpm_remote.link.prompts import (
+    BATCH_MODE,
+    Prompter,
+    RefusingPrompter,
+    TerminalPrompter,
+    tell_once,
+)
 from xpm_remote.link.remote.startup import RemoteExit
 from xpm_remote.link.ssh_config.files import located
 from xpm_remote.link.ssh_config.reader import read_for_openssh, require_ssh, run_ssh
@@ -78,18 +85,20 @@ class OpensshSession(RemoteProcess, asyncio.SubprocessProtocol):
     """A running ``ssh``.
 
     Args:
-        prompter: Shows the host's texts while it asks for answers.
+        prompter: Shows the host's texts until the login is done.
         steps: Reads the progress of ``ssh``.
+        where: Host and port.
 
     Attributes:
         stderr_parser: Reads the stderr of ``ssh``.
     """
 
-    def __init__(self, prompter: Prompter | None, steps: StepParser) -> None:
+    def __init__(self, prompter: Prompter | None, steps: StepParser, where: str) -> None:
         super().__init__()
         self.stderr_parser = StderrParser()
         self._prompter = prompter
         self._steps = steps
+        self._where = where
         self._process: asyncio.SubprocessTransport | None = None
         self._life: int | None = None
         self._logged_in = asyncio.Event()
@@ -130,17 +139,22 @@ class OpensshSession(RemoteProcess, asyncio.SubprocessProtocol):
             self._logged_in.set()
             self._take(data)
             return
-        is_asking = self.stderr_parser.is_asking and not self._logged_in.is_set()
-        progress, others = self.stderr_parser.feed(data)
+        is_asking = self.stderr_parser.is_asking
+        progress, _ = self.stderr_parser.feed(data)
         for line in progress:
             log.debug("%s", safe(line))
             self._steps.take(line)
+        shown, self.stderr_parser.shown = self.stderr_parser.shown, []
+        if shown and self._prompter is not None:
+            if is_asking:
+                self._prompter.tell("\n".join(shown))
+            else:
+                banner = (line for line in shown if not is_refusal(line))
+                tell_once(self._prompter, self._where, "\n".join(banner))
         if not self._logged_in.is_set() and is_revoked(self.stderr_parser.stderr):
             self.terminate()
         elif self.stderr_parser.is_logged_in:
             self._logged_in.set()
-        elif is_asking and others and self._prompter is not None:
-            self._prompter.tell("\n".join(others))
 
     def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
         """Record the end of an output."""
@@ -271,6 +285,7 @@ class _Login:
             host_key_name=self.config.host_key_name,
             said=parser.stderr,
             is_connecting=parser.is_connecting,
+            is_served=parser.is_served,
             jumps=() if parser.is_greeted else self.config.jumps,
             timeout=self.timeout,
             strict=self.config.get("StrictHostKeyChecking") or "",
@@ -316,7 +331,7 @@ async def start_by_openssh(
     known_hosts.check_revocations()
     login = _Login(options, config, prompter or TerminalPrompter(), known_hosts)
     steps = StepParser(observer, config.where, time.monotonic)
-    session = OpensshSession(None if login.is_batch else login.prompter, steps)
+    session = OpensshSession(None if login.is_batch else login.prompter, steps, config.where)
     try:
         arguments = connect_arguments(
             options,

@@ -43,6 +43,8 @@ class StderrParser:
     Attributes:
         is_connecting: Whether it has accepted its options and tries to reach the host.
         is_greeted: Whether the host itself has answered, through all jump hosts.
+        is_served: Whether the login has begun.
+        shown: What the host has shown since then, until the login: banners, and texts between questions.
         is_asking: Whether it has reached a login method that asks a person.
         is_logged_in: Whether the host, or a ControlMaster, has accepted the login.
         fingerprint: Kind and fingerprint of the host's key, once it was sent.
@@ -51,6 +53,8 @@ class StderrParser:
     def __init__(self) -> None:
         self.is_connecting = False
         self.is_greeted = False
+        self.is_served = False
+        self.shown: list[str] = []
         self.is_asking = False
         self.is_logged_in = False
         self.fingerprint: str | None = None
@@ -76,6 +80,8 @@ class StderrParser:
             if before:
                 self._keep(before + (b"" if told else b"\n"))
                 others.append(_text(before))
+                if self.is_served and not self.is_logged_in:
+                    self.shown.append(_text(before))
             if told:
                 self._note(_text(told))
                 progress.append(_text(told))
@@ -115,6 +121,7 @@ class StderrParser:
         said = line.partition(": ")[2]
         self.is_connecting |= said.startswith(_CONNECTING)
         self.is_greeted |= said.startswith("Remote protocol version ")
+        self.is_served |= said.startswith("SSH2_MSG_SERVICE_ACCEPT received")
         self.is_asking |= said.startswith(_ASKS)
         self.is_logged_in |= line.startswith("Authenticated to ") or said.startswith(_SHARED)
         self._master_ended |= said.startswith(_MASTER_ENDED)

@@ -1,0 +1,133 @@
+"""What a host shows during the login: to a person at once, and in the error where it then refuses."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+import asyncssh
+import pytest
+
+from xpm_remote.errors import AuthenticationError, UnreachableError
+from xpm_remote.link.host import HostLink
+from xpm_remote.link.options.connect_options import parse_ssh_options
+from xpm_remote.link.prompts import Prompter, RefusingPrompter
+from xpm_remote.settings.schema import SshEngine
+
+HOST = "127.0.0.1"
+LIMIT = 30.0
+"""Seconds for what takes a moment, on a machine that runs other tests, too."""
+SIGN_IN = "To sign in, visit https://login.example.org/{}\x1b[2J"
+
+
+class Showing(asyncssh.SSHServer):
+    """Shows a banner; then admits, refuses, or ends the connection."""
+
+    def __init__(self, banner: str, then: str) -> None:
+        self._banner = banner
+        self._then = then
+
+    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        """Keep the connection."""
+        self._connection = conn
+
+    async def begin_auth(self, username: str) -> bool:
+        """Show the banner, which is sent at once."""
+        self._connection.send_auth_banner(self._banner + "\r\n")
+        if self._then == "closes":
+            self._connection.abort()
+            await self._connection.wait_closed()
+        return self._then != "admits"
+
+    def public_key_auth_supported(self) -> bool:
+        """Claim that keys are of use."""
+        return True
+
+
+Open = Callable[[str, str, Prompter], AbstractAsyncContextManager[None]]
+
+
+@pytest.fixture
+def connect(engine: SshEngine) -> Open:
+    """Connect to a host that shows something, and then does something."""
+
+    @asynccontextmanager
+    async def connecting(banner: str, then: str, prompter: Prompter) -> AsyncIterator[None]:
+        listener = await asyncssh.listen(
+            HOST,
+            0,
+            server_host_keys=[asyncssh.generate_private_key("ssh-ed25519")],
+            server_factory=lambda: Showing(banner, then),
+            process_factory=lambda process: process.exit(0),
+        )
+        try:
+            options = parse_ssh_options(
+                f"me@{HOST}",
+                [
+                    f"-F none -p {listener.get_port()} -o IdentityAgent=none",
+                    "StrictHostKeyChecking=no",
+                    "UserKnownHostsFile=/dev/null",
+                ],
+                engine,
+            )
+            opening = HostLink(options, engine).open_process("true", prompter)
+            process = await asyncio.wait_for(opening, LIMIT)
+            await process.aclose(by_force=True)
+            yield
+        finally:
+            listener.close()
+            await listener.wait_closed()
+
+    return connecting
+
+
+class Person:
+    """Someone who reads."""
+
+    obstacle = None
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def tell(self, text: str) -> None:
+        """Keep the text."""
+        self.told.append(text)
+
+    async def ask(self, question: str, *, echo: bool) -> str:
+        """Ask nothing."""
+        raise AssertionError(question, echo)
+
+
+async def test_banner_is_shown(connect: Open, engine: SshEngine) -> None:
+    """A banner is shown without any question."""
+    person, banner = Person(), SIGN_IN.format(os.urandom(4).hex())
+    async with connect(banner, "admits", person):
+        pass
+    shown = "\n".join(person.told)
+    assert shown.count(banner.partition("\x1b")[0]) == 1
+
+
+async def test_banner_is_in_the_error(connect: Open) -> None:
+    """What a host shows and then ends the connection is in the error."""
+    banner = "System is going down, back at noon."
+    with pytest.raises(UnreachableError, match="back at noon") as caught:
+        async with connect(banner, "closes", RefusingPrompter("it is night")):
+            pass
+    assert "ends the login" in str(caught.value)
+
+
+async def test_account_has_expired(connect: Open) -> None:
+    """An account that has expired is not to be tried again."""
+    banner = "Your account has expired; please contact your system administrator."
+    with pytest.raises(AuthenticationError, match="has expired"):
+        async with connect(banner, "closes", RefusingPrompter("it is night")):
+            pass
+
+
+async def test_refusal(connect: Open) -> None:
+    """A host that refuses may have said why."""
+    with pytest.raises(AuthenticationError, match="Members of physics only"):
+        async with connect("Members of physics only", "refuses", RefusingPrompter("it is night")):
+            pass
