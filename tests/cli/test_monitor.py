@@ -38,7 +38,8 @@ def test_once(disk: Disk, commands: Commands) -> None:
         "a": "done",
         "b": "unscheduled",
     }
-    assert document["backend"] == {"name": "agent", "why": "the workspace is on this machine"}
+    why = "the workspace is on this machine"
+    assert document["backend"] == {"name": "agent", "why": why, "warning": None}
     shown = commands.run(*words).stdout
     assert "· agent" in shown
     assert "1 experiment ·" in shown
