@@ -169,6 +169,10 @@ def test_zone_by_name(name: str) -> None:
         ("+0530", 330),
         ("-0330 ", -210),
         ("+0000 ", 0),
+        ("+0530  ", 330),
+        ("+0100 Middle/Earth ", 60),
+        ("+0100 Middle/Earth no rules", 60),
+        (f"+0100 Middle/Earth {'x' * 200}", 60),
         ("+0100 Middle/Earth", 60),
         ("+0100 Europe", 60),
         ("+0100 /etc/localtime", 60),
@@ -188,7 +192,7 @@ PARIS = "CET-1CEST,M3.5.0,M10.5.0/3"
 
 
 @pytest.mark.parametrize(
-    "words", [f"Etc/Unknown {PARIS}", f" {PARIS}", PARIS, f"Asia/Tokyo {PARIS}"]
+    "words", [f"Etc/Unknown {PARIS}", f" {PARIS}", PARIS, f"{PARIS} ", f"Asia/Tokyo {PARIS}"]
 )
 def test_zone_by_rules(words: str) -> None:
     """A zone whose name is not known here, or is wrong, has the rules at the end of the host's file, or those in TZ."""

@@ -28,9 +28,7 @@ LINE_KEPT = 65536
 STDERR_KEPT = 8192
 """Bytes of the end of stderr that are kept for an error message: a traceback."""
 
-_CLOCK = re.compile(
-    r"(\d{1,12}) ([+-](?:[01]\d|2[0-3])[0-5]\d)(?: (\S*))?(?: (\S{1,100}))?", re.ASCII
-)
+_CLOCK = re.compile(r"(\d{1,12}) ([+-](?:[01]\d|2[0-3])[0-5]\d)(?: (.*))?", re.ASCII)
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
 _ZONE_FILE = re.compile(r".*/zoneinfo/(?:posix/|right/)?")
 _NOT_FOUND = 127
@@ -313,7 +311,9 @@ def _clock(text: str) -> RemoteClock | None:
     epoch = int(told[1])
     sign, hours, minutes = told[2][0], int(told[2][1:3]), int(told[2][3:])
     offset = timedelta(hours=hours, minutes=minutes) * (1 if sign == "+" else -1)
-    return RemoteClock(float(epoch), _zone(epoch, offset, told[3] or "", told[4] or ""))
+    # Each may be empty: a host without files of zones has the rules in TZ at most.
+    name, _, rules = (told[3] or "").partition(" ")
+    return RemoteClock(float(epoch), _zone(epoch, offset, name, rules.strip()))
 
 
 def _zone(epoch: int, offset: timedelta, name: str, rules: str) -> tzinfo:
