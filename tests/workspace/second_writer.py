@@ -27,7 +27,7 @@ DOOR = sorted(
 READING = ("listdir", "lstat", "open", "readlink", "scandir", "stat")
 """The calls by which references, directories and locks are read."""
 
-SHARE = 3
+SHARE = 4
 """Divisor of the number of places that a test tries by default."""
 
 OWN = f"{os.sep}xpm_remote{os.sep}"

@@ -256,6 +256,7 @@ def test_wire(made: SmallWorkspace) -> None:
         ({"status": "running", "hostname": "node02"}, True),
         ({"status": "running", "hostname": "node02", "ended_at": None}, True),
         ({"status": "running"}, True),
+        ({"hostname": "node02"}, True),
         ({"status": "running", "hostname": "node01"}, False),
         ({"status": "running", "hostname": "node02", "ended_at": "2026-11-01T12:00:00"}, False),
         ({"status": "done", "hostname": "node02"}, False),

@@ -42,6 +42,9 @@ _USUAL = re.compile(r'\n\{"job_id": "(\w+)", "task_id": "([\w.]+)",', re.ASCII)
 _HASH, _TASK = itemgetter(0), itemgetter(1)  # of a match of it
 _FIRST_LISTS = ("jobs", "jobs.bak")
 
+_ENDED = ("done", "failed", "completed")
+"""Words for the status of a run that has ended."""
+
 _SETTLED = 5
 """Seconds after which a change of a file counts as past: clocks of file systems may count in whole seconds or two."""
 
@@ -189,7 +192,7 @@ def _read_end(run: str, found: References) -> None:
     status = read_object(path, LARGE_LIMIT, problems)
     if problems:
         found.unended[run] = ""
-    elif status is not None and status.get("status") == "running" and not status.get("ended_at"):
+    elif status is not None and not (status.get("ended_at") or status.get("status") in _ENDED):
         hostname = status.get("hostname")
         found.unended[run] = hostname if isinstance(hostname, str) else ""
 
