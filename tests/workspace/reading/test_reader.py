@@ -189,6 +189,18 @@ def test_start_in_another_zone(disk: Disk) -> None:
     assert [(facts.started, facts.ended) for facts in found.jobs(run)] == [(1.6e9, 1.7e9)]
 
 
+def test_start_of_a_dead_job_in_another_zone(disk: Disk) -> None:
+    """A start after all that a killed job has written is one of another zone: it did not end then."""
+    disk.run("demo", [JOB], job_states={JOB.hash: "error"})
+    status = {"state": "running", "started_time": "2026-11-01T18:00:00"}
+    killed = disk.job(JOB, status)
+    for path, at in ((killed / "ok.out", 1.6e9), (killed / ".experimaestro/status.json", 1.7e9)):
+        os.utime(write(path, status), (at, at))
+    found = reader(disk)
+    (run,) = found.experiments()
+    assert [(facts.started, facts.ended) for facts in found.jobs(run)] == [(None, 1.6e9)]
+
+
 def test_job_of_two_experiments(disk: Disk) -> None:
     """A job of two current runs is judged by the later one, as in the picture, and has the tags of both."""
     failed = disk.job(JOB, {"state": "error"}, failed={"code": 1, "reason": "timeout"})

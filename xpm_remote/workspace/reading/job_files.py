@@ -128,17 +128,21 @@ class JobReader:
         look = Look(self._root, self._problems)
         directory = f"{self._jobs}/{facts.task_id}/{facts.job_id}"
         stem = f"{directory}/{facts.task_id.rpartition('.')[2]}"
-        paths = (f"{stem}.out", f"{stem}.err")
-        told = None
-        if facts.started is None:
-            # It never ran: its scheduler locks it when it gives it up, and writes its status the first time.
-            paths = (f"{stem}.lock", f"{directory}/.experimaestro/status.json")
-        else:
+        status = f"{directory}/.experimaestro/status.json"
+        started, told = facts.started, None
+        # One that never ran is locked by its scheduler when it gives it up, which writes its status the first time.
+        paths = (f"{stem}.lock", status)
+        if started is not None:
             told = self._events.last_written(facts.task_id, facts.job_id, look)
+            paths = (f"{stem}.out", f"{stem}.err")
         found = (look.stat(each) for each in paths)
-        times = [each.st_mtime for each in found if each is not None]
+        last = latest(told, *(each.st_mtime for each in found if each is not None))
+        written = look.stat(status)
+        known = latest(last, written.st_mtime if written is not None else None)
+        if started is not None and known is not None and started > known + ZONES_APART:
+            started = self._archived_start(facts)
         unread = look.settle() or facts.unread
-        return facts._replace(ended=latest(facts.started, told, *times), unread=unread)
+        return facts._replace(started=started, ended=latest(started, last), unread=unread)
 
     def _archived_start(self, facts: JobFacts) -> float | None:
         """Return the start of a job by its first event, which has the time of another zone and the true one."""
