@@ -5,12 +5,20 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 from collections.abc import AsyncGenerator, Iterator
+from contextlib import closing
+from types import FrameType
+from typing import TYPE_CHECKING
 
 import pytest
 
+from xpm_remote import waiting
 from xpm_remote.errors import StoppedBySignal
 from xpm_remote.waiting import StepLoop, race, wait_within
+
+if TYPE_CHECKING:
+    from _typeshed import TraceFunction
 
 LONG = 60.0
 
@@ -133,24 +141,51 @@ def test_signal_at_the_end_of_a_step(loop: StepLoop) -> None:
     loop.run(rest())
 
 
-def test_interruption_before_a_step_begins(loop: StepLoop, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C before a step has its handlers leaves nothing running: the generator can be closed, as it is."""
+def interrupted_at(line: int) -> tuple[int, list[int], bool]:
+    """Take three results of a stream, with Ctrl-C at one of the lines that are run in ``waiting``.
+
+    Returns:
+        How many lines were run, the results until then, and whether that ended the work.
+    """
+    count = 0
+    got: list[int] = []
 
     async def results() -> AsyncGenerator[int, None]:
-        yield 1
-        yield 2
+        for number in range(3):
+            await asyncio.sleep(0)
+            yield number
 
-    stream = loop.each(results())
-    assert next(stream) == 1
-    install = loop._loop.add_signal_handler
+    def trace(frame: FrameType, event: str, _: object) -> TraceFunction | None:
+        nonlocal count
+        if frame.f_code.co_filename != waiting.__file__:
+            return None
+        count += event == "line"
+        if event == "line" and count == line:
+            signal.raise_signal(signal.SIGINT)
+        return trace
 
-    def interrupt(*_: object) -> None:
-        monkeypatch.setattr(loop._loop, "add_signal_handler", install)
-        raise KeyboardInterrupt
+    loop, before = StepLoop(), sys.gettrace()
+    try:
+        sys.settrace(trace)
+        with closing(loop.each(results())) as stream:
+            got.extend(stream)
+        loop.run(rest())
+    except (StoppedBySignal, KeyboardInterrupt):
+        return count, got, True
+    finally:
+        sys.settrace(before)
+        loop.close()
+    return count, got, False
 
-    monkeypatch.setattr(loop._loop, "add_signal_handler", interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        next(stream)
+
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")
+def test_interrupted_at_any_line() -> None:
+    """Whichever line of a step Ctrl-C meets, the work ends by it unless all is done, and no other error comes of it."""
+    lines, _, _ = interrupted_at(0)
+    assert lines > 50
+    for line in range(1, lines + 1):
+        _, got, was_stopped = interrupted_at(line)
+        assert was_stopped or got == [0, 1, 2], line
 
 
 def test_signal_while_results_stream(loop: StepLoop) -> None:

@@ -177,10 +177,10 @@ class StepLoop:
 
     def close(self) -> None:
         """End the remaining tasks and the loop; a signal that came with the last result is ignored."""
-        self._caught.clear()
-        with contextlib.suppress(StoppedBySignal):
-            self.run(self._loop.shutdown_asyncgens())
-        self.run(_end_tasks())
+        for end in (self._loop.shutdown_asyncgens, _end_tasks):
+            self._caught.clear()
+            with contextlib.suppress(StoppedBySignal):
+                self.run(end())
         self._loop.close()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shlex
@@ -457,21 +458,46 @@ def test_backups_are_never_overwritten(alone: Person) -> None:
 
 
 @pytest.mark.parametrize("again", [OLD, NEW])
-def test_killed_while_writing(alone: Person, monkeypatch: pytest.MonkeyPatch, again: str) -> None:
+@pytest.mark.parametrize("files_before", [0, 1])
+def test_killed_while_writing(
+    alone: Person, monkeypatch: pytest.MonkeyPatch, files_before: int, again: str
+) -> None:
     """What a killed run was writing is removed by the next one, even if there is nothing left to do."""
     alone.settle(OLD)
     path = alone.settings
+    left_before = iter(range(files_before))
     child = os.fork()
     if child == 0:
-        monkeypatch.setattr(os, "fsync", lambda _: os.kill(os.getpid(), signal.SIGKILL))
+
+        def kill(*_: object) -> None:
+            if next(left_before, None) is None:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        monkeypatch.setattr(os, "fchmod", kill)  # before the content is written
         replace_file(path, OLD.encode(), NEW.encode())
         os._exit(0)
     assert os.WIFSIGNALED(os.waitpid(child, 0)[1])
-    (left,) = set(files(alone)) - {"settings.yaml"}
-    assert left.startswith(".settings.yaml.")
+    left = set(files(alone)) - {"settings.yaml"}
+    assert len(left) == files_before + 1
+    assert all(each.startswith(".settings.yaml.") for each in left)
     path.write_text(again)
     assert alone.run(*WRITE).status == 0
     assert set(files(alone)) - {"settings.yaml.bak"} == {"settings.yaml"}
+
+
+def test_where_a_file_has_one_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The backup is made, too, on a file system without hard links."""
+    file = tmp_path / "settings.yaml"
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "link", refuse)
+    for number, backup in enumerate(("settings.yaml.bak", "settings.yaml.bak.1")):
+        file.write_text(OLD)
+        assert replace_file(file, OLD.encode(), NEW.encode()).name == backup
+        assert (tmp_path / backup).read_text() == OLD
+        assert len(list(tmp_path.iterdir())) == number + 2
 
 
 def test_file_that_is_being_written(alone: Person) -> None:

@@ -84,18 +84,30 @@ def _remove_leftover(path: Path) -> None:
 
 
 def _write_backup(target: Path, content: bytes, status: os.stat_result) -> Path:
-    for number in itertools.count():
-        backup = target.with_name(f"{target.name}.bak{f'.{number}' if number else ''}")
-        with contextlib.suppress(FileExistsError):
-            descriptor = os.open(backup, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with _temporary(target, content, status) as written:
+        for number in itertools.count():
+            backup = target.with_name(f"{target.name}.bak{f'.{number}' if number else ''}")
             try:
-                with os.fdopen(descriptor, "wb") as file:
-                    _write(file, content, status)
-            except BaseException:
-                backup.unlink()
-                raise
-            return backup
+                os.link(written, backup)  # whole from the first moment on
+            except FileExistsError:
+                continue
+            except OSError:  # a file has one name there
+                with contextlib.suppress(FileExistsError):
+                    _write_new(backup, content, status)
+                    return backup
+            else:
+                return backup
     raise AssertionError("numbers do not end")
+
+
+def _write_new(path: Path, content: bytes, status: os.stat_result) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            _write(file, content, status)
+    except BaseException:
+        path.unlink()
+        raise
 
 
 def _write(file: BinaryIO, content: bytes, status: os.stat_result) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
@@ -17,7 +18,7 @@ import pytest
 
 from tests.support.job_process import LIMIT, Started
 from tests.workspace.disk import Disk, snapshot, write
-from xpm_remote.workspace import processes
+from xpm_remote.workspace import filesystem, processes
 from xpm_remote.workspace.agent import actions
 from xpm_remote.workspace.agent.actions import Actions
 from xpm_remote.workspace.failures import NoJobFailure
@@ -162,6 +163,31 @@ def test_no_such_job(action: str, disk: Disk) -> None:
     plan = actions.plan_kill if action == KILL else actions.plan_clean
     with pytest.raises(NoJobFailure):
         plan(JobId("pkg.learn", "b" * 64))
+
+
+@pytest.mark.parametrize("action", [KILL, CLEAN])
+@pytest.mark.parametrize("name", [".", "learn.pid", ".experimaestro/status.json"])
+def test_what_cannot_be_looked_at(
+    action: str, name: str, disk: Disk, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job, or a file of it, of which it is not known whether it is there, is not one that is gone, or has ended."""
+    disk.job(JOB, {"state": "done"}, done="")
+    bad = directory / name
+    look = filesystem.lstat
+
+    def fail(path: str, **options: int) -> os.stat_result:
+        if str(path) == str(bad):
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+        return look(path, **options)
+
+    if name != ".":
+        bad.unlink(missing_ok=True)
+    monkeypatch.setattr(filesystem, "lstat", fail)
+    plan = make(disk).plan(action, JOB)
+    assert (plan.is_over, "Input/output error" in plan.refusal) == (False, True), plan
+    outcome = make(disk).perform(plan._replace(refusal=""))
+    assert (outcome.success, directory.exists()) == (False, True), outcome
+    assert "Input/output error" in outcome.message
 
 
 def test_process_that_ended_is_not_its_successor() -> None:

@@ -235,6 +235,22 @@ def test_clean_what_slurm_has_by_another_path(
     assert directory.exists()
 
 
+@pytest.mark.parametrize(
+    ("state", "has_it"), [("RUNNING", True), ("PENDING", True), ("TIMEOUT", False)]
+)
+def test_clean_what_slurm_has_where_the_same_path_is_another_disk(
+    state: str, has_it: bool, slurm: FakeSlurm, disk: Disk, directory: Path, tmp_path: Path
+) -> None:
+    """The job of the very id, in a directory of the same name, may be the job: a path may be another disk's there."""
+    other = tmp_path / "home" / "jobs" / JOB.task / JOB.hash
+    other.mkdir(parents=True)
+    slurm.settle(mine(other, state), mine(other, number="12"))
+    plan = make(disk).plan_clean(JOB)
+    assert ("SLURM has it: job 4711" in plan.refusal) == has_it, plan
+    slurm.settle(mine(tmp_path))
+    assert make(disk).plan_clean(JOB).refusal == ""
+
+
 @pytest.mark.parametrize("case", ["down", "frozen", "away", "oar", "garbage", "unreadable"])
 def test_clean_without_an_answer(
     case: str, slurm: FakeSlurm, disk: Disk, directory: Path, monkeypatch: pytest.MonkeyPatch

@@ -11,7 +11,7 @@ import stat
 import time
 from typing import NamedTuple
 
-from xpm_remote.workspace import processes, states
+from xpm_remote.workspace import filesystem, processes, states
 from xpm_remote.workspace.ending import OverFailure, end_processes, own_process
 from xpm_remote.workspace.failures import BusyFailure, NoJobFailure, WorkspaceFailure, explain
 from xpm_remote.workspace.folders.removing import discard_job, imprint, put_back_interrupted
@@ -127,17 +127,18 @@ class Actions:
 
         Raises:
             NoJobFailure: There is no such job.
+            OSError: That is not known.
         """
         files = self._reader.layout.job_files(job)
-        if not os.path.lexists(files.directory):
+        if filesystem.lstat_or_none(files.directory) is None:
             raise _no_job(job)
         return files
 
     def _find_target(self, job: JobId) -> tuple[ActionPlan, ProcessName | _SlurmJob | None]:
         """Return the plan to end what runs a job, and what it would end; None if that is refused."""
-        files = self._files(job)
         plan = ActionPlan(job, KILL)
         try:
+            files = self._files(job)
             evidence = read_evidence(files)
             process = evidence.process
             if process is None or not evidence.has_pid_file:
@@ -160,7 +161,7 @@ class Actions:
             own = own_process(files, process.pid, is_locked=is_locked)
         except OverFailure as refusal:
             return plan._replace(refusal=str(refusal), is_over=True), None
-        except (WorkspaceFailure, OSError) as refusal:
+        except (BusyFailure, OSError) as refusal:
             return plan._replace(refusal=self._text(job, refusal)), None
         pids = ", ".join(str(each.pid) for each in processes.family(own.pid))
         what = f"end {pids}: SIGTERM, then SIGKILL"
@@ -174,7 +175,7 @@ class Actions:
             BusyFailure: SLURM does not answer.
         """
         row = None
-        if evidence.is_of_slurm and not os.path.lexists(files.done):
+        if evidence.is_of_slurm and filesystem.lstat_or_none(files.done) is None:
             row = self._schedulers.living_row(files, evidence)
         if row is None:
             raise OverFailure("it has no process")

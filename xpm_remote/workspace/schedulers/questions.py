@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Callable, NamedTuple
 
+from xpm_remote.workspace import filesystem
 from xpm_remote.workspace.failures import BusyFailure
 from xpm_remote.workspace.layout import JobFiles
 from xpm_remote.workspace.reading.jobs import process_of
@@ -53,6 +54,7 @@ def read_evidence(files: JobFiles) -> Evidence:
 
     Raises:
         UnansweredFailure: One of them is there and cannot be read, or the pid file names no process.
+        OSError: It is not known whether one is there.
     """
     owners = {os.lstat(files.directory).st_uid}
     content = _read(files.pid)
@@ -75,7 +77,7 @@ def _read(path: Path) -> JsonObject | None:
     content = read_object(str(path), SMALL_LIMIT, problems)
     for unread in problems:
         raise UnansweredFailure(f"{unread.path} {unread.why}", FORCE)
-    if content is None and os.path.lexists(path):
+    if content is None and filesystem.lstat_or_none(path) is not None:
         raise UnansweredFailure(f"{path} cannot be read", FORCE)
     return content
 
@@ -122,7 +124,8 @@ class Schedulers:
             return False
 
     def _has_ended(self, files: JobFiles) -> bool:
-        is_done = os.path.lexists(files.done)  # the job's own last act: nothing else writes it
+        # The job's own last act: nothing else writes it.
+        is_done = filesystem.lstat_or_none(files.done) is not None
         try:
             evidence = read_evidence(files)
         except UnansweredFailure:
@@ -157,7 +160,7 @@ class Schedulers:
         if answer.rows is None:
             what = f"SLURM does not say whether it has ended: {answer.why}"
             raise UnansweredFailure(what, FORCE)
-        row = _row_of(files.directory, answer.rows)
+        row = _row_of(files.directory, evidence.process, answer.rows)
         if row is not None and row.phase is not Phase.ENDED:
             what = f"SLURM has it: job {row.id}, {row.state}"
             raise BusyFailure(what, "cancel it with `jobs kill`")
@@ -184,9 +187,18 @@ class _Answer(NamedTuple):
     why: str
 
 
-def _row_of(directory: Path, rows: dict[str, Row]) -> Row | None:
-    """Return the row of a job's directory; one whose path leads nowhere here may be it under another name."""
-    found = [row for path, row in rows.items() if is_same_directory(path, directory) is not False]
+def _row_of(directory: Path, process: Process | None, rows: dict[str, Row]) -> Row | None:
+    """Return the row of a job's directory, which may have another path where the job runs.
+
+    Such a path leads nowhere here; or it is that of the job's own id, and leads to something else here.
+    """
+    number = process and str(process.pid)
+    found = [
+        row
+        for path, row in rows.items()
+        if is_same_directory(path, directory) is not False
+        or (row.id == number and _has_same_end(path, directory))
+    ]
     return next((row for row in found if row.phase is not Phase.ENDED), next(iter(found), None))
 
 
@@ -194,9 +206,13 @@ def is_same_directory(path: str, directory: Path) -> bool | None:
     """Return whether a path of a scheduler is a job's directory; None if it may be, by another host's mounts."""
     if path == str(directory):
         return True
-    if Path(path).parts[-2:] != directory.parts[-2:]:  # few of many: only these are looked up
+    if not _has_same_end(path, directory):  # few of many: only these are looked up
         return False
     try:
         return directory.samefile(path)
     except OSError:
         return None
+
+
+def _has_same_end(path: str, directory: Path) -> bool:
+    return Path(path).parts[-2:] == directory.parts[-2:]
