@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime, timezone
 from typing import Any
 
 import msgspec
@@ -18,6 +19,7 @@ from tests.model.builders import (
     scheduler_event,
     state_event,
 )
+from xpm_remote.model import doubt
 from xpm_remote.model.entities import Change, Job, JobChange
 from xpm_remote.model.records import ExperimentRecord, JobRecord
 from xpm_remote.model.store import Store
@@ -241,3 +243,12 @@ def test_job_of_no_run() -> None:
     assert store.jobs_in_doubt() == {}
     assert store.apply_absence(key("x"))
     assert store.number_uncertain == 0
+
+
+def test_an_end_in_whole_milliseconds() -> None:
+    """A verdict that a job ended as it started holds, though its time is rounded to less than the start."""
+    start = datetime(2026, 11, 22, 10, 0, 0, 993205, tzinfo=timezone.utc)
+    job = Job(task_id="t", job_id="a", started=start, execution=State.ERROR)
+    judged = msgspec.structs.replace(job, ended=start.replace(microsecond=993000))
+    now = doubt.basis(job, [])
+    assert doubt.holds(doubt.Verdict(now, judged), job, now)

@@ -10,6 +10,7 @@ ended holds until the job is tried again. Pure.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from typing import NamedTuple
 
 import msgspec
@@ -17,6 +18,9 @@ import msgspec
 from xpm_remote.model.entities import Experiment, Job
 from xpm_remote.model.runs import RUNNING
 from xpm_remote.workspace.states import GENERIC_REASON, State
+
+ROUNDING = timedelta(milliseconds=1)
+"""The agent's times are whole milliseconds: a job that wrote nothing ended, by them, just before it started."""
 
 _TOLD = frozenset({"done", "failed"})
 """The statuses that a run has only when its script has ended."""
@@ -131,5 +135,9 @@ def holds(verdict: Verdict, job: Job, now: Basis) -> bool:
     judged = verdict.job
     if not judged.state.is_final:
         return verdict.basis == now
-    is_later = job.started is not None and judged.ended is not None and job.started > judged.ended
+    is_later = (
+        job.started is not None
+        and judged.ended is not None
+        and job.started - judged.ended > ROUNDING
+    )
     return verdict.basis.attempt == now.attempt and not is_later
