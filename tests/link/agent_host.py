@@ -23,14 +23,15 @@ LIMIT = 60.0
 
 
 def working_pythons() -> list[str]:
-    """Return the interpreters of this machine on which the agent may run: ours, and those in the PATH."""
-    names = [f"python3.{minor}" for minor in range(8, 16)]
+    """Return the interpreters of this machine on which the agent runs: ours, those in the PATH and XPM_TEST_PYTHONS."""
+    names = [*(f"python3.{minor}" for minor in range(8, 16)), "pypy3"]
+    names += os.environ.get("XPM_TEST_PYTHONS", "").split()
     found = [path for name in names if (path := shutil.which(name)) and _works(path)]
     return [sys.executable, *found]
 
 
 def _works(path: str) -> bool:
-    probe = [path, "-I", "-c", "import ctypes, zlib"]
+    probe = [path, "-I", "-c", "import json"]
     return subprocess.run(probe, capture_output=True, check=False, timeout=LIMIT).returncode == 0
 
 
@@ -70,6 +71,7 @@ class Talk(Conversation):
         self._searched = 0
         self._inflate = zlib.decompressobj() if compress else None
         self.greeting = Greeting()
+        self._has_plain = False
         with suppress(BrokenPipeError):
             self.write((bundle.payload if payload is None else payload) + more)
 
@@ -79,7 +81,10 @@ class Talk(Conversation):
             data = os.read(self.stdout.fileno(), 65536)
             assert data, self.end()
             rest = self.greeting.feed(data)
-            if rest is not None:
+            if rest is not None and self.greeting.asks_plain and not self._has_plain:
+                self._has_plain = True
+                self.write(agent_bundle().plain)
+            elif rest is not None:
                 self._take(rest)
                 return
 
@@ -107,4 +112,6 @@ class Talk(Conversation):
             self.notices.append(self.read())
 
     def _take(self, data: bytes) -> None:
-        self._buffer += self._inflate.decompress(data) if self._inflate else data
+        self._buffer += (
+            self._inflate.decompress(data) if self._inflate and self.greeting.compressed else data
+        )

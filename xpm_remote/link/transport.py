@@ -199,10 +199,9 @@ async def greet_agent(transport: Transport, bundle: Bundle) -> AgentTransport:
         LinkLostError: The connection broke.
         RemoteTimeoutError: The agent does not greet.
     """
-    transport.send(bundle.payload)
     greeting = Greeting()
     try:
-        rest = await wait_within(_read_start(transport, greeting), GREETING_TIMEOUT)
+        rest = await wait_within(_read_greeting(transport, greeting, bundle), GREETING_TIMEOUT)
     except (TimeoutError, asyncio.TimeoutError):
         raise RemoteTimeoutError(
             f"the agent has not greeted within {GREETING_TIMEOUT:g} s",
@@ -214,3 +213,12 @@ async def greet_agent(transport: Transport, bundle: Bundle) -> AgentTransport:
     if ended.lost is not None:
         raise LinkLostError(f"the connection broke while the agent started: {ended.lost}")
     raise greeting.failure(ended.status, ended.stderr)
+
+
+async def _read_greeting(transport: Transport, greeting: Greeting, bundle: Bundle) -> bytes | None:
+    transport.send(bundle.payload)
+    rest = await _read_start(transport, greeting)
+    if rest is not None and greeting.asks_plain:
+        transport.send(bundle.plain)
+        rest = await _read_start(transport, greeting)
+    return rest

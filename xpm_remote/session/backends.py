@@ -284,7 +284,7 @@ async def describe_target(target: Target) -> tuple[dict[str, Any], dict[str, str
     """
     link = await describe_link(target.options, target.engine)
     bundle = agent_bundle()
-    size, digest = bundle.arguments
+    size, digest, *_ = bundle.arguments
     by_agent = {
         "server": target.agent_start(bundle),
         "command": target.agent_command(bundle),

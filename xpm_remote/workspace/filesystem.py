@@ -7,12 +7,12 @@ called through the C library; where that has none either, the answer is ``ENOSYS
 
 from __future__ import annotations
 
-import ctypes
 import errno
-import fcntl
 import os
 from stat import S_ISDIR, S_ISLNK
 from typing import Callable, Union
+
+from xpm_remote.workspace.optional import ctypes, fcntl
 
 AnyPath = Union[str, bytes, "os.PathLike[str]"]
 
@@ -62,7 +62,9 @@ chmod_open = os.fchmod
 chown_open = os.fchown
 utime = os.utime
 fsync = os.fsync
-lock = fcntl.flock
+
+LOCK_SH, LOCK_EX, LOCK_NB = 1, 2, 4
+"""The operations of ``lock``, as on every system that has ``flock``."""
 
 _NO_SUCH_NAME = frozenset({errno.ENOENT, errno.ENOTDIR})
 _NO_SUCH_TARGET = _NO_SUCH_NAME | {errno.ELOOP}
@@ -179,12 +181,29 @@ def sync_file_system(descriptor: int) -> None:
     _check(_c_function("syncfs")(ctypes.c_int(descriptor)), "")
 
 
+def lock(descriptor: int, operation: int) -> None:
+    """Lock an open file, or unlock it, as ``flock`` does.
+
+    Raises:
+        OSError: Another process holds the lock, or the file system has no locks; ``EIO``, which is neither, where this
+            python cannot ask.
+    """
+    if fcntl is not None:
+        fcntl.flock(descriptor, operation)
+    elif _C_LIBRARY is not None:
+        _check(_c_function("flock")(ctypes.c_int(descriptor), ctypes.c_int(operation)), "")
+    else:
+        raise OSError(errno.EIO, "the python there has no module fcntl, which locks need")
+
+
 def clone(source: int, target: int) -> None:
     """Make an open file share the blocks of another one, where the file system can.
 
     Raises:
         OSError: One of ``UNSUPPORTED`` when it cannot.
     """
+    if fcntl is None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
     fcntl.ioctl(target, _FICLONE, source)
 
 
@@ -225,4 +244,7 @@ def _check(result: int, path: AnyPath) -> None:
         raise OSError(number, os.strerror(number), os.fspath(path))
 
 
-_C_LIBRARY = ctypes.CDLL(None, use_errno=True)
+_C_LIBRARY = None if ctypes is None else ctypes.CDLL(None, use_errno=True)
+
+HAS_SYNC_FILE_SYSTEM = hasattr(_C_LIBRARY, "syncfs")
+"""Whether there is the call that ``sync_file_system`` needs."""

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import functools
 import json
 import os
-import socket
 import stat
 from pathlib import Path
 from types import TracebackType
@@ -114,7 +112,7 @@ def _sees_all_processes() -> bool:
 
 def _can_share(descriptor: int) -> bool:
     try:
-        filesystem.lock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        filesystem.lock(descriptor, filesystem.LOCK_SH | filesystem.LOCK_NB)
     except OSError as error:
         if error.errno in _HELD:
             return False
@@ -145,7 +143,7 @@ def holding(path: Path, directory: int | None = None) -> Iterator[None]:
         return
     try:
         try:
-            filesystem.lock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            filesystem.lock(descriptor, filesystem.LOCK_EX | filesystem.LOCK_NB)
         except OSError as error:
             if error.errno in _HELD:
                 raise BusyFailure(f"the job runs, or is about to: {path} is held") from None
@@ -268,7 +266,7 @@ class StagingLock:
 
     def _take(self, descriptor: int) -> None:
         try:
-            filesystem.lock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            filesystem.lock(descriptor, filesystem.LOCK_EX | filesystem.LOCK_NB)
         except OSError as error:
             if error.errno in _HELD:
                 raise BusyFailure(f"another process holds {self.path}", "try again") from None
@@ -311,4 +309,4 @@ def _signature() -> bytes:
         boot = _BOOT_ID.read_text("ascii").strip()
     except OSError:
         boot = ""
-    return json.dumps({"host": socket.gethostname(), "boot": boot}).encode()[:_SIGNATURE_MAX]
+    return json.dumps({"host": os.uname().nodename, "boot": boot}).encode()[:_SIGNATURE_MAX]

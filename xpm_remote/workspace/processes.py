@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 from pathlib import Path
 from typing import Callable, NamedTuple
 
@@ -145,7 +144,7 @@ class Host:
         is_running: Callable[[int, float | None], bool] | None = None,
         is_locked: Callable[[str], bool] = lock_held,
     ) -> None:
-        self.name = name or socket.gethostname()
+        self.name = name or os.uname().nodename
         self.is_running = is_running or process_is_running
         self.is_locked = is_locked
 

@@ -12,7 +12,7 @@ import re
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
@@ -29,18 +29,26 @@ IMPORTER = "xpm_remote.workspace.agent.importer"
 COMPRESSION = 6
 """Level: the highest saves one byte in a hundred, and takes twice as long."""
 
+PLAIN = "plain"
+"""The mark of a python that cannot unpack the bundle."""
+
 # One line, without newline, backslash or exclamation mark, which some login shells would not leave alone.
 # A reader with a buffer of one byte takes from the pipe what it is asked for and nothing more: the rest is requests.
+# A python without zlib asks for the bundle as it was before it was packed.
 LOADER = (
-    "import hashlib,io,json,sys,zlib;"
-    "size,digest=sys.argv[1:3];"
-    "packed=io.BufferedReader(io.FileIO(0,closefd=False),1).read(int(size));"
-    "hashlib.sha256(packed).hexdigest()==digest or"
-    ' sys.exit("the agent arrived damaged: %d of %s bytes" % (len(packed),size));'
-    "sources=json.loads(zlib.decompress(packed).decode());"
+    "import hashlib,io,json,sys;"
+    'exec(chr(10).join(("try:"," import zlib","except ImportError:"," zlib=None")));'
+    "read=io.BufferedReader(io.FileIO(0,closefd=False),1).read;"
+    "check=lambda data,size,digest: data if hashlib.sha256(data).hexdigest()==digest else"
+    ' sys.exit("the agent arrived damaged: %d of %s bytes" % (len(data),size));'
+    "get=lambda size,digest: check(read(int(size)),size,digest);"
+    "packed=get(*sys.argv[1:3]);"
+    "text=zlib.decompress(packed) if zlib else"
+    f' (print(chr(10)+"{MARK} {PLAIN}",flush=True),get(*sys.argv[3:5]))[1];'
+    "sources=json.loads(text.decode());"
     f'space={{"__name__":"{IMPORTER}"}};'
     f'exec(compile(sources["{IMPORTER}"],"xpm-remote:importer","exec"),space);'
-    f'sys.exit(space["start"](sources,"{AGENT}",sys.argv[3:]))'
+    f'sys.exit(space["start"](sources,"{AGENT}",sys.argv[5:]))'
 )
 """The program with which a remote python is started."""
 
@@ -52,15 +60,18 @@ class Bundle:
     Attributes:
         payload: The first bytes on the remote python's stdin.
         digest: Its SHA-256 in hexadecimal digits.
+        plain: The same before it was packed, for a python without zlib.
     """
 
     payload: bytes
     digest: str
+    plain: bytes
 
-    @property
-    def arguments(self) -> tuple[str, str]:
-        """The loader's first arguments: size and digest."""
-        return str(len(self.payload)), self.digest
+    @cached_property
+    def arguments(self) -> tuple[str, str, str, str]:
+        """The loader's first arguments: size and digest, packed and plain."""
+        plain = hashlib.sha256(self.plain).hexdigest()
+        return str(len(self.payload)), self.digest, str(len(self.plain)), plain
 
 
 def pack(sources: Mapping[str, str]) -> Bundle:
@@ -69,9 +80,9 @@ def pack(sources: Mapping[str, str]) -> Bundle:
     Args:
         sources: The text of each module and package by its dotted name.
     """
-    text = json.dumps(dict(sorted(sources.items())), separators=(",", ":"))
-    payload = zlib.compress(text.encode(), COMPRESSION)
-    return Bundle(payload, hashlib.sha256(payload).hexdigest())
+    plain = json.dumps(dict(sorted(sources.items())), separators=(",", ":")).encode()
+    payload = zlib.compress(plain, COMPRESSION)
+    return Bundle(payload, hashlib.sha256(payload).hexdigest(), plain)
 
 
 if TYPE_CHECKING:
@@ -115,24 +126,57 @@ OLDEST_PYTHON = (3, 8)
 FLAGS = ("-I", "-B", "-S", "-X", "utf8")
 _FLAGS = " ".join(FLAGS)
 
-_FIT = (
-    f"import sys;sys.version_info>={OLDEST_PYTHON} or sys.exit(3);"
-    "import ctypes,fcntl,hashlib,json,select,zlib"
+REQUIRED = (
+    "_thread",
+    "base64",
+    "codecs",
+    "collections",
+    "contextlib",
+    "datetime",
+    "enum",
+    "errno",
+    "functools",
+    "gc",
+    "hashlib",
+    "heapq",
+    "importlib.util",
+    "io",
+    "itertools",
+    "json",
+    "math",
+    "os",
+    "pathlib",
+    "queue",
+    "re",
+    "signal",
+    "stat",
+    "struct",
+    "threading",
+    "time",
+    "traceback",
+    "types",
+    "typing",
 )
+"""The modules of the standard library that the agent imports when it starts."""
+
+_FIT = f"import sys;sys.version_info>={OLDEST_PYTHON} or sys.exit(3);import {','.join(REQUIRED)}"
 _VERSION = 'import sys;sys.stdout.write("%d.%d.%d" % sys.version_info[:3])'
 
 # POSIX sh; no exclamation mark, newline or backslash but in the format of the mark. An interpreter is started once: it
 # checks itself before it reads anything from stdin, and is examined only after it has failed. So the agent's exit
-# status, or a signal, is passed on. The version is for the error; one that is too old for -I gets the same by letters.
+# status, or a signal, is passed on. The version is for the error, with what cannot be imported; an interpreter that is
+# too old for -I gets the same by letters.
 _CHOOSE = (
-    f"fit='{_FIT}'; version='{_VERSION}'; loader=$1; size=$2; digest=$3; root=$4; mode=$5; shift 5; tried=; "
+    f"fit='{_FIT}'; version='{_VERSION}'; loader=$1; size=$2; digest=$3; whole=$4; whole_digest=$5; root=$6; mode=$7; "
+    "shift 7; tried=; "
     'for p in "$@"; do '
     'if command -v "$p" >/dev/null 2>&1; then '
-    f'"$p" {_FLAGS} -c "$fit;$loader" "$size" "$digest" "$root" "$mode"; status=$?; '
+    f'"$p" {_FLAGS} -c "$fit;$loader" "$size" "$digest" "$whole" "$whole_digest" "$root" "$mode"; status=$?; '
     f'if [ $status = 0 ] || "$p" {_FLAGS} -c "$fit" </dev/null >/dev/null 2>&1; then '
     "[ $status -le 128 ] || kill -$((status-128)) $$; exit $status; fi; "
     f'v=$("$p" {_FLAGS} -c "$version" </dev/null 2>/dev/null) || '
     'v=$("$p" -EsBS -c "$version" </dev/null 2>/dev/null) || v=; '
+    f'w=$("$p" {_FLAGS} -c "$fit" </dev/null 2>&1 | tail -n 1); case $w in *Error:*) v="$v: ${{w#*Error: }}";; esac; '
     'tried="$tried, $p (${v:-does not work})"; '
     'else tried="$tried, $p (not found)"; fi; done; '
     f"printf '\\n{MARK} python%s\\n' \"$tried\"; exit 69"
@@ -169,11 +213,13 @@ class Greeting(StartReader):
 
     Attributes:
         compressed: Whether a deflate stream follows the greeting.
+        asks_plain: Whether the python there has no zlib, and waits for the bundle as it was before it was packed.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.compressed = False
+        self.asks_plain = False
         self._tried = ""
 
     def failure(self, status: int | None, stderr: str) -> StartError:
@@ -198,6 +244,9 @@ class Greeting(StartReader):
         text = line.decode("utf-8", "backslashreplace")
         if text.startswith(f"{MARK} agent "):
             self.compressed = text.split()[2] == "deflate"
+            return True
+        if text == f"{MARK} {PLAIN}" and not self.asks_plain:
+            self.asks_plain = True
             return True
         if text.startswith(f"{MARK} python, "):
             self._tried = text[len(f"{MARK} python, ") :]

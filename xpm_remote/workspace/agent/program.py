@@ -37,6 +37,7 @@ from xpm_remote.workspace.agent.wire import (
     refuse,
 )
 from xpm_remote.workspace.failures import WorkspaceFailure, explain
+from xpm_remote.workspace.optional import zlib
 from xpm_remote.workspace.processes import Host
 from xpm_remote.workspace.reading.reader import WorkspaceReader, check_workspace
 
@@ -144,6 +145,12 @@ def respond(message: Message, table: dict[str, Method]) -> bytes:
         return _refuse_for(message.id, failure)
     except OSError as error:
         return _refuse_for(message.id, WorkspaceFailure(explain(error, Path("the workspace"))))
+    except ImportError as error:
+        python = ".".join(map(str, sys.version_info[:3]))
+        lack = WorkspaceFailure(
+            f"the python {python} there cannot do this: {error}", "set ssh.python to another one"
+        )
+        return _refuse_for(message.id, lack)
     except Exception as error:  # noqa: BLE001  (a bug in one request must not end the others)
         traceback.print_exc()
         return refuse(Refusal(message.id, INTERNAL_ERROR, f"{type(error).__name__}: {error}"))
@@ -240,7 +247,7 @@ def main(arguments: Sequence[str]) -> int:
     # A lost link is noticed by the end of stdin; the action in hand is completed.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     stdin, stdout = _take_stdio()
-    stream: Stream = DeflateStream() if "deflate" in words else PlainStream()
+    stream: Stream = DeflateStream() if "deflate" in words and zlib else PlainStream()
     try:
         output = Output(stdout, stream)
         agent = Agent(Path(root), output, polls_only="poll" in words)
@@ -248,7 +255,8 @@ def main(arguments: Sequence[str]) -> int:
         sys.stderr.write(f"{failure}\n")
         return NOT_A_WORKSPACE
     threading.excepthook = _die
-    gc.set_threshold(COLLECT_AFTER)
+    if hasattr(gc, "set_threshold"):  # PyPy collects in another way
+        gc.set_threshold(COLLECT_AFTER)
     os.write(stdout, f"\n{GREETING} {stream.name}\n".encode())
     agent.serve(stdin)
     sys.stderr.flush()

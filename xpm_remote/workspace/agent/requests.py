@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import sys
 import threading
 import time
@@ -23,6 +22,7 @@ from xpm_remote.workspace.agent.wire import (
     text,
 )
 from xpm_remote.workspace.layout import JobFiles
+from xpm_remote.workspace.optional import select
 from xpm_remote.workspace.outcomes import CLEAN, KILL, ActionPlan, from_wire, to_wire
 from xpm_remote.workspace.processes import Host
 from xpm_remote.workspace.reading.reader import WorkspaceReader, current_jobs, is_directory
@@ -115,7 +115,7 @@ class Requests:
             "version": AGENT_VERSION,
             "instance": os.urandom(INSTANCE_BYTES).hex(),
             "python": ".".join(map(str, sys.version_info[:3])),
-            "host": socket.gethostname(),
+            "host": os.uname().nodename,
             "pid": os.getpid(),
             "capabilities": list(CAPABILITIES),
         }
@@ -355,7 +355,7 @@ class Requests:
         return self._follower, self._following
 
     def _watcher(self) -> Watcher:
-        if self._polls_only:
+        if self._polls_only or select is None:
             return Watcher(None)
         try:
             return Watcher(Inotify())

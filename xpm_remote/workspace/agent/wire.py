@@ -6,11 +6,11 @@ Framing, error codes and what is ignored are those of experimaestro's monitor pr
 from __future__ import annotations
 
 import json
-import zlib
 from typing import Any, Callable, Dict, NamedTuple, TypeVar, Union
 
 from xpm_remote.workspace.failures import BadIdFailure
 from xpm_remote.workspace.layout import JobId, is_name
+from xpm_remote.workspace.optional import zlib
 
 PARSE_ERROR = -32700
 METHOD_NOT_FOUND = -32601
@@ -208,7 +208,7 @@ class DeflateStream:
 
     def pack(self, line: bytes) -> bytes:
         """Return the bytes to send for a line."""
-        return self._deflate.compress(line) + self._deflate.flush(zlib.Z_SYNC_FLUSH)
+        return bytes(self._deflate.compress(line) + self._deflate.flush(zlib.Z_SYNC_FLUSH))
 
 
 Stream = Union[PlainStream, DeflateStream]

@@ -6,7 +6,7 @@ import collections
 import contextlib
 import functools
 import itertools
-import resource
+import os
 import threading
 from concurrent.futures import Future, wait
 from typing import Callable, ContextManager, Iterable, Iterator, Sequence, TypeVar
@@ -127,7 +127,7 @@ def _start(work: Callable[[], Sequence[Outcome]]) -> Future[Sequence[Outcome]]:
 
 def batch_size() -> int:
     """Return the number of jobs in a batch, which the limit of open files may lower."""
-    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    if limit == resource.RLIM_INFINITY:
+    limit = os.sysconf("SC_OPEN_MAX")
+    if limit < 0:  # there is none
         return BATCH_MAX
     return max(1, min(BATCH_MAX, limit // (_SHARE_OF_OPEN_FILES * AT_ONCE * _OPEN_FILES_A_JOB)))

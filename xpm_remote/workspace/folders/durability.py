@@ -75,6 +75,8 @@ def sync_directory(path: Path) -> None:
 
 
 def _can_sync_at_once(root: Path) -> bool:
+    if not filesystem.HAS_SYNC_FILE_SYSTEM:
+        return False
     release = re.match(r"(\d+)\.(\d+)", os.uname().release)
     if os.uname().sysname != "Linux" or not release:
         return False

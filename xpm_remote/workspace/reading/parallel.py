@@ -6,12 +6,12 @@ few. Where the system has the files in memory, readers would only wait for each 
 
 from __future__ import annotations
 
-import resource
 import threading
 import time
 from itertools import islice
 from typing import Callable, Iterator
 
+from xpm_remote.workspace.optional import resource
 from xpm_remote.workspace.reading.jobs import JobFacts
 from xpm_remote.workspace.reading.reader import WorkspaceReader
 from xpm_remote.workspace.reading.runs import RunFacts
@@ -32,7 +32,7 @@ PAGES_TOGETHER = 16
 def voluntary_waits() -> int:
     """Return how often this thread has waited for something; 0 where the system does not count it."""
     who = getattr(resource, "RUSAGE_THREAD", None)
-    return 0 if who is None else resource.getrusage(who).ru_nvcsw
+    return 0 if who is None else int(resource.getrusage(who).ru_nvcsw)
 
 
 class ParallelReader:

@@ -11,7 +11,6 @@ import os
 import re
 import signal
 import stat
-import subprocess
 import time
 from pathlib import Path
 from typing import Callable, NamedTuple, Sequence
@@ -131,6 +130,11 @@ class Slurm:
             self.why = f"{name} is {where} in the PATH of this host"
             return None
         self.why = ""
+        try:
+            import subprocess  # noqa: PLC0415 - it needs a python with select
+        except ImportError as error:
+            self.why = f"{name} cannot be run by the python of this host: {error}"
+            return None
         try:
             process = subprocess.Popen(  # noqa: S603  (the program is trusted, ids are checked)
                 [program, *words],

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import struct
 from typing import NamedTuple
+
+from xpm_remote.workspace.optional import ctypes
 
 MODIFY = 0x2
 CLOSE_WRITE = 0x8
@@ -47,6 +48,9 @@ class Inotify:
     """
 
     def __init__(self) -> None:
+        if ctypes is None:
+            message = "this python has no ctypes"
+            raise OSError(message)
         libc = ctypes.CDLL(None, use_errno=True)
         try:
             self._add, self._remove = libc.inotify_add_watch, libc.inotify_rm_watch
