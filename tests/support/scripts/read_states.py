@@ -3,7 +3,7 @@
 
 Usage: ``read_states.py WORKSPACE``; prints ``{EXPERIMENT: {"task/job": STATE}}`` for the current runs. The rules are
 as experimaestro writes them: markers over status.json, live events over both, and the further of what the job
-and what the scheduler says. Standard library only; shares no code with what it is compared with.
+and what the scheduler says; a job that never ran and that a dependency stopped failed. Standard library only; shares no code with what it is compared with.
 """
 
 from __future__ import annotations
@@ -30,7 +30,10 @@ def execution(workspace: Path, task: str, job: str, fallback: str | None) -> str
         if (folder / f"{name}{ending}").exists():
             return state
     status = folder / ".experimaestro" / "status.json"
-    state = json.loads(status.read_text())["state"] if status.exists() else "unscheduled"
+    record = json.loads(status.read_text()) if status.exists() else {}
+    if record.get("scheduler_failure_reason") == "DEPENDENCY":
+        return "error"
+    state = record.get("state", "unscheduled")
     if not (folder / f"{name}.pid").exists():
         state = fallback or state
     elif state == "unscheduled":

@@ -96,6 +96,22 @@ def test_runs(disk: Disk) -> None:
     assert (run.run_id, run.runs_count) == (names[1], 4)
 
 
+@pytest.mark.parametrize("moved", ["experiments/demo", f"experiments/demo/{RUN_ID}"])
+def test_links_to_another_disk(disk: Disk, tmp_path: Path, moved: str) -> None:
+    """An experiment or a run that is a link to another disk is read there, and unreadable while that is not mounted."""
+    disk.run("demo", [JOB])
+    disk.run("other", [OTHER])
+    other = tmp_path / "disk"
+    other.mkdir()
+    (disk.root / moved).rename(other / "moved")
+    (disk.root / moved).symlink_to(other / "moved")
+    assert [list(run.job_infos) for run in reader(disk).experiments()] == [[JOB.hash], [OTHER.hash]]
+    other.rename(tmp_path / "away")
+    gone, there = reader(disk).experiments()
+    assert (gone.experiment_id, gone.status, there.unread) == ("demo", RUN_UNREADABLE, None)
+    assert gone.unread is not None
+
+
 @pytest.mark.parametrize("target", ["gone", "../..", "/etc", "current"])
 def test_current_leads_nowhere(disk: Disk, target: str) -> None:
     """A dangling link to the current run counts as missing."""

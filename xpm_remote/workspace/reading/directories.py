@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 from pathlib import Path
@@ -106,11 +107,16 @@ def list_named(path: str, problems: Problems) -> list[os.DirEntry[str]]:
     return [entry for entry in entries if _is_fit(entry, problems)]
 
 
-def is_directory(entry: os.DirEntry[str], problems: Problems, *, follow: bool = False) -> bool:
-    """Return whether an entry is a directory, by default not through a link."""
+def is_directory(entry: os.DirEntry[str], problems: Problems, *, or_link: bool = False) -> bool:
+    """Return whether an entry is a directory, or also a link that may lead to one, on another disk."""
     try:
-        return disk.call(entry.path, lambda: entry.is_dir(follow_symlinks=follow))
+        if or_link and disk.call(entry.path, entry.is_symlink):
+            disk.stat(entry.path)
+            return True
+        return disk.call(entry.path, lambda: entry.is_dir(follow_symlinks=False))
     except OSError as error:
+        if or_link and error.errno in (*NO_ENTRY, errno.ELOOP):
+            return error.errno != errno.ELOOP  # a disk that is not mounted; a circle leads nowhere
         problems.fail(entry.path, error)
         return False
 

@@ -190,13 +190,16 @@ def _stamp(path: str, look: Look) -> tuple[int, int, int] | None:
 
 
 def _directories(path: str, problems: Problems) -> list[os.DirEntry[str]]:
+    """Return the directories in a directory, and the links: what they lead to is read as that of directories."""
     entries = list_named(path, problems)
-    return [entry for entry in entries if is_directory(entry, problems)]
+    return [entry for entry in entries if is_directory(entry, problems, or_link=True)]
 
 
 def _is_run(entry: os.DirEntry[str], look: Look) -> bool:
     if _RUN_NAME.fullmatch(entry.name):
         return True
+    if not is_directory(entry, look):
+        return False  # a link to another run, as ``current`` is
     return any(look.lstat(f"{entry.path}/{name}") for name in _RUN_FILES)
 
 
