@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,23 @@ def test_no_workspace(tmp_path: Path, commands: Commands) -> None:
     finished = commands.run("experiments", "monitor", "--workdir", str(tmp_path))
     assert finished.status == 4
     assert "is no experimaestro workspace" in finished.error
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("experiments", "monitor", "--workdir"), ("jobs", "list", "--workdir"), ("orphans",)],
+    ids=["monitor", "jobs", "orphans"],
+)
+def test_directory_of_another_host(
+    tmp_path: Path, commands: Commands, words: Sequence[str]
+) -> None:
+    """A path means a directory of this machine; where only another host has it, the error names its workspace."""
+    commands.add("far", str(tmp_path / "ws"), host="far.example")
+    finished = commands.run(*words, str(tmp_path / "ws"))
+    assert finished.status == 4
+    assert finished.error.endswith(
+        '"far" at that path is on far.example; name it with --workspace far'
+    )
 
 
 def test_remote_workspace(commands: Commands) -> None:

@@ -19,6 +19,7 @@ from xpm_remote.cli.output import examples
 from xpm_remote.cli.peer import check_local, hand_over, require_installed
 from xpm_remote.errors import UsageError, WorkspaceError, unreadable_error
 from xpm_remote.escaping import quoted, safe
+from xpm_remote.jobs.opening import check_here
 from xpm_remote.rpc.protocol import REQUEST_TIMEOUT
 from xpm_remote.session.state import RECONCILE_INTERVAL, Picture, Update
 from xpm_remote.session.target import LocalTarget, Target
@@ -27,7 +28,6 @@ from xpm_remote.ui.documents import json_line, picture_document
 from xpm_remote.ui.events import EventLines
 from xpm_remote.ui.text import Format, span, stall_words
 from xpm_remote.waiting import run_until_signal
-from xpm_remote.workspace.reading.reader import check_workspace
 
 if TYPE_CHECKING:
     from xpm_remote.session.monitor import Monitor
@@ -237,8 +237,9 @@ def _find(context: Context, workspace: str | None, workdir: str | None) -> Path:
         NotAWorkspaceFailure: The directory is no workspace.
     """
     watch_calls()
+    settings = context.load_settings()
     found = select_workspace(
-        context.load_settings(), workspace_id=workspace or None, workdir=context.directory(workdir)
+        settings, workspace_id=workspace or None, workdir=context.directory(workdir)
     ).workspace
     if found.ssh is not None:
         raise WorkspaceError(
@@ -246,7 +247,7 @@ def _find(context: Context, workspace: str | None, workdir: str | None) -> Path:
             f"use experiments ssh-monitor --workspace {found.id}",
         )
     root = Path(os.path.abspath(found.path))  # noqa: PTH100  (links stay)
-    check_workspace(root)
+    check_here(settings, root)
     return root
 
 

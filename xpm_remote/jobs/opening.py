@@ -10,13 +10,14 @@ from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
-from xpm_remote.errors import UsageError
+from xpm_remote.errors import UsageError, WorkspaceError
 from xpm_remote.escaping import quoted
 from xpm_remote.jobs.interface import Jobs
 from xpm_remote.session.target import Overrides, resolve_target
 from xpm_remote.settings.schema import Settings, Workspace
-from xpm_remote.settings.selection import select_workspace
+from xpm_remote.settings.selection import remote_workspace_at, select_workspace
 from xpm_remote.settings.workspaces import normal
+from xpm_remote.workspace.failures import NotAWorkspaceFailure
 from xpm_remote.workspace.layout import Layout
 from xpm_remote.workspace.reading.reader import check_workspace
 
@@ -87,8 +88,27 @@ def _find_local(settings: Settings, workspace: str | None, directory: Path | Non
     if found is None:
         found = select_workspace(settings, workspace_id=workspace, workdir=directory).workspace
     root = Path(os.path.abspath(found.path))  # noqa: PTH100  (links stay)
-    check_workspace(root)
+    check_here(settings, root)
     return LocalJobs(Layout(root), found.folders, _keepers(settings, found, root))
+
+
+def check_here(settings: Settings, root: Path) -> None:
+    """Check that a directory of this machine is a workspace.
+
+    Raises:
+        WorkspaceError: It is none, and the settings have a remote workspace of the same path.
+        NotAWorkspaceFailure: It is none.
+    """
+    try:
+        check_workspace(root)
+    except NotAWorkspaceFailure as failure:
+        remote = remote_workspace_at(settings, {str(root)}, Path.home())
+        if remote is None or remote.ssh is None:
+            raise
+        where = f"the workspace {quoted(remote.id)} at that path is on {remote.ssh.host}"
+        raise WorkspaceError(
+            f"{failure.what} on this machine; {where}", f"name it with --workspace {remote.id}"
+        ) from failure
 
 
 @contextmanager

@@ -3,7 +3,8 @@
 
 Usage: ``read_states.py WORKSPACE``; prints ``{EXPERIMENT: {"task/job": STATE}}`` for the current runs. The rules are
 as experimaestro writes them: markers over status.json, live events over both, and the further of what the job
-and what the scheduler says; a job that never ran and that a dependency stopped failed. Standard library only; shares no code with what it is compared with.
+and what the scheduler says; a job that a dependency stopped has failed. Standard library only; shares no code
+with what it is compared with.
 """
 
 from __future__ import annotations
@@ -23,6 +24,12 @@ def lines(pattern: str, folder: Path) -> list[dict]:
     return [json.loads(line) for path in files for line in path.read_text().splitlines()]
 
 
+def recorded(status: dict) -> str:
+    """Return the state by a job's status.json."""
+    was_stopped = status.get("scheduler_failure_reason") == "DEPENDENCY"
+    return "error" if was_stopped else status["state"]
+
+
 def execution(workspace: Path, task: str, job: str, fallback: str | None) -> str:
     """Return the state by the job's own files."""
     folder, name = workspace / "jobs" / task / job, task.rsplit(".", 1)[-1]
@@ -30,10 +37,7 @@ def execution(workspace: Path, task: str, job: str, fallback: str | None) -> str
         if (folder / f"{name}{ending}").exists():
             return state
     status = folder / ".experimaestro" / "status.json"
-    record = json.loads(status.read_text()) if status.exists() else {}
-    if record.get("scheduler_failure_reason") == "DEPENDENCY":
-        return "error"
-    state = record.get("state", "unscheduled")
+    state = recorded(json.loads(status.read_text())) if status.exists() else "unscheduled"
     if not (folder / f"{name}.pid").exists():
         state = fallback or state
     elif state == "unscheduled":
