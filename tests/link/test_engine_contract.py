@@ -204,6 +204,13 @@ class TestWay:
         assert str(port) in said
         assert "1 s" in said
 
+    @pytest.mark.parametrize("said", ["Not allowed at this time", "Exceeded MaxStartups"])
+    async def test_host_that_is_busy(self, client: Client, said: str) -> None:
+        """What a host says in the place of its greeting is the reason."""
+        with answering(f"{said}\r\n".encode(), is_patient=False) as port:
+            error = await client.fails(UnreachableError, f"-p {port}", host=HOST)
+        assert f"port {port} refuses the connection: {said}; it may have too many" in error
+
     async def test_no_common_algorithm(self, client: Client) -> None:
         """Where no algorithm is common, both lists and the way out are named, shortly."""
         said = await client.fails(NegotiationError, "HostKeyAlgorithms=rsa-sha2-512")
@@ -313,15 +320,20 @@ class TestJumpHost:
 
 
 @contextlib.contextmanager
-def answering(answer: bytes) -> Iterator[int]:
-    """Answer one connection with some bytes; return the port."""
+def answering(answer: bytes, *, is_patient: bool = True) -> Iterator[int]:
+    """Answer one connection with some bytes, and wait for some unless ``is_patient`` is false; return the port."""
     with socket.create_server((HOST, 0)) as listener:
 
         def serve() -> None:
             connection, _ = listener.accept()
             with connection, contextlib.suppress(ConnectionError):
                 connection.sendall(answer)
-                connection.recv(1024)
+                if is_patient:
+                    connection.recv(1024)
+                else:
+                    connection.shutdown(socket.SHUT_WR)
+                    while connection.recv(1024):
+                        pass
 
         thread = threading.Thread(target=serve)
         thread.start()

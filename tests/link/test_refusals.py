@@ -34,6 +34,14 @@ def test_closed_login(said: str, kind: type[LinkError], hint: str) -> None:
     assert hint in error.hint
 
 
+def test_refused_connection() -> None:
+    """Before the login, a host that is busy or has banned us is one to wait for."""
+    error = closed_login("h port 1", "Not allowed at this time", has_begun=False)
+    assert type(error) is UnreachableError
+    assert str(error).startswith("h port 1 refuses the connection: Not allowed at this time; ")
+    assert "wait some minutes" in error.hint
+
+
 def test_jump_host() -> None:
     """A jump host that forbids forwarding is told from one that does not reach the host."""
     assert "does not forward to h port 1: administratively prohibited" in str(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from typing import Any
 
 from xpm_remote.doctor.probe import (
@@ -28,7 +29,6 @@ from xpm_remote.link.remote.startup import (
     MarkedStream,
     Noise,
     NoiseSource,
-    RemoteExit,
     StartPhase,
     Startup,
     last_words,
@@ -71,7 +71,7 @@ class Probing:
         self._target = target
         self._examination = examination
         self._stdout = MarkedStream()
-        self._startup = Startup(has_init=True)
+        self._startup = Startup(has_init=True, command=target.shell_init or "")
         self._answers = Answers()
         self._marks: list[Mark] = []
         self.offset: Offset | None = None
@@ -155,7 +155,7 @@ class Probing:
         ended = self._process.exit
         stderr = without_marks(ended.stderr)
         error = ended_before_start(
-            RemoteExit(ended.status, stderr, ended.lost), self._startup, self._target.workspace
+            replace(ended, stderr=stderr), self._startup, self._target.workspace
         )
         if isinstance(error, StartError) and self._startup.phase is not StartPhase.LOGIN:
             return StartError(

@@ -21,9 +21,12 @@ def last_words(text: str) -> str:
     return " | ".join(lines[-_LINES:])[-_LENGTH:]
 
 
-def closed_login(where: str, said: str) -> LinkError:
-    """Return the error for a host that says something and ends the connection before the login is done."""
+def closed_login(where: str, said: str, *, has_begun: bool = True) -> LinkError:
+    """Return the error for a host that says something and ends the connection during the login, or before it."""
     words = last_words(said)
+    if not has_begun:
+        hint = "it may have too many connections, or have banned this address for a while: wait some minutes"
+        return UnreachableError(f"{where} refuses the connection: {words}", hint)
     if _EXPIRED.search(words):
         return AuthenticationError(
             f"{where} ends the login: {words}", "ask the site about the account"

@@ -6,7 +6,13 @@ import asyncio
 import zlib
 from collections.abc import Callable
 
-from xpm_remote.errors import LinkLostError, ProtocolError, RemoteTimeoutError, XpmRemoteError
+from xpm_remote.errors import (
+    LinkLostError,
+    ProtocolError,
+    RemoteTimeoutError,
+    StartError,
+    XpmRemoteError,
+)
 from xpm_remote.link.host import HostLink
 from xpm_remote.link.process import RemoteProcess
 from xpm_remote.link.prompts import Prompter
@@ -91,7 +97,7 @@ async def open_transport(
     """
     process = await link.open_process(command, prompter)
     try:
-        clock = await _await_start(process, workspace, reached, has_init=has_init)
+        clock = await _await_start(process, workspace, reached, has_init=has_init, command=command)
     except BaseException:
         # By force: the process has ended, or there is no time to wait for it.
         await process.aclose(by_force=True)
@@ -100,10 +106,15 @@ async def open_transport(
 
 
 async def _await_start(
-    process: RemoteProcess, workspace: str, reached: Callable[[StartPhase], None], *, has_init: bool
+    process: RemoteProcess,
+    workspace: str,
+    reached: Callable[[StartPhase], None],
+    *,
+    has_init: bool,
+    command: str,
 ) -> RemoteClock | None:
     """Read the marks of the remote command, and put back the bytes after them."""
-    startup = Startup(reached, has_init=has_init)
+    startup = Startup(reached, has_init=has_init, command=command)
     try:
         rest = await wait_within(_read_start(process, startup), START_TIMEOUT)
     except (TimeoutError, asyncio.TimeoutError):
@@ -129,6 +140,8 @@ async def _read_start(source: RemoteProcess | Transport, reader: StartReader) ->
 
 def ended_before_start(ended: RemoteExit, startup: Startup, workspace: str) -> XpmRemoteError:
     """Return the error for a remote command that ended before the server started."""
+    if ended.is_refused:
+        return StartError(f"the host, or ssh, refuses to run a command: {ended.lost}")
     if ended.lost is not None:
         return LinkLostError(f"the connection broke while the remote side started: {ended.lost}")
     return startup.failure(ended.status, ended.stderr, workspace)

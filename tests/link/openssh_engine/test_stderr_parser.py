@@ -253,3 +253,28 @@ def test_control_master() -> None:
 def test_unresolved() -> None:
     """A failure without any message is one of the name lookup."""
     assert [each.stage for each in read("debug1: OpenSSH_9.2\n")] == [Stage.RESOLVE]
+
+
+@pytest.mark.parametrize(
+    ("said", "lost", "is_refused"),
+    [
+        ("channel 0: open failed: connect failed: open failed", None, True),
+        ("unix_listener: cannot bind to path /no/such/master: No such file", None, True),
+        ("something that no release has said before", None, False),
+        ("Warning: Permanently added 'h' to the list", "the program ssh does not say why", False),
+    ],
+)
+def test_words_of_ssh_that_are_unknown(said: str, lost: str | None, is_refused: bool) -> None:
+    """A line that is not known is a reason, too; what does not pass by itself is told from a loss."""
+    parser = StderrParser()
+    parser.feed(f"debug1: Authenticated to h\n{said}\n".encode())
+    ended = parser.exit(255)
+    assert (ended.lost, ended.is_refused) == (lost or said, is_refused)
+
+
+def test_line_in_the_place_of_a_greeting() -> None:
+    """A server that is busy says so before its greeting."""
+    parser = StderrParser()
+    line = "debug1: kex_exchange_identification: banner line 0: Not allowed at this time"
+    parser.feed(f"{line}\r\n".encode())
+    assert parser.stderr == "Not allowed at this time\n"

@@ -453,3 +453,33 @@ class TestMarks:
 def test_last_words(stderr: str, said: str) -> None:
     """The last lines are quoted, or the one before them that tells the cause where they do not."""
     assert last_words(stderr, "") == said
+
+
+TOKEN = "export TOKEN=s3cret"
+COMMAND = f"printf x; eval '{TOKEN}\nnosuch x' </dev/null && echo ours"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        f"bash: eval: line 3: syntax error: unexpected end of file\nbash: eval: line 1: `{TOKEN}'",
+        f"fish: Unknown command: nosuch, unexpected end of file\nfish: \n{TOKEN}\nnosuch x\n^~~~^",
+        f"csh: unexpected end of file\n{COMMAND}",
+    ],
+)
+def test_shells_that_show_the_command(said: str) -> None:
+    """What a shell shows of our command, and of shell_init, is not shown: it may hold secrets."""
+    startup = Startup(has_init=True, command=COMMAND)
+    startup.feed(b"\n%s shell\n" % MARK.encode())
+    error = startup.failure(2, said, "/ws")
+    assert "s3cret" not in str(error)
+    assert "ours" not in str(error)
+    assert "unexpected end of file" in str(error)
+
+
+def test_restricted_shell() -> None:
+    """A restricted shell is told as what it is."""
+    startup = Startup(has_init=False)
+    said = "rbash: line 1: /bin/sh: restricted: cannot specify `/' in command names"
+    error = startup.failure(1, said, "/ws")
+    assert "restricted (rbash)" in error.hint

@@ -80,12 +80,25 @@ class LoginClient(asyncssh.SSHClient):
         """Attach the watch to the connection, and have host keys weighed before the library checks them."""
         self.connection = conn
         self._watch.attach(conn)
+        receive = conn._recv_version  # noqa: SLF001 - it drops what busy servers, or banning ones, say instead
+
+        def receiving() -> bool:
+            self._note_refusal(bytes(conn._inpbuf[:BANNER_KEPT]))  # noqa: SLF001
+            return receive()
+
+        conn._recv_handler = receiving  # noqa: SLF001
         validate = conn.validate_server_host_key
 
         def weighing(data: bytes) -> asyncssh.SSHKey:
             return validate(self._policy.weigh(data))
 
         conn.validate_server_host_key = weighing  # type: ignore[method-assign,assignment]
+
+    def _note_refusal(self, data: bytes) -> None:
+        """Keep a line that a host sends in the place of its greeting."""
+        line, end, _ = data.partition(b"\n")
+        if end and not line.startswith(b"SSH-"):
+            self.said = line.decode("utf-8", "backslashreplace")
 
     def begin_auth(self, username: str) -> None:
         """Record that the host is trusted."""
@@ -203,7 +216,7 @@ def _ended(
         kind = "administratively prohibited" if prohibited else "connect failed"
         return not_forwarded(client.via, where, kind, reason)
     if isinstance(error, asyncssh.ConnectionLost) and client.said:
-        return closed_login(where, client.said)
+        return closed_login(where, client.said, has_begun=client.has_begun)
     if isinstance(error, (asyncssh.ConnectionLost, OSError)):
         return UnreachableError(
             f"{where} dropped the connection: {reason}", "the host may be busy; try again"

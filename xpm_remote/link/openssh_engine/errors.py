@@ -51,6 +51,9 @@ _BY_A_PERSON = {"password": "a password", "keyboard-interactive": "an interactiv
 _SAID = 3
 _CLOSED = re.compile(r"Connection (?:closed|reset) by UNKNOWN port")
 _NOT_FORWARDED = re.compile(r"channel \d+: open failed: ([^:\n]+): (.*)")
+# In the place of a greeting, by OpenSSH 9.8 and later.
+_BUSY = re.compile(r"^(?:Not allowed at this time|Exceeded MaxStartups)", re.M)
+_BUSY_ENDED = re.compile(r"^kex_exchange_identification: .*$", re.M)
 _ENDED = re.compile(
     r"^.*(?:Connection (?:closed|reset) by|Received disconnect from|Disconnected from) .*$", re.M
 )
@@ -217,6 +220,9 @@ def _error_of(evidence: Evidence) -> LinkError:
     shown = _ENDED.sub("", evidence.said)
     if evidence.is_served and shown.strip() and shown != evidence.said:
         return closed_login(evidence.where, shown)
+    if _BUSY.search(evidence.said):
+        said = _ENDED.sub("", _BUSY_ENDED.sub("", evidence.said))
+        return closed_login(evidence.where, said, has_begun=False)
     return _unreachable(evidence)
 
 

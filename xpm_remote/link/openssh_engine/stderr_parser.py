@@ -37,6 +37,13 @@ _LOSS = re.compile(
 )
 
 
+# From ssh itself, after the login: MaxSessions 0, or a ControlPath that cannot be made.
+_REFUSAL = re.compile(r"^channel \d+: open failed: |^unix_listener: |^ControlPath ")
+# But what is of no consequence.
+_ANYTHING = re.compile(r"^(?!Warning: Permanently added |Connection to .* closed\.$).*\S")
+_BEFORE_GREETING = re.compile(r"kex_exchange_identification: banner line \d+: (.*)")
+
+
 class StderrParser:
     """Reads the stderr of ``ssh``.
 
@@ -104,14 +111,19 @@ class StderrParser:
         if status < 0:
             return RemoteExit(None, self.stderr, f"the program ssh was ended by signal {-status}")
         if status == SSH_FAILED:
-            return RemoteExit(None, self.stderr, self._loss())
+            refusal = self._last(_REFUSAL)
+            return RemoteExit(None, self.stderr, refusal or self._loss(), refusal is not None)
         return RemoteExit(status, self.stderr, None)
 
     def _loss(self) -> str:
         if self._master_ended:
             return "the ControlMaster has ended, or has ended the session"
-        said = [line for line in self.stderr.splitlines() if _LOSS.search(line)]
-        return said[-1].strip() if said else "the program ssh does not say why"
+        told = self._last(_LOSS) or self._last(_ANYTHING)
+        return told or "the program ssh does not say why"
+
+    def _last(self, pattern: re.Pattern[str]) -> str | None:
+        lines = (line.strip() for line in reversed(self.stderr.splitlines()))
+        return next((line for line in lines if pattern.search(line)), None)
 
     def _keep(self, text: bytes) -> None:
         self._kept += text
@@ -127,6 +139,10 @@ class StderrParser:
         self._master_ended |= said.startswith(_MASTER_ENDED)
         self._status_told |= _STATUS_TOLD.match(said) is not None
         self._signal_told |= _SIGNAL_TOLD.match(said) is not None
+        refusal = _BEFORE_GREETING.match(said)
+        if refusal is not None:
+            # Not a banner: some servers say in this way that they are busy, or have banned us.
+            self._keep(refusal[1].encode() + b"\n")
         key = _HOST_KEY.match(said)
         if key is not None:
             self.fingerprint = key[1]

@@ -53,11 +53,13 @@ class RemoteExit:
         status: Its exit status; None when a signal or the loss of the connection ended it.
         stderr: The end of its stderr.
         lost: Why the connection broke; None if it did not.
+        is_refused: Whether that is a refusal to run a command, which does not pass by itself.
     """
 
     status: int | None
     stderr: str
     lost: str | None
+    is_refused: bool = False
 
 
 @dataclass
@@ -168,6 +170,7 @@ class Startup(StartReader):
     Args:
         reached: Called with each phase that is reached.
         has_init: Whether the command begins with a ``shell_init``.
+        command: The command, of which messages repeat nothing.
 
     Attributes:
         phase: The phase that the command has reached.
@@ -175,9 +178,14 @@ class Startup(StartReader):
     """
 
     def __init__(
-        self, reached: Callable[[StartPhase], None] = lambda _: None, *, has_init: bool
+        self,
+        reached: Callable[[StartPhase], None] = lambda _: None,
+        *,
+        has_init: bool,
+        command: str = "",
     ) -> None:
         super().__init__()
+        self._command = command
         self._reached = reached
         self._enter(StartPhase.LOGIN if has_init else StartPhase.WORKSPACE)
         self.clock: RemoteClock | None = None
@@ -208,12 +216,15 @@ class Startup(StartReader):
                 "take --backend agent, which changes nothing",
                 slurm=self._unsafe,
             )
+        stderr = without_command(stderr, self._command)
         ended, said = how_ended(status), last_words(stderr, self.noise)
         if self.phase is StartPhase.SHELL_INIT:
             return ShellInitError(f"shell_init failed {ended}{said}", "correct ssh.shell_init")
         return StartError(
             f"the remote shell ended {ended} before anything of ours ran{said}",
-            "check that the account may run commands: ssh HOST true",
+            "its login shell is restricted (rbash): ask the site for one that runs /bin/sh"
+            if _RESTRICTED.search(stderr)
+            else "check that the account may run commands: ssh HOST true",
         )
 
     def _take(self, line: bytes) -> bool:
@@ -290,6 +301,12 @@ TELLING_WORDS = "not found|no such|no version|error|denied|cannot|unable"
 The shims of pyenv, asdf and the like print advice of many lines after it.
 """
 
+_RESTRICTED = re.compile(r"\brestricted\b")
+_QUOTES = re.compile(r"[\n'\"]")
+_BLANK = re.compile(r"[\s=]")
+_TELLING_PART = 8
+"""Characters of a part of a command that cannot stand in a message by chance, if there is a blank or a = in it."""
+
 _TELLING = re.compile(TELLING_WORDS, re.IGNORECASE)
 
 
@@ -302,6 +319,18 @@ def last_words(stderr: str, noise: str) -> str:
         telling = [line for line in lines if _TELLING.search(line)]
         quoted = telling[-1:] or quoted
     return f": {' | '.join(quoted)}" if quoted else ""
+
+
+def without_command(stderr: str, command: str) -> str:
+    """Return stderr without the lines in which a shell shows what it cannot run: a command may hold secrets."""
+    parts = {part.strip() for part in _QUOTES.split(command)}
+    long = [part for part in parts if len(part) >= _TELLING_PART and _BLANK.search(part)]
+    kept = (
+        line
+        for line in stderr.splitlines()
+        if line.strip() not in parts and MARK not in line and not any(part in line for part in long)
+    )
+    return "\n".join(kept)
 
 
 def _clock(text: str) -> RemoteClock | None:
