@@ -13,6 +13,7 @@ import pytest
 
 from tests.cli.commands import Commands
 from tests.cli.local import Local
+from tests.workspace.small import locked
 
 LIMIT = 30.0
 """Seconds for a command that follows a log to end by itself."""
@@ -166,6 +167,37 @@ def test_log(local: Local) -> None:
         done = local.run("jobs", "log", "bbbb", *more)
         assert (done.status, done.stdout) == (31, "")
         assert "has no log" in done.error
+
+
+@pytest.mark.parametrize(
+    ("status", "marker", "why"),
+    [
+        ({"state": "error", "scheduler_failure_reason": "DEPENDENCY"}, None, "not started, since"),
+        ({"state": "unscheduled"}, None, "nothing is going to run it; run its experiment again"),
+        ({"state": "waiting"}, None, "it is waiting; wait until it has started"),
+        ({"state": "running"}, None, "not opened it yet; wait a moment"),
+        ({"state": "running"}, "done", "ended without one; look at standard output with --std"),
+        ({"state": "running"}, "failed", "it has ended without one"),
+    ],
+)
+def test_why_there_is_no_log(
+    local: Local, status: dict[str, str], marker: str | None, why: str
+) -> None:
+    """The error for a log that is not there fits the state of the job."""
+    directory = local.made.job("t.x/dddd1", marker)
+    (directory / ".experimaestro" / "status.json").write_text(json.dumps(status))
+    run = local.made.run(["t.x/dddd1"], "g")
+    if status["state"] == "waiting":
+        words = {
+            "status": "running",
+            "hostname": platform.node(),
+            "job_states": {"dddd1": "waiting"},
+        }
+        (run / "status.json").write_text(json.dumps(words))
+    with locked(run.parent / "lock"):
+        done = local.run("jobs", "log", "dddd1")
+    assert (done.status, done.stdout) == (31, "")
+    assert why in done.error
 
 
 def test_follow(local: Local) -> None:

@@ -111,6 +111,8 @@ def test_remote_workspace(commands: Commands) -> None:
         (("--port", "1234"), "add --web"),
         (("--format", "json"), "add --once"),
         (("--events-viewer", "--format", "json"), "--events-format json"),
+        (("--events-format", "json"), "is for --events-viewer"),
+        (("--once", "--events-viewer", "--events-format", "json"), "--once --format json"),
         (("--web", "--once"), "leave the other one out"),
         (("--web", "--console"), "leave the other one out"),
     ],

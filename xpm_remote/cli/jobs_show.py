@@ -22,6 +22,8 @@ from xpm_remote.ui.documents import json_line
 from xpm_remote.ui.reports.jobs import job_document, job_lines
 from xpm_remote.waiting import handled_signals
 from xpm_remote.workspace.layout import JobId
+from xpm_remote.workspace.reading.jobs import DEPENDENCY, JobFacts
+from xpm_remote.workspace.states import FINAL, IDLE, State
 from xpm_remote.workspace.watching.logs import STDERR, STDOUT
 
 
@@ -190,9 +192,29 @@ def _show(jobs: Jobs, job: JobId, chosen: Sequence[JobId], stream: str, lines: i
 def _no_log(jobs: Jobs, job: JobId, stream: str, *, is_all: bool) -> Exception:
     files = jobs.layout.job_files(job)
     path = files.stderr if stream == STDERR else files.stdout
-    other = ", or look at standard output with --std" if stream == STDERR else ""
+    facts = next((each.facts for each in jobs.current(None)[0] if each.facts.id == job), None)
+    why, hint = _absence(facts)
+    if stream == STDERR and (facts is None or facts.started is not None or facts.has_done_marker):
+        hint = ", or ".join(filter(None, (hint, "look at standard output with --std")))
     kind = NoJobFoundError if is_all else SomeMissingError
-    return kind(f"the job {job} has no log {path}", f"wait until it has started{other}")
+    return kind(f"the job {job} has no log {path}: {why}", hint)
+
+
+def _absence(facts: JobFacts | None) -> tuple[str, str]:
+    """Return why a job may have no log, and what to do, if anything."""
+    if facts is None:
+        return "no current run lists it", ""
+    if facts.state == State.UNKNOWN:
+        return "its state cannot be read", "see `jobs list`"
+    if facts.state == State.ERROR and facts.failure_reason == DEPENDENCY:
+        return "it was not started, since a job that it needs failed", "see `jobs list`"
+    if facts.state in FINAL:
+        return "it has ended without one", ""
+    if facts.state in IDLE:
+        return "nothing is going to run it", "run its experiment again"
+    if facts.state == State.RUNNING:
+        return "it has not opened it yet", "wait a moment"
+    return f"it is {facts.state}", "wait until it has started"
 
 
 _HASH_SHOWN = 8

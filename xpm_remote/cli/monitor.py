@@ -86,6 +86,13 @@ def check_format(given: dict[str, Any], *, dry_run: bool = False) -> None:
             f"--format {given['form']} is for --once",
             "add --once, or take --events-viewer --events-format json for every change",
         )
+    if given["events_format"] != Format.TEXT.value and (
+        given["once"] or not given["events_viewer"]
+    ):
+        raise UsageError(
+            f"--events-format {given['events_format']} is for --events-viewer",
+            "add that, without --once, or take --once --format json for a picture",
+        )
 
 
 def watch(target: Target | LocalTarget, given: dict[str, Any], *, timeout: float) -> int:
