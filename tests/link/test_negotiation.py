@@ -26,6 +26,7 @@ OURS = message("k1,k2,ext-info-c", "h1", "c1,c2", "c1", "m1", "m1", "none", "non
         (("k1", "h1", "c2", "c3", "m1", "m1"), ("Ciphers", ("c3",))),
         (("k1", "h1", "c1", "c1", "m2,m3", "m1"), ("MACs", ("m2", "m3"))),
         (("k1", "h1", "c1", "c1", "m1", ""), ("MACs", ())),
+        (("k1",), None),
     ],
 )
 def test_disagreement(theirs: tuple[str, ...], found: tuple[str, tuple[str, ...]] | None) -> None:

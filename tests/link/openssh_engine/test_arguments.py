@@ -192,3 +192,23 @@ def test_control_path() -> None:
     assert understood("-S /socket").has_control_path
     assert not understood().has_control_path
     assert not SshConfig({"controlpath": ("none",)}).has_control_path
+
+
+def test_stricter_checking() -> None:
+    """A stricter check of host keys than the options ask for takes precedence."""
+    given = parsed("StrictHostKeyChecking=no")
+    arguments = connect_arguments(
+        given, SshConfig(), "c", is_batch=False, connect_timeout=20, strict="yes"
+    )
+    assert arguments.index("StrictHostKeyChecking=yes") < arguments.index(
+        "StrictHostKeyChecking=no"
+    )
+
+
+def test_files_and_jumps_of_a_config() -> None:
+    """The known_hosts files and the jump hosts of a config are lists; none is no entry."""
+    said = "userknownhostsfile /a /b\nglobalknownhostsfile none\nproxyjump u@a:1,b\n"
+    config = SshConfig(parse_dump(said))
+    assert config.known_hosts_files == ["/a", "/b"]
+    assert config.jumps == ("u@a:1", "b")
+    assert SshConfig().jumps == ()

@@ -15,6 +15,7 @@ from xpm_remote.errors import (
     UnreachableError,
     XpmRemoteError,
 )
+from xpm_remote.link.known_hosts import Flaw, KnownHosts, KnownKey, Marker, fingerprint
 from xpm_remote.link.openssh_engine.errors import (
     Evidence,
     changed_key_warning,
@@ -221,3 +222,57 @@ def test_locked_key() -> None:
     assert "ssh-add" in str(error)
     assert is_refusal(KEYS_ONLY)
     assert not is_refusal(UNKNOWN)
+
+
+KEY = KnownKey("ssh-ed25519", b"key", "/known:3", Marker.REVOKED)
+
+
+def test_revoked_key() -> None:
+    """A revoked key is named by its line of known_hosts, if it is the one that was sent."""
+    said = "@ WARNING: REVOKED HOST KEY DETECTED! @\n"
+    known = KnownHosts("cluster", (KEY,))
+    shown = f"ssh-ed25519 {fingerprint(KEY.data)}"
+    of_key = replace(evidence(said), known_hosts=known, fingerprint=shown)
+    assert f"the host key of cluster is revoked: {shown} (/known:3)" in str(login_error(of_key))
+    assert "/known" not in str(login_error(replace(of_key, fingerprint="ssh-ed25519 SHA256:x")))
+
+
+def test_known_hosts_that_cannot_be_read() -> None:
+    """Where a line cannot be read, that is why a key is refused as unknown."""
+    known = KnownHosts("cluster", flaws=(Flaw("/known:2", "the key is not base64"),))
+    error = login_error(replace(evidence(UNKNOWN), known_hosts=known))
+    assert "cannot be checked: /known:2 (the key is not base64)" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("kind", "keyword"),
+    [("key exchange method", "KexAlgorithms"), ("host key type", "HostKeyAlgorithms")],
+)
+def test_no_common_algorithm(kind: str, keyword: str) -> None:
+    """Both sides' algorithms are named, and the option that allows one of the host's."""
+    said = f"Unable to negotiate with h port 1: no matching {kind} found. Their offer: a,b\r\n"
+    error = login_error(replace(evidence(said), algorithms={keyword: ("c",)}))
+    assert "it offers a, b, we offer c" in str(error)
+    assert f"-o {keyword}=+a" in error.hint
+
+
+@pytest.mark.parametrize(
+    ("said", "is_served", "kind", "words"),
+    [
+        ("Back at noon.\nConnection closed by h port 1\n", True, UnreachableError, "ends the login: Back at noon."),
+        ("Your account has expired\nConnection closed by h port 1\n", True, AuthenticationError, "expired"),
+        (
+            "Exceeded MaxStartups\nkex_exchange_identification: read: Connection reset\nConnection reset by h port 1\n",
+            False,
+            UnreachableError,
+            "refuses the connection: Exceeded MaxStartups;",
+        ),
+    ],
+)  # fmt: skip
+def test_what_the_host_says(
+    said: str, is_served: bool, kind: type[XpmRemoteError], words: str
+) -> None:
+    """What a host says before it closes the connection is the reason."""
+    error = login_error(replace(evidence(said), is_served=is_served))
+    assert type(error) is kind
+    assert words in str(error)

@@ -173,3 +173,12 @@ def test_jump_hosts() -> None:
     before = (("ProxyJump", "a"),)
     expected = ConnectOptions("b", "u", 7, "/f", before)
     assert next_hop([Destination(None, "a", None), jump], target) == expected
+
+
+def test_key_exchanges_by_gssapi() -> None:
+    """If they are asked for and possible, the library's come first: ssh does not list them."""
+    known = {**READING.algorithms, "KexAlgorithms": frozenset({"k", "gss-b", "gss-a", "gss-sha1"})}
+    dump = "gssapikeyexchange yes\nkexalgorithms k,l\n"
+    assert effective(dump, algorithms=known).get("KexAlgorithms") == "gss-a,gss-b,k"
+    lacking = frozenset({"GSSAPIKeyExchange"})
+    assert effective(dump, algorithms=known, lacking=lacking).get("KexAlgorithms") == "k"
