@@ -50,6 +50,23 @@ def test_empty_mount_point_stays_empty(disk: Path, tmp_path: Path) -> None:
     assert not path.is_symlink()
 
 
+def test_table_that_cannot_be_read(
+    tmp_path: Path, disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the host's table cannot be read, an empty directory may be a disk that is not mounted; others are used."""
+    workspace = make_workspace(tmp_path / "ws")
+    monkeypatch.setattr(mounts, "_TABLE", tmp_path)
+    with pytest.raises(FolderFailure, match=r"may be a disk that is not mounted: .* directory"):
+        check_folder(Folder(disk, FolderMode.MOVE), workspace)
+    (disk / "jobs").mkdir()
+    check_folder(Folder(disk, FolderMode.MOVE), workspace)
+    with pytest.raises(FolderFailure, match="does not exist"):
+        check_folder(Folder(disk / "nlp", FolderMode.MOVE), workspace)
+    monkeypatch.setattr(mounts, "_TABLE", tmp_path / "nowhere")
+    (disk / "jobs").rmdir()
+    check_folder(Folder(disk, FolderMode.MOVE), workspace)
+
+
 def test_mounted_disk(disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same folder is accepted when something is mounted there, and its type is known."""
     mounted = tmp_path / "mountinfo"

@@ -8,6 +8,8 @@ import re
 from pathlib import Path
 from typing import Iterator
 
+from xpm_remote.workspace import filesystem
+
 OF_ONE_HOST = frozenset(
     {"btrfs", "ext2", "ext3", "ext4", "f2fs", "jfs", "ramfs", "reiserfs", "tmpfs", "xfs", "zfs"}
 )
@@ -51,12 +53,23 @@ def unmounted_above(path: Path) -> str | None:
     """Return the mount point in ``/etc/fstab`` that a path lies in while nothing is mounted there; None if none.
 
     A directory whose disk is missing would be filled without an error, and hidden when the disk comes back.
+
+    Raises:
+        OSError: The table cannot be read, and the path may be such a mount point: an empty directory.
     """
     mounted = {point for point, _ in _mounted()}
     if not mounted:
         return None
-    absent = {point for point in _expected() if point not in mounted}
-    inside = [point for point in absent if _contains(point, os.path.realpath(path))]
+    real = os.path.realpath(path)
+    try:
+        expected = _points(_TABLE.read_bytes())
+    except FileNotFoundError:
+        return None
+    except OSError:
+        if filesystem.is_directory(real) and not filesystem.list_directory(real):
+            raise
+        return None
+    inside = [point for point in expected if point not in mounted and _contains(point, real)]
     return max(inside, key=len) if inside else None
 
 
@@ -74,8 +87,9 @@ def _mounted() -> Iterator[tuple[str, str]]:
             yield _unescape(words[4]), words[words.index("-") + 1]
 
 
-def _expected() -> Iterator[str]:
-    for line in _lines(_TABLE):
+def _points(table: bytes) -> Iterator[str]:
+    """Yield the mount points that a table of the host names."""
+    for line in table.decode("utf-8", "surrogateescape").splitlines():
         words = line.split()
         if len(words) > 1 and not words[0].startswith("#") and words[1].startswith("/"):
             yield _unescape(words[1]).rstrip("/") or "/"

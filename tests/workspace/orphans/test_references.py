@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.workspace.small import SmallWorkspace
-from xpm_remote.workspace import filesystem
+from xpm_remote.workspace import filesystem, mounts
 from xpm_remote.workspace.orphans.references import read_references
 from xpm_remote.workspace.reading import json_files
 
@@ -148,6 +148,28 @@ def test_experiments_that_are_not_mounted(made: SmallWorkspace) -> None:
     made.layout.experiments.symlink_to("/nowhere")
     (problem,) = read_references(made.layout).problems
     assert problem.why == "is a link to nowhere"
+
+
+@pytest.mark.parametrize("kind", ["mount point", "link to it", "version 1", "unknown"])
+def test_experiment_whose_disk_is_not_mounted(
+    kind: str, made: SmallWorkspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An experiment without runs, which is or may be the mount point of a disk that is missing, is a problem."""
+    made.run(["t/a"])
+    place = (
+        made.layout.first_experiments / "v" if kind == "version 1" else made.layout.experiment("f")
+    )
+    point = tmp_path / "disk" if kind == "link to it" else place
+    point.mkdir(parents=True)
+    if point != place:
+        place.symlink_to(point)
+    assert list(read_references(made.layout).problems) == []
+    table = tmp_path / "fstab"
+    monkeypatch.setattr(mounts, "_TABLE", tmp_path if kind == "unknown" else table)
+    table.write_text(f"server:/disk {point} nfs defaults 0 0\n")
+    (problem,) = read_references(made.layout).problems
+    assert problem.path == str(place)
+    assert "not mounted" in problem.why or "may not be mounted: " in problem.why
 
 
 def test_names_that_are_no_ids(made: SmallWorkspace) -> None:

@@ -138,7 +138,11 @@ def check_folder(folder: Folder, workspace: Layout) -> None:
     path = folder.path
     if not path.is_absolute():
         raise FolderFailure(f"the folder {path} is not an absolute path", "write it in full")
-    point = mounts.unmounted_above(path)
+    try:
+        point = mounts.unmounted_above(path)
+    except OSError as error:
+        what = f"the folder {path} is empty, and may be a disk that is not mounted"
+        raise FolderFailure(f"{what}: {explain(error, path)}", "make a directory in it") from error
     if point is not None:
         raise FolderFailure(f"the folder {path} is not there: {point} is not mounted", "mount it")
     try:

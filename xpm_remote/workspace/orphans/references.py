@@ -14,9 +14,11 @@ import stat
 import time
 from itertools import groupby
 from operator import itemgetter
+from pathlib import Path
 from typing import Callable, Iterable, Iterator, NamedTuple, Tuple, Union
 
 from xpm_remote.workspace import filesystem, mounts
+from xpm_remote.workspace.failures import explain
 from xpm_remote.workspace.layout import JobId, Layout, is_name
 from xpm_remote.workspace.reading.json_files import (
     LARGE_LIMIT,
@@ -141,8 +143,7 @@ def read_references(layout: Layout, experiments: Iterable[str] | None = None) ->
     if wanted is None:
         # First: a run that ends takes them away, and has all of them in its other files by then.
         _read_live_events(str(layout.live_experiment_events), found)
-    if mounts.unmounted_above(layout.experiments):
-        found.problems.note(str(layout.experiments), "is not mounted")
+    _check_mounted(str(layout.experiments), found)
     listed = _runs(layout, wanted, found)
     for run, is_alias in listed.items():
         if not is_alias:  # ``current`` is a link to one of the others
@@ -160,6 +161,7 @@ def _read_first(layout: Layout, wanted: set[str] | None, found: References) -> N
     """Read the links of version 1 of the layout."""
     for name, experiment in _directories(str(layout.first_experiments), found):
         if wanted is None or name in wanted:
+            _check_mounted(experiment, found)
             for links in _FIRST_LISTS:
                 _read_links(f"{experiment}/{links}", found)
                 _follow_links(f"{experiment}/{links}", found)
@@ -178,7 +180,20 @@ def _runs(layout: Layout, wanted: set[str] | None, references: References) -> di
 def _directories(parent: str, found: References) -> list[tuple[str, str]]:
     """Return name and path of each directory, or link to one, in a directory."""
     paths = [(name, f"{parent}/{name}") for name in _list(parent, found)]
+    if not paths:
+        _check_mounted(parent, found)
     return [(name, path) for name, path in paths if is_directory(path, found.problems)]
+
+
+def _check_mounted(directory: str, found: References) -> None:
+    """Note a directory that is, or may be, empty only because its disk is not mounted."""
+    try:
+        if mounts.unmounted_above(Path(directory)):
+            found.problems.note(directory, "is not mounted")
+    except OSError as error:
+        found.problems.note(
+            directory, f"is empty, and may not be mounted: {explain(error, Path(directory))}"
+        )
 
 
 def _list(directory: str, found: References) -> list[str]:
