@@ -83,6 +83,20 @@ def test_clean(local: Local) -> None:
     assert local.run("orphans", "--clean", "--yes").status == 0
 
 
+def test_clean_what_cannot_be_read(local: Local) -> None:
+    """An orphan that is kept since it is not known whether it runs is told by the exit status, too."""
+    lone = local.made.layout.jobs / "t.x" / "lone"
+    (lone / "x.done").unlink()
+    (lone / "x.pid").mkdir()
+    done = local.run("orphans", "--clean", "--yes")
+    assert (done.status, done.error) == (
+        33,
+        "xpm-remote: 1 job could not be deleted; see the lines above",
+    )
+    assert done.stdout.splitlines()[-1].startswith("failed t.x/lone: it may run: ")
+    assert left(local) == ["known", "lone", "saved"]
+
+
 def test_clean_unasked(local: Local) -> None:
     """Without a terminal and without ``--yes``, the plan is shown, and nothing is done."""
     done = local.run("orphans", "--clean")

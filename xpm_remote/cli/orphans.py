@@ -30,7 +30,7 @@ from xpm_remote.ui.reports.orphans import (
     question,
 )
 from xpm_remote.ui.text import count_text
-from xpm_remote.workspace.outcomes import CleanAction, CleanOutcome, CleanStep, OrphanReport
+from xpm_remote.workspace.outcomes import CleanOutcome, CleanStep, OrphanReport
 
 
 @click.command(
@@ -94,10 +94,8 @@ def orphans(
             print_lines(map(json_line, orphan_documents(report)))
         if is_cleaning:
             steps = _plan(jobs, report, with_folders=with_folders, force=force)
-            kept = [step for step in steps if step.action is CleanAction.KEEP]
-            print_lines(() if is_json else clean_lines(kept))
-            if asked := question(steps):
-                confirm(asked, is_sure=is_sure)
+            print_lines(() if is_json else clean_lines(steps))
+            if _has_work(steps, is_sure=is_sure):
                 work = jobs.clean_orphans(steps, with_folders=with_folders, force=force)
                 _clean(work, is_json=is_json)
 
@@ -117,6 +115,14 @@ def _plan(
             "give --force if none does",
         )
     return jobs.plan_orphans(report, with_folders=with_folders, force=force)
+
+
+def _has_work(steps: Sequence[CleanStep], *, is_sure: bool) -> bool:
+    """Ask before something is deleted; return whether there is anything to do, or to report as not done."""
+    asked = question(steps)
+    if asked:
+        confirm(asked, is_sure=is_sure)
+    return bool(asked) or any(step.is_unknown for step in steps)
 
 
 def _clean(work: Generator[CleanOutcome, None, None], *, is_json: bool) -> None:

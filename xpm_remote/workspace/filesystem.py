@@ -168,6 +168,9 @@ def chmod_directory(name: str, mode: int, *, dir_fd: int) -> None:
         chmod(f"/proc/self/fd/{descriptor}", mode)
     except FileNotFoundError:
         raise PermissionError(errno.EACCES, "cannot be opened, and there is no /proc") from None
+    except OSError as error:
+        error.filename = name
+        raise
     finally:
         os.close(descriptor)
 

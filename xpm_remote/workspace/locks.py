@@ -141,6 +141,9 @@ def holding(path: Path, directory: int | None = None) -> Iterator[None]:
     except FileNotFoundError:
         yield
         return
+    except OSError as error:
+        error.filename = os.fspath(path)
+        raise
     try:
         try:
             filesystem.lock(descriptor, filesystem.LOCK_EX | filesystem.LOCK_NB)

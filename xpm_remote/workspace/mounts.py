@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import re
 from pathlib import Path
 from typing import Iterator
-
-from xpm_remote.workspace import filesystem
 
 OF_ONE_HOST = frozenset(
     {"btrfs", "ext2", "ext3", "ext4", "f2fs", "jfs", "ramfs", "reiserfs", "tmpfs", "xfs", "zfs"}
@@ -66,8 +65,9 @@ def unmounted_above(path: Path) -> str | None:
     except FileNotFoundError:
         return None
     except OSError:
-        if filesystem.is_directory(real) and not filesystem.list_directory(real):
-            raise
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            if not any(Path(real).iterdir()):
+                raise
         return None
     inside = [point for point in expected if point not in mounted and _contains(point, real)]
     return max(inside, key=len) if inside else None

@@ -323,11 +323,13 @@ class CleanStep(NamedTuple):
         orphan: The orphan.
         action: The action.
         reason: Why it is kept, in a line; empty otherwise.
+        is_unknown: Whether it is kept since it cannot be read.
     """
 
     orphan: Orphan
     action: CleanAction
     reason: str = ""
+    is_unknown: bool = False
 
 
 class CleanStatus(Enum):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,6 +33,28 @@ def test_deep_tree(tmp_path: Path, directory: int) -> None:
     os.close(top)
     remove(tmp_path / ("d" * 200), directory)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_directory_of_another_user(
+    tmp_path: Path, directory: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A directory that may not be entered, nor be made so, is named by its path."""
+    (tmp_path / "tree" / "closed").mkdir(parents=True)
+    open_file = filesystem.open_file
+
+    def refuse(path: str, *words: int, **more: int) -> int:
+        if path == "closed":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return open_file(path, *words, **more)
+
+    def keep(path: str, _: int) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), path)
+
+    monkeypatch.setattr(filesystem, "open_file", refuse)
+    monkeypatch.setattr(filesystem, "chmod", keep)
+    with pytest.raises(PermissionError) as raised:
+        remove(tmp_path / "tree", directory)
+    assert raised.value.filename == str(tmp_path / "tree" / "closed")
 
 
 def test_mounted_file_system(

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.workspace.disk import TextHost
 from tests.workspace.small import SmallWorkspace, locked
+from xpm_remote.workspace import filesystem
 from xpm_remote.workspace.failures import BusyFailure, DamagedFailure, FolderFailure
 from xpm_remote.workspace.layout import Folder, FolderMode
 from xpm_remote.workspace.orphans.cleaning import Cleaner
@@ -123,6 +127,60 @@ def test_running(made: SmallWorkspace) -> None:
     with locked(made.layout.jobs / "t" / "lone" / "t.lock"):
         assert [each.status for each in cleaner.apply(steps)] == [CleanStatus.KEPT]
     assert [each.status for each in cleaner.apply(steps)] == [CleanStatus.REMOVED]
+
+
+@pytest.mark.parametrize("name", ["t.lock", "t.pid", "t.done"])
+def test_job_that_cannot_be_read(
+    name: str, made: SmallWorkspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job of which it cannot be read whether it runs is kept, and that counts as a failure."""
+    lone = made.layout.jobs / "t" / "lone"
+    refuse(monkeypatch, lone / name)
+    cleaner = Cleaner(made.layout)
+    (step,) = cleaner.plan(find_orphans(made.layout))
+    assert (step.action, step.is_unknown) == (CleanAction.KEEP, True)
+    assert step.reason.startswith(f"it may run: {lone / name}")
+    assert "Permission denied" in step.reason
+    (outcome,) = cleaner.apply([step])
+    assert (outcome.status, lone.exists()) == (CleanStatus.FAILED, True)
+    remove = step._replace(action=CleanAction.REMOVE, is_unknown=False)
+    assert [each.status for each in cleaner.apply([remove])] == [CleanStatus.FAILED]
+    assert lone.exists()
+
+
+def test_lock_of_an_experiment_that_cannot_be_read(
+    made: SmallWorkspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An experiment whose lock cannot be read is not said to run, but may."""
+    lock = made.layout.scheduler_lock("e")
+    lock.touch()
+    refuse(monkeypatch, lock, "open_file")
+    with pytest.raises(BusyFailure, match=f"e may run .{lock}: Permission denied"):
+        Cleaner(made.layout).plan(find_orphans(made.layout))
+
+
+def refuse(monkeypatch: pytest.MonkeyPatch, path: Path, *calls: str) -> None:
+    """Refuse to look at a path."""
+
+    def refusing(call: Callable[..., Any]) -> Callable[..., Any]:
+        def attempt(name: Any, *words: Any, **more: Any) -> Any:
+            if str(name) == str(path):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(name))
+            return call(name, *words, **more)
+
+        return attempt
+
+    for name in calls or ("open_file", "lstat", "stat"):
+        monkeypatch.setattr(filesystem, name, refusing(getattr(filesystem, name)))
+
+
+def test_marker_that_is_a_directory(made: SmallWorkspace) -> None:
+    """A directory in the place of the success marker is removed with the rest."""
+    lone = made.layout.jobs / "t" / "lone"
+    (lone / "t.done").unlink()
+    (lone / "t.done").mkdir()
+    assert clean(Cleaner(made.layout), made) == {"t/lone": CleanStatus.REMOVED}
+    assert names(made) == ["known"]
 
 
 @pytest.mark.parametrize(

@@ -19,12 +19,6 @@ from xpm_remote.workspace.outcomes import (
 
 ORPHAN_SCHEMA = "xpm-remote/orphan/1"
 CLEANED_SCHEMA = "xpm-remote/cleaned/1"
-_ACTIONS = {
-    CleanAction.REMOVE: "delete",
-    CleanAction.UNLINK: "remove the link",
-    CleanAction.SWEEP: "sweep",
-    CleanAction.KEEP: "keep",
-}
 
 
 def orphan_lines(report: OrphanReport) -> Iterator[str]:
@@ -73,15 +67,16 @@ def _document(orphan: Orphan, kind: str) -> dict[str, Any]:
 
 
 def clean_lines(steps: Iterable[CleanStep]) -> Iterator[str]:
-    """Yield a row for each orphan: the action, and why."""
+    """Yield a row for each orphan that is kept, and why."""
     yield from table(
         (
-            _ACTIONS[step.action],
+            "keep",
             str(step.orphan.job),
             "" if step.orphan.size is None else size_text(step.orphan.size),
             step.reason,
         )
         for step in steps
+        if step.action is CleanAction.KEEP
     )
 
 

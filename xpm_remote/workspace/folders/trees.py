@@ -155,7 +155,8 @@ class _TreeRemoval:
         try:
             self._device = filesystem.stat_open(self._top).st_dev
             if first:
-                _unlink(first, self._top)
+                with contextlib.suppress(IsADirectoryError):  # removed as what is in the tree
+                    _unlink(first, self._top)
             pending, emptied = self._empty(self._top, ""), []
             while pending:
                 inner = pending.pop()

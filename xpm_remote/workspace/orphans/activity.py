@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from xpm_remote.workspace import filesystem
-from xpm_remote.workspace.failures import BusyFailure
+from xpm_remote.workspace.failures import BusyFailure, explain
 from xpm_remote.workspace.layout import JobFiles, Layout
-from xpm_remote.workspace.locks import may_be_held
+from xpm_remote.workspace.locks import lock_is_held
 from xpm_remote.workspace.orphans.references import References
 from xpm_remote.workspace.processes import Host
 from xpm_remote.workspace.reading.jobs import process_of
 from xpm_remote.workspace.reading.json_files import SMALL_LIMIT, Problems, read_object, reason
-from xpm_remote.workspace.schedulers.questions import Schedulers
+from xpm_remote.workspace.schedulers.questions import Schedulers, UnansweredFailure
 
 
 def why_not_idle(layout: Layout, references: References, host: Host) -> str:
@@ -26,8 +26,12 @@ def why_not_idle(layout: Layout, references: References, host: Host) -> str:
     except OSError as error:
         return f"{layout.experiments} cannot be read ({reason(error)}): an experiment may run"
     for name in names:
-        if may_be_held(layout.scheduler_lock(name)):
-            return f"the experiment {name} runs"
+        lock = layout.scheduler_lock(name)
+        try:
+            if lock_is_held(lock):
+                return f"the experiment {name} runs"
+        except OSError as error:
+            return f"the experiment {name} may run ({explain(error, lock)})"
     for run, where in references.unended.items():
         if not host.is_me(where):
             return f"the run {run} has no end, and is of {where or 'an unknown host'}: it may run"
@@ -46,13 +50,16 @@ def why_running(
         is_forced: Whether a scheduler that does not answer is taken to have ended it.
 
     Raises:
+        UnansweredFailure: That is not known.
         OSError: Its files cannot be read.
     """
-    if may_be_held(files.lock):
+    if lock_is_held(files.lock):
         return "it runs: its lock is held"
     try:
         if schedulers.check_ended(files, is_forced=is_forced):
             return ""
+    except UnansweredFailure:
+        raise
     except BusyFailure as failure:
         return f"it may run: {failure}"
     status = filesystem.lstat_or_none(files.pid)

@@ -39,7 +39,7 @@ from xpm_remote.workspace.outcomes import (
 )
 from xpm_remote.workspace.processes import Host
 from xpm_remote.workspace.reading.json_files import Problems
-from xpm_remote.workspace.schedulers.questions import Schedulers
+from xpm_remote.workspace.schedulers.questions import Schedulers, UnansweredFailure
 
 
 class _StoppedError(Exception):
@@ -111,7 +111,7 @@ class Cleaner:
         for step in steps:
             job = step.orphan.job
             if step.action is CleanAction.KEEP:
-                yield CleanOutcome(job, CleanStatus.KEPT, step.reason)
+                yield _kept(step)
             elif step.action is CleanAction.SWEEP:
                 self._look()
                 yield self._sweep(job)
@@ -147,8 +147,10 @@ class Cleaner:
                 files = JobFiles(orphan.path, orphan.job.script_name)
                 why = why_running(files, self._host, self._schedulers, is_forced=self._is_forced)
                 action = CleanAction.REMOVE
-        except OSError as error:
-            why, action = f"it may run: {explain(error, orphan.path)}", CleanAction.KEEP
+        except (UnansweredFailure, OSError) as error:
+            known = explain(error, orphan.path) if isinstance(error, OSError) else str(error)
+            why = f"it may run: {known}"
+            return CleanStep(orphan, CleanAction.KEEP, why, is_unknown=True)
         return CleanStep(orphan, CleanAction.KEEP if why else action, why)
 
     def _why_not_unlink(self, orphan: Orphan, path: Path) -> str:
@@ -168,7 +170,7 @@ class Cleaner:
         """
         step = self._step(orphan)
         if step.action is CleanAction.KEEP:
-            return CleanOutcome(orphan.job, CleanStatus.KEPT, step.reason)
+            return _kept(step)
         try:
             why = self._remove(orphan._replace(path=self._layout.job(orphan.job)))
         except _StoppedError as stopped:
@@ -261,6 +263,11 @@ class Cleaner:
                 job, CleanStatus.KEPT, "put back: an interrupted command had set it aside"
             )
         return CleanOutcome(job, CleanStatus.REMOVED, "what an interrupted command left")
+
+
+def _kept(step: CleanStep) -> CleanOutcome:
+    status = CleanStatus.FAILED if step.is_unknown else CleanStatus.KEPT
+    return CleanOutcome(step.orphan.job, status, step.reason)
 
 
 def _raise_unknown(references: References) -> None:
