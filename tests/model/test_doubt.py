@@ -252,3 +252,61 @@ def test_an_end_in_whole_milliseconds() -> None:
     judged = msgspec.structs.replace(job, ended=start.replace(microsecond=993000))
     now = doubt.basis(job, [])
     assert doubt.holds(doubt.Verdict(now, judged), job, now)
+
+
+def test_job_that_died_under_a_live_scheduler() -> None:
+    """A job that runs is believed to, but looked at again; its end is believed although the server says otherwise."""
+    running = job_record("a", "running", started=1)
+    store = doubting({"a": "running"}, [running])
+    judge(store, run=LIVE)
+    assert (job(store).certain, store.jobs_in_doubt()) == (True, {})
+    assert store.jobs_in_doubt(again=True) == {EXPERIMENT: ["a"]}
+    unsure = msgspec.structs.replace(running, state="error", failure_reason="FAILED", certain=False)
+    assert store.apply_verdicts([], [unsure]) == []
+    assert store.apply_verdicts([], [running]) == []
+    store.apply_verdicts([], [job_record("a", "error", started=1, ended=3, reason="FAILED")])
+    assert (job(store).state, job(store).certain) == (State.ERROR, True)
+    assert store.apply_jobs(EXPERIMENT, [running]) == []
+    assert store.jobs_in_doubt(again=True) == {EXPERIMENT: ["a"]}
+    # Its scheduler goes on, and tries it again; the server may not say since when.
+    store.apply_event(state_event("running", at=5, retry_count=1))
+    assert (job(store).state, job(store).certain) == (State.RUNNING, True)
+
+
+def test_end_of_the_try_before() -> None:
+    """A verdict on an end says nothing of a job that runs by later evidence, while its scheduler lives."""
+    failed = job_record("a", "error", reason="FAILED", started=1, ended=2)
+    store = doubting({"a": "running"}, [failed])
+    judge(store, job_record("a", "error", reason="TIMEOUT", started=1, ended=9), run=LIVE)
+    assert job(store).reason == "TIMEOUT"
+    store.apply_event(state_event("running", started=5, at=5))
+    assert (job(store).state, job(store).certain) == (State.RUNNING, True)
+
+
+def test_missing_directories() -> None:
+    """A job that was done and has no directory is in doubt, also if it was judged to be done before."""
+    store = doubting({"a": "running", "b": "waiting"}, [job_record("a", "running", started=1)])
+    judge(store, job_record("a", "done", started=1, ended=2), run=CRASHED)
+    assert (job(store).state, job(store).certain) == (State.DONE, True)
+    store.apply_experiments([experiment_record({"a": "done", "b": "waiting"})])
+    store.apply_missing([key("a"), key("b"), key("never")])
+    assert store.jobs_in_doubt() == {EXPERIMENT: ["a"]}
+    store.apply_verdicts([], [job_record("a", "error", reason="MISSING_OUTPUTS")])
+    assert job(store).reason == "MISSING_OUTPUTS"
+    assert store.apply_missing([key("a")]) == []
+
+
+def test_open_changes() -> None:
+    """A change is open while what it is about is in doubt, and no agent was asked by the present evidence."""
+    store = Store(ZONE)
+    store.has_doubts = True
+    (of_run, of_job) = store.apply_experiments([experiment_record({"a": "waiting"})])
+    assert (store.is_open(of_run), store.is_open(of_job)) == (True, True)
+    store.runs_in_doubt()
+    store.apply_verdicts([CRASHED], [])
+    store.jobs_in_doubt()
+    assert (store.is_open(of_run), store.is_open(of_job)) == (False, False)
+    store.apply_event(state_event("error", ended=3, at=3))
+    assert store.is_open(of_job)
+    store.apply_experiments([])
+    assert (store.is_open(of_run), store.is_open(of_job)) == (False, False)

@@ -31,6 +31,8 @@ class ScriptedAgent:
         self.head: dict[str, Any] = {"status": "running", "scheduler_alive": True}
         self.rows: dict[str, list[Any]] = {}
         self.asked: list[list[str]] = []
+        self.missing: list[str] = []
+        self.looks: list[list[str]] = []
         self.starts = 0
         self.is_open = False
         self.failure: Exception | None = None
@@ -46,7 +48,10 @@ class ScriptedAgent:
         return self
 
     async def call(self, method: str, params: dict[str, Any]) -> msgspec.Raw:
-        """Answer ``judge``."""
+        """Answer ``judge`` and ``find_missing``."""
+        if method == "find_missing":
+            self.looks.append(params["experiments"])
+            return msgspec.Raw(json.dumps({"jobs": self.missing}).encode())
         assert method == "judge"
         (jobs,) = params["experiments"].values()
         self.asked.append(jobs)
@@ -96,7 +101,8 @@ async def test_snapshot() -> None:
     bench = JudgedBench({"a": "running", "b": "error", "c": "done"})
     bench.agent.rows["b"] = TIMED_OUT
     await bench.load()
-    assert bench.agent.asked == [[], ["b", "c"]]
+    # What runs is asked about, too: it may have died.
+    assert bench.agent.asked == [[], ["b", "c", "a"]]
     assert (bench.certain("a"), bench.certain("b")) == (True, True)
     job = bench.store.jobs[f"{TASK}/b"]
     assert (job.reason, job.path) == ("TIMEOUT", f"/ws/jobs/{TASK}/b")
@@ -174,7 +180,7 @@ async def test_agent_that_fails() -> None:
     assert not bench.agent.is_open
     for _ in range(ATTEMPTS):
         bench.store.runs_in_doubt()
-        bench.judge._looked_at = -NEVER
+        bench.judge._look_due = -NEVER
         await bench.judge.judge(bench.changes.extend)
     assert bench.judge.is_out
     assert bench.agent.starts == ATTEMPTS
@@ -236,6 +242,96 @@ async def test_later_changes_of_what_is_kept() -> None:
         await bench.until(lambda: bench.told != [])
     assert bench.told == [("a", "done")]
     assert bench.store.jobs[f"{TASK}/a"].state is State.DONE
+
+
+async def test_job_that_died_under_a_scheduler_that_does_not_act(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Jobs that run are asked about again and again, all in one request, although their scheduler lives."""
+    bench = JudgedBench({"a": "running", "b": "running"})
+    bench.agent.rows = {"a": ["running", None, 1.0], "b": ["running", None, 1.0]}
+    await bench.load()
+    assert bench.agent.asked == [[], ["a", "b"]]
+    monkeypatch.setattr(judging, "GOING_ON", 0.0)
+    monkeypatch.setattr(judging, "LOOKING_LOAD", 1.0)
+    bench.judge._look_due = 0.0
+    async with bench.following(interval=0.02):
+        bench.agent.rows["a"] = ["error", "FAILED", 1.0, 3.0]
+        await bench.until(lambda: ("a", "error") in bench.told)
+        # The server goes on to say that it runs.
+        asked = len(bench.server.asked)
+        await bench.until(lambda: len(bench.server.asked) >= asked + 6)
+    assert bench.told == [("a", "error")]
+    assert bench.certain("a")
+
+
+async def test_looking_takes_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the answers take long, it is looked less often whether all is as it was."""
+    bench = JudgedBench({"a": "running"})
+    await bench.load()
+    monkeypatch.setattr(judging, "LOOKING_LOAD", 1e-9)
+    bench.judge._look_due = 1.0
+    await bench.judge.judge(bench.changes.extend)
+    assert bench.judge._look_due > asyncio.get_running_loop().time() + judging.GOING_ON
+
+
+async def test_deleted_directory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A directory that is deleted after all has ended is found by the agent, which lists directories only."""
+    monkeypatch.setattr(judging, "GOING_ON", 0.0)
+    monkeypatch.setattr(sync_module, "REST_INTERVAL", NEVER)
+    bench = JudgedBench({"a": "done", "b": "done"})
+    bench.agent.head = {"status": "done"}
+    for name in ("a", "b"):
+        bench.agent.rows[name] = ["done", None, 1.0, 2.0]
+    await bench.load()
+    assert bench.agent.looks == []
+    async with bench.following(interval=0.02):
+        bench.agent.missing = [f"{TASK}/a", f"{TASK}/never"]
+        bench.agent.rows["a"] = ["error", "MISSING_OUTPUTS"]
+        await bench.until(lambda: ("a", "error") in bench.told)
+    assert bench.agent.looks[0] == ["e"]
+    assert bench.told == [("a", "error")]
+    assert bench.store.jobs[f"{TASK}/a"].reason == "MISSING_OUTPUTS"
+
+
+async def test_evidence_that_changes_during_a_judgement() -> None:
+    """What was judged by evidence that has changed meanwhile is judged again before it is told."""
+    bench = JudgedBench({"a": "waiting"})
+    bench.agent.head = {"status": "crashed", "scheduler_alive": False}
+    await bench.load()
+    bench.agent.rows["a"] = ["running", None, 1.0]
+    starts = iter(range(2, 2 + judging.ROUNDS))
+
+    def announce(jobs: list[str]) -> None:
+        start = next(starts, None)
+        if jobs and start is not None:
+            bench.sync.hear(state_event("a", "error", at=start + 0.5, started=float(start)))
+
+    bench.agent.at_answer = announce
+    async with bench.following():
+        bench.sync.hear(state_event("a", "error", at=1.5, started=1.0))
+        await bench.until(lambda: bench.told != [])
+    assert bench.told == [("a", "running")]
+
+
+async def test_evidence_that_never_rests() -> None:
+    """Evidence that changes with every judgement is told in the end, as uncertain."""
+    bench = JudgedBench({"a": "waiting"})
+    bench.agent.head = {"status": "crashed", "scheduler_alive": False}
+    await bench.load()
+    bench.agent.rows["a"] = ["running", None, 1.0]
+    starts = iter(range(2, 1000))
+
+    def announce(jobs: list[str]) -> None:
+        start = float(next(starts))
+        bench.sync.hear(state_event("a", "error", at=start + 0.5, started=start))
+
+    bench.agent.at_answer = announce
+    async with bench.following():
+        bench.sync.hear(state_event("a", "error", at=1.5, started=1.0))
+        await bench.until(lambda: bench.told != [])
+    assert bench.told == [("a", "error")]
+    assert not bench.certain("a")
 
 
 async def test_many_jobs(monkeypatch: pytest.MonkeyPatch) -> None:

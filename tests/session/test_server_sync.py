@@ -40,11 +40,12 @@ NEVER = 3600.0
 class ScriptedServer:
     """A server with one experiment whose jobs' states the test sets.
 
-    ``pause`` holds all answers back, after they were made, until it is set.
+    ``pause`` holds all answers back, after they were made, until it is set; ``run`` is the id of its run.
     """
 
     def __init__(self, states: dict[str, str]) -> None:
         self.states = states
+        self.run = "r"
         self.asked: list[str] = []
         self.pause = asyncio.Event()
         self.pause.set()
@@ -55,7 +56,7 @@ class ScriptedServer:
         """Answer get_experiments."""
         infos = {job: JobInfoRecord(job, TASK) for job in self.states}
         record = ExperimentRecord(
-            "e", "r", "running", job_states=dict(self.states), job_infos=infos
+            "e", self.run, "running", job_states=dict(self.states), job_infos=infos
         )
         await self._answer("experiments")
         return [record]
@@ -97,6 +98,15 @@ class Bench:
                 before = change.before.state if change.before else None
                 if before is not change.after.state:
                     self.told.append((change.after.job_id, change.after.state.value))
+
+    def dropped(self) -> list[str]:
+        """Return the jobs that were told to be in no run any more."""
+        changes = (change for update in self.updates for change in update.changes)
+        return [
+            change.before.job_id
+            for change in changes
+            if isinstance(change, JobChange) and change.before and change.after is None
+        ]
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait for a condition on answers and updates."""
@@ -360,3 +370,46 @@ async def test_a_question_that_fails_ends_it() -> None:
         await asyncio.wait({following}, timeout=PATIENCE)
         with pytest.raises(RequestError):
             following.result()
+
+
+class TestStartedAgain:
+    """An experiment that is started again, and lists its jobs one after another."""
+
+    @pytest.fixture(autouse=True)
+    def _fill_fast(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(sync_module, "FILLING", 0.2)
+
+    async def test_jobs_that_are_listed_again(self) -> None:
+        """Its jobs stay as they are until they are listed; none is dropped and new."""
+        bench = Bench({"a": "done", "b": "waiting"})
+        await bench.load()
+        async with bench.following(interval=0.02):
+            bench.server.run, bench.server.states = "s", {}
+            await bench.until(lambda: bench.store.experiments[0].run_id == "s")
+            bench.server.states = {"a": "done"}
+            await bench.until(lambda: bench.store.filling() == {"e": 1})
+            bench.server.states = {"a": "done", "b": "running"}
+            await bench.until(lambda: ("b", "running") in bench.told)
+        assert bench.told == [("b", "running")]
+        assert bench.dropped() == []
+
+    async def test_jobs_that_are_not_listed_any_more(self) -> None:
+        """A job that it does not list is dropped when it seems to have listed all."""
+        bench = Bench({"a": "done", "b": "error"})
+        await bench.load()
+        async with bench.following(interval=NEVER):
+            bench.server.run, bench.server.states = "s", {"a": "done"}
+            bench.sync.hear(OtherEvent("RunUpdatedEvent"))
+            await bench.until(lambda: bench.dropped() != [])
+        assert bench.dropped() == ["b"]
+        assert bench.told == []
+
+    async def test_jobs_that_are_listed_for_ever(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A script that goes on to submit jobs does not keep those of the former run for ever."""
+        monkeypatch.setattr(sync_module, "FILLING", NEVER)
+        monkeypatch.setattr(sync_module, "FILLING_LIMIT", 0.1)
+        bench = Bench({"a": "done"})
+        await bench.load()
+        async with bench.following(interval=0.02):
+            bench.server.run, bench.server.states = "s", {}
+            await bench.until(lambda: bench.dropped() == ["a"])

@@ -119,6 +119,12 @@ class Verdicts(msgspec.Struct):
     rows: list[_JobRow] = []
 
 
+class Missing(msgspec.Struct):
+    """The answer to ``find_missing``: jobs without a directory."""
+
+    jobs: list[str] = []
+
+
 Page = RunsPage | ListedPage | JobsPage | GonePage | UnreadablePage | WaitingPage | Sequenced
 
 _KINDS: dict[str, type[Page]] = {

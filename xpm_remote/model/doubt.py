@@ -90,6 +90,17 @@ def is_job_in_doubt(job: Job, runs: Sequence[Experiment]) -> bool:
     return is_silent or not any(run.status == RUNNING and run.certain for run in runs)
 
 
+def is_ended_by(verdict: Verdict | None, job: Job, now: Basis) -> bool:
+    """Return whether a job that runs by the server's evidence was seen to have ended since, and nothing is new.
+
+    Even a scheduler that lives may not act: it was stopped, or its host is too busy.
+    """
+    if verdict is None or job.state is not State.RUNNING:
+        return False
+    judged = verdict.job
+    return judged.state.is_final and judged.certain and verdict.basis == now
+
+
 def with_run_verdict(experiment: Experiment, verdict: RunVerdict | None) -> Experiment:
     """Return a run as it is to be shown."""
     if not is_run_in_doubt(experiment):
@@ -131,9 +142,10 @@ def with_verdict(job: Job, now: Basis, verdict: Verdict | None) -> Job:
 
 
 def holds(verdict: Verdict, job: Job, now: Basis) -> bool:
-    """Return whether a verdict still holds: an end does until the job is tried again."""
+    """Return whether a verdict still holds: an end does until the job is tried again, or its files are gone."""
     judged = verdict.job
-    if not judged.state.is_final:
+    is_gone = judged.state is State.DONE and job.execution is State.UNSCHEDULED
+    if is_gone or not judged.state.is_final:
         return verdict.basis == now
     is_later = (
         job.started is not None

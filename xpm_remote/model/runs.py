@@ -74,6 +74,7 @@ class Run:
         experiment: The value that is shown.
         infos: How each job was submitted, by job key, in the order of submission.
         words: What the scheduler last said of each job, by job key.
+        former: The run before, while this one has just begun and may not have listed all of its jobs.
     """
 
     def __init__(
@@ -82,7 +83,35 @@ class Run:
         self.experiment = experiment
         self.infos = infos
         self.words = words
+        self.former: Run | None = None
         self.counts: Counts | None = None
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys of its jobs; first those of the run before that it has not listed."""
+        if self.former is None:
+            return tuple(self.infos)
+        return (*(key for key in self.former.keys if key not in self.infos), *self.infos)
+
+    def of(self, key: str) -> Run | None:
+        """Return the run that has a job: this one, or one before it; None if none has it."""
+        if key in self.infos or self.former is None:
+            return self if key in self.infos else None
+        return self.former.of(key)
+
+    def submit(self, key: str, info: JobInfoRecord) -> None:
+        """Add a job."""
+        self.infos[key] = info
+        self._list_jobs()
+
+    def forget_former(self) -> None:
+        """Drop the jobs of the run before that this one has not listed."""
+        self.former = None
+        self._list_jobs()
+
+    def _list_jobs(self) -> None:
+        self.experiment = msgspec.structs.replace(self.experiment, jobs=self.keys)
+        self.counts = None
 
     def announce(self, word: Word, job: Job) -> None:
         """Apply an announcement of the scheduler about a job."""
@@ -91,6 +120,24 @@ class Run:
     def answer(self, word: Word, job: Job) -> None:
         """Apply the scheduler's word on a job in an answer, which has no time."""
         self.words[job.key] = _after_answer(self.words.get(job.key), word, job)
+
+    def follow(self, before: Run, shown: Experiment) -> None:
+        """Keep the jobs of the run before, which this one may be about to list, if it goes on.
+
+        Args:
+            before: The run as it was known; it may be this one.
+            shown: That run as it was shown.
+        """
+        if self.experiment.status != RUNNING:
+            return
+        if before.experiment.run_id == self.experiment.run_id:
+            self.former = before.former
+        else:
+            self.former = before
+            before.experiment = shown
+        if self.former is not None and all(key in self.infos for key in self.former.keys):
+            self.former = None
+        self._list_jobs()
 
     def succeed(self, before: Run, job_of: Callable[[NamesJob], Job]) -> None:
         """Keep what was known of the same run and this later list of it lacks.

@@ -14,6 +14,7 @@ from xpm_remote.model.doubt import (
     RunVerdict,
     Verdict,
     basis,
+    is_ended_by,
     is_job_in_doubt,
     is_run_in_doubt,
     with_run_verdict,
@@ -103,7 +104,7 @@ class Store:
         if run is None:
             return Counts()
         if run.counts is None:
-            run.counts = count_jobs(self._jobs[key] for key in run.infos)
+            run.counts = count_jobs(self._jobs[key] for key in run.keys)
         return run.counts
 
     def apply_experiments(self, records: Iterable[ExperimentRecord]) -> list[Change]:
@@ -112,9 +113,12 @@ class Store:
         shown_before = {name: self._shown(run) for name, run in before.items()}
         self._runs = {}
         for record in records:
-            run = self._runs[record.experiment_id] = Run.from_record(record, self.zone)
-            if record.experiment_id in before:
-                run.succeed(before[record.experiment_id], self._job)
+            name = record.experiment_id
+            run = self._runs[name] = Run.from_record(record, self.zone)
+            if name in before:
+                run.succeed(before[name], self._job)
+                if self.has_doubts:
+                    run.follow(before[name], shown_before[name])
         changes: list[Change] = []
         judged_anew: dict[str, None] = {}
         for name in dict.fromkeys((*self._runs, *before)):
@@ -159,6 +163,27 @@ class Store:
             changes.extend(self._put(self._job(self._jobs[key])))
         return changes
 
+    def filling(self) -> dict[str, int]:
+        """Return how many jobs they have listed themselves, of the runs that have just begun and lack former jobs."""
+        return {name: len(run.infos) for name, run in self._runs.items() if run.former is not None}
+
+    def forget_former(self, names: Iterable[str]) -> list[Change]:
+        """Apply that experiments have submitted the jobs of their new runs: they have no others."""
+        changes: list[Change] = []
+        for name in names:
+            run = self._runs[name]
+            before, left = self._shown(run), [key for key in run.keys if key not in run.infos]
+            run.forget_former()
+            changes.append(ExperimentChange(before, self._shown(run)))
+            for key in left:
+                others = tuple(each for each in self._members[key] if each != name)
+                if others:
+                    self._members[key] = others
+                else:
+                    del self._members[key]
+                changes.extend(self._derive(key))
+        return changes
+
     def runs_in_doubt(self, *, again: bool = False) -> list[str]:
         """Return the experiments of which it is not known whether they go on.
 
@@ -179,7 +204,7 @@ class Store:
         What was returned before is not returned until its evidence changes.
 
         Args:
-            again: Whether to return also those that were judged to go on, and may have died, or are still uncertain.
+            again: Whether to return also those that run, and may have died, or are still uncertain.
         """
         jobs: dict[str, list[str]] = {}
         for key in [*self._uncertain, *(self._mortal if again else ())] if self.has_doubts else ():
@@ -187,9 +212,19 @@ class Store:
             now = basis(self._job(self._jobs[key]), self._shown_runs(key))
             if names and (again or self._asked.get(key) != now):
                 self._asked[key] = now
-                latest = self._latest([self._runs[name] for name in names], key)
+                latest = self._latest(self._runs_of(key), key)
                 jobs.setdefault(latest.experiment.experiment_id, []).append(self._jobs[key].job_id)
         return jobs
+
+    def is_open(self, change: Change) -> bool:
+        """Return whether what has changed is in doubt, and no agent has been asked since its evidence changed."""
+        key = change.key
+        if isinstance(change, ExperimentChange):
+            run = self._runs.get(key)
+            return run is not None and not self._shown(run).certain and not self._is_judged(run)
+        if key not in self._uncertain or key not in self._members:
+            return False
+        return self._asked.get(key) != basis(self._job(self._jobs[key]), self._shown_runs(key))
 
     def _is_judged(self, run: Run) -> bool:
         verdict = self._run_verdicts.get(run.experiment.experiment_id)
@@ -204,7 +239,17 @@ class Store:
         )
 
     def _shown_runs(self, key: str) -> list[Experiment]:
-        return [self._shown(self._runs[name]) for name in self._members.get(key, ())]
+        """Return the runs that have a job, as they are shown; one that another run has followed is as it was."""
+        current = self._runs
+        return [
+            self._shown(run) if run is current[run.experiment.experiment_id] else run.experiment
+            for run in self._runs_of(key)
+        ]
+
+    def _runs_of(self, key: str) -> list[Run]:
+        """Return the runs that have a job."""
+        runs = (self._runs[name].of(key) for name in self._members.get(key, ()))
+        return [run for run in runs if run is not None]
 
     def _depending(self, before: Experiment | None, after: Experiment | None) -> dict[str, None]:
         """Return the jobs that are judged by whether a run goes on, if that has changed."""
@@ -212,7 +257,7 @@ class Store:
             return {}
         if (before.status, before.certain) == (after.status, after.certain):
             return {}
-        return {key: None for key in self._runs[after.experiment_id].infos if key in self._jobs}
+        return {key: None for key in self._runs[after.experiment_id].keys if key in self._jobs}
 
     def _shown_job(self, job: Job) -> Job:
         """Return a job as it is to be shown: by its verdict, where it is in doubt."""
@@ -221,13 +266,17 @@ class Store:
         if not self.has_doubts:
             self._evidence.pop(key, None)
             return job
-        runs = self._shown_runs(key)
-        if not is_job_in_doubt(job, runs):
+        runs, verdict = self._shown_runs(key), self._verdicts.get(key)
+        is_doubtful = is_job_in_doubt(job, runs)
+        now = basis(job, runs) if is_doubtful or verdict is not None else None
+        if now is None or not (is_doubtful or is_ended_by(verdict, job, now)):
             self._evidence.pop(key, None)
-            return job
-        self._evidence[key] = job
-        shown = with_verdict(job, basis(job, runs), self._verdicts.get(key))
-        if shown.certain and shown.state in (State.RUNNING, State.SCHEDULED):
+            shown = job
+        else:
+            self._evidence[key] = job
+            shown = with_verdict(job, now, verdict)
+        is_active = shown.state in (State.RUNNING, State.SCHEDULED)
+        if shown.certain and (is_active if is_doubtful else job.state is State.RUNNING):
             self._mortal[key] = None
         return shown
 
@@ -283,6 +332,12 @@ class Store:
             return []
         return self._put(Job(task_id=job.task_id, job_id=job.job_id))
 
+    def apply_missing(self, keys: Iterable[str]) -> list[Change]:
+        """Apply that jobs which were done have no directory any more: whether that is a loss is in doubt."""
+        jobs = [self._jobs[key] for key in keys if key in self._jobs]
+        done = [job for job in jobs if job.state is State.DONE]
+        return [change for job in done for change in self.apply_absence(job.key)]
+
     def drop_unlisted(self, kept: int) -> list[Change]:
         """Drop the jobs that no experiment lists, but the latest ``kept``."""
         unlisted = [key for key in self._jobs if key not in self._members]
@@ -302,10 +357,9 @@ class Store:
         at = parse_time(event.timestamp, self.zone)
         run.announce(Word(state, reason or event.failure_reason, at), self._job(event))
         if key not in run.infos:
-            run.infos[key] = submission(event)
-            run.experiment = msgspec.structs.replace(run.experiment, jobs=tuple(run.infos))
-            run.counts = None
-            self._members[key] = (*self._members.get(key, ()), event.experiment_id)
+            run.submit(key, submission(event))
+            if event.experiment_id not in self._members.get(key, ()):
+                self._members[key] = (*self._members.get(key, ()), event.experiment_id)
         changes: list[Change] = []
         shown = self._shown(run)
         if shown != before:
@@ -319,10 +373,9 @@ class Store:
         touched: dict[str, None] = {}
         for name, run in self._runs.items():
             old = before.get(name)
-            for key, info in run.infos.items():
+            for key in run.keys:
                 members[key] = (*members[key], name) if key in members else (name,)
-                same_word = old is not None and old.words.get(key) == run.words.get(key)
-                if old is None or not same_word or old.infos.get(key) != info:
+                if _entry(old, key) != _entry(run, key):
                     touched[key] = None
         for key, names in self._members.items():
             if members.get(key) != names:
@@ -335,8 +388,7 @@ class Store:
         names = self._members.get(key)
         if names is None:
             return self._drop(key)
-        info = self._runs[names[0]].infos[key]
-        return self._put(self._job(info), at)
+        return self._put(self._job(self._runs_of(key)[0].infos[key]), at)
 
     def _with_runs(self, job: Job) -> Job:
         """Return the job with its experiments' data.
@@ -344,10 +396,9 @@ class Store:
         The most advanced of their words counts, but no failure in a run before the one that submitted it last.
         """
         key = job.key
-        names = self._members.get(key, ())
-        if not names:
+        runs = self._runs_of(key)
+        if not runs:
             return job
-        runs = [self._runs[name] for name in names]
         latest = self._latest(runs, key)
         word = latest.word(job)
         for run in runs:
@@ -359,7 +410,7 @@ class Store:
             job,
             scheduler=word.state,
             scheduler_reason=word.reason,
-            experiments=names,
+            experiments=self._members[key],
             tags=runs[0].infos[key].tags or NO_TAGS,
             submitted=parse_time(latest.infos[key].timestamp, self.zone) or job.submitted,
         )
@@ -404,6 +455,14 @@ def _word(record: JobRecord) -> Word:
     """Return the scheduler's word in a job object."""
     state, reason = read_state(record.scheduler_state)
     return Word(state, reason or record.scheduler_failure_reason)
+
+
+def _entry(run: Run | None, key: str) -> tuple[object, ...]:
+    """Return what the run of an experiment has of a job."""
+    owner = run.of(key) if run is not None else None
+    if owner is None:
+        return ()
+    return owner.experiment.run_id, owner.infos[key], owner.words.get(key)
 
 
 def when(job: Job) -> datetime | None:

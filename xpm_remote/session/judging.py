@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from itertools import islice
+from typing import TypeVar
 
 import msgspec
 
 from xpm_remote.errors import XpmRemoteError
-from xpm_remote.model.agent_rows import AgentRows, Verdicts
+from xpm_remote.model.agent_rows import AgentRows, Missing, Verdicts
 from xpm_remote.model.entities import Change
 from xpm_remote.model.store import Store
 from xpm_remote.session.agent_client import AgentClient
+from xpm_remote.workspace.states import State
 
 log = logging.getLogger(__name__)
+
+_Answer = TypeVar("_Answer")
 
 ATTEMPTS = 2
 """How often the agent is started for one connection: it may have been killed, and where it cannot run it never will."""
@@ -26,7 +31,10 @@ ROUNDS = 3
 """How often jobs are asked about at once: what is known of them, or of their run, may change with an answer."""
 
 GOING_ON = 10.0
-"""Seconds for which a judgement that a scheduler or a job goes on is believed: it may die without a trace."""
+"""Seconds for which it is believed that a scheduler or a job goes on, and that a directory is there."""
+
+LOOKING_LOAD = 0.02
+"""The share of time that may be spent on looking whether that is so; large workspaces are looked at less often."""
 
 
 class Judge:
@@ -46,7 +54,7 @@ class Judge:
         self._rows = rows
         self._client: AgentClient | None = None
         self._attempts_left = ATTEMPTS
-        self._looked_at = 0.0
+        self._look_due = 0.0
 
     @property
     def is_out(self) -> bool:
@@ -59,18 +67,20 @@ class Judge:
         Args:
             take: Called with what a judgement has changed, at once: announcements may follow.
         """
-        store, now = self._store, asyncio.get_running_loop().time()
-        again = now - self._looked_at >= GOING_ON
-        if again:
-            self._looked_at = now
+        store, began = self._store, asyncio.get_running_loop().time()
+        again = began >= self._look_due
         # The state of a job depends on whether its scheduler lives: so the runs come first.
         runs = store.runs_in_doubt(again=again)
         if runs:
             take(await self._ask({name: [] for name in runs}))
+        if again and self._look_due:  # at first the server has just looked itself
+            take(await self._find_missing())
         for number in range(ROUNDS):
-            for name, jobs in store.jobs_in_doubt(again=again and not number).items():
-                for start in range(0, len(jobs), AT_ONCE):
-                    take(await self._ask({name: jobs[start : start + AT_ONCE]}))
+            for part in _portions(store.jobs_in_doubt(again=again and not number)):
+                take(await self._ask(part))
+        if again:
+            took = asyncio.get_running_loop().time() - began
+            self._look_due = began + max(GOING_ON, took / LOOKING_LOAD)
 
     async def aclose(self) -> None:
         """End the agent."""
@@ -78,24 +88,49 @@ class Judge:
         if client is not None:
             await client.aclose()
 
+    async def _find_missing(self) -> list[Change]:
+        """Have looked whether the directories of jobs that are done are still there."""
+        done = self._store.in_state(State.DONE)
+        names = dict.fromkeys(name for job in done for name in job.experiments)
+        if not names:
+            return []
+        answer = await self._call("find_missing", list(names), Missing)
+        return [] if answer is None else self._store.apply_missing(answer.jobs)
+
     async def _ask(self, experiments: dict[str, list[str]]) -> list[Change]:
+        answer = await self._call("judge", experiments, Verdicts)
+        if answer is None:
+            return []
+        return self._store.apply_verdicts(answer.experiments, self._rows.verdicts(answer))
+
+    async def _call(self, method: str, experiments: object, kind: type[_Answer]) -> _Answer | None:
+        """Return the answer of an agent, which is started first if it does not run; None where there is none."""
         if self._client is None:
             if not self._attempts_left:
-                return []
+                return None
             self._attempts_left -= 1
             try:
                 self._client = await self._start()
             except XpmRemoteError as error:
                 self._attempts_left = 0
                 log.info("what experimaestro cannot tell stays uncertain: %s", error.what)
-                return []
+                return None
+            self._rows.root = self._client.workspace.rstrip("/")
         try:
-            raw = await self._client.call("judge", {"experiments": experiments})
-            answer = msgspec.json.decode(raw, type=Verdicts)
+            raw = await self._client.call(method, {"experiments": experiments})
+            return msgspec.json.decode(raw, type=kind)
         except (XpmRemoteError, msgspec.DecodeError, UnicodeDecodeError) as error:
             log.info("our agent cannot judge: %s", error)
             client, self._client = self._client, None
             await client.aclose()
-            return []
-        self._rows.root = self._client.workspace.rstrip("/")
-        return self._store.apply_verdicts(answer.experiments, self._rows.verdicts(answer))
+            return None
+
+
+def _portions(experiments: dict[str, list[str]]) -> Iterator[dict[str, list[str]]]:
+    """Yield jobs by experiment, ``AT_ONCE`` at a time."""
+    pairs = iter([(name, job) for name, jobs in experiments.items() for job in jobs])
+    while portion := list(islice(pairs, AT_ONCE)):
+        found: dict[str, list[str]] = {}
+        for name, job in portion:
+            found.setdefault(name, []).append(job)
+        yield found

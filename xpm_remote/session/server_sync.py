@@ -9,9 +9,10 @@ queried again. What is in doubt is published once it has been judged, which is d
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable
+from collections import Counter
+from collections.abc import Callable, Collection, Coroutine, Iterable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from xpm_remote.model.entities import Change, Experiment, ExperimentChange, net, steps
 from xpm_remote.model.records import (
@@ -43,13 +44,31 @@ REST_INTERVAL = 10.0
 REST_LOAD = 0.02
 """The share of time that these queries may take; many jobs that have ended are queried less often."""
 
+FILLING = 2.0
+"""Seconds without another job after which a run that has just begun has listed its jobs, as far as can be seen."""
+
+FILLING_LIMIT = 10.0
+"""Seconds after which the jobs of the run before are dropped in any case: a script may submit its jobs for hours."""
+
 EVENTS_KEPT = 5_000
 """Announcements that are kept during a query: a burst of a large experiment."""
+
+POSTPONED = 3
+"""How often a change waits for another judgement, since the evidence has changed during the one before."""
 
 NEW_JOBS_KEPT = 2_000
 """Jobs that are taken on announcements alone until everything is queried again, and that may be in no experiment."""
 
+_Name = tuple[type, str]
 _NOTICES = ("WarningEvent", "ErrorEvent")
+
+
+class _Filling(NamedTuple):
+    """A run that has just begun: since when it is known, the number of its jobs, and since when that is so."""
+
+    since: float
+    jobs: int
+    grown: float
 
 
 class ServerSync:
@@ -74,7 +93,8 @@ class ServerSync:
         store.has_doubts = True
         self._judge = judge
         self._pending: list[Change] = []
-        self._announced: set[tuple[type, str]] = set()
+        self._announced: set[_Name] = set()
+        self._postponed: Counter[_Name] = Counter()
         self._publish = publish
         self._loaded = False
         self._events: list[Event] = []
@@ -85,6 +105,7 @@ class ServerSync:
         self._new_jobs = 0
         self._woken = asyncio.Event()
         self._rest_due = 0.0
+        self._filling: dict[str, _Filling] = {}
 
     def hear(self, event: Event) -> None:
         """Apply an announcement of the server; before the snapshot is complete, keep it."""
@@ -156,14 +177,14 @@ class ServerSync:
             began = loop.time()
             if began >= due or self._dirty_experiments:
                 await self._query(self._reconcile())
-                due = loop.time() + interval
+                due = loop.time() + (min(interval, FILLING) if self._filling else interval)
             else:
                 await self._query(self._ask_dirty())
             # Later announcements wait a little: the server has other clients.
             busy = loop.time() - began
             if self._judge is not None:
                 await self._judge.judge(self._pending.extend)
-                self._settle()
+                self._settle(self._still_in_doubt())
             due = max(due, loop.time() + busy / MAX_LOAD)
             await asyncio.sleep(busy / MAX_LOAD)
 
@@ -198,6 +219,7 @@ class ServerSync:
         is_incomplete, self._is_incomplete = self._is_incomplete, False
         self._forget_wishes()
         changed = await self._ask_experiments()
+        self._forget_former()
         began = asyncio.get_running_loop().time()
         rest = is_incomplete or began >= self._rest_due
         names = [
@@ -211,6 +233,20 @@ class ServerSync:
             self._rest_due = now + max(REST_INTERVAL, (now - began) / REST_LOAD)
         self._new_jobs = 0
         self._absorb(self._store.drop_unlisted(NEW_JOBS_KEPT))
+
+    def _forget_former(self) -> None:
+        """Drop the jobs of former runs that the new ones do not seem to list any more."""
+        now, full = asyncio.get_running_loop().time(), []
+        before, self._filling = self._filling, {}
+        for name, jobs in self._store.filling().items():
+            known = before.get(name, _Filling(now, jobs, now))
+            if known.jobs != jobs:
+                known = known._replace(jobs=jobs, grown=now)
+            if now - known.grown >= FILLING or now - known.since >= FILLING_LIMIT:
+                full.append(name)
+            else:
+                self._filling[name] = known
+        self._absorb(self._store.forget_former(full))
 
     async def _ask_dirty(self) -> None:
         keys = list(self._dirty_jobs)
@@ -289,13 +325,27 @@ class ServerSync:
         if len(self._pending) >= EVENTS_KEPT:
             self._settle()
 
-    def _settle(self) -> None:
-        """Publish what was kept, as it has been judged."""
-        changes = steps(self._pending)
+    def _still_in_doubt(self) -> set[_Name]:
+        """Return what is to be judged once more before it is published: its evidence has just changed."""
+        if self._judge is None or self._judge.is_out:
+            return set()
+        found = {
+            _name(change)
+            for change in self._pending
+            if self._postponed[_name(change)] < POSTPONED and self._store.is_open(change)
+        }
+        self._postponed = Counter({name: self._postponed[name] + 1 for name in found})
+        if found:
+            self._woken.set()
+        return found
+
+    def _settle(self, waiting: Collection[_Name] = ()) -> None:
+        """Publish what was kept, as it has been judged, except what waits."""
+        changes = steps(each for each in self._pending if _name(each) not in waiting)
         announced = tuple(change for change in changes if _name(change) in self._announced)
         found = tuple(change for change in changes if _name(change) not in self._announced)
-        self._pending.clear()
-        self._announced.clear()
+        self._pending[:] = [each for each in self._pending if _name(each) in waiting]
+        self._announced.intersection_update(waiting)
         if announced:
             self._publish(Update(announced))
         if found:
@@ -305,7 +355,7 @@ class ServerSync:
         return [change for event in self._events for change in self._store.apply_event(event)]
 
 
-def _name(change: Change) -> tuple[type, str]:
+def _name(change: Change) -> _Name:
     return type(change), change.key
 
 

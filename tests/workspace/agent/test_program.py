@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import shlex
+import shutil
 import signal
 import socket
 import sys
@@ -318,6 +319,21 @@ def test_judge_of_something_else(talk: Talk, experiments: object) -> None:
     assert talk.call("judge", experiments=experiments)["error"]["code"] == -32602
 
 
+def test_find_missing(talk: Talk, disk: Disk) -> None:
+    """Jobs of current runs without a directory are found, but none whose task's directory cannot be listed."""
+    assert talk.result("find_missing", experiments=["exp", "none", ""]) == {"jobs": []}
+    directory = disk.root / "jobs" / ONE.task / ONE.hash
+    shutil.rmtree(directory)
+    assert talk.result("find_missing", experiments=["exp"]) == {"jobs": [str(ONE)]}
+    directory.symlink_to("nowhere")
+    assert talk.result("find_missing", experiments=["exp"]) == {"jobs": []}
+    directory.unlink()
+    (disk.root / "jobs" / ONE.task).rename(disk.root / "jobs" / "aside")
+    (disk.root / "jobs" / ONE.task).symlink_to(ONE.task)
+    assert talk.result("find_missing", experiments=["exp"]) == {"jobs": []}
+    assert talk.call("find_missing", experiments={})["error"]["code"] == -32602
+
+
 # Read-only; hostile workspaces
 
 
@@ -334,6 +350,7 @@ def test_reading_writes_nothing(disk: Disk) -> None:
         talk.result("plan_orphans", force=True)
         talk.result("list_jobs", experiment="exp")
         talk.result("judge", experiments={"exp": [ONE.hash]})
+        talk.result("find_missing", experiments=["exp"])
         talk.result("find_jobs", texts=["pkg.learn/*"])
         for method in ("plan_recovery", "plan_archive"):
             talk.result(method, jobs=[str(ONE)])

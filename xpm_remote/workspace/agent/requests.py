@@ -9,7 +9,8 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, Callable
 
-from xpm_remote.workspace.agent.announcing import Pages, head, row
+from xpm_remote.workspace.agent.announcing import Pages
+from xpm_remote.workspace.agent.judging import find_missing, judge
 from xpm_remote.workspace.agent.tracking import Tracker
 from xpm_remote.workspace.agent.watchdog import Watchdog
 from xpm_remote.workspace.agent.wire import (
@@ -148,7 +149,8 @@ class Requests:
             "plan_action": self.plan_action,
             "carry_out": self.guarded(self.carry_out),
             "list_jobs": self.list_jobs,
-            "judge": self.judge,
+            "judge": lambda params: judge(self._own_reader(), params),
+            "find_missing": lambda params: find_missing(self._own_reader(), params),
             "get_directory": self.get_directory,
             **{name: self._folder_method(name) for name in _FOLDER_READING},
             **{name: self.guarded(self._folder_method(name)) for name in _FOLDER_ACTING},
@@ -245,41 +247,6 @@ class Requests:
             "problems": [each._asdict() for each in reader.problems],
         }
 
-    def judge(self, params: Params) -> dict[str, Any]:
-        """Return the current runs of ``experiments``, and what all files say of some of their jobs.
-
-        Params: ``experiments``, lists of the hashes of jobs by the id of an experiment. What cannot be read is left
-        out.
-        """
-        asked = params.get("experiments")
-        if not isinstance(asked, dict) or not all(
-            isinstance(each, list) for each in asked.values()
-        ):
-            message = "experiments has a list of hashes for each experiment"
-            raise ParameterError(message)
-        # Its own reader, since the problems that a reader notes belong to one reading.
-        reader = WorkspaceReader(self._reader.root, self._host)
-        runs = [run for run in map(reader.experiment, asked) if run is not None and not run.unread]
-        jobs = [
-            facts
-            for run in runs
-            for facts in reader.jobs(
-                run._replace(
-                    job_infos={
-                        job_id: run.job_infos[job_id]
-                        for job_id in asked[run.experiment_id]
-                        if job_id in run.job_infos
-                    }
-                )
-            )
-            if not facts.unread
-        ]
-        return {
-            "experiments": [head(run) for run in runs],
-            "jobs": [str(facts.id) for facts in jobs],
-            "rows": [row(number, facts) for number, facts in enumerate(jobs)],
-        }
-
     def get_directory(self, params: Params) -> dict[str, Any]:
         """Return the directory of a job, and whether it exists."""
         directory = self._reader.layout.job(job_id_of(params))
@@ -336,6 +303,10 @@ class Requests:
             return self._folder_methods[name](params)
 
         return ask
+
+    def _own_reader(self) -> WorkspaceReader:
+        """Return a new reader: the problems that a reader notes belong to one reading."""
+        return WorkspaceReader(self._reader.root, self._host)
 
     def _actions(self) -> Actions:
         if self._made_actions is None:
