@@ -270,15 +270,35 @@ class RequestError(RemoteError):
 
 
 class RemoteTimeoutError(RemoteError):
-    """The remote side is alive but does not answer."""
+    """The remote side is alive but does not answer.
+
+    Args:
+        what: What happened and where, without a final full stop.
+        hint: What to do next; empty if ``what`` is enough.
+        at_start: Whether the host does not come to the start of the remote side: another one would wait as long.
+    """
 
     exit_code = ExitCode.REMOTE_TIMEOUT
 
+    def __init__(self, what: str, hint: str = "", *, at_start: bool = False) -> None:
+        super().__init__(what, hint)
+        self.at_start = at_start
+
 
 class StalledError(RemoteError):
-    """What the remote side waits for, such as the file server of the workspace, does not answer."""
+    """What the remote side waits for, such as the file server of the workspace, does not answer.
+
+    Args:
+        what: What happened and where, without a final full stop.
+        hint: What to do next; empty if ``what`` is enough.
+        at_start: Whether the host does not find the workspace.
+    """
 
     exit_code = ExitCode.STALLED
+
+    def __init__(self, what: str, hint: str = "", *, at_start: bool = False) -> None:
+        super().__init__(what, hint)
+        self.at_start = at_start
 
 
 class JobsError(XpmRemoteError):

@@ -139,7 +139,7 @@ class Host:
             check=check,
         )
         done = self.shell(shell, command, user=user)
-        startup = Startup(has_init=bool(shell_init and shell_init.strip()))
+        startup = Startup()
         output = startup.feed(done.stdout)
         call = json.loads(output) if output else None
         return Run(done.returncode, startup, call, done.stderr.decode())

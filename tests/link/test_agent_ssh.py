@@ -10,11 +10,14 @@ import pytest
 
 from tests.support.server import Server
 from xpm_remote.errors import StartError
+from xpm_remote.link.course import Course
 from xpm_remote.link.host import HostLink
+from xpm_remote.link.observer import UNOBSERVED
 from xpm_remote.link.options.connect_options import ConnectOptions, parse_ssh_options
 from xpm_remote.link.remote.agent import agent_bundle, agent_command
 from xpm_remote.link.remote.command import WORKSPACE_MARKER, remote_command
 from xpm_remote.link.transport import AgentTransport, Transport, greet_agent, open_transport
+from xpm_remote.link.waits import DEFAULT_LIMITS
 
 LIMIT = 60.0
 """Seconds for an answer, on a machine that runs other tests, too."""
@@ -38,7 +41,6 @@ async def connect(
         HostLink(options_for(server, name)),
         remote_command(command, workspace=path, shell_init=shell_init),
         workspace=path,
-        has_init=shell_init is not None,
     )
 
 
@@ -56,9 +58,9 @@ async def handshake(transport: AgentTransport) -> Any:
 @pytest.mark.parametrize("name", ["bare", "noisy"])
 async def test_agent_over_ssh(name: str, server: Server) -> None:
     """With nothing installed there, and any output of the login files, the agent serves; then it ends."""
-    transport = await greet_agent(
-        await connect(server, name, shell_init="echo loading modules"), agent_bundle()
-    )
+    transport = await connect(server, name, shell_init="echo loading modules")
+    course = Course(UNOBSERVED, "host", DEFAULT_LIMITS)
+    transport = await greet_agent(transport, agent_bundle(), course)
     try:
         info = await handshake(transport)
         assert info["protocol_version"] == "2.0"
@@ -72,5 +74,5 @@ async def test_no_such_interpreter(server: Server) -> None:
     """A missing interpreter that the settings name is reported."""
     transport = await connect(server, "bare", python="python3.99")
     with pytest.raises(StartError, match=r"tried python3\.99 \(not found\)"):
-        await greet_agent(transport, agent_bundle())
+        await greet_agent(transport, agent_bundle(), Course(UNOBSERVED, "host", DEFAULT_LIMITS))
     await transport.aclose()

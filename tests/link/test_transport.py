@@ -19,11 +19,13 @@ from xpm_remote.errors import (
     StartError,
     XpmRemoteError,
 )
-from xpm_remote.link import transport
+from xpm_remote.link.course import Course
+from xpm_remote.link.observer import UNOBSERVED
 from xpm_remote.link.process import LocalProcess, RemoteProcess, start_local_agent
 from xpm_remote.link.remote.agent import Greeting, agent_bundle
 from xpm_remote.link.remote.startup import MARK, RemoteExit
 from xpm_remote.link.transport import UNPACKED_MAX, AgentTransport, Transport, greet_agent
+from xpm_remote.link.waits import DEFAULT_LIMITS, Limits
 
 pytestmark = pytest.mark.slow
 
@@ -76,6 +78,11 @@ class Scripted(RemoteProcess):
         return self
 
 
+def course() -> Course:
+    """Follow the waits with the usual limits."""
+    return Course(UNOBSERVED, "host", DEFAULT_LIMITS)
+
+
 def hello(how: str) -> bytes:
     """Return a greeting."""
     return f"\n{MARK} agent {how}\n".encode()
@@ -101,7 +108,7 @@ async def ask(transport: AgentTransport, method: str) -> Any:
 
 async def test_child(process: LocalProcess) -> None:
     """An agent of this machine greets, answers, and ends when it is closed."""
-    transport = await greet_agent(Transport(process, None), agent_bundle())
+    transport = await greet_agent(Transport(process, None), agent_bundle(), course())
     info = await ask(transport, "get_sync_info")
     assert info["protocol_version"] == "2.0"
     await transport.aclose()
@@ -120,13 +127,13 @@ async def test_child_that_ends(tmp_path: Path) -> None:
     """The stderr of an agent that cannot serve is reported."""
     process = await start_local_agent(agent_bundle(), str(tmp_path))
     with pytest.raises(StartError, match="is no experimaestro workspace"):
-        await greet_agent(Transport(process, None), agent_bundle())
+        await greet_agent(Transport(process, None), agent_bundle(), course())
     await process.aclose()
 
 
 async def test_child_is_ended_by_force(process: LocalProcess) -> None:
     """A child that ignores its end is killed, which is an end by a signal."""
-    await greet_agent(Transport(process, None), agent_bundle())
+    await greet_agent(Transport(process, None), agent_bundle(), course())
     await process.aclose()
     assert process.has_ended
     assert process.exit.status is None
@@ -140,7 +147,7 @@ async def test_unpacking() -> None:
     packed = zlib.compressobj()
     data = packed.compress(content) + packed.flush(zlib.Z_SYNC_FLUSH)
     process = Scripted().say(b"motd\n" + hello("deflate") + data[:7], data[7:]).finish()
-    transport = await greet_agent(Transport(process, None), agent_bundle())
+    transport = await greet_agent(Transport(process, None), agent_bundle(), course())
     assert process.sent == agent_bundle().payload
     received = []
     while part := await transport.receive():
@@ -153,7 +160,7 @@ async def test_unpacking() -> None:
 async def test_damaged_stream() -> None:
     """Bytes that are no deflate stream are an error, and not passed on."""
     process = Scripted().say(hello("deflate") + b"not packed at all").finish()
-    transport = await greet_agent(Transport(process, None), agent_bundle())
+    transport = await greet_agent(Transport(process, None), agent_bundle(), course())
     with pytest.raises(ProtocolError, match="cannot be unpacked"):
         await transport.receive()
 
@@ -161,7 +168,7 @@ async def test_damaged_stream() -> None:
 async def test_plain() -> None:
     """The output of an agent that does not compress is passed on."""
     process = Scripted().say(hello("plain") + b"{}\n").finish()
-    transport = await greet_agent(Transport(process, None), agent_bundle())
+    transport = await greet_agent(Transport(process, None), agent_bundle(), course())
     assert [await transport.receive(), await transport.receive()] == [b"{}\n", b""]
 
 
@@ -184,15 +191,15 @@ async def test_no_greeting(
     """An agent that ends before its greeting is reported with the reason."""
     process = Scripted(ended).say(said).finish()
     with pytest.raises(error) as raised:
-        await greet_agent(Transport(process, None), agent_bundle())
+        await greet_agent(Transport(process, None), agent_bundle(), course())
     assert words in str(raised.value)
 
 
-async def test_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_silence() -> None:
     """The wait for a greeting is bounded."""
-    monkeypatch.setattr(transport, "GREETING_TIMEOUT", 0.01)
-    with pytest.raises(RemoteTimeoutError):
-        await greet_agent(Transport(Scripted(), None), agent_bundle())
+    short = Course(UNOBSERVED, "host", Limits(answer=0.01))
+    with pytest.raises(RemoteTimeoutError, match=r"host has not answered within 0\.01 s"):
+        await greet_agent(Transport(Scripted(), None), agent_bundle(), short)
 
 
 async def test_clock_is_the_transports() -> None:

@@ -29,10 +29,7 @@ async def connect(server: Server, workspace: str, xpm_path: str) -> tuple[RpcCli
     settings = read_settings("", path=server.folder / "none", environ={}, home=server.folder)
     target = resolve_target(settings, None, given)
     transport = await open_transport(
-        HostLink(target.options),
-        target.command,
-        workspace=target.workspace,
-        has_init=target.has_init,
+        HostLink(target.options), target.command, workspace=target.workspace
     )
     client = RpcClient(transport, command=target.server_command, listener=lambda _: None)
     return client, MonitorServer(client)

@@ -119,7 +119,13 @@ async def test_fallback(
 
 
 @pytest.mark.parametrize(
-    "error", [AuthenticationError("no"), LinkLostError("cut"), ShellInitError("false")]
+    "error",
+    [
+        AuthenticationError("no"),
+        LinkLostError("cut"),
+        ShellInitError("false"),
+        RemoteTimeoutError("the login files do not end", at_start=True),
+    ],
 )
 def test_failures_of_both(error: XpmRemoteError) -> None:
     """A failure that the agent would have, too, does not select it."""

@@ -16,7 +16,7 @@ from tests.rpc.test_client import HandTransport
 from tests.support.loopback import Loopback, loopback
 from tests.workspace.disk import RUN_ID, Disk
 from xpm_remote.errors import StalledError
-from xpm_remote.link.remote.startup import StartPhase
+from xpm_remote.link.waits import CurrentWait, Wait
 from xpm_remote.model.agent_rows import AgentRows
 from xpm_remote.model.store import Store
 from xpm_remote.rpc.client import RpcClient
@@ -168,19 +168,21 @@ async def test_single_look_at_a_server_that_hangs(server: Loopback) -> None:
 
 
 @pytest.mark.parametrize(
-    ("phase", "why", "waits_for"),
+    ("wait", "why", "waits_for"),
     [
-        (StartPhase.WORKSPACE, "the host has not found the workspace", "/nowhere"),
-        (StartPhase.SHELL_INIT, "the remote shell is not ready", "shell_init"),
-        (StartPhase.READY, None, None),
+        (Wait.WORKSPACE, "the host has not found the workspace", "/nowhere"),
+        (Wait.SHELL_INIT, "the remote shell is not ready", "the end of shell_init on here"),
+        (Wait.TCP, "the host is not connected", "a TCP connection to here"),
+        (None, None, None),
     ],
 )
-async def test_start_that_hangs(phase: StartPhase, why: str | None, waits_for: str | None) -> None:
+async def test_start_that_hangs(wait: Wait | None, why: str | None, waits_for: str | None) -> None:
     """A start that takes long is told with its phase; one that waits for the workspace ends at the limit."""
 
     class Hanging(BackendChooser):
         async def open(self, context: BackendContext) -> ServingSide:
-            context.reached(phase)
+            if wait is not None:
+                context.observer.wait_for(CurrentWait(wait, "here", time.time()))
             await asyncio.Event().wait()
             raise AssertionError
 
@@ -194,7 +196,7 @@ async def test_start_that_hangs(phase: StartPhase, why: str | None, waits_for: s
     )
     session = Session(Hanging(LocalTarget("here", "/nowhere")), context, lambda _: None)
     looking = asyncio.wait_for(session.snapshot(), STALL_SHOWN + 3.0)
-    is_bounded = phase is StartPhase.WORKSPACE
+    is_bounded = wait is Wait.WORKSPACE
     with pytest.raises(StalledError if is_bounded else asyncio.TimeoutError):
         await looking
     assert [(each.why, each.waits_for) for each in told] == ([(why, waits_for)] if why else [])

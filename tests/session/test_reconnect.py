@@ -32,6 +32,7 @@ PASSING = [
     errors.LinkLostError("reset"),
     errors.RemoteEndedError("killed"),
     errors.RemoteTimeoutError("silent"),
+    errors.StalledError("the host has not found it", at_start=True),
     errors.RequestError("get_jobs", -32603, "half-written file"),
     errors.ResolveError("no network"),
     errors.ShellInitError("module system down"),

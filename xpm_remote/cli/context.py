@@ -16,6 +16,7 @@ from xpm_remote.cli.output import say
 from xpm_remote.errors import SettingsError, UsageError
 from xpm_remote.escaping import safe
 from xpm_remote.link.remote.command import TESTED_VERSION
+from xpm_remote.link.waits import START_TIMEOUT
 from xpm_remote.settings.reader import PATH_VARIABLE, default_settings_path, load_settings
 from xpm_remote.settings.schema import Backend, Settings, SshEngine
 from xpm_remote.settings.workspaces import local_path
@@ -129,6 +130,7 @@ class Context:
             version=_local_version() if given["force_version"] else None,
             engine=SshEngine(given["engine"]) if given["engine"] else None,
             backend=Backend(given["backend"]) if given["backend"] else None,
+            start_timeout=given["start_timeout"] or START_TIMEOUT,
         )
         return resolve_target(settings, given["workspace"] or self.workspace, overrides)
 

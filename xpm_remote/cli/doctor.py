@@ -14,6 +14,8 @@ from xpm_remote.cli.options import connection_options, format_option
 from xpm_remote.cli.output import examples, say
 from xpm_remote.doctor.stages import LISTEN_TIME, Examination, Stage, StageResult, Verdict
 from xpm_remote.errors import UsageError, XpmRemoteError
+from xpm_remote.escaping import safe
+from xpm_remote.link.course import SlowWaits
 from xpm_remote.session.target import Target
 from xpm_remote.settings.schema import Settings
 from xpm_remote.ui.documents import json_line
@@ -67,7 +69,9 @@ def doctor(context: Context, /, *, is_json: bool, listen: float, **given: Any) -
     HOST and REMOTE_WORKDIR are those of experiments ssh-monitor.
     """
     report = _Report(is_live=sys.stdout.isatty())
-    examination = Examination(time.monotonic, (lambda _: None) if is_json else report.show)
+    examination = Examination(
+        time.monotonic, (lambda _: None) if is_json else report.show, SlowWaits(report.tell)
+    )
     target = _begin(context, given, examination)
     if target is not None:
         # Not imported for the help, as the SSH library that comes with it.
@@ -145,6 +149,12 @@ class _Report:
             else:
                 word = line.verdict.value
                 click.echo(click.style(word, fg=_COLOURS[line.verdict]) + line.text[len(word) :])
+
+    def tell(self, line: str) -> None:
+        """Print a line about the stage in progress on stderr."""
+        self.interrupt()
+        self._is_open = False
+        say(safe(line), err=True)
 
     def interrupt(self) -> None:
         """Leave the stage in progress as it is."""

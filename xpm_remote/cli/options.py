@@ -12,6 +12,7 @@ import click
 from xpm_remote.cli.context import workspace_option
 from xpm_remote.errors import ExitCode, UsageError
 from xpm_remote.escaping import safe
+from xpm_remote.link.waits import START_TIMEOUT
 from xpm_remote.model.filter_tokens import FilterError
 from xpm_remote.model.filters import Filter, parse_filter
 from xpm_remote.rpc.protocol import REQUEST_TIMEOUT
@@ -72,6 +73,13 @@ _SSH_OPTIONS = (
         "--remote-shell-init",
         metavar="COMMANDS",
         help="Shell commands to run there before the rest.",
+    ),
+    click.option(
+        "--start-timeout",
+        type=SECONDS,
+        metavar="S",
+        help="Seconds that the login files there may take, and shell_init, and finding the workspace.  [default:"
+        f" {START_TIMEOUT:g}]",
     ),
 )
 connection_options = add_options(
@@ -141,6 +149,7 @@ def ssh_overrides(given: dict[str, Any], workdir: str | None) -> Overrides:
         python=given["remote_python"],
         options=given["options"],
         engine=SshEngine(given["engine"]) if given["engine"] else None,
+        start_timeout=given["start_timeout"] or START_TIMEOUT,
     )
 
 
@@ -211,7 +220,7 @@ filter_option = click.option(
 """``--filter``, passed as ``accepts``, or None."""
 
 
-_SSH_VALUES = ("options", "engine", "remote_shell_init", "remote_python")
+_SSH_VALUES = ("options", "engine", "remote_shell_init", "remote_python", "start_timeout")
 
 
 class JobsLocation(NamedTuple):

@@ -18,12 +18,14 @@ from xpm_remote.doctor.probe import GO, Offset, probe_command, without_marks
 from xpm_remote.doctor.probing import Probing
 from xpm_remote.doctor.stages import LISTEN_TIME, Examination, Stage
 from xpm_remote.errors import LinkError, StartError, XpmRemoteError
+from xpm_remote.link.course import Course, WaitsOnly
 from xpm_remote.link.host import HostLink, describe_link
 from xpm_remote.link.process import RemoteProcess
 from xpm_remote.link.prompts import Prompter, RefusingPrompter
 from xpm_remote.link.remote.agent import agent_bundle
 from xpm_remote.link.remote.startup import RemoteExit, slurm_words
 from xpm_remote.link.transport import Transport
+from xpm_remote.link.waits import Wait
 from xpm_remote.model.agent_rows import AgentRows
 from xpm_remote.model.records import OtherEvent, decode_event
 from xpm_remote.model.store import Store
@@ -163,7 +165,7 @@ class _Doctor:
         )
         if not is_agent:
             examination.note("server", server)
-        link = HostLink(target.options, target.engine)
+        link = HostLink(target.options, target.engine, target.limits)
         async with link.keeping(), contextlib.AsyncExitStack() as closing:
             process = await link.open_process(command, prompter, examination)
             transport = MeasuredTransport(process)
@@ -175,7 +177,12 @@ class _Doctor:
                 examination.begin(Stage.AGENT)
                 transport.send(f"{GO}\n".encode())
                 self._take_agent(
-                    await greet(transport, timeout=self._timeout, listener=self._sync.hear)
+                    await greet(
+                        transport,
+                        timeout=self._timeout,
+                        listener=self._sync.hear,
+                        course=Course(examination, target.name, target.limits),
+                    )
                 )
                 examination.skip(Stage.SERVER, "the agent is asked for")
                 await self._take_agent_snapshot()
@@ -196,6 +203,7 @@ class _Doctor:
                 prompter=RefusingPrompter(ASKED_ALREADY),
                 timeout=self._timeout,
                 listener=self._sync.hear,
+                observer=WaitsOnly(self._examination),
             )
         except XpmRemoteError as error:
             if isinstance(error, LinkError) and error.unanswered:
@@ -266,7 +274,9 @@ class _Doctor:
     async def _take_server_snapshot(self, client: RpcClient, transport: MeasuredTransport) -> None:
         server = MonitorServer(client, needs_current=self._agent is not None)
         store = Store()
-        info = await server.handshake()
+        course = Course(self._examination, self._target.name, self._target.limits)
+        course.enter(Wait.ANSWER, self._timeout + 1)
+        info = await course.carry(server.handshake())
         self._examination.note("protocol", info.protocol_version)
         self._examination.note("directory", info.workspace_path)
         self._examination.begin(Stage.SNAPSHOT)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from dataclasses import replace
 from typing import Any
@@ -21,7 +20,8 @@ from xpm_remote.doctor.probe import (
     without_marks,
 )
 from xpm_remote.doctor.stages import Examination, Stage
-from xpm_remote.errors import RemoteTimeoutError, StartError, XpmRemoteError
+from xpm_remote.errors import StartError, XpmRemoteError
+from xpm_remote.link.course import Course
 from xpm_remote.link.process import RemoteProcess
 from xpm_remote.link.remote.agent import OLDEST_PYTHON
 from xpm_remote.link.remote.startup import (
@@ -33,11 +33,11 @@ from xpm_remote.link.remote.startup import (
     Startup,
     last_words,
 )
-from xpm_remote.link.transport import START_TIMEOUT, ended_before_start
+from xpm_remote.link.transport import ended_before_start
+from xpm_remote.link.waits import Wait
 from xpm_remote.session.backends import first_choice
 from xpm_remote.session.target import Target
 from xpm_remote.settings.schema import Backend
-from xpm_remote.waiting import wait_within
 
 ROUNDS = 5
 """Queries of the host's time; the quickest answer counts, and one of a few is quick."""
@@ -71,7 +71,8 @@ class Probing:
         self._target = target
         self._examination = examination
         self._stdout = MarkedStream()
-        self._startup = Startup(has_init=True, command=target.shell_init or "")
+        self._startup = Startup(command=target.shell_init or "")
+        self._course = Course(examination, target.name, target.limits, self._said)
         self._answers = Answers()
         self._marks: list[Mark] = []
         self.offset: Offset | None = None
@@ -84,20 +85,19 @@ class Probing:
         Raises:
             XpmRemoteError: A stage failed.
         """
-        try:
-            await wait_within(self._run(), START_TIMEOUT)
-        except (TimeoutError, asyncio.TimeoutError):
-            raise RemoteTimeoutError(
-                f"the probe on the host has not ended within {START_TIMEOUT:g} s",
-                "look for a command in the login files or in shell_init that waits for an answer",
-            ) from None
+        await self._course.carry(self._run())
+
+    def _said(self) -> str:
+        return self._startup.said(without_marks(self._process.exit.stderr))
 
     async def _run(self) -> None:
+        self._course.enter(Wait.LOGIN_FILES)
         await self._until("shell")
         await self._go_on()
         self._tell_noise(NoiseSource.LOGIN)
         if self._target.has_init:
             self._examination.begin(Stage.SHELL_INIT)
+            self._course.enter(Wait.SHELL_INIT)
             await self._until("init")
             await self._go_on()
             self._tell_noise(NoiseSource.SHELL_INIT)
@@ -107,12 +107,15 @@ class Probing:
             self._examination.begin(Stage.TOOLS)
             await self._until("init")
             await self._go_on()
+        self._course.enter(Wait.PROGRAMS)
         await self._until("tools")
         self._tell_tools()
         self._examination.begin(Stage.WORKSPACE)
+        self._course.enter(Wait.WORKSPACE)
         await self._until("looked")
         self._tell_workspace()
         self._examination.begin(Stage.CLOCK)
+        self._course.enter(Wait.PROGRAMS)
         await self._compare_clocks()
 
     async def _go_on(self) -> None:

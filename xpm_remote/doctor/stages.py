@@ -11,7 +11,8 @@ from enum import Enum
 from typing import Any
 
 from xpm_remote.errors import ExitCode, XpmRemoteError
-from xpm_remote.link.observer import Attempt, Observer, Step
+from xpm_remote.link.observer import UNOBSERVED, Attempt, Observer, Step
+from xpm_remote.link.waits import CurrentWait
 
 LISTEN_TIME = 15.0
 """Seconds to listen for events: running jobs report every few seconds, and the user is waiting."""
@@ -80,13 +81,20 @@ class Examination(Observer):
     Args:
         clock: Returns seconds, of any monotonic clock.
         listener: Called with each stage when it begins, and again when it has ended.
+        waits: Receives what is waited for.
 
     Attributes:
         results: The stages that have ended or were skipped.
     """
 
-    def __init__(self, clock: Callable[[], float], listener: Listener = lambda _: None) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        listener: Listener = lambda _: None,
+        waits: Observer = UNOBSERVED,
+    ) -> None:
         self._clock = clock
+        self._waits = waits
         self._listener = listener
         self._open: StageResult | None = None
         self._began = 0.0
@@ -167,6 +175,10 @@ class Examination(Observer):
         """Record an attempt to log in."""
         attempts = self._facts.setdefault("attempts", [])
         attempts.append({**attempt._asdict(), "outcome": attempt.outcome.value})
+
+    def wait_for(self, current: CurrentWait | None) -> None:
+        """Pass on what is waited for."""
+        self._waits.wait_for(current)
 
     def _end(self, verdict: Verdict, error: XpmRemoteError | None = None, why: str = "") -> None:
         if self._open is None:

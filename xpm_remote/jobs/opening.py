@@ -122,6 +122,7 @@ def _open_remote(
     # A local command needs no SSH library.
     from xpm_remote.jobs.reliable_agent import ReliableAgent
     from xpm_remote.jobs.stepping import open_stepped
+    from xpm_remote.link.course import SlowWaits
     from xpm_remote.link.host import HostLink
     from xpm_remote.session.agent_client import open_agent
 
@@ -132,7 +133,8 @@ def _open_remote(
         tell(f"{target.name}: {line}")
 
     # A key that a person opens stays open for the way back from a lost link.
-    opener = functools.partial(open_agent, target, HostLink(target.options, target.engine))
+    link = HostLink(target.options, target.engine, target.limits)
+    opener = functools.partial(open_agent, target, link, observer=SlowWaits(tell_named))
     agent = ReliableAgent(opener, tell_named, functools.partial(call_person, target.name))
     with open_stepped(agent, workspace.folders, keepers, tell_named) as jobs:
         yield jobs

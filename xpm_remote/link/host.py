@@ -24,6 +24,7 @@ from xpm_remote.link.ssh_config.files import located
 from xpm_remote.link.ssh_config.reader import find_reader, read_for_openssh, read_route, require_ssh
 from xpm_remote.link.ssh_config.text import SshConfig
 from xpm_remote.link.ssh_config.unsupported import UnsupportedSetting
+from xpm_remote.link.waits import DEFAULT_LIMITS, Limits
 from xpm_remote.settings.schema import SshEngine
 
 log = logging.getLogger(__name__)
@@ -55,11 +56,18 @@ class HostLink:
     Args:
         options: The host and the options of the connection.
         engine: The engine that makes the connections, or ``auto``.
+        limits: The seconds of each wait.
     """
 
-    def __init__(self, options: ConnectOptions, engine: SshEngine = SshEngine.ASYNCSSH) -> None:
+    def __init__(
+        self,
+        options: ConnectOptions,
+        engine: SshEngine = SshEngine.ASYNCSSH,
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> None:
         self.options = options
         self.engine = engine
+        self.limits = limits
         self._opened = OpenedKeys()
         self._kept: KeptConnection | None = None
         self._forced: EngineChoice | None = None
@@ -103,10 +111,10 @@ class HostLink:
         level = logging.INFO if is_news else logging.DEBUG
         log.log(level, "the SSH engine for %s is %s: %s", host, choice.engine.value, choice.why)
         if is_openssh:
-            return await start_by_openssh(self.options, command, prompter, observer)
+            return await start_by_openssh(self.options, command, prompter, observer, self.limits)
         try:
             return await start_by_asyncssh(
-                self.options, command, prompter, observer, self._opened, self._kept
+                self.options, command, prompter, observer, self._opened, self._kept, self.limits
             )
         except NegotiationError as error:
             if not await is_agreed_by_openssh(self.options, error):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from enum import Enum
 from typing import NamedTuple
 
+from xpm_remote.link.waits import CurrentWait
+
 
 class Step(str, Enum):
     """The steps from the host name to the command, in order; a jump host has all but the last."""
@@ -57,6 +59,9 @@ class Observer:
 
     def attempted(self, attempt: Attempt) -> None:
         """Record an attempt to log in."""
+
+    def wait_for(self, current: CurrentWait | None) -> None:
+        """Record what is waited for from now on; None: nothing of the host's."""
 
 
 UNOBSERVED = Observer()

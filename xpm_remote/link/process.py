@@ -12,13 +12,6 @@ from xpm_remote.link.remote.agent import FLAGS, LOADER, Bundle
 from xpm_remote.link.remote.startup import STDERR_KEPT, RemoteExit
 from xpm_remote.waiting import wait_within
 
-LOGIN_TIMEOUT = 120.0
-"""Seconds to agree on keys and log in, as in sshd's LoginGraceTime; no limit once a person takes part: a second factor
-may be a telephone in another room, and the host has a limit of its own."""
-
-CONNECT_TIMEOUT = 20.0
-"""Seconds for TCP and the server's greeting unless ConnectTimeout says otherwise: a slow network, not a dead one."""
-
 BUFFER_HIGH = 8 * 1024 * 1024
 """Unread bytes at which the remote is paused."""
 

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import zlib
-from collections.abc import Callable
 
-from xpm_remote.errors import (
-    LinkLostError,
-    ProtocolError,
-    RemoteTimeoutError,
-    StartError,
-    XpmRemoteError,
-)
+from xpm_remote.errors import LinkLostError, ProtocolError, StartError, XpmRemoteError
+from xpm_remote.link.course import Course
 from xpm_remote.link.host import HostLink
+from xpm_remote.link.observer import UNOBSERVED, Observer
 from xpm_remote.link.process import RemoteProcess
 from xpm_remote.link.prompts import Prompter
 from xpm_remote.link.remote.agent import Bundle, Greeting
 from xpm_remote.link.remote.startup import RemoteClock, RemoteExit, StartPhase, StartReader, Startup
-from xpm_remote.waiting import wait_within
-
-START_TIMEOUT = 300.0
-"""Seconds for the server to start: modules load and file systems mount slowly on a login node."""
+from xpm_remote.link.waits import Wait
 
 EOF_GRACE = 2.0
 """Seconds for the server to end by itself after its stdin was closed; the reference one takes 0.1."""
@@ -73,9 +64,8 @@ async def open_transport(
     command: str,
     *,
     workspace: str,
-    has_init: bool,
     prompter: Prompter | None = None,
-    reached: Callable[[StartPhase], None] = lambda _: None,
+    observer: Observer = UNOBSERVED,
 ) -> Transport:
     """Connect to the host and start the server there.
 
@@ -83,9 +73,8 @@ async def open_transport(
         link: The connection to the host.
         command: The whole remote command line, from ``link.remote.command``.
         workspace: The remote directory, for messages.
-        has_init: Whether the command begins with a ``shell_init``.
         prompter: Answers the host's questions; None: the terminal.
-        reached: Called with each phase of the start that is reached.
+        observer: Receives the steps and what is waited for.
 
     Returns:
         A transport whose next byte is the server's first.
@@ -95,9 +84,9 @@ async def open_transport(
         LinkError: The connection failed.
         RemoteError: The remote shell, its ``shell_init`` or the directory failed.
     """
-    process = await link.open_process(command, prompter)
+    process = await link.open_process(command, prompter, observer)
     try:
-        clock = await _await_start(process, workspace, reached, has_init=has_init, command=command)
+        clock = await _await_start(process, workspace, link, observer, command)
     except BaseException:
         # By force: the process has ended, or there is no time to wait for it.
         await process.aclose(by_force=True)
@@ -106,27 +95,33 @@ async def open_transport(
 
 
 async def _await_start(
-    process: RemoteProcess,
-    workspace: str,
-    reached: Callable[[StartPhase], None],
-    *,
-    has_init: bool,
-    command: str,
+    process: RemoteProcess, workspace: str, link: HostLink, observer: Observer, command: str
 ) -> RemoteClock | None:
     """Read the marks of the remote command, and put back the bytes after them."""
-    startup = Startup(reached, has_init=has_init, command=command)
-    try:
-        rest = await wait_within(_read_start(process, startup), START_TIMEOUT)
-    except (TimeoutError, asyncio.TimeoutError):
-        raise RemoteTimeoutError(
-            f"the remote shell has not started the server within {START_TIMEOUT:g} s"
-            f" (it is at the stage {startup.phase.value})",
-            "look for a command there that waits for an answer",
-        ) from None
+    course = Course(
+        observer, link.options.host, link.limits, lambda: startup.said(process.exit.stderr)
+    )
+    startup = Startup(lambda phase: enter_phase(course, phase), command=command)
+    rest = await course.carry(_read_start(process, startup))
     if rest is None:
         raise ended_before_start(process.exit, startup, workspace)
     process.put_back(rest)
     return startup.clock
+
+
+_WAITS = {
+    StartPhase.LOGIN: Wait.LOGIN_FILES,
+    StartPhase.SHELL_INIT: Wait.SHELL_INIT,
+    StartPhase.WORKSPACE: Wait.WORKSPACE,
+}
+
+
+def enter_phase(course: Course, phase: StartPhase) -> None:
+    """Begin the wait of a phase of the start."""
+    if phase is StartPhase.READY:
+        course.leave()
+    else:
+        course.enter(_WAITS[phase])
 
 
 async def _read_start(source: RemoteProcess | Transport, reader: StartReader) -> bytes | None:
@@ -146,9 +141,6 @@ def ended_before_start(ended: RemoteExit, startup: Startup, workspace: str) -> X
         return LinkLostError(f"the connection broke while the remote side started: {ended.lost}")
     return startup.failure(ended.status, ended.stderr, workspace)
 
-
-GREETING_TIMEOUT = 60.0
-"""Seconds from the bundle to the greeting: usually a tenth of one, but several on a login node with busy disks."""
 
 UNPACKED_MAX = 8 * 1024 * 1024
 """Bytes unpacked at once: few packed bytes may hold a thousand times as many, and other tasks must run meanwhile."""
@@ -200,12 +192,13 @@ class AgentTransport(Transport):
         return unpacked
 
 
-async def greet_agent(transport: Transport, bundle: Bundle) -> AgentTransport:
+async def greet_agent(transport: Transport, bundle: Bundle, course: Course) -> AgentTransport:
     """Send the agent to the interpreter that waits for it, and wait for its greeting.
 
     Args:
         transport: The stdio of the process that runs ``agent_command``.
         bundle: The agent, the same as in that command.
+        course: Follows the wait.
 
     Raises:
         StartError: No interpreter is suitable, or the agent ended.
@@ -213,13 +206,8 @@ async def greet_agent(transport: Transport, bundle: Bundle) -> AgentTransport:
         RemoteTimeoutError: The agent does not greet.
     """
     greeting = Greeting()
-    try:
-        rest = await wait_within(_read_greeting(transport, greeting, bundle), GREETING_TIMEOUT)
-    except (TimeoutError, asyncio.TimeoutError):
-        raise RemoteTimeoutError(
-            f"the agent has not greeted within {GREETING_TIMEOUT:g} s",
-            "look at the load of the host",
-        ) from None
+    course.enter(Wait.ANSWER)
+    rest = await course.carry(_read_greeting(transport, greeting, bundle))
     if rest is not None:
         return AgentTransport(transport, greeting, rest)
     ended = transport.exit

@@ -5,19 +5,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from xpm_remote.errors import ProtocolError, XpmRemoteError
+from xpm_remote.link.course import Course
 from xpm_remote.link.host import HostLink
+from xpm_remote.link.observer import UNOBSERVED, Observer
 from xpm_remote.link.process import start_local_agent
 from xpm_remote.link.prompts import Prompter
 from xpm_remote.link.remote.agent import agent_bundle
-from xpm_remote.link.remote.startup import RemoteClock, StartPhase
+from xpm_remote.link.remote.startup import RemoteClock
 from xpm_remote.link.transport import AgentTransport, Transport, greet_agent, open_transport
+from xpm_remote.link.waits import DEFAULT_LIMITS, Wait
 from xpm_remote.rpc.client import Listener, RpcClient
 from xpm_remote.rpc.protocol import REQUEST_TIMEOUT, Notification
 from xpm_remote.session.target import Target
@@ -119,7 +121,7 @@ async def open_agent(
     prompter: Prompter | None = None,
     timeout: float = REQUEST_TIMEOUT,
     listener: Listener = ignore,
-    reached: Callable[[StartPhase], None] = lambda _: None,
+    observer: Observer = UNOBSERVED,
 ) -> AgentClient:
     """Connect to a host and start an agent for the workspace there.
 
@@ -129,7 +131,7 @@ async def open_agent(
         prompter: Answers what the host asks; None: the person at the terminal.
         timeout: Seconds without any answer after which a call fails.
         listener: Called with each notification.
-        reached: Called with each phase of the start that is reached.
+        observer: Receives what is waited for until the agent answers.
 
     Raises:
         OptionError: An option cannot be used.
@@ -137,14 +139,14 @@ async def open_agent(
         RemoteError: The remote shell, its ``shell_init``, the directory or the agent failed.
     """
     transport = await open_transport(
-        link or HostLink(target.options, target.engine),
+        link or HostLink(target.options, target.engine, target.limits),
         target.agent_command(agent_bundle()),
         workspace=target.workspace,
-        has_init=target.has_init,
         prompter=prompter,
-        reached=reached,
+        observer=observer,
     )
-    return await greet(transport, timeout=timeout, listener=listener)
+    course = Course(observer, target.name, target.limits)
+    return await greet(transport, timeout=timeout, listener=listener, course=course)
 
 
 async def open_local_agent(
@@ -167,7 +169,11 @@ async def open_local_agent(
 
 
 async def greet(
-    transport: Transport, *, timeout: float = REQUEST_TIMEOUT, listener: Listener = ignore
+    transport: Transport,
+    *,
+    timeout: float = REQUEST_TIMEOUT,
+    listener: Listener = ignore,
+    course: Course | None = None,
 ) -> AgentClient:
     """Send the agent to an interpreter that waits for it, and do the handshake.
 
@@ -175,19 +181,22 @@ async def greet(
         transport: The stdio of the interpreter; closed on failure.
         timeout: Seconds without any answer after which a call fails.
         listener: Called with each notification.
+        course: Follows the wait for its answer; None: nothing of it is told.
 
     Raises:
         LinkError: The connection failed.
         RemoteError: The agent failed.
     """
+    course = course or Course(UNOBSERVED, "this machine", DEFAULT_LIMITS)
     try:
-        greeted = await greet_agent(transport, agent_bundle())
+        greeted = await greet_agent(transport, agent_bundle(), course)
     except BaseException:
         await transport.aclose()
         raise
     client = AgentClient(greeted, listener=listener, timeout=timeout)
     try:
-        await client.handshake()
+        course.enter(Wait.ANSWER, timeout)
+        await course.carry(client.handshake())
     except BaseException:
         await client.aclose()
         raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -12,10 +13,12 @@ import msgspec
 
 from xpm_remote.errors import ProtocolError, RemoteTimeoutError, StartError, XpmRemoteError
 from xpm_remote.link.host import HostLink, describe_link
+from xpm_remote.link.observer import UNOBSERVED, Observer
 from xpm_remote.link.prompts import Prompter, RefusingPrompter
 from xpm_remote.link.remote.agent import agent_bundle
-from xpm_remote.link.remote.startup import RemoteClock, StartPhase
+from xpm_remote.link.remote.startup import RemoteClock
 from xpm_remote.link.transport import open_transport
+from xpm_remote.link.waits import CurrentWait, Wait
 from xpm_remote.model.agent_rows import AgentRows
 from xpm_remote.model.records import OtherEvent, decode_event
 from xpm_remote.model.store import Store
@@ -99,7 +102,7 @@ class BackendContext:
         prompter: Answers what the host asks; None: the person at the terminal.
         rows: What agents have sent before.
         link: The link to the host, which keeps opened keys for the next connection; None: a new one.
-        reached: Called with each phase of the remote side's start that is reached.
+        observer: Receives what is waited for until the remote side answers.
     """
 
     store: Store
@@ -108,7 +111,7 @@ class BackendContext:
     prompter: Prompter | None
     rows: AgentRows
     link: HostLink | None = None
-    reached: Callable[[StartPhase], None] = lambda _: None
+    observer: Observer = UNOBSERVED
 
 
 async def open_experimaestro(
@@ -124,14 +127,13 @@ async def open_experimaestro(
     Raises:
         XpmRemoteError: It could not be opened.
     """
-    link = context.link or HostLink(target.options, target.engine)
+    link = context.link or HostLink(target.options, target.engine, target.limits)
     transport = await open_transport(
         link,
         target.command,
         workspace=target.workspace,
-        has_init=target.has_init,
         prompter=context.prompter,
-        reached=context.reached,
+        observer=context.observer,
     )
 
     def hear(notification: Notification) -> None:
@@ -157,6 +159,7 @@ async def open_experimaestro(
     judge = Judge(start, context.store, context.rows)
     sync = ServerSync(server, context.store, context.publish, judge)
     try:
+        context.observer.wait_for(CurrentWait(Wait.ANSWER, target.name, time.time()))
         await server.handshake()
     except BaseException:
         await client.aclose()
@@ -182,7 +185,7 @@ async def open_by_agent(target: Target | LocalTarget, context: BackendContext) -
             prompter=context.prompter,
             timeout=context.timeout,
             listener=sync.hear,
-            reached=context.reached,
+            observer=context.observer,
         )
     sync.serve(client)
     return ServingSide(client, sync, client.clock)
@@ -266,6 +269,8 @@ class BackendChooser:
         if self.choice.is_fallback or not (is_unsafe or not self._is_settled):
             return False
         if not isinstance(error, CANNOT_SERVE):
+            return False
+        if isinstance(error, RemoteTimeoutError) and error.at_start:
             return False
         is_agent = self.choice.backend is Backend.AGENT
         other = Backend.EXPERIMAESTRO if is_agent else Backend.AGENT

@@ -10,9 +10,10 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 
 from xpm_remote.errors import LinkError, StalledError, XpmRemoteError
+from xpm_remote.link.course import LastWait
 from xpm_remote.link.host import HostLink
 from xpm_remote.link.prompts import RefusingPrompter, Unattended
-from xpm_remote.link.remote.startup import StartPhase
+from xpm_remote.link.waits import Wait
 from xpm_remote.model.agent_rows import AgentRows
 from xpm_remote.model.entities import Change, in_time_order, net
 from xpm_remote.model.store import Store
@@ -69,11 +70,11 @@ class Session:
         self, chooser: BackendChooser, context: BackendContext, enter: Callable[[Phase], None]
     ) -> None:
         self._chooser = chooser
-        self._context = replace(context, reached=self._note_start)
+        self._starting = LastWait()
+        self._context = replace(context, observer=self._starting)
         self._enter = enter
         self._client: RpcClient | None = None
         self._stall_limit: float | None = None
-        self._starting: tuple[StartPhase, float] = (StartPhase.READY, 0.0)
         self.skew = 0.0
 
     @property
@@ -86,16 +87,14 @@ class Session:
         stall = self._slow_start() if self._client is None else self._slow_answer(self._client)
         return None if stall is None or time.time() - stall.since < STALL_SHOWN else stall
 
-    def _note_start(self, phase: StartPhase) -> None:
-        self._starting = (phase, time.time())
-
     def _slow_start(self) -> Stall | None:
-        phase, since = self._starting
-        if phase is StartPhase.WORKSPACE:
-            return Stall(since, "the host has not found the workspace", self._chooser.workspace)
-        if phase in (StartPhase.LOGIN, StartPhase.SHELL_INIT):
-            return Stall(since, "the remote shell is not ready", phase.value)
-        return None
+        current = self._starting.current
+        if current is None:
+            return None
+        if current.wait is Wait.WORKSPACE:
+            why = "the host has not found the workspace"
+            return Stall(current.since, why, self._chooser.workspace)
+        return Stall(current.since, current.wait.why, current.words)
 
     def _slow_answer(self, client: RpcClient) -> Stall | None:
         # An agent tells by itself what it waits for.
@@ -169,9 +168,7 @@ class Session:
             if (stall is None) != (told is None):
                 self._context.publish(Update())
             told = stall
-            # A shell may take its time: the start has a limit of its own.
-            is_shell = self._starting[0] in (StartPhase.LOGIN, StartPhase.SHELL_INIT)
-            if stall is None or self._stall_limit is None or is_shell:
+            if stall is None or self._stall_limit is None or self._has_own_limit:
                 continue
             lasted = time.time() - stall.since
             if lasted >= self._stall_limit:
@@ -179,6 +176,14 @@ class Session:
                     f"{stall.why}: {stall.waits_for} has been waited for for {lasted:.0f} s",
                     "look at that file system on the host, or try again later",
                 )
+
+    @property
+    def _has_own_limit(self) -> bool:
+        """Whether what is waited for ends by itself: the connection does, and so does a shell, which may be slow."""
+        current = self._starting.current
+        if self._client is not None or current is None:
+            return False
+        return current.wait is not Wait.WORKSPACE
 
     async def _try_other(self, context: BackendContext, first: XpmRemoteError) -> ServingSide:
         # Where the connection cannot be kept this is another login: questions are not asked again.
@@ -252,7 +257,7 @@ class Monitor:
         # It keeps the keys that a passphrase opened, so the link is restored without a prompt; no passwords or codes.
         self._host: HostLink | None = None
         if not isinstance(target, LocalTarget):
-            self._host = HostLink(target.options, target.engine)
+            self._host = HostLink(target.options, target.engine, target.limits)
         self._chooser = BackendChooser(target)
         self._rows = AgentRows()
         self._session = self._new_session()

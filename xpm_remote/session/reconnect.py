@@ -19,6 +19,7 @@ from xpm_remote.errors import (
     RequestError,
     ResolveError,
     ShellInitError,
+    StalledError,
     StartError,
     UnreachableError,
     XpmRemoteError,
@@ -50,6 +51,8 @@ def is_transient(error: XpmRemoteError) -> bool:
 
     A refused login, another host key, a missing workspace and another protocol are not transient.
     """
+    if isinstance(error, StalledError):
+        return error.at_start
     return isinstance(error, _TRANSIENT)
 
 

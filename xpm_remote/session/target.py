@@ -14,6 +14,7 @@ from xpm_remote.link.remote.command import (
     remote_command,
     slurm_check,
 )
+from xpm_remote.link.waits import DEFAULT_LIMITS, START_TIMEOUT, Limits
 from xpm_remote.settings.schema import Backend, Settings, SshEngine, SshSettings, Workspace
 from xpm_remote.settings.selection import select_workspace
 
@@ -30,6 +31,7 @@ class Target:
         shell_init: Shell commands to run before it.
         engine: The SSH engine.
         backend: What serves the workspace there.
+        limits: The seconds of each wait until it answers.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Target:
     shell_init: str | None = None
     engine: SshEngine = SshEngine.ASYNCSSH
     backend: Backend = Backend.EXPERIMAESTRO
+    limits: Limits = DEFAULT_LIMITS
 
     @property
     def has_init(self) -> bool:
@@ -110,6 +113,7 @@ class Overrides:
         version: The exact version that uv runs.
         engine: The SSH engine.
         backend: What serves the workspace there.
+        start_timeout: Seconds for the login files, and for ``shell_init``.
     """
 
     host: str | None = None
@@ -122,6 +126,7 @@ class Overrides:
     version: str | None = None
     engine: SshEngine | None = None
     backend: Backend | None = None
+    start_timeout: float = START_TIMEOUT
 
 
 def remote_workspace(settings: Settings, workspace_id: str) -> Workspace:
@@ -176,4 +181,5 @@ def resolve_target(settings: Settings, workspace_id: str | None, overrides: Over
         shell_init=overrides.shell_init if overrides.shell_init is not None else ssh.shell_init,
         engine=engine,
         backend=overrides.backend or ssh.backend,
+        limits=Limits(start=overrides.start_timeout),
     )

@@ -178,9 +178,14 @@ def trouble_events(
                 yield {"event": event, "time": local_time(now), **document}
     was_stalled = None if before is None else before.stall
     if picture.stall is not None and was_stalled is None:
-        yield {"event": "stalled", "time": local_time(now), **_stall_document(picture.stall)}
+        yield stall_event(picture.stall, now)
     elif picture.stall is None and was_stalled is not None:
         yield {"event": "answering", "time": local_time(now), **_stall_document(was_stalled)}
+
+
+def stall_event(stall: Stall, now: float) -> dict[str, Any]:
+    """Return the document for a wait that begins."""
+    return {"event": "stalled", "time": local_time(now), **_stall_document(stall)}
 
 
 def json_line(document: dict[str, Any]) -> str:

@@ -8,7 +8,13 @@ from typing import Any
 
 from xpm_remote.escaping import safe
 from xpm_remote.session.state import Digest, Phase, Picture, Update
-from xpm_remote.ui.documents import event_documents, json_line, link_event, trouble_events
+from xpm_remote.ui.documents import (
+    event_documents,
+    json_line,
+    link_event,
+    stall_event,
+    trouble_events,
+)
 from xpm_remote.ui.text import SHORT_ID, Format, count_text, digest_words, span, unread_words
 
 
@@ -27,6 +33,7 @@ class EventLines:
         self._progress = progress
         self._phase: Phase | None = None
         self._before: Picture | None = None
+        self._stalled: float | None = None
 
     def lines(self, update: Update, picture: Picture, now: float) -> Iterator[str]:
         """Yield the lines for an update, and for a change of the link's state.
@@ -39,11 +46,19 @@ class EventLines:
         if self._phase is not picture.link.phase:
             self._phase = picture.link.phase
             yield self._write(link_event(picture, now))
+        if self._phase is not Phase.LIVE:
+            yield from map(self._write, self._new_stall(picture, now))
         if self._phase is Phase.LIVE:
             yield from map(self._write, trouble_events(self._before, picture, now))
             self._before = picture
             documents = event_documents(update, picture.store, now, progress=self._progress)
             yield from map(self._write, documents)
+
+    def _new_stall(self, picture: Picture, now: float) -> Iterator[dict[str, Any]]:
+        """Yield the event for a wait before the first snapshot, or the next one; its end is the next phase."""
+        if picture.stall is not None and picture.stall.since != self._stalled:
+            self._stalled = picture.stall.since
+            yield stall_event(picture.stall, now)
 
 
 def text_line(document: dict[str, Any]) -> str:

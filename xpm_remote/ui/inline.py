@@ -13,6 +13,7 @@ from xpm_remote.escaping import safe
 from xpm_remote.session.monitor import Monitor
 from xpm_remote.session.state import Update
 from xpm_remote.ui.keyboard import Keyboard, has_keyboard, is_background, job_control
+from xpm_remote.ui.text import stall_words
 from xpm_remote.ui.views import dashboard
 from xpm_remote.waiting import wait_within
 
@@ -42,6 +43,7 @@ class InlineDashboard:
         self._retry = asyncio.Event()
         self._has_quit = False
         self._has_left = False
+        self._told: float | None = None
         self._keyboard = Keyboard(self._press)
         self._live: Live | None = None
         monitor.subscribe(self._note)
@@ -137,6 +139,10 @@ class InlineDashboard:
         # At once: the first question may come before the next picture.
         if self._is_asking and not self._has_left:
             self._leave_terminal()
+        stall = self._monitor.picture.stall
+        if self._is_asking and stall is not None and stall.since != self._told:
+            self._told = stall.since
+            self._console.print(Text(f"not connected: {stall_words(stall)}", style="bold yellow"))
         self._changed.set()
 
     def _press(self, key: str) -> None:

@@ -165,7 +165,8 @@ def link_notice(picture: Picture, now: float) -> list[Text]:
     if link.phase is Phase.NEEDS_PERSON:
         words, style = f"only a person can answer: {safe(link.asked)}", "bold red"
     elif link.detail:
-        words, style = safe(link.detail), "red"
+        waiting = f"{stall_words(picture.stall)} · " if picture.stall is not None else ""
+        words, style = f"{waiting}{safe(link.detail)}", "red"
     elif picture.stall is not None:
         words, style = stall_words(picture.stall), "bold yellow"
     elif link.digest is not None and now - link.since < DIGEST_SHOWN:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import re
@@ -27,12 +28,23 @@ from xpm_remote.errors import (
 )
 from xpm_remote.link.asyncssh_engine.connection import describe_connection
 from xpm_remote.link.asyncssh_engine.sockets import open_tcp
+from xpm_remote.link.course import Course
 from xpm_remote.link.host import HostLink
+from xpm_remote.link.observer import UNOBSERVED
 from xpm_remote.link.options.connect_options import parse_ssh_options
 from xpm_remote.link.transport import open_transport
+from xpm_remote.link.waits import DEFAULT_LIMITS
 
 AGENT_LIMIT = 10.0
 """Seconds for ssh-agent to start and to take a key."""
+
+SOON = 10.0
+"""Seconds for what takes one, on a machine that runs other tests, too; less than any limit of a wait."""
+
+
+def course() -> Course:
+    """Follow the waits with the usual limits."""
+    return Course(UNOBSERVED, "host", DEFAULT_LIMITS)
 
 
 class TestSpellings:
@@ -227,7 +239,7 @@ class TestTcp:
         """The server's greeting is left for the reader."""
         with socket.create_server(("127.0.0.1", 0)) as listener:
             port = listener.getsockname()[1]
-            opening = asyncio.create_task(open_tcp("127.0.0.1", port))
+            opening = asyncio.create_task(open_tcp("127.0.0.1", port, course=course()))
             accepted, _ = await asyncio.to_thread(listener.accept)
             with accepted:
                 accepted.sendall(b"SSH-2.0-test\r\n")
@@ -241,17 +253,37 @@ class TestTcp:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             port = listener.getsockname()[1]
             with pytest.raises(UnreachableError, match="refused"):
-                await open_tcp("127.0.0.2", port, attempts=2)
+                await open_tcp("127.0.0.2", port, course=course(), attempts=2)
 
     async def test_name_without_address(self) -> None:
         """A name that does not resolve has an error of its own."""
         with pytest.raises(ResolveError):
-            await open_tcp("no-such-host.invalid", 22)
+            await open_tcp("no-such-host.invalid", 22, course=course())
 
     async def test_local_address(self, server: Server) -> None:
         """A bind address of another machine cannot be used."""
+        local = ("192.0.2.1", 0)
         with pytest.raises(UnreachableError, match="assign"):
-            await open_tcp(server.host, server.port, local_address=("192.0.2.1", 0))
+            await open_tcp(server.host, server.port, course=course(), local_address=local)
+
+    async def test_dead_address_first(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """An address that does not answer delays those after it by a moment only, and not by its limit."""
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port = listener.getsockname()[1]
+            answered = socket.getaddrinfo("127.0.0.1", port, type=socket.SOCK_STREAM)
+            # A queue that is full: what does not fit into it gets no answer.
+            with socket.socket() as full, contextlib.ExitStack() as waiting:
+                full.bind(("127.0.0.2", 0))
+                full.listen(0)
+                for _ in range(3):
+                    each = waiting.enter_context(socket.socket())
+                    each.setblocking(False)
+                    each.connect_ex(full.getsockname())
+                dead = [(*answered[0][:4], full.getsockname())]
+                monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: dead * 3 + answered)
+                tcp = await asyncio.wait_for(open_tcp("both", port, course=course()), SOON)
+                with tcp.sock:
+                    assert tcp.sock.getpeername() == ("127.0.0.1", port)
 
 
 async def test_transport_gives_the_first_byte_of_the_server(
@@ -263,7 +295,7 @@ async def test_transport_gives_the_first_byte_of_the_server(
     options = parse_ssh_options(
         f"{account}@{server.host}", [known, f"-p {server.port}", f"-i {server.login('alice').key}"]
     )
-    transport = await open_transport(HostLink(options), command, workspace="first", has_init=False)
+    transport = await open_transport(HostLink(options), command, workspace="first")
     received = b""
     while data := await transport.receive():
         received += data

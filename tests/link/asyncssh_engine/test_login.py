@@ -15,17 +15,17 @@ import pytest
 from tests.link.asking import CODE, HOST, PASSWORD, Asking
 from xpm_remote.doctor.stages import Examination, Stage, StageResult
 from xpm_remote.errors import AuthenticationError, UnreachableError
-from xpm_remote.link.asyncssh_engine import connection
 from xpm_remote.link.asyncssh_engine.connection import open_connection
 from xpm_remote.link.asyncssh_engine.login import BANNER_KEPT, LoginWatch, describe_key
 from xpm_remote.link.observer import Step
 from xpm_remote.link.options.connect_options import parse_ssh_options
 from xpm_remote.link.prompts import Prompter, RefusingPrompter
+from xpm_remote.link.waits import DEFAULT_LIMITS, Limits
 
 pytestmark = pytest.mark.slow
 
 SHORT = 0.2
-"""Seconds that stand for those of ``LOGIN_TIMEOUT`` here."""
+"""Seconds that stand for those of ``Limits`` here."""
 LONG = 3 * SHORT
 """Seconds that a slow person takes."""
 
@@ -52,35 +52,34 @@ def asking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ask
     return lambda *methods: Asking(tmp_path, *methods)
 
 
-async def log_in(server: Asking, prompter: Prompter, *options: str) -> None:
+async def log_in(
+    server: Asking, prompter: Prompter, *options: str, limits: Limits = DEFAULT_LIMITS
+) -> None:
     """Log in to a server that prompts."""
     server.know()
     parsed = parse_ssh_options(f"me@{HOST}", [*server.options, *options])
-    await (await open_connection(parsed, prompter)).aclose()
+    await (await open_connection(parsed, prompter, limits=limits)).aclose()
 
 
 @pytest.mark.parametrize("method", ["password", "interview"])
-async def test_slow_person(
-    asking: Callable[..., Asking], method: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_slow_person(asking: Callable[..., Asking], method: str) -> None:
     """A slow user does not run into any limit of ours."""
-    monkeypatch.setattr(connection, "LOGIN_TIMEOUT", SHORT)
     with asking(method) as server:
-        await log_in(server, Slow())
+        await log_in(server, Slow(), limits=Limits(login=SHORT))
 
 
-async def test_stalled_host(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_stalled_host() -> None:
     """A host that greets and then stays silent is given up while no prompt is open."""
-    monkeypatch.setattr(connection, "LOGIN_TIMEOUT", SHORT)
+    limits = Limits(key_exchange=SHORT)
     with socket.create_server((HOST, 0)) as listener:
         port = listener.getsockname()[1]
         options = parse_ssh_options(HOST, [f"-F none -p {port}"])
-        opening = asyncio.create_task(open_connection(options, RefusingPrompter("")))
+        opening = asyncio.create_task(open_connection(options, RefusingPrompter(""), limits=limits))
         listener.setblocking(False)
         accepted, _ = await asyncio.get_running_loop().sock_accept(listener)
         with accepted:
             accepted.sendall(b"SSH-2.0-Stalled\r\n")
-            with pytest.raises(UnreachableError, match=f"{port} has not let us log in"):
+            with pytest.raises(UnreachableError, match=f"{port} has not finished the key exchange"):
                 await opening
 
 

@@ -179,7 +179,7 @@ def test_every_login_shell(shell: str, workspace: Path) -> None:
     command = agent_command(bundle, str(workspace), python=sys.executable, compress=True)
     whole = remote_command(command, workspace=str(workspace), shell_init="cd /")
     with Talk(workspace, command=whole, shell=shell, compress=True) as talk:
-        startup = Startup(has_init=True)
+        startup = Startup()
         while (rest := startup.feed(os.read(talk.stdout.fileno(), 65536))) is None:
             pass
         rest = talk.greeting.feed(rest)

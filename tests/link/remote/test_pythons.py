@@ -14,9 +14,12 @@ import pytest
 from tests.link.agent_host import Talk, working_pythons
 from tests.workspace.disk import Disk
 from tests.workspace.jobs_on_disk import leftovers, make_folder, make_job
+from xpm_remote.link.course import Course
+from xpm_remote.link.observer import UNOBSERVED
 from xpm_remote.link.process import start_local_agent
 from xpm_remote.link.remote.agent import REQUIRED, agent_bundle
 from xpm_remote.link.transport import Transport, greet_agent
+from xpm_remote.link.waits import DEFAULT_LIMITS
 from xpm_remote.workspace.layout import Folder, FolderMode, JobId, Layout
 
 pytestmark = pytest.mark.slow
@@ -136,7 +139,8 @@ async def test_agent_of_this_machine_without_zlib(tmp_path: Path) -> None:
     Disk(tmp_path / "ws")
     python = lacking(tmp_path, "zlib")
     process = await start_local_agent(agent_bundle(), str(tmp_path / "ws"), python=python)
-    transport = await greet_agent(Transport(process, None), agent_bundle())
+    course = Course(UNOBSERVED, "here", DEFAULT_LIMITS)
+    transport = await greet_agent(Transport(process, None), agent_bundle(), course)
     transport.send(b'{"jsonrpc":"2.0","id":1,"method":"ping"}\n')
     assert b'"id":1' in await transport.receive()
     await transport.aclose()

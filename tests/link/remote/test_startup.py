@@ -15,6 +15,7 @@ from xpm_remote.link.remote.startup import (
     LINE_KEPT,
     MARK,
     NOISE_KEPT,
+    SAID_SHOWN,
     Mark,
     MarkedStream,
     NoiseSource,
@@ -36,9 +37,9 @@ def mark(words: str) -> bytes:
     return f"\n{MARK} {words}\n".encode()
 
 
-def fed(data: bytes, *, has_init: bool = True) -> tuple[Startup, bytes | None]:
+def fed(data: bytes) -> tuple[Startup, bytes | None]:
     """Feed bytes to a new reader."""
-    startup = Startup(has_init=has_init)
+    startup = Startup()
     return startup, startup.feed(data)
 
 
@@ -65,9 +66,17 @@ def test_stages(marks: list[str], stage: StartPhase) -> None:
 
 
 def test_nothing_to_prepare() -> None:
-    """Without shell_init the first stage is the check of the workspace."""
-    startup, _ = fed(b"Welcome\n", has_init=False)
+    """Without shell_init the login files are followed by the check of the workspace."""
+    startup, _ = fed(b"Welcome\n" + mark("init"))
     assert startup.phase is StartPhase.WORKSPACE
+
+
+def test_what_is_said() -> None:
+    """What was printed last is shown, an unfinished line included, and bounded."""
+    startup, _ = fed(b"x" * LINE_KEPT + b"\nWelcome\n\nProject? \x1b[1m")
+    assert startup.said("") == "Welcome | Project? \x1b[1m"
+    assert startup.said("one\ntwo\nthree\n") == "Welcome | Project? \x1b[1m | two | three"
+    assert len(startup.said("y" * LINE_KEPT)) == SAID_SHOWN
 
 
 @pytest.mark.parametrize("rest", [b"", b"{", SERVER, b"\n\n", mark("path missing")])
@@ -85,7 +94,7 @@ STREAM = b"motd" + mark("shell") + b"noise\xff\nmore" + mark("init") + mark(READ
 def test_any_cut_gives_the_same(cuts: list[int]) -> None:
     """The marks are found in any pieces."""
     stream = STREAM + SERVER
-    startup = Startup(has_init=True)
+    startup = Startup()
     bounds = sorted({0, *cuts, len(stream)})
     for begin, end in itertools.pairwise(bounds):
         rest = startup.feed(stream[begin:end])
@@ -99,7 +108,7 @@ def test_any_cut_gives_the_same(cuts: list[int]) -> None:
 
 def test_byte_by_byte() -> None:
     """The marks are found when every byte comes alone, and not before the last of them."""
-    startup = Startup(has_init=True)
+    startup = Startup()
     answers = [startup.feed(bytes([byte])) for byte in STREAM]
     assert answers == [None] * (len(STREAM) - 1) + [b""]
 
@@ -129,7 +138,7 @@ def test_noise_is_bounded() -> None:
 
 def test_line_without_an_end() -> None:
     """A line that never ends is not collected, and the mark after it is found."""
-    startup = Startup(has_init=False)
+    startup = Startup()
     for _ in range(10):
         assert startup.feed(b"x" * LINE_KEPT) is None
         assert len(startup._partial) <= LINE_KEPT
@@ -286,11 +295,10 @@ def test_shell_init_failed(status: int | None, stderr: str, expected: str) -> No
     assert str(error) == f"shell_init failed {expected}; correct ssh.shell_init"
 
 
-@pytest.mark.parametrize("has_init", [True, False])
 @pytest.mark.parametrize("output", [b"", b"This account is currently not available.\n"])
-def test_shell_ended(*, has_init: bool, output: bytes) -> None:
+def test_shell_ended(output: bytes) -> None:
     """A shell that ends before our first mark is distinguished from a failed shell_init, and its output is reported."""
-    startup, _ = fed(output, has_init=has_init)
+    startup, _ = fed(output)
     error = startup.failure(1, "", "/ws")
     assert isinstance(error, StartError)
     assert "the remote shell ended with exit status 1 before" in str(error)
@@ -469,7 +477,7 @@ COMMAND = f"printf x; eval '{TOKEN}\nnosuch x' </dev/null && echo ours"
 )
 def test_shells_that_show_the_command(said: str) -> None:
     """What a shell shows of our command, and of shell_init, is not shown: it may hold secrets."""
-    startup = Startup(has_init=True, command=COMMAND)
+    startup = Startup(command=COMMAND)
     startup.feed(b"\n%s shell\n" % MARK.encode())
     error = startup.failure(2, said, "/ws")
     assert "s3cret" not in str(error)
@@ -479,7 +487,7 @@ def test_shells_that_show_the_command(said: str) -> None:
 
 def test_restricted_shell() -> None:
     """A restricted shell is told as what it is."""
-    startup = Startup(has_init=False)
+    startup = Startup()
     said = "rbash: line 1: /bin/sh: restricted: cannot specify `/' in command names"
     error = startup.failure(1, said, "/ws")
     assert "restricted (rbash)" in error.hint

@@ -6,15 +6,15 @@ import asyncio
 import contextlib
 import logging
 import warnings
-from collections.abc import Awaitable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import asyncssh
 from asyncssh.gss import gss_available
 from cryptography.utils import CryptographyDeprecationWarning
 
-from xpm_remote.errors import HostKeyError, LinkError, OptionError, UnreachableError
+from xpm_remote.errors import HostKeyError, LinkError, OptionError
 from xpm_remote.link.asyncssh_engine.algorithms import host_key_algorithms
 from xpm_remote.link.asyncssh_engine.host_keys import HostKeyPolicy
 from xpm_remote.link.asyncssh_engine.keys import (
@@ -32,19 +32,23 @@ from xpm_remote.link.asyncssh_engine.resolution import (
     resolve,
 )
 from xpm_remote.link.asyncssh_engine.sockets import ProxyCommand, open_tcp, start_proxy_command
+from xpm_remote.link.course import Course, WaitsOnly
 from xpm_remote.link.known_hosts import DEFAULT_GLOBAL_FILES, DEFAULT_USER_FILES, SSH_PORT
 from xpm_remote.link.observer import UNOBSERVED, Observer, Step
 from xpm_remote.link.options.connect_options import ConnectOptions
 from xpm_remote.link.options.destination import parse_jumps
 from xpm_remote.link.options.keywords import NEEDS_GSSAPI
-from xpm_remote.link.process import CONNECT_TIMEOUT, LOGIN_TIMEOUT
 from xpm_remote.link.prompts import BATCH_MODE, Prompter, RefusingPrompter, TerminalPrompter
 from xpm_remote.link.refusals import last_words
 from xpm_remote.link.ssh_config.effective import MAX_JUMPS
+from xpm_remote.link.waits import DEFAULT_LIMITS, Limits, Wait
 from xpm_remote.waiting import wait_within
 
 NEAR = 0.002
 """Seconds of a round trip up to which compression costs more time than it saves; our JSON shrinks to a tenth."""
+
+UNLIMITED = 130.0
+"""Seconds for TCP, and for the greeting, with a ConnectTimeout of 0: what systems take to give up an address."""
 
 CLOSE_TIMEOUT = 1.0
 """Seconds for a connection to close after its process has ended; then it is aborted."""
@@ -110,6 +114,7 @@ async def open_connection(
     prompter: Prompter | None = None,
     observer: Observer = UNOBSERVED,
     opened: OpenedKeys | None = None,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> Connection:
     """Connect and log in.
 
@@ -118,6 +123,7 @@ async def open_connection(
         prompter: Answers the host's questions; None: the terminal. With ``BatchMode=yes`` none is asked.
         observer: Receives the steps of the connection.
         opened: Keys that a person has unlocked before; those that are unlocked now are added.
+        limits: The seconds of each wait.
 
     Raises:
         OptionError: An option, or a config file, has a value that cannot be used.
@@ -130,7 +136,8 @@ async def open_connection(
     resources = contextlib.AsyncExitStack()
     try:
         keys = OpenedKeys() if opened is None else opened
-        ssh = await _open(options, resources, prompter or TerminalPrompter(), observer, keys)
+        way = _Way(prompter or TerminalPrompter(), observer, keys, limits)
+        ssh = await _open(options, resources, way)
     except BaseException:
         await resources.aclose()
         raise
@@ -174,22 +181,32 @@ async def describe_connection(options: ConnectOptions) -> dict[str, str | int | 
     }
 
 
+@dataclass(frozen=True)
+class _Way:
+    """What all hosts on the way have in common.
+
+    Attributes:
+        prompter: Answers the hosts' questions.
+        observer: Receives the steps and what is waited for.
+        opened: Keys that a person has unlocked.
+        limits: The seconds of each wait.
+    """
+
+    prompter: Prompter
+    observer: Observer
+    opened: OpenedKeys
+    limits: Limits
+
+
 async def _open(
-    options: ConnectOptions,
-    resources: contextlib.AsyncExitStack,
-    prompter: Prompter,
-    observer: Observer,
-    opened: OpenedKeys,
-    depth: int = 0,
+    options: ConnectOptions, resources: contextlib.AsyncExitStack, way: _Way, depth: int = 0
 ) -> asyncssh.SSHClientConnection:
     """Connect to a host, first to its jump hosts.
 
     Args:
         options: The host and the options of the connection.
         resources: Collects what must be closed with the connection.
-        prompter: Answers the hosts' questions.
-        observer: Receives the steps.
-        opened: Keys that a person has unlocked.
+        way: What all hosts on the way have in common.
         depth: The number of connections for which this host is a jump host.
     """
     if depth > MAX_JUMPS:
@@ -199,12 +216,12 @@ async def _open(
         if depth == 0:
             _set_log_level(found.options.get("LogLevel"))
         if found.own.is_batch:
-            prompter = RefusingPrompter(BATCH_MODE)
+            way = replace(way, prompter=RefusingPrompter(BATCH_MODE))
         try:
             through = None
             if found.jump is not None:
-                through = await _open(found.jump, resources, prompter, observer, opened, depth + 1)
-            return await _Attempt(found, prompter, through, observer, opened).connect(resources)
+                through = await _open(found.jump, resources, way, depth + 1)
+            return await _Attempt(found, way, through).connect(resources)
         except LinkError as error:
             if found.own.is_batch:
                 error.unanswered = ()  # the options refused them, not the caller's prompter
@@ -213,10 +230,11 @@ async def _open(
 
 @dataclass(frozen=True)
 class _Carrier:
-    """What carries a connection: the library's arguments, and the ProxyCommand if it is one."""
+    """What carries a connection: the library's arguments, the ProxyCommand if it is one, and who notes the greeting."""
 
     arguments: dict[str, Any]
     proxy: ProxyCommand | None = None
+    greeted: Callable[[str], None] = lambda _: None
 
 
 async def _open_carrier(
@@ -224,6 +242,7 @@ async def _open_carrier(
     through: asyncssh.SSHClientConnection | None,
     resources: contextlib.AsyncExitStack,
     observer: Observer,
+    course: Course,
 ) -> _Carrier:
     """Open what carries the connection; compress where that pays, unless options or config files decide."""
     library = found.library
@@ -231,31 +250,47 @@ async def _open_carrier(
     far = {"compression_algs": _COMPRESSED} if undecided else {}
     if through is not None:
         _leave_out_tcp(observer, found, "the connection is carried by the jump host")
+        course.enter(Wait.TCP, _connect_timeout(found))
         return _Carrier({"tunnel": through, **far})
     direct = {"tunnel": None, "proxy_command": None}
     command = found.proxy_command
     if command is not None:
         _leave_out_tcp(observer, found, f"the connection is carried by a command: {command}")
         proxy = await start_proxy_command(command)
+        course.enter(Wait.GREETING, _connect_timeout(found), f"{found.where} by its ProxyCommand")
         resources.push_async_callback(proxy.aclose)
         return _Carrier({**direct, "sock": proxy.sock, **far}, proxy)
-    seconds = cast("int | None", library.config.get("ConnectTimeout"))
     tcp = await open_tcp(
         library.host,
         library.port,
         family=library.family,
         local_address=cast("tuple[str, int] | None", library.local_addr),
-        timeout=CONNECT_TIMEOUT if seconds is None else seconds or None,
+        course=course,
+        timeout=_connect_timeout(found),
         attempts=int(found.options.get("ConnectionAttempts") or 1),
         observer=observer,
     )
     resources.callback(tcp.sock.close)
-    return _Carrier({**direct, "sock": tcp.sock, **(far if tcp.round_trip > NEAR else {})})
+    course.enter(Wait.GREETING, _connect_timeout(found))
+
+    def greeted(greeting: str) -> None:
+        observer.note("greeting", greeting)
+        observer.enter(Step.HOST_KEY, found.where)
+
+    arguments = {**direct, "sock": tcp.sock, **(far if tcp.round_trip > NEAR else {})}
+    return _Carrier(arguments, greeted=greeted)
+
+
+def _connect_timeout(found: Resolution) -> float | None:
+    """Return the seconds of ConnectTimeout; None if it is not set."""
+    seconds = cast("int | None", found.library.config.get("ConnectTimeout"))
+    return UNLIMITED if seconds == 0 else seconds
 
 
 def _leave_out_tcp(observer: Observer, found: Resolution, why: str) -> None:
     for step in (Step.RESOLVE, Step.TCP):
         observer.leave_out(step, found.where, why)
+    observer.enter(Step.HOST_KEY, found.where)
 
 
 @dataclass(frozen=True)
@@ -263,16 +298,14 @@ class _Attempt:
     """All that one connection needs, except its carrier."""
 
     found: Resolution
-    prompter: Prompter
+    way: _Way
     through: asyncssh.SSHClientConnection | None
-    observer: Observer
-    opened: OpenedKeys
 
     async def connect(self, resources: contextlib.AsyncExitStack) -> asyncssh.SSHClientConnection:
         """Connect, and once more if an unknown host key is accepted: the library needs the decision at once."""
         policy = _policy(self.found)
         try:
-            return await self._connect(policy, resources, self.observer)
+            return await self._connect(policy, resources, self.way.observer)
         except HostKeyError:
             if not policy.is_in_question and not policy.is_change_allowed:
                 raise
@@ -280,28 +313,28 @@ class _Attempt:
             policy.allow_change()
         else:
             # Without a connection meanwhile, so no limit of the host's ends it while the person compares.
-            await policy.confirm(self.prompter)
+            await policy.confirm(self.way.prompter)
         # Unobserved: the steps up to the host key have been recorded by the first connection.
-        return await self._connect(policy, resources, UNOBSERVED)
+        return await self._connect(policy, resources, WaitsOnly(self.way.observer))
 
     async def _connect(
         self, policy: HostKeyPolicy, resources: contextlib.AsyncExitStack, observer: Observer
     ) -> asyncssh.SSHClientConnection:
         async with contextlib.AsyncExitStack() as carrying:
-            carrier = await _open_carrier(self.found, self.through, carrying, observer)
-            observer.enter(Step.HOST_KEY, self.found.where)
-            ssh = await self._log_in(policy, carrier)
+            course = Course(observer, self.found.where, self.way.limits)
+            carrier = await _open_carrier(self.found, self.through, carrying, observer, course)
+            ssh = await self._log_in(policy, carrier, course)
             carrying.push_async_callback(_close, ssh)
             resources.push_async_callback(carrying.pop_all().aclose)
         return ssh
 
     async def _log_in(
-        self, policy: HostKeyPolicy, carrier: _Carrier
+        self, policy: HostKeyPolicy, carrier: _Carrier, course: Course
     ) -> asyncssh.SSHClientConnection:
         found = self.found
         keys = find_keys(found.given, found.identity_files, found.certificates)
         async with agent_keys(found.agent) as held:
-            return await self._log_in_with(keys, held, policy, carrier)
+            return await self._log_in_with(keys, held, policy, carrier, course)
 
     async def _log_in_with(
         self,
@@ -309,17 +342,21 @@ class _Attempt:
         held: Sequence[asyncssh.SSHKeyPair],
         policy: HostKeyPolicy,
         carrier: _Carrier,
+        course: Course,
     ) -> asyncssh.SSHClientConnection:
         found, where = self.found, self.found.where
         client = LoginClient(
             policy,
             f"{found.library.username}@{found.library.host}",
-            self.prompter,
-            locked=find_locked_keys(keys.not_held(held), keys.certificates, self.opened),
+            self.way.prompter,
+            locked=find_locked_keys(keys.not_held(held), keys.certificates, self.way.opened),
             attempts=found.own.prompts,
-            watch=LoginWatch(self.observer, where, policy.place),
+            watch=LoginWatch(self.way.observer, where, policy.place),
+            course=course,
+            greeted=carrier.greeted,
             via="" if found.jump is None else found.jump.host,
         )
+        course.said = lambda: last_words(client.said)
         arguments = found.arguments | keys.arguments(
             held, only=bool(found.config("IdentitiesOnly"))
         )
@@ -338,36 +375,13 @@ class _Attempt:
             **carrier.arguments,
         )
         try:
-            return await _in_time(connecting, client, where)
+            return await course.carry(connecting)
         except asyncssh.HostKeyNotVerifiable as error:
             raise policy.error(error.reason) from error
         except (asyncssh.Error, OSError, *CONFIG_ERRORS) as error:
             if carrier.proxy is not None and carrier.proxy.complaint:
                 where += f" (by a ProxyCommand that says: {carrier.proxy.complaint})"
             raise explain_failure(error, where, client, keys.private) from error
-
-
-async def _in_time(
-    connecting: Awaitable[asyncssh.SSHClientConnection], client: LoginClient, where: str
-) -> asyncssh.SSHClientConnection:
-    """Wait for a login, with a limit until a person takes part."""
-    login = asyncio.ensure_future(connecting)
-    waiting = asyncio.create_task(client.person.wait(), name="person")
-    try:
-        await asyncio.wait(
-            {login, waiting}, timeout=LOGIN_TIMEOUT, return_when=asyncio.FIRST_COMPLETED
-        )
-        if not login.done() and not waiting.done():
-            words = last_words(client.said)
-            more = f"; it says: {words}" if words else ""
-            raise UnreachableError(
-                f"{where} has not let us log in within {LOGIN_TIMEOUT:g} s{more}"
-            )
-        return await login
-    finally:
-        login.cancel()
-        waiting.cancel()
-        await asyncio.wait({login, waiting})
 
 
 def _policy(found: Resolution) -> HostKeyPolicy:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import hashlib
+import math
 import time
 from collections.abc import Callable, Sequence
 
@@ -20,11 +20,13 @@ from xpm_remote.errors import (
 from xpm_remote.link.asyncssh_engine.algorithms import found_disagreement, library_abilities
 from xpm_remote.link.asyncssh_engine.host_keys import HostKeyPolicy
 from xpm_remote.link.asyncssh_engine.keys import LockedKey
+from xpm_remote.link.course import Course
 from xpm_remote.link.key_files import is_locked
 from xpm_remote.link.known_hosts import split_string
 from xpm_remote.link.observer import Attempt, AttemptOutcome, Observer, Step
 from xpm_remote.link.prompts import Prompter, UnansweredError, first_line, tell_once
 from xpm_remote.link.refusals import closed_login, last_words, not_forwarded
+from xpm_remote.link.waits import Wait
 
 
 class LoginClient(asyncssh.SSHClient):
@@ -37,10 +39,11 @@ class LoginClient(asyncssh.SSHClient):
         locked: Private keys that a passphrase locks.
         attempts: The number of attempts at a password, and at an interactive login.
         watch: Follows the login for an observer.
+        course: Follows the waits.
+        greeted: Called with the server's greeting.
         via: The jump host that leads to the host.
 
     Attributes:
-        person: Set once a person takes part: from then on there is no time limit.
         unanswered: What the host asked for without an answer, and why.
         questions: The first lines of the questions that were refused.
         is_answered: Whether any question was answered.
@@ -58,6 +61,8 @@ class LoginClient(asyncssh.SSHClient):
         locked: Sequence[LockedKey],
         attempts: int,
         watch: LoginWatch,
+        course: Course,
+        greeted: Callable[[str], None] = lambda _: None,
         via: str = "",
     ) -> None:
         self._policy = policy
@@ -67,9 +72,10 @@ class LoginClient(asyncssh.SSHClient):
         self._passwords = attempts
         self._interviews = attempts
         self._watch = watch
+        self._course = course
+        self._greeted = greeted
         self.via = via
         self.said = ""
-        self.person = asyncio.Event()
         self.unanswered: dict[str, str] = {}
         self.questions: list[str] = []
         self.is_answered = False
@@ -87,12 +93,21 @@ class LoginClient(asyncssh.SSHClient):
             return receive()
 
         conn._recv_handler = receiving  # noqa: SLF001
-        validate = conn.validate_server_host_key
+        if self.via:
+            self._course.enter(Wait.GREETING)
+        validate, note = conn.validate_server_host_key, conn.set_extra_info
+
+        def noting(**facts: object) -> None:
+            note(**facts)
+            if "server_version" in facts:  # the library calls no one else when the server greets
+                self._course.enter(Wait.KEY_EXCHANGE)
+                self._greeted(str(facts["server_version"]))
 
         def weighing(data: bytes) -> asyncssh.SSHKey:
             return validate(self._policy.weigh(data))
 
         conn.validate_server_host_key = weighing  # type: ignore[method-assign,assignment]
+        conn.set_extra_info = noting  # type: ignore[method-assign]
 
     def _note_refusal(self, data: bytes) -> None:
         """Keep a line that a host sends in the place of its greeting."""
@@ -103,6 +118,7 @@ class LoginClient(asyncssh.SSHClient):
     def begin_auth(self, username: str) -> None:
         """Record that the host is trusted."""
         self.has_begun = True
+        self._course.enter(Wait.LOGIN)
         self._watch.begin()
 
     def auth_banner_received(self, msg: str, lang: str) -> None:
@@ -111,7 +127,7 @@ class LoginClient(asyncssh.SSHClient):
         self._watch.show_banner(msg)
         tell_once(self._prompter, self._who, msg)
         if _ADDRESS in msg and self._prompter.obstacle is None:
-            self.person.set()
+            self._course.enter(Wait.LOGIN, math.inf)
 
     def auth_completed(self) -> None:
         """Record the success."""
@@ -154,7 +170,7 @@ class LoginClient(asyncssh.SSHClient):
         if obstacle is not None or not self._interviews:
             return None
         self._interviews -= 1
-        self.person.set()  # a confirmation on a telephone may come before the first question
+        self._course.leave()  # a confirmation on a telephone may come before the first question
         return ""
 
     async def kbdint_challenge_received(
@@ -174,7 +190,7 @@ class LoginClient(asyncssh.SSHClient):
             return None
 
     async def _ask(self, what: str, question: str, *, echo: bool = False) -> str:
-        self.person.set()
+        self._course.leave()
         try:
             answer = await self._prompter.ask(question, echo=echo)
         except UnansweredError as error:

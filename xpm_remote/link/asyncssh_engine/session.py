@@ -16,11 +16,13 @@ from xpm_remote.link.asyncssh_engine.connection import (
     open_connection,
 )
 from xpm_remote.link.asyncssh_engine.keys import OpenedKeys
+from xpm_remote.link.course import Course
 from xpm_remote.link.observer import UNOBSERVED, Observer, Step
 from xpm_remote.link.options.connect_options import ConnectOptions
 from xpm_remote.link.process import DRAIN_TIME, RemoteProcess
 from xpm_remote.link.prompts import Prompter
 from xpm_remote.link.remote.startup import STDERR_KEPT, RemoteExit
+from xpm_remote.link.waits import DEFAULT_LIMITS, Limits, Wait
 from xpm_remote.waiting import wait_within
 
 log = logging.getLogger(__name__)
@@ -134,6 +136,7 @@ async def start_by_asyncssh(
     observer: Observer = UNOBSERVED,
     opened: OpenedKeys | None = None,
     kept: KeptConnection | None = None,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> AsyncsshSession:
     """Connect, log in and run a command.
 
@@ -144,6 +147,7 @@ async def start_by_asyncssh(
         observer: Receives the steps.
         opened: Keys that a person has unlocked; those that are unlocked now are added.
         kept: A connection to the same host, used if it is open; else it keeps the new one.
+        limits: The seconds of each wait.
 
     Raises:
         OptionError: An option cannot be used.
@@ -156,10 +160,12 @@ async def start_by_asyncssh(
             return await wait_within(_start(standing, command), REUSE_TIMEOUT)
         except (StartError, LinkLostError, TimeoutError, asyncio.TimeoutError) as error:
             log.debug("the kept connection runs no other command: %r", error)
-    connection = await open_connection(options, prompter, observer, opened)
+    connection = await open_connection(options, prompter, observer, opened, limits)
     try:
         observer.enter(Step.SHELL, options.host)
-        session = await _start(connection, command)
+        course = Course(observer, options.host, limits)
+        course.enter(Wait.COMMAND)
+        session = await course.carry(_start(connection, command))
         if kept is not None:
             await kept.keep(connection)
     finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import os
 import signal
 import time
@@ -12,8 +13,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
-from xpm_remote.errors import LinkError, OptionError, UnreachableError
+from xpm_remote.errors import LinkError, OptionError
 from xpm_remote.escaping import safe
+from xpm_remote.link.course import Course
 from xpm_remote.link.key_files import is_locked
 from xpm_remote.link.known_hosts import KnownHosts, key_at, read_known_hosts
 from xpm_remote.link.negotiation import KINDS
@@ -29,7 +31,7 @@ from xpm_remote.link.openssh_engine.errors import (
 )
 from xpm_remote.link.openssh_engine.stderr_parser import StderrParser, StepParser
 from xpm_remote.link.options.connect_options import ConnectOptions
-from xpm_remote.link.process import CONNECT_TIMEOUT, DRAIN_TIME, LOGIN_TIMEOUT, RemoteProcess
+from xpm_remote.link.process import DRAIN_TIME, RemoteProcess
 from xpm_remote.link.prompts import (
     BATCH_MODE,
     Prompter,
@@ -41,6 +43,7 @@ from xpm_remote.link.remote.startup import RemoteExit
 from xpm_remote.link.ssh_config.files import located
 from xpm_remote.link.ssh_config.reader import read_for_openssh, require_ssh, run_ssh
 from xpm_remote.link.ssh_config.text import SshConfig
+from xpm_remote.link.waits import DEFAULT_LIMITS, Limits, Wait
 from xpm_remote.waiting import wait_within
 
 CHECK_TIMEOUT = 2.0
@@ -54,6 +57,9 @@ async def is_master_alive(program: str, options: ConnectOptions) -> bool:
 
 
 log = logging.getLogger(__name__)
+
+GRACE = 1.0
+"""Seconds after a limit of ``ssh`` itself until we end it: its own words tell more."""
 
 KILL_TIME = 2.0
 """Seconds for a killed process to end."""
@@ -123,11 +129,9 @@ class OpensshSession(RemoteProcess, asyncio.SubprocessProtocol):
         finally:
             os.close(end)
 
-    async def wait_logged_in(self, timeout: float | None) -> bool:
-        """Wait until the remote command runs or ``ssh`` has ended; return whether that was in time."""
-        with contextlib.suppress(TimeoutError, asyncio.TimeoutError):
-            await wait_within(self._logged_in.wait(), timeout)
-        return self._logged_in.is_set()
+    async def wait_logged_in(self) -> None:
+        """Wait until the remote command runs or ``ssh`` has ended."""
+        await self._logged_in.wait()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Store the process."""
@@ -153,7 +157,7 @@ class OpensshSession(RemoteProcess, asyncio.SubprocessProtocol):
                 tell_once(self._prompter, self._where, "\n".join(banner))
         if not self._logged_in.is_set() and is_revoked(self.stderr_parser.stderr):
             self.terminate()
-        elif self.stderr_parser.is_logged_in:
+        elif self.stderr_parser.is_sent:
             self._logged_in.set()
 
     def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
@@ -257,6 +261,7 @@ class _Login:
     config: SshConfig
     prompter: Prompter
     known_hosts: KnownHosts
+    limits: Limits
 
     @property
     def is_batch(self) -> bool:
@@ -268,7 +273,26 @@ class _Login:
     def timeout(self) -> float:
         """Seconds to reach the host."""
         timeout = self.options.get("ConnectTimeout") or self.config.get("ConnectTimeout")
-        return float(timeout) if timeout and timeout != "none" else CONNECT_TIMEOUT
+        return float(timeout) if timeout and timeout != "none" else self.limits.connect
+
+    def follow(self, course: Course, wait: Wait | None) -> None:
+        """Begin a wait; without an end where a person may take part, whom only ``ssh`` sees."""
+        if wait is None:
+            if not self.is_batch:
+                course.leave()
+            return
+        where, limit = self.config.where, self.limits.of(wait)
+        if wait is Wait.RESOLVE:
+            where = self.config.get("Hostname") or where
+        elif wait in (Wait.TCP, Wait.GREETING):
+            limit = self.timeout + GRACE
+        elif wait is Wait.LOGIN and not self.is_batch:
+            limit = math.inf  # ssh shows the person where to sign in, but not us
+        carriers = (*self.config.jumps, *filter(None, [self.config.get("ProxyCommand")]))
+        if wait is Wait.GREETING and carriers:
+            where += f" by {', '.join(carriers)}"
+            limit = limit if self.is_batch else math.inf  # what carries the connection may ask
+        course.enter(wait, limit, where)
 
     def error(self, parser: StderrParser) -> LinkError | OptionError:
         """Return the error for its failure."""
@@ -307,6 +331,7 @@ async def start_by_openssh(
     command: str,
     prompter: Prompter | None,
     observer: Observer = UNOBSERVED,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> OpensshSession:
     """Connect, log in and run a command.
 
@@ -315,6 +340,7 @@ async def start_by_openssh(
         command: The remote command line.
         prompter: Answers the host's questions; None: the terminal.
         observer: Receives the steps.
+        limits: The seconds of each wait.
 
     Raises:
         OptionError: An option cannot be used, or there is no program ``ssh``.
@@ -329,8 +355,11 @@ async def start_by_openssh(
         prompter = RefusingPrompter(BATCH_MODE)
     known_hosts = read_known_hosts(config.host_key_name, config.known_hosts_files)
     known_hosts.check_revocations()
-    login = _Login(options, config, prompter or TerminalPrompter(), known_hosts)
-    steps = StepParser(observer, config.where, time.monotonic)
+    login = _Login(options, config, prompter or TerminalPrompter(), known_hosts, limits)
+    course = Course(observer, config.where, limits)
+    steps = StepParser(
+        observer, config.where, time.monotonic, lambda wait: login.follow(course, wait)
+    )
     session = OpensshSession(None if login.is_batch else login.prompter, steps, config.where)
     try:
         arguments = connect_arguments(
@@ -338,11 +367,13 @@ async def start_by_openssh(
             config,
             command,
             is_batch=login.is_batch,
-            connect_timeout=CONNECT_TIMEOUT,
+            connect_timeout=limits.connect,
             strict=_strict(config, known_hosts),
         )
+        login.follow(course, Wait.RESOLVE)
         await session.start(program, arguments)
-        await _log_in(session, login)
+        await course.carry(session.wait_logged_in())
+        _check_login(session, login)
     except BaseException:
         await session.aclose(by_force=True)
         raise
@@ -357,12 +388,8 @@ def _strict(config: SshConfig, known_hosts: KnownHosts) -> str | None:
     return "accept-new" if is_off and known_hosts.revoked else None
 
 
-async def _log_in(session: OpensshSession, login: _Login) -> None:
-    """Wait for the login, without a limit if a person may take part."""
-    attempts = int(login.config.get("ConnectionAttempts") or 1)
-    limit = LOGIN_TIMEOUT + login.timeout * attempts if login.is_batch else None
-    if not await session.wait_logged_in(limit):
-        raise UnreachableError(f"{login.config.where} has not let us log in within {limit:g} s")
+def _check_login(session: OpensshSession, login: _Login) -> None:
+    """Raise the error of a login that has failed; tell of a changed host key that was accepted."""
     warning = changed_key_warning(login.evidence(session.stderr_parser))
     if warning is not None:
         log.warning("%s", warning)

@@ -13,6 +13,7 @@ from typing import ClassVar
 
 from xpm_remote.link.observer import Attempt, AttemptOutcome, Observer, Step
 from xpm_remote.link.remote.startup import STDERR_KEPT, RemoteExit
+from xpm_remote.link.waits import Wait
 
 SSH_FAILED = 255
 """The exit status of ``ssh`` after its own failure. A remote command may have the same."""
@@ -24,6 +25,7 @@ _LOGGED_IN = re.compile(rb"Authenticated to .* using |Authenticated to \S+ \(")
 _ASKS = ("Next authentication method: password", "Next authentication method: keyboard-interactive")
 _CONNECTING = ("Connecting to ", "Executing proxy command", "Setting up multiplex")
 _SHARED = "mux_client_request_session: master session id"
+_SENT = "Sending command: "
 _MASTER_ENDED = "Control master terminated unexpectedly"
 _STATUS_TOLD = re.compile(
     r"client_input_channel_req: channel \d+ rtype exit-status|Received exit status from master"
@@ -54,6 +56,7 @@ class StderrParser:
         shown: What the host has shown since then, until the login: banners, and texts between questions.
         is_asking: Whether it has reached a login method that asks a person.
         is_logged_in: Whether the host, or a ControlMaster, has accepted the login.
+        is_sent: Whether one of them has a channel for the command.
         fingerprint: Kind and fingerprint of the host's key, once it was sent.
     """
 
@@ -64,6 +67,7 @@ class StderrParser:
         self.shown: list[str] = []
         self.is_asking = False
         self.is_logged_in = False
+        self.is_sent = False
         self.fingerprint: str | None = None
         self._status_told = False
         self._signal_told = False
@@ -136,6 +140,7 @@ class StderrParser:
         self.is_served |= said.startswith("SSH2_MSG_SERVICE_ACCEPT received")
         self.is_asking |= said.startswith(_ASKS)
         self.is_logged_in |= line.startswith("Authenticated to ") or said.startswith(_SHARED)
+        self.is_sent |= said.startswith((_SENT, _SHARED))
         self._master_ended |= said.startswith(_MASTER_ENDED)
         self._status_told |= _STATUS_TOLD.match(said) is not None
         self._signal_told |= _SIGNAL_TOLD.match(said) is not None
@@ -163,6 +168,7 @@ def _text(line: bytes) -> str:
 
 _KEY = re.compile(r"(?P<place>.+?) (?P<kind>\S+) (?P<print>SHA256:\S+)(?P<more>.*)")
 _METHOD = "publickey"
+_BY_A_PERSON = ("password", "keyboard-interactive")
 
 
 class StepParser:
@@ -172,10 +178,18 @@ class StepParser:
         observer: Receives the steps.
         host: Host and port.
         clock: Returns seconds, of any monotonic clock.
+        waits: Called with what is waited for next; with None where a person may be asked.
     """
 
-    def __init__(self, observer: Observer, host: str, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        observer: Observer,
+        host: str,
+        clock: Callable[[], float],
+        waits: Callable[[Wait | None], None] = lambda _: None,
+    ) -> None:
         self._observer = observer
+        self._waits = waits
         self._host = host
         self._clock = clock
         self._step: Step | None = None
@@ -205,20 +219,37 @@ class StepParser:
             self._observer.note("addresses", self._addresses)
             self._enter(Step.TCP)
         self._observer.note("address", found["address"])
+        self._waits(Wait.TCP)
 
     def _carried(self, found: re.Match[str]) -> None:
         why = f"the connection is carried by a {found['by']}"
         self._observer.note("way", why)
         self._observer.leave_out(Step.TCP, self._host, why)
         self._enter(Step.HOST_KEY)
+        self._waits(Wait.GREETING)
+
+    def _connected(self, _: re.Match[str]) -> None:
+        self._waits(Wait.GREETING)
+
+    def _keyed(self, found: re.Match[str]) -> None:
+        self._noted(found)
+        self._waits(None)  # ssh may ask whether it is right
+
+    def _known(self, _: re.Match[str]) -> None:
+        self._waits(Wait.KEY_EXCHANGE)
+
+    def _touched(self, _: re.Match[str]) -> None:
+        self._waits(None)  # ssh may ask for a passphrase, or for a touch
 
     def _greeted(self, found: re.Match[str]) -> None:
         self._noted(found)
+        self._waits(Wait.KEY_EXCHANGE)
         if self._step is not Step.HOST_KEY:
             self._enter(Step.HOST_KEY)
 
     def _served(self, _: re.Match[str]) -> None:
         self._enter(Step.AUTHENTICATION)
+        self._waits(Wait.LOGIN)
 
     def _offered(self, found: re.Match[str]) -> None:
         """Read the methods that the host offers: at first, and after each refusal."""
@@ -233,6 +264,7 @@ class StepParser:
     def _next_method(self, found: re.Match[str]) -> None:
         self._method, self._identity = found["method"], ""
         self._began = self._clock()
+        self._waits(None if self._method in _BY_A_PERSON else Wait.LOGIN)
 
     def _offering(self, found: re.Match[str]) -> None:
         key = _KEY.match(found["key"])
@@ -249,6 +281,10 @@ class StepParser:
         self._method = found["method"]
         self._attempted(AttemptOutcome.ACCEPTED)
         self._enter(Step.SHELL)
+        self._waits(Wait.COMMAND)
+
+    def _sharing(self, _: re.Match[str]) -> None:
+        self._waits(Wait.COMMAND)
 
     def _shared(self, _: re.Match[str]) -> None:
         why = "a ControlMaster has done it before"
@@ -267,10 +303,13 @@ class StepParser:
 
     _READERS: ClassVar[tuple[tuple[str, Callable[[StepParser, re.Match[str]], None]], ...]] = (
         (r"Connecting to \S+ \[(?P<address>[^]]+)\] port \d+", _connecting),
+        (r"Connection established", _connected),
         (r"Executing (?P<by>proxy command: .*)", _carried),
         (r"(?:\w+: )?mux_client_request_session: master session id", _shared),
         (r"Remote protocol version \S+, remote software version (?P<greeting>.*)", _greeted),
-        (r"Server host key: (?P<key>.*)", _noted),
+        (r"Server host key: (?P<key>.*)", _keyed),
+        (r"Host .* is known and matches ", _known),
+        (r"Server accepts key: ", _touched),
         (r"Found (?:\S+ )?key in (?P<known>.*)", _noted),
         (r"SSH2_MSG_SERVICE_ACCEPT received", _served),
         (r"Authentications that can continue: (?P<methods>\S+)", _offered),
@@ -278,4 +317,5 @@ class StepParser:
         (r"Offering public key: (?P<key>.*)", _offering),
         (r"Authenticated using \S+ with partial success", _partly),
         (r'Authenticated to .* using "(?P<method>[^"]+)"', _accepted),
+        (r"(?:\w+: )?mux_client_", _sharing),
     )

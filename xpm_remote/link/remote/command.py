@@ -173,7 +173,7 @@ def remote_command(
     checked = " && ".join(filter(None, [check, workspace_check(workspace)]))
     prepare = init_command(shell_init)
     if not prepare:
-        return f"{checked} && {command}"
+        return f"printf '\\n{MARK} init\\n'; {checked} && {command}"
     watch = f"/bin/sh -c {shlex.quote(_WATCH)} </dev/null"
     return (
         f"printf '\\n{MARK} shell\\n'; {watch}; {prepare} printf '\\n{MARK} init\\n' && {checked}"

@@ -25,6 +25,12 @@ NOISE_KEPT = 4096
 LINE_KEPT = 65536
 """Bytes of an unfinished line that may yet become a mark: one is far shorter, so what is longer is noise."""
 
+SAID = 2
+"""Lines of each output that are shown of a command that does not end."""
+
+SAID_SHOWN = 500
+"""Characters of these lines that are shown: what fits into a message."""
+
 STDERR_KEPT = 8192
 """Bytes of the end of stderr that are kept for an error message: a traceback."""
 
@@ -137,11 +143,20 @@ class StartReader(ABC):
     def __init__(self) -> None:
         self._noise = Noise()
         self._partial = b""
+        self._recent = b""
 
     @property
     def noise(self) -> str:
         """The beginning of what was printed besides our marks; bytes that are not UTF-8 are escaped."""
         return self._noise.text
+
+    def said(self, stderr: str) -> str:
+        """Return the last lines that were printed, an unfinished one included, those of stderr after the others."""
+        shown = (self._recent + self._partial).decode("utf-8", "backslashreplace")
+        lines = [[line.strip() for line in text.splitlines()] for text in (shown, stderr)]
+        return " | ".join(line for each in lines for line in [*filter(None, each)][-SAID:])[
+            -SAID_SHOWN:
+        ]
 
     def feed(self, data: bytes) -> bytes | None:
         """Read bytes; return those after the last mark once it has come, else None."""
@@ -162,6 +177,7 @@ class StartReader(ABC):
     def _keep(self, line: bytes) -> None:
         if line:
             self._noise.add(line + b"\n")
+            self._recent = (self._recent + line + b"\n")[-SAID_SHOWN:]
 
 
 class Startup(StartReader):
@@ -169,7 +185,6 @@ class Startup(StartReader):
 
     Args:
         reached: Called with each phase that is reached.
-        has_init: Whether the command begins with a ``shell_init``.
         command: The command, of which messages repeat nothing.
 
     Attributes:
@@ -178,16 +193,12 @@ class Startup(StartReader):
     """
 
     def __init__(
-        self,
-        reached: Callable[[StartPhase], None] = lambda _: None,
-        *,
-        has_init: bool,
-        command: str = "",
+        self, reached: Callable[[StartPhase], None] = lambda _: None, *, command: str = ""
     ) -> None:
         super().__init__()
         self._command = command
         self._reached = reached
-        self._enter(StartPhase.LOGIN if has_init else StartPhase.WORKSPACE)
+        self._enter(StartPhase.LOGIN)
         self.clock: RemoteClock | None = None
         self._path_problem = ""
         self._outdated = ""
@@ -226,6 +237,10 @@ class Startup(StartReader):
             if _RESTRICTED.search(stderr)
             else "check that the account may run commands: ssh HOST true",
         )
+
+    def said(self, stderr: str) -> str:
+        """Return the last lines that were printed, without the command."""
+        return super().said(without_command(stderr, self._command))
 
     def _take(self, line: bytes) -> bool:
         mark = _mark(line)
