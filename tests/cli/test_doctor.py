@@ -83,7 +83,11 @@ class TestWell:
         finished, document = examine(
             real, "--workspace", "alice", "--backend", "auto", "--listen", "15"
         )
-        assert (finished.status, finished.stderr) == (0, "")
+        # On a busy machine a stage may last.
+        said = [
+            line for line in finished.stderr.splitlines() if not line.startswith("waiting for ")
+        ]
+        assert (finished.status, said) == (0, [])
         assert (document["verdict"], document["exit_code"]) == ("ok", 0)
         assert [each["stage"] for each in document["stages"]] == STAGES
         for each in document["stages"]:

@@ -29,6 +29,7 @@ from xpm_remote.link.remote.command import (
     quote_path,
     remote_command,
 )
+from xpm_remote.link.remote.startup import MARK
 
 AWKWARD = [
     "with space",
@@ -138,9 +139,9 @@ def test_nothing_that_csh_would_read() -> None:
 
 @pytest.mark.parametrize("shell_init", [None, "", " \n"])
 def test_nothing_to_prepare(shell_init: str | None) -> None:
-    """Without shell_init there is only the check before the command."""
+    """Without shell_init there are only a mark and the check before the command."""
     command = remote_command("xpm serve", workspace="~/ws", shell_init=shell_init)
-    assert command.startswith("/bin/sh -c ")
+    assert command.startswith(f"printf '\\n{MARK} init\\n'; /bin/sh -c ")
     assert command.endswith(" sh ~/ws .__experimaestro__ </dev/null && xpm serve")
 
 

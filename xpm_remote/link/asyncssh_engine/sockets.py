@@ -72,6 +72,7 @@ async def open_tcp(
     names = [str(address[4][0]) for address in addresses]
     observer.note("addresses", names)
     observer.enter(Step.TCP, where)
+    observer.note("address", names[0])
     for number in range(attempts):
         if number:
             await asyncio.sleep(ATTEMPT_PAUSE)
