@@ -84,11 +84,8 @@ class TestWell:
             real, "--workspace", "alice", "--backend", "auto", "--listen", "15"
         )
         # On a busy machine a stage may last.
-        said = [
-            line for line in finished.stderr.splitlines() if not line.startswith("waiting for ")
-        ]
-        assert (finished.status, said) == (0, [])
-        assert (document["verdict"], document["exit_code"]) == ("ok", 0)
+        assert re.fullmatch(r"(waiting for .*\n)*", finished.stderr)
+        assert (finished.status, document["verdict"], document["exit_code"]) == (0, "ok", 0)
         assert [each["stage"] for each in document["stages"]] == STAGES
         for each in document["stages"]:
             assert each["verdict"] == ("skipped" if each["stage"] == "shell_init" else "ok")
