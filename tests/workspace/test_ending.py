@@ -163,6 +163,24 @@ def test_lock_held_by_a_child(files: JobFiles) -> None:
                 os.kill(member.pid, signal.SIGKILL)
 
 
+def test_thread(files: JobFiles) -> None:
+    """The id of a thread of the job is no process, though the system shows one: nothing is said to have ended."""
+    script = files.directory / "learn.py"
+    script.write_text(
+        "import threading; thread = threading.Thread(target=input); thread.start()\n"
+        "print(thread.native_id, flush=True)"
+    )
+    with subprocess.Popen(
+        [sys.executable, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as started:
+        assert started.stdout is not None
+        thread = int(started.stdout.readline())
+        assert find(files, started.pid).pid == started.pid
+        with pytest.raises(BusyFailure, match="a thread"):
+            find(files, thread)
+        started.kill()
+
+
 def test_never_ourselves(files: JobFiles, tmp_path: Path) -> None:
     """A job that asks to kill itself, directly or from a child, is refused: that would end the one who asks."""
     script = files.directory / "learn.py"

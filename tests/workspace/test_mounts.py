@@ -67,6 +67,17 @@ def test_table_that_cannot_be_read(
     check_folder(Folder(disk, FolderMode.MOVE), workspace)
 
 
+def test_folder_in_a_job(tmp_path: Path) -> None:
+    """A folder that lies in a job, by whatever path, is refused: its copy would have itself in it, without end."""
+    workspace = make_workspace(tmp_path / "ws")
+    (make_job(workspace) / "out").mkdir(exist_ok=True)
+    link = tmp_path / "link"
+    link.symlink_to(workspace.job(JOB) / "out")
+    (outcome,) = archive(workspace, [Folder(link, FolderMode.MOVE)], [JOB])
+    assert [each.status for each in outcome.folders] == [ArchiveStatus.UNAVAILABLE]
+    assert "lies in a job of the workspace" in outcome.folders[0].message
+
+
 def test_mounted_disk(disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same folder is accepted when something is mounted there, and its type is known."""
     mounted = tmp_path / "mountinfo"

@@ -70,11 +70,24 @@ def own_process(files: JobFiles, pid: int, *, is_locked: bool) -> ProcessName:
     return entry.name
 
 
+def may_run(files: JobFiles, pid: int) -> bool:
+    """Return whether a living process may be that of a job: it runs the job's script, or cannot be examined."""
+    owner = _owner(pid)
+    is_hidden = os.geteuid() not in (0, owner)
+    return owner is not None and (is_hidden or runs_script(pid, _script(files)))
+
+
+def _script(files: JobFiles) -> Path:
+    return files.directory / f"{files.name}.py"
+
+
 def _check_program(files: JobFiles, pid: int, *, is_locked: bool) -> None:
-    script = files.directory / f"{files.name}.py"
+    script = _script(files)
     if not runs_script(pid, script):
         raise BusyFailure(f"the process {pid} is not the job's: it does not run {script}")
     members = [each.pid for each in processes.family(pid)]
+    if pid not in members:
+        raise BusyFailure(f"{pid} is not a process but a thread of one, or has just ended")
     if {os.getpid(), *_ancestors(os.getpid())} & set(members):
         raise BusyFailure(f"this program is a part of the process {pid}", "run it from elsewhere")
     if is_locked and not any(holds_lock(each, files.lock) for each in members):

@@ -22,8 +22,18 @@ from xpm_remote.workspace import filesystem, processes
 from xpm_remote.workspace.agent import actions
 from xpm_remote.workspace.agent.actions import Actions
 from xpm_remote.workspace.failures import NoJobFailure
-from xpm_remote.workspace.layout import JobId
-from xpm_remote.workspace.outcomes import CLEAN, KILL, ActionOutcome, ActionPlan, from_wire, to_wire
+from xpm_remote.workspace.layout import JobId, Layout
+from xpm_remote.workspace.orphans.cleaning import Cleaner
+from xpm_remote.workspace.outcomes import (
+    CLEAN,
+    KILL,
+    ActionOutcome,
+    ActionPlan,
+    Orphan,
+    OrphanReport,
+    from_wire,
+    to_wire,
+)
 from xpm_remote.workspace.processes import Host
 from xpm_remote.workspace.reading.reader import WorkspaceReader
 
@@ -246,6 +256,28 @@ def test_clean_refuses_what_runs(disk: Disk, started: Started) -> None:
     assert "lock is held" in make(disk).plan_clean(JOB).refusal
     assert not make(disk).perform(ActionPlan(JOB, CLEAN)).success
     assert len(started.alive) == 3
+
+
+@pytest.mark.parametrize("marker", ["done", "failed"])
+def test_clean_refuses_what_lives_beside_its_marker(
+    marker: str, disk: Disk, directory: Path
+) -> None:
+    """A process that runs the job's script keeps the job, whatever its marker and its lock say; any other does not."""
+    started = Started(directory, "free")
+    try:
+        disk.job(JOB, {"state": "done"})
+        (directory / f"learn.{marker}").write_text('{"code": 1, "reason": "failed"}')
+        write_pid(directory, os.getpid())
+        assert make(disk).plan_clean(JOB).refusal == ""
+        write_pid(directory, started.pid)
+        assert f"process {started.pid} lives" in make(disk).plan_clean(JOB).refusal
+        assert not make(disk).perform(ActionPlan(JOB, CLEAN, is_forced=True)).success
+        report = OrphanReport((Orphan(JOB, directory),))
+        (step,) = Cleaner(Layout(disk.root), is_forced=True).plan(report)
+        assert f"process {started.pid} lives" in step.reason
+    finally:
+        started.end()
+    assert make(disk).perform(make(disk).plan_clean(JOB)).success
 
 
 @pytest.mark.parametrize("state", ["running", "waiting", "unscheduled"])

@@ -58,7 +58,7 @@ class Actions:
     def __init__(self, reader: WorkspaceReader, host: Host, grace: float = TERM_GRACE) -> None:
         self._reader = reader
         self._host = host
-        self._schedulers = Schedulers()
+        self._schedulers = Schedulers(host)
         self._grace = grace
 
     def plan_kill(self, job: JobId) -> ActionPlan:

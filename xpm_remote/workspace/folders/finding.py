@@ -133,7 +133,7 @@ def check_folder(folder: Folder, workspace: Layout) -> None:
     """Check that a folder can be used now. Nothing is changed.
 
     Raises:
-        FolderFailure: It is missing, not mounted, no directory, not absolute, or the workspace itself.
+        FolderFailure: It is missing, not mounted, no directory, not absolute, the workspace itself, or in its jobs.
     """
     path = folder.path
     if not path.is_absolute():
@@ -155,12 +155,21 @@ def check_folder(folder: Folder, workspace: Layout) -> None:
     except OSError as error:
         raise FolderFailure(f"the folder {path} cannot be read: {error.strerror}") from error
     try:
-        is_same = _are_same(path, workspace.root) or _are_same(folder.layout.jobs, workspace.jobs)
+        unfit = _why_unfit(folder, workspace)
     except OSError as error:
         why = explain(error, path)
         raise FolderFailure(f"the folder {path} may be the workspace itself: {why}") from error
-    if is_same:
-        raise FolderFailure(f"the folder {path} is the workspace itself", "name another one")
+    if unfit:
+        raise FolderFailure(f"the folder {path} {unfit}", "name another one")
+
+
+def _why_unfit(folder: Folder, workspace: Layout) -> str:
+    path = folder.path
+    if _are_same(path, workspace.root) or _are_same(folder.layout.jobs, workspace.jobs):
+        return "is the workspace itself"
+    if Path(os.path.realpath(workspace.jobs)) in Path(os.path.realpath(path)).parents:
+        return "lies in a job of the workspace"  # whose copy would have itself in it, without end
+    return ""
 
 
 def _are_same(first: Path, second: Path) -> bool:

@@ -71,7 +71,7 @@ class Cleaner:
         self._with_folders = with_folders
         self._is_forced = is_forced
         self._host = host or Host()
-        self._schedulers = Schedulers()
+        self._schedulers = Schedulers(self._host)
         self._links = KnownLinks(layout)
         self._references: References | None = None
 

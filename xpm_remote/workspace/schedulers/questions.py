@@ -1,4 +1,4 @@
-"""Whether a scheduler may still have a job, from the job's files and the scheduler's answer."""
+"""Whether a scheduler, or this host, may still have a job, from the job's files and the scheduler's answer."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Callable, NamedTuple
 
 from xpm_remote.workspace import filesystem
+from xpm_remote.workspace.ending import may_run
 from xpm_remote.workspace.failures import BusyFailure
 from xpm_remote.workspace.layout import JobFiles
+from xpm_remote.workspace.processes import Host
 from xpm_remote.workspace.reading.jobs import process_of
 from xpm_remote.workspace.reading.json_files import SMALL_LIMIT, JsonObject, Problems, read_object
 from xpm_remote.workspace.schedulers.rows import Phase, Row
@@ -95,15 +97,17 @@ class Schedulers:
     """The schedulers that jobs of a workspace are given to, each asked once for many jobs.
 
     Args:
+        host: The host on which this code runs.
         clock: Seconds that never go back.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, host: Host, clock: Callable[[], float] = time.monotonic) -> None:
+        self._host = host
         self._clock = clock
         self._answers: dict[tuple[Path | None, tuple[int, ...]], tuple[float, _Answer]] = {}
 
     def check_ended(self, files: JobFiles, *, is_forced: bool = False) -> bool:
-        """Check that no scheduler may have a job.
+        """Check that no scheduler may have a job, and that its process does not live here, whatever its markers say.
 
         Args:
             files: The files of the job.
@@ -113,7 +117,7 @@ class Schedulers:
             Whether a scheduler has said that it has ended; False if none had it.
 
         Raises:
-            BusyFailure: A scheduler has it.
+            BusyFailure: A scheduler has it, or its process lives.
             UnansweredFailure: That cannot be known.
         """
         try:
@@ -135,6 +139,11 @@ class Schedulers:
         process = evidence.process
         if is_done and not evidence.has_pid_file:
             return False
+        if process is not None and evidence.has_pid_file:
+            written = filesystem.lstat(files.pid).st_mtime
+            is_alive = self._host.is_alive(process, written)
+            if is_alive and isinstance(process.pid, int) and may_run(files, process.pid):
+                raise BusyFailure(f"its process {process.pid} lives", "end it with `jobs kill`")
         if process is not None and process.kind not in ("local", "slurm"):
             what = f"its process is of the kind {process.kind}, which cannot be asked"
             raise UnansweredFailure(what, FORCE)
