@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ from tests.model.builders import (
 from tests.ui.pictures import HOSTILE, LONG_JOB, NOW, busy_store, example_picture, picture
 from xpm_remote.model.records import JobProgressEvent, JobStateEvent
 from xpm_remote.model.store import Store
-from xpm_remote.session.state import Digest, Phase, Update
+from xpm_remote.session.state import Digest, Phase, Stall, Update
 from xpm_remote.ui.documents import event_documents, link_event
 from xpm_remote.ui.events import EventLines, text_line
 from xpm_remote.ui.text import Format
@@ -190,3 +191,20 @@ def test_return_is_summed_up() -> None:
     """When the link is live again, its line sums up the gap."""
     back = picture(busy_store(), digest=Digest(away=125.0, done=3))
     assert text_line(link_event(back, NOW)).endswith("; away 2 min 5 s: 3 done")
+
+
+def test_wait_before_the_link_is_live() -> None:
+    """What is waited for while the connection is made has a line, once for each wait."""
+    events = EventLines(Format.TEXT)
+    why = "the host is not connected"
+    greeting = Stall(NOW - 5, why, "the SSH greeting of cluster port 22")
+    login = Stall(NOW - 6, why, "the login to cluster port 22")
+    seen = [
+        replace(picture(phase=Phase.CONNECTING), stall=stall)
+        for stall in (None, greeting, greeting, None, login)
+    ]
+    lines = [line for each in seen for line in events.lines(Update(), each, NOW)]
+    assert [line.partition("waiting for ")[2] for line in lines[1:]] == [
+        "the SSH greeting of cluster port 22)",
+        "the login to cluster port 22)",
+    ]

@@ -446,6 +446,14 @@ def test_file_server_that_hangs() -> None:
     assert "the file server does not answer (waiting for /data/ws/jobs)" in shown
 
 
+def test_wait_while_the_link_is_restored() -> None:
+    """What is waited for is shown before why the link was lost."""
+    stall = Stall(NOW - 7, "the host is not connected", "the key exchange with cluster port 22")
+    lost = picture(busy_store(), phase=Phase.CONNECTING, detail="reset")
+    shown = "\n".join(drawn(replace(lost, stall=stall)))
+    assert "not connected (waiting for the key exchange with cluster port 22) · reset" in shown
+
+
 def test_what_cannot_be_read() -> None:
     """A line has what cannot be read for the longest time, why, since when, and how much more there is."""
     files = [
