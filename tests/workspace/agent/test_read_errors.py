@@ -430,9 +430,20 @@ def test_what_is_gone_is_gone(disk: Disk) -> None:
     view.run(2 * REST.cold)
     assert set(view.picture.heads) == {"old"}
     assert set(view.picture.facts) == {DONE, FAILED}
-    shutil.rmtree(disk.root / "experiments")
+
+
+def test_directory_of_all_experiments_is_away(disk: Disk) -> None:
+    """Where experiments/ itself is away, perhaps for a moment, nothing is told as gone, and that it is away."""
+    view = Watched(disk)
+    view.load()
+    heads, facts = set(view.told.heads), dict(view.told.facts)
+    (disk.root / "experiments").rename(disk.root / "away")
     view.run(2 * REST.cold)
-    assert view.picture.facts == {}
+    assert (set(view.told.heads), view.told.facts) == (heads, facts)
+    assert {each.file.path for each in view.told.unread} == {str(disk.root / "experiments")}
+    (disk.root / "away").rename(disk.root / "experiments")
+    view.run(2 * REST.cold)
+    assert (view.told.facts, view.told.unread) == (facts, [])
 
 
 def test_list_of_jobs_has_what_cannot_be_read(disk: Disk, door: Door) -> None:

@@ -79,7 +79,8 @@ def test_fifo_is_not_waited_for(tmp_path: Path, problems: Problems) -> None:
     for name in ("fifo", "directory"):
         assert read_object(str(tmp_path / name), LIMIT, problems) is None
         assert list(read_lines(str(tmp_path / name), problems)) == []
-    assert {each.why for each in problems} == {"is no regular file"}
+    found = {(each.why, each.error) for each in problems}
+    assert found == {("is no regular file", ""), ("Is a directory", "EISDIR")}
 
 
 def test_link_loop_is_noted(tmp_path: Path, problems: Problems) -> None:

@@ -112,6 +112,33 @@ def test_links_to_another_disk(disk: Disk, tmp_path: Path, moved: str) -> None:
     assert gone.unread is not None
 
 
+def test_experiments_are_away_for_a_moment(disk: Disk) -> None:
+    """Where the directory of all experiments was there and is not, they are unreadable, not gone."""
+    disk.run("demo", [JOB])
+    found = reader(disk)
+    assert (found.experiment_ids(), found.listing().unread) == (["demo"], None)
+    (disk.root / "experiments").rename(disk.root / "away")
+    run = found.experiment("demo")
+    assert run is not None
+    for unread in (run.unread, found.listing().unread):
+        assert unread is not None
+        assert unread.why == "is not there any more"
+    (disk.root / "away").rename(disk.root / "experiments")
+    assert [each.unread for each in found.experiments()] == [None]
+    assert not found.problems
+
+
+@pytest.mark.parametrize("name", ["status.json", "jobs.jsonl"])
+def test_directory_in_the_place_of_a_file(disk: Disk, name: str) -> None:
+    """A file of a run that is a directory now cannot be read: the run has not lost its jobs."""
+    path = disk.run("demo", [JOB]) / name
+    path.unlink()
+    path.mkdir()
+    (run,) = reader(disk).experiments()
+    assert run.unread is not None
+    assert run.unread.error == "EISDIR"
+
+
 @pytest.mark.parametrize("target", ["gone", "../..", "/etc", "current"])
 def test_current_leads_nowhere(disk: Disk, target: str) -> None:
     """A dangling link to the current run counts as missing."""

@@ -175,7 +175,7 @@ def open_regular(path: str) -> int | None:
 
     Raises:
         UnfitFileError: It is no regular file.
-        OSError: The system refuses.
+        OSError: The system refuses, or it is a directory.
     """
     opened = _open_sized(path)
     return None if opened is None else opened[0]
@@ -191,6 +191,8 @@ def _open_sized(path: str) -> tuple[int, int] | None:
         raise
     try:
         status = disk.stat_open(handle, path)
+        if stat.S_ISDIR(status.st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
         if not stat.S_ISREG(status.st_mode):
             raise UnfitFileError("is no regular file")
     except BaseException:

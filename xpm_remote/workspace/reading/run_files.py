@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from typing import NamedTuple
@@ -68,6 +69,7 @@ class RunFiles:
         self._events = events
         self._host = host
         self._problems = problems
+        self._was_there = False
 
     def experiment_ids(self) -> Listing:
         """Return the ids of all experiments, sorted."""
@@ -75,6 +77,7 @@ class RunFiles:
         found = {entry.name for entry in _directories(self._experiments, look)}
         found.update(entry.name for entry in _directories(self._first, look))
         look.forgive(self._first)  # experimaestro leaves a dangling link in its place
+        self._check_there(look)
         look.check_marker()
         return Listing(sorted(found), look.settle())
 
@@ -99,6 +102,7 @@ class RunFiles:
         run_ids = self._run_ids(experiment_id, look)
         run_id = self._current_id(experiment_id, run_ids, look)
         if run_id is None:
+            self._check_there(look)
             unread = look.settle()
             if unread is None:
                 return None, True
@@ -110,6 +114,13 @@ class RunFiles:
         is_same = _stamp(path, look) == before
         unread = look.settle()
         return run._replace(unread=unread), not look.is_overtaken if unread else is_same
+
+    def _check_there(self, look: Look) -> None:
+        """Record a failure if the directory of all experiments was there and is not: it may be for a moment."""
+        if look.stat(self._experiments) is not None:
+            self._was_there = True
+        elif self._was_there:
+            look.fail(self._experiments, OSError(errno.ENOENT, "is not there any more"))
 
     def _run_ids(self, experiment_id: str, look: Look) -> list[str]:
         """Return the ids of an experiment's runs, oldest first."""
