@@ -159,6 +159,20 @@ def test_lock_of_an_experiment_that_cannot_be_read(
         Cleaner(made.layout).plan(find_orphans(made.layout))
 
 
+@pytest.mark.parametrize("is_known", [True, False])
+def test_task_that_cannot_be_followed(
+    is_known: bool, made: SmallWorkspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A task that is a link which cannot be followed may have more orphans, or links of known jobs to others."""
+    (made.layout.jobs / "u").symlink_to(tmp_path)
+    if is_known:
+        made.run(["u/known"], "f")
+    refuse(monkeypatch, made.layout.jobs / "u")
+    report = find_orphans(made.layout)
+    (problem,) = report.unread if is_known else report.unlisted
+    assert problem.path == str(made.layout.jobs / "u")
+
+
 def refuse(monkeypatch: pytest.MonkeyPatch, path: Path, *calls: str) -> None:
     """Refuse to look at a path."""
 

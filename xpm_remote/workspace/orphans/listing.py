@@ -136,10 +136,10 @@ def _candidates(layout: Layout, references: References, problems: Problems) -> l
     links: list[str] = []
     found: list[Orphan] = []
     for task in _scan(str(layout.jobs), problems):
-        if is_name(task.name) and _is_directory(task):
-            known = references.by_task.get(task.name, set())
-            # Where the links of known jobs cannot be read, any directory may be the target of one.
-            place = references.problems if known else problems
+        known = references.by_task.get(task.name, set())
+        # Where the links of known jobs cannot be read, any directory may be the target of one.
+        place = references.problems if known else problems
+        if is_name(task.name) and _is_directory(task, place):
             entries = _unusual(task.path, known, place)
             links += [entry.path for entry in entries if entry.name in known]
             found += _orphans(task.name, entries, known, problems)
@@ -265,8 +265,9 @@ def _scan(path: str, problems: Problems) -> Iterator[os.DirEntry[str]]:
         problems.note(path, reason(error))
 
 
-def _is_directory(entry: os.DirEntry[str]) -> bool:
+def _is_directory(entry: os.DirEntry[str], problems: Problems) -> bool:
     try:
-        return entry.is_dir()
-    except OSError:  # a loop of links
+        return entry.is_dir(follow_symlinks=False) or filesystem.is_directory(entry.path)
+    except OSError as error:
+        problems.note(entry.path, reason(error))
         return False
