@@ -6,7 +6,16 @@ import json
 
 import pytest
 
-from xpm_remote.escaping import cleaned, json_safe, nearest, quoted, safe, safe_lines
+from xpm_remote.escaping import (
+    cleaned,
+    encodable,
+    json_ascii,
+    json_safe,
+    nearest,
+    quoted,
+    safe,
+    safe_lines,
+)
 
 
 @pytest.mark.parametrize(
@@ -32,6 +41,36 @@ def test_json_safe() -> None:
     assert json.loads(json_safe(written)) == {text: [text]}
     assert json_safe(written).startswith('{"é 漢 \\u007f\\u009b\\u0085\\u200e')
     assert json_safe('{"a":"é"}') == '{"a":"é"}'
+
+
+def test_json_ascii() -> None:
+    """JSON in ASCII means the same."""
+    text = "é 漢 \U0001f600 … → \\u0041"
+    written = json.dumps({text: [text]}, ensure_ascii=False)
+    assert json_ascii(written).isascii()
+    assert json.loads(json_ascii(written)) == {text: [text]}
+    assert json_ascii('{"a":1}') == '{"a":1}'
+
+
+@pytest.mark.parametrize(
+    ("encoding", "shown"),
+    [
+        ("utf-8", "é … → ● 漢 \\udcff"),
+        ("cp1252", "é … -> * \\u6f22 \\udcff"),
+        ("iso-8859-1", "é ... -> * \\u6f22 \\udcff"),
+        ("ascii", "\\xe9 ... -> * \\u6f22 \\udcff"),
+        ("gbk", "é … → ● 漢 \\udcff"),
+    ],
+)
+def test_encodable(encoding: str, shown: str) -> None:
+    """What an encoding lacks is written in other characters, or as its escape."""
+    assert encodable("é … → ● 漢 \udcff", encoding) == shown
+    assert encodable(shown, encoding) == shown
+
+
+def test_encodable_bytes() -> None:
+    """Bytes that are no text are written as they were, where that is asked for."""
+    assert encodable("a\udcff", "utf-8", keeps_bytes=True) == "a\udcff"
 
 
 def test_safe_lines() -> None:

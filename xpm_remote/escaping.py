@@ -21,10 +21,7 @@ def safe(text: str) -> str:
     """
     if text.isprintable():
         return text
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode()
-        for char in text
-    )
+    return "".join(char if char.isprintable() else _escape(char) for char in text)
 
 
 def safe_lines(text: str) -> str:
@@ -40,6 +37,54 @@ def json_safe(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in text)
+
+
+def json_ascii(text: str) -> str:
+    """Return a JSON text in ASCII: the same JSON."""
+    if text.isascii():
+        return text
+    return "".join(char if char.isascii() else json.dumps(char)[1:-1] for char in text)
+
+
+_ALIKE = {
+    "…": "...",
+    "→": "->",
+    "●": "*",
+    "·": "-",
+    "±": "+-",
+    "“": '"',
+    "”": '"',
+    "─": "-",
+    "━": "-",
+    "│": "|",
+}
+"""What stands for the characters of our own texts and tables where an encoding lacks them."""
+
+
+def encodable(text: str, encoding: str, *, keeps_bytes: bool = False) -> str:
+    """Return the text with other characters, or an escape, for each character that an encoding lacks.
+
+    Args:
+        text: The text.
+        encoding: The name of the encoding.
+        keeps_bytes: Whether bytes that were no text, as file names may have them (PEP 383), are written as they were.
+    """
+    errors = "surrogateescape" if keeps_bytes else "strict"
+
+    def has(part: str) -> bool:
+        try:
+            part.encode(encoding, errors)
+        except UnicodeEncodeError:
+            return False
+        return True
+
+    if has(text):
+        return text
+    return "".join(char if has(char) else _ALIKE.get(char) or _escape(char) for char in text)
+
+
+def _escape(char: str) -> str:
+    return char.encode("unicode_escape", "surrogatepass").decode()
 
 
 def cleaned(text: str) -> str:

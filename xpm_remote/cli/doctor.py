@@ -11,7 +11,7 @@ import click
 
 from xpm_remote.cli.context import Context
 from xpm_remote.cli.options import connection_options, format_option
-from xpm_remote.cli.output import examples, say
+from xpm_remote.cli.output import examples, is_terminal, print_json, say
 from xpm_remote.doctor.stages import LISTEN_TIME, Examination, Stage, StageResult, Verdict
 from xpm_remote.errors import UsageError, XpmRemoteError
 from xpm_remote.escaping import safe
@@ -68,7 +68,7 @@ def doctor(context: Context, /, *, is_json: bool, listen: float, **given: Any) -
 
     HOST and REMOTE_WORKDIR are those of experiments ssh-monitor.
     """
-    report = _Report(is_live=sys.stdout.isatty())
+    report = _Report(is_live=is_terminal(sys.stdout))
     examination = Examination(
         time.monotonic, (lambda _: None) if is_json else report.show, SlowWaits(report.tell)
     )
@@ -84,7 +84,7 @@ def doctor(context: Context, /, *, is_json: bool, listen: float, **given: Any) -
     if is_json:
         host = target.name if target is not None else given["host"] or ""
         directory = target.workspace if target is not None else given["remote_workdir"] or ""
-        click.echo(json_line(examination_document(examination, host, directory, time.time())))
+        print_json([json_line(examination_document(examination, host, directory, time.time()))])
     else:
         click.echo(summary_line(examination))
     if examination.failure is not None and (is_json or not report.is_live):

@@ -19,7 +19,7 @@ from xpm_remote.cli.jobs_shared import (
     some_of,
 )
 from xpm_remote.cli.options import JobsLocation, confirm, yes_option
-from xpm_remote.cli.output import examples, print_lines
+from xpm_remote.cli.output import examples, print_json, print_lines
 from xpm_remote.errors import BusyError
 from xpm_remote.jobs.interface import Jobs
 from xpm_remote.ui.documents import json_line
@@ -59,9 +59,10 @@ def act(context: Context, location: JobsLocation, action: str, choice: Choice) -
             for outcome in work:
                 left += not outcome.success
                 document = action_outcome_document
-                click.echo(
-                    json_line(document(outcome)) if choice.is_json else action_outcome_line(outcome)
-                )
+                if choice.is_json:
+                    print_json([json_line(document(outcome))])
+                else:
+                    click.echo(action_outcome_line(outcome))
     if left:
         count = count_text(left, "job")
         what = f"{count} of {len(plans)} cannot be {ACTION_DONE[action]}"
@@ -80,7 +81,7 @@ def _chosen(context: Context, jobs: Jobs, texts: Sequence[str], choice: Choice) 
 
 def _print_plans(plans: Sequence[ActionPlan], action: str, choice: Choice) -> None:
     if choice.is_json:
-        print_lines(map(json_line, map(action_plan_document, () if choice.perform else plans)))
+        print_json(map(json_line, map(action_plan_document, () if choice.perform else plans)))
         return
     print_lines(action_plan_lines(plans))
     count = sum(not plan.refusal for plan in plans)

@@ -22,7 +22,7 @@ from xpm_remote.cli.jobs_shared import (
     some_of,
 )
 from xpm_remote.cli.options import JobsLocation, format_option, location_options
-from xpm_remote.cli.output import examples, print_lines
+from xpm_remote.cli.output import examples, print_json, print_lines
 from xpm_remote.errors import ExitCode, FolderError, UsageError
 from xpm_remote.escaping import safe
 from xpm_remote.jobs.interface import Jobs
@@ -103,7 +103,7 @@ def archive(
         if not is_json:
             print_lines(archive_plan_lines(plans))
         elif dry_run:
-            print_lines(map(json_line, map(archive_plan_document, plans)))
+            print_json(map(json_line, map(archive_plan_document, plans)))
         if not dry_run:
             outcomes = copy_jobs(
                 "archiving",
@@ -155,7 +155,7 @@ def _find(
 def print_outcome(outcome: ArchiveOutcome, *, is_json: bool) -> None:
     """Print the outcome of a job."""
     if is_json:
-        click.echo(json_line(archive_outcome_document(outcome)))
+        print_json([json_line(archive_outcome_document(outcome))])
     else:
         print_lines(archive_outcome_lines(outcome))
 

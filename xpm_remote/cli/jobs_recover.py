@@ -18,7 +18,7 @@ from xpm_remote.cli.jobs_shared import (
     selection_options,
 )
 from xpm_remote.cli.options import JobsLocation, format_option, location_options
-from xpm_remote.cli.output import examples, print_lines
+from xpm_remote.cli.output import examples, print_json, print_lines
 from xpm_remote.errors import UsageError
 from xpm_remote.escaping import safe
 from xpm_remote.jobs.interface import Jobs
@@ -91,8 +91,8 @@ def recover(
         context.warn_unread(unread)
         if is_json:
             for text in unknown:
-                click.echo(json_line(unknown_document(text, is_plan=dry_run)))
-            print_lines(map(json_line, map(recovery_plan_document, plans if dry_run else ())))
+                print_json([json_line(unknown_document(text, is_plan=dry_run))])
+            print_json(map(json_line, map(recovery_plan_document, plans if dry_run else ())))
         else:
             for text in unknown:
                 click.echo(f"{RecoveryStatus.NOT_FOUND.value}  {safe(text)}")
@@ -153,8 +153,10 @@ def _recover(
     """Carry out a plan; return the outcome of each job."""
 
     def show(outcome: RecoveryOutcome) -> None:
-        line = recovery_outcome_line
-        click.echo(json_line(recovery_outcome_document(outcome)) if is_json else line(outcome))
+        if is_json:
+            print_json([json_line(recovery_outcome_document(outcome))])
+        else:
+            click.echo(recovery_outcome_line(outcome))
 
     settled = [
         RecoveryOutcome(

@@ -13,7 +13,7 @@ import click
 from xpm_remote.cli.context import Context
 from xpm_remote.cli.jobs_shared import one_of, open_location, some_of
 from xpm_remote.cli.options import JobsLocation, filter_option, format_option, location_options
-from xpm_remote.cli.output import examples, print_lines
+from xpm_remote.cli.output import examples, print_json, print_lines
 from xpm_remote.errors import NoJobFoundError, SomeMissingError, StoppedBySignal, unreadable_error
 from xpm_remote.escaping import safe
 from xpm_remote.jobs.interface import Jobs
@@ -70,7 +70,7 @@ def list_jobs(
         found, problems = jobs.current(experiment)
     chosen = [job for job in found if accepts is None or accepts(job)][:count]
     if is_json:
-        print_lines(map(json_line, map(job_document, chosen)))
+        print_json(map(json_line, map(job_document, chosen)))
     else:
         print_lines(job_lines(chosen, with_tags=tags, with_paths=fullpath))
     context.warn_unread(problems)

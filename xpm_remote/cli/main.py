@@ -11,7 +11,7 @@ from xpm_remote import __version__
 from xpm_remote.cli import hanging
 from xpm_remote.cli.context import Context, workspace_option
 from xpm_remote.cli.groups import CommandTree
-from xpm_remote.cli.output import examples, say, set_up_logs
+from xpm_remote.cli.output import examples, is_terminal, say, set_up_logs
 from xpm_remote.cli.peer import PEER, installed_version
 from xpm_remote.cli.streams import OutputLostError, finish, guard_streams
 from xpm_remote.errors import ExitCode, SettingsError, StoppedBySignal, XpmRemoteError, exit_code_of
@@ -161,6 +161,8 @@ def root(
     flags = [flag for flag, is_given in given.items() if is_given]
     if levels is not None:
         flags += ["--logging", levels]
+    if not is_terminal(sys.stdout):
+        ctx.color = False
     ctx.obj = Context(settings_file=settings, is_quiet=quiet, peer_flags=tuple(flags))
 
 

@@ -15,7 +15,7 @@ import click
 from xpm_remote.cli.context import Context, workspace_option
 from xpm_remote.cli.hanging import watch_calls
 from xpm_remote.cli.options import SECONDS, add_options, connection_options
-from xpm_remote.cli.output import examples
+from xpm_remote.cli.output import examples, is_terminal, print_json
 from xpm_remote.cli.peer import check_local, hand_over, require_installed
 from xpm_remote.errors import UsageError, WorkspaceError, unreadable_error
 from xpm_remote.escaping import quoted, safe
@@ -109,7 +109,7 @@ def watch(target: Target | LocalTarget, given: dict[str, Any], *, timeout: float
         work = show_once(monitor, Format(given["form"]))
     elif given["events_viewer"]:
         work = show_events(monitor, Format(given["events_format"]), progress=progress)
-    elif not sys.stdout.isatty():
+    elif not is_terminal(sys.stdout):
         work = show_events(monitor, Format.TEXT, progress=progress)
     else:
         # Rich alone takes as long as connecting to a near host.
@@ -139,15 +139,16 @@ async def show_once(monitor: Monitor, form: Format) -> None:
 
 def _print_picture(picture: Picture, form: Format) -> None:
     if form is Format.JSON:
-        click.echo(json_line(picture_document(picture, time.time())))
+        print_json([json_line(picture_document(picture, time.time()))])
         return
     from rich.console import Console
 
+    from xpm_remote.ui.encoding import Encodable
     from xpm_remote.ui.views import dashboard
 
     console = Console()
     height = console.height - 1 if console.is_terminal else UNBOUNDED
-    console.print(dashboard(picture, time.time(), console.width, height))
+    console.print(Encodable(dashboard(picture, time.time(), console.width, height)))
 
 
 class WaitLines:
@@ -174,7 +175,10 @@ async def show_events(monitor: Monitor, form: Format, *, progress: bool) -> None
 
     def write(update: Update) -> None:
         for line in events.lines(update, monitor.picture, time.time()):
-            click.echo(line)  # which flushes
+            if form is Format.JSON:
+                print_json([line])
+            else:
+                click.echo(line)  # which flushes
 
     monitor.subscribe(write)
     await monitor.run(functools.partial(call_person, monitor.target.name))
@@ -295,7 +299,7 @@ async def show_dry_run(target: Target, form: Format) -> None:
     link, served = await describe_target(target)
     facts = {**link, "workspace": target.workspace, **served}
     if form is Format.JSON:
-        click.echo(json_line(facts))
+        print_json([json_line(facts)])
         return
     for name, value in facts.items():
         text = ", ".join(value) if isinstance(value, list) else value

@@ -16,7 +16,7 @@ from xpm_remote.cli.options import (
     location_options,
     yes_option,
 )
-from xpm_remote.cli.output import examples, print_lines
+from xpm_remote.cli.output import examples, print_json, print_lines
 from xpm_remote.errors import FolderError, UsageError, WorkspaceError
 from xpm_remote.jobs.interface import Jobs
 from xpm_remote.ui.documents import json_line
@@ -91,7 +91,7 @@ def orphans(
         if not is_json:
             print_lines(orphan_lines(report))
         elif not is_cleaning:
-            print_lines(map(json_line, orphan_documents(report)))
+            print_json(map(json_line, orphan_documents(report)))
         if is_cleaning:
             steps = _plan(jobs, report, with_folders=with_folders, force=force)
             print_lines(() if is_json else clean_lines(steps))
@@ -135,7 +135,10 @@ def _clean(work: Generator[CleanOutcome, None, None], *, is_json: bool) -> None:
     failed = 0
     with closing(work):
         for outcome in work:
-            click.echo(json_line(cleaned_document(outcome)) if is_json else cleaned_line(outcome))
+            if is_json:
+                print_json([json_line(cleaned_document(outcome))])
+            else:
+                click.echo(cleaned_line(outcome))
             failed += is_bad(outcome)
     if failed:
         raise FolderError(

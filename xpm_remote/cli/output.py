@@ -11,11 +11,11 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
-from xpm_remote.escaping import safe, safe_lines
+from xpm_remote.escaping import json_ascii, safe, safe_lines
 from xpm_remote.ui.text import Line
 
 if TYPE_CHECKING:
@@ -53,6 +53,22 @@ def print_lines(lines: Iterable[str]) -> None:
     """Print lines as they are."""
     for line in lines:
         click.echo(line)
+
+
+def print_json(lines: Iterable[str]) -> None:
+    """Print JSON texts: in ASCII where the output has another encoding than UTF-8."""
+    is_unicode = getattr(sys.stdout, "charset", "utf-8") == "utf-8"
+    for line in lines:
+        click.echo(line if is_unicode else json_ascii(line))
+
+
+def is_terminal(stream: TextIO) -> bool:
+    """Return whether a stream is a terminal on which one can draw."""
+    return stream.isatty() and os.environ.get("TERM", "").lower() not in DUMB
+
+
+DUMB = frozenset({"dumb", "unknown"})
+"""Names of terminals that only print lines: for TERM."""
 
 
 WARNING_SOURCES = ("xpm_remote.link", "xpm_remote.session.backends")
@@ -104,7 +120,7 @@ def copy_progress(what: str, size: int, files: int) -> Iterator[CopyProgress]:
         size: Bytes in all.
         files: Files in all.
     """
-    if not (sys.stderr.isatty() and files):
+    if not (is_terminal(sys.stderr) and files):
         from xpm_remote.workspace.folders.archiving import no_progress
 
         yield no_progress

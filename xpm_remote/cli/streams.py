@@ -1,11 +1,13 @@
 """The standard streams of a command: what cannot be written ends it in words, and nothing raw reaches a terminal.
 
+Whatever their encoding lacks is written in other characters, here for all that is printed.
 A command that only shows things ends when its output cannot be written. One that does work finishes the work: a failure
 is noted, and tells in the exit status. A failure on stderr is never more than noted.
 """
 
 from __future__ import annotations
 
+import codecs
 import errno
 import os
 import sys
@@ -15,7 +17,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar, cast
 
 from xpm_remote.errors import ExitCode, OutputError
-from xpm_remote.escaping import safe_lines
+from xpm_remote.escaping import encodable, safe_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,14 +81,26 @@ class Guard:
 
 
 class GuardedStream:
-    """A stream for writing, of text or bytes, under a guard."""
+    """A stream for writing, of text or bytes, under a guard.
 
-    def __init__(self, stream: Any, guard: Guard) -> None:  # noqa: ANN401 - of either kind
+    Args:
+        stream: The stream.
+        guard: Its guard.
+        charset: The encoding of what is written as text.
+    """
+
+    def __init__(self, stream: Any, guard: Guard, charset: str = "utf-8") -> None:  # noqa: ANN401 - of either kind
         self._stream = stream
         self._guard = guard
+        self.charset = charset
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - as the stream has it
         return getattr(self._stream, name)
+
+    @property
+    def encoding(self) -> str:
+        """The encoding, but for ASCII a larger one: click takes that for a mistake, and writes UTF-8 instead."""
+        return "iso-8859-1" if self.charset == "ascii" else str(self._stream.encoding)
 
     @property
     def buffer(self) -> GuardedStream:
@@ -94,7 +108,10 @@ class GuardedStream:
         return GuardedStream(self._stream.buffer, self._guard)
 
     def write(self, data: str | ReadableBuffer) -> int:
-        """Write text or bytes."""
+        """Write text or bytes; what the encoding of a text lacks is written in other characters."""
+        if isinstance(data, str):
+            keeps_bytes = self._stream.errors == "surrogateescape"
+            data = encodable(data, self.charset, keeps_bytes=keeps_bytes)
         return self._guard.attempt(lambda: self._stream.write(data), counts=bool(data)) or 0
 
     def flush(self) -> None:
@@ -115,11 +132,19 @@ def guard_streams() -> None:
         failure = OSError(errno.EBADF, "it is closed") if number in closed else None
         stream = getattr(sys, name) or _nowhere("w")
         guard = _guards[number] = Guard(stream.fileno(), failure)
-        setattr(sys, name, GuardedStream(stream, guard))
+        setattr(sys, name, GuardedStream(stream, guard, _charset(stream)))
     _guards[_STDERR].keeps_going = True
     sys.excepthook = _print_error
     threading.excepthook = _print_other_error
     sys.unraisablehook = _print_other_error
+
+
+def _charset(stream: TextIO) -> str:
+    """Return the name of a stream's encoding; ASCII where LC_ALL asks for it, which Python takes for UTF-8."""
+    is_chosen = os.environ.get("PYTHONIOENCODING") or os.environ.get("PYTHONUTF8")
+    if os.environ.get("LC_ALL") in ("C", "POSIX") and not is_chosen:
+        return "ascii"
+    return codecs.lookup(stream.encoding).name
 
 
 def _is_open(number: int) -> bool:

@@ -13,7 +13,7 @@ import click
 
 from xpm_remote.cli.context import Context, complete_workspace, workspace_option
 from xpm_remote.cli.options import format_option
-from xpm_remote.cli.output import examples, say
+from xpm_remote.cli.output import examples, print_json, say
 from xpm_remote.cli.settings_file import remove_leftovers, replace_file
 from xpm_remote.errors import ExitCode, OptionError
 from xpm_remote.escaping import safe
@@ -59,7 +59,7 @@ def list_workspaces(context: Context, /, *, verbose: bool, is_json: bool) -> Non
     """
     settings = context.load_settings()
     if is_json:
-        click.echo(json_line(list_document(settings)))
+        print_json([json_line(list_document(settings))])
         return
     for line in list_lines(settings, is_verbose=verbose):
         say(line)
@@ -88,7 +88,7 @@ def show(context: Context, /, *, workspace_id: str, is_json: bool) -> None:
     workspace = select_workspace(settings, workspace_id=workspace_id).workspace
     if is_json:
         facts = _facts(settings, workspace)
-        click.echo(json_line({**show_document(settings, workspace), "connection": facts}))
+        print_json([json_line({**show_document(settings, workspace), "connection": facts})])
         return
     for line in show_lines(settings, workspace):
         say(line)
@@ -151,7 +151,7 @@ def which(
         workdir=PurePosixPath(workdir) if is_remote and workdir else context.directory(workdir),
     )
     if is_json:
-        click.echo(json_line(which_document(settings, selection, experiment_id)))
+        print_json([json_line(which_document(settings, selection, experiment_id))])
         return
     for line in which_lines(selection):
         say(line)
@@ -177,7 +177,7 @@ def check(context: Context, /, *, is_json: bool) -> int:
     """
     errors, warnings = _look(context)
     if is_json:
-        click.echo(json_line(check_document(str(context.settings_path), errors, warnings)))
+        print_json([json_line(check_document(str(context.settings_path), errors, warnings))])
     else:
         for line in problem_lines(errors, warnings):
             say(line)

@@ -12,6 +12,7 @@ from rich.text import Text
 from xpm_remote.escaping import safe
 from xpm_remote.session.monitor import Monitor
 from xpm_remote.session.state import Update
+from xpm_remote.ui.encoding import Encodable
 from xpm_remote.ui.keyboard import Keyboard, has_keyboard, is_background, job_control
 from xpm_remote.ui.text import stall_words
 from xpm_remote.ui.views import dashboard
@@ -113,13 +114,14 @@ class InlineDashboard:
     def _picture(self) -> RenderableType:
         size = self._console.size
         # The line under the picture belongs to the cursor.
-        return dashboard(
+        picture = dashboard(
             self._monitor.picture,
             time.time(),
             size.width,
             size.height - 1,
             has_keys=self._keyboard.is_on,
         )
+        return Encodable(picture)
 
     def _suspend(self) -> None:
         self._hide(keep=True)
