@@ -191,6 +191,23 @@ async def test_silence_is_bounded(transport: HandTransport) -> None:
     await client.aclose()
 
 
+async def test_a_server_that_fails_and_does_not_end(transport: HandTransport) -> None:
+    """If a server has never answered, the last line of its stderr is told: a thread that it needs may have failed."""
+    client = RpcClient(transport, command="xpm", listener=lambda _: None, timeout=0.1)
+    wrote = "Traceback:\n  raise\nFileNotFoundError: No such file or directory: '/usr/bin/sacct'\n"
+    transport.exit = RemoteExit(None, wrote, None)
+    with pytest.raises(RemoteTimeoutError, match=r"wrote is: FileNotFoundError: .*/sacct'"):
+        await asyncio.wait_for(client.call("never"), PATIENCE)
+    (task,) = await start(client, "first")
+    transport.answer({"id": transport.sent[-1]["id"], "result": 1})
+    await task
+    with pytest.raises(
+        RemoteTimeoutError, match=r"not answered for 0.1 s \(request: again\);? ?[^;]*$"
+    ):
+        await asyncio.wait_for(client.call("again"), PATIENCE)
+    await client.aclose()
+
+
 async def test_a_long_answer_is_waited_for(transport: HandTransport) -> None:
     """While parts of an answer arrive, however slowly, the call continues."""
     client = RpcClient(transport, command="xpm", listener=lambda _: None, timeout=0.2)

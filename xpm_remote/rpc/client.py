@@ -127,10 +127,7 @@ class RpcClient:
             while not answer.done():
                 left = max(sent, self._heard) + self._timeout - loop.time()
                 if left <= 0:
-                    raise RemoteTimeoutError(
-                        f"the remote server has not answered for {self._timeout:g} s (request: {method})",
-                        "raise --request-timeout, or look at the load of the host",
-                    )
+                    raise self._timeout_error(method)
                 await asyncio.wait({answer}, timeout=left)
             return answer.result()
         finally:
@@ -204,6 +201,16 @@ class RpcClient:
             answer.set_result(message.result)
         elif isinstance(message, ErrorResponse):
             answer.set_exception(refusal(method, message))
+
+    def _timeout_error(self, method: str) -> RemoteTimeoutError:
+        what = f"the remote server has not answered for {self._timeout:g} s (request: {method})"
+        hint = "raise --request-timeout, or look at the load of the host"
+        written = self._transport.exit.stderr.strip().splitlines()
+        if self._answered or not written:
+            return RemoteTimeoutError(what, hint)
+        # A part of it has failed, and the rest waits for that: experimaestro without the sacct that it needs.
+        hint = f"that may be what it waits for; {hint}"
+        return RemoteTimeoutError(f"{what}; the last that it wrote is: {written[-1].strip()}", hint)
 
     def _end_error(self) -> XpmRemoteError:
         ended = self._transport.exit
