@@ -296,6 +296,29 @@ def test_missing_directories() -> None:
     assert store.apply_missing([key("a")]) == []
 
 
+def test_deleted_directory_of_a_crashed_run() -> None:
+    """Where the run has not noted that a job was done, the agent says what is left of it."""
+    store = doubting({"a": "running"}, [job_record("a", "done", started=1, ended=2)])
+    judge(store, run=CRASHED)
+    assert (job(store).state, job(store).certain) == (State.DONE, True)
+    store.apply_missing([key("a")])
+    assert store.jobs_in_doubt() == {EXPERIMENT: ["a"]}
+    store.apply_verdicts([], [job_record("a", "unscheduled")])
+    assert (job(store).state, job(store).certain) == (State.UNSCHEDULED, True)
+
+
+def test_start_before_the_submission() -> None:
+    """A job that runs since before its run submitted it may be another try, which is repeated."""
+    store = doubting({"a": "scheduled"})
+    judge(store, run=LIVE)
+    store.apply_event(state_event("running", started=-5, at=1))
+    assert store.jobs_in_doubt() == {EXPERIMENT: ["a"]}
+    store.apply_verdicts([], [job_record("a", "scheduled", scheduler="scheduled")])
+    assert (job(store).state, job(store).certain) == (State.SCHEDULED, True)
+    store.apply_event(state_event("running", started=6, at=6))
+    assert (job(store).state, job(store).certain) == (State.RUNNING, True)
+
+
 def test_open_changes() -> None:
     """A change is open while what it is about is in doubt, and no agent was asked by the present evidence."""
     store = Store(ZONE)

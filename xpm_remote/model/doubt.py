@@ -16,6 +16,7 @@ from typing import NamedTuple
 import msgspec
 
 from xpm_remote.model.entities import Experiment, Job
+from xpm_remote.model.merge import is_submitted_again
 from xpm_remote.model.runs import RUNNING
 from xpm_remote.workspace.states import GENERIC_REASON, State
 
@@ -87,7 +88,9 @@ def is_job_in_doubt(job: Job, runs: Sequence[Experiment]) -> bool:
         return job.reason == GENERIC_REASON or not all(run.status in _TOLD for run in runs)
     # A job that was just submitted has no word of its scheduler yet.
     is_silent = job.state is State.UNSCHEDULED
-    return is_silent or not any(run.status == RUNNING and run.certain for run in runs)
+    # What the job announced before it was submitted again may be repeated.
+    is_old = job.state is State.RUNNING and is_submitted_again(job)
+    return is_silent or is_old or not any(run.status == RUNNING and run.certain for run in runs)
 
 
 def is_ended_by(verdict: Verdict | None, job: Job, now: Basis) -> bool:

@@ -333,10 +333,12 @@ class Store:
         return self._put(Job(task_id=job.task_id, job_id=job.job_id))
 
     def apply_missing(self, keys: Iterable[str]) -> list[Change]:
-        """Apply that jobs which were done have no directory any more: whether that is a loss is in doubt."""
+        """Apply that jobs which were done have no directory any more: only their runs' words are left, in doubt."""
         jobs = [self._jobs[key] for key in keys if key in self._jobs]
-        done = [job for job in jobs if job.state is State.DONE]
-        return [change for job in done for change in self.apply_absence(job.key)]
+        done = [
+            Job(task_id=job.task_id, job_id=job.job_id) for job in jobs if job.state is State.DONE
+        ]
+        return [change for job in done for change in self._put(job)]
 
     def drop_unlisted(self, kept: int) -> list[Change]:
         """Drop the jobs that no experiment lists, but the latest ``kept``."""
