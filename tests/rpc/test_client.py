@@ -13,6 +13,7 @@ import pytest
 from xpm_remote.errors import (
     BusyError,
     LinkLostError,
+    ProtocolError,
     RemoteEndedError,
     RemoteTimeoutError,
     RequestError,
@@ -62,6 +63,26 @@ class HandTransport:
         """End the process."""
         self.exit = RemoteExit(status, stderr, lost)
         self._arrived.put_nowait(b"")
+
+
+class BrokenTransport(HandTransport):
+    """A transport that can no longer read what arrives, while the process goes on."""
+
+    async def receive(self) -> bytes:
+        """Raise what a stream that cannot be unpacked raises."""
+        await super().receive()
+        raise ProtocolError("what the agent sent cannot be unpacked")
+
+
+async def test_stream_that_cannot_be_read() -> None:
+    """Every call ends with what is wrong with the stream, and not as if the process had ended."""
+    transport = BrokenTransport()
+    client = RpcClient(transport, command=None, listener=lambda _: None)
+    transport.put(b"damaged")
+    with pytest.raises(ProtocolError, match="cannot be unpacked"):
+        await asyncio.wait_for(client.call("ping"), PATIENCE)
+    assert isinstance(await client.wait_ended(), ProtocolError)
+    await client.aclose()
 
 
 @pytest.fixture

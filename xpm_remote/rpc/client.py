@@ -161,6 +161,7 @@ class RpcClient:
 
     async def _read(self) -> None:
         loop = asyncio.get_running_loop()
+        failure: XpmRemoteError | None = None
         try:
             while data := await self._transport.receive():
                 self.last_heard = time.time()
@@ -174,8 +175,10 @@ class RpcClient:
                     room = self._take(message)
                     if room is not None:
                         await room.wait()
+        except XpmRemoteError as broken:  # the stream cannot be read, while the process goes on
+            failure = broken
         finally:
-            error = self._end_error()
+            error = failure or self._end_error()
             self._ended.set_result(error)
             for _, answer in self._pending.values():
                 if not answer.done():
