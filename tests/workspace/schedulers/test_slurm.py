@@ -251,7 +251,7 @@ def test_clean_what_slurm_has_where_the_same_path_is_another_disk(
     assert make(disk).plan_clean(JOB).refusal == ""
 
 
-@pytest.mark.parametrize("case", ["down", "frozen", "away", "oar", "garbage", "unreadable"])
+@pytest.mark.parametrize("case", ["down", "frozen", "away", "oar", "garbage", "no file"])
 def test_clean_without_an_answer(
     case: str, slurm: FakeSlurm, disk: Disk, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -266,9 +266,9 @@ def test_clean_without_an_answer(
         write(directory / "learn.pid", {"type": "oar", "pid": 5})
     elif case == "garbage":
         write(directory / "learn.pid", "{")
-    elif case == "unreadable":
+    elif case == "no file":
         (directory / "learn.pid").unlink()
-        (directory / "learn.pid").mkdir()
+        os.mkfifo(directory / "learn.pid")
     plan = make(disk).plan_clean(JOB)
     assert "--force" in plan.refusal
     assert not make(disk).perform(plan).success
