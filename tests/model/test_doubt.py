@@ -319,6 +319,20 @@ def test_start_before_the_submission() -> None:
     assert (job(store).state, job(store).certain) == (State.RUNNING, True)
 
 
+def test_step_back_after_a_verdict() -> None:
+    """A job that was seen to run does not wait again because the server says so later; that is judged."""
+    store = doubting({"a": "scheduled"})
+    judge(store, run=LIVE)
+    running = job_record("a", "running", started=6)
+    store.apply_event(state_event("running", started=-5, at=1))
+    judge(store, running, run=LIVE)
+    assert (job(store).state, job(store).certain) == (State.RUNNING, True)
+    store.apply_jobs(EXPERIMENT, [job_record("a", "scheduled")])
+    assert store.jobs_in_doubt() == {EXPERIMENT: ["a"]}
+    store.apply_verdicts([], [running])
+    assert (job(store).state, job(store).certain) == (State.RUNNING, True)
+
+
 def test_open_changes() -> None:
     """A change is open while what it is about is in doubt, and no agent was asked by the present evidence."""
     store = Store(ZONE)

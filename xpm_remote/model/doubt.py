@@ -18,7 +18,7 @@ import msgspec
 from xpm_remote.model.entities import Experiment, Job
 from xpm_remote.model.merge import is_submitted_again
 from xpm_remote.model.runs import RUNNING
-from xpm_remote.workspace.states import GENERIC_REASON, State
+from xpm_remote.workspace.states import GENERIC_REASON, PENDING, State
 
 ROUNDING = timedelta(milliseconds=1)
 """The agent's times are whole milliseconds: a job that wrote nothing ended, by them, just before it started."""
@@ -102,6 +102,13 @@ def is_ended_by(verdict: Verdict | None, job: Job, now: Basis) -> bool:
         return False
     judged = verdict.job
     return judged.state.is_final and judged.certain and verdict.basis == now
+
+
+def is_contradicted_by(verdict: Verdict | None, job: Job, now: Basis) -> bool:
+    """Return whether a job only waits by the server's evidence, and was seen to run in this try: one is outdated."""
+    if verdict is None or job.state not in PENDING:
+        return False
+    return verdict.job.state is State.RUNNING and verdict.basis.attempt == now.attempt
 
 
 def with_run_verdict(experiment: Experiment, verdict: RunVerdict | None) -> Experiment:

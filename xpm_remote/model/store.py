@@ -14,6 +14,7 @@ from xpm_remote.model.doubt import (
     RunVerdict,
     Verdict,
     basis,
+    is_contradicted_by,
     is_ended_by,
     is_job_in_doubt,
     is_run_in_doubt,
@@ -269,6 +270,7 @@ class Store:
         runs, verdict = self._shown_runs(key), self._verdicts.get(key)
         is_doubtful = is_job_in_doubt(job, runs)
         now = basis(job, runs) if is_doubtful or verdict is not None else None
+        is_doubtful |= now is not None and is_contradicted_by(verdict, job, now)
         if now is None or not (is_doubtful or is_ended_by(verdict, job, now)):
             self._evidence.pop(key, None)
             shown = job
