@@ -11,6 +11,9 @@ import pytest
 
 from tests.cli.commands import COMMAND_LIMIT, Commands
 from tests.cli.local import Local
+from tests.support.effort import ALL
+
+pytestmark = pytest.mark.slow
 
 STATUS = {"full": 7, "closed": 7, "unread": 1}
 """The exit status of a command that has done all, by what is wrong with its output."""
@@ -47,20 +50,25 @@ def run(local: Local, how: str, *words: str) -> tuple[int, str]:
     return done.returncode, done.stderr
 
 
-@pytest.mark.parametrize("how", STATUS)
-@pytest.mark.parametrize(
-    "words",
-    [
-        ("--help",),
-        ("jobs", "list"),
-        ("jobs", "list", "--format", "json"),
-        ("jobs", "log", "done1"),
-        ("orphans",),
-        ("workspaces", "list"),
-        ("experiments", "monitor", "--once"),
-        ("experiments", "monitor", "--events-viewer"),
-    ],
+SHOWING = (
+    ("--help",),
+    ("jobs", "list"),
+    ("jobs", "list", "--format", "json"),
+    ("jobs", "log", "done1"),
+    ("orphans",),
+    ("workspaces", "list"),
+    ("experiments", "monitor", "--once"),
+    ("experiments", "monitor", "--events-viewer"),
 )
+CASES = [
+    (how, words)
+    for index, words in enumerate(SHOWING)
+    for how in (STATUS if ALL else [list(STATUS)[index % len(STATUS)]])
+]
+"""Each command that shows something with each output, or with one of them."""
+
+
+@pytest.mark.parametrize(("how", "words"), CASES)
 def test_output_that_cannot_be_written(how: str, words: tuple[str, ...], local: Local) -> None:
     """A command that shows something ends with a line and a code; a reader that has gone needs no line."""
     (local.made.layout.jobs / "u" / "done1" / "u.err").write_text("printed\n")

@@ -377,6 +377,12 @@ class TestAnswers:
         assert answers.file_system == FileSystem("/dev/sda1", "", 60 * 1024)
         assert answers.times == {"1": 1700000000.5}
 
+    def test_slurm(self) -> None:
+        """The file that tells of a job of SLURM may have spaces in its name."""
+        answers = Answers()
+        answers.take(Mark("slurm", "/my ws/jobs/t.x/aaaa/x.pid"))
+        assert answers.slurm == "/my ws/jobs/t.x/aaaa/x.pid"
+
     def test_version_without_status(self) -> None:
         """A version whose status cannot be read does not count."""
         answers = Answers()

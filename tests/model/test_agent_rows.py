@@ -188,6 +188,19 @@ def test_next_run(rows: AgentRows) -> None:
     assert known(rows) == {"one": [], "two": ["b" * 8]}
 
 
+def test_experiment_that_cannot_be_read(rows: AgentRows) -> None:
+    """What is known of an experiment stays while it cannot be read; one that never was read is listed as it comes."""
+    unread = [
+        {"experiment_id": name, "status": "unreadable", "is_unread": True}
+        for name in ("one", "three")
+    ]
+    rows.take_runs(page("runs", experiments=unread))
+    heads = {each.experiment_id: (each.run_id, each.status) for each in rows.experiments()}
+    assert heads["one"] == ("1", None)
+    assert heads["three"] == (None, "unreadable")
+    assert known(rows)["one"] == ["a" * 8]
+
+
 def test_removed(rows: AgentRows) -> None:
     """An experiment that is no longer listed, or is reported as removed, is gone; a new one comes last."""
     rows.take_runs(runs(("three", "1"), removed=["one"]))

@@ -308,6 +308,14 @@ def test_counts_after_a_known_job_is_submitted() -> None:
     assert store.counts(EXPERIMENT) == Counts(total=1, running=1)
 
 
+def test_event_of_an_older_run() -> None:
+    """An announcement of a run before the one that is known, which arrives late, changes nothing."""
+    store = store_with({"a": "running"})
+    late = scheduler_event("error:TIMEOUT", run_id="20261121_100000", at=1)
+    assert store.apply_event(late) == []
+    assert job(store).state is State.RUNNING
+
+
 def test_reason_by_event() -> None:
     """A scheduler has the reason beside the state, or within it."""
     for event in (scheduler_event("error", reason="TIMEOUT"), scheduler_event("error:TIMEOUT")):

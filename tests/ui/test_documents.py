@@ -297,6 +297,15 @@ def test_link_event(phase: Phase) -> None:
         assert (document["experiments"], document["jobs"]) == (2, 7)
 
 
+def test_each_trouble_is_reported_once() -> None:
+    """What still cannot be read is not reported again; only what begins and what ends is."""
+    first, second, third = (Unreadable(f"/data/ws/{name}") for name in "abc")
+    before = replace(picture(), unreadable=UnreadablePage(files=[first, second]), stall=STALL)
+    after = replace(before, unreadable=UnreadablePage(files=[second, third]))
+    events = [(each["event"], each["path"]) for each in trouble_events(before, after, NOW)]
+    assert events == [("unreadable", "/data/ws/c"), ("readable", "/data/ws/a")]
+
+
 # The guide
 
 

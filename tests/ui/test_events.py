@@ -21,6 +21,7 @@ from tests.model.builders import (
     store_with,
 )
 from tests.ui.pictures import HOSTILE, LONG_JOB, NOW, busy_store, example_picture, picture
+from xpm_remote.model.agent_rows import Unreadable, UnreadablePage
 from xpm_remote.model.records import JobProgressEvent, JobStateEvent
 from xpm_remote.model.store import Store
 from xpm_remote.session.state import Digest, Phase, Stall, Update
@@ -103,6 +104,28 @@ def test_notice() -> None:
     """A notice has the remote's text."""
     assert texts(Store(), Update(notice="low on disk")) == [
         "2026-11-22T15:30:00  notice  low on disk"
+    ]
+
+
+def test_trouble() -> None:
+    """What cannot be read, and what the workspace waits for, has a line when it begins and when it ends."""
+    whole = picture(busy_store())
+    broken = replace(
+        whole,
+        unreadable=UnreadablePage(files=[Unreadable("/data/ws/jobs/t.x", "Stale file handle")]),
+        stall=Stall(NOW - 65, "the file server does not answer", "/data/ws/jobs"),
+    )
+    lines = EventLines(Format.TEXT)
+    texts = [
+        line.partition("  ")[2]
+        for seen in (whole, broken, whole)
+        for line in lines.lines(Update(), seen, NOW)
+    ]
+    assert texts[1:] == [
+        "/data/ws/jobs/t.x cannot be read: Stale file handle",
+        "not read for 1 min 5 s: the file server does not answer (waiting for /data/ws/jobs)",
+        "/data/ws/jobs/t.x can be read again",
+        "the workspace is read again (/data/ws/jobs is answered)",
     ]
 
 

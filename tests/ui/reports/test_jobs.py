@@ -115,6 +115,11 @@ def test_archive() -> None:
             [CleanAction.REMOVE, CleanAction.UNLINK, CleanAction.KEEP],
             "Delete 1 job for good and remove 1 link of moved jobs?",
         ),
+        ([CleanAction.SWEEP], "Sweep what interrupted commands left of 1 job?"),
+        (
+            [CleanAction.REMOVE, CleanAction.SWEEP],
+            "Delete 1 job for good and sweep what interrupted commands left of 1 job?",
+        ),
     ],
 )
 def test_question(actions: list[CleanAction], question: str) -> None:
