@@ -8,7 +8,8 @@ import pytest
 
 from xpm_remote.doctor.stages import Examination, Stage, StageResult, Verdict
 from xpm_remote.errors import AuthenticationError, ExitCode, HostKeyError
-from xpm_remote.link.observer import UNOBSERVED, Attempt, AttemptOutcome, Step
+from xpm_remote.link.observer import UNOBSERVED, Attempt, AttemptOutcome, Observer, Step
+from xpm_remote.link.waits import CurrentWait, Wait
 
 HOST = "cluster port 22"
 
@@ -138,3 +139,19 @@ def test_unobserved() -> None:
     UNOBSERVED.leave_out(Step.TCP, HOST, "why")
     UNOBSERVED.note("name", 1.0)
     UNOBSERVED.attempted(Attempt("password", "", AttemptOutcome.ACCEPTED, 1.0))
+    UNOBSERVED.wait_for(None)
+
+
+def test_waits_are_passed_on() -> None:
+    """What is waited for, and that nothing is any more, reaches the observer of the waits."""
+    seen: list[CurrentWait | None] = []
+
+    class Waits(Observer):
+        def wait_for(self, current: CurrentWait | None) -> None:
+            seen.append(current)
+
+    examination = Examination(lambda: 0.0, waits=Waits())
+    current = CurrentWait(Wait.LOGIN, HOST, 0.0)
+    examination.wait_for(current)
+    examination.wait_for(None)
+    assert seen == [current, None]

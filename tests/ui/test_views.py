@@ -8,6 +8,7 @@ from io import StringIO
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace as replace_struct
 from rich.cells import cell_len
 from rich.console import Console
 
@@ -435,6 +436,15 @@ def test_served_by_the_agent() -> None:
     assert "it may\\x1b do harm" in "\n".join(drawn(shown))
     earlier = replace(shown.link, since=NOW - DIGEST_SHOWN)
     assert "harm" not in "\n".join(drawn(replace(shown, link=earlier)))
+
+
+def test_uncertain_jobs_are_counted() -> None:
+    """The totals count jobs whose state may be another, where there are some."""
+    store = busy_store()
+    assert "uncertain" not in "\n".join(drawn(picture(store)))
+    record = replace_struct(job_record("running-job", "running", started=600), certain=False)
+    store.apply_judged([record])
+    assert "1 uncertain (?)" in "\n".join(drawn(picture(store)))
 
 
 def test_file_server_that_hangs() -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from itertools import count
+from itertools import count, groupby
 
 import pytest
 
 from xpm_remote.doctor.stages import Examination, Stage, StageResult, Verdict
-from xpm_remote.link.observer import AttemptOutcome, Step
+from xpm_remote.link.observer import UNOBSERVED, AttemptOutcome, Step
 from xpm_remote.link.openssh_engine.stderr_parser import StderrParser, StepParser
 from xpm_remote.link.remote.startup import STDERR_KEPT, RemoteExit
+from xpm_remote.link.waits import Wait
 
 LOGIN = """\
 debug1: Connecting to cluster [192.0.2.1] port 22.\r
@@ -168,6 +169,26 @@ def read(text: str) -> list[StageResult]:
         steps.take(line)
     examination.finish()
     return examination.results
+
+
+def waits(text: str) -> list[Wait | None]:
+    """Return what is waited for, line by line; repetitions are left out."""
+    found: list[Wait | None] = []
+    steps = StepParser(UNOBSERVED, HOST, lambda: 0.0, found.append)
+    for line in text.splitlines():
+        steps.take(line)
+    return [wait for wait, _ in groupby(found)]
+
+
+def test_waits() -> None:
+    """What is waited for follows the way; nothing of the host's is while a person may be asked."""
+    key, password = LINES.index("debug1: Server host key"), LINES.index("Authenticated using")
+    assert waits(LINES[:key]) == [Wait.TCP, Wait.GREETING, Wait.KEY_EXCHANGE]
+    assert waits(LINES[key:password]) == [None, Wait.KEY_EXCHANGE, Wait.LOGIN, None]
+    assert waits(LINES[password:]) == [None, Wait.COMMAND]
+    carried = "debug1: Executing proxy command: exec nc cluster 22\n"
+    assert waits(carried) == [Wait.GREETING]
+    assert waits("debug2: mux_client_hello_exchange: master version 4\n") == [Wait.COMMAND]
 
 
 def test_whole_way() -> None:
