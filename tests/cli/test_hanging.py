@@ -18,6 +18,8 @@ from tests.cli.local import Local
 from tests.support.silent_fuse import DEVICE, silent_mount
 from xpm_remote.workspace.reading import disk
 
+pytestmark = pytest.mark.slow
+
 needs_fuse = pytest.mark.skipif(
     os.geteuid() != 0 or not DEVICE.exists(), reason="only root can mount a FUSE file system"
 )

@@ -390,6 +390,9 @@ def test_indices_agree_with_the_jobs(news: list[News], has_doubts: bool) -> None
 @unhurried
 @given(st.lists(NEWS, max_size=8), NEWS, st.booleans())
 def test_anything_twice(before: list[News], news: News, has_doubts: bool) -> None:
-    """Repeated input changes nothing."""
+    """Repeated input changes nothing; nor do verdicts, once jobs were asked anew whose runs they have judged."""
     store = tell_all([*before, news], has_doubts=has_doubts)
+    if isinstance(news, Verdicts):
+        assert net(store.apply_verdicts(news.runs, news.jobs)) == []
+        tell(store, news)
     assert tell(store, news) == []

@@ -341,6 +341,7 @@ def test_an_hour_of_watching_writes_nothing(view: View, disk: Disk) -> None:
     assert view.looks - looks < 3600 * 6
 
 
+@pytest.mark.slow
 def test_cost_of_many_running_jobs(disk: Disk) -> None:
     """With very many running jobs, looks and readings per second are bounded."""
     jobs = [JobId("pkg.learn", f"{number:064d}") for number in range(examples(300, 1000))]
