@@ -153,7 +153,7 @@ class TestShow:
         assert self.rows(done.stdout)["ssh.options"] == ("settings.yaml:9", "-p 2222")
         facts = dict(re.findall(r"^(\w[\w ]*?)  +(.*)$", done.stdout, re.MULTILINE))
         assert (facts["host"], facts["port"], facts["user"]) == ("cluster", "2222", "user")
-        server = shlex.split(facts["server"])
+        server = shlex.split(facts["or server"])
         assert server[-2:] == ["/remote/experiments", "monitor-server"]
         assert "module load python" in facts["command"]
 
@@ -171,7 +171,7 @@ class TestShow:
         }
         assert values["ssh.uv_offline"] == {"value": False, "position": None, "variables": []}
         assert document["connection"]["port"] == 2222
-        assert document["connection"]["command"].endswith("monitor-server'")
+        assert document["connection"]["or command"].endswith("monitor-server'")
 
     @pytest.mark.parametrize("backend", ["experimaestro", "agent", "auto"])
     def test_backend(self, alone: Person, backend: str) -> None:

@@ -39,7 +39,8 @@ def execution(workspace: Path, task: str, job: str, fallback: str | None) -> str
     status = folder / ".experimaestro" / "status.json"
     state = recorded(json.loads(status.read_text())) if status.exists() else "unscheduled"
     if not (folder / f"{name}.pid").exists():
-        state = fallback or state
+        # The list at a run's end has "unscheduled" for a job that a dependency stopped.
+        state = state if state == "error" else fallback or state
     elif state == "unscheduled":
         state = "running"
     group = hashlib.sha256(task.encode()).hexdigest()[:8]
