@@ -250,8 +250,19 @@ def test_an_end_in_whole_milliseconds() -> None:
     start = datetime(2026, 11, 22, 10, 0, 0, 993205, tzinfo=timezone.utc)
     job = Job(task_id="t", job_id="a", started=start, execution=State.ERROR)
     judged = msgspec.structs.replace(job, ended=start.replace(microsecond=993000))
-    now = doubt.basis(job, [])
-    assert doubt.holds(doubt.Verdict(now, judged), job, now)
+    before = doubt.basis(msgspec.structs.replace(job, started=None), [])
+    assert doubt.holds(doubt.Verdict(before, judged), job, doubt.basis(job, []))
+
+
+def test_start_in_another_zone() -> None:
+    """A verdict holds though a start that was known lies after the end: written in another zone."""
+    start = datetime(2026, 11, 22, 13, 30, tzinfo=timezone.utc)
+    job = Job(task_id="t", job_id="a", started=start, execution=State.ERROR)
+    judged = msgspec.structs.replace(job, ended=start.replace(hour=10))
+    known = doubt.basis(job, [])
+    assert doubt.holds(doubt.Verdict(known, judged), job, known)
+    later = msgspec.structs.replace(job, started=start.replace(hour=14))
+    assert not doubt.holds(doubt.Verdict(known, judged), later, doubt.basis(later, []))
 
 
 def test_job_that_died_under_a_live_scheduler() -> None:

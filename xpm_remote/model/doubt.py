@@ -10,7 +10,7 @@ ended holds until the job is tried again. Pure.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import msgspec
@@ -32,10 +32,12 @@ class Basis(NamedTuple):
 
     Attributes:
         attempt: The try of the job: its number, its submission, and the runs that have it.
+        started: The start of the job, by the server.
         evidence: What else is known of the job, and whether its runs go on.
     """
 
     attempt: tuple[object, ...]
+    started: datetime | None
     evidence: tuple[object, ...]
 
 
@@ -63,7 +65,7 @@ def basis(job: Job, runs: Iterable[Experiment]) -> Basis:
     runs = tuple(runs)
     attempt = (job.retry_count, job.submitted, *(run.run_id for run in runs))
     statuses = ((run.status, run.certain) for run in runs)
-    return Basis(attempt, (job.execution, job.scheduler, job.reason, job.started, *statuses))
+    return Basis(attempt, job.started, (job.execution, job.scheduler, job.reason, *statuses))
 
 
 def is_run_in_doubt(experiment: Experiment) -> bool:
@@ -157,8 +159,10 @@ def holds(verdict: Verdict, job: Job, now: Basis) -> bool:
     is_gone = judged.state is State.DONE and job.execution is State.UNSCHEDULED
     if is_gone or not judged.state.is_final:
         return verdict.basis == now
+    # A start that was known is no news, even if it lies after the end: it may have been written in another zone.
     is_later = (
         job.started is not None
+        and job.started != verdict.basis.started
         and judged.ended is not None
         and job.started - judged.ended > ROUNDING
     )
