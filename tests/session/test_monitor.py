@@ -25,7 +25,7 @@ from xpm_remote.session import monitor as module
 from xpm_remote.session.backends import BackendContext
 from xpm_remote.session.monitor import Monitor
 from xpm_remote.session.reconnect import Backoff
-from xpm_remote.session.state import LinkState, Phase, Update
+from xpm_remote.session.state import LinkState, Phase, Stall, Update
 from xpm_remote.session.target import Target
 
 CUT = LinkLostError("cut")
@@ -72,6 +72,7 @@ class Script:
 
     def __init__(self, *steps: Step) -> None:
         self.steps = list(steps)
+        self.stall: Stall | None = None
         self.prompters: list[Prompter | None] = []
 
     def session(self, _: Any, context: BackendContext, enter: Callable[[Phase], None]) -> Any:
@@ -79,7 +80,8 @@ class Script:
         script = self
 
         class Session:
-            heard = stall = None
+            heard = None
+            stall = script.stall
             skew = 0.0
 
             async def run(self, interval: float) -> None:
@@ -154,6 +156,14 @@ async def test_first_attempt_must_succeed(monkeypatch: pytest.MonkeyPatch) -> No
     assert phases(states) == ["connecting", "ended"]
     assert states[0].is_asking
     assert script.prompters == [None]
+
+
+async def test_age_after_a_stall(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is shown while the link is down is as old as the last look at the workspace, which its host had told."""
+    script = Script(be_live, fail(HostKeyError("changed")))
+    script.stall = Stall(1234.5, "the file server does not answer", "/d")
+    _, states = await run(monkeypatch, script)
+    assert [state.stale_since for state in states if state.phase is Phase.WAITING] == [1234.5]
 
 
 async def test_needs_a_person(monkeypatch: pytest.MonkeyPatch) -> None:

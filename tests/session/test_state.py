@@ -40,19 +40,19 @@ def test_update_of_nothing() -> None:
 def test_staleness_begins_when_the_remote_was_last_heard() -> None:
     """Data is current as of the last message of the remote, and stale until the link is live again."""
     live = LinkState(Phase.LIVE, 100.0)
-    waiting = live.lost(145.0, "silent", heard=101.0, retry_at=146.0)
+    waiting = live.lost(145.0, "silent", known=101.0, retry_at=146.0)
     assert (waiting.phase, waiting.since, waiting.detail) == (Phase.WAITING, 145.0, "silent")
     assert (waiting.stale_since, waiting.retry_at) == (101.0, 146.0)
     connecting = waiting.reached(Phase.CONNECTING, 146.0, is_asking=False)
     assert (connecting.detail, connecting.stale_since) == ("silent", 101.0)
-    assert connecting.lost(147.0, "refused", heard=None, retry_at=148.0).stale_since == 101.0
+    assert connecting.lost(147.0, "refused", known=None, retry_at=148.0).stale_since == 101.0
     assert connecting.ended(147.0, "changed").stale_since == 101.0
-    assert live.lost(145.0, "silent", heard=None, retry_at=146.0).stale_since == 145.0
+    assert live.lost(145.0, "silent", known=None, retry_at=146.0).stale_since == 145.0
 
 
 def test_what_is_asked_is_known_while_it_is_asked() -> None:
     """The prompt for which a user is needed is known while it is open, and no longer."""
-    lost = LinkState(Phase.LIVE, 1.0).lost(2.0, "cut", heard=1.5, retry_at=3.0)
+    lost = LinkState(Phase.LIVE, 1.0).lost(2.0, "cut", known=1.5, retry_at=3.0)
     stuck = lost.stuck(3.0, "refused", "a password")
     assert (stuck.phase, stuck.asked, stuck.stale_since) == (Phase.NEEDS_PERSON, "a password", 1.5)
     asking = stuck.reached(Phase.CONNECTING, 4.0, is_asking=True)

@@ -350,9 +350,11 @@ class Monitor:
         return Session(self._chooser, context, self._enter)
 
     async def _wait_for_retry(self, error: XpmRemoteError, delay: float) -> None:
-        now = time.time()
+        now, stall = time.time(), self._session.stall
+        # A host that answers while its file server does not keeps nothing up to date.
+        known = self.picture.heard if stall is None else stall.since
         self._retry_wanted.clear()
-        self._set_link(self._link.lost(now, str(error), self.picture.heard, now + delay))
+        self._set_link(self._link.lost(now, str(error), known, now + delay))
         with contextlib.suppress(TimeoutError, asyncio.TimeoutError):
             await wait_within(self._retry_wanted.wait(), delay)
 

@@ -94,9 +94,9 @@ class LinkState:
             is_asking=is_asking,
         )
 
-    def lost(self, now: float, error: str, heard: float | None, retry_at: float) -> LinkState:
-        """Return the state of waiting for the next attempt; what is shown is stale since the remote was last heard."""
-        stale_since = self.stale_since or heard or now
+    def lost(self, now: float, error: str, known: float | None, retry_at: float) -> LinkState:
+        """Return the state of waiting for the next attempt; what is shown is stale since it was ``known``."""
+        stale_since = self.stale_since or known or now
         return LinkState(
             Phase.WAITING, now, detail=error, stale_since=stale_since, retry_at=retry_at
         )
