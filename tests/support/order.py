@@ -17,6 +17,7 @@ LONGEST = (
     "cli/test_true_states.py",
     "support_tests/test_server.py",
     "demo/test_run.py",
+    "workspace/test_races.py",
     "workspace/test_crashes.py",
     "session/test_soak.py",
     "cli/test_remote_jobs.py",

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from tests.support.effort import ALL
+from tests.support.effort import ALL, examples
 from xpm_remote.workspace import filesystem
 
 DOOR = sorted(
@@ -102,15 +102,14 @@ class Calls:
             raise
 
     def chosen(self, turn: int) -> list[int]:
-        """Return the calls to try, from 1 on: all in the full run, else a share of the places of our code.
+        """Return the calls to try, from 1 on: one for each place of our code, or for a share of them by default.
 
         Args:
             turn: Different for each test that tries the same calls, so that they take turns.
         """
-        if ALL:
-            return list(range(1, len(self.places) + 1))
+        share = examples(SHARE, 1)
         first = {place: at for at, place in reversed(list(enumerate(self.places, 1)))}
-        return sorted(first.values())[turn % SHARE :: SHARE]
+        return sorted(first.values())[turn % share :: share]
 
 
 def _place(name: str) -> tuple[object, ...]:
