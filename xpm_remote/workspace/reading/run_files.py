@@ -117,7 +117,7 @@ class RunFiles:
 
     def _check_there(self, look: Look) -> None:
         """Record a failure if the directory of all experiments was there and is not: it may be for a moment."""
-        if look.stat(self._experiments) is not None:
+        if look.stat_again(self._experiments) is not None:
             self._was_there = True
         elif self._was_there:
             look.fail(self._experiments, OSError(errno.ENOENT, "is not there any more"))
