@@ -10,6 +10,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import asyncssh
 import pytest
 
+from tests.link.readers import Reader
 from xpm_remote.errors import AuthenticationError, UnreachableError
 from xpm_remote.link.host import HostLink
 from xpm_remote.link.options.connect_options import parse_ssh_options
@@ -83,26 +84,9 @@ def connect(engine: SshEngine) -> Open:
     return connecting
 
 
-class Person:
-    """Someone who reads."""
-
-    obstacle = None
-
-    def __init__(self) -> None:
-        self.told: list[str] = []
-
-    def tell(self, text: str) -> None:
-        """Keep the text."""
-        self.told.append(text)
-
-    async def ask(self, question: str, *, echo: bool) -> str:
-        """Ask nothing."""
-        raise AssertionError(question, echo)
-
-
 async def test_banner_is_shown(connect: Open, engine: SshEngine) -> None:
     """A banner is shown without any question."""
-    person, banner = Person(), SIGN_IN.format(os.urandom(4).hex())
+    person, banner = Reader(), SIGN_IN.format(os.urandom(4).hex())
     async with connect(banner, "admits", person):
         pass
     shown = "\n".join(person.told)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.link.readers import Reader
 from xpm_remote.link.prompts import (
     NO_TERMINAL,
     RefusingPrompter,
@@ -22,23 +23,6 @@ from xpm_remote.link.prompts import (
 
 LIMIT = 10.0
 """Seconds for something to be shown."""
-
-
-class Reader:
-    """A user who reads."""
-
-    obstacle = None
-
-    def __init__(self) -> None:
-        self.told: list[str] = []
-
-    def tell(self, text: str) -> None:
-        """Keep the text."""
-        self.told.append(text)
-
-    async def ask(self, question: str, *, echo: bool) -> str:
-        """Ask nothing."""
-        raise AssertionError(question, echo)
 
 
 class Person:
