@@ -44,15 +44,15 @@ def act(context: Context, location: JobsLocation, action: str, choice: Choice) -
         BusyError: A job that was named cannot be, or what was begun failed.
         NoJobFoundError: One that was named is not there.
     """
-    texts = list(read_texts(choice.ids, choice.from_file))
+    texts = list(read_texts(choice.selection.ids, choice.selection.from_file))
     with open_location(context, location, acts=choice.perform) as jobs:
         chosen = _chosen(context, jobs, texts, choice)
         plans = jobs.plan_action(action, chosen, force=choice.force) if chosen else []
         kept = [plan for plan in plans if plan.refusal]
         to_do = [plan for plan in plans if not plan.refusal]
-        _print_plans(plans if choice.is_named else to_do, action, choice)
-        left = len(kept) if choice.is_named else 0
-        if action == CLEAN and choice.perform and to_do and not choice.is_named:
+        _print_plans(plans if choice.selection.is_named else to_do, action, choice)
+        left = len(kept) if choice.selection.is_named else 0
+        if action == CLEAN and choice.perform and to_do and not choice.selection.is_named:
             question = f"Remove the directories of {count_text(len(to_do), 'job')}?"
             confirm(question, is_sure=choice.is_sure)
         with closing(jobs.perform(to_do if choice.perform else ())) as work:
@@ -71,10 +71,10 @@ def act(context: Context, location: JobsLocation, action: str, choice: Choice) -
 
 def _chosen(context: Context, jobs: Jobs, texts: Sequence[str], choice: Choice) -> list[JobId]:
     """Return the jobs that are meant: those of names, else those of current runs that have a directory."""
-    if choice.is_named:
+    if choice.selection.is_named:
         named = jobs.find(texts) if texts else ()
         return list(dict.fromkeys(job for each in named for job in some_of(each)))
-    chosen, problems = chosen_jobs(jobs, choice.experiment, choice.accepts)
+    chosen, problems = chosen_jobs(jobs, choice.selection.experiment, choice.selection.accepts)
     context.warn_unread(problems)
     return [job.facts.id for job in chosen if job.facts.has_directory or job.facts.is_link]
 

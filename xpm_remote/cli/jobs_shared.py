@@ -46,53 +46,24 @@ from xpm_remote.workspace.reading.jobs import CurrentJob
 from xpm_remote.workspace.reading.lookup import LookupResult
 
 
-class Choice(NamedTuple):
-    """Which jobs ``kill`` and ``clean`` are about, and what they do.
+class Selection(NamedTuple):
+    """Which jobs a command is about, besides all or all that are missing.
 
     Attributes:
         ids: Ids, the beginnings of ids, patterns.
         from_file: A file with more of them.
         experiment: The experiment whose current run is meant.
         accepts: The filter that jobs of current runs pass.
-        perform: Whether to do it.
-        is_json: Whether to print JSON.
-        is_sure: Whether no question is asked.
-        force: Whether to clean, too, where it cannot be known whether a scheduler still has the job.
     """
 
     ids: tuple[str, ...]
     from_file: str | None
     experiment: str | None
     accepts: Filter | None
-    perform: bool
-    is_json: bool
-    is_sure: bool = False
-    force: bool = False
 
     @property
     def is_named(self) -> bool:
         """Whether jobs are named, rather than chosen among those of current runs."""
-        return bool(self.ids) or self.from_file is not None
-
-
-class Selection(NamedTuple):
-    """Which jobs ``archive`` and ``recover`` are about, besides all or all that are missing.
-
-    Attributes:
-        ids: Ids, the beginnings of ids, patterns.
-        from_file: A file with more of them.
-        experiment: The experiment whose current run is meant.
-        accepts: The filter that jobs of current runs pass.
-    """
-
-    ids: tuple[str, ...]
-    from_file: str | None
-    experiment: str | None
-    accepts: Filter | None
-
-    @property
-    def is_named(self) -> bool:
-        """Whether jobs are named."""
         return bool(self.ids) or self.from_file is not None
 
     @property
@@ -112,6 +83,24 @@ class Selection(NamedTuple):
             )
 
 
+class Choice(NamedTuple):
+    """Which jobs ``kill`` and ``clean`` are about, and what they do.
+
+    Attributes:
+        selection: The jobs; all of current runs if none are named or chosen.
+        perform: Whether to do it.
+        is_json: Whether to print JSON.
+        is_sure: Whether no question is asked.
+        force: Whether to clean, too, where it cannot be known whether a scheduler still has the job.
+    """
+
+    selection: Selection
+    perform: bool
+    is_json: bool
+    is_sure: bool = False
+    force: bool = False
+
+
 _named_options = add_options(
     click.argument("ids", nargs=-1, metavar="[ID]..."),
     click.option(
@@ -127,10 +116,13 @@ def selection_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(command)
     def fold(*args: Any, **given: Any) -> Any:  # noqa: ANN401
-        selection = Selection(**{name: given.pop(name) for name in Selection._fields})
-        return command(*args, selection=selection, **given)
+        return command(*args, selection=_take_selection(given), **given)
 
     return _named_options(fold)
+
+
+def _take_selection(given: dict[str, Any]) -> Selection:
+    return Selection(**{name: given.pop(name) for name in Selection._fields})
 
 
 acting_options = add_options(
@@ -154,12 +146,9 @@ def read_choice(given: dict[str, Any]) -> Choice:
     Raises:
         UsageError: They exclude each other.
     """
-    choice = Choice(**given)
-    if choice.is_named and (choice.experiment is not None or choice.accepts is not None):
-        raise UsageError(
-            "jobs are named, and chosen by --experiment or --filter", "leave one of them out"
-        )
-    return choice
+    selection = _take_selection(given)
+    selection.check()
+    return Choice(selection, **given)
 
 
 @contextmanager
