@@ -33,13 +33,13 @@ class Wait(NamedTuple):
     path: str
 
 
-_waits: dict[int, Wait] = {}  # by thread
+_waits: dict[int, tuple[float, str]] = {}  # by thread; a Wait each, but this is done for each call
 
 
 def call(path: str, function: Callable[..., Result], *arguments: Any) -> Result:  # noqa: ANN401
     """Call a function that may wait for the disk; meanwhile the path is known to ``longest_wait``."""
     thread = get_ident()
-    _waits[thread] = Wait(time.monotonic(), path)
+    _waits[thread] = (time.monotonic(), path)
     try:
         return function(*arguments)
     finally:
@@ -48,7 +48,8 @@ def call(path: str, function: Callable[..., Result], *arguments: Any) -> Result:
 
 def longest_wait() -> Wait | None:
     """Return the call that has lasted longest, of all threads; None while there is none."""
-    return min(list(_waits.values()), default=None)
+    longest = min(list(_waits.values()), default=None)
+    return None if longest is None else Wait(*longest)
 
 
 def stat(path: str) -> os.stat_result:
