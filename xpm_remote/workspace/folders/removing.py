@@ -139,11 +139,7 @@ class JobRemoval:
         Raises:
             OSError: It cannot be read.
         """
-        try:
-            filesystem.lstat(self._slot.orphan.name, dir_fd=self._slot.directory)
-        except FileNotFoundError:
-            return False
-        return True
+        return self._slot.status(self._slot.orphan) is not None
 
     def put_back(self) -> None:
         """Give the job its name back; what has appeared under that name is never replaced.

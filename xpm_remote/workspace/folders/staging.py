@@ -220,7 +220,7 @@ class JobSlot:
         Raises:
             OSError: It failed; the job is aside.
         """
-        status = self._status(self.orphan)
+        status = self.status(self.orphan)
         if status is None:
             return True
         try:
@@ -236,7 +236,7 @@ class JobSlot:
 
     def _rename_if_free(self, status: os.stat_result) -> None:
         """Put back without the system's call for it: only an empty directory can be replaced by that."""
-        if self._status(self.final) is not None:
+        if self.status(self.final) is not None:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
         if not stat.S_ISLNK(status.st_mode):
             self.rename(self.orphan, self.final)
@@ -267,7 +267,7 @@ class JobSlot:
             return False
         return True
 
-    def _status(self, path: Path) -> os.stat_result | None:
+    def status(self, path: Path) -> os.stat_result | None:
         """Return the status of a name beside the job; None where nothing has it."""
         try:
             return filesystem.lstat(path.name, dir_fd=self.directory)
@@ -282,7 +282,7 @@ class JobSlot:
         """Refuse a place of which another host may write: something young is staged although there was no lock file."""
         if not (self._shared and self.lock.is_new):
             return
-        lock, staged = self._status(self.lock.path), self._status(self.staged)
+        lock, staged = self.status(self.lock.path), self.status(self.staged)
         if lock is not None and staged is not None:
             # The ctime is the file server's, and is not copied with a directory.
             age = lock.st_ctime - staged.st_ctime
@@ -294,10 +294,10 @@ class JobSlot:
 
     def _heal(self) -> None:
         """Put back what was set aside if the job has nothing better; remove it if the job has all of it."""
-        status = self._status(self.aside)
+        status = self.status(self.aside)
         if status is None:
             return
-        final = self._status(self.final)
+        final = self.status(self.final)
         if final is None:
             self.rename(self.aside, self.final)
         elif not stat.S_ISDIR(status.st_mode):

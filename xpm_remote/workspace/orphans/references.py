@@ -240,7 +240,7 @@ def _why_absent(path: str) -> str:
     """Return why it is not known what is at a path where nothing was found; empty if there is nothing."""
     at = path
     try:
-        while not _is_name_there(at):
+        while filesystem.lstat_or_none(at) is None:
             at = os.path.dirname(at)  # noqa: PTH120
         filesystem.stat(at)
     except (FileNotFoundError, NotADirectoryError):
@@ -251,14 +251,6 @@ def _why_absent(path: str) -> str:
     except OSError as error:
         return reason(error)
     return ""
-
-
-def _is_name_there(path: str) -> bool:
-    try:
-        filesystem.lstat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    return True
 
 
 def _link_target(path: str) -> str | None:
