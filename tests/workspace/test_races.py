@@ -21,6 +21,7 @@ import pytest
 from tests.workspace.second_writer import Calls, KilledError, close_below
 from tests.workspace.small import SmallWorkspace
 from xpm_remote.workspace import mounts
+from xpm_remote.workspace.agent import actions
 from xpm_remote.workspace.agent.actions import Actions
 from xpm_remote.workspace.failures import WorkspaceFailure
 from xpm_remote.workspace.folders.archiving import archive
@@ -285,6 +286,12 @@ WRITERS = OUTSIDE + NEEDING
 def _local_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     """Treat every directory as one of a local disk."""
     monkeypatch.setattr(mounts, "belongs_to_one_host", lambda _: True)
+
+
+@pytest.fixture(autouse=True)
+def _brief_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait only shortly, but repeatedly, for what another process removes: here it never is."""
+    monkeypatch.setattr(actions, "REMOVAL_WAIT", 0.1)
 
 
 @pytest.fixture
