@@ -236,6 +236,13 @@ def test_absence_of_a_submitted_job() -> None:
 # Events
 
 
+def test_absence_of_a_job_that_ended_before_its_scheduler_says_so() -> None:
+    """Its end was seen and its scheduler has not heard of it: what is known stays."""
+    store = store_with({"a": "running"}, [job_record(state="done", started=1, ended=2)])
+    assert store.apply_absence(key("a")) == []
+    assert job(store).state is State.DONE
+
+
 def test_state_event() -> None:
     """A job's announcement is applied at once, with its time."""
     store = store_with({"a": "scheduled"})

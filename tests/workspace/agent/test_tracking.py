@@ -282,6 +282,32 @@ def test_each_change_is_found(change: Callable[[Disk], None], view: View, disk: 
     assert after != before
 
 
+@pytest.mark.parametrize("moment", ["after it was read", "before it is watched"])
+def test_directory_first_and_marker_later(
+    moment: str, view: View, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job's directory appears empty, is read, and its marker comes later, without an event."""
+    disk.run("other", [THREE], job_states={THREE.hash: "waiting"})
+    view.settle()
+    directory = disk.root / "jobs" / THREE.task / THREE.hash
+    directory.mkdir()
+    if moment == "before it is watched":
+        places = view.tracker._places
+        watch = places.watch_job
+
+        def watch_late(job_id: JobId) -> None:
+            (directory / "learn.done").touch()
+            watch(job_id)
+
+        monkeypatch.setattr(places, "watch_job", watch_late)
+    view.settle()
+    if moment == "after it was read":
+        (directory / "learn.done").touch()
+        view.settle()
+    assert view.picture.facts[THREE].state == "done"
+    check(view, disk)
+
+
 def test_one_after_the_other(view: View, disk: Disk) -> None:
     """A history of changes is followed to its end."""
     for change in (progress, submitted, started, done, dependency, new_experiment, next_run):

@@ -92,11 +92,20 @@ class _Try(NamedTuple):
 
 
 class _Known(NamedTuple):
-    """The last known values of a job: a digest of what was sent, what is at its path, whether it goes on; its try."""
+    """The last known values of a job.
+
+    Attributes:
+        digest: A number of what was sent.
+        place: What is at its path.
+        is_active: Whether it runs, so that its process may die without a trace.
+        is_watched: Whether its directory is watched: there is one, and the job has not ended.
+        last: Its try.
+    """
 
     digest: int
     place: str | None
     is_active: bool
+    is_watched: bool = False
     last: _Try | None = None
 
 
@@ -149,6 +158,7 @@ class Tracker:
         self._late: set[Subject] = set()
         self._unread = UnreadSubjects(clock)
         self._held: set[Subject] = set()
+        self._is_loaded = False
         self._beaten = clock()
         self._doubts: dict[JobId, _Doubt] = {}
         self._filling: dict[str, _Filling] = {}
@@ -188,6 +198,7 @@ class Tracker:
                 return
             self._read_jobs(run, page, read)
         self._tell_unread()
+        self._is_loaded = True
         self._told.loaded()
 
     def wait_time(self) -> float:
@@ -322,13 +333,18 @@ class Tracker:
             return False
         self._doubts.pop(job_id, None)
         is_active = facts.state in _ACTIVE and not facts.has_died
-        if is_active and not (before and before.is_active):
+        place = LINK if facts.is_link else DIRECTORY if facts.has_directory else None
+        is_watched = is_active or (place == DIRECTORY and facts.state not in states.FINAL)
+        if is_watched and not (before and before.is_watched):
             self._places.watch_job(job_id)
-        elif before is not None and before.is_active and not is_active:
+            if (
+                self._is_loaded
+            ):  # it has just appeared, perhaps with more than was read before it was watched
+                self._late.add(JobSubject(*job_id))
+        elif before is not None and before.is_watched and not is_watched:
             self._places.forget_job(job_id)
         self._by_hash[job_id.hash] = job_id
-        place = LINK if facts.is_link else DIRECTORY if facts.has_directory else None
-        self._jobs[job_id] = _Known(digest, place, is_active, _try(facts, run))
+        self._jobs[job_id] = _Known(digest, place, is_active, is_watched, _try(facts, run))
         return before is None or before.digest != digest
 
     def _is_confirmed(self, facts: JobFacts) -> bool:
