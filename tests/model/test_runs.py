@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tests.model.builders import (
     EXPERIMENT,
@@ -24,8 +20,8 @@ from tests.model.builders import (
 )
 from xpm_remote.model.entities import Service
 from xpm_remote.model.records import ExperimentRecord, JobInfoRecord, SchedulerEvent, ServiceRecord
-from xpm_remote.model.runs import SILENCE, Run, Word, count_jobs, submission
-from xpm_remote.workspace.states import IDLE, State
+from xpm_remote.model.runs import SILENCE, Run, Word, submission
+from xpm_remote.workspace.states import State
 
 TIMED_OUT = Word(State.ERROR, "TIMEOUT")
 DEPENDENCY = Word(State.ERROR, "DEPENDENCY")
@@ -202,15 +198,3 @@ def test_submission_with_a_mapping() -> None:
     """Tags may be a mapping, too."""
     event = SchedulerEvent("e", "a", TASK, tags={"x": 0})
     assert submission(event).tags == {"x": 0}
-
-
-@given(st.lists(st.sampled_from(list(State))))
-def test_counts(states: list[State]) -> None:
-    """Every job is counted in one group, and in the total."""
-    counts, number = count_jobs(map(known_job, states)), Counter(states)
-    assert counts.total == len(states)
-    assert counts.done == number[State.DONE]
-    assert counts.failed == number[State.ERROR]
-    assert counts.running == number[State.RUNNING]
-    assert counts.waiting == number[State.WAITING] + number[State.READY] + number[State.SCHEDULED]
-    assert counts.idle == sum(number[state] for state in IDLE)

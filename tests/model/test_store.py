@@ -226,6 +226,13 @@ def test_absence_of_a_job_in_no_experiment() -> None:
     assert store.jobs == {}
 
 
+def test_absence_of_a_job_whose_scheduler_has_not_told_its_end() -> None:
+    """A job that ended stays so without a directory until its scheduler says more: its word may only be late."""
+    store = store_with({"a": "running"}, [job_record(state="done", started=1, ended=2)])
+    assert store.apply_absence(key("a")) == []
+    assert job(store).state is State.DONE
+
+
 def test_absence_of_a_submitted_job() -> None:
     """A job without a folder keeps what its experiment has of it."""
     store = store_with({"a": "waiting"}, [job_record(state="running", started=1)])

@@ -19,9 +19,9 @@ from tests.model.builders import (
     scheduler_event,
     state_event,
 )
+from tests.model.indexing import assert_indexed
 from xpm_remote.model.entities import Change, Experiment, ExperimentChange, Job, JobChange, net
 from xpm_remote.model.records import Event, ExperimentRecord, JobRecord
-from xpm_remote.model.runs import count_jobs
 from xpm_remote.model.store import Store
 from xpm_remote.workspace.states import State
 
@@ -242,8 +242,9 @@ WORDS = st.sampled_from(
     ["submitted", "unscheduled", "scheduled", "running", "done", "error", "error:DEPENDENCY", "odd"]
 )
 SECONDS = st.none() | st.integers(0, 5).map(float)
+TAGS = st.none() | st.fixed_dictionaries({"lr": st.sampled_from([0.1, [1], None])})
 EVENTS = st.one_of(
-    st.builds(scheduler_event, WORDS, job_id=NAMES, name=EXPERIMENTS, at=SECONDS),
+    st.builds(scheduler_event, WORDS, job_id=NAMES, name=EXPERIMENTS, at=SECONDS, tags=TAGS),
     st.builds(state_event, WORDS, job_id=NAMES, at=SECONDS, started=SECONDS, ended=SECONDS),
     st.builds(progress_event, st.floats(0, 1), job_id=NAMES, level=st.integers(0, 2)),
 )
@@ -253,6 +254,7 @@ EXPERIMENT_RECORDS = st.builds(
     name=EXPERIMENTS,
     run_id=st.sampled_from(["r1", "r2"]),
     status=st.sampled_from(["running", "done"]),
+    tags=TAGS,
 )
 JOB_RECORDS = st.builds(
     job_record, NAMES, WORDS, started=SECONDS, ended=SECONDS, scheduler=st.none() | WORDS
@@ -371,20 +373,12 @@ def test_changes_tell_all(news: list[News], has_doubts: bool) -> None:
 @unhurried
 @given(st.lists(NEWS, max_size=10), st.booleans())
 def test_indices_agree_with_the_jobs(news: list[News], has_doubts: bool) -> None:
-    """Counts and groups are those of the jobs, at every moment, though they are updated incrementally."""
+    """Indexes are those of the jobs, at every moment, though they are updated incrementally."""
     store = store_of(has_doubts=has_doubts)
+    store.by_tag("lr")
     for each in news:
         tell(store, each)
-        assert store.number_uncertain == sum(not job.certain for job in store.jobs.values())
-        for state in State:
-            group = {job.key for job in store.jobs.values() if job.state is state}
-            assert {job.key for job in store.in_state(state)} == group
-            assert store.number_in_state(state) == len(group)
-        for experiment in store.experiments:
-            name = experiment.experiment_id
-            members = [job for job in store.jobs.values() if name in job.experiments]
-            assert {job.key for job in members} == set(experiment.jobs)
-            assert store.counts(name) == count_jobs(members)
+        assert_indexed(store)
 
 
 @unhurried

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 import msgspec
-from msgspec.structs import replace
+from msgspec.structs import force_setattr, replace
 
 from xpm_remote.workspace.states import GENERIC_REASON, Progress, State, further, telling_reason
 
@@ -19,9 +19,10 @@ NO_TAGS: Mapping[str, Any] = MappingProxyType({})
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """A job, as far as it is known.
 
-    ``execution`` is the state by the job's own files and process, ``scheduler`` the state by its experiment's
-    scheduler; ``state`` is the one to show. Times are aware, in the remote host's zone. ``certain`` is False where no
-    one who was asked can know whether state and reason are true.
+    ``key`` is its name in a workspace, ``task_id/job_id``, built once. ``execution`` is the state by the job's own
+    files and process, ``scheduler`` the state by its experiment's scheduler; ``state`` is the one to show. Times are
+    aware, in the remote host's zone. ``certain`` is False where no one who was asked can know whether state and reason
+    are true.
     """
 
     task_id: str
@@ -40,11 +41,12 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     experiments: tuple[str, ...] = ()
     path: str = ""
     certain: bool = True
+    key: str = ""
 
-    @property
-    def key(self) -> str:
-        """The job's name in a workspace: ``task_id/job_id``."""
-        return f"{self.task_id}/{self.job_id}"
+    def __post_init__(self) -> None:
+        """Build the key of a job that is not a changed copy of another."""
+        if not self.key:
+            force_setattr(self, "key", f"{self.task_id}/{self.job_id}")
 
     @property
     def state(self) -> State:

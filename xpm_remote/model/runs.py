@@ -13,9 +13,9 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
-from xpm_remote.model.entities import Counts, Experiment, Job, Service
+from xpm_remote.model.entities import Experiment, Job, Service
 from xpm_remote.model.records import ExperimentRecord, JobInfoRecord, SchedulerEvent, parse_time
-from xpm_remote.workspace.states import IDLE, PENDING, State, read_state
+from xpm_remote.workspace.states import IDLE, State, read_state
 
 
 class NamesJob(Protocol):
@@ -84,7 +84,6 @@ class Run:
         self.infos = infos
         self.words = words
         self.former: Run | None = None
-        self.counts: Counts | None = None
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -111,7 +110,6 @@ class Run:
 
     def _list_jobs(self) -> None:
         self.experiment = msgspec.structs.replace(self.experiment, jobs=self.keys)
-        self.counts = None
 
     def announce(self, word: Word, job: Job) -> None:
         """Apply an announcement of the scheduler about a job."""
@@ -199,25 +197,6 @@ def submission(event: SchedulerEvent) -> JobInfoRecord:
     if isinstance(tags, list):
         tags = {tag.key: tag.value for tag in tags}
     return JobInfoRecord(event.job_id, event.task_id, tags, event.timestamp)
-
-
-def count_jobs(jobs: Iterable[Job]) -> Counts:
-    """Count jobs by group of states."""
-    total = done = failed = running = waiting = uncertain = 0
-    for job in jobs:
-        state = job.state
-        total += 1
-        uncertain += not job.certain
-        if state is State.DONE:
-            done += 1
-        elif state is State.ERROR:
-            failed += 1
-        elif state is State.RUNNING:
-            running += 1
-        elif state in PENDING:
-            waiting += 1
-    idle = total - done - failed - running - waiting
-    return Counts(total, done, failed, running, waiting, idle, uncertain)
 
 
 def _after_event(before: Word | None, word: Word, job: Job) -> Word:

@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime, timezone, tzinfo
 from types import MappingProxyType
-from typing import Any
 
 import msgspec
 
-from xpm_remote.model.doubt import (
-    Basis,
-    RunVerdict,
-    Verdict,
-    basis,
-    is_contradicted_by,
-    is_ended_by,
-    is_job_in_doubt,
-    is_run_in_doubt,
-    with_run_verdict,
-    with_verdict,
-)
+from xpm_remote.model.doubt import basis, is_run_in_doubt
 from xpm_remote.model.entities import (
     NO_TAGS,
     Change,
@@ -30,6 +18,7 @@ from xpm_remote.model.entities import (
     Job,
     JobChange,
 )
+from xpm_remote.model.indexes import Indexes, JobGroup
 from xpm_remote.model.merge import (
     is_submitted_again,
     with_judgement,
@@ -46,7 +35,8 @@ from xpm_remote.model.records import (
     SchedulerEvent,
     parse_time,
 )
-from xpm_remote.model.runs import SILENCE, NamesJob, Run, Word, count_jobs, job_key, submission
+from xpm_remote.model.runs import SILENCE, NamesJob, Run, Word, job_key, submission
+from xpm_remote.model.verdicts import Verdicts
 from xpm_remote.workspace.states import State, read_state
 
 
@@ -60,21 +50,18 @@ class Store:
 
     Attributes:
         has_doubts: Whether records come from the reference server, so that some of what they say is in doubt.
+        version: A number that grows with each change.
     """
 
     def __init__(self, zone: tzinfo = timezone.utc) -> None:
         self.zone = zone
         self.has_doubts = False
-        self._evidence: dict[str, Job] = {}
-        self._verdicts: dict[str, Verdict] = {}
-        self._run_verdicts: dict[str, RunVerdict] = {}
-        self._uncertain: dict[str, None] = {}
-        self._mortal: dict[str, None] = {}
-        self._asked: dict[str, Basis] = {}
+        self.version = 0
+        self._verdicts = Verdicts()
         self._runs: dict[str, Run] = {}
         self._members: dict[str, tuple[str, ...]] = {}
         self._jobs: dict[str, Job] = {}
-        self._by_state: dict[State, dict[str, None]] = {state: {} for state in State}
+        self._indexes = Indexes()
 
     @property
     def jobs(self) -> Mapping[str, Job]:
@@ -89,24 +76,52 @@ class Store:
     @property
     def number_uncertain(self) -> int:
         """The number of jobs whose state may be another."""
-        return len(self._uncertain)
+        return len(self._indexes.uncertain)
+
+    @property
+    def by_task(self) -> Mapping[str, Collection[str]]:
+        """The keys of the jobs of each task."""
+        return self._indexes.by_task
+
+    @property
+    def groups(self) -> Mapping[JobGroup, int]:
+        """How many jobs have the same task, state and experiments."""
+        return self._indexes.groups
+
+    def by_tag(self, name: str) -> Mapping[str, Collection[str]]:
+        """Return the keys of the jobs with each value of a tag, by the text of the value."""
+        return self._indexes.by_tag(name, self._jobs)
+
+    def keys_in(
+        self, *, experiment: str | None = None, state: State | None = None
+    ) -> Collection[str]:
+        """Return the keys of the jobs of an experiment, or in a state, or both; of all jobs if neither is named."""
+        if state is not None:
+            return self._indexes.in_state(state, experiment)
+        if experiment is None:
+            return self._jobs.keys()
+        run = self._runs.get(experiment)
+        return () if run is None else run.keys
 
     def in_state(self, *states: State) -> Iterator[Job]:
         """Return the jobs in these states."""
-        return (self._jobs[key] for state in states for key in self._by_state[state])
+        return (self._jobs[key] for state in states for key in self._indexes.in_state(state))
 
     def number_in_state(self, *states: State) -> int:
         """Count the jobs in these states."""
-        return sum(len(self._by_state[state]) for state in states)
+        return sum(len(self._indexes.in_state(state)) for state in states)
+
+    def longest_running(self, count: int) -> list[Job]:
+        """Return at most so many of the jobs that run, in the order of their start."""
+        return [self._jobs[key] for key in self._indexes.foremost(State.RUNNING, count, self._jobs)]
+
+    def latest_failures(self, count: int) -> list[Job]:
+        """Return at most so many of the jobs that failed, the latest first."""
+        return [self._jobs[key] for key in self._indexes.foremost(State.ERROR, count, self._jobs)]
 
     def counts(self, experiment_id: str) -> Counts:
         """Count the jobs of an experiment by group of states; zeros for an unknown one."""
-        run = self._runs.get(experiment_id)
-        if run is None:
-            return Counts()
-        if run.counts is None:
-            run.counts = count_jobs(self._jobs[key] for key in run.keys)
-        return run.counts
+        return self._indexes.counts(experiment_id)
 
     def apply_experiments(self, records: Iterable[ExperimentRecord]) -> list[Change]:
         """Apply the complete list of experiments; those that it lacks are gone."""
@@ -126,7 +141,7 @@ class Store:
             new = self._runs.get(name)
             old_shown, shown = shown_before.get(name), self._shown(new) if new else None
             if old_shown != shown:
-                changes.append(ExperimentChange(old_shown, shown))
+                changes.append(self._changed(old_shown, shown))
                 judged_anew |= self._depending(old_shown, shown)
         for key in dict.fromkeys((*self._regroup(before), *judged_anew)):
             changes.extend(self._derive(key))
@@ -143,22 +158,21 @@ class Store:
             if run is None:
                 continue
             before = self._shown(run)
-            judged = Run.from_record(head, self.zone).experiment
-            self._run_verdicts[head.experiment_id] = RunVerdict(judged.run_id, judged)
+            self._verdicts.judge_run(Run.from_record(head, self.zone).experiment)
             shown = self._shown(run)
             if shown != before:
-                changes.append(ExperimentChange(before, shown))
+                changes.append(self._changed(before, shown))
                 touched |= self._depending(before, shown)
         for record in jobs:
             key = job_key(record)
-            if key in self._jobs and key in self._asked:
+            if key in self._jobs and key in self._verdicts.asked:
                 word = _word(record)
                 judged_job = msgspec.structs.replace(
                     with_judgement(self._job(record), record, self.zone),
                     scheduler=word.state,
                     scheduler_reason=word.reason,
                 )
-                self._verdicts[key] = Verdict(self._asked[key], judged_job)
+                self._verdicts.judge_job(judged_job)
                 touched[key] = None
         for key in touched:
             changes.extend(self._put(self._job(self._jobs[key])))
@@ -175,7 +189,7 @@ class Store:
             run = self._runs[name]
             before, left = self._shown(run), [key for key in run.keys if key not in run.infos]
             run.forget_former()
-            changes.append(ExperimentChange(before, self._shown(run)))
+            changes.append(self._changed(before, self._shown(run)))
             for key in left:
                 others = tuple(each for each in self._members[key] if each != name)
                 if others:
@@ -196,7 +210,7 @@ class Store:
             for name, run in self._runs.items()
             if self.has_doubts
             and is_run_in_doubt(run.experiment)
-            and (again or not self._is_judged(run))
+            and (again or not self._verdicts.is_judged(run.experiment))
         ]
 
     def jobs_in_doubt(self, *, again: bool = False) -> dict[str, list[str]]:
@@ -208,11 +222,12 @@ class Store:
             again: Whether to return also those that run, and may have died, or are still uncertain.
         """
         jobs: dict[str, list[str]] = {}
-        for key in [*self._uncertain, *(self._mortal if again else ())] if self.has_doubts else ():
+        mortal, asked = self._verdicts.mortal if again else (), self._verdicts.asked
+        for key in [*self._indexes.uncertain, *mortal] if self.has_doubts else ():
             names = self._members.get(key, ())
             now = basis(self._job(self._jobs[key]), self._shown_runs(key))
-            if names and (again or self._asked.get(key) != now):
-                self._asked[key] = now
+            if names and (again or asked.get(key) != now):
+                asked[key] = now
                 latest = self._latest(self._runs_of(key), key)
                 jobs.setdefault(latest.experiment.experiment_id, []).append(self._jobs[key].job_id)
         return jobs
@@ -222,22 +237,18 @@ class Store:
         key = change.key
         if isinstance(change, ExperimentChange):
             run = self._runs.get(key)
-            return run is not None and not self._shown(run).certain and not self._is_judged(run)
-        if key not in self._uncertain or key not in self._members:
+            is_judged = run is not None and self._verdicts.is_judged(run.experiment)
+            return run is not None and not self._shown(run).certain and not is_judged
+        if key not in self._indexes.uncertain or key not in self._members:
             return False
-        return self._asked.get(key) != basis(self._job(self._jobs[key]), self._shown_runs(key))
-
-    def _is_judged(self, run: Run) -> bool:
-        verdict = self._run_verdicts.get(run.experiment.experiment_id)
-        return verdict is not None and verdict.run_id == run.experiment.run_id
+        now = basis(self._job(self._jobs[key]), self._shown_runs(key))
+        return self._verdicts.asked.get(key) != now
 
     def _shown(self, run: Run) -> Experiment:
         """Return a run as it is to be shown: by its verdict, where it is in doubt."""
         if not self.has_doubts:
             return run.experiment
-        return with_run_verdict(
-            run.experiment, self._run_verdicts.get(run.experiment.experiment_id)
-        )
+        return self._verdicts.shown_run(run.experiment)
 
     def _shown_runs(self, key: str) -> list[Experiment]:
         """Return the runs that have a job, as they are shown; one that another run has followed is as it was."""
@@ -260,27 +271,9 @@ class Store:
             return {}
         return {key: None for key in self._runs[after.experiment_id].keys if key in self._jobs}
 
-    def _shown_job(self, job: Job) -> Job:
-        """Return a job as it is to be shown: by its verdict, where it is in doubt."""
-        key = job.key
-        self._mortal.pop(key, None)
-        if not self.has_doubts:
-            self._evidence.pop(key, None)
-            return job
-        runs, verdict = self._shown_runs(key), self._verdicts.get(key)
-        is_doubtful = is_job_in_doubt(job, runs)
-        now = basis(job, runs) if is_doubtful or verdict is not None else None
-        is_doubtful |= now is not None and is_contradicted_by(verdict, job, now)
-        if now is None or not (is_doubtful or is_ended_by(verdict, job, now)):
-            self._evidence.pop(key, None)
-            shown = job
-        else:
-            self._evidence[key] = job
-            shown = with_verdict(job, now, verdict)
-        is_active = shown.state in (State.RUNNING, State.SCHEDULED)
-        if shown.certain and (is_active if is_doubtful else job.state is State.RUNNING):
-            self._mortal[key] = None
-        return shown
+    def _changed(self, before: Experiment | None, after: Experiment | None) -> ExperimentChange:
+        self.version += 1
+        return ExperimentChange(before, after)
 
     def apply_jobs(self, experiment_id: str | None, records: Iterable[JobRecord]) -> list[Change]:
         """Apply job records of the reference server, of one experiment or, with None, of any."""
@@ -304,7 +297,7 @@ class Store:
     def _job(self, source: NamesJob) -> Job:
         """Return the job that a record or an event is about, as it is known so far."""
         key = job_key(source)
-        known = self._evidence.get(key) or self._jobs.get(key)
+        known = self._verdicts.evidence.get(key) or self._jobs.get(key)
         return known or Job(task_id=source.task_id, job_id=source.job_id)
 
     def apply_event(self, event: Event) -> list[Change]:
@@ -325,7 +318,7 @@ class Store:
 
         Where experiments still list it, only their scheduler's word is left, and its end if that is known.
         """
-        job = self._evidence.get(key) or self._jobs.get(key)
+        job = self._verdicts.evidence.get(key) or self._jobs.get(key)
         if job is None:
             return []
         if key not in self._members:
@@ -367,7 +360,7 @@ class Store:
         changes: list[Change] = []
         shown = self._shown(run)
         if shown != before:
-            changes.append(ExperimentChange(before, shown))
+            changes.append(self._changed(before, shown))
         changes.extend(self._derive(key, at))
         return changes
 
@@ -426,32 +419,24 @@ class Store:
 
     def _drop(self, key: str) -> list[Change]:
         job = self._jobs.pop(key)
-        known: dict[str, Any]
-        for known in (self._evidence, self._verdicts, self._uncertain, self._mortal, self._asked):
-            known.pop(key, None)
-        del self._by_state[job.state][key]
+        self._verdicts.forget(key)
+        self._indexes.update(job, None)
+        self.version += 1
         return [JobChange(job, None)]
 
     def _put(self, job: Job, at: datetime | None = None) -> list[Change]:
         """Store a job, with the data of its experiments."""
-        job = self._shown_job(self._with_runs(job))
-        key = job.key
+        job, key = self._with_runs(job), job.key
+        if self.has_doubts:
+            job = self._verdicts.shown_job(job, self._shown_runs(key))
+        else:
+            self._verdicts.trust(key)
         before = self._jobs.get(key)
         if before == job:
             return []
         self._jobs[key] = job
-        if job.certain:
-            self._uncertain.pop(key, None)
-        else:
-            self._uncertain[key] = None
-        state = job.state
-        if before is None or before.state is not state:
-            if before is not None:
-                del self._by_state[before.state][key]
-            self._by_state[state][key] = None
-        if before is None or before.state is not state or before.certain is not job.certain:
-            for name in job.experiments:
-                self._runs[name].counts = None
+        self._indexes.update(before, job)
+        self.version += 1
         return [JobChange(before, job, at or when(job))]
 
 

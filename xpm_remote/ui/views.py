@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +13,7 @@ from rich.text import Text
 
 from xpm_remote.escaping import safe
 from xpm_remote.model.entities import Counts, Experiment, Job
+from xpm_remote.model.indexes import JobGroup
 from xpm_remote.session.state import LinkState, Phase, Picture, Stall
 from xpm_remote.settings.schema import Backend
 from xpm_remote.ui.text import (
@@ -299,11 +299,7 @@ def _tally(counts: Counts) -> Text:
 
 
 def _running(picture: Picture, now: float, limit: int, *, bar: int) -> _Section:
-    def started(job: Job) -> tuple[float, str]:
-        return (job.started.timestamp() if job.started else float("inf"), job.key)
-
     store = picture.store
-    jobs = heapq.nsmallest(limit, store.in_state(State.RUNNING), key=started)
     rows: list[list[RenderableType]] = [
         [
             Text(short_key(job) + _doubt(job)),
@@ -312,7 +308,7 @@ def _running(picture: Picture, now: float, limit: int, *, bar: int) -> _Section:
             _with_tags(activity(job.progress), job),
             Text(elapsed(job.started, now), style="dim"),
         ]
-        for job in jobs
+        for job in store.longest_running(limit)
     ]
     total = store.number_in_state(State.RUNNING)
     return _Section("Running", "bold cyan", total, rows, flexible=3)
@@ -333,13 +329,9 @@ def _job_bar(job: Job, width: int) -> RenderableType:
 
 
 def _failed(picture: Picture, now: float, limit: int, *, narrow: bool) -> _Section:
-    def ended(job: Job) -> tuple[float, str]:
-        return (job.ended.timestamp() if job.ended else 0.0, job.key)
-
     store = picture.store
-    jobs = heapq.nlargest(limit, store.in_state(State.ERROR), key=ended)
     rows = []
-    for job in jobs:
+    for job in store.latest_failures(limit):
         row: list[RenderableType] = [
             Text(short_key(job)),
             Text(safe(job.reason or "FAILED") + _doubt(job), style="red"),
@@ -354,18 +346,21 @@ def _failed(picture: Picture, now: float, limit: int, *, narrow: bool) -> _Secti
 
 
 def _waiting(picture: Picture, limit: int) -> _Section:
-    groups = Counter(
-        (job.task_id, job.state.value + _doubt(job), ", ".join(job.experiments))
-        for job in picture.store.in_state(*PENDING)
-    )
+    groups = {each: n for each, n in picture.store.groups.items() if each.state in PENDING}
+    most = heapq.nlargest(limit, groups.items(), key=lambda item: item[1])
     rows: list[list[RenderableType]] = [
-        [Text(str(number).rjust(4)), Text(state), Text(safe(task)), Text(safe(names), style="dim")]
-        for (task, state, names), number in groups.most_common(limit)
+        [
+            Text(str(number).rjust(4)),
+            Text(group.state.value + _doubt(group)),
+            Text(safe(group.task_id)),
+            Text(safe(", ".join(group.experiments)), style="dim"),
+        ]
+        for group, number in most
     ]
     return _Section("Waiting", "bold yellow", len(groups), rows, flexible=2)
 
 
-def _doubt(entity: Job | Experiment) -> str:
+def _doubt(entity: Job | Experiment | JobGroup) -> str:
     """Return the mark of a state that may be another."""
     return "" if entity.certain else "?"
 
