@@ -165,6 +165,15 @@ async def test_damaged_stream() -> None:
         await transport.receive()
 
 
+async def test_stream_that_ends_before_its_agent() -> None:
+    """After the end of the deflate stream nothing can be read: that is an error at once, not silence."""
+    packed = zlib.compress(b"{}\n")
+    process = Scripted().say(hello("deflate") + packed, b"more")
+    transport = await greet_agent(Transport(process, None), agent_bundle(), course())
+    with pytest.raises(ProtocolError, match="ends before the agent does"):
+        await transport.receive()
+
+
 async def test_plain() -> None:
     """The output of an agent that does not compress is passed on."""
     process = Scripted().say(hello("plain") + b"{}\n").finish()

@@ -230,14 +230,58 @@ async def test_a_server_that_fails_and_does_not_end(transport: HandTransport) ->
 
 
 async def test_a_long_answer_is_waited_for(transport: HandTransport) -> None:
-    """While parts of an answer arrive, however slowly, the call continues."""
+    """While much of an answer arrives, the call continues beyond its timeout."""
     client = RpcClient(transport, command="xpm", listener=lambda _: None, timeout=0.2)
     (task,) = await start(client, "long")
-    for part in (b'{"jsonrpc":', b'"2.0","id":1,', b'"result":[1,', b"2]}\n"):
+    for part in (b'{"jsonrpc":' + b" " * 5000, b'"2.0","id":1,', b'"result":[1,', b"2]}\n"):
         await asyncio.sleep(0.12)  # the elapsed time is what is tested
         transport.put(part)
     assert bytes(await task) == b"[1,2]"
     await client.aclose()
+
+
+async def test_an_answer_that_trickles(transport: HandTransport) -> None:
+    """An answer of which a byte arrives now and then ends within the timeout, with words of its own."""
+    client = RpcClient(transport, command="xpm", listener=lambda _: None, timeout=0.5)
+    trickling = asyncio.create_task(_trickle(transport))
+    with pytest.raises(RemoteTimeoutError, match=r"too slowly: \d+ bytes? in 0.5 s.*slow"):
+        await asyncio.wait_for(client.call("slow"), PATIENCE)
+    trickling.cancel()
+    await client.aclose()
+
+
+async def _trickle(transport: HandTransport) -> None:
+    for byte in b'{"jsonrpc": "2.0", "id": 1, "result": "' + b"y" * 1000:
+        transport.put(bytes([byte]))
+        await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (b'{"jsonrpc":"2.0","id":1,"result":' + b"[" * 5000 + b"]" * 5000 + b"}", "nested"),
+        (b'{"jsonrpc":"2.0","result":' + b"[" * 5000 + b"]" * 5000 + b"}", "nested"),
+        (b'{"jsonrpc":"2.0","id":1,"result":[1,', "no message of JSON-RPC"),
+    ],
+)
+async def test_an_answer_that_is_none(
+    client: RpcClient, transport: HandTransport, answer: bytes, words: str
+) -> None:
+    """A call whose answer cannot be read ends at once, by what is wrong with it; the others go on."""
+    first, second = await start(client, "get_jobs", "get_job")
+    transport.put(answer + b"\n")
+    with pytest.raises(ProtocolError, match=rf"the answer .* to get_jobs is .*{words}"):
+        await asyncio.wait_for(first, PATIENCE)
+    transport.answer({"id": transport.sent[1]["id"], "result": 2})
+    assert bytes(await asyncio.wait_for(second, PATIENCE)) == b"2"
+
+
+async def test_a_refusal_of_what_was_not_read(client: RpcClient, transport: HandTransport) -> None:
+    """A server that could not read a request, and so does not know its id, has refused the oldest one."""
+    (task,) = await start(client, "plan_archive")
+    transport.answer({"id": 0, "error": {"code": -32700, "message": "the request is too long"}})
+    with pytest.raises(RequestError, match=r"plan_archive.*too long"):
+        await asyncio.wait_for(task, PATIENCE)
 
 
 async def _announce(transport: HandTransport) -> None:

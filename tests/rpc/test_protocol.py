@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 from xpm_remote.link.remote.startup import NOISE_KEPT
 from xpm_remote.model.records import JobRecord, decode_each
 from xpm_remote.rpc import protocol
-from xpm_remote.rpc.protocol import ErrorResponse, JsonRpc, Message, Notification, Response
+from xpm_remote.rpc.protocol import (
+    MAX_DEPTH,
+    BadResponse,
+    ErrorResponse,
+    JsonRpc,
+    Message,
+    Notification,
+    Response,
+)
 
 
 def line(**fields: Any) -> bytes:
@@ -27,6 +35,8 @@ def plain(message: Message) -> tuple[Any, ...]:
         return "response", message.request_id, bytes(message.result)
     if isinstance(message, Notification):
         return "notification", message.method, bytes(message.params)
+    if isinstance(message, BadResponse):
+        return "bad", message.request_id, message.why
     return "error", message.request_id, message.code, message.message
 
 
@@ -124,17 +134,14 @@ NOISE = [
     b'{"jsonrpc": "2.0", "result": 0}',
     b'{"jsonrpc": "2.0", "id": null, "result": 0}',
     b'{"jsonrpc": "2.0", "id": "7", "result": 0}',
-    b'{"jsonrpc": "2.0", "id": 1, "result": ',
-    b'{"jsonrpc": "2.0", "id": 1, "result": 0} and more',
-    b'{"jsonrpc": "2.0", "id": 1, "error": "no"}',
     b'{"jsonrpc"',
     b"caf\xe9",
     b"\xff\xfe\x00",
     b'{"jsonrpc": "2.0", "method": "caf\xe9"}',
     b"[" * 5000,
-    b'{"jsonrpc": "2.0", "id": 1, "result": ' + b"[" * 5000,
-    b'{"jsonrpc": "2.0", "id": 1, "result": ' + b"[" * 5000 + b"]" * 5000 + b"}",
     b"\x1b[2J\x07",
+    b'sent: {"jsonrpc": "2.0", "id": 1, "result": 0} in 3 s',
+    b'{"jsonrpc": "1.0", "id": 1, "result": ' + b"[" * 5000,
 ]
 
 
@@ -186,13 +193,85 @@ def test_line_without_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """A line that looks like a message and never ends is given up as noise; the next line counts."""
     monkeypatch.setattr(protocol, "MAX_LINE", 100)
     rpc = JsonRpc()
+    told = []
     for _ in range(10):
-        assert rpc.receive(b'{"jsonrpc"' + b"y" * 50) == []
+        told += rpc.receive(b'{"jsonrpc"' + b"y" * 50)
         assert rpc._partial_size <= 100
     messages = [plain(message) for message in rpc.receive(b"\n" + ANSWER)]
-    assert messages == [ANSWERED]
+    assert (told, messages) == ([], [ANSWERED])
     assert rpc.noise.lines == 1
     assert rpc.noise.text.startswith('{"jsonrpc"yyy')
+
+
+# Answers that cannot be read
+
+DEEP = b"[" * (MAX_DEPTH + 1) + b"]" * (MAX_DEPTH + 1)
+DEEPER = f"nested more deeply than {MAX_DEPTH} levels"
+NO_MESSAGE = "no message of JSON-RPC 2.0"
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b'{"jsonrpc": "2.0", "id": 7, "result": ' + DEEP + b"}", ("bad", 7, DEEPER)),
+        (b'{"jsonrpc":"2.0","id":7,"error":' + DEEP + b"}", ("bad", 7, DEEPER)),
+        (b'{"id": 7, "result": ' + DEEP + b', "jsonrpc": "2.0"}', None),
+        (b'{"id": 7, "jsonrpc": "2.0", "result": ' + DEEP + b"}", ("bad", 7, DEEPER)),
+        (b'{"jsonrpc": "2.0", "result": ' + DEEP + b', "id": 7}', ("bad", 7, DEEPER)),
+        (b'{"jsonrpc": "2.0", "result": ' + DEEP + b"}", ("bad", None, DEEPER)),
+        (b'glued {"jsonrpc": "2.0", "id": 7, "result": ' + DEEP + b"}", ("bad", 7, DEEPER)),
+        (b'{"jsonrpc": "2.0", "id": 7, "result": ' + b"[" * 100_000, ("bad", 7, DEEPER)),
+        (b'{"jsonrpc": "2.0", "id": 7, "result": ', ("bad", 7, NO_MESSAGE)),
+        (b'{"jsonrpc": "2.0", "id": 7, "result": 0} and more', ("bad", 7, NO_MESSAGE)),
+        (b'{"jsonrpc": "2.0", "id": 7, "error": "no"}', ("bad", 7, NO_MESSAGE)),
+        (
+            b'{"jsonrpc": "2.0", "method": "notification.jobs", "params": ' + DEEP + b"}",
+            ("notification", "notification.jobs", b"null"),
+        ),
+    ],
+)
+def test_answers_that_cannot_be_read(data: bytes, expected: tuple[Any, ...] | None) -> None:
+    """The request of an answer that cannot be read is told why, and announcements without content are told."""
+    messages, rpc = receive(data + b"\n" + ANSWER)
+    assert messages == [*([expected] if expected else []), ANSWERED]
+    assert rpc.noise.lines == 1
+
+
+def test_depth_that_may_be() -> None:
+    """A message of the greatest depth is read, also where it holds what is beyond the standard."""
+    value = b"[" * (MAX_DEPTH - 1) + b"NaN" + b"]" * (MAX_DEPTH - 1)
+    messages, _ = receive(b'{"jsonrpc":"2.0","id":1,"result":' + value + b"}\n")
+    assert messages == [("response", 1, value.replace(b"NaN", b"null"))]
+
+
+@pytest.mark.parametrize(
+    ("begin", "expected"),
+    [
+        (b'{"jsonrpc": "2.0", "id": 7, "result": "', ("bad", 7)),
+        (b'{"jsonrpc": "2.0", "result": "', ("bad", None)),
+        (b'text {"jsonrpc": "2.0", "id": 7, "result": "', ("bad", 7)),
+        (b'{"jsonrpc": "2.0", "method": "m", "params": "', ("notification", "m")),
+        (b'{"jsonrpc": "1.0", "result": "', None),
+    ],
+)
+@pytest.mark.parametrize("size", [3, 1000])
+def test_too_large_answers(
+    monkeypatch: pytest.MonkeyPatch, begin: bytes, expected: tuple[Any, ...] | None, size: int
+) -> None:
+    """A message that is too large is told as soon as it is, once, without its end; the next one is read."""
+    monkeypatch.setattr(protocol, "MAX_LINE", 256)
+    rpc = JsonRpc()
+    text = begin + b"y" * 400
+    told = [
+        plain(message)
+        for at in range(0, len(text), size)
+        for message in rpc.receive(text[at : at + size])
+    ]
+    told += map(plain, rpc.receive(b"\n"))  # in one piece, the line has to end
+    assert [each[:2] for each in told] == ([expected] if expected else [])
+    if told and told[0][0] == "bad":
+        assert told[0][2].startswith("larger than")
+    assert list(map(plain, rpc.receive(ANSWER))) == [ANSWERED]
 
 
 @pytest.mark.parametrize("noise", [b"y", b" ", b"[1, ", b'"{', b"\xff"])

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from tests.workspace.disk import HOST, Disk, write
-from xpm_remote.errors import LinkLostError, RemoteTimeoutError, XpmRemoteError
+from xpm_remote.errors import LinkLostError, ProtocolError, RemoteTimeoutError, XpmRemoteError
 from xpm_remote.model.agent_rows import AgentRows
 from xpm_remote.model.entities import ExperimentChange, JobChange
 from xpm_remote.model.store import Store
@@ -216,6 +216,15 @@ async def test_what_cannot_be_read(caplog: pytest.LogCaptureFixture) -> None:
     bench.say("jobs", rows=[[0, "done"]])
     await bench.follow(lambda: bench.store.jobs[KEY].state is State.DONE)
     assert "notification.jobs cannot be read" in caplog.text
+
+
+async def test_a_page_that_is_missing() -> None:
+    """A page whose content was too large, or too deep, is an error: without it the picture would not be true."""
+    bench = Bench()
+    await bench.load()
+    bench.sync.hear(Notification("notification.jobs", msgspec.Raw(b"null")))
+    with pytest.raises(ProtocolError, match=r"notification\.jobs is too large, or nested"):
+        await asyncio.wait_for(bench.sync.follow(PATIENCE), PATIENCE)
 
 
 async def test_silence() -> None:

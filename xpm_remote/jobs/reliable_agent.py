@@ -293,7 +293,9 @@ class ReliableAgent:
 
     def _note_wait(self, notification: Notification) -> None:
         """Take what the agent waits for without an answer of the file server; tell it."""
-        path = _params(notification).get("path")
+        path = None
+        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, AttributeError):
+            path = _params(notification).get("path")
         if not isinstance(path, str):
             self._waiting = None
             return

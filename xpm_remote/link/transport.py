@@ -188,6 +188,8 @@ class AgentTransport(Transport):
             raise ProtocolError(
                 f"what the agent sent cannot be unpacked: {error}", "try again"
             ) from error
+        if self._inflate.eof:
+            raise ProtocolError("what the agent sent ends before the agent does", "try again")
         self._waiting = self._inflate.unconsumed_tail
         return unpacked
 

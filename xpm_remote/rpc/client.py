@@ -12,6 +12,7 @@ import msgspec
 
 from xpm_remote.errors import (
     LinkLostError,
+    ProtocolError,
     RemoteEndedError,
     RemoteTimeoutError,
     RequestError,
@@ -21,6 +22,7 @@ from xpm_remote.errors import (
 from xpm_remote.link.remote.startup import RemoteExit, start_failure
 from xpm_remote.rpc.protocol import (
     REQUEST_TIMEOUT,
+    BadResponse,
     ErrorResponse,
     JsonRpc,
     Message,
@@ -29,6 +31,9 @@ from xpm_remote.rpc.protocol import (
 )
 
 log = logging.getLogger(__name__)
+
+SLOWEST_ANSWER = 1024
+"""Bytes a second of the slowest answer that is waited for: a modem's; an answer that trickles never ends."""
 
 Listener = Callable[[Notification], asyncio.Event | None]
 """Takes a notification; may return an event, until which the client reads no more."""
@@ -79,7 +84,8 @@ class RpcClient:
         transport: The server's stdio.
         command: The command that was run there, as one can type it on the host; None: there is no such command.
         listener: Called with each notification, in order, from the reader's task.
-        timeout: Seconds without any part of an answer after which a pending call fails.
+        timeout: Seconds without any part of an answer after which a pending call fails; an answer that takes longer has
+            to bring ``SLOWEST_ANSWER``.
 
     Attributes:
         last_heard: When anything last came from the server, in local epoch seconds.
@@ -100,7 +106,7 @@ class RpcClient:
         self._rpc = JsonRpc()
         self._pending: dict[int, tuple[str, asyncio.Future[msgspec.Raw]]] = {}
         self._asked: dict[int, float] = {}
-        self._heard = 0.0
+        self._heard = self._part_heard = 0.0
         self.last_heard = time.time()
         self._answered = False
         self._ended: asyncio.Future[XpmRemoteError] = asyncio.get_running_loop().create_future()
@@ -111,7 +117,8 @@ class RpcClient:
 
         Raises:
             RequestError: The server answered with an error.
-            RemoteTimeoutError: The server is alive but does not answer.
+            RemoteTimeoutError: The server is alive but does not answer, or too slowly.
+            ProtocolError: The answer cannot be read.
             XpmRemoteError: The process or the connection ended: the same error for every pending and later call.
         """
         if self._ended.done():
@@ -125,7 +132,7 @@ class RpcClient:
         self._transport.send(data)
         try:
             while not answer.done():
-                left = max(sent, self._heard) + self._timeout - loop.time()
+                left = self._deadline(sent) - loop.time()
                 if left <= 0:
                     raise self._timeout_error(method)
                 await asyncio.wait({answer}, timeout=left)
@@ -133,6 +140,14 @@ class RpcClient:
         finally:
             del self._pending[request_id]
             del self._asked[request_id]
+
+    def _deadline(self, sent: float) -> float:
+        """Return when a call fails: after silence, or when too little of a message has come."""
+        heard = max(sent, self._heard)
+        if not self._rpc.partial_size:
+            return heard + self._timeout
+        allowed = self._timeout + self._rpc.partial_size / SLOWEST_ANSWER
+        return min(heard + allowed, max(heard, self._part_heard) + self._timeout)
 
     @property
     def oldest_request(self) -> tuple[str, float] | None:
@@ -166,11 +181,7 @@ class RpcClient:
             while data := await self._transport.receive():
                 self.last_heard = time.time()
                 messages = self._rpc.receive(data)
-                # Notifications go on where our requests do not arrive any more: only answers count, or parts of one.
-                if self._rpc.is_within_message or not all(
-                    isinstance(message, Notification) for message in messages
-                ):
-                    self._heard = loop.time()
+                self._note_heard(messages, loop.time())
                 for message in messages:
                     room = self._take(message)
                     if room is not None:
@@ -184,6 +195,15 @@ class RpcClient:
                 if not answer.done():
                     answer.set_exception(error)
 
+    def _note_heard(self, messages: list[Message], now: float) -> None:
+        """Record that something has arrived: the messages, and perhaps a part of another one."""
+        is_within = bool(self._rpc.partial_size)
+        if is_within:
+            self._part_heard = now
+        # Notifications go on where our requests do not arrive any more: only answers count, or parts of one.
+        if any(not isinstance(each, Notification) for each in messages) or (messages and is_within):
+            self._heard = now
+
     def _take(self, message: Message) -> asyncio.Event | None:
         if isinstance(message, Notification):
             try:
@@ -193,21 +213,33 @@ class RpcClient:
                 return None
         self._answered = True
         if message.request_id in self._pending:
-            self._answer(message)
+            self._answer(message.request_id, message)
+        elif not message.request_id and self._pending and not isinstance(message, Response):
+            # A server that cannot read a request does not know its id.
+            self._answer(next(iter(self._pending)), message)
         return None
 
-    def _answer(self, message: Response | ErrorResponse) -> None:
-        method, answer = self._pending[message.request_id]
+    def _answer(self, request_id: int, message: Response | ErrorResponse | BadResponse) -> None:
+        method, answer = self._pending[request_id]
         if answer.done():
             return
         if isinstance(message, Response):
             answer.set_result(message.result)
         elif isinstance(message, ErrorResponse):
             answer.set_exception(refusal(method, message))
+        else:
+            what = f"the answer of the remote server to {method} is {message.why}"
+            hint = "the experimaestro there may be of another kind than ours: try --backend agent"
+            answer.set_exception(ProtocolError(what, hint if self._command else "try again"))
 
     def _timeout_error(self, method: str) -> RemoteTimeoutError:
         what = f"the remote server has not answered for {self._timeout:g} s (request: {method})"
         hint = "raise --request-timeout, or look at the load of the host"
+        size = self._rpc.partial_size
+        if size:
+            came = f"{size} byte{'s' * (size != 1)}"
+            what = f"the remote server answers too slowly: {came} in {self._timeout:g} s (request: {method})"
+            return RemoteTimeoutError(what, "look at the load of the host, or at the network")
         written = self._transport.exit.stderr.strip().splitlines()
         if self._answered or not written:
             return RemoteTimeoutError(what, hint)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import time
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
-from xpm_remote.errors import ProtocolError, XpmRemoteError
+from xpm_remote.errors import ProtocolError, RemoteTimeoutError, XpmRemoteError
 from xpm_remote.link.course import Course
 from xpm_remote.link.host import HostLink
 from xpm_remote.link.observer import UNOBSERVED, Observer
@@ -80,9 +81,13 @@ class AgentClient(RpcClient):
 
         Raises:
             ProtocolError: It is not our agent.
+            RemoteTimeoutError: It does not answer, or too slowly.
             XpmRemoteError: As ``call``.
         """
-        raw = await super().call("get_sync_info")
+        try:
+            raw = await super().call("get_sync_info")
+        except RemoteTimeoutError as error:
+            raise RemoteTimeoutError(error.what, error.hint, at_start=True) from error
         try:
             answer = msgspec.json.decode(raw, type=_Handshake)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -195,7 +200,7 @@ async def greet(
         raise
     client = AgentClient(greeted, listener=listener, timeout=timeout)
     try:
-        course.enter(Wait.ANSWER, timeout)
+        course.enter(Wait.ANSWER, math.inf)  # the client's own limit tells more
         await course.carry(client.handshake())
     except BaseException:
         await client.aclose()

@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from xpm_remote.errors import ProtocolError
 from xpm_remote.model.agent_rows import (
     AgentRows,
     GonePage,
@@ -58,7 +59,7 @@ class AgentSync:
         store.has_doubts = False
         self._publish = publish
         self._client: AgentClient | None = None
-        self._pages: asyncio.Queue[tuple[Page, int]] = asyncio.Queue()
+        self._pages: asyncio.Queue[tuple[Page | ProtocolError, int]] = asyncio.Queue()
         self._queued = 0
         self._has_room = asyncio.Event()
         self._has_news = False
@@ -73,11 +74,17 @@ class AgentSync:
 
     def hear(self, notification: Notification) -> asyncio.Event | None:
         """Queue a notification of the agent; return what to wait for before another is read."""
+        page: Page | ProtocolError | None
         try:
             page = decode_page(notification.method, notification.params)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             log.warning("%s cannot be read: %s", notification.method, error)
-            return None
+            if bytes(notification.params) != b"null":
+                return None
+            what = (
+                f"what the agent sent as {notification.method} is too large, or nested too deeply"
+            )
+            page = ProtocolError(what, "try again")
         if page is None:
             return None
         size = len(notification.params)
@@ -89,7 +96,12 @@ class AgentSync:
         return self._has_room
 
     async def snapshot(self) -> None:
-        """Request everything, or what changed since the last agent was heard; publish it as it arrives."""
+        """Request everything, or what changed since the last agent was heard; publish it as it arrives.
+
+        Raises:
+            ProtocolError: A page is too large, or nested too deeply.
+            XpmRemoteError: The agent has ended, or does not answer.
+        """
         self._rows.begin()
         await self._ask("subscribe", since=self._rows.mark)
         await race(self._take_pages(until_loaded=True), self._ping(PING_INTERVAL))
@@ -112,6 +124,8 @@ class AgentSync:
             self._queued -= size
             if self._queued <= QUEUE_SIZE:
                 self._has_room.set()
+            if isinstance(page, ProtocolError):
+                raise page
             self._take(page)
             if self._pages.empty() and (
                 self._is_loaded

@@ -17,6 +17,7 @@ from datetime import datetime
 from typing import Any, BinaryIO, Dict, Generator, Iterator
 
 from xpm_remote.workspace.failures import UnreadFile
+from xpm_remote.workspace.nesting import is_deeper
 from xpm_remote.workspace.reading import disk
 
 JsonObject = Dict[str, Any]
@@ -44,6 +45,9 @@ EXACT_LIMIT = 2**53
 
 DEPTH_LIMIT = 32
 """Levels of a value that is passed on as it is, such as a service's state; readers of JSON stop at a few hundred."""
+
+FILE_DEPTH = 200
+"""Levels of a whole file; every Python of a host decodes as many."""
 
 NO_ENTRY = frozenset({errno.ENOENT, errno.ENOTDIR})
 """Errors of the system by which an entry is missing: absent, unless a directory above it cannot be read."""
@@ -255,14 +259,14 @@ def decode(data: bytes) -> Any:  # noqa: ANN401  (any JSON value)
     Raises:
         UnfitFileError: It is not JSON, or nested too deeply.
     """
+    if is_deeper(data, FILE_DEPTH):
+        raise UnfitFileError("is nested too deeply")
     text = data.decode("utf-8", "replace").strip(_SPACE)
     try:
         value, end = _DECODER.raw_decode(text)
         if end != len(text):
             raise UnfitFileError("is no JSON")
         return _fit(value) if "\\u" in text and _SURROGATE_ESCAPE.search(text) else value
-    except RecursionError:
-        raise UnfitFileError("is nested too deeply") from None
     except ValueError:
         raise UnfitFileError("is no JSON") from None
 
