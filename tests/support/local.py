@@ -7,34 +7,23 @@ from __future__ import annotations
 
 import getpass
 import json
-import os
 import shlex
-import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.support.errors import ServerUnavailableError, one_line
+from tests.support.errors import ServerUnavailableError
 from tests.support.experiments import SCRIPTS
 from tests.support.guard import Guard
 from tests.support.homes import Homes
 from tests.support.installation import Installation
 from tests.support.keys import Keys
 from tests.support.polling import wait_until
-from tests.support.server import GREETING_LIMIT, REAP_LIMIT, USERS, Server, greets
-
-LOOPBACK = "127.0.0.1"
-SSHD_FOLDERS = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin", "/sbin")
-PRIVILEGE_SEPARATION_FOLDER = Path("/run/sshd")
-"""A folder that sshd insists on when root starts it; a system service would have made it."""
-PORT_ATTEMPTS = 5
-"""A free port can be another's before sshd has it; five times in a row is no coincidence."""
+from tests.support.server import REAP_LIMIT, USERS, Server
+from tests.support.sshd import LOOPBACK, Sshd, find_sshd
 
 SSHD_CONFIG = """\
-Port {port}
-ListenAddress {host}
 HostKey {keys}/ssh_host_ed25519_key
 AuthorizedKeysFile {folder}/authorized_keys
 AuthorizedPrincipalsFile {folder}/principals
@@ -43,16 +32,8 @@ AuthenticationMethods publickey
 PasswordAuthentication no
 KbdInteractiveAuthentication no
 PermitUserEnvironment yes
-PermitRootLogin prohibit-password
-StrictModes no
-UsePAM no
-PidFile none
 MaxStartups 500
 MaxSessions 500
-UseDNS no
-PrintMotd no
-PrintLastLog no
-LogLevel VERBOSE
 """
 
 
@@ -65,24 +46,17 @@ class LocalServer(Server):
         installation: The real experimaestro.
         homes: The users.
         sshd: The running sshd.
-        port: Where it listens.
     """
 
     def __init__(
-        self,
-        folder: Path,
-        keys: Keys,
-        installation: Installation,
-        homes: Homes,
-        sshd: subprocess.Popen[bytes],
-        port: int,
+        self, folder: Path, keys: Keys, installation: Installation, homes: Homes, sshd: Sshd
     ) -> None:
-        super().__init__(folder, keys, LOOPBACK, port, (LOOPBACK, port))
+        super().__init__(folder, keys, LOOPBACK, sshd.port, (LOOPBACK, sshd.port))
         self._homes = homes
         self._sshd = sshd
         script = str(SCRIPTS / "processes.py")
         ends = [(sys.executable, script, "--kill", self.home(name)) for name in USERS]
-        self._guard = Guard(("kill", "-KILL", str(sshd.pid)), *ends)
+        self._guard = Guard(("kill", "-KILL", str(sshd.process.pid)), *ends)
         self.experimaestro = str(installation.experimaestro)
         self.remote_python = str(installation.python)
         self.shell_init = f"source {shlex.quote(str(homes.modules))}; module load experimaestro"
@@ -98,7 +72,7 @@ class LocalServer(Server):
             raise ServerUnavailableError(
                 "XPM_TEST_SSH=local needs Linux's /proc; unset it to use docker or podman"
             )
-        program = _find_sshd(environ)
+        program = find_sshd(environ)
         installation = Installation.make(environ)
         keys, homes = Keys(folder, USERS), Homes(folder / "root", installation, USERS)
         options = {name: homes.key_options(name) for name in USERS}
@@ -106,8 +80,8 @@ class LocalServer(Server):
             "".join(f"{options[name]} {keys.public(keys.private(name))}\n" for name in USERS)
         )
         (folder / "principals").write_text("".join(f"{options[name]} {name}\n" for name in USERS))
-        sshd, port = _start_sshd(program, folder, keys)
-        return cls(folder, keys, installation, homes, sshd, port)
+        sshd = Sshd.start(program, folder, SSHD_CONFIG.format(keys=keys.folder, folder=folder))
+        return cls(folder, keys, installation, homes, sshd)
 
     def account(self, name: str) -> str:
         """Return the current user's name, for any ``name``."""
@@ -125,12 +99,11 @@ class LocalServer(Server):
 
     def log(self) -> str:
         """Return all that sshd has logged."""
-        return (self.folder / "sshd.log").read_text(errors="replace")
+        return self._sshd.log.read_text(errors="replace")
 
     def close(self) -> None:
         """Stop sshd and all processes that use one of the homes."""
-        self._sshd.kill()
-        self._sshd.wait(REAP_LIMIT)
+        self._sshd.close()
         self._close_shells()
         for name in USERS:
             wait_until(lambda: self._empty(name), REAP_LIMIT, f"the end of what {name} started")  # noqa: B023
@@ -144,45 +117,3 @@ class LocalServer(Server):
         argv = self.local_argv(name, command)
         rows = subprocess.run(argv, input=script, capture_output=True, text=True, check=True).stdout
         return not json.loads(rows)
-
-
-def _find_sshd(environ: Mapping[str, str]) -> str:
-    path = os.pathsep.join((environ.get("PATH", ""), *SSHD_FOLDERS))
-    program = shutil.which("sshd", path=path)
-    if program is None:
-        raise ServerUnavailableError(
-            "XPM_TEST_SSH=local needs OpenSSH's sshd: install it (openssh-server), or unset "
-            "XPM_TEST_SSH to use docker or podman"
-        )
-    return program
-
-
-def _start_sshd(program: str, folder: Path, keys: Keys) -> tuple[subprocess.Popen[bytes], int]:
-    """Start sshd on a free port; return it and the port when it answers."""
-    if os.geteuid() == 0:
-        PRIVILEGE_SEPARATION_FOLDER.mkdir(parents=True, exist_ok=True)
-    config, log = folder / "sshd_config", folder / "sshd.log"
-    for _ in range(PORT_ATTEMPTS):
-        port = _free_port()
-        config.write_text(
-            SSHD_CONFIG.format(port=port, host=LOOPBACK, keys=keys.folder, folder=folder)
-        )
-        with log.open("wb") as stream:
-            sshd = subprocess.Popen(
-                [program, "-D", "-e", "-f", str(config)], stdin=subprocess.DEVNULL, stderr=stream
-            )
-        wait_until(
-            lambda: sshd.poll() is not None or greets(LOOPBACK, port),  # noqa: B023
-            GREETING_LIMIT,
-            "the greeting of sshd",
-        )
-        if sshd.poll() is None:
-            return sshd, port
-    raise ServerUnavailableError(f"sshd does not start: {one_line(log.read_text())}")
-
-
-def _free_port() -> int:
-    with socket.socket() as unbound:
-        unbound.bind((LOOPBACK, 0))
-        port: int = unbound.getsockname()[1]
-    return port

@@ -40,20 +40,22 @@ async def open_server(**options: Any) -> AsyncIterator[int]:
         await listener.wait_closed()
 
 
-async def ssh_connects(options: list[str]) -> bool:
+async def ssh_connects(options: list[str], user: str = "me", config: str = "none") -> bool:
     """Return whether ssh connects."""
     words = [word for option in options for word in ("-o", option)]
     process = await asyncio.create_subprocess_exec(
-        "ssh", "-F", "none", *words, "-l", "me", HOST, "true", stderr=asyncio.subprocess.PIPE
+        "ssh", "-F", config, *words, "-l", user, HOST, "true", stderr=asyncio.subprocess.PIPE
     )
     _, stderr = await asyncio.wait_for(process.communicate(), LIMIT)
     assert process.returncode in (0, 255), stderr
     return process.returncode == 0
 
 
-async def we_connect(refusal: type[LinkError], options: list[str]) -> bool:
+async def we_connect(
+    refusal: type[LinkError], options: list[str], user: str = "me", config: str = "none"
+) -> bool:
     """Return whether we connect; what is no refusal of this kind is raised."""
-    parsed = parse_ssh_options(f"me@{HOST}", ["-F none", *options])
+    parsed = parse_ssh_options(f"{user}@{HOST}", [f"-F {config}", *options])
     try:
         connection = await asyncio.wait_for(open_connection(parsed, RefusingPrompter("")), LIMIT)
     except refusal:

@@ -8,20 +8,14 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import asyncssh
 import pytest
 
 from xpm_remote.errors import AuthenticationError
 from xpm_remote.link.asyncssh_engine import keys as module
-from xpm_remote.link.asyncssh_engine.keys import (
-    Keys,
-    LockedKey,
-    OpenedKeys,
-    agent_keys,
-    find_keys,
-    find_locked_keys,
-)
+from xpm_remote.link.asyncssh_engine.keys import Keys, OpenedKeys, Unlocking, agent_keys, find_keys
 from xpm_remote.link.key_files import default_keys, is_locked
 from xpm_remote.link.options.connect_options import ConnectOptions, parse_ssh_options
 from xpm_remote.link.prompts import UnansweredError
@@ -29,6 +23,14 @@ from xpm_remote.link.prompts import UnansweredError
 pytestmark = pytest.mark.slow
 
 NOTHING_GIVEN = ConnectOptions("t")
+
+
+async def never(_key: str, _attempt: int) -> str:
+    """Fail: no passphrase is asked for."""
+    raise AssertionError
+
+
+NOT_ASKED = Unlocking(never, OpenedKeys())
 
 
 @pytest.fixture
@@ -48,11 +50,7 @@ def test_files_of_a_config(key: Path, tmp_path: Path) -> None:
     assert found.named == named
     assert found.private == [str(key)]
     assert found.certificates == []
-    assert found.arguments((), only=False) == {
-        "client_keys": [str(key)],
-        "client_certs": [],
-        "agent_identities": [b""],
-    }
+    assert offered(found, (), only=False) == [str(key)]
 
 
 def test_missing_file_of_an_option(key: Path, tmp_path: Path) -> None:
@@ -60,6 +58,13 @@ def test_missing_file_of_an_option(key: Path, tmp_path: Path) -> None:
     given = parse_ssh_options("t", [f"-i {tmp_path}/missing"])
     with pytest.raises(AuthenticationError, match=r"missing does not exist"):
         find_keys(given, [f"{tmp_path}/missing", str(key)], [])
+
+
+def test_public_half_of_a_key_that_an_option_names(key: Path) -> None:
+    """Of a key that an agent holds, the public half is enough, also where the name is that of the private one."""
+    given, pair = parse_ssh_options("t", [f"-i {key}"]), held(asyncssh.read_private_key(key))
+    key.unlink()
+    assert offered(find_keys(given, [str(key)], []), pair, only=True) == [0]
 
 
 def test_default_files(key: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,7 +80,7 @@ def test_default_files(key: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_no_key_is_not_the_default_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     """The library does not look for keys of its own where none is left, but still forwards the agent."""
     monkeypatch.setattr("asyncssh.connection.load_default_keypairs", lambda *_: ["default"])
-    arguments = find_keys(NOTHING_GIVEN, ["/missing"], []).arguments((), only=False)
+    arguments = find_keys(NOTHING_GIVEN, ["/missing"], []).arguments((), NOT_ASKED, only=False)
     options = asyncssh.SSHClientConnectionOptions(
         host="t", config=[os.devnull], agent_path="/agent", agent_forwarding=True, **arguments
     )
@@ -91,8 +96,8 @@ def held(*keys: asyncssh.SSHKey) -> list[asyncssh.SSHKeyPair]:
 
 def offered(keys: Keys, pairs: Sequence[asyncssh.SSHKeyPair], *, only: bool) -> list[object]:
     """Return what is offered in order: the numbers of an agent's keys, and file names."""
-    order = keys.arguments(pairs, only=only)["client_keys"]
-    return [each if isinstance(each, str) else pairs.index(each) for each in order]
+    order = keys.arguments(pairs, NOT_ASKED, only=only)["client_keys"]
+    return [pairs.index(each) if each in pairs else each.get_comment() for each in order]
 
 
 @pytest.mark.parametrize("name", ["key", "key.pub"])
@@ -138,18 +143,28 @@ async def test_agent_that_does_not_answer(
 
 
 def test_certificate(key: Path, tmp_path: Path) -> None:
-    """Certificates are the named ones and those beside the keys."""
+    """A named certificate comes first of all; without one, that beside a key comes after its key."""
     authority = asyncssh.generate_private_key("ssh-ed25519")
-    public = asyncssh.read_public_key(f"{key}.pub")
-    beside = authority.generate_user_certificate(public, "beside")
+    private = asyncssh.read_private_key(key)
+    beside = authority.generate_user_certificate(private, "beside")
     beside.write_certificate(f"{key}-cert.pub")
-    named = authority.generate_user_certificate(public, "named")
+    named = authority.generate_user_certificate(private, "named")
     named.write_certificate(tmp_path / "named.pub")
-    found = find_keys(NOTHING_GIVEN, [str(key)], [f"{tmp_path}/named.pub"])
-    assert found.certificates == [f"{tmp_path}/named.pub"]
-    data = [public.public_data, beside.public_data, named.public_data]
-    assert found._public() == data
-    assert found.not_held(held(asyncssh.read_private_key(key))) == [str(key)]
+    foreign = held(authority)
+
+    def data(certificates: list[str], pairs: Sequence[asyncssh.SSHKeyPair]) -> list[bytes]:
+        found = find_keys(NOTHING_GIVEN, [str(key)], certificates)
+        order = found.arguments(pairs, NOT_ASKED, only=False)["client_keys"]
+        return [each.public_data for each in order]
+
+    own, other = private.public_data, authority.public_data
+    assert data([], foreign) == [other, own, beside.public_data]
+    assert data([], [*foreign, *held(private)]) == [own, other, beside.public_data]
+    assert data([f"{tmp_path}/named.pub"], foreign) == [named.public_data, other, own]
+    # The agent signs for it; its key is offered alone, too.
+    mine = held(private)
+    assert data([f"{tmp_path}/named.pub"], mine) == [named.public_data, own]
+    assert mine[0].public_data == own
 
 
 PASSPHRASE = "open sesame"
@@ -179,10 +194,12 @@ def make(folder: Path, kind: str = "ed25519", *options: str, lock: str = PASSPHR
     return path
 
 
-def find_one(path: Path, *certificates: str) -> LockedKey:
-    """Find a protected key."""
-    (locked,) = find_locked_keys([str(path)], certificates)
-    return locked
+def find_one(path: Path, person: Answers | None = None, opened: OpenedKeys | None = None) -> Any:
+    """Return what is offered of a protected key."""
+    unlocking = Unlocking((person or Answers()).ask_passphrase, opened or OpenedKeys())
+    found = find_keys(NOTHING_GIVEN, [str(path)], []).arguments((), unlocking, only=False)
+    (pair,) = found["client_keys"]
+    return pair
 
 
 @pytest.mark.parametrize("beside", [True, False])
@@ -193,24 +210,24 @@ def test_public_half(tmp_path: Path, kind: str, *, beside: bool) -> None:
     expected = asyncssh.read_public_key(f"{path}.pub")
     if not beside:
         Path(f"{path}.pub").unlink()
-    assert find_one(path).public.public_data == expected.public_data
+    assert find_one(path).public_data == expected.public_data
 
 
 def test_what_is_not_locked(tmp_path: Path) -> None:
-    """Unprotected keys, other files and missing ones are left out."""
+    """Unprotected keys, other files and missing ones are not locked; what is no key is not offered."""
     (tmp_path / "text").write_text("no key")
     paths = [str(make(tmp_path, lock="")), str(tmp_path / "text"), str(tmp_path / "none")]
     assert not any(map(is_locked, paths))
-    assert find_locked_keys(paths, []) == []
+    assert len(offered(find_keys(NOTHING_GIVEN, paths, []), (), only=False)) == 1
 
 
 def test_old_format(tmp_path: Path) -> None:
     """The old format does not contain the public half: without a file beside it the key is left out."""
     path = make(tmp_path, "rsa", "-m", "PEM")
-    assert find_one(path).path == str(path)
+    assert find_one(path).get_comment() == str(path)
     Path(f"{path}.pub").unlink()
     assert is_locked(str(path))
-    assert find_locked_keys([str(path)], []) == []
+    assert offered(find_keys(NOTHING_GIVEN, [str(path)], []), (), only=False) == []
 
 
 @pytest.mark.parametrize("cut", [70, 120, 200])
@@ -219,18 +236,16 @@ def test_broken_file(tmp_path: Path, cut: int) -> None:
     path = make(tmp_path)
     Path(f"{path}.pub").unlink()
     path.write_bytes(path.read_bytes()[:cut] + b"\n-----END OPENSSH PRIVATE KEY-----\n")
-    assert find_locked_keys([str(path)], []) == []
+    assert offered(find_keys(NOTHING_GIVEN, [str(path)], []), (), only=False) == []
 
 
 async def test_signs_after_the_passphrase(tmp_path: Path) -> None:
     """The prompt appears once for everything that the key signs, and again after a wrong passphrase."""
-    locked = find_one(make(tmp_path))
-    person = Answers("wrong", PASSPHRASE)
-    (pair,) = locked.pairs(person.ask_passphrase)
+    path, person = make(tmp_path), Answers("wrong", PASSPHRASE)
+    pair, public = find_one(path, person), asyncssh.read_public_key(f"{path}.pub")
     assert person.attempts == []
     for data in (b"one", b"two"):
-        signature = await pair.sign_async(data)  # type: ignore[attr-defined]
-        assert locked.public.verify(data, signature)
+        assert public.verify(data, await pair.sign_async(data))
     assert person.attempts == [0, 1]
 
 
@@ -240,46 +255,53 @@ async def test_signs_after_the_passphrase(tmp_path: Path) -> None:
 async def test_stays_locked(tmp_path: Path, answers: tuple[str, ...], asked: int) -> None:
     """After three wrong ones, or no answer, the key is given up for good."""
     person = Answers(*answers)
-    (pair,) = find_one(make(tmp_path)).pairs(person.ask_passphrase)
+    pair = find_one(make(tmp_path), person)
     for _ in range(2):
         with pytest.raises(ValueError, match="stays locked"):
-            await pair.sign_async(b"data")  # type: ignore[attr-defined]
+            await pair.sign_async(b"data")
     assert len(person.attempts) == asked
 
 
 async def test_opened_before(tmp_path: Path) -> None:
     """An unlocked key signs for later connections, too; another key in its place does not."""
     path, opened = make(tmp_path), OpenedKeys()
-    (first,) = find_locked_keys([str(path)], [], opened)
-    await first.unlock(Answers(PASSPHRASE).ask_passphrase)
-    (second,) = find_locked_keys([str(path)], [], opened)
+    await find_one(path, Answers(PASSPHRASE), opened).sign_async(b"x")
     unasked = Answers()
-    assert second.public.verify(
-        b"x", (await second.unlock(unasked.ask_passphrase)).sign(b"x", b"ssh-ed25519")
-    )
+    signature = await find_one(path, unasked, opened).sign_async(b"x")
+    assert asyncssh.read_public_key(f"{path}.pub").verify(b"x", signature)
     assert unasked.attempts == []
     path.unlink()
     make(tmp_path)
-    (other,) = find_locked_keys([str(path)], [], opened)
     with pytest.raises(ValueError, match="stays locked"):
-        await other.unlock(unasked.ask_passphrase)
+        await find_one(path, unasked, opened).sign_async(b"x")
     assert unasked.attempts == [0]
 
 
-@pytest.mark.parametrize("beside", [True, False])
-def test_certificates(tmp_path: Path, *, beside: bool) -> None:
-    """A certificate for the key, beside it or named, is offered before the key alone; others are not."""
-    authority, other = make(tmp_path, "ecdsa", lock=""), make(tmp_path, "rsa")
-    path = make(tmp_path)
+def make_certificates(folder: Path, *, beside: bool) -> tuple[Path, list[str]]:
+    """Make a locked key, and a certificate of it beside it or elsewhere; return it and the named certificates."""
+    authority, other = make(folder, "ecdsa", lock=""), make(folder, "rsa")
+    path = make(folder)
     for key in (path, other):
         sign = ["ssh-keygen", "-q", "-s", str(authority), "-I", "me", "-n", "me", f"{key}.pub"]
         subprocess.run(sign, check=True)
     certificate = Path(f"{path}-cert.pub")
-    if not beside:
-        certificate = certificate.rename(tmp_path / "named")
-    named = [f"{other}-cert.pub", *([] if beside else [str(certificate)])]
-    pairs = find_one(path, *named).pairs(Answers().ask_passphrase)
-    assert [pair.has_cert for pair in pairs] == [True, False]
+    if beside:
+        return path, []
+    return path, [f"{other}-cert.pub", str(certificate.rename(folder / "named"))]
+
+
+@pytest.mark.parametrize("beside", [True, False])
+async def test_certificates(tmp_path: Path, *, beside: bool) -> None:
+    """A certificate of a locked key, beside it or named, is offered, too; one passphrase opens both."""
+    path, named = make_certificates(tmp_path, beside=beside)
+    person = Answers(PASSPHRASE)
+    pairs = find_keys(NOTHING_GIVEN, [str(path)], named).arguments(
+        (), Unlocking(person.ask_passphrase, OpenedKeys()), only=False
+    )["client_keys"]
+    assert [pair.has_cert for pair in pairs] == ([False, True] if beside else [True, False])
+    for pair in pairs:
+        await pair.sign_async(b"x")
+    assert person.attempts == [0]
 
 
 def test_default_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,13 +17,7 @@ from cryptography.utils import CryptographyDeprecationWarning
 from xpm_remote.errors import HostKeyError, LinkError, OptionError
 from xpm_remote.link.asyncssh_engine.algorithms import host_key_algorithms
 from xpm_remote.link.asyncssh_engine.host_keys import HostKeyPolicy
-from xpm_remote.link.asyncssh_engine.keys import (
-    Keys,
-    OpenedKeys,
-    agent_keys,
-    find_keys,
-    find_locked_keys,
-)
+from xpm_remote.link.asyncssh_engine.keys import Keys, OpenedKeys, Unlocking, agent_keys, find_keys
 from xpm_remote.link.asyncssh_engine.login import LoginClient, LoginWatch, explain_failure
 from xpm_remote.link.asyncssh_engine.resolution import (
     CONFIG_ERRORS,
@@ -349,7 +343,6 @@ class _Attempt:
             policy,
             f"{found.library.username}@{found.library.host}",
             self.way.prompter,
-            locked=find_locked_keys(keys.not_held(held), keys.certificates, self.way.opened),
             attempts=found.own.prompts,
             watch=LoginWatch(self.way.observer, where, policy.place),
             course=course,
@@ -358,7 +351,9 @@ class _Attempt:
         )
         course.said = lambda: last_words(client.said)
         arguments = found.arguments | keys.arguments(
-            held, only=bool(found.config("IdentitiesOnly"))
+            held,
+            Unlocking(client.ask_passphrase, self.way.opened),
+            only=bool(found.config("IdentitiesOnly")),
         )
         algorithms = host_key_algorithms(found.library)
         if algorithms is not None:

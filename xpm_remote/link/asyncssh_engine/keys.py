@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
 import logging
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,57 +33,99 @@ class _Sequence(list[Any]):
         return True
 
 
+class _Offer(NamedTuple):
+    """A key or certificate of a file, and what signs by it; None where only an agent could."""
+
+    public_data: bytes
+    pair: asyncssh.SSHKeyPair | None
+
+
 class Keys(NamedTuple):
     """The keys for a login.
 
     Attributes:
         named: Paths of private keys, or of public ones whose private half an agent holds; they need not exist.
         private: Those of them that are files with a private key.
-        certificates: Paths of certificates, besides those next to the keys.
+        certificates: Paths of certificates; if there are none, those next to the keys count.
     """
 
     named: list[str]
     private: list[str]
     certificates: list[str]
 
-    def arguments(self, held: Sequence[asyncssh.SSHKeyPair], *, only: bool) -> dict[str, Any]:
-        """Return the library's arguments: what is offered in the order of ssh.
+    def arguments(
+        self, held: Sequence[asyncssh.SSHKeyPair], unlocking: Unlocking, *, only: bool
+    ) -> dict[str, Any]:
+        """Return the library's arguments: what is offered in the order of ssh, for hosts end a login after a few keys.
 
-        Of an agent's keys, which come first, those are first that are named; hosts end a login after a few keys.
+        That is: the named certificates; of an agent's keys those that are named, then its others; then the other
+        keys that are named, in their order, each with the certificate next to it after it.
 
         Args:
             held: The keys of the agent.
-            only: Whether only the named ones of them are tried: ``IdentitiesOnly``.
+            unlocking: How the files that a passphrase locks are unlocked.
+            only: Whether only the named ones of the agent's keys are tried: ``IdentitiesOnly``.
         """
-        named = self._public()
+        files = [each for path in self.named for each in self._offers(path, unlocking)]
+        named = {each.public_data for each in files}
+        known = {pair.public_data for pair in held}
         first = [pair for pair in held if pair.public_data in named]
         rest = [] if only else [pair for pair in held if pair.public_data not in named]
+        signing = [each.pair for each in files if each.pair is not None]
+        last = [pair for pair in signing if pair.public_data not in known]
         return {
-            "client_keys": _Sequence([*first, *rest, *self.not_held(held)]),
-            "client_certs": self.certificates,
-            "agent_identities": [b""],  # the library would put all of them first
+            "client_keys": _Sequence([*self._certified([*held, *signing]), *first, *rest, *last]),
+            "client_certs": [],  # the library would offer no key for which there is one without it
+            "agent_identities": [b""],  # nor any key before the agent's
         }
 
-    def not_held(self, held: Sequence[asyncssh.SSHKeyPair]) -> list[str]:
-        """Return the private key files whose keys an agent does not hold, and those with a certificate."""
-        known = {pair.public_data for pair in held}
-        certified = [each.key.public_data for each in self._certificates()]
+    def _offers(self, path: str, unlocking: Unlocking) -> list[_Offer]:
+        """Return the key of a file, and the certificate next to it."""
+        private = read_unlocked(path) if path in self.private else None
+        public = public_half(path) if private is None else private.convert_to_public()
+        if public is None:
+            return []
+        beside = None if self.certificates else read_certificate(f"{path}-cert.pub")
         found = []
-        for path in self.private:
-            public = public_half(path)
-            data = None if public is None else public.public_data
-            if data not in known or data in certified:
-                found.append(path)
+        for certificate in (None, beside) if beside else (None,):
+            data = public.public_data if certificate is None else certificate.public_data
+            pair: asyncssh.SSHKeyPair | None = None
+            if private is not None:
+                pair = _pair(private, certificate)
+            elif path in self.private:
+                pair = LockedKey(path, public, unlocking).pair(certificate)
+            found.append(_Offer(data, pair))
         return found
 
-    def _public(self) -> list[bytes]:
-        found = [public.public_data for path in self.named if (public := public_half(path))]
-        return found + [each.public_data for each in self._certificates()]
+    def _certified(self, pairs: Sequence[asyncssh.SSHKeyPair]) -> list[asyncssh.SSHKeyPair]:
+        """Return the named certificates, each with the first key that signs for it."""
+        found = []
+        for path in self.certificates:
+            certificate = read_certificate(path)
+            for pair in pairs:
+                if certificate and pair.public_data == certificate.key.public_data:
+                    certified = copy.copy(pair)
+                    certified.set_certificate(certificate)
+                    found.append(certified)
+                    break
+        return found
 
-    def _certificates(self) -> list[asyncssh.SSHCertificate]:
-        beside = [f"{path}-cert.pub" for path in self.named]
-        paths = (*beside, *self.certificates)
-        return [found for path in paths if (found := read_certificate(path))]
+
+def _pair(key: asyncssh.SSHKey, certificate: asyncssh.SSHCertificate | None) -> asyncssh.SSHKeyPair:
+    # The library returns the key with its certificate, and then the key alone.
+    return asyncssh.load_keypairs([key if certificate is None else (key, certificate)])[0]
+
+
+def offer_once(connection: asyncssh.SSHClientConnection, pair: asyncssh.SSHKeyPair) -> None:
+    """Have an RSA certificate offered once, under the name that the server knows; the library would try two names."""
+    greeting = str(connection.get_extra_info("server_version"))
+    if connection._saved_rsa_key is pair and not _KNOWS_OLD_NAME.match(greeting):  # noqa: SLF001
+        connection._saved_rsa_key = None  # noqa: SLF001
+        pair.algorithm = pair.sig_algorithm + b"-cert-v01@openssh.com"
+
+
+_KNOWS_OLD_NAME = re.compile(r"SSH-2\.0-OpenSSH_([1-6]\.|7\.[0-7])")
+"""The greeting of a server to which a certificate of an RSA key is of SHA-1, whatever it signs with: before 7.8."""
 
 
 @contextlib.asynccontextmanager
@@ -121,7 +165,7 @@ def find_keys(
     else:
         paths = [str(Path(name).expanduser()) for name in named]
         for path in paths[: len(options.get_all("IdentityFile"))]:
-            if not Path(path).exists():
+            if not Path(path).exists() and not Path(f"{path}.pub").exists():
                 raise AuthenticationError(f"the private key {path} does not exist", "check -i")
     files = [path for path in paths if Path(path).is_file() and os.access(path, os.R_OK)]
     private = [path for path in files if not _is_public(path)]
@@ -131,14 +175,17 @@ def find_keys(
 
 def _is_public(path: str) -> bool:
     try:
-        asyncssh.read_private_key(path)
-    except asyncssh.KeyImportError:
-        pass  # perhaps locked, perhaps not private at all
+        return read_unlocked(path) is None and not is_locked(path) and public_half(path) is not None
     except OSError:
         return False
-    else:
-        return False
-    return not is_locked(path) and public_half(path) is not None
+
+
+def read_unlocked(path: str) -> asyncssh.SSHKey | None:
+    """Return a private key; None if a passphrase locks it, or it is none."""
+    try:
+        return asyncssh.read_private_key(path)
+    except asyncssh.KeyImportError:
+        return None
 
 
 AskPassphrase = Callable[[str, int], Awaitable[str]]
@@ -163,52 +210,56 @@ class OpenedKeys:
         self._keys[private.public_data] = private
 
 
+class Unlocking(NamedTuple):
+    """How locked keys are unlocked.
+
+    Attributes:
+        ask: Asks for a passphrase.
+        opened: The keys that have been unlocked, whose passphrases are not asked for again.
+    """
+
+    ask: AskPassphrase
+    opened: OpenedKeys
+
+
 class LockedKey:
     """A key file whose private half cannot be read without its passphrase.
 
     Args:
         path: The file.
         public: Its public half.
-        certificates: Certificates for it.
-        opened: The keys that have been unlocked; this one is added once it is.
+        unlocking: How it is unlocked.
     """
 
-    def __init__(
-        self,
-        path: str,
-        public: asyncssh.SSHKey,
-        certificates: Sequence[asyncssh.SSHCertificate],
-        opened: OpenedKeys,
-    ) -> None:
+    def __init__(self, path: str, public: asyncssh.SSHKey, unlocking: Unlocking) -> None:
         self.path = path
         self.public = public
-        self.certificates = certificates
-        self._opened = opened
+        self._unlocking = unlocking
         self._failed = False
 
-    def pairs(self, ask: AskPassphrase) -> list[asyncssh.SSHKeyPair]:
-        """Return what can be offered to a host: each certificate, and the key alone."""
-        return [_LockedPair(self, each, ask) for each in (*self.certificates, None)]
+    def pair(self, certificate: asyncssh.SSHCertificate | None = None) -> asyncssh.SSHKeyPair:
+        """Return what can be offered to a host: the key alone, or by a certificate."""
+        return _LockedPair(self, certificate)
 
-    async def unlock(self, ask: AskPassphrase) -> asyncssh.SSHKey:
+    async def unlock(self) -> asyncssh.SSHKey:
         """Return the private half: unlocked before, or now by the passphrase, which is asked for once for all pairs.
 
         Raises:
             ValueError: No passphrase fitted, or there was no answer.
         """
-        private = self._opened.find(self.public)
+        private = self._unlocking.opened.find(self.public)
         if private is None and not self._failed:
             self._failed = True  # unless the next lines say otherwise
-            private = await self._ask(ask)
+            private = await self._ask()
         if private is None:
             raise ValueError("the private key stays locked")
-        self._opened.keep(private)
+        self._unlocking.opened.keep(private)
         return private
 
-    async def _ask(self, ask: AskPassphrase) -> asyncssh.SSHKey | None:
+    async def _ask(self) -> asyncssh.SSHKey | None:
         for attempt in range(PASSPHRASE_ATTEMPTS):
             try:
-                passphrase = await ask(self.path, attempt)
+                passphrase = await self._unlocking.ask(self.path, attempt)
             except UnansweredError:
                 return None
             try:
@@ -222,9 +273,7 @@ class LockedKey:
 class _LockedPair(asyncssh.SSHKeyPair):
     """A locked key in the form that the library offers to a host; it signs only after the host has accepted it."""
 
-    def __init__(
-        self, locked: LockedKey, certificate: asyncssh.SSHCertificate | None, ask: AskPassphrase
-    ) -> None:
+    def __init__(self, locked: LockedKey, certificate: asyncssh.SSHCertificate | None) -> None:
         public = locked.public
         super().__init__(
             public.algorithm,
@@ -236,7 +285,6 @@ class _LockedPair(asyncssh.SSHKeyPair):
             certificate,
         )
         self._locked = locked
-        self._ask = ask
 
     async def sign_async(self, data: bytes) -> bytes:
         """Ask for the passphrase and sign.
@@ -244,27 +292,5 @@ class _LockedPair(asyncssh.SSHKeyPair):
         Raises:
             ValueError: The key stays locked; the library then tries the next one.
         """
-        private = await self._locked.unlock(self._ask)
+        private = await self._locked.unlock()
         return private.sign(data, self.sig_algorithm)
-
-
-def find_locked_keys(
-    paths: Iterable[str], certificates: Iterable[str], opened: OpenedKeys | None = None
-) -> list[LockedKey]:
-    """Return the key files that need a passphrase, each with its certificates.
-
-    Args:
-        paths: Key files; those that cannot be read, or are not locked, are left out.
-        certificates: Certificate files to search, besides those next to the keys.
-        opened: The keys that have been unlocked: their passphrases are not asked for again.
-    """
-    opened = OpenedKeys() if opened is None else opened
-    found = []
-    for path in paths:
-        public = public_half(path) if is_locked(path) else None
-        if public is None:
-            continue
-        read = map(read_certificate, [f"{path}-cert.pub", *certificates])
-        own = [each for each in read if each and each.key.public_data == public.public_data]
-        found.append(LockedKey(path, public, own, opened))
-    return found

@@ -19,7 +19,7 @@ from xpm_remote.errors import (
 )
 from xpm_remote.link.asyncssh_engine.algorithms import found_disagreement, library_abilities
 from xpm_remote.link.asyncssh_engine.host_keys import HostKeyPolicy
-from xpm_remote.link.asyncssh_engine.keys import LockedKey
+from xpm_remote.link.asyncssh_engine.keys import offer_once
 from xpm_remote.link.course import Course
 from xpm_remote.link.key_files import is_locked
 from xpm_remote.link.known_hosts import split_string
@@ -36,7 +36,6 @@ class LoginClient(asyncssh.SSHClient):
         policy: Decides about host keys.
         who: The user and the host, for questions: ``user@host``.
         prompter: Asks the person, or refuses.
-        locked: Private keys that a passphrase locks.
         attempts: The number of attempts at a password, and at an interactive login.
         watch: Follows the login for an observer.
         course: Follows the waits.
@@ -58,7 +57,6 @@ class LoginClient(asyncssh.SSHClient):
         who: str,
         prompter: Prompter,
         *,
-        locked: Sequence[LockedKey],
         attempts: int,
         watch: LoginWatch,
         course: Course,
@@ -68,7 +66,6 @@ class LoginClient(asyncssh.SSHClient):
         self._policy = policy
         self._who = who
         self._prompter = prompter
-        self._locked = list(locked)
         self._passwords = attempts
         self._interviews = attempts
         self._watch = watch
@@ -138,11 +135,6 @@ class LoginClient(asyncssh.SSHClient):
     ) -> bool:
         """Return whether an unknown host key is accepted."""
         return self._policy.accepts(addr, key)
-
-    def public_key_auth_requested(self) -> list[asyncssh.SSHKeyPair] | None:
-        """Return the locked keys: the library calls this after the agent's keys and the unlocked ones."""
-        locked, self._locked = self._locked, []
-        return [pair for key in locked for pair in key.pairs(self.ask_passphrase)] or None
 
     async def ask_passphrase(self, key: str, attempt: int) -> str:
         """Ask for a passphrase."""
@@ -312,6 +304,7 @@ class LoginWatch:
         async def requested() -> asyncssh.SSHKeyPair | None:
             pair = await request()
             if pair is not None:
+                offer_once(connection, pair)
                 self._identity = describe_key(pair)
             return pair
 
