@@ -17,6 +17,7 @@ from xpm_remote.model.agent_rows import (
     Sequenced,
     decode_page,
 )
+from xpm_remote.model.entities import JobChange
 from xpm_remote.model.records import ExperimentRecord, JobRecord
 from xpm_remote.model.store import Store
 from xpm_remote.workspace.states import State
@@ -135,6 +136,27 @@ def test_judgement_over_word(rows: AgentRows) -> None:
     rows.take_listed(listed("one", [0, 0, "a" * 8, 1.5, {"x": 1}, "running"]))
     store.apply_experiments(rows.experiments())
     assert state_of_a(store) == "unscheduled"
+
+
+def progress_at(rows: AgentRows, store: Store, fraction: float, told: float | None) -> list[Any]:
+    """Apply that the first job runs since 1.0 and told its progress; return the times of what changed."""
+    others = {} if told is None else {"progressed": told}
+    row = [0, "running", None, 1.0, None, None, None, [[0, fraction, None]], others]
+    changes = store.apply_judged(rows.jobs(jobs(row)))
+    return [
+        at.timestamp() if isinstance(each, JobChange) and (at := each.at) else None
+        for each in changes
+    ]
+
+
+def test_times_of_progress(rows: AgentRows) -> None:
+    """A job has run since its start; its progress, then, has the time at which it told that, or none."""
+    store = Store()
+    store.apply_experiments(rows.experiments())
+    store.apply_judged(rows.jobs(jobs([0, "waiting"])))
+    assert progress_at(rows, store, 0.1, 1.5) == [1.0]
+    assert progress_at(rows, store, 0.2, 2.5) == [2.5]
+    assert progress_at(rows, store, 0.3, None) == [None]
 
 
 def test_a_judgement_is_no_echo(rows: AgentRows) -> None:

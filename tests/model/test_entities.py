@@ -8,6 +8,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from tests.model.builders import TASK, key, moment
 from xpm_remote.model.entities import (
@@ -20,7 +21,7 @@ from xpm_remote.model.entities import (
     net,
     steps,
 )
-from xpm_remote.workspace.states import State
+from xpm_remote.workspace.states import Progress, State
 
 
 def test_key() -> None:
@@ -126,6 +127,19 @@ def test_net_keeps_the_order_of_last_changes() -> None:
         second,
         JobChange(None, job("a", State.RUNNING), moment(3)),
     ]
+
+
+def test_net_keeps_the_time_of_a_state() -> None:
+    """Where a change of state is followed by progress, the whole has the time of the state; else that of the last."""
+    waiting, running = job("a", State.WAITING), job("a", State.RUNNING)
+    half = replace(running, progress=(Progress(0, 0.5),))
+    more = replace(running, progress=(Progress(0, 0.6),))
+    began = JobChange(waiting, running, moment(3))
+    first, second = JobChange(running, half, moment(4)), JobChange(half, more, moment(5))
+    assert net([began, first, second]) == [JobChange(waiting, more, moment(3))]
+    assert net([first, second]) == [JobChange(running, more, moment(5))]
+    untimed = JobChange(waiting, running)
+    assert net([untimed, first]) == [JobChange(waiting, half, moment(4))]
 
 
 def test_net_of_there_and_back() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import platform
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from xpm_remote.session.agent_sync import AgentSync
 from xpm_remote.session.monitor import Monitor
 from xpm_remote.session.state import Phase, Update
 from xpm_remote.session.target import LocalTarget
+from xpm_remote.ui.documents import event_documents
 from xpm_remote.workspace.layout import JobId
 from xpm_remote.workspace.states import State
 
@@ -205,6 +207,28 @@ async def test_another_run() -> None:
     assert told == [State.WAITING]
     assert bench.store.jobs[KEY].state is State.RUNNING
     assert all(change.after is not None for change in changes)
+
+
+async def test_progress_lines_have_their_own_times() -> None:
+    """What several jobs told of their progress comes in one page; each line of the event stream has its own time."""
+    bench = Bench()
+    await bench.load()
+    rows: list[list[Any]] = [[number, 0, str(number) * 8, 1.5, {}, "running"] for number in (1, 2)]
+    bench.say("listed", experiment_id="e", run_id="1", tasks=[TASK], rows=rows)
+    bench.say("jobs", rows=[[number, "running", None, 2.0] for number in (1, 2)])
+    await bench.follow(lambda: len(bench.store.jobs) == 3)
+    bench.updates.clear()
+    told = [
+        [number, "running", None, 2.0, *[None] * 3, [[0, 0.5, None]], {"progressed": at}]
+        for number, at in ((0, 3.25), (1, 4.5), (2, 5.75))
+    ]
+    bench.say("jobs", rows=told)
+    await bench.follow(lambda: bool(bench.updates))
+    (update,) = bench.updates
+    documents = list(event_documents(update, bench.store, 100.0))
+    assert [each["event"] for each in documents] == ["progress"] * 3
+    times = [datetime.fromisoformat(each["time"]).timestamp() for each in documents]
+    assert times == [3.25, 4.5, 5.75]
 
 
 async def test_what_cannot_be_read(caplog: pytest.LogCaptureFixture) -> None:

@@ -19,6 +19,7 @@ class _Others(msgspec.Struct):
     has_directory: bool = True
     is_unread: bool = False
     certain: bool = True
+    progressed: float | None = None
 
 
 _NO_OTHERS = _Others()
@@ -339,6 +340,7 @@ def _record(job: tuple[str, str], row: _JobRow, root: str) -> JobRecord:
         retry_count=row.retry_count or 0,
         progress=[ProgressRecord(*each) for each in row.progress or ()],
         certain=others.certain,
+        progressed_time=others.progressed,
     )
 
 

@@ -149,8 +149,19 @@ def net(changes: Iterable[Change]) -> list[Change]:
         name = (type(change), change.key)
         earlier = total.pop(name, None)
         # Both have one type, which is part of the name that they share.
-        total[name] = change if earlier is None else replace(change, before=earlier.before)
+        total[name] = change if earlier is None else _joined(earlier, change)
     return [change for change in total.values() if change.before != change.after]
+
+
+def _joined(earlier: Change, later: Change) -> Change:
+    """Return one change for two of an entity; its time is that of the state which it ends in."""
+    joined = replace(later, before=earlier.before)
+    if isinstance(earlier, JobChange) and isinstance(joined, JobChange):
+        jobs = (earlier.before, earlier.after, joined.after)
+        first, reached, last = (None if job is None else job.state for job in jobs)
+        if first is not reached and reached is last:
+            return replace(joined, at=earlier.at or joined.at)
+    return joined
 
 
 def steps(changes: Iterable[Change]) -> list[Change]:

@@ -25,7 +25,7 @@ class ProgressRecord(msgspec.Struct, gc=False):
 class JobRecord(msgspec.Struct):
     """A job object: the keys of a job's ``status.json``; times are ISO, naive, in the zone of the host.
 
-    Only our agent tells whether it is ``certain`` of the state.
+    Only our agent tells whether it is ``certain`` of the state, and when the progress was told.
     """
 
     job_id: str
@@ -42,6 +42,7 @@ class JobRecord(msgspec.Struct):
     retry_count: int = 0
     progress: list[ProgressRecord] | None = None
     certain: bool = True
+    progressed_time: float | None = None
 
 
 class JobInfoRecord(msgspec.Struct):

@@ -291,7 +291,8 @@ class Store:
         for record in records:
             for name in self._members.get(job_key(record), ()):
                 self._runs[name].words[job_key(record)] = _word(record)
-            changes.extend(self._put(with_judgement(self._job(record), record, self.zone)))
+            judged = with_judgement(self._job(record), record, self.zone)
+            changes.extend(self._put(judged, told=parse_time(record.progressed_time, self.zone)))
         return changes
 
     def _job(self, source: NamesJob) -> Job:
@@ -424,8 +425,16 @@ class Store:
         self.version += 1
         return [JobChange(job, None)]
 
-    def _put(self, job: Job, at: datetime | None = None) -> list[Change]:
-        """Store a job, with the data of its experiments."""
+    def _put(
+        self, job: Job, at: datetime | None = None, told: datetime | None = None
+    ) -> list[Change]:
+        """Store a job, with the data of its experiments.
+
+        Args:
+            job: The job.
+            at: When it changed; None: as the job itself has it.
+            told: When a job that goes on running told its progress.
+        """
         job, key = self._with_runs(job), job.key
         if self.has_doubts:
             job = self._verdicts.shown_job(job, self._shown_runs(key))
@@ -437,7 +446,8 @@ class Store:
         self._jobs[key] = job
         self._indexes.update(before, job)
         self.version += 1
-        return [JobChange(before, job, at or when(job))]
+        goes_on = before is not None and before.state is job.state is State.RUNNING
+        return [JobChange(before, job, at or (told if goes_on else when(job)))]
 
 
 def _word(record: JobRecord) -> Word:

@@ -79,6 +79,7 @@ def test_rarities() -> None:
         carbon={"carbon_metrics": {"kg": 1}},
         has_directory=False,
         resumable=True,
+        progressed=1.00049,
     )
     pages.jobs([facts])
     assert sent[0]["rows"][0][7:] == [
@@ -86,6 +87,7 @@ def test_rarities() -> None:
         {
             "process": ["local", 7, "node"],
             "resumable": True,
+            "progressed": 1.0,
             "has_directory": False,
             "carbon_metrics": {"kg": 1},
         },

@@ -441,6 +441,25 @@ def test_live_events(disk: Disk) -> None:
     assert facts.progress == (Progress(0, 0.2, "epoch 2"), Progress(1, 0.25, None))
 
 
+def test_time_of_progress(disk: Disk) -> None:
+    """Progress has the time at which it was told first; progress of status.json has none."""
+    told = {"progress": [{"level": 0, "progress": 0.1}]}
+    disk.job(JOB, {"state": "running", **told}, pid=PID)
+    assert read(disk).progressed is None
+    disk.events(JOB, {**progress_event(0, 0.2), "timestamp": 100.5})
+    assert read(disk).progressed == 100.5
+    disk.events(
+        JOB,
+        state_event("running", timestamp=101.5, **told),
+        {**progress_event(0, 0.1), "timestamp": 102.5},
+    )
+    assert read(disk).progressed == 101.5
+    disk.events(
+        JOB, *({**progress_event(0, each), "timestamp": 10 * each} for each in (0.2, 0.3, 0.3))
+    )
+    assert read(disk).progressed == 3.0
+
+
 def test_event_of_another_zone(disk: Disk) -> None:
     """A process in another zone than its scheduler writes naive times of that; its event has the true time, too."""
     disk.job(JOB, {"state": "scheduled"}, pid=PID)

@@ -74,6 +74,7 @@ class JobFacts(NamedTuple):
         unread: What could not be read; then these are the facts as far as they are known.
         has_failure_marker: There is a marker of its failure, which counts unless the job runs again.
         certain: False where the files do not show whether it is so, as for a job that only another host can see.
+        progressed: When its process told the progress; None where only status.json has that, which has no times.
     """
 
     task_id: str
@@ -101,6 +102,7 @@ class JobFacts(NamedTuple):
     unread: UnreadFile | None = None
     has_failure_marker: bool = False
     certain: bool = True
+    progressed: float | None = None
 
     @property
     def id(self) -> JobId:
@@ -151,7 +153,10 @@ def with_event(facts: JobFacts, event: JsonObject) -> JobFacts:
         level = min(max(whole_of(event.get("level")) or 0, 0), PROGRESS_LEVELS)
         outer = tuple(step for step in facts.progress if step.level < level)
         step = Progress(level, number_of(event.get("progress")), text_of(event.get("desc")))
-        return facts._replace(state=RUNNING, progress=(*outer, step))
+        progress, said = (*outer, step), number_of(event.get("timestamp"))
+        if progress == facts.progress:  # told again
+            said = facts.progressed or said
+        return facts._replace(state=RUNNING, progress=progress, progressed=said)
     return facts
 
 
@@ -280,6 +285,7 @@ def _with_state_event(facts: JobFacts, event: JsonObject) -> JobFacts:
         exit_code=facts.exit_code if exit_code is None else exit_code,
         retry_count=max(facts.retry_count, whole_of(event.get("retry_count")) or 0),
         progress=progress_of(event.get("progress")),
+        progressed=said,
     )
 
 
