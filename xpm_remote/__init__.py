@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         Service,
     )
     from xpm_remote.model.store import Store
+    from xpm_remote.session.fleet import Fleet
     from xpm_remote.session.monitor import Monitor
     from xpm_remote.session.state import LinkState, Phase, Picture, Update
     from xpm_remote.session.target import Overrides, Target, resolve_target
@@ -38,6 +39,7 @@ __all__ = [
     "ExitCode",
     "Experiment",
     "ExperimentChange",
+    "Fleet",
     "Job",
     "JobChange",
     "LinkState",
@@ -63,6 +65,7 @@ _HOMES = {
     "errors": ("ExitCode", "XpmRemoteError"),
     "model.entities": ("Counts", "Experiment", "ExperimentChange", "Job", "JobChange", "Service"),
     "model.store": ("Store",),
+    "session.fleet": ("Fleet",),
     "session.monitor": ("Monitor",),
     "session.state": ("LinkState", "Phase", "Picture", "Update"),
     "session.target": ("Overrides", "Target", "resolve_target"),

@@ -27,6 +27,7 @@ from xpm_remote.session.reconnect import (
     CallPerson,
     GiveUp,
     Reconnect,
+    is_down,
     no_person,
 )
 from xpm_remote.session.state import (
@@ -233,9 +234,13 @@ class Monitor:
         timeout: Seconds without an answer after which a request has failed.
         interval: Seconds between two reconciliations.
         backoff: The delays before attempts; None: those of ``Backoff`` with real jitter.
+        is_patient: Whether the first attempt is like those after a loss: no question is asked before a person is
+            called, and a host that is down is tried again. Else it asks at once, and its failure is the end.
 
     Attributes:
         store: The experiments and jobs.
+        error: Why the link was lost, or the last attempt failed; None while the link is live.
+        was_live: Whether the link has been live.
     """
 
     def __init__(
@@ -245,15 +250,19 @@ class Monitor:
         timeout: float = REQUEST_TIMEOUT,
         interval: float = RECONCILE_INTERVAL,
         backoff: Backoff | None = None,
+        is_patient: bool = False,
     ) -> None:
         self.target = target
         self.store = Store()
+        self.error: XpmRemoteError | None = None
+        self.was_live = False
         self._timeout = timeout
         self._interval = interval
         self._listeners: list[Listener] = []
-        self._link = LinkState(Phase.CONNECTING, time.time(), is_asking=True)
-        # The first attempt may ask at the terminal: the person has just started us.
-        self._unattended: Unattended | None = None
+        self._is_patient = is_patient
+        self._link = LinkState(Phase.CONNECTING, time.time(), is_asking=not is_patient)
+        # Alone, the first attempt may ask at the terminal: the person has just started us.
+        self._unattended = Unattended() if is_patient else None
         # It keeps the keys that a passphrase opened, so the link is restored without a prompt; no passwords or codes.
         self._host: HostLink | None = None
         if not isinstance(target, LocalTarget):
@@ -262,7 +271,6 @@ class Monitor:
         self._rows = AgentRows()
         self._session = self._new_session()
         self._heard: float | None = None
-        self._was_live = False
         self._gap: list[Change] = []
         self._gap_limit = GAP_KEPT
         self._reconnect = Reconnect(backoff or Backoff(random.random))
@@ -292,17 +300,25 @@ class Monitor:
         """Cut short the wait for the next attempt."""
         self._retry_wanted.set()
 
-    async def snapshot(self) -> None:
+    async def snapshot(self, call_person: CallPerson = no_person) -> None:
         """Fetch everything once.
+
+        Args:
+            call_person: Awaited by a patient monitor before the host may ask; the first attempt of others may.
 
         Raises:
             XpmRemoteError: The snapshot failed.
         """
-        try:
-            await self._session.snapshot()
-        except XpmRemoteError as error:
-            self._end(error)
-            raise
+        while True:
+            try:
+                await self._session.snapshot()
+            except XpmRemoteError as error:
+                if not await self._can_ask(error, call_person):
+                    self.end(error)
+                    raise
+                self._session = self._new_session()
+            else:
+                return
 
     async def run(self, call_person: CallPerson = no_person) -> None:
         """Keep the store in step until cancelled, and reconnect whenever the link is lost.
@@ -313,30 +329,46 @@ class Monitor:
         Raises:
             XpmRemoteError: The first attempt failed, or a later one for a cause that is not transient.
         """
+        if self._link.phase is Phase.ENDED:  # it is started again
+            self._unattended = Unattended()
+            self._session = self._new_session()
         while True:
             try:
                 await self._session.run(self._interval)
             except XpmRemoteError as error:
                 if not await self._can_go_on(error, call_person):
-                    self._end(error)
+                    self.end(error)
                     raise
             self._heard = self._session.heard or self._heard
             self._session = self._new_session()
 
     async def _can_go_on(self, error: XpmRemoteError, call_person: CallPerson) -> bool:
         """Wait for the time, or the person, of the next attempt; return False if there is none."""
-        if not self._was_live:
+        self.error = error
+        if not (self.was_live or self._is_patient):
             return False
         decision = self._reconnect.decide(error, asyncio.get_running_loop().time())
         if isinstance(decision, AskPerson):
-            self._unattended = None
-            self._set_link(self._link.stuck(time.time(), str(error), decision.asked))
-            return await call_person(decision.asked)
-        if isinstance(decision, GiveUp):
+            return await self._call(decision.asked, error, call_person)
+        if isinstance(decision, GiveUp) or not (self.was_live or is_down(error)):
             return False
         await self._wait_for_retry(error, decision.at - asyncio.get_running_loop().time())
         self._unattended = Unattended()
         return True
+
+    async def _can_ask(self, error: XpmRemoteError, call_person: CallPerson) -> bool:
+        """Wait for a person who answers what a look could not ask; return False if it failed for another cause."""
+        if not self._is_patient:
+            return False
+        decision = self._reconnect.decide(error, asyncio.get_running_loop().time())
+        return isinstance(decision, AskPerson) and await self._call(
+            decision.asked, error, call_person
+        )
+
+    async def _call(self, asked: str, error: XpmRemoteError, call_person: CallPerson) -> bool:
+        self._unattended = None
+        self._set_link(self._link.stuck(time.time(), str(error), asked))
+        return await call_person(asked)
 
     def _new_session(self) -> Session:
         context = BackendContext(
@@ -368,14 +400,16 @@ class Monitor:
         away = now - (self._link.stale_since or now)
         changes = in_time_order(net(self._gap))
         self._gap.clear()
-        digest = Digest.of(changes, away) if self._was_live else None
-        self._was_live = True
+        digest = Digest.of(changes, away) if self.was_live else None
+        self.was_live, self.error = True, None
         self._reconnect.succeeded()
         self._set_link(LinkState(phase, now, digest=digest))
         if changes:
             self._tell(Update(tuple(changes), recovered=True))
 
-    def _end(self, error: XpmRemoteError) -> None:
+    def end(self, error: XpmRemoteError) -> None:
+        """Show that the link is given up, and why."""
+        self.error = error
         self._set_link(self._link.ended(time.time(), str(error)))
 
     def _set_link(self, link: LinkState) -> None:
@@ -384,7 +418,7 @@ class Monitor:
 
     def _publish(self, update: Update) -> None:
         """Pass an update on; after a gap, keep changes until the snapshot is complete."""
-        if self._was_live and self._link.phase is not Phase.LIVE:
+        if self.was_live and self._link.phase is not Phase.LIVE:
             self._gap.extend(update.changes)
             if len(self._gap) > self._gap_limit:
                 self._gap = net(self._gap)

@@ -45,6 +45,8 @@ _TRANSIENT = (
     UnreachableError,
 )
 
+_UNFIT = (RequestError, ShellInitError, StartError)
+
 
 def is_transient(error: XpmRemoteError) -> bool:
     """Return whether a link that worked before, and failed with this error, is likely to work again.
@@ -54,6 +56,14 @@ def is_transient(error: XpmRemoteError) -> bool:
     if isinstance(error, StalledError):
         return error.at_start
     return isinstance(error, _TRANSIENT)
+
+
+def is_down(error: XpmRemoteError) -> bool:
+    """Return whether a first attempt failed since the host, the network or a file server does not answer.
+
+    What could be reached and cannot serve, such as a host without Python, will not change by being tried again.
+    """
+    return is_transient(error) and not isinstance(error, _UNFIT)
 
 
 class Backoff:

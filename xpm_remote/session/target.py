@@ -32,6 +32,7 @@ class Target:
         engine: The SSH engine.
         backend: What serves the workspace there.
         limits: The seconds of each wait until it answers.
+        id: The id of the workspace in the settings; empty where the command line names host and directory.
     """
 
     name: str
@@ -42,6 +43,12 @@ class Target:
     engine: SshEngine = SshEngine.ASYNCSSH
     backend: Backend = Backend.EXPERIMAESTRO
     limits: Limits = DEFAULT_LIMITS
+    id: str = ""
+
+    @property
+    def label(self) -> str:
+        """The name of the workspace among others."""
+        return self.id or f"{self.name}:{self.workspace}"
 
     @property
     def has_init(self) -> bool:
@@ -92,10 +99,17 @@ class LocalTarget:
     Attributes:
         name: This machine's name.
         workspace: The directory.
+        id: The id of the workspace in the settings; empty where the command line names the directory.
     """
 
     name: str
     workspace: str
+    id: str = ""
+
+    @property
+    def label(self) -> str:
+        """The name of the workspace among others."""
+        return self.id or self.workspace
 
 
 @dataclass(frozen=True)
@@ -182,4 +196,5 @@ def resolve_target(settings: Settings, workspace_id: str | None, overrides: Over
         engine=engine,
         backend=overrides.backend or ssh.backend,
         limits=Limits(start=overrides.start_timeout),
+        id=workspace_id or "",
     )
