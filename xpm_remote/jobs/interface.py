@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from xpm_remote.errors import NoJobFoundError
@@ -10,6 +10,7 @@ from xpm_remote.escaping import nearest, quoted
 
 if TYPE_CHECKING:
     from xpm_remote.workspace.failures import UnreadFile
+    from xpm_remote.workspace.inspecting.answers import Failure, JobDetail, LogPart, LogSearch
     from xpm_remote.workspace.layout import Folder, JobId, Layout
     from xpm_remote.workspace.outcomes import (
         ActionOutcome,
@@ -26,6 +27,15 @@ if TYPE_CHECKING:
     from xpm_remote.workspace.reading.jobs import CurrentJob
     from xpm_remote.workspace.reading.lookup import LookupResult
     from xpm_remote.workspace.watching.logs import Piece
+
+FAILURES_PAGE = 100
+"""Jobs whose failures are asked for at once: a page comes in a blink, and a long list can be left in the middle."""
+
+LOG_PART = 64 * 1024
+"""Bytes of a part of a log unless another number is asked for: more than a screen shows."""
+
+MATCHES = 1000
+"""Lines of a log that a search returns unless another number is asked for."""
 
 
 class Jobs(Protocol):
@@ -123,6 +133,68 @@ class Jobs(Protocol):
             stream: Which of their logs.
             lines: Lines to begin with.
             warn: Is called when one of several logs cannot be read any more.
+        """
+
+    def failures(
+        self, jobs: Sequence[JobId], known: Mapping[JobId, str]
+    ) -> Generator[tuple[Failure, ...], None, None]:
+        """Yield why jobs failed, in pages, each with the newest first.
+
+        Jobs of which nothing is known any more are left out.
+
+        Args:
+            jobs: The jobs, those that are wanted first in front: a page is of the next ``FAILURES_PAGE`` of them.
+            known: The stamps of failures that are known; one that is still the same is left out.
+        """
+
+    def detail(self, job: JobId) -> JobDetail | None:
+        """Return what is known of a job; None when there is no such job."""
+
+    def read_log(
+        self,
+        job: JobId,
+        stream: str,
+        *,
+        before: int | None = None,
+        after: int | None = None,
+        size: int = LOG_PART,
+        attempt: str = "",
+    ) -> LogPart | None:
+        """Return a part of a log: before an offset, after one, or its end; None when there is no such log.
+
+        Args:
+            job: The job.
+            stream: Which of its logs.
+            before: The offset at which the part ends, in bytes.
+            after: The offset at which it begins; not with ``before``.
+            size: How many bytes are wanted, at most ``PART_LIMIT``.
+            attempt: The name of an earlier try, as in ``JobDetail.attempts``.
+        """
+
+    def search_log(
+        self,
+        job: JobId,
+        stream: str,
+        pattern: str,
+        *,
+        is_regex: bool = False,
+        ignore_case: bool = False,
+        limit: int = MATCHES,
+        attempt: str = "",
+    ) -> Generator[LogSearch, None, None]:
+        """Search a log from its beginning to its end, line by line; yield what is found in each part of it.
+
+        Args:
+            job: The job.
+            stream: Which of its logs.
+            pattern: A text, or a regular expression of Python's ``re``.
+            is_regex: Whether it is a regular expression.
+            ignore_case: Whether case does not count.
+            limit: How many matches are wanted; the others are only counted.
+            attempt: As of ``read_log``.
+
+        Raises:
+            WorkspaceFailure, RequestError: The pattern is not a regular expression, or takes too long.
         """
 
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import select
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
-from xpm_remote.jobs.interface import no_experiment
+from xpm_remote.jobs.interface import FAILURES_PAGE, LOG_PART, MATCHES, no_experiment
 from xpm_remote.workspace.agent.actions import Actions
 from xpm_remote.workspace.failures import UnreadFile, WorkspaceFailure
 from xpm_remote.workspace.folders.archiving import archive, plan_archive
 from xpm_remote.workspace.folders.recovery import plan_recovery, recover
+from xpm_remote.workspace.inspecting.answers import Failure, JobDetail, LogPart, LogSearch
+from xpm_remote.workspace.inspecting.detail import DetailReader
+from xpm_remote.workspace.inspecting.failures import FailureReader, newest_first
+from xpm_remote.workspace.inspecting.logs import log_path, read_part
+from xpm_remote.workspace.inspecting.searching import SearchRequest, search_part
 from xpm_remote.workspace.layout import Folder, JobId, Layout
 from xpm_remote.workspace.orphans.cleaning import Cleaner
 from xpm_remote.workspace.orphans.listing import find_orphans
@@ -178,6 +183,58 @@ class LocalJobs:
                     if told.get("ended") or "error" in told:
                         follower.unfollow(name)
                         del left[name]
+
+    def failures(
+        self, jobs: Sequence[JobId], known: Mapping[JobId, str]
+    ) -> Generator[tuple[Failure, ...], None, None]:
+        """Yield why jobs failed, in pages, each with the newest first; without those that are known."""
+        reader = FailureReader(WorkspaceReader(self.layout.root))
+        for start in range(0, len(jobs), FAILURES_PAGE):
+            page = jobs[start : start + FAILURES_PAGE]
+            found = [reader.read(job, known.get(job, "")) for job in page]
+            yield tuple(sorted((each for each in found if each is not None), key=newest_first))
+
+    def detail(self, job: JobId) -> JobDetail | None:
+        """Return what is known of a job; None when there is no such job."""
+        return DetailReader(WorkspaceReader(self.layout.root)).read(job)
+
+    def read_log(
+        self,
+        job: JobId,
+        stream: str,
+        *,
+        before: int | None = None,
+        after: int | None = None,
+        size: int = LOG_PART,
+        attempt: str = "",
+    ) -> LogPart | None:
+        """Return a part of a log; None when there is no such log."""
+        path = log_path(self.layout.job_files(job), stream, attempt)
+        return read_part(path, before=before, after=after, size=size)
+
+    def search_log(
+        self,
+        job: JobId,
+        stream: str,
+        pattern: str,
+        *,
+        is_regex: bool = False,
+        ignore_case: bool = False,
+        limit: int = MATCHES,
+        attempt: str = "",
+    ) -> Generator[LogSearch, None, None]:
+        """Search a log; yield what is found in each part of it."""
+        path = log_path(self.layout.job_files(job), stream, attempt)
+        request = SearchRequest(pattern, is_regex, ignore_case, 0, limit)
+        total, is_over = 0, False
+        while not is_over:
+            part = search_part(path, request)
+            if part is None:
+                return
+            total, is_over = total + part.total, part.is_over
+            yield part._replace(total=total)
+            left = request.wanted - len(part.matches)
+            request = request._replace(start=part.reached, wanted=left)
 
     def _log(self, job: JobId, stream: str) -> Log:
         return Log(self.layout.job_files(job), stream)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from functools import partial
 from typing import Any, TypeVar
 
 from xpm_remote.errors import ProtocolError
-from xpm_remote.jobs.interface import no_experiment
+from xpm_remote.jobs.interface import FAILURES_PAGE, LOG_PART, MATCHES, no_experiment
 from xpm_remote.jobs.reliable_agent import Json, ReliableAgent
 from xpm_remote.workspace.failures import BadIdFailure, UnreadFile
+from xpm_remote.workspace.inspecting.answers import Failure, JobDetail, LogPart, LogSearch
 from xpm_remote.workspace.layout import Folder, JobId, Layout, parse_job_id
 from xpm_remote.workspace.outcomes import (
     ActionOutcome,
@@ -202,6 +203,61 @@ class RemoteJobs:
                     warn(f"{job}: {told['error']}")
                 yield job, _read(told, wire_text)
 
+    async def failures(
+        self, jobs: Sequence[JobId], known: Mapping[JobId, str]
+    ) -> AsyncGenerator[tuple[Failure, ...], None]:
+        """Yield why jobs failed, in pages, each with the newest first; without those that are known."""
+        for start in range(0, len(jobs), FAILURES_PAGE):
+            page = jobs[start : start + FAILURES_PAGE]
+            stamps = {str(job): known[job] for job in page if known.get(job)}
+            params = {"jobs": [str(job) for job in page], "known": stamps}
+            yield await self._ask(
+                "get_failures", params, lambda wires: tuple(map(Failure.from_wire, wires))
+            )
+
+    async def detail(self, job: JobId) -> JobDetail | None:
+        """Return what is known of a job; None when there is no such job."""
+        return await self._ask("get_job_detail", _names(job), _optional(JobDetail.from_wire))
+
+    async def read_log(
+        self,
+        job: JobId,
+        stream: str,
+        *,
+        before: int | None = None,
+        after: int | None = None,
+        size: int = LOG_PART,
+        attempt: str = "",
+    ) -> LogPart | None:
+        """Return a part of a log; None when there is no such log."""
+        params = {**_names(job), "stream": stream, "attempt": attempt}
+        params.update(before=before, after=after, size=size)
+        return await self._ask("read_log_part", params, _optional(LogPart.from_wire))
+
+    async def search_log(
+        self,
+        job: JobId,
+        stream: str,
+        pattern: str,
+        *,
+        is_regex: bool = False,
+        ignore_case: bool = False,
+        limit: int = MATCHES,
+        attempt: str = "",
+    ) -> AsyncGenerator[LogSearch, None]:
+        """Search a log; yield what is found in each part of it."""
+        params = {**_names(job), "stream": stream, "attempt": attempt, "pattern": pattern}
+        params.update(is_regex=is_regex, ignore_case=ignore_case, start=0, wanted=limit)
+        total, is_over = 0, False
+        while not is_over:
+            part = await self._ask("search_log", params, _optional(LogSearch.from_wire))
+            if part is None:
+                return
+            total, is_over = total + part.total, part.is_over
+            yield part._replace(total=total)
+            params["start"] = part.reached
+            params["wanted"] -= len(part.matches)
+
     async def _read_log(
         self,
         job: JobId,
@@ -242,6 +298,10 @@ def _problems(wire: Json) -> list[UnreadFile]:
 
 def _each(kind: type[T]) -> Callable[[Iterable[Any]], list[T]]:
     return lambda wires: [from_wire(kind, wire) for wire in wires]
+
+
+def _optional(read: Callable[[Any], T]) -> Callable[[Any], T | None]:
+    return lambda wire: None if wire is None else read(wire)
 
 
 def _read(wire: Any, read: Callable[[Any], T]) -> T:  # noqa: ANN401 - decoded JSON

@@ -105,3 +105,7 @@ class SteppedJobs:
     perform = _steps(RemoteJobs.perform)
     log_pieces = _steps(RemoteJobs.log_pieces)
     follow_logs = _steps(RemoteJobs.follow_logs)
+    failures = _steps(RemoteJobs.failures)
+    detail = _step(RemoteJobs.detail)
+    read_log = _step(RemoteJobs.read_log)
+    search_log = _steps(RemoteJobs.search_log)

@@ -1,9 +1,9 @@
 """The agent: it serves a workspace on stdin and stdout.
 
 It ends when its stdin does. One thread only reads stdin, so that the end is noticed whatever the others do; requests
-are answered in their order by a second one, those that must not wait behind a long one (logs) by a third, and those
-that must not wait for the disk (``ping``) by a fourth. An action that has begun is completed, also when the link is
-lost meanwhile.
+are answered in their order by a second one, those that must not wait behind a long one (logs) by a third, those about
+single jobs by a fourth, and those that must not wait for the disk (``ping``) by a fifth. An action that has begun is
+completed, also when the link is lost meanwhile.
 """
 
 from __future__ import annotations
@@ -185,6 +185,7 @@ class Agent:
         tables = {
             "requests": self._requests.slow(),
             "quick-requests": self._requests.quick(),
+            "inspecting-requests": self._requests.inspecting(),
             "prompt-requests": self._requests.prompt(),
         }
         lanes = {name: Lane(name, table, self._output) for name, table in tables.items()}

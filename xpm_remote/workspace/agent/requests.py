@@ -46,7 +46,7 @@ PROTOCOL_VERSION = "2.0"
 INSTANCE_BYTES = 8
 """Random bytes that identify an agent."""
 
-CAPABILITIES = ("subscribe", "since", "pages", "logs", "actions", "folders", "ping")
+CAPABILITIES = ("subscribe", "since", "pages", "logs", "actions", "folders", "ping", "inspecting")
 """The capabilities in the handshake, by which a client knows which requests it may send."""
 
 _FOLDER_READING = (
@@ -58,6 +58,8 @@ _FOLDER_READING = (
     "plan_orphans",
 )
 _FOLDER_ACTING = ("recover", "archive", "clean_orphans")
+
+_INSPECTING = ("get_failures", "get_job_detail", "read_log_part", "search_log")
 
 LINES_DEFAULT = 10
 """Lines of a log that are sent unless the request has a number."""
@@ -124,6 +126,7 @@ class Requests:
         self._acting = threading.Lock()
         self._stopping = threading.Event()
         self._folder_methods: dict[str, Method] = {}
+        self._inspecting_methods: dict[str, Method] = {}
         self._watchdog = Watchdog(notify)
         self._watchdog.start()
         self._tracking: Tracking | None = None
@@ -137,6 +140,10 @@ class Requests:
             "follow_log": self.follow_log,
             "unfollow_log": self.unfollow_log,
         }
+
+    def inspecting(self) -> dict[str, Method]:
+        """Return the methods about single jobs, each of a part of a second, which wait only for each other."""
+        return {name: self._inspecting_method(name) for name in _INSPECTING}
 
     def prompt(self) -> dict[str, Method]:
         """Return the methods that never wait for the disk."""
@@ -301,6 +308,18 @@ class Requests:
                 )
                 self._folder_methods = {**requests.reading(), **requests.acting()}
             return self._folder_methods[name](params)
+
+        return ask
+
+    def _inspecting_method(self, name: str) -> Method:
+        """Return a method of ``Inspecting``, imported when it is first called, as of ``_folder_method``."""
+
+        def ask(params: Params) -> object:
+            if not self._inspecting_methods:
+                from xpm_remote.workspace.agent.inspecting import Inspecting
+
+                self._inspecting_methods = Inspecting(self._own_reader()).methods()
+            return self._inspecting_methods[name](params)
 
         return ask
 

@@ -174,24 +174,30 @@ def read_bytes(path: str, limit: int) -> bytes | None:
     return data
 
 
-def open_regular(path: str) -> int | None:
+def open_regular(path: str, *, follow: bool = True) -> int | None:
     """Open a regular file for reading, without ever waiting; None when it is missing.
+
+    Args:
+        path: The file.
+        follow: Whether it may be a link.
 
     Raises:
         UnfitFileError: It is no regular file.
         OSError: The system refuses, or it is a directory.
     """
-    opened = _open_sized(path)
+    opened = _open_sized(path, follow=follow)
     return None if opened is None else opened[0]
 
 
-def _open_sized(path: str) -> tuple[int, int] | None:
+def _open_sized(path: str, *, follow: bool = True) -> tuple[int, int] | None:
     """Open a regular file; return its descriptor and its size."""
     try:
-        handle = disk.open_file(path, _FLAGS)
+        handle = disk.open_file(path, _FLAGS if follow else _FLAGS | os.O_NOFOLLOW)
     except OSError as error:
         if error.errno in NO_ENTRY:
             return None
+        if error.errno == errno.ELOOP and not follow:
+            raise UnfitFileError("is a link, which is not followed") from error
         raise
     try:
         status = disk.stat_open(handle, path)

@@ -142,6 +142,10 @@ class WorkspaceReader:
             return None
         return _as_far_as_read(with_outputs(with_word(facts, None, None, is_live=True)))
 
+    def job_in(self, run: RunFacts, job_hash: str) -> JobFacts:
+        """Return a job of a run, as ``jobs`` yields it."""
+        return self._job_in(run, job_hash, self._job_reader())
+
     def _job_reader(
         self, events: LiveEvents | None = None, directories: Directories | None = None
     ) -> JobReader:

@@ -1,0 +1,106 @@
+"""All that is known of one job."""
+
+from __future__ import annotations
+
+import stat
+from typing import Iterable
+
+from xpm_remote.workspace.inspecting.answers import JobDetail, JobFile, LinkedJob
+from xpm_remote.workspace.inspecting.dependencies import Dependencies
+from xpm_remote.workspace.inspecting.logs import attempts_of
+from xpm_remote.workspace.inspecting.params import values_of
+from xpm_remote.workspace.layout import JobFiles, JobId
+from xpm_remote.workspace.reading import disk
+from xpm_remote.workspace.reading.jobs import CurrentJob, merge_jobs
+from xpm_remote.workspace.reading.json_files import (
+    LARGE_LIMIT,
+    NO_ENTRY,
+    Problems,
+    printable,
+    read_object,
+)
+from xpm_remote.workspace.reading.reader import WorkspaceReader
+
+LINKS_LIMIT = 200
+"""Jobs that are listed as needed, or as needing; the others are counted."""
+
+FILES_LIMIT = 500
+"""Entries of the directory that are listed; the others are counted."""
+
+
+class DetailReader:
+    """Reads what is known of single jobs.
+
+    Args:
+        reader: Reads the workspace; of one thread.
+    """
+
+    def __init__(self, reader: WorkspaceReader) -> None:
+        self._reader = reader
+        self._dependencies = Dependencies(reader)
+
+    def read(self, job: JobId) -> JobDetail | None:
+        """Return what is known of a job; None when no current run lists it and it has no directory.
+
+        Raises:
+            WorkspaceFailure: Its directory cannot be listed.
+        """
+        reader = self._reader
+        reader.problems = Problems()
+        runs = self._dependencies.runs_of(job)
+        current: CurrentJob | None = None
+        for run in runs:
+            info = run.job_infos[job.hash]
+            each = CurrentJob(reader.job_in(run, job.hash), info.tags, (run.experiment_id,))
+            current = each if current is None else merge_jobs(current, each)
+        if current is None:
+            facts = reader.job(job)
+            if facts is None:
+                return None
+            current = CurrentJob(facts, {}, ())
+        files = reader.layout.job_files(job)
+        params = read_object(str(files.params), LARGE_LIMIT, reader.problems)
+        needs, more_needs = self._linked(self._dependencies.needs(job))
+        needed_by, more_needed_by = self._linked(self._dependencies.needed_by(job))
+        entries, more_entries = _entries(files, reader.problems)
+        left_out = {"needs": more_needs, "needed_by": more_needed_by, "files": more_entries}
+        return JobDetail(
+            current,
+            values_of(params or {}),
+            runs[-1].hostname if runs else None,
+            needs,
+            needed_by,
+            tuple(attempts_of(files)),
+            entries,
+            left_out,
+            tuple(reader.problems),
+        )
+
+    def _linked(self, jobs: Iterable[JobId]) -> tuple[tuple[LinkedJob, ...], int]:
+        every = list(jobs)
+        return tuple(map(self._link, every[:LINKS_LIMIT])), max(0, len(every) - LINKS_LIMIT)
+
+    def _link(self, job: JobId) -> LinkedJob:
+        runs = self._dependencies.runs_of(job)
+        facts = self._reader.job_in(runs[-1], job.hash) if runs else self._reader.job(job)
+        return LinkedJob(job, None if facts is None else facts.state)
+
+
+def _entries(files: JobFiles, problems: Problems) -> tuple[tuple[JobFile, ...], int]:
+    """Return the entries of the directory of a job, by name, and how many more there are."""
+    directory = str(files.directory)
+    try:
+        entries = sorted(disk.scan(directory), key=lambda entry: entry.name)
+    except OSError as error:
+        if error.errno not in NO_ENTRY:
+            problems.fail(directory, error)
+        return (), 0
+    found = []
+    for entry in entries[:FILES_LIMIT]:
+        try:
+            status = disk.lstat(entry.path)
+        except OSError:  # gone meanwhile
+            continue
+        size = None if stat.S_ISDIR(status.st_mode) else status.st_size
+        found.append(JobFile(printable(entry.name), size, status.st_mtime))
+    return tuple(found), max(0, len(entries) - FILES_LIMIT)

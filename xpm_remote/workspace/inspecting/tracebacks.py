@@ -1,0 +1,288 @@
+"""Tracebacks in the log of a job, and what two failures of one cause have in common.
+
+The process that runs a job announces the exception that ended it. Other tracebacks count only at the end of the log: a
+program may print one of an exception that it has handled, and go on. Pure.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Iterator, NamedTuple
+
+from xpm_remote.workspace.inspecting.answers import CAUSE_END, Frame
+
+ANNOUNCEMENT = b"[xpm] Got exception while running"
+"""What experimaestro logs before the traceback of the exception that ended a job."""
+
+HEADER = b"Traceback (most recent call last):"
+
+LINE_LIMIT = 4096
+"""Bytes of a line that are looked at; what follows, such as a printed tensor, is passed over."""
+
+BLOCK_LINES = 20_000
+"""Lines of a traceback that are looked at: an exception of a library of tensors has some hundreds."""
+
+MESSAGE_LIMIT = 2000
+"""Characters of a message that are kept."""
+
+TITLE_LIMIT = 200
+"""Characters of the title of a cause."""
+
+FRAMES_KEPT = 5
+FRAMES_OF_CAUSE = 2
+"""Frames of the user's code that are kept, and those that tell causes apart."""
+
+TRAILING_LINES = 5
+"""Lines that may follow a traceback that nothing announces, as a longer message or the last words of a library."""
+
+SHOWN_INNER = 3
+"""Exceptions of a group that stand in its message."""
+
+_TOP = re.compile(r"^(.*?)(?:Original |Exception Group )?Traceback \(most recent call last\):\s*$")
+_FRAME = re.compile(r'^\s+File "(.{1,1000}?)", line (\d{1,9})(?:, in (.{1,500}))?\s*$')
+_EXCEPTION = re.compile(r"^([A-Za-z_][\w.]*(?:\.<locals>\.[\w.]+)?)(?:: ?(.*))?$", re.DOTALL)
+_IN_GROUP = re.compile(r"^[ +-]*\| ?")
+_GROUP_PARTS = re.compile(r"^ *\+[-+]")
+_OF_RUNNER = re.compile(r"(?:DEBUG|INFO|WARNING|ERROR|CRITICAL):\d+:.{1,40}\[xpm\] ")
+_OTHERS_LAST = re.compile(r"slurmstepd: |srun: |wandb: |Exception ignored |\s*$")
+_NO_CAUSE = re.compile(r"^(?:--- Logging error ---|Exception ignored )")
+_STYLE = re.compile(rb"\x1b\[[0-9;]*m")
+_CALL_STACK = "Call stack:"
+_CHAINS = (b"cause of the following exception:", b"another exception occurred:")
+_HINT = re.compile(
+    r"DUE TO TIME LIMIT|DUE TO JOB REQUEUE|Node failure on|oom-kill event|[Oo]ut [Oo]f [Mm]emory"
+    r"|exceeded memory limit|CANCELLED AT|std::bad_alloc|^Killed$"
+)
+_LIBRARY = re.compile(
+    r"/(?:site|dist)-packages/|/lib(?:64)?/(?:python|pypy)\d|^<|/python3\.\d+\.zip/"
+)
+_RUNNER_FILE = re.compile(r"/experimaestro/(?:run|core/\w+|scheduler/\w+)\.py$")
+
+
+class Line(NamedTuple):
+    """A line of a log: where it begins, and its text without colours."""
+
+    offset: int
+    text: str
+
+
+class Traceback(NamedTuple):
+    """A traceback.
+
+    Attributes:
+        offset: Where it begins in the log.
+        exception: The class, as it is printed.
+        message: The rest of the exception, maybe of several lines.
+        frames: The last frames of the user's code, the innermost first; of a library, if there are no others.
+    """
+
+    offset: int
+    exception: str
+    message: str
+    frames: tuple[Frame, ...]
+
+
+def find_traceback(data: bytes, start: int, *, name: str = "") -> Traceback | None:
+    """Find the traceback of the exception that ended a job in the end of its log.
+
+    Args:
+        data: The end of the log.
+        start: Where that begins in the log.
+        name: The script of the job, whose frames are not the user's.
+    """
+    announced = data.rfind(ANNOUNCEMENT)
+    if announced >= 0:
+        lines = list(_until_runner(lines_of(data, start, announced)))
+        return _last(lines, name)
+    begin = _start_of_chain(data)
+    if begin is None:
+        return None
+    # With the line above, which may say that the exception is of no consequence.
+    lines = list(lines_of(data, start, max(0, data.rfind(b"\n", 0, begin))))
+    if not _is_at_end(lines):
+        return None
+    return _last(list(_until_runner(iter(lines))), name)
+
+
+def lines_of(data: bytes, start: int, begin: int = 0) -> Iterator[Line]:
+    """Yield the lines of a part of a log from the one in which an offset of it is."""
+    at = data.rfind(b"\n", 0, begin) + 1
+    for _ in range(BLOCK_LINES):
+        if at >= len(data):
+            return
+        end = data.find(b"\n", at)
+        end = len(data) if end < 0 else end
+        line = _STYLE.sub(b"", data[at : min(end, at + LINE_LIMIT)])
+        yield Line(start + at, line.rstrip(b"\r").decode("utf-8", "replace"))
+        at = end + 1
+
+
+def last_line(data: bytes) -> str:
+    """Return the last words of a log: a scheduler's on why the job ended, else its last line that is the program's."""
+    fatal_at = data.rfind(b"Fatal Python error: ")
+    if fatal_at >= 0:
+        return next(lines_of(data, 0, fatal_at)).text.rpartition("\r")[2].strip()
+    words = ""
+    begin = max(0, len(data) - LINE_LIMIT)
+    for line in list(lines_of(data, 0, begin))[::-1]:
+        text = line.text.rpartition("\r")[2].strip()
+        if _HINT.search(text):
+            return text
+        if not words and text and not _OF_RUNNER.search(text):
+            words = text
+    return words
+
+
+def _start_of_chain(data: bytes) -> int | None:
+    """Return where the last chain of tracebacks begins, if it is one of a cause."""
+    at = data.rfind(HEADER)
+    while at >= 0:
+        begin = data.rfind(b"\n", 0, at) + 1
+        prefix = data[begin:at].decode("utf-8", "replace").replace("Exception Group ", "")
+        above = data[max(0, begin - LINE_LIMIT) : begin].rstrip()
+        if not (_is_nested(prefix) or above.endswith(_CHAINS)):
+            return at
+        at = data.rfind(HEADER, 0, at)
+    return None
+
+
+def _until_runner(lines: Iterator[Line]) -> Iterator[Line]:
+    """Yield lines until experimaestro logs the next one after the first."""
+    for number, line in enumerate(lines):
+        if number and _OF_RUNNER.search(line.text):
+            return
+        yield line
+
+
+def _is_at_end(lines: list[Line]) -> bool:
+    """Return whether a log ends with the chain of tracebacks with which these lines begin."""
+    frames = [number for number, line in enumerate(lines) if _FRAME.match(_bare(line.text))]
+    if not frames:
+        return False
+    after = [line.text for line in lines[frames[-1] + 1 :]]
+    if any("\r" in text for text in after):  # a progress bar that went on
+        return False
+    own = [text for text in after if not (text[:1] == " " or _OF_RUNNER.search(text))]
+    return sum(not _OTHERS_LAST.match(text) for text in own) <= TRAILING_LINES + 1
+
+
+def _last(lines: list[Line], name: str) -> Traceback | None:
+    """Return the last traceback of a chain that is the cause."""
+    heads = []
+    for number, line in enumerate(lines):
+        found = _TOP.match(line.text)
+        if found and not _is_nested(found[1]):
+            heads.append(number)
+    ends = [*heads[1:], len(lines)]
+    is_logging = bool(heads) and heads[0] > 0 and bool(_NO_CAUSE.match(lines[heads[0] - 1].text))
+    blocks = [lines[head:end] for head, end in zip(heads, ends)]
+    if is_logging:
+        blocks = blocks[:-1]
+    for block in reversed(blocks):
+        found_one = _read(block, name)
+        if found_one is not None:
+            return found_one
+    return None
+
+
+def _is_nested(prefix: str) -> bool:
+    return "|" in prefix and not prefix.strip(" |+-")
+
+
+def _bare(text: str) -> str:
+    return _IN_GROUP.sub("", text) if _IN_GROUP.match(text) else text
+
+
+def _read(block: list[Line], name: str) -> Traceback | None:
+    """Read one traceback; None when it has no exception, as one that was not printed to its end."""
+    is_group = "Exception Group Traceback" in block[0].text
+    parts = next((at for at, line in enumerate(block) if _GROUP_PARTS.match(line.text)), len(block))
+    own = [_bare(line.text) if is_group else line.text for line in block[1:parts]]
+    frames = [found for found in map(_FRAME.match, own) if found]
+    last = max((at for at, text in enumerate(own) if _FRAME.match(text)), default=-1)
+    head = next((at for at in range(last + 1, len(own)) if own[at][:1].strip()), None)
+    found = _EXCEPTION.match(own[head]) if head is not None else None
+    if head is None or found is None:
+        return None
+    message = "\n".join([found[2] or "", *_message_after(own[head + 1 :])]).strip()
+    if is_group:
+        message = f"{message}{_inner(block[parts:])}"
+    return Traceback(block[0].offset, found[1], message[:MESSAGE_LIMIT], _of_user(frames, name))
+
+
+def _message_after(lines: list[str]) -> Iterator[str]:
+    """Yield the further lines of a message, up to what is no part of it."""
+    for line in lines:
+        if line.startswith((_CALL_STACK, "During handling of", "The above exception was")):
+            return
+        yield line
+
+
+def _inner(lines: list[Line]) -> str:
+    """Return the exceptions of a group as text: the first ones, each in a line's form."""
+    found = []
+    for line in lines:
+        text = _bare(line.text)
+        if (
+            _IN_GROUP.match(line.text)
+            and text[:1].strip()
+            and not text.startswith(("Trace", "Exception Group T"))
+        ):
+            found.append(text)
+        if len(found) == SHOWN_INNER:
+            break
+    return f": {'; '.join(found)}" if found else ""
+
+
+def _of_user(frames: list[re.Match[str]], name: str) -> tuple[Frame, ...]:
+    every = [Frame(each[1], int(each[2]), each[3] or "") for each in frames]
+    script = f"/{name}.py"
+    own = [each for each in every if not _RUNNER_FILE.search(each.file)]
+    own = [each for each in own if not (name and each.file.endswith(script) and _is_main(each))]
+    users = [each for each in own if not _LIBRARY.search(each.file)]
+    return tuple((users or own)[: -FRAMES_KEPT - 1 : -1])
+
+
+def _is_main(frame: Frame) -> bool:
+    return frame.function == "<module>"
+
+
+def class_name(exception: str) -> str:
+    """Return the name of a class without its module."""
+    return exception.rpartition(".")[2]
+
+
+def cause_of(title: str, frames: tuple[Frame, ...] = ()) -> str:
+    """Return the text that failures of one cause share: a title, and files and functions of the user's code."""
+    places = [f"{frame.file.rpartition('/')[2]}:{frame.function}".rstrip(":") for frame in frames]
+    return CAUSE_END.join([title, *places[:FRAMES_OF_CAUSE]])
+
+
+def title_of(exception: str, message: str) -> str:
+    """Return the title of a cause: a class and the first line of its message, without what differs."""
+    first = next((line.strip() for line in message.split("\n") if line.strip()), "")
+    masked = mask(first)
+    name = class_name(exception)
+    return f"{name}: {masked}"[:TITLE_LIMIT] if name and masked else (name or masked)[:TITLE_LIMIT]
+
+
+_QUOTED = re.compile(r"""(?<!\w)(?:'(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*"|`[^`\n]*`)(?!\w)""")
+_URL = re.compile(r"\b[a-z][a-z0-9+.-]{1,20}://\S+")
+_PATH = re.compile(
+    r"(?<![\w*])(?:~|\.{1,2})?(?:/[^\s/'\",:;()\[\]{}<>|*]+){1,}/?|(?<![\w*/])(?:[\w.-]+/){2,}[\w.-]*"
+)
+_HEX = re.compile(
+    r"\b(?:0x[0-9a-fA-F]+|(?=[a-fA-F]*\d)[0-9a-fA-F]{7,}(?:-[0-9a-fA-F]{4,})*|[0-9a-fA-F]{12,})\b"
+)
+_BAR = re.compile(r"(?<=%)\|[^|]{0,400}\|")
+_NUMBER = re.compile(r"(?<!\w)[-+]?\d[\d_]*(?:\.\d+)?(?:[eE][-+]?\d+)?|\d+(?:\.\d+)?")
+_LIST = re.compile(r"\*(?:\s*,\s*\*)+")
+_STARS = re.compile(r"\*{2,}")
+
+
+def mask(text: str) -> str:
+    """Return a line with ``*`` for what differs from failure to failure: quoted text, paths, hex, numbers."""
+    text = text[:LINE_LIMIT]
+    for pattern in (_BAR, _QUOTED, _URL, _PATH, _HEX, _NUMBER):
+        text = pattern.sub("*" if pattern is not _BAR else "|*|", text)
+    return _STARS.sub("*", _LIST.sub("*", text))
