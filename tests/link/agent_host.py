@@ -13,10 +13,13 @@ from contextlib import suppress
 from pathlib import Path
 
 from tests.support.conversation import Conversation, Json
-from xpm_remote.link.remote.agent import Greeting, agent_bundle, agent_command
+from xpm_remote.link.remote.agent import PLAIN, Greeting, agent_bundle, agent_command
 
 PYTHON = os.environ.get("XPM_TEST_AGENT_PYTHON") or sys.executable
 """The interpreter that runs the agent, unless a test says another: so all can be run with the oldest."""
+
+MODULES = "modules"
+"""The id of the request that brings the modules that were not sent at first."""
 
 LIMIT = 60.0
 """Seconds for the longest conversation; what takes longer waits for something that does not come."""
@@ -48,6 +51,10 @@ class Talk(Conversation):
         more: Bytes sent right behind the bundle.
         command: Another command line.
         directory: The directory that it is started in.
+        sends_modules: Whether to send the modules that it asks for.
+
+    Attributes:
+        modules_sent: How often they were sent.
     """
 
     def __init__(
@@ -62,6 +69,7 @@ class Talk(Conversation):
         more: bytes = b"",
         command: str | None = None,
         directory: Path | None = None,
+        sends_modules: bool = True,
     ) -> None:
         bundle = agent_bundle()
         command = command or agent_command(bundle, str(workspace), python=python, compress=compress)
@@ -69,9 +77,10 @@ class Talk(Conversation):
         super().__init__(words, LIMIT, environ=environ, directory=directory)
         self._buffer = bytearray()
         self._searched = 0
+        self._sends_modules = sends_modules
+        self.modules_sent = 0
         self._inflate = zlib.decompressobj() if compress else None
         self.greeting = Greeting()
-        self._has_plain = False
         with suppress(BrokenPipeError):
             self.write((bundle.payload if payload is None else payload) + more)
 
@@ -81,15 +90,28 @@ class Talk(Conversation):
             data = os.read(self.stdout.fileno(), 65536)
             assert data, self.end()
             rest = self.greeting.feed(data)
-            if rest is not None and self.greeting.asks_plain and not self._has_plain:
-                self._has_plain = True
-                self.write(agent_bundle().plain)
+            bundle = agent_bundle()
+            if rest is not None and self.greeting.asks is not None:
+                is_plain = self.greeting.asks == PLAIN
+                self.write(bundle.plain if is_plain else bundle.payload_again)
             elif rest is not None:
                 self._take(rest)
                 return
 
     def read(self) -> Json:
-        """Read a message."""
+        """Read a message; send the modules that are asked for."""
+        while True:
+            message = self._read()
+            is_asking = message.get("method") == "notification.modules_needed"
+            if is_asking and self._sends_modules:
+                self.modules_sent += 1
+                params = agent_bundle().other_modules(message["params"]["packed"])
+                request = {"jsonrpc": "2.0", "id": MODULES, "method": "modules", "params": params}
+                self.write(json.dumps(request).encode() + b"\n")
+            elif message.get("id") != MODULES:
+                return message
+
+    def _read(self) -> Json:
         # A line may have many megabytes: each byte is searched and copied once.
         while (end := self._buffer.find(b"\n", self._searched)) < 0:
             self._searched = len(self._buffer)

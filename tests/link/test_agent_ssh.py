@@ -18,6 +18,7 @@ from xpm_remote.link.remote.agent import agent_bundle, agent_command
 from xpm_remote.link.remote.command import WORKSPACE_MARKER, remote_command
 from xpm_remote.link.transport import AgentTransport, Transport, greet_agent, open_transport
 from xpm_remote.link.waits import DEFAULT_LIMITS
+from xpm_remote.settings.schema import SshEngine
 
 LIMIT = 60.0
 """Seconds for an answer, on a machine that runs other tests, too."""
@@ -32,15 +33,22 @@ def options_for(server: Server, name: str) -> ConnectOptions:
 
 
 async def connect(
-    server: Server, name: str, *, shell_init: str | None = None, python: str | None = None
+    server: Server,
+    name: str,
+    *,
+    shell_init: str | None = None,
+    python: str | None = None,
+    login_file: str = "",
+    link: HostLink | None = None,
 ) -> Transport:
-    """Start an agent for a new workspace in the home of a user; its bundle is still to be sent."""
+    """Start an agent for a new workspace in the home of a user, behind what stands for a login file."""
     path = server.write(name, f"agent/{WORKSPACE_MARKER}", "").rpartition("/")[0]
     command = agent_command(agent_bundle(), path, python=python, compress=True)
     return await open_transport(
-        HostLink(options_for(server, name)),
-        remote_command(command, workspace=path, shell_init=shell_init),
+        link or HostLink(options_for(server, name)),
+        login_file + remote_command(command, workspace=path, shell_init=shell_init),
         workspace=path,
+        first=agent_bundle().payload,
     )
 
 
@@ -76,3 +84,19 @@ async def test_no_such_interpreter(server: Server) -> None:
     with pytest.raises(StartError, match=r"tried python3\.99 \(not found\)"):
         await greet_agent(transport, agent_bundle(), Course(UNOBSERVED, "host", DEFAULT_LIMITS))
     await transport.aclose()
+
+
+@pytest.mark.parametrize("eaten", [1, 5000])
+async def test_login_files_that_read_input(eaten: int, engine: SshEngine, server: Server) -> None:
+    """Where login files read a part of what was sent with the command, it is sent again; the next command waits."""
+    link = HostLink(options_for(server, "bare"), engine)
+    for is_known in (False, True):
+        link.reads_input = is_known
+        # The second command reads nothing: what it would read is sent after its mark.
+        login_file = "" if is_known else f"head -c {eaten} >/dev/null; "
+        transport = await connect(server, "bare", login_file=login_file, link=link)
+        course = Course(UNOBSERVED, "host", DEFAULT_LIMITS)
+        greeted = await greet_agent(transport, agent_bundle(), course)
+        assert greeted.greeting.was_lost is not is_known
+        assert (await handshake(greeted))["protocol_version"] == "2.0"
+        await greeted.aclose()

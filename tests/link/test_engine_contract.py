@@ -104,6 +104,20 @@ def client(engine: SshEngine, server: Server) -> Client:
     return Client(engine, server)
 
 
+async def test_input_that_is_sent_with_the_command(client: Client) -> None:
+    """What is sent before the host has said anything is the command's first input, whatever its size."""
+    data = secrets.token_bytes(LARGE)
+    parsed = parse_ssh_options(client.host, client.options, client.engine)
+    link = HostLink(parsed, client.engine)
+    prompter = RefusingPrompter("it is night")
+    process = await link.open_process(f"head -c {LARGE} | sha256sum; cat", prompter, first=data)
+    process.send(b"more\n")
+    process.close_stdin()
+    digest = hashlib.sha256(data).hexdigest()
+    assert await read_all(process) == f"{digest}  -\nmore\n".encode()
+    await process.aclose()
+
+
 async def read_all(process: RemoteProcess) -> bytes:
     """Read to the end of the process."""
     received = b""

@@ -22,7 +22,7 @@ from xpm_remote.errors import (
 )
 from xpm_remote.link.remote.startup import RemoteExit
 from xpm_remote.rpc.client import RpcClient, refusal
-from xpm_remote.rpc.protocol import ErrorResponse, JsonRpc, Notification
+from xpm_remote.rpc.protocol import Asked, ErrorResponse, JsonRpc, Notification, first_requests
 
 PATIENCE = 5.0
 """Seconds for what should happen at once; bounds a test that hangs."""
@@ -72,6 +72,37 @@ class BrokenTransport(HandTransport):
         """Raise what a stream that cannot be unpacked raises."""
         await super().receive()
         raise ProtocolError("what the agent sent cannot be unpacked")
+
+
+async def test_requests_that_were_sent_with_the_command() -> None:
+    """The first call of each takes that answer, whenever it came; the next one is sent."""
+    transport = HandTransport()
+    asked: Asked = (("hello", {}), ("subscribe", {"since": 1.5}))
+    assert [each["id"] for each in json.loads(first_requests(asked))] == [1, 2]
+    client = RpcClient(transport, command=None, listener=lambda _: None, asked=asked)
+    transport.answer({"id": 1, "result": "early"}, {"id": 2, "error": {"code": 1, "message": "no"}})
+    assert bytes(await client.call("hello")) == b'"early"'
+    assert transport.sent == []
+    again = asyncio.create_task(client.call("subscribe", {"since": 2}))
+    await asyncio.sleep(0)
+    assert [each["id"] for each in transport.sent] == [3]
+    with pytest.raises(RequestError, match="no"):
+        await client.call("subscribe", {"since": 1.5})
+    transport.end(lost="cut")
+    with pytest.raises(LinkLostError):
+        await again
+    await client.aclose()
+
+
+async def test_end_before_early_answers() -> None:
+    """A call whose request was sent with the command raises why the link ended, and no failure is left over."""
+    transport = HandTransport()
+    client = RpcClient(transport, command=None, listener=lambda _: None, asked=(("hello", {}),))
+    transport.end(lost="cut")
+    await client.wait_ended()
+    with pytest.raises(LinkLostError):
+        await client.call("hello")
+    await client.aclose()
 
 
 async def test_stream_that_cannot_be_read() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import functools
 import json
+import re
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -76,7 +77,10 @@ class Host:
     async def serve(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
         """Serve one command."""
         process.stdout.write((STARTED + self._greeting).encode())
-        replies: list[asyncio.Task[None]] = []
+        # The first requests to an agent are on its command line.
+        asked = re.search(r"\[\{.*?\}\]", process.command or "")
+        requests = json.loads(asked[0]) if asked else []
+        replies = [asyncio.create_task(self._reply(process, each)) for each in requests]
         with contextlib.suppress(asyncssh.BreakReceived, asyncssh.TerminalSizeChanged, OSError):
             while line := await process.stdin.readline():
                 start = line.find(b'{"jsonrpc"')

@@ -175,7 +175,7 @@ class _Doctor:
             closing.push_async_callback(self._close_agent)
             if is_agent:
                 examination.begin(Stage.AGENT)
-                transport.send(f"{GO}\n".encode())
+                transport.send(f"{GO}\n".encode() + agent_bundle().payload)
                 self._take_agent(
                     await greet(
                         transport,

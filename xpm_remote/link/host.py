@@ -57,6 +57,9 @@ class HostLink:
         options: The host and the options of the connection.
         engine: The engine that makes the connections, or ``auto``.
         limits: The seconds of each wait.
+
+    Attributes:
+        reads_input: Whether login files there read input that is not theirs, as the first command has shown.
     """
 
     def __init__(
@@ -68,6 +71,7 @@ class HostLink:
         self.options = options
         self.engine = engine
         self.limits = limits
+        self.reads_input = False
         self._opened = OpenedKeys()
         self._kept: KeptConnection | None = None
         self._forced: EngineChoice | None = None
@@ -90,7 +94,11 @@ class HostLink:
             self._kept = None
 
     async def open_process(
-        self, command: str, prompter: Prompter | None = None, observer: Observer = UNOBSERVED
+        self,
+        command: str,
+        prompter: Prompter | None = None,
+        observer: Observer = UNOBSERVED,
+        first: bytes = b"",
     ) -> RemoteProcess:
         """Connect to the host, or use the kept connection, and run a command there.
 
@@ -98,6 +106,7 @@ class HostLink:
             command: The remote command line.
             prompter: Answers the host's questions; None: the terminal.
             observer: Receives the steps of the connection.
+            first: Sent with the command, before the host has said anything.
 
         Raises:
             OptionError: An option cannot be used.
@@ -111,10 +120,19 @@ class HostLink:
         level = logging.INFO if is_news else logging.DEBUG
         log.log(level, "the SSH engine for %s is %s: %s", host, choice.engine.value, choice.why)
         if is_openssh:
-            return await start_by_openssh(self.options, command, prompter, observer, self.limits)
+            return await start_by_openssh(
+                self.options, command, prompter, observer, self.limits, first
+            )
         try:
             return await start_by_asyncssh(
-                self.options, command, prompter, observer, self._opened, self._kept, self.limits
+                self.options,
+                command,
+                prompter,
+                observer,
+                self._opened,
+                self._kept,
+                self.limits,
+                first,
             )
         except NegotiationError as error:
             if not await is_agreed_by_openssh(self.options, error):
@@ -124,7 +142,7 @@ class HostLink:
                 raise
             what = KINDS[error.keyword]
             self._forced = EngineChoice(SshEngine.OPENSSH, f"asyncssh has no {what} of the host's")
-        return await self.open_process(command, prompter, observer)
+        return await self.open_process(command, prompter, observer, first)
 
 
 async def describe_link(options: ConnectOptions, engine: SshEngine) -> Facts:

@@ -8,7 +8,7 @@ import sys
 from abc import ABC, abstractmethod
 
 from xpm_remote.errors import StartError
-from xpm_remote.link.remote.agent import FLAGS, LOADER, Bundle
+from xpm_remote.link.remote.agent import FLAGS, LOADER, NOTHING, Bundle
 from xpm_remote.link.remote.startup import STDERR_KEPT, RemoteExit
 from xpm_remote.waiting import wait_within
 
@@ -191,19 +191,20 @@ class LocalProcess(RemoteProcess):
 
 
 async def start_local_agent(
-    bundle: Bundle, workspace: str, *, python: str = sys.executable
+    bundle: Bundle, workspace: str, *, python: str = sys.executable, asked: str = NOTHING
 ) -> LocalProcess:
-    """Start an agent for a workspace of this machine; the caller sends its bundle.
+    """Start an agent for a workspace of this machine, and send it.
 
     Args:
         bundle: The agent.
         workspace: The directory of the workspace.
         python: The interpreter.
+        asked: Requests that it answers as soon as it runs, a list in JSON.
 
     Raises:
         StartError: The interpreter cannot be started.
     """
-    words = (*FLAGS, "-c", LOADER, *bundle.arguments, workspace, "plain")
+    words = (*FLAGS, "-c", LOADER, *bundle.arguments, workspace, "plain", asked)
     pipe = asyncio.subprocess.PIPE
     try:
         child = await asyncio.create_subprocess_exec(
@@ -211,4 +212,6 @@ async def start_local_agent(
         )
     except OSError as error:
         raise StartError(f"the interpreter {python} cannot be started: {error}") from error
-    return LocalProcess(child)
+    process = LocalProcess(child)
+    process.send(bundle.payload)
+    return process

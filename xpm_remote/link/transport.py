@@ -10,7 +10,7 @@ from xpm_remote.link.host import HostLink
 from xpm_remote.link.observer import UNOBSERVED, Observer
 from xpm_remote.link.process import RemoteProcess
 from xpm_remote.link.prompts import Prompter
-from xpm_remote.link.remote.agent import Bundle, Greeting
+from xpm_remote.link.remote.agent import PLAIN, Bundle, Greeting
 from xpm_remote.link.remote.startup import RemoteClock, RemoteExit, StartPhase, StartReader, Startup
 from xpm_remote.link.waits import Wait
 
@@ -64,6 +64,7 @@ async def open_transport(
     command: str,
     *,
     workspace: str,
+    first: bytes = b"",
     prompter: Prompter | None = None,
     observer: Observer = UNOBSERVED,
 ) -> Transport:
@@ -73,6 +74,7 @@ async def open_transport(
         link: The connection to the host.
         command: The whole remote command line, from ``link.remote.command``.
         workspace: The remote directory, for messages.
+        first: What the command reads first: sent with it, unless login files there read what is not theirs.
         prompter: Answers the host's questions; None: the terminal.
         observer: Receives the steps and what is waited for.
 
@@ -84,9 +86,12 @@ async def open_transport(
         LinkError: The connection failed.
         RemoteError: The remote shell, its ``shell_init`` or the directory failed.
     """
-    process = await link.open_process(command, prompter, observer)
+    early = b"" if link.reads_input else first
+    process = await link.open_process(command, prompter, observer, early)
     try:
         clock = await _await_start(process, workspace, link, observer, command)
+        if not early:
+            process.send(first)
     except BaseException:
         # By force: the process has ended, or there is no time to wait for it.
         await process.aclose(by_force=True)
@@ -153,10 +158,14 @@ class AgentTransport(Transport):
         transport: The stdio of the agent's process.
         greeting: The agent's greeting.
         rest: The bytes after it.
+
+    Attributes:
+        greeting: The same.
     """
 
     def __init__(self, transport: Transport, greeting: Greeting, rest: bytes) -> None:
         super().__init__(transport.process, transport.clock)
+        self.greeting = greeting
         self._inflate = zlib.decompressobj() if greeting.compressed else None
         self._waiting = rest
         self.received = len(rest)
@@ -195,10 +204,10 @@ class AgentTransport(Transport):
 
 
 async def greet_agent(transport: Transport, bundle: Bundle, course: Course) -> AgentTransport:
-    """Send the agent to the interpreter that waits for it, and wait for its greeting.
+    """Wait for the greeting of an agent that was sent, and send it again where that is asked for.
 
     Args:
-        transport: The stdio of the process that runs ``agent_command``.
+        transport: The stdio of the process that runs ``agent_command``; the bundle's payload has been sent.
         bundle: The agent, the same as in that command.
         course: Follows the wait.
 
@@ -219,9 +228,8 @@ async def greet_agent(transport: Transport, bundle: Bundle, course: Course) -> A
 
 
 async def _read_greeting(transport: Transport, greeting: Greeting, bundle: Bundle) -> bytes | None:
-    transport.send(bundle.payload)
     rest = await _read_start(transport, greeting)
-    if rest is not None and greeting.asks_plain:
-        transport.send(bundle.plain)
+    while rest is not None and greeting.asks is not None:
+        transport.send(bundle.plain if greeting.asks == PLAIN else bundle.payload_again)
         rest = await _read_start(transport, greeting)
     return rest

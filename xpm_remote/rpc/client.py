@@ -22,6 +22,7 @@ from xpm_remote.errors import (
 from xpm_remote.link.remote.startup import RemoteExit, start_failure
 from xpm_remote.rpc.protocol import (
     REQUEST_TIMEOUT,
+    Asked,
     BadResponse,
     ErrorResponse,
     JsonRpc,
@@ -86,6 +87,7 @@ class RpcClient:
         listener: Called with each notification, in order, from the reader's task.
         timeout: Seconds without any part of an answer after which a pending call fails; an answer that takes longer has
             to bring ``SLOWEST_ANSWER``.
+        asked: The requests that were sent with the command; the first call of each waits for that answer.
 
     Attributes:
         last_heard: When anything last came from the server, in local epoch seconds.
@@ -98,6 +100,7 @@ class RpcClient:
         command: str | None,
         listener: Listener,
         timeout: float = REQUEST_TIMEOUT,
+        asked: Asked = (),
     ) -> None:
         self._transport = transport
         self._command = command
@@ -106,6 +109,7 @@ class RpcClient:
         self._rpc = JsonRpc()
         self._pending: dict[int, tuple[str, asyncio.Future[msgspec.Raw]]] = {}
         self._asked: dict[int, float] = {}
+        self._early = [(each, self._expect(*each)[0]) for each in asked]
         self._heard = self._part_heard = 0.0
         self.last_heard = time.time()
         self._answered = False
@@ -124,12 +128,16 @@ class RpcClient:
         if self._ended.done():
             raise self._ended.result()
         loop = asyncio.get_running_loop()
-        request_id, data = self._rpc.request(method, params)
-        answer: asyncio.Future[msgspec.Raw] = loop.create_future()
-        self._pending[request_id] = method, answer
+        early = next((each for each in self._early if each[0] == (method, params or {})), None)
+        if early is not None:
+            self._early.remove(early)
+            request_id = early[1]
+        else:
+            request_id, data = self._expect(method, params)
+            self._transport.send(data)
+        answer = self._pending[request_id][1]
         self._asked[request_id] = time.time()
         sent = loop.time()
-        self._transport.send(data)
         try:
             while not answer.done():
                 left = self._deadline(sent) - loop.time()
@@ -148,6 +156,12 @@ class RpcClient:
             return heard + self._timeout
         allowed = self._timeout + self._rpc.partial_size / SLOWEST_ANSWER
         return min(heard + allowed, max(heard, self._part_heard) + self._timeout)
+
+    def _expect(self, method: str, params: dict[str, Any] | None = None) -> tuple[int, bytes]:
+        """Return the id and the bytes of a request whose answer will be taken."""
+        request_id, data = self._rpc.request(method, params)
+        self._pending[request_id] = method, asyncio.get_running_loop().create_future()
+        return request_id, data
 
     @property
     def oldest_request(self) -> tuple[str, float] | None:
@@ -191,8 +205,8 @@ class RpcClient:
         finally:
             error = failure or self._end_error()
             self._ended.set_result(error)
-            for _, answer in self._pending.values():
-                if not answer.done():
+            for request_id, (_, answer) in self._pending.items():
+                if request_id in self._asked and not answer.done():
                     answer.set_exception(error)
 
     def _note_heard(self, messages: list[Message], now: float) -> None:
@@ -231,6 +245,8 @@ class RpcClient:
             what = f"the answer of the remote server to {method} is {message.why}"
             hint = "the experimaestro there may be of another kind than ours: try --backend agent"
             answer.set_exception(ProtocolError(what, hint if self._command else "try again"))
+        if answer.done() and not isinstance(message, Response):
+            answer.exception()  # retrieved, so that asyncio does not log it where no call waits for it
 
     def _timeout_error(self, method: str) -> RemoteTimeoutError:
         what = f"the remote server has not answered for {self._timeout:g} s (request: {method})"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -35,6 +36,17 @@ _ID = re.compile(rb'"id"\s*:\s*(\d{1,18})\s*[,}]')
 _LAST_ID = re.compile(rb'"id"\s*:\s*(\d{1,18})\s*\}\s*\Z')
 _AROUND_CONTENT = 256
 """Bytes before and after the content of a message, among which are its id and its method."""
+
+
+Asked = Sequence[tuple[str, dict[str, Any]]]
+"""Requests that are sent with the command that starts the server, each by its method and parameters."""
+
+
+def first_requests(asked: Asked) -> str:
+    """Return the first requests of a connection as a list in JSON, for a command line."""
+    rpc = JsonRpc()
+    lines = (rpc.request(*each)[1].strip() for each in asked)
+    return f"[{b','.join(lines).decode()}]"
 
 
 class Response(msgspec.Struct, frozen=True):

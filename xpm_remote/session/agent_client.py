@@ -22,8 +22,11 @@ from xpm_remote.link.remote.startup import RemoteClock
 from xpm_remote.link.transport import AgentTransport, Transport, greet_agent, open_transport
 from xpm_remote.link.waits import DEFAULT_LIMITS, Wait
 from xpm_remote.rpc.client import Listener, RpcClient
-from xpm_remote.rpc.protocol import REQUEST_TIMEOUT, Notification
+from xpm_remote.rpc.protocol import REQUEST_TIMEOUT, Asked, Notification, first_requests
 from xpm_remote.session.target import Target
+
+HANDSHAKE = "get_sync_info"
+"""The first request to every agent."""
 
 PING_INTERVAL = 10.0
 """Seconds between two pings while an answer is awaited: only they tell long work from a dead link."""
@@ -66,10 +69,14 @@ class AgentClient(RpcClient):
         transport: Its stdio, greeted.
         listener: Called with each notification, in order, from the reader's task.
         timeout: Seconds without any answer, pings included, after which a call fails.
+        asked: The requests that were sent with the command.
     """
 
-    def __init__(self, transport: AgentTransport, *, listener: Listener, timeout: float) -> None:
-        super().__init__(transport, command=None, listener=listener, timeout=timeout)
+    def __init__(
+        self, transport: AgentTransport, *, listener: Listener, timeout: float, asked: Asked = ()
+    ) -> None:
+        super().__init__(transport, command=None, listener=self._hear, timeout=timeout, asked=asked)
+        self._hear_other = listener
         self._ping_interval = min(PING_INTERVAL, timeout / 3)
         self.stdio = transport
         self.clock = transport.clock
@@ -85,7 +92,7 @@ class AgentClient(RpcClient):
             XpmRemoteError: As ``call``.
         """
         try:
-            raw = await super().call("get_sync_info")
+            raw = await super().call(HANDSHAKE)
         except RemoteTimeoutError as error:
             raise RemoteTimeoutError(error.what, error.hint, at_start=True) from error
         try:
@@ -111,6 +118,14 @@ class AgentClient(RpcClient):
         finally:
             pinging.cancel()
 
+    def _hear(self, notification: Notification) -> asyncio.Event | None:
+        """Send the modules that were not sent at first, when the agent needs one; pass anything else on."""
+        if notification.method != "notification.modules_needed":
+            return self._hear_other(notification)
+        is_packed = b"true" in bytes(notification.params)
+        self.stdio.send(self._rpc.request("modules", agent_bundle().other_modules(is_packed))[1])
+        return None
+
     async def _ping(self) -> None:
         # The awaited call raises the same error.
         with contextlib.suppress(XpmRemoteError):
@@ -127,6 +142,7 @@ async def open_agent(
     timeout: float = REQUEST_TIMEOUT,
     listener: Listener = ignore,
     observer: Observer = UNOBSERVED,
+    asked: Asked = (),
 ) -> AgentClient:
     """Connect to a host and start an agent for the workspace there.
 
@@ -137,25 +153,36 @@ async def open_agent(
         timeout: Seconds without any answer after which a call fails.
         listener: Called with each notification.
         observer: Receives what is waited for until the agent answers.
+        asked: Calls that will follow; they are sent with the command, so that no round trip is waited for.
 
     Raises:
         OptionError: An option cannot be used.
         LinkError: The connection failed.
         RemoteError: The remote shell, its ``shell_init``, the directory or the agent failed.
     """
+    link = link or HostLink(target.options, target.engine, target.limits)
+    asked = ((HANDSHAKE, {}), *asked)
+    bundle = agent_bundle()
     transport = await open_transport(
-        link or HostLink(target.options, target.engine, target.limits),
-        target.agent_command(agent_bundle()),
+        link,
+        target.agent_command(bundle, first_requests(asked)),
         workspace=target.workspace,
+        first=bundle.payload,
         prompter=prompter,
         observer=observer,
     )
     course = Course(observer, target.name, target.limits)
-    return await greet(transport, timeout=timeout, listener=listener, course=course)
+    client = await greet(transport, timeout=timeout, listener=listener, course=course, asked=asked)
+    link.reads_input |= client.stdio.greeting.was_lost
+    return client
 
 
 async def open_local_agent(
-    directory: str, *, timeout: float = REQUEST_TIMEOUT, listener: Listener = ignore
+    directory: str,
+    *,
+    timeout: float = REQUEST_TIMEOUT,
+    listener: Listener = ignore,
+    asked: Asked = (),
 ) -> AgentClient:
     """Start an agent for a workspace of this machine, as a child process.
 
@@ -163,14 +190,16 @@ async def open_local_agent(
         directory: The workspace.
         timeout: Seconds without any answer after which a call fails.
         listener: Called with each notification.
+        asked: Calls that will follow.
 
     Raises:
         RemoteError: The agent failed.
     """
-    process = await start_local_agent(agent_bundle(), directory)
+    asked = ((HANDSHAKE, {}), *asked)
+    process = await start_local_agent(agent_bundle(), directory, asked=first_requests(asked))
     zone = datetime.now().astimezone().tzinfo
     clock = None if zone is None else RemoteClock(time.time(), zone)
-    return await greet(Transport(process, clock), timeout=timeout, listener=listener)
+    return await greet(Transport(process, clock), timeout=timeout, listener=listener, asked=asked)
 
 
 async def greet(
@@ -179,14 +208,16 @@ async def greet(
     timeout: float = REQUEST_TIMEOUT,
     listener: Listener = ignore,
     course: Course | None = None,
+    asked: Asked = (),
 ) -> AgentClient:
-    """Send the agent to an interpreter that waits for it, and do the handshake.
+    """Wait for the greeting of an agent that was sent, and do the handshake.
 
     Args:
-        transport: The stdio of the interpreter; closed on failure.
+        transport: The stdio of its interpreter; closed on failure.
         timeout: Seconds without any answer after which a call fails.
         listener: Called with each notification.
         course: Follows the wait for its answer; None: nothing of it is told.
+        asked: The requests that were sent with the command.
 
     Raises:
         LinkError: The connection failed.
@@ -198,7 +229,7 @@ async def greet(
     except BaseException:
         await transport.aclose()
         raise
-    client = AgentClient(greeted, listener=listener, timeout=timeout)
+    client = AgentClient(greeted, listener=listener, timeout=timeout, asked=asked)
     try:
         course.enter(Wait.ANSWER, math.inf)  # the client's own limit tells more
         await course.carry(client.handshake())

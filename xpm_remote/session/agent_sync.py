@@ -27,12 +27,15 @@ from xpm_remote.model.agent_rows import (
 )
 from xpm_remote.model.entities import Change, net
 from xpm_remote.model.store import Store
-from xpm_remote.rpc.protocol import Notification
+from xpm_remote.rpc.protocol import Asked, Notification
 from xpm_remote.session.agent_client import AgentClient
 from xpm_remote.session.state import Update
 from xpm_remote.waiting import race
 
 log = logging.getLogger(__name__)
+
+SUBSCRIBE = "subscribe"
+"""The request for everything, or for what has changed since a time, and for all that changes then."""
 
 LIST_LOAD = 0.2
 """The share of time that may be spent on lists of experiments while more pages arrive."""
@@ -66,6 +69,11 @@ class AgentSync:
         self._is_loaded = False
         self._is_live = False
         self._listed_at = self._listing_took = 0.0
+
+    @property
+    def asked(self) -> Asked:
+        """What ``snapshot`` will ask first, for the command that starts the agent."""
+        return ((SUBSCRIBE, {"since": self._rows.mark}),)
 
     def serve(self, client: AgentClient) -> None:
         """Set the agent; its handshake is done."""
@@ -103,7 +111,7 @@ class AgentSync:
             XpmRemoteError: The agent has ended, or does not answer.
         """
         self._rows.begin()
-        await self._ask("subscribe", since=self._rows.mark)
+        await self._ask(SUBSCRIBE, since=self._rows.mark)
         await race(self._take_pages(until_loaded=True), self._ping(PING_INTERVAL))
 
     def catch_up(self) -> None:

@@ -176,7 +176,7 @@ async def open_by_agent(target: Target | LocalTarget, context: BackendContext) -
     sync = AgentSync(context.rows, context.store, context.publish)
     if isinstance(target, LocalTarget):
         client = await open_local_agent(
-            target.workspace, timeout=context.timeout, listener=sync.hear
+            target.workspace, timeout=context.timeout, listener=sync.hear, asked=sync.asked
         )
     else:
         client = await open_agent(
@@ -186,6 +186,7 @@ async def open_by_agent(target: Target | LocalTarget, context: BackendContext) -
             timeout=context.timeout,
             listener=sync.hear,
             observer=context.observer,
+            asked=sync.asked,
         )
     sync.serve(client)
     return ServingSide(client, sync, client.clock)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import itertools
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
-import zlib
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.link.agent_host import LIMIT, Talk
-from tests.link.remote_shells import any_shell, make_workspace
+from tests.link.remote_shells import any_shell, make_workspace, posix_shell
+from tests.support.conversation import Json
 from xpm_remote.link.remote.agent import (
     AGENT,
     IMPORTER,
@@ -30,11 +32,13 @@ from xpm_remote.link.remote.agent import (
     pack,
 )
 from xpm_remote.link.remote.command import remote_command
-from xpm_remote.link.remote.startup import LINE_KEPT, MARK, NOISE_KEPT, Startup
+from xpm_remote.link.remote.startup import BEGIN, LINE_KEPT, MARK, NOISE_KEPT, Startup
+from xpm_remote.rpc.protocol import first_requests
+from xpm_remote.workspace.agent.wire import INVALID_PARAMS, METHOD_NOT_FOUND
 
 pytestmark = pytest.mark.slow
 
-IMPORTER_SOURCE = json.loads(zlib.decompress(agent_bundle().payload))[IMPORTER]
+IMPORTER_SOURCE = json.loads(agent_bundle().plain)[IMPORTER]
 
 
 def run(
@@ -67,11 +71,130 @@ def test_pack_is_reproducible() -> None:
 
 def test_bundle_holds_the_whole_folder() -> None:
     """Every module of the folder is sent, and no other module of the package."""
-    names = set(json.loads(zlib.decompress(agent_bundle().payload)))
+    bundle = agent_bundle()
+    names = {*json.loads(bundle.plain), *bundle.others}
     folder = Path(__file__).parents[3] / "xpm_remote" / "workspace"
     modules = {path.relative_to(folder.parent).with_suffix("") for path in folder.rglob("*.py")}
     dotted = {f"xpm_remote.{'.'.join(each.parts)}".replace(".__init__", "") for each in modules}
     assert names == {"xpm_remote", *dotted}
+
+
+def test_monitoring_needs_no_other_module(tmp_path: Path) -> None:
+    """What is sent at first is enough to follow a workspace and its logs; another request brings the rest, once."""
+    with Talk(make_workspace(tmp_path / "ws")) as talk:
+        talk.greet()
+        talk.result("subscribe", since=None)
+        talk.notice("notification.loaded")
+        talk.result("list_jobs")
+        talk.result("judge", experiments={})
+        before = talk.modules_sent
+        for _ in range(2):
+            assert talk.result("find_orphans") is not None
+        assert (before, talk.modules_sent) == (0, 1)
+
+
+def test_modules_that_do_not_come(tmp_path: Path) -> None:
+    """An agent that waits for modules ends with its stdin; what is no modules is refused."""
+    with Talk(make_workspace(tmp_path / "ws"), sends_modules=False) as talk:
+        talk.greet()
+        request = {"jsonrpc": "2.0", "id": 1, "method": "find_orphans", "params": {}}
+        talk.write(json.dumps(request).encode() + b"\n")
+        talk.notice("notification.modules_needed")
+        assert talk.call("modules", packed=1)["error"]["code"] == INVALID_PARAMS
+        assert talk.end()[2] == 0
+
+
+def code(source: str) -> tuple[str, list[int]]:
+    """Return what Python reads in a source without texts that stand alone, and the line of each statement."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            node.body = [each for each in body if not is_text(each)]  # type: ignore[attr-defined]
+    return ast.dump(tree), [each.lineno for each in ast.walk(tree) if isinstance(each, ast.stmt)]
+
+
+def is_text(node: ast.AST) -> bool:
+    """Return whether a statement is a text alone."""
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )
+
+
+def test_comments_are_left_out() -> None:
+    """The agent is the same program without its comments, each line at its place, in half of the bytes."""
+    bundle = agent_bundle()
+    folder = Path(__file__).parents[3]
+    for name, sent in json.loads(bundle.plain).items():
+        path = folder / name.replace(".", "/")
+        path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+        source = path.read_text() if name != "xpm_remote" else ""
+        assert code(sent) == code(source), name
+        assert not re.search(r"^ *#", sent, re.MULTILINE)
+    assert len(bundle.payload) < 70_000
+
+
+@pytest.mark.parametrize("eaten", [1, len(BEGIN), 5000, None])
+def test_input_that_is_read_before(eaten: int | None, tmp_path: Path) -> None:
+    """Where something has read the beginning of the bundle, or all of it, the python asks for it again."""
+    path = make_workspace(tmp_path / "ws")
+    size = len(agent_bundle().payload) if eaten is None else eaten
+    command = agent_command(agent_bundle(), str(path), python=sys.executable, compress=False)
+    with Talk(path, command=f"head -c {size} >/dev/null; {command}") as talk:
+        talk.greet()
+        assert talk.greeting.was_lost
+        assert talk.result("ping")["time"] > 0
+
+
+@posix_shell
+def test_a_login_file_that_waits_for_a_line_still_waits(shell: str) -> None:
+    """What is sent at first has no end of a line: it answers no question of a login file."""
+    words = [shell, "-c", "read -r project; echo answered"]
+    payload = agent_bundle().payload
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as waiting:
+        assert waiting.stdin is not None
+        waiting.stdin.write(payload)
+        waiting.stdin.flush()
+        with pytest.raises(subprocess.TimeoutExpired):
+            waiting.wait(0.3)
+        waiting.kill()
+
+
+@any_shell
+def test_a_shell_that_reads_it_does_nothing(shell: str, tmp_path: Path) -> None:
+    """A shell that a login file starts on our input finds a comment, or the name of no command, and no more."""
+    done = subprocess.run(
+        [shell],
+        input=agent_bundle().payload,
+        capture_output=True,
+        timeout=LIMIT,
+        check=False,
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path / "home")},
+    )
+    assert done.stdout == b""
+    assert not list(tmp_path.iterdir())
+
+
+def test_requests_of_the_command(tmp_path: Path) -> None:
+    """Requests that came with the command are answered in their order, without any input but the bundle."""
+    path = make_workspace(tmp_path / "ws")
+    asked = first_requests((("get_sync_info", {}), ("nothing", {}), ("subscribe", {"since": None})))
+    command = agent_command(
+        agent_bundle(), str(path), python=sys.executable, compress=False, asked=asked
+    )
+    with Talk(path, command=command) as talk:
+        talk.greet()
+        answers: list[Json] = []
+        while len(answers) < 3:
+            message = talk.read()
+            answers += [message] if "id" in message else []
+        assert [each["id"] for each in answers] == [1, 2, 3]
+        assert answers[0]["result"]["workspace_path"] == str(path)
+        assert answers[1]["error"]["code"] == METHOD_NOT_FOUND
+        assert answers[2]["result"] == {"subscribed": True}
 
 
 def test_loader_can_be_quoted_by_any_shell() -> None:
@@ -97,7 +220,6 @@ def test_rest_of_stdin_is_left() -> None:
         lambda data: data[:-1],
         lambda data: b"",
         lambda data: data[:40] + bytes([data[40] ^ 1]) + data[41:],
-        lambda data: b"x" + data,
     ],
 )
 def test_damaged_bundle_is_not_run(damage: object) -> None:
@@ -346,4 +468,4 @@ def test_command_is_one_line() -> None:
     """The command has no newline, and its words are the intended ones."""
     command = agent_command(agent_bundle(), "~/w s", python=None, compress=False)
     assert "\n" not in command
-    assert shlex.split(command)[-len(INTERPRETERS) - 2 :] == ["~/w s", "plain", *INTERPRETERS]
+    assert shlex.split(command)[-len(INTERPRETERS) - 3 :] == ["~/w s", "plain", "[]", *INTERPRETERS]

@@ -177,7 +177,7 @@ def test_required_modules() -> None:
     )
     words = [sys.executable, "-ISB", "-c", code]
     loaded = subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()
-    found = {"importlib.util", "hashlib", "io", "json"}
+    found = {"binascii", "importlib.util", "hashlib", "io", "json"}
     sources = json.loads(agent_bundle().plain)
     for name in {*loaded} & {*sources}:
         for node in ast.parse(sources[name]).body:

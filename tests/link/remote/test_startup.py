@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from xpm_remote.errors import RemotePathError, ShellInitError, StartError
 from xpm_remote.link.remote.startup import (
+    BEGIN,
     LINE_KEPT,
     MARK,
     NOISE_KEPT,
@@ -77,6 +78,20 @@ def test_what_is_said() -> None:
     assert startup.said("") == "Welcome | Project? \x1b[1m"
     assert startup.said("one\ntwo\nthree\n") == "Welcome | Project? \x1b[1m | two | three"
     assert len(startup.said("y" * LINE_KEPT)) == SAID_SHOWN
+
+
+@pytest.mark.parametrize("size", [0, 100, 3 * LINE_KEPT])
+@pytest.mark.parametrize("piece", [1, 1000, 10**6])
+def test_what_is_printed_back_is_not_said(size: int, piece: int) -> None:
+    """What we have sent, and a login file prints, is neither what the host says nor noise; marks are found after it."""
+    startup, output = Startup(), b"Project? " + BEGIN + b"x" * size
+    step = piece if size < LINE_KEPT else max(piece, 1000)
+    for at in range(0, len(output), step):
+        assert startup.feed(output[at : at + step]) is None
+    assert startup.said("") == "Project?"
+    startup.feed(b"\nYes\n" + mark("init"))
+    assert startup.phase is StartPhase.WORKSPACE
+    assert startup.noise == "Project? \nYes\n"
 
 
 @pytest.mark.parametrize("rest", [b"", b"{", SERVER, b"\n\n", mark("path missing")])

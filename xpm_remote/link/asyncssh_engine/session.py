@@ -36,11 +36,13 @@ class AsyncsshSession(RemoteProcess, asyncssh.SSHClientSession[bytes]):
 
     Args:
         connection: The connection, released with the session.
+        first: Sent with the command.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, first: bytes = b"") -> None:
         super().__init__()
         self._connection = connection
+        self._first = first
         self._channel: asyncssh.SSHClientChannel[bytes] | None = None
         self._stderr = bytearray()
         self._status: int | None = None
@@ -55,8 +57,11 @@ class AsyncsshSession(RemoteProcess, asyncssh.SSHClientSession[bytes]):
         return RemoteExit(self._status, stderr, self._lost)
 
     def connection_made(self, chan: asyncssh.SSHClientChannel[bytes]) -> None:
-        """Store the channel."""
+        """Store the channel, and send what comes first as soon as the library has sent the command."""
         self._channel = chan
+        if self._first:
+            # It does so in this turn of the loop; a server drops what arrives before the command.
+            asyncio.get_running_loop().call_soon(self.send, self._first)
 
     def data_received(self, data: bytes, datatype: asyncssh.DataType) -> None:
         """Store output."""
@@ -137,6 +142,7 @@ async def start_by_asyncssh(
     opened: OpenedKeys | None = None,
     kept: KeptConnection | None = None,
     limits: Limits = DEFAULT_LIMITS,
+    first: bytes = b"",
 ) -> AsyncsshSession:
     """Connect, log in and run a command.
 
@@ -148,6 +154,7 @@ async def start_by_asyncssh(
         opened: Keys that a person has unlocked; those that are unlocked now are added.
         kept: A connection to the same host, used if it is open; else it keeps the new one.
         limits: The seconds of each wait.
+        first: Sent with the command.
 
     Raises:
         OptionError: An option cannot be used.
@@ -157,7 +164,7 @@ async def start_by_asyncssh(
     standing = None if kept is None else kept.standing
     if standing is not None:
         try:
-            return await wait_within(_start(standing, command), REUSE_TIMEOUT)
+            return await wait_within(_start(standing, command, first), REUSE_TIMEOUT)
         except (StartError, LinkLostError, TimeoutError, asyncio.TimeoutError) as error:
             log.debug("the kept connection runs no other command: %r", error)
     connection = await open_connection(options, prompter, observer, opened, limits)
@@ -165,7 +172,7 @@ async def start_by_asyncssh(
         observer.enter(Step.SHELL, options.host)
         course = Course(observer, options.host, limits)
         course.enter(Wait.COMMAND)
-        session = await course.carry(_start(connection, command))
+        session = await course.carry(_start(connection, command, first))
         if kept is not None:
             await kept.keep(connection)
     finally:
@@ -173,10 +180,10 @@ async def start_by_asyncssh(
     return session
 
 
-async def _start(connection: Connection, command: str) -> AsyncsshSession:
+async def _start(connection: Connection, command: str, first: bytes) -> AsyncsshSession:
     """Run a command on a connection, of which its session becomes a holder."""
     connection.hold()
-    session = AsyncsshSession(connection)
+    session = AsyncsshSession(connection, first)
     try:
         await connection.ssh.create_session(
             lambda: session, command, encoding=None, request_pty=False, x11_forwarding=False

@@ -332,6 +332,7 @@ async def start_by_openssh(
     prompter: Prompter | None,
     observer: Observer = UNOBSERVED,
     limits: Limits = DEFAULT_LIMITS,
+    first: bytes = b"",
 ) -> OpensshSession:
     """Connect, log in and run a command.
 
@@ -341,6 +342,7 @@ async def start_by_openssh(
         prompter: Answers the host's questions; None: the terminal.
         observer: Receives the steps.
         limits: The seconds of each wait.
+        first: Sent with the command.
 
     Raises:
         OptionError: An option cannot be used, or there is no program ``ssh``.
@@ -374,6 +376,7 @@ async def start_by_openssh(
         await session.start(program, arguments)
         await course.carry(session.wait_logged_in())
         _check_login(session, login)
+        session.send(first)  # ssh has just sent the command, and does not wait for its start either
     except BaseException:
         await session.aclose(by_force=True)
         raise

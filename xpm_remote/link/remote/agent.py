@@ -6,19 +6,20 @@ interpreter that is suitable; the agent's sources come on its stdin.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import re
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from xpm_remote.errors import StartError
 from xpm_remote.link.remote.command import quote_path, quote_word
-from xpm_remote.link.remote.startup import MARK, StartReader, how_ended, last_words
+from xpm_remote.link.remote.startup import BEGIN, MARK, StartReader, how_ended, last_words
 
 AGENT = "xpm_remote.workspace.agent.program"
 """The module whose ``main`` is the agent."""
@@ -32,57 +33,111 @@ COMPRESSION = 6
 PLAIN = "plain"
 """The mark of a python that cannot unpack the bundle."""
 
+AGAIN = "again"
+"""The mark of a python that does not find the bundle: login files have read it, or a part of it."""
+
+BEGIN_AGAIN = b"#xpm-remote-again:"
+"""Begins what is sent then; as long as ``BEGIN``."""
+
+ARRIVAL = 3
+"""Seconds for the beginning of the bundle to reach the python. It is sent with the command, so it is usually there."""
+
 # One line, without newline, backslash or exclamation mark, which some login shells would not leave alone.
 # A reader with a buffer of one byte takes from the pipe what it is asked for and nothing more: the rest is requests.
 # A python without zlib asks for the bundle as it was before it was packed.
-LOADER = (
-    "import hashlib,io,json,sys;"
-    'exec(chr(10).join(("try:"," import zlib","except ImportError:"," zlib=None")));'
-    "read=io.BufferedReader(io.FileIO(0,closefd=False),1).read;"
-    "check=lambda data,size,digest: data if hashlib.sha256(data).hexdigest()==digest else"
-    ' sys.exit("the agent arrived damaged: %d of %s bytes" % (len(data),size));'
-    "get=lambda size,digest: check(read(int(size)),size,digest);"
-    "packed=get(*sys.argv[1:3]);"
-    "text=zlib.decompress(packed) if zlib else"
-    f' (print(chr(10)+"{MARK} {PLAIN}",flush=True),get(*sys.argv[3:5]))[1];'
-    "sources=json.loads(text.decode());"
-    f'space={{"__name__":"{IMPORTER}"}};'
-    f'exec(compile(sources["{IMPORTER}"],"xpm-remote:importer","exec"),space);'
-    f'sys.exit(space["start"](sources,"{AGENT}",sys.argv[5:]))'
-)
+_LOADER = f"""\
+import binascii,hashlib,io,json,signal,sys
+try:
+ import zlib
+except ImportError:
+ zlib=None
+read=io.BufferedReader(io.FileIO(0,closefd=False),1).read
+def late(*_):
+ raise OSError
+def ask(word):
+ print(chr(10)+"{MARK} "+word,flush=True)
+def get(size,digest):
+ data=read(int(size))
+ if not hashlib.sha256(data).hexdigest()==digest:
+  sys.exit("the agent arrived damaged: %d of %s bytes"%(len(data),size))
+ return data
+signal.signal(signal.SIGALRM,late)
+signal.alarm({ARRIVAL})
+try:
+ head=read({len(BEGIN)})
+except OSError:
+ head=None
+signal.alarm(0)
+signal.signal(signal.SIGALRM,signal.SIG_DFL)
+if head not in (b"{BEGIN.decode()}",b""):
+ ask("{AGAIN}")
+ head=b""
+ while not head==b"{BEGIN_AGAIN.decode()}":
+  byte=read(1)
+  if not byte:
+   break
+  head=head[-{len(BEGIN) - 1}:]+byte
+text=binascii.a2b_base64(get(*sys.argv[1:3]))
+if zlib:
+ text=zlib.decompress(text)
+else:
+ ask("{PLAIN}")
+ text=get(*sys.argv[3:5])
+sources=json.loads(text.decode())
+space={{"__name__":"{IMPORTER}"}}
+exec(compile(sources["{IMPORTER}"],"xpm-remote:importer","exec"),space)
+sys.exit(space["start"](sources,"{AGENT}",sys.argv[5:]))
+"""
+
+LOADER = 'exec("""{}""".replace("~",chr(10)))'.format(_LOADER.replace("\n", "~"))
 """The program with which a remote python is started."""
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """The agent, ready to be sent.
+    """The agent, ready to be sent: what it needs for monitoring.
 
     Attributes:
-        payload: The first bytes on the remote python's stdin.
-        digest: Its SHA-256 in hexadecimal digits.
+        payload: The first bytes on the remote python's stdin, a line without an end.
+        digest: The SHA-256 of what follows ``BEGIN``, in hexadecimal digits.
         plain: The same before it was packed, for a python without zlib.
+        others: The text of each module that is sent only when one of them is needed, by its dotted name.
     """
 
     payload: bytes
     digest: str
     plain: bytes
+    others: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @cached_property
     def arguments(self) -> tuple[str, str, str, str]:
         """The loader's first arguments: size and digest, packed and plain."""
         plain = hashlib.sha256(self.plain).hexdigest()
-        return str(len(self.payload)), self.digest, str(len(self.plain)), plain
+        return str(len(self.payload) - len(BEGIN)), self.digest, str(len(self.plain)), plain
+
+    @property
+    def payload_again(self) -> bytes:
+        """What is sent when the first payload has been lost."""
+        return BEGIN_AGAIN + self.payload[len(BEGIN) :]
+
+    def other_modules(self, is_packed: bool) -> dict[str, object]:
+        """Return the parameters of the request that brings the other modules."""
+        if not is_packed:
+            return {"plain": self.others}
+        text = json.dumps(self.others, separators=(",", ":")).encode()
+        return {"packed": base64.b64encode(zlib.compress(text, COMPRESSION)).decode()}
 
 
-def pack(sources: Mapping[str, str]) -> Bundle:
+def pack(sources: Mapping[str, str], others: Mapping[str, str] | None = None) -> Bundle:
     """Pack the sources of the agent.
 
     Args:
         sources: The text of each module and package by its dotted name.
+        others: Those that are not sent at first.
     """
     plain = json.dumps(dict(sorted(sources.items())), separators=(",", ":")).encode()
-    payload = zlib.compress(plain, COMPRESSION)
-    return Bundle(payload, hashlib.sha256(payload).hexdigest(), plain)
+    packed = base64.b64encode(zlib.compress(plain, COMPRESSION))
+    return Bundle(BEGIN + packed, hashlib.sha256(packed).hexdigest(), plain, others or {})
 
 
 if TYPE_CHECKING:
@@ -93,8 +148,16 @@ PACKAGE = "xpm_remote.workspace"
 
 @cache
 def agent_bundle() -> Bundle:
-    """Read and pack ``xpm_remote/workspace``; its parent is sent as an empty package."""
-    return pack({"xpm_remote": "", **dict(_sources(files(PACKAGE), PACKAGE))})
+    """Read and pack ``xpm_remote/workspace``; its parent is sent as an empty package.
+
+    At first only what is imported when the agent starts is sent: what monitoring never needs is imported in functions.
+    """
+    sources = {"xpm_remote": "", **dict(_sources(files(PACKAGE), PACKAGE))}
+    first = _imported(sources)
+    return pack(
+        {name: without_comments(sources[name]) for name in first},
+        {name: text for name, text in sources.items() if name not in first},
+    )
 
 
 def _sources(directory: Traversable, package: str) -> Iterator[tuple[str, str]]:
@@ -106,6 +169,42 @@ def _sources(directory: Traversable, package: str) -> Iterator[tuple[str, str]]:
         elif entry.is_dir() and entry.joinpath("__init__.py").is_file():
             yield from _sources(entry, f"{package}.{entry.name}")
 
+
+# At the beginning of a line: not in functions, nor for type checkers.
+_IMPORT = re.compile(r"^from (xpm_remote[\w.]*) import (\([^)]*\)|.*)", re.MULTILINE)
+
+
+def _imported(sources: Mapping[str, str]) -> set[str]:
+    """Return the modules that are imported when the agent starts, and their packages."""
+    found: set[str] = set()
+    waiting = [AGENT, IMPORTER]
+    while waiting:
+        name = waiting.pop()
+        if name in found or name not in sources:
+            continue
+        found.add(name)
+        waiting.append(name.rpartition(".")[0])
+        for package, names in _IMPORT.findall(sources[name]):
+            waiting.append(package)
+            waiting += [f"{package}.{each}" for each in re.findall(r"\w+", names)]
+    return found
+
+
+_DOCSTRING = re.compile(r'^( *)"""(?:[^"\\]|\\.|"(?!""))*"""$', re.MULTILINE)
+_COMMENT = re.compile(r"(?:^ *|  )# .*$", re.MULTILINE)
+
+
+def without_comments(source: str) -> str:
+    """Return our source without comments and the text of docstrings, each line at its place: half of it is packed away.
+
+    It knows the style in which ours are written, which a test compares with what Python reads.
+    """
+    bare = _DOCSTRING.sub(lambda found: f'{found[1]}""' + "\n" * found[0].count("\n"), source)
+    return _COMMENT.sub("", bare)
+
+
+NOTHING = "[]"
+"""No requests."""
 
 INTERPRETERS = (
     "python3",
@@ -129,6 +228,7 @@ _FLAGS = " ".join(FLAGS)
 REQUIRED = (
     "_thread",
     "base64",
+    "binascii",
     "codecs",
     "collections",
     "contextlib",
@@ -168,10 +268,10 @@ _VERSION = 'import sys;sys.stdout.write("%d.%d.%d" % sys.version_info[:3])'
 # too old for -I gets the same by letters.
 _CHOOSE = (
     f"fit='{_FIT}'; version='{_VERSION}'; loader=$1; size=$2; digest=$3; whole=$4; whole_digest=$5; root=$6; mode=$7; "
-    "shift 7; tried=; "
+    "asked=$8; shift 8; tried=; "
     'for p in "$@"; do '
     'if command -v "$p" >/dev/null 2>&1; then '
-    f'"$p" {_FLAGS} -c "$fit;$loader" "$size" "$digest" "$whole" "$whole_digest" "$root" "$mode"; status=$?; '
+    f'"$p" {_FLAGS} -c "$fit;$loader" "$size" "$digest" "$whole" "$whole_digest" "$root" "$mode" "$asked"; status=$?; '
     f'if [ $status = 0 ] || "$p" {_FLAGS} -c "$fit" </dev/null >/dev/null 2>&1; then '
     "[ $status -le 128 ] || kill -$((status-128)) $$; exit $status; fi; "
     f'v=$("$p" {_FLAGS} -c "$version" </dev/null 2>/dev/null) || '
@@ -190,7 +290,9 @@ def names_interpreter(python: str) -> bool:
     return _INTERPRETER.fullmatch(python) is not None
 
 
-def agent_command(bundle: Bundle, workspace: str, *, python: str | None, compress: bool) -> str:
+def agent_command(
+    bundle: Bundle, workspace: str, *, python: str | None, compress: bool, asked: str = NOTHING
+) -> str:
     """Return the command that serves a workspace by the agent, without any preparation.
 
     Args:
@@ -198,13 +300,14 @@ def agent_command(bundle: Bundle, workspace: str, *, python: str | None, compres
         workspace: The directory of the workspace there; ``~`` is the remote home.
         python: The interpreter, by the settings.
         compress: Whether the agent compresses its output, after the greeting, into one deflate stream.
+        asked: Requests that it answers as soon as it runs, a list in JSON.
 
     Raises:
         OptionError: A word cannot be part of a command.
     """
     programs = (python,) if python and names_interpreter(python) else INTERPRETERS
     words = ["/bin/sh", "-c", quote_word(_CHOOSE), "sh", quote_word(LOADER), *bundle.arguments]
-    words += [quote_path(workspace), "deflate" if compress else "plain"]
+    words += [quote_path(workspace), "deflate" if compress else "plain", quote_word(asked)]
     return " ".join([*words, *map(quote_path, programs)])
 
 
@@ -213,13 +316,15 @@ class Greeting(StartReader):
 
     Attributes:
         compressed: Whether a deflate stream follows the greeting.
-        asks_plain: Whether the python there has no zlib, and waits for the bundle as it was before it was packed.
+        asks: What the python there waits for: ``AGAIN`` or ``PLAIN``; None once it has greeted.
+        was_lost: Whether login files have read what was sent at first.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.compressed = False
-        self.asks_plain = False
+        self.asks: str | None = None
+        self.was_lost = False
         self._tried = ""
 
     def failure(self, status: int | None, stderr: str) -> StartError:
@@ -244,9 +349,13 @@ class Greeting(StartReader):
         text = line.decode("utf-8", "backslashreplace")
         if text.startswith(f"{MARK} agent "):
             self.compressed = text.split()[2] == "deflate"
+            self.asks = None
             return True
-        if text == f"{MARK} {PLAIN}" and not self.asks_plain:
-            self.asks_plain = True
+        if text == f"{MARK} {AGAIN}" and not self.was_lost:
+            self.asks, self.was_lost = AGAIN, True
+            return True
+        if text == f"{MARK} {PLAIN}" and self.asks != PLAIN:
+            self.asks = PLAIN
             return True
         if text.startswith(f"{MARK} python, "):
             self._tried = text[len(f"{MARK} python, ") :]

@@ -19,6 +19,10 @@ from xpm_remote.errors import RemoteError, RemotePathError, ShellInitError, Star
 MARK = "@xpm-remote"
 """The beginning of each line that is ours. It may stand in a process list; it is not a secret."""
 
+BEGIN = b"#xpm-remote-agent:"
+"""Begins what is sent before the host has said anything. It is one line without an end, of letters that no shell treats
+in a special way: login files that wait for a line still wait, and a shell that reads it sees a comment."""
+
 NOISE_KEPT = 4096
 """Bytes of noise that are kept for an error message: a screenful."""
 
@@ -100,6 +104,15 @@ class Noise:
         return self.head.decode("utf-8", "backslashreplace")
 
 
+def without_echo(line: bytes) -> bytes:
+    """Return a line up to where what we have sent is printed back, as by a ``cat`` in a login file.
+
+    Its beginning stays, so that the rest is found when it comes.
+    """
+    before, begin, _ = line.partition(BEGIN)
+    return before + begin
+
+
 class Mark(NamedTuple):
     """A line of ours: its first word and the rest."""
 
@@ -152,7 +165,9 @@ class StartReader(ABC):
 
     def said(self, stderr: str) -> str:
         """Return the last lines that were printed, an unfinished one included, those of stderr after the others."""
-        shown = (self._recent + self._partial).decode("utf-8", "backslashreplace")
+        shown = (
+            (self._recent + self._partial).replace(BEGIN, b"").decode("utf-8", "backslashreplace")
+        )
         lines = [[line.strip() for line in text.splitlines()] for text in (shown, stderr)]
         return " | ".join(line for each in lines for line in [*filter(None, each)][-SAID:])[
             -SAID_SHOWN:
@@ -162,8 +177,9 @@ class StartReader(ABC):
         """Read bytes; return those after the last mark once it has come, else None."""
         *lines, partial = (self._partial + data).split(b"\n")
         for number, line in enumerate(lines):
-            if self._take(line):
+            if self._take(without_echo(line)):
                 return b"\n".join([*lines[number + 1 :], partial])
+        partial = without_echo(partial)
         if len(partial) > LINE_KEPT:
             self._keep(partial)
             partial = b""
@@ -175,6 +191,7 @@ class StartReader(ABC):
         """Read a line; return whether it is the last mark."""
 
     def _keep(self, line: bytes) -> None:
+        line = line.replace(BEGIN, b"")
         if line:
             self._noise.add(line + b"\n")
             self._recent = (self._recent + line + b"\n")[-SAID_SHOWN:]

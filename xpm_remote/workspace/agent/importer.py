@@ -12,7 +12,10 @@ import traceback
 from importlib.machinery import ModuleSpec
 from importlib.util import spec_from_loader
 from types import ModuleType
-from typing import Any, Sequence
+from typing import Any, Callable, Sequence
+
+PACKAGE = "xpm_remote."
+"""Begins the names of the modules that may be asked for."""
 
 ORIGIN = "xpm-remote:"
 """Begins the file names in tracebacks: such a file cannot be mistaken for one of the host."""
@@ -25,15 +28,21 @@ class MemoryImporter:
 
     Args:
         sources: The text of each module and package by its dotted name.
+
+    Attributes:
+        fetch: Returns the modules that were not sent at first; None: there is no way to ask for them.
     """
 
     def __init__(self, sources: dict[str, str]) -> None:
         self._sources = sources
+        self.fetch: Callable[[], dict[str, str]] | None = None
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """Return the spec of a module in memory; None for any other."""
+        if fullname.startswith(PACKAGE) and fullname not in self._sources and self.fetch:
+            self._sources.update(self.fetch())
         if fullname not in self._sources:
             return None
         is_package = any(name.startswith(f"{fullname}.") for name in self._sources)

@@ -8,7 +8,9 @@ completed, also when the link is lost meanwhile.
 
 from __future__ import annotations
 
+import base64
 import gc
+import json
 import os
 import queue
 import signal
@@ -27,6 +29,7 @@ from xpm_remote.workspace.agent.wire import (
     DeflateStream,
     Method,
     ParameterError,
+    Params,
     PlainStream,
     Refusal,
     Request,
@@ -34,6 +37,7 @@ from xpm_remote.workspace.agent.wire import (
     Stream,
     answer,
     notice,
+    read_requests,
     refuse,
 )
 from xpm_remote.workspace.failures import WorkspaceFailure, explain
@@ -161,6 +165,46 @@ def _refuse_for(request: int | str, failure: WorkspaceFailure) -> bytes:
     return refuse(Refusal(request, INTERNAL_ERROR, str(failure), data))
 
 
+class Modules:
+    """The modules that were not sent at first: an import of one waits until the client has sent all.
+
+    Args:
+        output: Where they are asked for.
+    """
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+        self._asking = threading.Lock()
+        self._have_arrived = threading.Event()
+        self._sources: dict[str, str] = {}
+        for finder in sys.meta_path:
+            if hasattr(finder, "fetch"):  # our importer; none where the agent is run from files
+                finder.fetch = self.fetch
+
+    def fetch(self) -> dict[str, str]:
+        """Return the text of each by its dotted name; none once the client is gone."""
+        with self._asking:
+            if not self._have_arrived.is_set():
+                self._output.notify("notification.modules_needed", {"packed": zlib is not None})
+                self._have_arrived.wait()
+        return self._sources
+
+    def take(self, params: Params) -> None:
+        """Take what the client has sent: ``packed``, or ``plain`` where this python cannot unpack it."""
+        packed, plain = params.get("packed"), params.get("plain")
+        if isinstance(packed, str) and zlib is not None:
+            plain = json.loads(zlib.decompress(base64.b64decode(packed)).decode())
+        if not isinstance(plain, dict):
+            message = "the modules are packed, or plain"
+            raise ParameterError(message)
+        self._sources = plain
+        self._have_arrived.set()
+
+    def end(self) -> None:
+        """Let imports that wait fail: the client is gone."""
+        self._have_arrived.set()
+
+
 class Agent:
     """Serves one workspace.
 
@@ -178,10 +222,16 @@ class Agent:
         check_soon(root)
         reader = WorkspaceReader(root, host, check=False)
         self._output = output
+        self._modules = Modules(output)
         self._requests = Requests(reader, host, output.notify, polls_only=polls_only)
 
-    def serve(self, stdin: int) -> None:
-        """Answer requests until they end."""
+    def serve(self, stdin: int, asked: Sequence[Message] = ()) -> None:
+        """Answer requests until they end.
+
+        Args:
+            stdin: Where they come from.
+            asked: Those that came with the command.
+        """
         tables = {
             "requests": self._requests.slow(),
             "quick-requests": self._requests.quick(),
@@ -190,15 +240,25 @@ class Agent:
         }
         lanes = {name: Lane(name, table, self._output) for name, table in tables.items()}
         by_method = {method: lanes[name] for name, table in tables.items() for method in table}
+        loading: dict[str, Method] = {"modules": self._modules.take}
+        # One after the other: the second one may begin to send many pages.
+        for message in asked:
+            method = message.method if isinstance(message, Request) else ""
+            table = next((table for table in tables.values() if method in table), {})
+            self._output.send(respond(message, table))
         reader = RequestReader()
         while not self._output.is_broken:
             data = _read(stdin)
             for message in reader.feed(data) if data else reader.end():
                 method = message.method if isinstance(message, Request) else ""
-                by_method.get(method, lanes["requests"]).put(message)
+                if method in loading:  # at once: what has a lane may wait for them
+                    self._output.send(respond(message, loading))
+                else:
+                    by_method.get(method, lanes["requests"]).put(message)
             if not data:
                 break
         self._requests.stop()
+        self._modules.end()
         end = time.monotonic() + END_GRACE
         for lane in lanes.values():
             lane.end(end - time.monotonic())
@@ -239,7 +299,7 @@ def main(arguments: Sequence[str]) -> int:
 
     Args:
         arguments: The workspace's directory, then words: ``deflate`` compresses what is sent, ``poll`` does without
-            inotify; others are ignored.
+            inotify, a list in JSON holds requests that are answered at once; others are ignored.
 
     Returns:
         The exit status.
@@ -259,7 +319,7 @@ def main(arguments: Sequence[str]) -> int:
     if hasattr(gc, "set_threshold"):  # PyPy collects in another way
         gc.set_threshold(COLLECT_AFTER)
     os.write(stdout, f"\n{GREETING} {stream.name}\n".encode())
-    agent.serve(stdin)
+    agent.serve(stdin, [each for word in words for each in read_requests(word)])
     sys.stderr.flush()
     # Threads that are still at work, perhaps on a file server that does not answer, are not waited for.
     os._exit(0)

@@ -93,12 +93,27 @@ class RequestReader:
         return parse_request(line) if line.strip() else None
 
 
+def read_requests(word: str) -> list[Request | Refusal]:
+    """Return the requests of a word of the command line, a list in JSON; none of any other word."""
+    if not word.startswith("["):
+        return []
+    try:
+        messages = [_read_request(each) for each in json.loads(word)]
+    except (ValueError, RecursionError):
+        return []
+    return [each for each in messages if each is not None]
+
+
 def parse_request(line: bytes) -> Request | Refusal | None:
     """Return the request of a line; None when it needs no answer (a notification)."""
     try:
         message = json.loads(line.decode())
     except (ValueError, RecursionError):
         return Refusal(0, PARSE_ERROR, "the line is no JSON")
+    return _read_request(message)
+
+
+def _read_request(message: object) -> Request | Refusal | None:
     if not isinstance(message, dict) or message.get("jsonrpc") != "2.0":
         return Refusal(0, PARSE_ERROR, "the line is no JSON-RPC 2.0 request")
     request_id, method = message.get("id"), message.get("method")
