@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from xpm_remote.link.openssh_engine import session
 from xpm_remote.link.openssh_engine.arguments import check_arguments, connect_arguments
 from xpm_remote.link.options.connect_options import ConnectOptions, parse_ssh_options
 from xpm_remote.link.ssh_config.text import SshConfig, dump_arguments, parse_dump
@@ -136,6 +137,47 @@ def test_defaults() -> None:
     assert (config.get("ServerAliveInterval"), config.get("ConnectTimeout")) == ("0", "7")
     config = connecting(is_keepalive_set=True, connecttimeout="8")
     assert (config.get("ServerAliveInterval"), config.get("ConnectTimeout")) == ("0", "none")
+
+
+def test_compression() -> None:
+    """A far connection is compressed, unless options or config files decide."""
+    given, undecided, decided = parsed(), SshConfig(), SshConfig(is_compression_set=True)
+    for config, is_far, is_compressed in (
+        (undecided, True, True),
+        (undecided, False, False),
+        (decided, True, False),
+    ):
+        arguments = connect_arguments(
+            given, config, "c", is_batch=False, connect_timeout=20, is_far=is_far
+        )
+        assert ("Compression=yes" in arguments) is is_compressed
+
+
+@pytest.mark.parametrize(
+    ("host", "way", "round_trip", "is_far"),
+    [
+        ("login.example.org", {}, None, True),
+        ("login.example.org", {}, 0.001, False),
+        ("login.example.org", {}, 0.1, True),
+        ("127.0.0.1", {}, None, False),
+        ("::1", {}, 0.1, False),
+        ("localhost", {}, None, False),
+        ("localhost", {"proxyjump": ("gate",)}, None, True),
+        ("localhost", {"proxycommand": ("nc a b",)}, None, True),
+    ],
+)
+def test_far(
+    host: str,
+    way: dict[str, tuple[str, ...]],
+    round_trip: float | None,
+    is_far: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """This machine is near, and a host to which the last connection took no time; what is carried is far."""
+    config = SshConfig({"hostname": (host,), "port": ("22",), **way})
+    known = {} if round_trip is None else {config.where: round_trip}
+    monkeypatch.setattr(session, "_round_trips", known)
+    assert session._is_far(config) is is_far
 
 
 def test_batch_mode() -> None:

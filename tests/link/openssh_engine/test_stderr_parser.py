@@ -191,6 +191,17 @@ def test_waits() -> None:
     assert waits("debug2: mux_client_hello_exchange: master version 4\n") == [Wait.COMMAND]
 
 
+def test_round_trip() -> None:
+    """The time of the TCP connection is that of the address that has answered."""
+    times = iter((1.0, 30.0, 30.25))
+    steps = StepParser(UNOBSERVED, HOST, lambda: next(times))
+    steps.take("debug1: Connecting to cluster [10.0.0.1] port 22.")
+    assert steps.round_trip is None
+    steps.take("debug1: Connecting to cluster [10.0.0.2] port 22.")
+    steps.take("debug1: Connection established.")
+    assert steps.round_trip == 0.25
+
+
 def test_whole_way() -> None:
     """Addresses, greeting, host key with its place, methods, and each attempt are reported in their steps."""
     resolve, tcp, host_key, authentication, shell = read(LINES)

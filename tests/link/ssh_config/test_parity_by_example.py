@@ -13,6 +13,7 @@ from xpm_remote.errors import OptionError
 from xpm_remote.link.asyncssh_engine.connection import describe_connection
 from xpm_remote.link.asyncssh_engine.resolution import resolve
 from xpm_remote.link.options.connect_options import parse_ssh_options
+from xpm_remote.link.ssh_config.reader import read_for_openssh, require_ssh
 
 
 async def first(config: Path, *options: str, host: str = "t") -> Parts:
@@ -153,8 +154,11 @@ async def test_compression_of_a_file(tmp_path: Path, config: str, expected: bool
     """A file may decide; otherwise the round trip does."""
     file = tmp_path / "config"
     file.write_text(config)
-    async with resolve(parse_ssh_options("t", [f"-F {file}"])) as found:
+    options = parse_ssh_options("t", [f"-F {file}"])
+    async with resolve(options) as found:
         assert found.config("Compression") is expected
+    read = await read_for_openssh(require_ssh(), options)
+    assert read.is_compression_set is (expected is not None)
 
 
 async def test_a_command_of_match_runs_once(tmp_path: Path) -> None:

@@ -35,11 +35,8 @@ from xpm_remote.link.options.keywords import NEEDS_GSSAPI
 from xpm_remote.link.prompts import BATCH_MODE, Prompter, RefusingPrompter, TerminalPrompter
 from xpm_remote.link.refusals import last_words
 from xpm_remote.link.ssh_config.effective import MAX_JUMPS
-from xpm_remote.link.waits import DEFAULT_LIMITS, Limits, Wait
+from xpm_remote.link.waits import DEFAULT_LIMITS, NEAR, Limits, Wait
 from xpm_remote.waiting import wait_within
-
-NEAR = 0.002
-"""Seconds of a round trip up to which compression costs more time than it saves; our JSON shrinks to a tenth."""
 
 UNLIMITED = 130.0
 """Seconds for TCP, and for the greeting, with a ConnectTimeout of 0: what systems take to give up an address."""

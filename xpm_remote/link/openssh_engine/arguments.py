@@ -42,6 +42,7 @@ def connect_arguments(
     *,
     is_batch: bool,
     connect_timeout: float,
+    is_far: bool = False,
     strict: str | None = None,
 ) -> list[str]:
     """Return the arguments that run a command on the host.
@@ -52,6 +53,7 @@ def connect_arguments(
         command: The remote command line.
         is_batch: Whether questions are forbidden.
         connect_timeout: Seconds for TCP and the greeting unless options or config files decide.
+        is_far: Whether compression pays, unless options or config files decide.
         strict: The ``StrictHostKeyChecking`` instead of that of the options; None: theirs.
     """
     # A keyword that this ssh does not have names something that it cannot do.
@@ -69,6 +71,8 @@ def connect_arguments(
     last: dict[str, str] = {}
     if not config.is_keepalive_set:
         last["ServerAliveInterval"] = str(KEEPALIVE)
+    if is_far and not config.is_compression_set:
+        last["Compression"] = "yes"
     if options.get("ConnectTimeout") is None and config.get("ConnectTimeout") == "none":
         last["ConnectTimeout"] = f"{connect_timeout:g}"
     return [

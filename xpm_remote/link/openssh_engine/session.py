@@ -43,7 +43,7 @@ from xpm_remote.link.remote.startup import RemoteExit
 from xpm_remote.link.ssh_config.files import located
 from xpm_remote.link.ssh_config.reader import read_for_openssh, require_ssh, run_ssh
 from xpm_remote.link.ssh_config.text import SshConfig
-from xpm_remote.link.waits import DEFAULT_LIMITS, Limits, Wait
+from xpm_remote.link.waits import DEFAULT_LIMITS, NEAR, Limits, Wait
 from xpm_remote.waiting import wait_within
 
 CHECK_TIMEOUT = 2.0
@@ -57,6 +57,9 @@ async def is_master_alive(program: str, options: ConnectOptions) -> bool:
 
 
 log = logging.getLogger(__name__)
+
+_round_trips: dict[str, float] = {}
+"""Seconds that the last TCP connection took, by host and port: ssh is told whether to compress before it connects."""
 
 GRACE = 1.0
 """Seconds after a limit of ``ssh`` itself until we end it: its own words tell more."""
@@ -370,17 +373,29 @@ async def start_by_openssh(
             command,
             is_batch=login.is_batch,
             connect_timeout=limits.connect,
+            is_far=_is_far(config),
             strict=_strict(config, known_hosts),
         )
         login.follow(course, Wait.RESOLVE)
         await session.start(program, arguments)
         await course.carry(session.wait_logged_in())
         _check_login(session, login)
+        if steps.round_trip is not None:
+            _round_trips[config.where] = steps.round_trip
         session.send(first)  # ssh has just sent the command, and does not wait for its start either
     except BaseException:
         await session.aclose(by_force=True)
         raise
     return session
+
+
+def _is_far(config: SshConfig) -> bool:
+    """Return whether compression pays: not to this machine, nor where the last connection was made in no time."""
+    if config.jumps or config.get("ProxyCommand"):
+        return True
+    host = config.get("Hostname") or ""
+    is_here = host in ("localhost", "::1") or host.startswith("127.")
+    return not is_here and _round_trips.get(config.where, math.inf) > NEAR
 
 
 def _strict(config: SshConfig, known_hosts: KnownHosts) -> str | None:

@@ -198,6 +198,7 @@ class StepParser:
         self._method = ""
         self._identity = ""
         self._began = 0.0
+        self.round_trip: float | None = None
         observer.enter(Step.RESOLVE, host)
 
     def take(self, line: str) -> None:
@@ -219,6 +220,7 @@ class StepParser:
             self._observer.note("addresses", self._addresses)
             self._enter(Step.TCP)
         self._observer.note("address", found["address"])
+        self._began = self._clock()
         self._waits(Wait.TCP)
 
     def _carried(self, found: re.Match[str]) -> None:
@@ -229,6 +231,7 @@ class StepParser:
         self._waits(Wait.GREETING)
 
     def _connected(self, _: re.Match[str]) -> None:
+        self.round_trip = self._clock() - self._began
         self._waits(Wait.GREETING)
 
     def _keyed(self, found: re.Match[str]) -> None:

@@ -113,7 +113,7 @@ async def read_for_openssh(program: str, options: ConnectOptions) -> SshConfig:
         OptionError: A file, or an option, has a value that ssh cannot use.
     """
     reading = await _read(program, options)
-    return SshConfig(reading.dump, is_decided("ServerAliveInterval", options, reading))
+    return _config(options, reading)
 
 
 async def read_route(program: str, options: ConnectOptions, abilities: Abilities) -> OpensshConfig:
@@ -129,7 +129,7 @@ async def read_route(program: str, options: ConnectOptions, abilities: Abilities
     """
     reading = await _read(program, options, abilities)
     unsupported = _unsupported(options, reading)
-    config = SshConfig(reading.dump, is_decided("ServerAliveInterval", options, reading))
+    config = _config(options, reading)
     for _ in range(MAX_JUMPS):
         hop = next_hop(jumps_of(reading.dump), options)
         if hop is None:
@@ -137,6 +137,14 @@ async def read_route(program: str, options: ConnectOptions, abilities: Abilities
         reading = await _read(program, hop, abilities)
         unsupported += _unsupported(hop, reading)
     return OpensshConfig(config, list(dict.fromkeys(unsupported)))
+
+
+def _config(options: ConnectOptions, reading: HostReading) -> SshConfig:
+    return SshConfig(
+        reading.dump,
+        is_decided("ServerAliveInterval", options, reading),
+        reading.dump.get("compression") == ("yes",) or is_decided("Compression", options, reading),
+    )
 
 
 async def find_reader() -> str | None:

@@ -156,10 +156,12 @@ class SshConfig:
     Attributes:
         values: The values of each keyword in lower case.
         is_keepalive_set: Whether options or files set ``ServerAliveInterval``, even if to its default of zero.
+        is_compression_set: Whether they set ``Compression``, even if to its default of no.
     """
 
     values: Dump = field(default_factory=dict)
     is_keepalive_set: bool = False
+    is_compression_set: bool = False
 
     def get(self, keyword: str) -> str | None:
         """Return the first value of a keyword; None if there is none."""
