@@ -60,6 +60,11 @@ def span(seconds: float) -> str:
     return " ".join(parts[first : first + 2])
 
 
+def rough_span(seconds: float) -> str:
+    """Return a length of time in its largest unit, in whole minutes at least: ``<1 min``, ``12 min``, ``5 d``."""
+    return "<1 min" if seconds < _MINUTE else " ".join(span(seconds).split()[:2])
+
+
 def duration(seconds: float) -> str:
     """Return a measured time: ``3 ms``, ``0.52 s``, ``12.3 s``."""
     if abs(seconds) < 0.1:
@@ -101,7 +106,12 @@ def short_key(job: Job) -> str:
 
 def tags(values: Mapping[str, Any]) -> str:
     """List tags as ``name=value``, in order of their names."""
-    return safe(" ".join(f"{name}={values[name]}" for name in sorted(values)))
+    return " ".join(tag_text(name, values[name]) for name in sorted(values))
+
+
+def tag_text(name: str, value: object) -> str:
+    """Return a tag as ``name=value``."""
+    return safe(f"{name}={value}")
 
 
 def percent(steps: Iterable[Progress]) -> str:
