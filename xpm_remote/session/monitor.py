@@ -161,12 +161,12 @@ class Session:
             return await self._try_other(context, error)
 
     async def _watch_stall(self) -> None:
-        """Publish that a wait has begun or ended; a single look at a workspace does not wait for ever."""
+        """Publish that a wait has begun, changed or ended; a single look at a workspace does not wait for ever."""
         told = None
         while True:
             await asyncio.sleep(STALL_LOOK)
             stall = self.stall
-            if (stall is None) != (told is None):
+            if stall != told:
                 self._context.publish(Update())
             told = stall
             if stall is None or self._stall_limit is None or self._has_own_limit:

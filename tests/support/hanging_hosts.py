@@ -1,0 +1,178 @@
+"""Hosts that hang at one point of the way to their first answer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import socket
+import tempfile
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+from unittest import mock
+
+import asyncssh
+
+from xpm_remote.errors import ExitCode
+from xpm_remote.link.remote.startup import MARK
+from xpm_remote.link.waits import Limits
+
+HOST = "127.0.0.1"
+SHOWN = 0.1
+"""Seconds that stand for ``WAIT_SHOWN`` here."""
+LIMITS = Limits(0.5, 1, 0.5, 0.5, 0.5, 0.5, 0.5)
+READY = f"\n{MARK} init\n\n{MARK} ready 1795358688 +0000 UTC\n"
+
+
+class Point(NamedTuple):
+    """A point at which a host hangs.
+
+    Attributes:
+        name: Its name.
+        waits_for: What must be told.
+        code: The exit code.
+        ends: What the error must have.
+        said: What the command on the host prints before it hangs; None: there is none.
+    """
+
+    name: str
+    waits_for: str
+    code: ExitCode
+    ends: str
+    said: str | None = None
+
+
+POINTS = (
+    Point("resolve", "the address of", ExitCode.RESOLVE, "cannot be resolved: no answer within"),
+    Point("tcp", "a TCP connection to", ExitCode.UNREACHABLE, "no answer within 1 s"),
+    Point("silent", "the SSH greeting of", ExitCode.UNREACHABLE, "within 1 s"),
+    Point("tarpit", "the SSH greeting of", ExitCode.UNREACHABLE, "within 1 s"),
+    Point("greeted", "the key exchange with", ExitCode.UNREACHABLE, "has not finished the key"),
+    Point("login", "the login to", ExitCode.UNREACHABLE, "has not let us log in within 0.5 s"),
+    Point(
+        "channel", "the start of a command", ExitCode.REMOTE_TIMEOUT, "has not started a command"
+    ),
+    Point("files", "the login files of", ExitCode.REMOTE_TIMEOUT, "Project?", "Hi\nProject? \x1b"),
+    Point(
+        "init",
+        "shell_init on",
+        ExitCode.REMOTE_TIMEOUT,
+        "loading",
+        f"{MARK} shell\n{MARK} going\nloading",
+    ),
+    Point("directory", "the workspace on", ExitCode.STALLED, "has not found", f"{MARK} init\n"),
+    Point("answer", "the first answer of", ExitCode.REMOTE_TIMEOUT, "has not answered", READY),
+)
+
+
+class _Server(asyncssh.SSHServer):
+    """Lets everyone in, or hangs."""
+
+    def __init__(self, point: Point) -> None:
+        self._point = point
+
+    def begin_auth(self, username: str) -> Any:
+        """Ask for no login, unless it hangs there."""
+        return _forever() if self._point.name == "login" else False
+
+    def session_requested(self) -> Any:
+        """Open a channel, unless it hangs there."""
+        return _forever() if self._point.name == "channel" else True
+
+
+async def _forever() -> bool:
+    await asyncio.Event().wait()
+    return False
+
+
+@asynccontextmanager
+async def hanging(point: Point, port: int = 0) -> AsyncIterator[int]:
+    """Serve a host that hangs at a point; yield its port.
+
+    Args:
+        point: The point.
+        port: Its port; 0: any.
+    """
+    if point.name == "tcp":
+        with socket.socket() as full, contextlib.ExitStack() as waiting:
+            full.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            full.bind((HOST, port))
+            full.listen(0)
+            for _ in range(3):  # what does not fit into the queue gets no answer
+                each = waiting.enter_context(socket.socket())
+                each.setblocking(False)
+                each.connect_ex(full.getsockname())
+            yield full.getsockname()[1]
+    elif point.name in ("resolve", "silent", "tarpit", "greeted"):
+        silence = _silent_resolver() if point.name == "resolve" else contextlib.nullcontext()
+        async with await asyncio.start_server(_listener(point), HOST, port) as plain:
+            with silence:
+                yield plain.sockets[0].getsockname()[1]
+    else:
+
+        async def run(process: asyncssh.SSHServerProcess[bytes]) -> None:
+            process.stdout.write((point.said or "").encode())
+            await process.wait_closed()
+
+        server = await asyncssh.listen(
+            HOST,
+            port,
+            server_host_keys=[asyncssh.generate_private_key("ssh-ed25519")],
+            server_factory=lambda: _Server(point),
+            encoding=None,
+            process_factory=None if point.name == "channel" else run,
+        )
+        async with server:
+            yield server.get_port()
+
+
+def _listener(point: Point) -> Any:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if point.name == "greeted":
+            writer.write(b"SSH-2.0-Hanging\r\n")
+        dripping = asyncio.create_task(_drip(writer)) if point.name == "tarpit" else None
+        with contextlib.suppress(OSError):
+            while await reader.read(1024):
+                pass
+        if dripping is not None:
+            dripping.cancel()
+        writer.close()
+
+    return serve
+
+
+async def _drip(writer: asyncio.StreamWriter) -> None:
+    while True:
+        writer.write(b"x%x\r\n" % id(writer))
+        await asyncio.sleep(SHOWN)
+
+
+@contextmanager
+def _silent_resolver() -> Iterator[None]:
+    """Let the resolver not answer, for us and for the program ssh."""
+    ended = threading.Event()
+    with tempfile.TemporaryDirectory() as folder:
+        program = Path(folder) / "ssh"
+        real = shutil.which("ssh")
+        program.write_text(
+            f'#!/bin/sh\ncase " $* " in *" -G "*) exec {real} "$@";; esac\nexec cat\n'
+        )
+        program.chmod(0o755)
+        path = f"{folder}:{os.environ['PATH']}"
+
+        def hang(*_: object, **__: object) -> list[Any]:
+            ended.wait()
+            return []
+
+        with (
+            mock.patch.object(socket, "getaddrinfo", hang),
+            mock.patch.dict(os.environ, {"PATH": path}),
+        ):
+            try:
+                yield
+            finally:
+                ended.set()
