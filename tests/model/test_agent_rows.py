@@ -7,8 +7,12 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from tests.model.indexing import assert_indexed
 from xpm_remote.model.agent_rows import (
+    SLICE,
     AgentRows,
     GonePage,
     JobsPage,
@@ -202,6 +206,8 @@ def test_a_judged_job_that_left_a_run(rows: AgentRows) -> None:
     one, two = rows.experiments()
     assert one.job_states == {}
     assert two.job_states == {"a" * 8: "done"}
+    rows.take_gone(page("gone", numbers=[0]))
+    assert known(rows) == {"one": [], "two": ["b" * 8]}
 
 
 def test_next_run(rows: AgentRows) -> None:
@@ -291,13 +297,150 @@ def test_gone_while_a_new_run_is_listed(rows: AgentRows) -> None:
     assert known(rows)["one"] == ["d" * 8]
 
 
+def listing(rows: AgentRows, *, judged_only: bool = False) -> dict[str, list[str]]:
+    """Take all news; return the jobs of each experiment that were listed, and with a sign those that have left."""
+    found: dict[str, list[str]] = {}
+    while rows.has_news:
+        for entry in rows.take_news(judged_only=judged_only).entries:
+            sign = "" if entry.info else "-"
+            found.setdefault(entry.experiment_id, []).append(sign + entry.key)
+    return found
+
+
+A, B, C = ("t.a/" + "a" * 8, "t.b/" + "b" * 8, "t.a/" + "c" * 8)
+
+
 def test_judged_jobs_only(rows: AgentRows) -> None:
-    """A job can be left out until it is judged."""
+    """A job can be kept back until it is judged, or another agent takes over."""
     rows.jobs(page("jobs", rows=[[1, "done"]]))
-    assert rows.has_unjudged()
-    assert [list(each.job_infos or {}) for each in rows.experiments(judged_only=True)] == [
-        [],
-        ["b" * 8],
-    ]
+    assert listing(rows, judged_only=True) == {"two": [B]}
     rows.jobs(page("jobs", rows=[[0, "done"]]))
-    assert not rows.has_unjudged()
+    assert listing(rows, judged_only=True) == {"one": [A]}
+    rows.take_listed(listed("one", [2, 0, "c" * 8, 1.6, {}, "done"]))
+    assert listing(rows, judged_only=True) == {}
+    rows.begin()
+    assert listing(rows) == {"one": [C]}
+
+
+def test_news_are_taken_once(rows: AgentRows) -> None:
+    """What was taken is news again only where it differs; a job that leaves or is gone is named once."""
+    assert listing(rows) == {"one": [A], "two": [B]}
+    rows.take_listed(listed("one", [0, 0, "a" * 8, 1.5, {"x": 1}, "running"]))
+    assert listing(rows) == {}
+    rows.take_listed(listed("one", [0, 0, "a" * 8, 1.5, {"x": 2}, "running"]))
+    assert listing(rows) == {"one": [A]}
+    rows.take_gone(page("gone", numbers=[0, 1]))
+    assert listing(rows, judged_only=True) == {"one": ["-" + A], "two": ["-" + B]}
+    rows.take_listed(listed("one", [5, 1, "a" * 8, 1.5, {}, None]))
+    assert listing(rows) == {"one": ["t.b/" + "a" * 8]}
+
+
+def test_a_kept_back_job_that_is_gone(rows: AgentRows) -> None:
+    """A job that is gone before it was judged is not listed later."""
+    assert listing(rows, judged_only=True) == {}
+    rows.take_gone(page("gone", numbers=[0]))
+    assert listing(rows, judged_only=True) == {"one": ["-" + A]}
+    rows.jobs(jobs([0, "done"]))
+    assert listing(rows) == {}
+
+
+def test_news_come_in_slices(rows: AgentRows) -> None:
+    """Experiments come before jobs, both in slices; the last one has all names."""
+    count = 2 * SLICE + 1
+    rows.take_runs(runs(*((f"e{number}", "1") for number in range(count))))
+    rows.take_listed(listed("e0", *([n, 0, f"{n:08}", 1.5, {}, None] for n in range(count))))
+    found = []
+    while rows.has_news:
+        found.append(rows.take_news())
+    assert [len(each.heads) for each in found] == [SLICE, SLICE, 3, 0, 0]
+    assert [len(each.entries) for each in found] == [0, 0, SLICE, SLICE, 3]
+    assert [each.names is None for each in found] == [True] * 4 + [False]
+
+
+def test_slices_of_jobs(rows: AgentRows) -> None:
+    """The jobs of a page come in slices, in their order."""
+    count = SLICE + 1
+    rows.take_listed(listed("one", *([n, 0, f"{n:08}", 1.5, {}, None] for n in range(count))))
+    parts = list(rows.slices(jobs(*([n, "done"] for n in range(count)))))
+    assert [len(part) for part in parts] == [SLICE, 1]
+    assert parts[1][0].job_id == f"{SLICE:08}"
+
+
+def test_pages_that_say_how_the_reading_goes(rows: AgentRows) -> None:
+    """What cannot be read and what is waited for is kept; another page changes neither."""
+    rows.take(page("unreadable", files=[["/d", "denied"]]))
+    rows.take(page("waiting", path="/d", since=3.0))
+    rows.take(page("loaded"))
+    assert rows.waiting is not None
+    assert (rows.waiting.path, rows.unreadable.files[0].path) == ("/d", "/d")
+    rows.take(page("waiting"))
+    assert rows.waiting is None
+
+
+NAMES = st.sampled_from(["one", "two", "three"])
+NUMBERS = st.integers(0, 4)
+
+
+@st.composite
+def pages(draw: st.DrawFn) -> list[Any]:
+    """Return pages as an agent may send them: runs begin, list jobs, are judged; jobs go."""
+    listed_rows = st.lists(
+        st.tuples(NUMBERS, st.sampled_from([{}, {"x": 1}]), st.sampled_from(["waiting", "done"])),
+        max_size=4,
+    )
+    one = st.one_of(
+        st.builds(
+            lambda name, run, count: runs((name, run), jobs=count),
+            NAMES,
+            st.sampled_from(["1", "2"]),
+            st.integers(0, 3),
+        ),
+        st.builds(lambda names: runs(names=names), st.lists(NAMES, unique=True)),
+        st.builds(
+            lambda name, rows: listed(
+                name, *([n, n % 2, str(n) * 8, 1.5, tags, word] for n, tags, word in rows)
+            ),
+            NAMES,
+            listed_rows,
+        ),
+        st.builds(
+            lambda number, state: jobs([number, state, None, 1.0]),
+            NUMBERS,
+            st.sampled_from(["done", "error", "running"]),
+        ),
+        st.builds(lambda numbers: page("gone", numbers=numbers), st.lists(NUMBERS, max_size=2)),
+    )
+    return draw(st.lists(one, max_size=14))
+
+
+@settings(deadline=None)
+@given(pages())
+def test_news_add_up_to_the_lists(told: list[Any]) -> None:
+    """A store that applies the news alone has the experiments and jobs of the whole lists, and right indexes."""
+    rows, store, whole = AgentRows(), Store(), Store()
+    for each in told:
+        headed = {head.experiment_id for head in rows.experiments()}
+        if isinstance(each, ListedPage) and each.experiment_id not in headed:
+            continue
+        records = rows.jobs(each) if isinstance(each, JobsPage) else []
+        rows.take(each)
+        while rows.has_news:
+            changes = store.apply_listing(rows.take_news())
+            assert all(change.before != change.after for change in changes)
+        store.apply_judged(records)
+        assert_indexed(store)
+        whole.apply_experiments(rows.experiments())
+        whole.apply_judged(records)
+        assert shown(store) == shown(whole)
+
+
+def shown(store: Store) -> Any:
+    """Return what a store shows."""
+    experiments = {
+        each.experiment_id: (each.run_id, each.status, each.jobs) for each in store.experiments
+    }
+    # A job of several experiments has the tags of the one that listed it first.
+    return list(experiments.items()), {
+        key: (job.state, set(job.experiments), job.tags if len(job.experiments) == 1 else None)
+        for key, job in store.jobs.items()
+    }

@@ -24,6 +24,7 @@ from tests.model.builders import (
 )
 from xpm_remote.model.entities import Change, Counts, ExperimentChange, Job, JobChange
 from xpm_remote.model.records import ExperimentRecord, JobRecord, OtherEvent
+from xpm_remote.model.runs import Entry, Listing
 from xpm_remote.model.store import Store, when
 from xpm_remote.workspace.states import State
 
@@ -238,6 +239,64 @@ def test_absence_of_a_submitted_job() -> None:
     store = store_with({"a": "waiting"}, [job_record(state="running", started=1)])
     assert moves(store.apply_absence(key("a"))) == [(key("a"), "running", "waiting")]
     assert (job(store).started, job(store).path) == (None, "")
+
+
+# Lists of an agent
+
+
+def entry(name: str, word: str | None = None, experiment: str = EXPERIMENT) -> Entry:
+    """Return an entry of a list."""
+    return Entry(experiment, key(name), info(name), word)
+
+
+def test_listing_in_slices() -> None:
+    """Slices add to what is known; only the last one, which has all names, says which experiments are gone."""
+    store = store_with({"a": "waiting"})
+    head = experiment_record(name="new")
+    changes = store.apply_listing(Listing([head], [entry("b"), entry("c", "done", "new")]))
+    assert moves(changes) == [(key("b"), None, "unscheduled"), (key("c"), None, "done")]
+    assert [each.experiment_id for each in store.experiments] == [EXPERIMENT, "new"]
+    changes = store.apply_listing(Listing([], [], ["new", "never told"]))
+    assert moves(changes) == [(key("a"), "waiting", None), (key("b"), "unscheduled", None)]
+    assert [each.experiment_id for each in store.experiments] == ["new"]
+
+
+def test_jobs_that_leave_a_list() -> None:
+    """A job that leaves one of two lists is in the other, one that leaves its only list is gone."""
+    store = Store(ZONE)
+    records = [experiment_record({"a": "done", "b": "done"}, name=name) for name in "xy"]
+    store.apply_experiments(records)
+    (change, _) = store.apply_listing(Listing([], [Entry("x", key("a"))]))
+    assert (change.key, store.experiments[0].jobs) == ("x", (key("b"),))
+    assert (job(store, "a").experiments, job(store, "b").experiments) == (("y",), ("x", "y"))
+    changes = store.apply_listing(Listing([], [Entry("y", key("a")), Entry("y", "t/unknown")]))
+    assert moves(changes) == [(key("a"), "done", None)]
+
+
+def test_a_job_in_another_run() -> None:
+    """In another run an end counts no more; its place is behind what that run listed before."""
+    store = store_with({"a": "error", "b": "waiting"})
+    again = entry("a", "waiting")._replace(is_fresh=True)
+    assert store.apply_listing(Listing([], [entry("a", "waiting")])) == []
+    changes = store.apply_listing(Listing([], [again]))
+    assert moves(changes) == [(key("a"), "error", "waiting")]
+    assert store.experiments[0].jobs == (key("b"), key("a"))
+
+
+def test_entry_of_an_unknown_experiment() -> None:
+    """What is listed of an experiment that is not known changes nothing."""
+    store = store_with({"a": "waiting"})
+    assert store.apply_listing(Listing([], [entry("b", experiment="gone")])) == []
+
+
+def test_head_of_a_run_that_has_ended() -> None:
+    """A run that ended does not run again by another head of it; another run does."""
+    store = Store(ZONE)
+    store.apply_experiments([experiment_record({"a": "done"}, status="done")])
+    assert store.apply_listing(Listing([experiment_record()], [])) == []
+    (change,) = store.apply_listing(Listing([experiment_record(run_id="r2")], []))
+    assert (change.key, store.experiments[0].status) == (EXPERIMENT, "running")
+    assert store.experiments[0].jobs == (key("a"),)
 
 
 # Events

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from tests.model.builders import experiment_record
 from tests.workspace.disk import HOST, Disk, write
 from xpm_remote.errors import LinkLostError, ProtocolError, RemoteTimeoutError, XpmRemoteError
 from xpm_remote.model.agent_rows import AgentRows
@@ -149,6 +150,19 @@ async def test_another_agent() -> None:
     assert second.rows.mark == 300
 
 
+async def test_after_another_kind_of_server() -> None:
+    """What the reference server has said is replaced, once the agent has sent all: what it does not list is gone."""
+    store = Store()
+    store.has_doubts = True
+    store.apply_experiments(
+        [experiment_record({"x": "done"}, name="e"), experiment_record({"y": "done"}, name="old")]
+    )
+    bench = Bench(store=store)
+    await bench.load()
+    assert [each.experiment_id for each in store.experiments] == ["e"]
+    assert list(store.jobs) == [KEY]
+
+
 async def test_cut_in_the_middle() -> None:
     """An agent that was lost before the end of its snapshot leaves the mark unchanged."""
     bench = Bench()
@@ -169,7 +183,7 @@ async def test_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
     room = None
     while room is None:
         room = bench.sync.hear(page)
-    assert bench.sync._pages.qsize() < 50
+    assert bench.sync._notices.qsize() < 50
     assert not room.is_set()
     bench.agent.answer = bench.say_all
     await asyncio.wait_for(bench.sync.snapshot(), PATIENCE)
@@ -195,7 +209,7 @@ async def test_another_run() -> None:
     # By the words of their former run, both have failed.
     rows = [[number, 0, letter * 8, 9.5, {}, "error"] for number, letter in enumerate("ab")]
     bench.say("listed", experiment_id="e", run_id="2", tasks=[TASK], rows=rows)
-    await bench.follow(bench.sync._pages.empty)
+    await bench.follow(bench.sync._notices.empty)
     bench.say("jobs", rows=[[1, "waiting"]])
     await bench.follow(lambda: len(bench.store.jobs) == 2)
     changes = [change for update in bench.updates for change in update.changes]

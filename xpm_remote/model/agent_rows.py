@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import msgspec
 
 from xpm_remote.model.records import ExperimentRecord, JobInfoRecord, JobRecord, ProgressRecord
+from xpm_remote.model.runs import Entry, Listing, job_key
 from xpm_remote.workspace.states import State, read_state
 
 
@@ -149,8 +152,12 @@ def decode_page(method: str, params: bytes | msgspec.Raw) -> Page | None:
     return None if kind is None else msgspec.json.decode(params, type=kind)
 
 
+SLICE = 100
+"""Jobs, or experiments, that are applied at once: a few milliseconds of work."""
+
+
 class AgentRows:
-    """Converts rows into records; keeps which job has which number.
+    """Converts rows into records; keeps which job has which number, and what of the lists has not been taken yet.
 
     It outlives an agent: ``begin`` starts the next one, which sends only what changed.
 
@@ -176,11 +183,31 @@ class AgentRows:
         self._judged: dict[str, str] = {}
         self._listing: dict[str, tuple[str, ...]] = {}
         self._former: dict[str, set[str]] = {}
+        self._new_heads: dict[str, None] = {}
+        # By experiment and key: whether the entry is that of another run than the one before.
+        self._new_entries: dict[tuple[str, str], bool] = {}
+        self._unjudged: dict[tuple[str, str], bool] = {}
+        self._has_new_names = False
 
     def begin(self) -> None:
         """Start with another agent: it numbers jobs anew."""
         self._jobs.clear()
         self.waiting = None
+        self._new_entries.update(self._unjudged)
+        self._unjudged.clear()
+
+    def take(self, page: Page) -> None:
+        """Apply a page that lists something, or says what cannot be read or is waited for."""
+        if isinstance(page, RunsPage):
+            self.take_runs(page)
+        elif isinstance(page, ListedPage):
+            self.take_listed(page)
+        elif isinstance(page, GonePage):
+            self.take_gone(page)
+        elif isinstance(page, UnreadablePage):
+            self.unreadable = page
+        elif isinstance(page, WaitingPage):
+            self.waiting = None if page.path is None else page
 
     def take_runs(self, page: RunsPage) -> None:
         """Apply heads of experiments.
@@ -196,15 +223,18 @@ class AgentRows:
                 self._former[name] = set(self._infos.setdefault(name, {}))
                 self._words.setdefault(name, {})
             self._heads[name] = head
+            self._new_heads[name] = None
             self._forget_former(name)
             if name not in self._names:
                 self._names.append(name)
+        self._has_new_names = True
         if page.names is not None:
             self._names = [name for name in page.names if name in self._heads]
         kept = set(self._names) - set(page.removed)
         for name in [name for name in self._heads if name not in kept]:
-            for known in (self._heads, self._infos, self._words, self._former):
+            for known in (self._heads, self._new_heads, self._infos, self._words, self._former):
                 known.pop(name, None)
+        self._names = [name for name in self._names if name in self._heads]
 
     def take_gone(self, page: GonePage) -> None:
         """Remove jobs that are in no run any longer."""
@@ -213,73 +243,101 @@ class AgentRows:
             self._judged.pop(job_id, None)
             self.messages.pop(f"{task_id}/{job_id}", None)
             for name in self._listing.pop(job_id, ()):
-                for known in (self._infos, self._words):
-                    known.get(name, {}).pop(job_id, None)
+                self._remove(name, job_id)
                 self._former.get(name, set()).discard(job_id)
 
-    def take_listed(self, page: ListedPage) -> list[JobInfoRecord]:
-        """Apply the jobs of a run, and return their records."""
+    def _remove(self, name: str, job_id: str) -> None:
+        info = self._infos.get(name, {}).pop(job_id, None)
+        self._words.get(name, {}).pop(job_id, None)
+        if info is not None:
+            entry = name, job_key(info)
+            self._unjudged.pop(entry, None)
+            self._new_entries[entry] = False
+
+    def take_listed(self, page: ListedPage) -> None:
+        """Apply the jobs of a run."""
         infos = self._infos.setdefault(page.experiment_id, {})
         words = self._words.setdefault(page.experiment_id, {})
-        found = []
         alone = (page.experiment_id,)
         former = self._former.get(page.experiment_id, set())
         for row in page.rows:
             task = page.tasks[row.task]
-            if row.job_id in former:  # in its place in the new run
+            is_fresh = row.job_id in former
+            if is_fresh:  # in its place in the new run
                 former.remove(row.job_id)
                 del infos[row.job_id]
                 words.pop(row.job_id, None)
             self._jobs[row.number] = (task, row.job_id)
-            info = infos[row.job_id] = JobInfoRecord(row.job_id, task, row.tags, row.submitted)
+            info = JobInfoRecord(row.job_id, task, row.tags, row.submitted)
+            known = infos.get(row.job_id)
             # The scheduler's own word counts until the job is judged by all of its files.
             word = self._judged.get(row.job_id, row.word)
+            if info != known or words.get(row.job_id) != word:
+                entry = page.experiment_id, job_key(info)
+                self._new_entries[entry] = is_fresh or self._new_entries.get(entry, False)
+            infos[row.job_id] = info
             if word is not None:
                 words[row.job_id] = word
-            found.append(info)
             names = self._listing.setdefault(row.job_id, alone)
             if page.experiment_id not in names:
                 self._listing[row.job_id] = (*names, page.experiment_id)
         self._forget_former(page.experiment_id)
-        return found
 
     def _forget_former(self, name: str) -> None:
         """Forget the jobs of the run before, once the current one has sent all of its own."""
         head, former = self._heads.get(name), self._former.get(name)
         if head is None or not former:
             return
-        infos, words = self._infos[name], self._words[name]
-        if len(infos) - len(former) < head.jobs_count:
+        if len(self._infos[name]) - len(former) < head.jobs_count:
             return
         for job_id in former:
-            infos.pop(job_id, None)
-            words.pop(job_id, None)
+            self._remove(name, job_id)
         former.clear()
 
-    def has_unjudged(self) -> bool:
-        """Return whether of some listed job only its scheduler's word is known."""
-        return not all(infos.keys() <= self._judged.keys() for infos in self._infos.values())
+    @property
+    def has_news(self) -> bool:
+        """Whether something was listed that has not been taken."""
+        return bool(self._new_heads or self._new_entries or self._has_new_names)
 
-    def experiments(self, *, judged_only: bool = False) -> list[ExperimentRecord]:
-        """Return all experiments with their jobs, as records of the monitor protocol.
+    def take_news(self, *, judged_only: bool = False) -> Listing:
+        """Return what was listed since the last call, at most a slice of it.
 
         Args:
-            judged_only: Whether to leave out the jobs of which only their scheduler's word is known.
+            judged_only: Whether to keep back the jobs of which only their scheduler's word is known.
         """
+        heads = [self._heads[name] for name in islice(self._new_heads, SLICE)]
+        for head in heads:
+            del self._new_heads[head.experiment_id]
+        entries = []
+        for entry in list(islice(self._new_entries, SLICE)) if not self._new_heads else ():
+            is_fresh = self._new_entries.pop(entry)
+            name, key = entry
+            job_id = key.rpartition("/")[2]
+            info = self._infos.get(name, {}).get(job_id)
+            if info is None or job_key(info) != key:
+                entries.append(Entry(name, key))
+            elif judged_only and job_id not in self._judged:
+                self._unjudged[entry] = is_fresh
+            else:
+                entries.append(Entry(name, key, info, self._words[name].get(job_id), is_fresh))
+        if self._new_heads or self._new_entries:
+            return Listing(heads, entries)
+        self._has_new_names = False
+        return Listing(heads, entries, list(self._names))
 
-        def infos(name: str) -> dict[str, JobInfoRecord]:
-            found = self._infos[name]
-            if not judged_only or found.keys() <= self._judged.keys():
-                return found
-            return {job_id: info for job_id, info in found.items() if job_id in self._judged}
-
+    def experiments(self) -> list[ExperimentRecord]:
+        """Return all experiments with their jobs, as records of the monitor protocol."""
         return [
             msgspec.structs.replace(
-                self._heads[name], job_infos=infos(name), job_states=self._words[name]
+                self._heads[name], job_infos=self._infos[name], job_states=self._words[name]
             )
             for name in self._names
-            if name in self._heads
         ]
+
+    def slices(self, page: JobsPage) -> Iterator[list[JobRecord]]:
+        """Yield the jobs of a page in slices; see ``jobs``."""
+        for start in range(0, len(page.rows), SLICE):
+            yield self.jobs(JobsPage(rows=page.rows[start : start + SLICE]))
 
     def jobs(self, page: JobsPage) -> list[JobRecord]:
         """Return the jobs of a page as records of the monitor protocol; jobs never listed are left out.
@@ -320,8 +378,12 @@ class AgentRows:
     def _judge(self, record: JobRecord) -> None:
         word = self._judged[record.job_id] = record.scheduler_state or State.UNSCHEDULED.value
         for name in self._listing.get(record.job_id, ()):
-            if record.job_id in self._infos.get(name, ()):
-                self._words[name][record.job_id] = word
+            if record.job_id not in self._infos.get(name, ()):
+                continue
+            self._words[name][record.job_id] = word
+            entry = name, job_key(record)
+            if entry in self._unjudged:
+                self._new_entries[entry] = self._unjudged.pop(entry)
 
 
 def _record(job: tuple[str, str], row: _JobRow, root: str) -> JobRecord:

@@ -16,7 +16,7 @@ from xpm_remote.workspace.states import GENERIC_REASON, Progress, State, further
 NO_TAGS: Mapping[str, Any] = MappingProxyType({})
 
 
-class Job(msgspec.Struct, frozen=True, kw_only=True):
+class Job(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A job, as far as it is known.
 
     ``key`` is its name in a workspace, ``task_id/job_id``, built once. ``execution`` is the state by the job's own

@@ -6,7 +6,7 @@ optional, unknown ones are ignored. A record that does not fit is dropped by its
 
 from __future__ import annotations
 
-from datetime import datetime, timezone, tzinfo
+from datetime import datetime, tzinfo
 from typing import Any, TypeVar
 
 import msgspec
@@ -22,7 +22,7 @@ class ProgressRecord(msgspec.Struct, gc=False):
     desc: str | None = None
 
 
-class JobRecord(msgspec.Struct):
+class JobRecord(msgspec.Struct, gc=False):
     """A job object: the keys of a job's ``status.json``; times are ISO, naive, in the zone of the host.
 
     Only our agent tells whether it is ``certain`` of the state, and when the progress was told.
@@ -45,7 +45,7 @@ class JobRecord(msgspec.Struct):
     progressed_time: float | None = None
 
 
-class JobInfoRecord(msgspec.Struct):
+class JobInfoRecord(msgspec.Struct, gc=False):
     """A line of ``jobs.jsonl``: a job as its experiment submitted it; ``timestamp`` in epoch seconds."""
 
     job_id: str
@@ -124,7 +124,7 @@ def parse_time(value: str | float | None, zone: tzinfo) -> datetime | None:
         if isinstance(value, str):
             time = datetime.fromisoformat(value)
             return time if time.tzinfo else time.replace(tzinfo=zone)
-        return datetime.fromtimestamp(value, timezone.utc).astimezone(zone)
+        return datetime.fromtimestamp(value, zone)
     except (ValueError, OverflowError, OSError):
         return None
 

@@ -66,6 +66,33 @@ class Word(NamedTuple):
 SILENCE = Word()
 """The word of a scheduler that has not said anything of a job."""
 
+PLAIN_WORDS = {state: Word(state) for state in State}
+"""The words without anything but a state, of which one each is enough for all jobs."""
+
+
+class Entry(NamedTuple):
+    """A job in the list of a run: how it was submitted, and its scheduler's word; without ``info`` it has left it.
+
+    ``is_fresh``: the run is another one than that whose word is known.
+    """
+
+    experiment_id: str
+    key: str
+    info: JobInfoRecord | None = None
+    word: str | None = None
+    is_fresh: bool = False
+
+
+class Listing(NamedTuple):
+    """What an agent has listed anew: experiments without their jobs, and entries of jobs.
+
+    ``names``: all experiments in their order, with the last slice; None while others follow.
+    """
+
+    heads: list[ExperimentRecord]
+    entries: list[Entry]
+    names: list[str] | None = None
+
 
 class Run:
     """What is known of the current run of an experiment.
@@ -101,14 +128,36 @@ class Run:
     def submit(self, key: str, info: JobInfoRecord) -> None:
         """Add a job."""
         self.infos[key] = info
-        self._list_jobs()
+        self.list_jobs()
+
+    def enter(self, entry: Entry, info: JobInfoRecord, job: Job) -> None:
+        """Apply an entry of its list; ``list_jobs`` is called after the last."""
+        key = entry.key
+        if entry.is_fresh:
+            self.infos.pop(key, None)
+            self.words.pop(key, None)
+        self.infos[key] = info
+        if entry.word is not None:
+            word = PLAIN_WORDS[read_state(entry.word)[0]]
+            self.words[key] = _after_answer(self.words.get(key), word, job)
+
+    def leave(self, key: str) -> None:
+        """Remove a job that its list has no more; ``list_jobs`` is called after the last."""
+        self.infos.pop(key, None)
+        self.words.pop(key, None)
+
+    def head(self, record: ExperimentRecord, zone: tzinfo) -> None:
+        """Apply a head of an experiment, whose jobs are sent by themselves."""
+        known, listed = self.experiment, _experiment(record, self.experiment.jobs, zone)
+        self.experiment = _never_running_again(known, listed)
 
     def forget_former(self) -> None:
         """Drop the jobs of the run before that this one has not listed."""
         self.former = None
-        self._list_jobs()
+        self.list_jobs()
 
-    def _list_jobs(self) -> None:
+    def list_jobs(self) -> None:
+        """Make the value that is shown list its jobs."""
         self.experiment = msgspec.structs.replace(self.experiment, jobs=self.keys)
 
     def announce(self, word: Word, job: Job) -> None:
@@ -135,7 +184,7 @@ class Run:
             before.experiment = shown
         if self.former is not None and all(key in self.infos for key in self.former.keys):
             self.former = None
-        self._list_jobs()
+        self.list_jobs()
 
     def succeed(self, before: Run, job_of: Callable[[NamesJob], Job]) -> None:
         """Keep what was known of the same run and this later list of it lacks.
@@ -147,10 +196,7 @@ class Run:
         known, listed = before.experiment, self.experiment
         if known.run_id != listed.run_id:
             return
-        if known.status in _ENDED and listed.status == RUNNING:
-            self.experiment = msgspec.structs.replace(
-                listed, status=known.status, ended=known.ended
-            )
+        self.experiment = _never_running_again(known, listed)
         for key, word in self.words.items():
             self.words[key] = _after_answer(before.words.get(key), word, job_of(self.infos[key]))
 
@@ -251,6 +297,14 @@ def _words(record: ExperimentRecord) -> Iterable[tuple[str, Word]]:
         if isinstance(ended, list):
             for job_id in ended:
                 yield job_id, Word(state)
+
+
+def _never_running_again(known: Experiment, listed: Experiment) -> Experiment:
+    """Return a run as it is listed, but ended if it was known to have ended."""
+    is_again = known.status in _ENDED and listed.status == RUNNING
+    if known.run_id != listed.run_id or not is_again:
+        return listed
+    return msgspec.structs.replace(listed, status=known.status, ended=known.ended)
 
 
 def _experiment(record: ExperimentRecord, jobs: tuple[str, ...], zone: tzinfo) -> Experiment:

@@ -9,15 +9,7 @@ from types import MappingProxyType
 import msgspec
 
 from xpm_remote.model.doubt import basis, is_run_in_doubt
-from xpm_remote.model.entities import (
-    NO_TAGS,
-    Change,
-    Counts,
-    Experiment,
-    ExperimentChange,
-    Job,
-    JobChange,
-)
+from xpm_remote.model.entities import Change, Counts, Experiment, ExperimentChange, Job, JobChange
 from xpm_remote.model.indexes import Indexes, JobGroup
 from xpm_remote.model.merge import (
     is_submitted_again,
@@ -35,7 +27,8 @@ from xpm_remote.model.records import (
     SchedulerEvent,
     parse_time,
 )
-from xpm_remote.model.runs import SILENCE, NamesJob, Run, Word, job_key, submission
+from xpm_remote.model.run_lists import RunLists, latest
+from xpm_remote.model.runs import PLAIN_WORDS, Listing, NamesJob, Run, Word, job_key, submission
 from xpm_remote.model.verdicts import Verdicts
 from xpm_remote.workspace.states import State, read_state
 
@@ -58,8 +51,7 @@ class Store:
         self.has_doubts = False
         self.version = 0
         self._verdicts = Verdicts()
-        self._runs: dict[str, Run] = {}
-        self._members: dict[str, tuple[str, ...]] = {}
+        self._lists = RunLists()
         self._jobs: dict[str, Job] = {}
         self._indexes = Indexes()
 
@@ -67,6 +59,10 @@ class Store:
     def jobs(self) -> Mapping[str, Job]:
         """All jobs, by key."""
         return MappingProxyType(self._jobs)
+
+    @property
+    def _runs(self) -> dict[str, Run]:
+        return self._lists.runs
 
     @property
     def experiments(self) -> list[Experiment]:
@@ -125,12 +121,12 @@ class Store:
 
     def apply_experiments(self, records: Iterable[ExperimentRecord]) -> list[Change]:
         """Apply the complete list of experiments; those that it lacks are gone."""
-        before = self._runs
+        before = self._lists.runs
         shown_before = {name: self._shown(run) for name, run in before.items()}
-        self._runs = {}
+        runs = self._lists.runs = {}
         for record in records:
             name = record.experiment_id
-            run = self._runs[name] = Run.from_record(record, self.zone)
+            run = runs[name] = Run.from_record(record, self.zone)
             if name in before:
                 run.succeed(before[name], self._job)
                 if self.has_doubts:
@@ -143,7 +139,28 @@ class Store:
             if old_shown != shown:
                 changes.append(self._changed(old_shown, shown))
                 judged_anew |= self._depending(old_shown, shown)
-        for key in dict.fromkeys((*self._regroup(before), *judged_anew)):
+        for key in dict.fromkeys((*self._lists.regroup(before), *judged_anew)):
+            changes.extend(self._derive(key))
+        return changes
+
+    def apply_listing(self, listing: Listing) -> list[Change]:
+        """Apply what an agent has listed anew; what it does not name is as it was."""
+        before: dict[str, Experiment | None] = {}
+        for head in listing.heads:
+            before[head.experiment_id] = self._lists.head(head, self.zone)
+        touched = {entry.key: None for entry in listing.entries}
+        before = {**self._lists.enter(listing.entries, self._job), **before}
+        if listing.names is not None:
+            gone = self._lists.keep(listing.names)
+            before = {**gone, **before}
+            touched |= {key: None for run in gone.values() for key in run.jobs}
+        changes: list[Change] = []
+        for name, old in before.items():
+            run = self._runs.get(name)
+            new = run.experiment if run is not None else None
+            if new != old:
+                changes.append(self._changed(old, new))
+        for key in touched:
             changes.extend(self._derive(key))
         return changes
 
@@ -191,11 +208,7 @@ class Store:
             run.forget_former()
             changes.append(self._changed(before, self._shown(run)))
             for key in left:
-                others = tuple(each for each in self._members[key] if each != name)
-                if others:
-                    self._members[key] = others
-                else:
-                    del self._members[key]
+                self._lists.leave(name, key)
                 changes.extend(self._derive(key))
         return changes
 
@@ -224,12 +237,12 @@ class Store:
         jobs: dict[str, list[str]] = {}
         mortal, asked = self._verdicts.mortal if again else (), self._verdicts.asked
         for key in [*self._indexes.uncertain, *mortal] if self.has_doubts else ():
-            names = self._members.get(key, ())
+            names = self._lists.members.get(key, ())
             now = basis(self._job(self._jobs[key]), self._shown_runs(key))
             if names and (again or asked.get(key) != now):
                 asked[key] = now
-                latest = self._latest(self._runs_of(key), key)
-                jobs.setdefault(latest.experiment.experiment_id, []).append(self._jobs[key].job_id)
+                last = latest(self._lists.of(key), key)
+                jobs.setdefault(last.experiment.experiment_id, []).append(self._jobs[key].job_id)
         return jobs
 
     def is_open(self, change: Change) -> bool:
@@ -239,7 +252,7 @@ class Store:
             run = self._runs.get(key)
             is_judged = run is not None and self._verdicts.is_judged(run.experiment)
             return run is not None and not self._shown(run).certain and not is_judged
-        if key not in self._indexes.uncertain or key not in self._members:
+        if key not in self._indexes.uncertain or key not in self._lists.members:
             return False
         now = basis(self._job(self._jobs[key]), self._shown_runs(key))
         return self._verdicts.asked.get(key) != now
@@ -255,13 +268,8 @@ class Store:
         current = self._runs
         return [
             self._shown(run) if run is current[run.experiment.experiment_id] else run.experiment
-            for run in self._runs_of(key)
+            for run in self._lists.of(key)
         ]
-
-    def _runs_of(self, key: str) -> list[Run]:
-        """Return the runs that have a job."""
-        runs = (self._runs[name].of(key) for name in self._members.get(key, ()))
-        return [run for run in runs if run is not None]
 
     def _depending(self, before: Experiment | None, after: Experiment | None) -> dict[str, None]:
         """Return the jobs that are judged by whether a run goes on, if that has changed."""
@@ -289,7 +297,7 @@ class Store:
         """Apply job records of our agent, which judges all files, for every experiment that has the job."""
         changes: list[Change] = []
         for record in records:
-            for name in self._members.get(job_key(record), ()):
+            for name in self._lists.members.get(job_key(record), ()):
                 self._runs[name].words[job_key(record)] = _word(record)
             judged = with_judgement(self._job(record), record, self.zone)
             changes.extend(self._put(judged, told=parse_time(record.progressed_time, self.zone)))
@@ -322,7 +330,7 @@ class Store:
         job = self._verdicts.evidence.get(key) or self._jobs.get(key)
         if job is None:
             return []
-        if key not in self._members:
+        if key not in self._lists.members:
             return self._drop(key)
         if job.execution.is_final and not (job.scheduler.is_final or is_submitted_again(job)):
             return []
@@ -338,7 +346,7 @@ class Store:
 
     def drop_unlisted(self, kept: int) -> list[Change]:
         """Drop the jobs that no experiment lists, but the latest ``kept``."""
-        unlisted = [key for key in self._jobs if key not in self._members]
+        unlisted = [key for key in self._jobs if key not in self._lists.members]
         return [
             change for key in unlisted[: max(0, len(unlisted) - kept)] for change in self._drop(key)
         ]
@@ -348,7 +356,7 @@ class Store:
         run = self._runs.get(event.experiment_id)
         before = self._shown(run) if run is not None else None
         if run is None:
-            run = self._runs[event.experiment_id] = Run.from_event(event, self.zone)
+            run = self._lists.runs[event.experiment_id] = Run.from_event(event, self.zone)
         elif event.run_id and event.run_id < run.experiment.run_id:
             return []
         state, reason = read_state(event.scheduler_state)
@@ -356,8 +364,7 @@ class Store:
         run.announce(Word(state, reason or event.failure_reason, at), self._job(event))
         if key not in run.infos:
             run.submit(key, submission(event))
-            if event.experiment_id not in self._members.get(key, ()):
-                self._members[key] = (*self._members.get(key, ()), event.experiment_id)
+            self._lists.join(event.experiment_id, key)
         changes: list[Change] = []
         shown = self._shown(run)
         if shown != before:
@@ -365,58 +372,11 @@ class Store:
         changes.extend(self._derive(key, at))
         return changes
 
-    def _regroup(self, before: Mapping[str, Run]) -> Iterable[str]:
-        """Compute which experiments each job is in, and return the keys of the jobs affected."""
-        members: dict[str, tuple[str, ...]] = {}
-        touched: dict[str, None] = {}
-        for name, run in self._runs.items():
-            old = before.get(name)
-            for key in run.keys:
-                members[key] = (*members[key], name) if key in members else (name,)
-                if _entry(old, key) != _entry(run, key):
-                    touched[key] = None
-        for key, names in self._members.items():
-            if members.get(key) != names:
-                touched[key] = None
-        self._members = members
-        return touched
-
     def _derive(self, key: str, at: datetime | None = None) -> list[Change]:
         """Compute a job again after its experiments changed."""
-        names = self._members.get(key)
-        if names is None:
-            return self._drop(key)
-        return self._put(self._job(self._runs_of(key)[0].infos[key]), at)
-
-    def _with_runs(self, job: Job) -> Job:
-        """Return the job with its experiments' data.
-
-        The most advanced of their words counts, but no failure in a run before the one that submitted it last.
-        """
-        key = job.key
-        runs = self._runs_of(key)
-        if not runs:
-            return job
-        latest = self._latest(runs, key)
-        word = latest.word(job)
-        for run in runs:
-            other = run.word(job)
-            is_past = other.state is State.ERROR and word != SILENCE
-            if other.state.rank > word.state.rank and not is_past:
-                word = other
-        return msgspec.structs.replace(
-            job,
-            scheduler=word.state,
-            scheduler_reason=word.reason,
-            experiments=self._members[key],
-            tags=runs[0].infos[key].tags or NO_TAGS,
-            submitted=parse_time(latest.infos[key].timestamp, self.zone) or job.submitted,
-        )
-
-    @staticmethod
-    def _latest(runs: Iterable[Run], key: str) -> Run:
-        """Return the run that submitted a job last."""
-        return max(runs, key=lambda run: run.infos[key].timestamp or 0.0)
+        if key not in self._lists.members:
+            return self._drop(key) if key in self._jobs else []
+        return self._put(self._job(self._lists.of(key)[0].infos[key]), at)
 
     def _drop(self, key: str) -> list[Change]:
         job = self._jobs.pop(key)
@@ -435,7 +395,7 @@ class Store:
             at: When it changed; None: as the job itself has it.
             told: When a job that goes on running told its progress.
         """
-        job, key = self._with_runs(job), job.key
+        job, key = self._lists.with_runs(job, self.zone), job.key
         if self.has_doubts:
             job = self._verdicts.shown_job(job, self._shown_runs(key))
         else:
@@ -453,15 +413,8 @@ class Store:
 def _word(record: JobRecord) -> Word:
     """Return the scheduler's word in a job object."""
     state, reason = read_state(record.scheduler_state)
-    return Word(state, reason or record.scheduler_failure_reason)
-
-
-def _entry(run: Run | None, key: str) -> tuple[object, ...]:
-    """Return what the run of an experiment has of a job."""
-    owner = run.of(key) if run is not None else None
-    if owner is None:
-        return ()
-    return owner.experiment.run_id, owner.infos[key], owner.words.get(key)
+    reason = reason or record.scheduler_failure_reason
+    return Word(state, reason) if reason else PLAIN_WORDS[state]
 
 
 def when(job: Job) -> datetime | None:

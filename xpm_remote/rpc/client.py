@@ -36,6 +36,9 @@ log = logging.getLogger(__name__)
 SLOWEST_ANSWER = 1024
 """Bytes a second of the slowest answer that is waited for: a modem's; an answer that trickles never ends."""
 
+PIECE = 256 * 1024
+"""Bytes that are looked at without letting other tasks run: megabytes may have arrived."""
+
 Listener = Callable[[Notification], asyncio.Event | None]
 """Takes a notification; may return an event, until which the client reads no more."""
 
@@ -189,17 +192,13 @@ class RpcClient:
         await asyncio.wait({self._reader})
 
     async def _read(self) -> None:
-        loop = asyncio.get_running_loop()
         failure: XpmRemoteError | None = None
         try:
             while data := await self._transport.receive():
                 self.last_heard = time.time()
-                messages = self._rpc.receive(data)
-                self._note_heard(messages, loop.time())
-                for message in messages:
-                    room = self._take(message)
-                    if room is not None:
-                        await room.wait()
+                for start in range(0, len(data), PIECE):
+                    await self._take_all(self._rpc.receive(data[start : start + PIECE]))
+                    await asyncio.sleep(0)
         except XpmRemoteError as broken:  # the stream cannot be read, while the process goes on
             failure = broken
         finally:
@@ -217,6 +216,13 @@ class RpcClient:
         # Notifications go on where our requests do not arrive any more: only answers count, or parts of one.
         if any(not isinstance(each, Notification) for each in messages) or (messages and is_within):
             self._heard = now
+
+    async def _take_all(self, messages: list[Message]) -> None:
+        self._note_heard(messages, asyncio.get_running_loop().time())
+        for message in messages:
+            room = self._take(message)
+            if room is not None:
+                await room.wait()
 
     def _take(self, message: Message) -> asyncio.Event | None:
         if isinstance(message, Notification):

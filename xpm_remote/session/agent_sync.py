@@ -1,14 +1,14 @@
 """Keeping a store in step with an agent, which sends runs first, then jobs in pages, then changes.
 
 What the agent sends of a job is its judgement of all the files, and is applied as it is. One task applies the pages in
-their order, and yields to other tasks after each; while too much waits for it, nothing more is read from the agent.
+their order, in slices, and yields to other tasks after each; while too much waits for it, nothing more is read from the
+agent.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable
 
 import msgspec
@@ -16,13 +16,10 @@ import msgspec
 from xpm_remote.errors import ProtocolError
 from xpm_remote.model.agent_rows import (
     AgentRows,
-    GonePage,
     JobsPage,
-    ListedPage,
     Page,
-    RunsPage,
+    Sequenced,
     UnreadablePage,
-    WaitingPage,
     decode_page,
 )
 from xpm_remote.model.entities import Change, net
@@ -36,9 +33,6 @@ log = logging.getLogger(__name__)
 
 SUBSCRIBE = "subscribe"
 """The request for everything, or for what has changed since a time, and for all that changes then."""
-
-LIST_LOAD = 0.2
-"""The share of time that may be spent on lists of experiments while more pages arrive."""
 
 QUEUE_SIZE = 8 * 1024 * 1024
 """Bytes of pages that may wait to be applied: the jobs of a large workspace, compressed on the way to a tenth."""
@@ -59,16 +53,16 @@ class AgentSync:
     def __init__(self, rows: AgentRows, store: Store, publish: Callable[[Update], None]) -> None:
         self._rows = rows
         self._store = store
+        # What another kind of remote side has said of a run is replaced once everything is known of it.
+        self._has_evidence = store.has_doubts
         store.has_doubts = False
         self._publish = publish
         self._client: AgentClient | None = None
-        self._pages: asyncio.Queue[tuple[Page | ProtocolError, int]] = asyncio.Queue()
+        self._notices: asyncio.Queue[Notification] = asyncio.Queue()
         self._queued = 0
         self._has_room = asyncio.Event()
-        self._has_news = False
         self._is_loaded = False
         self._is_live = False
-        self._listed_at = self._listing_took = 0.0
 
     @property
     def asked(self) -> Asked:
@@ -82,22 +76,8 @@ class AgentSync:
 
     def hear(self, notification: Notification) -> asyncio.Event | None:
         """Queue a notification of the agent; return what to wait for before another is read."""
-        page: Page | ProtocolError | None
-        try:
-            page = decode_page(notification.method, notification.params)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            log.warning("%s cannot be read: %s", notification.method, error)
-            if bytes(notification.params) != b"null":
-                return None
-            what = (
-                f"what the agent sent as {notification.method} is too large, or nested too deeply"
-            )
-            page = ProtocolError(what, "try again")
-        if page is None:
-            return None
-        size = len(notification.params)
-        self._pages.put_nowait((page, size))
-        self._queued += size
+        self._notices.put_nowait(notification)
+        self._queued += len(notification.params)
         if self._queued <= QUEUE_SIZE:
             return None
         self._has_room.clear()
@@ -128,18 +108,13 @@ class AgentSync:
 
     async def _take_pages(self, *, until_loaded: bool) -> None:
         while not (until_loaded and self._is_loaded):
-            page, size = await self._pages.get()
-            self._queued -= size
+            notice = await self._notices.get()
+            self._queued -= len(notice.params)
             if self._queued <= QUEUE_SIZE:
                 self._has_room.set()
-            if isinstance(page, ProtocolError):
-                raise page
-            self._take(page)
-            if self._pages.empty() and (
-                self._is_loaded
-                or time.monotonic() - self._listed_at > self._listing_took / LIST_LOAD
-            ):
-                self._list()
+            page = _decoded(notice)
+            if page is not None:
+                await self._take(page)
             await asyncio.sleep(0)
 
     async def _ping(self, interval: float) -> None:
@@ -151,48 +126,53 @@ class AgentSync:
         if self._client is not None:
             await self._client.call(method, params)
 
-    def _take(self, page: Page) -> None:
-        if isinstance(page, WaitingPage):
-            self._rows.waiting = None if page.path is None else page
-            return
+    async def _take(self, page: Page) -> None:
         if isinstance(page, JobsPage):
-            records = self._rows.jobs(page)
-            # At once with what lists them: a scheduler's word alone may be that of an earlier run.
-            self._tell(net([*self._listed(), *self._store.apply_judged(records)]))
-        elif isinstance(page, RunsPage):
-            self._rows.take_runs(page)
-            self._has_news = True
-        elif isinstance(page, ListedPage):
-            self._rows.take_listed(page)
-            self._has_news = True
-        elif isinstance(page, GonePage):
-            self._rows.take_gone(page)
-            self._has_news = True
-        elif isinstance(page, UnreadablePage):
-            self._rows.unreadable = page
+            for records in self._rows.slices(page):
+                changes: list[Change] = []
+                # At once with what lists them: a scheduler's word alone may be that of an earlier run.
+                while self._rows.has_news:
+                    changes += self._listed()
+                self._tell(net([*changes, *self._store.apply_judged(records)]))
+                await asyncio.sleep(0)
+        self._rows.take(page)
+        while self._rows.has_news:
+            self._tell(self._listed())
+            await asyncio.sleep(0)
+        if isinstance(page, UnreadablePage):
             self._publish(Update())
-        else:
-            self._list()
+        elif type(page) is Sequenced:
+            self._settle()
             self._is_loaded = True
-        if self._is_loaded:
+        if self._is_loaded and isinstance(page, Sequenced):
             self._rows.mark = page.mark
 
-    def _list(self) -> None:
-        self._tell(self._listed())
-
     def _listed(self) -> list[Change]:
-        """Apply the experiments with their jobs, if a page has changed them; once loaded, only judged jobs."""
-        if not self._has_news:
-            return []
-        began = time.monotonic()
-        # What is left out now is listed when it is judged.
-        self._has_news = self._is_loaded and self._rows.has_unjudged()
-        records = self._rows.experiments(judged_only=self._is_loaded)
-        changes = self._store.apply_experiments(records)
-        self._listed_at = time.monotonic()
-        self._listing_took = self._listed_at - began
-        return changes
+        """Apply a slice of what was listed; once loaded, only judged jobs."""
+        return self._store.apply_listing(self._rows.take_news(judged_only=self._is_loaded))
+
+    def _settle(self) -> None:
+        """Replace what the store has from another kind of remote side."""
+        if self._has_evidence:
+            self._has_evidence = False
+            self._tell(self._store.apply_experiments(self._rows.experiments()))
 
     def _tell(self, changes: list[Change]) -> None:
         if changes:
             self._publish(Update(tuple(changes), recovered=not self._is_live))
+
+
+def _decoded(notice: Notification) -> Page | None:
+    """Return the page of a notification; None for one of another kind or shape.
+
+    Raises:
+        ProtocolError: The page is too large, or nested too deeply.
+    """
+    try:
+        return decode_page(notice.method, notice.params)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        log.warning("%s cannot be read: %s", notice.method, error)
+        if bytes(notice.params) != b"null":
+            return None
+        what = f"what the agent sent as {notice.method} is too large, or nested too deeply"
+        raise ProtocolError(what, "try again") from error
