@@ -85,6 +85,7 @@ def main() -> None:
     arguments = parser.parse_args()
     probe = Probe()
     probe.install()
+    gc.freeze()  # as the command line does
     found = asyncio.run(load(arguments.workspace, arguments.watch))
     usage = resource.getrusage(resource.RUSAGE_SELF)
     longest = sorted(probe.blocks, reverse=True)[:LONGEST]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Iterator
 from typing import Any, TypeVar
@@ -90,6 +91,8 @@ async def race(*works: Coroutine[Any, Any, object]) -> None:
 
 def run_until_signal(work: Coroutine[Any, Any, None]) -> int:
     """Run a coroutine to its end, or until SIGINT, SIGTERM or SIGHUP; return the exit status."""
+    # What was imported stays: looking through it for garbage would block the loop again and again.
+    gc.freeze()
     return asyncio.run(_run_until_signal(work))
 
 
