@@ -29,6 +29,7 @@ from xpm_remote.model.records import ExperimentRecord
 from xpm_remote.model.store import Store
 from xpm_remote.session.state import BackendChoice, Digest, Phase, Picture, Stall
 from xpm_remote.settings.schema import Backend
+from xpm_remote.ui import views
 from xpm_remote.ui.views import DIGEST_SHOWN, dashboard, experiment_status, share
 
 ESC = "\x1b"
@@ -75,6 +76,23 @@ def test_fits_with_every_section(width: int, height: int) -> None:
 def test_no_lines_at_all() -> None:
     """Without room for a line, there is only the header."""
     assert len(drawn(picture(busy_store()), height=0)) == 1
+
+
+@pytest.mark.parametrize("width", [100, 120, 200])
+def test_lines_of_many_rows(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many rows are lines of the same text in the same columns."""
+    table = drawn(picture(busy_store()), width, 1000)
+    monkeypatch.setattr(views, "PLAIN_FROM", 1)
+    lines = drawn(picture(busy_store()), width, 1000)
+    assert [line.rstrip() for line in lines] == [line.rstrip() for line in table]
+
+
+@given(pictures(), st.integers(1, 200))
+def test_lines_fit(picture: Picture, width: int) -> None:
+    """Lines are never wider than asked for, whatever they hold."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(views, "PLAIN_FROM", 1)
+        assert max(map(cell_len, drawn(picture, width, 1000))) <= width
 
 
 # The contents

@@ -6,8 +6,10 @@ import heapq
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from rich.console import Group, RenderableType
+from rich.cells import cell_len, set_cell_size
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.progress_bar import ProgressBar
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -41,6 +43,9 @@ WIDE = 100
 
 DIGEST_SHOWN = 60.0
 """Seconds for which the picture says what had happened while the link was lost, or what serving may do."""
+
+PLAIN_FROM = 1_000
+"""Rows from which a section is lines and no table of Rich, which takes 0.2 ms a row: only a file has so much room."""
 
 _TITLE_LINES = 2  # a blank one, and the title
 _HEAD_LINES = 3  # where we look, the counts, and what is wrong
@@ -373,6 +378,9 @@ def _drawn(section: _Section, lines: int) -> Iterable[RenderableType]:
         title.append(f"  {hidden} more", style="dim")
     yield Text()
     yield title
+    if lines >= PLAIN_FROM:
+        yield _Lines(section.rows[:lines], section.flexible)
+        return
     table = Table.grid(expand=True, padding=(0, 1))
     for index in range(len(section.rows[0])):
         flexible = index == section.flexible
@@ -380,3 +388,44 @@ def _drawn(section: _Section, lines: int) -> Iterable[RenderableType]:
     for row in section.rows[:lines]:
         table.add_row(*row)
     yield table
+
+
+class _Lines:
+    """Many rows without styles, in the same columns as a table of Rich has where they fit.
+
+    Args:
+        rows: The cells: texts and bars.
+        flexible: The column that takes the room that is left.
+    """
+
+    def __init__(self, rows: Sequence[Sequence[RenderableType]], flexible: int) -> None:
+        self._rows = [[_words(cell) for cell in row] for row in rows]
+        self._flexible = flexible
+
+    def __rich_console__(self, _: Console, options: ConsoleOptions) -> RenderResult:
+        """Yield the lines."""
+        width = options.max_width
+        widths = [max(map(cell_len, column)) for column in zip(*self._rows, strict=True)]
+        others = sum(widths) - widths[self._flexible] + len(widths) - 1
+        widths[self._flexible] = max(1, width - others)
+        for row in self._rows:
+            cells = (_fitted(cell, room) for cell, room in zip(row, widths, strict=True))
+            yield Segment(_fitted(" ".join(cells), width).rstrip())
+            yield Segment.line()
+
+
+def _words(cell: RenderableType) -> str:
+    if isinstance(cell, Text):
+        return cell.plain
+    if isinstance(cell, ProgressBar):
+        width = cell.width or 0
+        halves = int(width * 2 * cell.completed / (cell.total or 1))
+        return ("━" * (halves // 2) + "╸" * (halves % 2)).ljust(width)
+    return str(cell)
+
+
+def _fitted(text: str, width: int) -> str:
+    """Return a text in exactly so many columns."""
+    if cell_len(text) > width:
+        return set_cell_size(text, width - 1) + "…"
+    return set_cell_size(text, width)
