@@ -14,7 +14,8 @@ from tests.link.asyncssh_engine.both import HOST, open_server
 from xpm_remote.errors import LinkLostError, NegotiationError
 from xpm_remote.link.asyncssh_engine import resolution
 from xpm_remote.link.asyncssh_engine.algorithms import library_abilities
-from xpm_remote.link.asyncssh_engine.connection import Connection, open_connection
+from xpm_remote.link.asyncssh_engine.connection import open_connection
+from xpm_remote.link.asyncssh_engine.session import AsyncsshConnection
 from xpm_remote.link.host import HostLink, is_agreed_by_openssh, needed_by_config, needed_by_options
 from xpm_remote.link.options.connect_options import ConnectOptions, parse_ssh_options
 from xpm_remote.link.options.keywords import NEEDS_GSSAPI
@@ -149,10 +150,11 @@ async def close(session: RemoteProcess) -> None:
     await asyncio.wait_for(session.aclose(), LIMIT)
 
 
-def standing_of(link: HostLink) -> Connection | None:
-    """Return the connection that is kept."""
-    assert link._kept is not None
-    return link._kept.standing
+def standing_of(link: HostLink) -> AsyncsshConnection | None:
+    """Return the connection that is kept, if it stands."""
+    kept = link._kept
+    assert kept is None or isinstance(kept, AsyncsshConnection)
+    return kept if kept is not None and kept.is_open else None
 
 
 async def test_two_commands(bench: Bench) -> None:

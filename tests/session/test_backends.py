@@ -16,7 +16,6 @@ from xpm_remote.errors import (
     StartError,
     XpmRemoteError,
 )
-from xpm_remote.link.host import HostLink
 from xpm_remote.link.options.connect_options import parse_ssh_options
 from xpm_remote.link.prompts import Prompter, Unattended
 from xpm_remote.link.remote.command import RemoteExperimaestro
@@ -24,7 +23,7 @@ from xpm_remote.model.agent_rows import AgentRows
 from xpm_remote.model.store import Store
 from xpm_remote.session import backends as module
 from xpm_remote.session.backends import BackendChooser, BackendContext
-from xpm_remote.session.monitor import Session
+from xpm_remote.session.monitor import Monitor, Session
 from xpm_remote.session.state import BackendChoice
 from xpm_remote.session.target import LocalTarget, Target
 from xpm_remote.settings.schema import Backend
@@ -56,13 +55,13 @@ class Sides:
     ) -> Any:
         """Replace experimaestro."""
         del target
-        self.kept.append(context.link and context.link._kept)
+        self.kept.append(context.link and context.link._keepers)
         return self._open("current experimaestro" if needs_current else "experimaestro")
 
     async def agent(self, target: Target, context: BackendContext) -> Any:
         """Replace the agent."""
         del target
-        self.kept.append(context.link and context.link._kept)
+        self.kept.append(context.link and context.link._keepers)
         return self._open("agent")
 
     def _open(self, name: str) -> str:
@@ -242,13 +241,10 @@ async def test_connection_is_kept(sides: Sides) -> None:
     """The agent gets the connection of the experimaestro that it replaces."""
     sides.failures["current experimaestro"] = StartError("no uv")
     sides.failures["agent"] = StartError("no python")
-    host = target(Backend.AUTO)
-    context = replace(CONTEXT, link=HostLink(host.options))
-    session = Session(BackendChooser(host), context, lambda _: None)
+    monitor = Monitor(target(Backend.AUTO))
     with pytest.raises(StartError, match="no python"):
-        await session.snapshot()
-    first, second = sides.kept
-    assert first is second is not None
+        await monitor.snapshot()
+    assert sides.kept == [1, 1]
 
 
 async def test_other_failures_of_the_login(sides: Sides) -> None:

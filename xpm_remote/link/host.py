@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from xpm_remote.errors import NegotiationError
 from xpm_remote.link.asyncssh_engine.algorithms import library_abilities
-from xpm_remote.link.asyncssh_engine.connection import KeptConnection, describe_connection
+from xpm_remote.link.asyncssh_engine.connection import describe_connection, open_connection
 from xpm_remote.link.asyncssh_engine.keys import OpenedKeys
-from xpm_remote.link.asyncssh_engine.session import start_by_asyncssh
+from xpm_remote.link.connection import Connection
 from xpm_remote.link.negotiation import KINDS
-from xpm_remote.link.observer import UNOBSERVED, Observer
+from xpm_remote.link.observer import Observer
 from xpm_remote.link.openssh_engine.arguments import KEEPALIVE
-from xpm_remote.link.openssh_engine.session import is_master_alive, start_by_openssh
+from xpm_remote.link.openssh_engine.connection import is_master_alive, open_by_openssh
 from xpm_remote.link.options.connect_options import ConnectOptions
 from xpm_remote.link.options.keywords import NEEDS_GSSAPI
-from xpm_remote.link.process import RemoteProcess
-from xpm_remote.link.prompts import Prompter
+from xpm_remote.link.prompts import InTurn, Prompter, TerminalPrompter
+from xpm_remote.link.sharing import SharedLogin, may_ask
 from xpm_remote.link.ssh_config.files import located
 from xpm_remote.link.ssh_config.reader import find_reader, read_for_openssh, read_route, require_ssh
 from xpm_remote.link.ssh_config.text import SshConfig
@@ -47,16 +48,17 @@ class EngineChoice(NamedTuple):
 _logged: set[tuple[str, EngineChoice]] = set()
 
 
-class HostLink:
-    """Runs commands on one host.
+class HostLink(SharedLogin):
+    """Runs commands on one host, on one connection as long as it stands and has room for them.
 
-    Keys that a person unlocks stay unlocked, in memory, as long as this object lives. With the engine openssh the keys
-    are those of ``ssh``, and each command has a connection of its own.
+    Keys that a person unlocks stay unlocked, in memory, as long as this object lives; with the engine openssh the keys
+    are those of ``ssh``.
 
     Args:
         options: The host and the options of the connection.
         engine: The engine that makes the connections, or ``auto``.
         limits: The seconds of each wait.
+        turn: Is held while the person is asked; links that ask the same person share it.
 
     Attributes:
         reads_input: Whether login files there read input that is not theirs, as the first command has shown.
@@ -67,52 +69,17 @@ class HostLink:
         options: ConnectOptions,
         engine: SshEngine = SshEngine.ASYNCSSH,
         limits: Limits = DEFAULT_LIMITS,
+        turn: asyncio.Lock | None = None,
     ) -> None:
+        super().__init__(options.host, limits)
         self.options = options
         self.engine = engine
-        self.limits = limits
         self.reads_input = False
+        self._turn = turn or asyncio.Lock()
         self._opened = OpenedKeys()
-        self._kept: KeptConnection | None = None
         self._forced: EngineChoice | None = None
 
-    @contextlib.asynccontextmanager
-    async def keeping(self) -> AsyncIterator[None]:
-        """Keep the connection of a command for the next one until the context ends.
-
-        A command that still runs then holds the connection alone.
-        """
-        kept = self._kept = KeptConnection()
-        try:
-            yield
-        except BaseException:
-            await kept.release(by_force=True)
-            raise
-        else:
-            await kept.release()
-        finally:
-            self._kept = None
-
-    async def open_process(
-        self,
-        command: str,
-        prompter: Prompter | None = None,
-        observer: Observer = UNOBSERVED,
-        first: bytes = b"",
-    ) -> RemoteProcess:
-        """Connect to the host, or use the kept connection, and run a command there.
-
-        Args:
-            command: The remote command line.
-            prompter: Answers the host's questions; None: the terminal.
-            observer: Receives the steps of the connection.
-            first: Sent with the command, before the host has said anything.
-
-        Raises:
-            OptionError: An option cannot be used.
-            LinkError: The connection failed.
-            StartError: The host runs no commands.
-        """
+    async def _connect(self, prompter: Prompter | None, observer: Observer) -> Connection:
         choice = self._forced or await choose_engine(self.options, self.engine)
         host, is_openssh = self.options.host, choice.engine is SshEngine.OPENSSH
         is_news = is_openssh and self.engine is not choice.engine and (host, choice) not in _logged
@@ -120,20 +87,12 @@ class HostLink:
         level = logging.INFO if is_news else logging.DEBUG
         log.log(level, "the SSH engine for %s is %s: %s", host, choice.engine.value, choice.why)
         if is_openssh:
-            return await start_by_openssh(
-                self.options, command, prompter, observer, self.limits, first
-            )
+            # ssh asks by itself, at any moment of its login.
+            async with self._turn if may_ask(prompter) else contextlib.nullcontext():
+                return await open_by_openssh(self.options, prompter, observer, self.limits)
+        asking = InTurn(prompter or TerminalPrompter(), self._turn)
         try:
-            return await start_by_asyncssh(
-                self.options,
-                command,
-                prompter,
-                observer,
-                self._opened,
-                self._kept,
-                self.limits,
-                first,
-            )
+            return await open_connection(self.options, asking, observer, self._opened, self.limits)
         except NegotiationError as error:
             if not await is_agreed_by_openssh(self.options, error):
                 raise
@@ -142,7 +101,7 @@ class HostLink:
                 raise
             what = KINDS[error.keyword]
             self._forced = EngineChoice(SshEngine.OPENSSH, f"asyncssh has no {what} of the host's")
-        return await self.open_process(command, prompter, observer, first)
+        return await self._connect(prompter, observer)
 
 
 async def describe_link(options: ConnectOptions, engine: SshEngine) -> Facts:

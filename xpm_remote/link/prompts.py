@@ -100,6 +100,33 @@ class Unattended(RefusingPrompter):
         super().__init__("no question is asked while a lost link is restored")
 
 
+class InTurn:
+    """Asks when no other question is open, by another prompter.
+
+    Args:
+        prompter: Asks.
+        turn: Is held while a question is open; all that ask the same person share it.
+    """
+
+    def __init__(self, prompter: Prompter, turn: asyncio.Lock) -> None:
+        self._prompter = prompter
+        self._turn = turn
+
+    @property
+    def obstacle(self) -> str | None:
+        """Why the other prompter cannot ask."""
+        return self._prompter.obstacle
+
+    def tell(self, text: str) -> None:
+        """Show a text at once."""
+        self._prompter.tell(text)
+
+    async def ask(self, question: str, *, echo: bool) -> str:
+        """Ask in turn."""
+        async with self._turn:
+            return await self._prompter.ask(question, echo=echo)
+
+
 class TerminalPrompter:
     """Asks on the controlling terminal of this process, wherever stdin and stdout lead.
 

@@ -12,6 +12,7 @@ from xpm_remote.errors import UsageError, XpmRemoteError
 from xpm_remote.link.host import describe_link
 from xpm_remote.model.entities import Experiment, Job
 from xpm_remote.rpc.protocol import REQUEST_TIMEOUT
+from xpm_remote.session.hosts import Hosts
 from xpm_remote.session.monitor import Monitor
 from xpm_remote.session.reconnect import Backoff
 from xpm_remote.session.state import RECONCILE_INTERVAL, Phase, Update
@@ -68,6 +69,9 @@ class Fleet:
         interval: Seconds between two reconciliations.
         backoff: Returns the delays of a member; None: those with real jitter.
 
+    Attributes:
+        hosts: The logins, which all that goes to their hosts can share.
+
     Raises:
         UsageError: Two of them have the same name.
     """
@@ -80,6 +84,7 @@ class Fleet:
         interval: float = RECONCILE_INTERVAL,
         backoff: Callable[[], Backoff] | None = None,
     ) -> None:
+        self.hosts = Hosts()
         self._timeout = timeout
         self._interval = interval
         self._backoff = backoff
@@ -199,6 +204,7 @@ class Fleet:
             interval=self._interval,
             backoff=self._backoff() if self._backoff else None,
             is_patient=is_patient,
+            hosts=self.hosts,
         )
         monitor.subscribe(functools.partial(self._note, name))
         self._members[name] = monitor
@@ -237,9 +243,9 @@ class Fleet:
         is_first = await self._turn.take(name)
         target, call_person = self._members[name].target, self._call_person or no_person
         through: tuple[str, ...] = ()
-        if isinstance(target, Target):
-            through = await _jump_hosts(target)
         try:
+            if isinstance(target, Target):
+                through = await _jump_hosts(target)
             is_ready = await call_person(Login(name, target.name, through, asked, is_first))
             self._turn.is_asking = is_ready
         finally:

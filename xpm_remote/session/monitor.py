@@ -6,12 +6,12 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import replace
+from typing import Any
 
 from xpm_remote.errors import LinkError, StalledError, XpmRemoteError
 from xpm_remote.link.course import LastWait
-from xpm_remote.link.host import HostLink
 from xpm_remote.link.prompts import RefusingPrompter, Unattended
 from xpm_remote.link.waits import Wait
 from xpm_remote.model.agent_rows import AgentRows
@@ -21,6 +21,7 @@ from xpm_remote.rpc.client import RpcClient
 from xpm_remote.rpc.protocol import REQUEST_TIMEOUT
 from xpm_remote.session.agent_client import AgentClient
 from xpm_remote.session.backends import ASKED_ALREADY, BackendChooser, BackendContext, ServingSide
+from xpm_remote.session.hosts import Host, Hosts
 from xpm_remote.session.reconnect import (
     AskPerson,
     Backoff,
@@ -137,18 +138,11 @@ class Session:
     @contextlib.asynccontextmanager
     async def _serving(self) -> AsyncIterator[ServingSide]:
         """Connect and take the snapshot; close everything in the end."""
-        link = self._context.link
-        async with contextlib.AsyncExitStack() as keeping:
-            if link is not None:
-                await keeping.enter_async_context(link.keeping())
-            side = await self._start()
-            try:
-                # A judge may start its command at any time, and needs the connection for it.
-                if side.judge is None:
-                    await keeping.aclose()
-                yield side
-            finally:
-                await side.aclose()
+        side = await self._start()
+        try:
+            yield side
+        finally:
+            await side.aclose()
 
     async def _start(self) -> ServingSide:
         """Connect and take the snapshot, by the other side where the first one cannot serve."""
@@ -236,6 +230,7 @@ class Monitor:
         backoff: The delays before attempts; None: those of ``Backoff`` with real jitter.
         is_patient: Whether the first attempt is like those after a loss: no question is asked before a person is
             called, and a host that is down is tried again. Else it asks at once, and its failure is the end.
+        hosts: What has the login to the host in common with others; None: it is ours alone.
 
     Attributes:
         store: The experiments and jobs.
@@ -251,6 +246,7 @@ class Monitor:
         interval: float = RECONCILE_INTERVAL,
         backoff: Backoff | None = None,
         is_patient: bool = False,
+        hosts: Hosts | None = None,
     ) -> None:
         self.target = target
         self.store = Store()
@@ -264,9 +260,10 @@ class Monitor:
         # Alone, the first attempt may ask at the terminal: the person has just started us.
         self._unattended = Unattended() if is_patient else None
         # It keeps the keys that a passphrase opened, so the link is restored without a prompt; no passwords or codes.
-        self._host: HostLink | None = None
+        self._host: Host | None = None
         if not isinstance(target, LocalTarget):
-            self._host = HostLink(target.options, target.engine, target.limits)
+            self._host = (hosts or Hosts()).at(target)
+        self._shares_delays = hosts is not None and backoff is None
         self._chooser = BackendChooser(target)
         self._rows = AgentRows()
         self._session = self._new_session()
@@ -309,16 +306,17 @@ class Monitor:
         Raises:
             XpmRemoteError: The snapshot failed.
         """
-        while True:
-            try:
-                await self._session.snapshot()
-            except XpmRemoteError as error:
-                if not await self._can_ask(error, call_person):
-                    self.end(error)
-                    raise
-                self._session = self._new_session()
-            else:
-                return
+        async with self._keeping():
+            while True:
+                try:
+                    await self._session.snapshot()
+                except XpmRemoteError as error:
+                    if not await self._can_ask(error, call_person):
+                        self.end(error)
+                        raise
+                    self._session = self._new_session()
+                else:
+                    return
 
     async def run(self, call_person: CallPerson = no_person) -> None:
         """Keep the store in step until cancelled, and reconnect whenever the link is lost.
@@ -332,27 +330,36 @@ class Monitor:
         if self._link.phase is Phase.ENDED:  # it is started again
             self._unattended = Unattended()
             self._session = self._new_session()
-        while True:
-            try:
-                await self._session.run(self._interval)
-            except XpmRemoteError as error:
-                if not await self._can_go_on(error, call_person):
-                    self.end(error)
-                    raise
-            self._heard = self._session.heard or self._heard
-            self._session = self._new_session()
+        async with self._keeping():
+            while True:
+                try:
+                    await self._session.run(self._interval)
+                except XpmRemoteError as error:
+                    if not await self._can_go_on(error, call_person):
+                        self.end(error)
+                        raise
+                self._heard = self._session.heard or self._heard
+                self._session = self._new_session()
+
+    def _keeping(self) -> contextlib.AbstractAsyncContextManager[None]:
+        """Keep the connection also while nothing runs there: a side that has died is replaced without another login."""
+        return contextlib.nullcontext() if self._host is None else self._host.link.keeping()
 
     async def _can_go_on(self, error: XpmRemoteError, call_person: CallPerson) -> bool:
         """Wait for the time, or the person, of the next attempt; return False if there is none."""
         self.error = error
         if not (self.was_live or self._is_patient):
             return False
-        decision = self._reconnect.decide(error, asyncio.get_running_loop().time())
+        now = asyncio.get_running_loop().time()
+        # On a connection that stands it is our own affair; else all who wait for the host try together.
+        host = None if self._host is None or self._host.link.is_connected else self._host
+        backoff = host.backoff if host is not None and self._shares_delays else None
+        decision = self._reconnect.decide(error, now, backoff=backoff)
         if isinstance(decision, AskPerson):
             return await self._call(decision.asked, error, call_person)
         if isinstance(decision, GiveUp) or not (self.was_live or is_down(error)):
             return False
-        await self._wait_for_retry(error, decision.at - asyncio.get_running_loop().time())
+        await self._wait_for_retry(error, decision.at - now, host)
         self._unattended = Unattended()
         return True
 
@@ -366,9 +373,19 @@ class Monitor:
         )
 
     async def _call(self, asked: str, error: XpmRemoteError, call_person: CallPerson) -> bool:
-        self._unattended = None
+        """Wait until a person wants to answer, or one has answered the same questions for another workspace."""
         self._set_link(self._link.stuck(time.time(), str(error), asked))
-        return await call_person(asked)
+        answers: list[bool] = []
+
+        async def call() -> None:
+            answers.append(await call_person(asked))
+
+        if self._host is None:
+            await call()
+        else:
+            await race(call(), self._host.link.wait_connected())
+        self._unattended = None if any(answers) else Unattended()
+        return all(answers)
 
     def _new_session(self) -> Session:
         context = BackendContext(
@@ -377,18 +394,22 @@ class Monitor:
             timeout=self._timeout,
             prompter=self._unattended,
             rows=self._rows,
-            link=self._host,
+            link=None if self._host is None else self._host.link,
         )
         return Session(self._chooser, context, self._enter)
 
-    async def _wait_for_retry(self, error: XpmRemoteError, delay: float) -> None:
+    async def _wait_for_retry(self, error: XpmRemoteError, delay: float, host: Host | None) -> None:
+        """Wait for the time of the next attempt, or until another workspace has restored the connection."""
         now, stall = time.time(), self._session.stall
         # A host that answers while its file server does not keeps nothing up to date.
         known = self.picture.heard if stall is None else stall.since
         self._retry_wanted.clear()
         self._set_link(self._link.lost(now, str(error), known, now + delay))
+        waits: list[Coroutine[Any, Any, object]] = [self._retry_wanted.wait()]
+        if host is not None:
+            waits.append(host.link.wait_connected())
         with contextlib.suppress(TimeoutError, asyncio.TimeoutError):
-            await wait_within(self._retry_wanted.wait(), delay)
+            await wait_within(race(*waits), delay)
 
     def _enter(self, phase: Phase) -> None:
         """Update the link's state for a phase; when live, publish what the snapshot after a gap has found."""
@@ -403,6 +424,8 @@ class Monitor:
         digest = Digest.of(changes, away) if self.was_live else None
         self.was_live, self.error = True, None
         self._reconnect.succeeded()
+        if self._host is not None:
+            self._host.backoff.reset()
         self._set_link(LinkState(phase, now, digest=digest))
         if changes:
             self._tell(Update(tuple(changes), recovered=True))

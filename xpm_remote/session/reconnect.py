@@ -97,6 +97,24 @@ class Backoff:
         return at - now
 
 
+class SharedBackoff(Backoff):
+    """The delays of all who wait for the same host: they try at the same time, and that counts as one attempt."""
+
+    def __init__(self, random: Callable[[], float]) -> None:
+        super().__init__(random)
+        self._planned = -math.inf
+
+    def next_delay(self, now: float) -> float:
+        """Return the seconds until the attempt that is planned, or plan one.
+
+        Args:
+            now: The time in seconds, of any monotonic clock.
+        """
+        if self._planned <= now:
+            self._planned = now + super().next_delay(now)
+        return self._planned - now
+
+
 CallPerson = Callable[[str], Awaitable[bool]]
 """Waits until a person is ready to answer the given questions; returns False if there is none."""
 
@@ -143,7 +161,11 @@ class Reconnect:
         self._asked = ""
 
     def decide(
-        self, error: XpmRemoteError, now: float, until: float = math.inf
+        self,
+        error: XpmRemoteError,
+        now: float,
+        until: float = math.inf,
+        backoff: Backoff | None = None,
     ) -> Retry | AskPerson | GiveUp:
         """Return what to do next.
 
@@ -151,6 +173,7 @@ class Reconnect:
             error: What ended the link, or the attempt.
             now: The time in seconds, of any monotonic clock.
             until: The time after which to give up.
+            backoff: The delays instead of our own, where others wait for the same.
         """
         asked = ""
         if self._asked:  # after a wrong answer, ask again
@@ -162,4 +185,4 @@ class Reconnect:
             return AskPerson(asked)
         if not is_transient(error) or now > until:
             return GiveUp()
-        return Retry(now + self._backoff.next_delay(now))
+        return Retry(now + (backoff or self._backoff).next_delay(now))

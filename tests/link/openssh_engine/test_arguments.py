@@ -7,8 +7,12 @@ from typing import Any
 
 import pytest
 
-from xpm_remote.link.openssh_engine import session
-from xpm_remote.link.openssh_engine.arguments import check_arguments, connect_arguments
+from xpm_remote.link.openssh_engine import connection
+from xpm_remote.link.openssh_engine.arguments import (
+    check_arguments,
+    command_arguments,
+    master_arguments,
+)
 from xpm_remote.link.options.connect_options import ConnectOptions, parse_ssh_options
 from xpm_remote.link.ssh_config.text import SshConfig, dump_arguments, parse_dump
 from xpm_remote.settings.schema import SshEngine
@@ -50,11 +54,10 @@ def connecting(
     given = parsed(*options)
     known = {name: (value,) for name, value in config.items()}
     effective = SshConfig({**ask(whole(given)).values, **known}, is_keepalive_set)
-    arguments = connect_arguments(
-        given, effective, "the command", is_batch=is_batch, connect_timeout=20
-    )
-    assert arguments[-3:] == ["--", "host", "the command"]
-    return ask(["-G", *arguments[:-1]])
+    arguments = master_arguments(given, effective, None, is_batch=is_batch, connect_timeout=20)
+    assert arguments[0] == "-N"
+    assert arguments[-2:] == ["--", "host"]
+    return ask(["-G", *arguments])
 
 
 @pytest.mark.parametrize(
@@ -97,7 +100,7 @@ def test_what_config_files_may_not_do() -> None:
     """Settings of a config file for interactive sessions are turned off."""
     config = connecting("-o RequestTTY=no")
     assert config.get("RequestTTY") == "false"
-    assert config.get("SessionType") == "default"
+    assert config.get("SessionType") == "none"
     assert config.get("StdinNull") == "no"
     assert config.get("ForkAfterAuthentication") == "no"
     assert config.get("EscapeChar") == "none"
@@ -119,14 +122,14 @@ def test_a_master_with_a_life_of_its_own_may_start() -> None:
     """ControlMaster of a config file counts where ControlPersist keeps the master when we end."""
     given = parsed()
     effective = SshConfig({**ask(whole(given)).values, "controlpersist": ("600",)})
-    arguments = connect_arguments(given, effective, "c", is_batch=False, connect_timeout=20)
+    arguments = master_arguments(given, effective, None, is_batch=False, connect_timeout=20)
     assert not any(argument.startswith("ControlMaster") for argument in arguments)
 
 
 def test_unknown_to_an_old_ssh() -> None:
     """A keyword that ssh does not print is not passed to it."""
-    arguments = connect_arguments(parsed(), SshConfig(), "c", is_batch=False, connect_timeout=20)
-    assert not any(argument.startswith("SessionType") for argument in arguments)
+    arguments = master_arguments(parsed(), SshConfig(), None, is_batch=False, connect_timeout=20)
+    assert not any(argument.startswith("StdinNull") for argument in arguments)
 
 
 def test_defaults() -> None:
@@ -147,8 +150,8 @@ def test_compression() -> None:
         (undecided, False, False),
         (decided, True, False),
     ):
-        arguments = connect_arguments(
-            given, config, "c", is_batch=False, connect_timeout=20, is_far=is_far
+        arguments = master_arguments(
+            given, config, None, is_batch=False, connect_timeout=20, is_far=is_far
         )
         assert ("Compression=yes" in arguments) is is_compressed
 
@@ -176,8 +179,8 @@ def test_far(
     """This machine is near, and a host to which the last connection took no time; what is carried is far."""
     config = SshConfig({"hostname": (host,), "port": ("22",), **way})
     known = {} if round_trip is None else {config.where: round_trip}
-    monkeypatch.setattr(session, "_round_trips", known)
-    assert session._is_far(config) is is_far
+    monkeypatch.setattr(connection, "_round_trips", known)
+    assert connection.is_far(config) is is_far
 
 
 def test_batch_mode() -> None:
@@ -239,8 +242,8 @@ def test_control_path() -> None:
 def test_stricter_checking() -> None:
     """A stricter check of host keys than the options ask for takes precedence."""
     given = parsed("StrictHostKeyChecking=no")
-    arguments = connect_arguments(
-        given, SshConfig(), "c", is_batch=False, connect_timeout=20, strict="yes"
+    arguments = master_arguments(
+        given, SshConfig(), None, is_batch=False, connect_timeout=20, strict="yes"
     )
     assert arguments.index("StrictHostKeyChecking=yes") < arguments.index(
         "StrictHostKeyChecking=no"
@@ -254,3 +257,45 @@ def test_files_and_jumps_of_a_config() -> None:
     assert config.known_hosts_files == ["/a", "/b"]
     assert config.jumps == ("u@a:1", "b")
     assert SshConfig().jumps == ()
+
+
+def running(*options: str) -> SshConfig:
+    """Return what ssh makes of the arguments for a command by a ControlMaster."""
+    given = parsed(*options)
+    arguments = command_arguments(given, ask(whole(given)), "/a b/50%", "the command")
+    assert arguments[-3:] == ["--", "host", "the command"]
+    return ask(["-G", *arguments[:-1]])
+
+
+def test_command_by_a_master_only() -> None:
+    """A command reaches the host by the socket of the master, and neither connects nor asks without it."""
+    config = running("-J gate", "-L 1:h:2", "-S /other", "-M", "-X")
+    assert config.get("ControlPath") == "/a b/50%"
+    assert config.get("ControlMaster") == "false"
+    assert config.get("ProxyCommand") == "false"
+    assert config.get("ProxyJump") is None
+    assert config.get("BatchMode") == "yes"
+    assert config.get("ClearAllForwardings") == "yes"
+    assert config.get("ForwardX11") == "no"
+    assert config.get("SessionType") == "default"
+    assert config.get("LogLevel") == "DEBUG2"
+
+
+def test_what_a_command_takes_along() -> None:
+    """The environment and the agent that the options pass on go with each command."""
+    config = running("SendEnv=LANG", "SetEnv=A=b", "-A")
+    assert config.get_all("SendEnv") == ("LANG",)
+    assert config.get_all("SetEnv") == ("A=b",)
+    assert config.get("ForwardAgent") == "yes"
+
+
+def test_private_master() -> None:
+    """The socket of a master that ends with us takes the place of the user's."""
+    given = parsed("-S /other", "ControlPersist=yes")
+    arguments = master_arguments(
+        given, ask(whole(given)), "/run/s", is_batch=False, connect_timeout=20
+    )
+    config = ask(["-G", *arguments])
+    assert config.get("ControlPath") == "/run/s"
+    assert config.get("ControlMaster") == "true"
+    assert config.get("ControlPersist") == "no"

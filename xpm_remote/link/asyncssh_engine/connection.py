@@ -1,4 +1,4 @@
-"""SSH connections through jump hosts, and their errors by cause; a connection can be kept for another command."""
+"""SSH connections through jump hosts, and their errors by cause."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ from xpm_remote.link.asyncssh_engine.resolution import (
     report_once,
     resolve,
 )
+from xpm_remote.link.asyncssh_engine.session import AsyncsshConnection
 from xpm_remote.link.asyncssh_engine.sockets import ProxyCommand, open_tcp, start_proxy_command
+from xpm_remote.link.connection import CLOSE_TIMEOUT
 from xpm_remote.link.course import Course, WaitsOnly
 from xpm_remote.link.known_hosts import DEFAULT_GLOBAL_FILES, DEFAULT_USER_FILES, SSH_PORT
 from xpm_remote.link.observer import UNOBSERVED, Observer, Step
@@ -41,9 +43,6 @@ from xpm_remote.waiting import wait_within
 UNLIMITED = 130.0
 """Seconds for TCP, and for the greeting, with a ConnectTimeout of 0: what systems take to give up an address."""
 
-CLOSE_TIMEOUT = 1.0
-"""Seconds for a connection to close after its process has ended; then it is aborted."""
-
 _COMPRESSED = ("zlib@openssh.com", "zlib", "none")
 
 _LOG_LEVELS = {
@@ -55,39 +54,6 @@ _LOG_LEVELS = {
     "DEBUG2": logging.DEBUG,
     "DEBUG3": logging.DEBUG,
 }
-
-
-class Connection:
-    """An open connection, and the resources that carry it; counts its holders, of which the opener is the first."""
-
-    def __init__(
-        self, ssh: asyncssh.SSHClientConnection, resources: contextlib.AsyncExitStack
-    ) -> None:
-        self.ssh = ssh
-        self._resources = resources
-        self._holders = 1
-
-    @property
-    def is_shared(self) -> bool:
-        """Whether it has more than one holder."""
-        return self._holders > 1
-
-    def hold(self) -> None:
-        """Add a holder."""
-        self._holders += 1
-
-    async def aclose(self, *, by_force: bool = False) -> None:
-        """Remove a holder; after the last, close the connection and then what carried it.
-
-        Args:
-            by_force: Whether to close it without waiting for the host.
-        """
-        self._holders -= 1
-        if self._holders:
-            return
-        if by_force:
-            self.ssh.abort()
-        await self._resources.aclose()
 
 
 async def _close(ssh: asyncssh.SSHClientConnection) -> None:
@@ -106,7 +72,7 @@ async def open_connection(
     observer: Observer = UNOBSERVED,
     opened: OpenedKeys | None = None,
     limits: Limits = DEFAULT_LIMITS,
-) -> Connection:
+) -> AsyncsshConnection:
     """Connect and log in.
 
     Args:
@@ -132,7 +98,7 @@ async def open_connection(
     except BaseException:
         await resources.aclose()
         raise
-    return Connection(ssh, resources)
+    return AsyncsshConnection(ssh, resources)
 
 
 def _set_log_level(level: str | None) -> None:
@@ -387,29 +353,3 @@ def _policy(found: Resolution) -> HostKeyPolicy:
         global_files=cast("list[str]", found.config("GlobalKnownHostsFile", DEFAULT_GLOBAL_FILES)),
         hash_names=found.own.hash_names,
     )
-
-
-class KeptConnection:
-    """Keeps the connection of one command for the next, until it is released."""
-
-    def __init__(self) -> None:
-        self._connection: Connection | None = None
-
-    @property
-    def standing(self) -> Connection | None:
-        """The connection; None if there is none, or it is closed."""
-        connection = self._connection
-        return None if connection is None or connection.ssh.is_closed() else connection
-
-    async def keep(self, connection: Connection) -> None:
-        """Keep a connection in place of the one before."""
-        connection.hold()
-        before, self._connection = self._connection, connection
-        if before is not None:
-            await before.aclose(by_force=True)
-
-    async def release(self, *, by_force: bool = False) -> None:
-        """Stop keeping a connection; a command that still runs on it then holds it alone."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            await connection.aclose(by_force=by_force)

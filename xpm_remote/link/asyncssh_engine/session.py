@@ -1,34 +1,17 @@
-"""A command on a host, run by the library asyncssh."""
+"""The commands on a connection of the library asyncssh."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 
 import asyncssh
 
-from xpm_remote.errors import LinkLostError, StartError
-from xpm_remote.link.asyncssh_engine.connection import (
-    CLOSE_TIMEOUT,
-    Connection,
-    KeptConnection,
-    open_connection,
-)
-from xpm_remote.link.asyncssh_engine.keys import OpenedKeys
-from xpm_remote.link.course import Course
-from xpm_remote.link.observer import UNOBSERVED, Observer, Step
-from xpm_remote.link.options.connect_options import ConnectOptions
+from xpm_remote.errors import LinkLostError
+from xpm_remote.link.connection import CLOSE_TIMEOUT, Connection, SessionRefused
 from xpm_remote.link.process import DRAIN_TIME, RemoteProcess
-from xpm_remote.link.prompts import Prompter
 from xpm_remote.link.remote.startup import STDERR_KEPT, RemoteExit
-from xpm_remote.link.waits import DEFAULT_LIMITS, Limits, Wait
 from xpm_remote.waiting import wait_within
-
-log = logging.getLogger(__name__)
-
-REUSE_TIMEOUT = 15.0
-"""Seconds for a kept connection to run another command: several round trips of a slow one; it may be dead."""
 
 
 class AsyncsshSession(RemoteProcess, asyncssh.SSHClientSession[bytes]):
@@ -121,9 +104,11 @@ class AsyncsshSession(RemoteProcess, asyncssh.SSHClientSession[bytes]):
         if self._connection.is_shared and self._channel is not None:
             self._channel.abort()
             # Some hosts allow one channel at a time.
-            with contextlib.suppress(TimeoutError, asyncio.TimeoutError):
+            try:
                 await wait_within(self._channel.wait_closed(), CLOSE_TIMEOUT)
-        await self._connection.aclose(by_force=by_force)
+            except (TimeoutError, asyncio.TimeoutError):
+                self._connection.is_silent = True
+        await self._connection.release_process(by_force=by_force)
 
     def _pause(self) -> None:
         if self._channel is not None:
@@ -134,65 +119,38 @@ class AsyncsshSession(RemoteProcess, asyncssh.SSHClientSession[bytes]):
             self._channel.resume_reading()
 
 
-async def start_by_asyncssh(
-    options: ConnectOptions,
-    command: str,
-    prompter: Prompter | None,
-    observer: Observer = UNOBSERVED,
-    opened: OpenedKeys | None = None,
-    kept: KeptConnection | None = None,
-    limits: Limits = DEFAULT_LIMITS,
-    first: bytes = b"",
-) -> AsyncsshSession:
-    """Connect, log in and run a command.
+class AsyncsshConnection(Connection):
+    """A connection of the library.
 
     Args:
-        options: The host and the options of the connection.
-        command: The remote command line.
-        prompter: Answers the host's questions.
-        observer: Receives the steps.
-        opened: Keys that a person has unlocked; those that are unlocked now are added.
-        kept: A connection to the same host, used if it is open; else it keeps the new one.
-        limits: The seconds of each wait.
-        first: Sent with the command.
-
-    Raises:
-        OptionError: An option cannot be used.
-        LinkError: The connection failed.
-        StartError: The host runs no commands.
+        ssh: The connection, logged in.
+        resources: What carries it, and closes it.
     """
-    standing = None if kept is None else kept.standing
-    if standing is not None:
+
+    def __init__(
+        self, ssh: asyncssh.SSHClientConnection, resources: contextlib.AsyncExitStack
+    ) -> None:
+        super().__init__()
+        self.ssh = ssh
+        self._resources = resources
+
+    @property
+    def _is_alive(self) -> bool:
+        return not self.ssh.is_closed()
+
+    async def _run(self, command: str, first: bytes) -> AsyncsshSession:
+        session = AsyncsshSession(self, first)
         try:
-            return await wait_within(_start(standing, command, first), REUSE_TIMEOUT)
-        except (StartError, LinkLostError, TimeoutError, asyncio.TimeoutError) as error:
-            log.debug("the kept connection runs no other command: %r", error)
-    connection = await open_connection(options, prompter, observer, opened, limits)
-    try:
-        observer.enter(Step.SHELL, options.host)
-        course = Course(observer, options.host, limits)
-        course.enter(Wait.COMMAND)
-        session = await course.carry(_start(connection, command, first))
-        if kept is not None:
-            await kept.keep(connection)
-    finally:
-        await connection.aclose(by_force=True)
-    return session
-
-
-async def _start(connection: Connection, command: str, first: bytes) -> AsyncsshSession:
-    """Run a command on a connection, of which its session becomes a holder."""
-    connection.hold()
-    session = AsyncsshSession(connection, first)
-    try:
-        await connection.ssh.create_session(
-            lambda: session, command, encoding=None, request_pty=False, x11_forwarding=False
-        )
-    except BaseException as error:
-        await connection.aclose(by_force=True)
-        if isinstance(error, asyncssh.ChannelOpenError):
-            raise StartError(f"the host refuses to run a command: {error.reason}") from error
-        if isinstance(error, (asyncssh.Error, OSError)):
+            await self.ssh.create_session(
+                lambda: session, command, encoding=None, request_pty=False, x11_forwarding=False
+            )
+        except asyncssh.ChannelOpenError as error:
+            raise SessionRefused(error.reason) from error
+        except (asyncssh.Error, OSError) as error:
             raise LinkLostError(f"the connection broke before the command ran: {error}") from error
-        raise
-    return session
+        return session
+
+    async def _close(self, *, by_force: bool) -> None:
+        if by_force:
+            self.ssh.abort()
+        await self._resources.aclose()

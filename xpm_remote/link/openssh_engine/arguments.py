@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from xpm_remote.link.options.connect_options import ConnectOptions, given_arguments
+from xpm_remote.link.options.connect_options import ConnectOptions, given_arguments, ssh_quoted
 from xpm_remote.link.options.keywords import BY_NAME, FORWARDS
 from xpm_remote.link.ssh_config.text import SshConfig
 
@@ -18,12 +18,13 @@ KEEPALIVE = 15
 # The log level is set separately, since we read the log.
 _GIVEN = frozenset(BY_NAME) - {"loglevel"}
 
+_OF_COMMANDS = frozenset({"sendenv", "setenv", "forwardagent"})
+
 # A config file may set these for interactive sessions; ours runs one command.
 _ALWAYS = {
     "RequestTTY": "no",
     "EscapeChar": "none",
     "RemoteCommand": "none",
-    "SessionType": "default",
     "StdinNull": "no",
     "ForkAfterAuthentication": "no",
 }
@@ -35,35 +36,31 @@ def check_arguments(options: ConnectOptions) -> list[str]:
     return ["-O", "check", *given_arguments(options, _GIVEN), "--", options.host]
 
 
-def connect_arguments(
+def master_arguments(
     options: ConnectOptions,
     config: SshConfig,
-    command: str,
+    path: str | None,
     *,
     is_batch: bool,
     connect_timeout: float,
     is_far: bool = False,
     strict: str | None = None,
 ) -> list[str]:
-    """Return the arguments that run a command on the host.
+    """Return the arguments that log in to the host, and run no command there.
 
     Args:
         options: The given options.
         config: The answer of ``ssh -G`` to them.
-        command: The remote command line.
+        path: The socket for those that share the connection; None: as the options and config files say.
         is_batch: Whether questions are forbidden.
         connect_timeout: Seconds for TCP and the greeting unless options or config files decide.
         is_far: Whether compression pays, unless options or config files decide.
         strict: The ``StrictHostKeyChecking`` instead of that of the options; None: theirs.
     """
-    # A keyword that this ssh does not have names something that it cannot do.
-    first = {
-        name: value
-        for name, value in _ALWAYS.items()
-        if name not in _SINCE_OPENSSH_8_7 or config.get(name) is not None
-    }
-    first |= _unless_asked_for(options, config)
-    first["LogLevel"] = log_level(options, config)
+    first = _known(_ALWAYS, config) | _unless_asked_for(options, config)
+    first |= {"LogLevel": log_level(options, config)}
+    if path is not None:
+        first |= {"ControlMaster": "yes", "ControlPath": path, "ControlPersist": "no"}
     if is_batch:
         first["BatchMode"] = "yes"
     if strict is not None:
@@ -75,14 +72,32 @@ def connect_arguments(
         last["Compression"] = "yes"
     if options.get("ConnectTimeout") is None and config.get("ConnectTimeout") == "none":
         last["ConnectTimeout"] = f"{connect_timeout:g}"
-    return [
-        *_pairs(first),
-        *given_arguments(options, _GIVEN),
-        *_pairs(last),
-        "--",
-        options.host,
-        command,
-    ]
+    given = given_arguments(options, _GIVEN)
+    return ["-N", *_pairs(first), *given, *_pairs(last), "--", options.host]
+
+
+def command_arguments(
+    options: ConnectOptions, config: SshConfig, path: str, command: str
+) -> list[str]:
+    """Return the arguments that run a command by the ControlMaster of a socket, and by nothing else.
+
+    Args:
+        options: The given options.
+        config: The answer of ``ssh -G`` to them.
+        path: The socket.
+        command: The remote command line.
+    """
+    first = _known({**_ALWAYS, "SessionType": "default"}, config)
+    first |= {
+        "ControlMaster": "no",
+        "ControlPath": _literal(path),
+        "LogLevel": _at_least("DEBUG2", options),
+    }
+    # Without the master ssh would log in by itself, with questions.
+    first |= {"BatchMode": "yes", "ProxyCommand": "false", "ClearAllForwardings": "yes"}
+    first |= {"ForwardX11": "no", "Tunnel": "no"}
+    given = given_arguments(options, _OF_COMMANDS)
+    return [*_pairs(first), *given, "--", options.host, command]
 
 
 def log_level(options: ConnectOptions, config: SshConfig) -> str:
@@ -90,7 +105,10 @@ def log_level(options: ConnectOptions, config: SshConfig) -> str:
 
     Only at DEBUG1 does ``ssh`` report whose an exit status of 255 is; of a shared connection, only at DEBUG2.
     """
-    needed = "DEBUG2" if config.has_control_path else "DEBUG1"
+    return _at_least("DEBUG2" if config.has_control_path else "DEBUG1", options)
+
+
+def _at_least(needed: str, options: ConnectOptions) -> str:
     asked = options.get("LogLevel") or ""
     return max(needed, asked) if asked.startswith("DEBUG") else needed
 
@@ -108,6 +126,19 @@ def _unless_asked_for(options: ConnectOptions, config: SshConfig) -> dict[str, s
     if not any(options.get(name) for name in FORWARDS):
         unless["ClearAllForwardings"] = "yes"
     return unless
+
+
+def _literal(path: str) -> str:
+    return ssh_quoted(path.replace("%", "%%"))
+
+
+def _known(keywords: Mapping[str, str], config: SshConfig) -> dict[str, str]:
+    """Return those of some keywords that this ssh has; another one names something that it cannot do."""
+    return {
+        name: value
+        for name, value in keywords.items()
+        if name not in _SINCE_OPENSSH_8_7 or config.get(name) is not None
+    }
 
 
 def _pairs(keywords: Mapping[str, str]) -> Iterator[str]:

@@ -26,11 +26,16 @@ _ASKS = ("Next authentication method: password", "Next authentication method: ke
 _CONNECTING = ("Connecting to ", "Executing proxy command", "Setting up multiplex")
 _SHARED = "mux_client_request_session: master session id"
 _SENT = "Sending command: "
+_ENTERED = "Entering interactive session"
+# Not a line of progress.
+_FULL = re.compile(rb"mux_client_request_session: session request failed: ")
 _MASTER_ENDED = "Control master terminated unexpectedly"
 _STATUS_TOLD = re.compile(
     r"client_input_channel_req: channel \d+ rtype exit-status|Received exit status from master"
 )
-_SIGNAL_TOLD = re.compile(r"client_input_channel_req: channel \d+ rtype exit-signal")
+_SIGNAL_TOLD = re.compile(r"client_input_channel_req: channel (\d+) rtype exit-signal")
+_NEW_CHANNEL = re.compile(r"channel (\d+): new ")
+_CHANNEL = re.compile(re.escape(_SHARED) + r":? (\d+)")
 _HOST_KEY = re.compile(r"Server host key: (\S+ SHA256:\S+)")
 _LOSS = re.compile(
     r"Connection .*(?:closed|reset|timed out|corrupt)|Timeout, server .* not responding"
@@ -57,6 +62,11 @@ class StderrParser:
         is_asking: Whether it has reached a login method that asks a person.
         is_logged_in: Whether the host, or a ControlMaster, has accepted the login.
         is_sent: Whether one of them has a channel for the command.
+        is_master: Whether it carries the commands of others, without one of its own.
+        is_full: Whether a ControlMaster was refused a channel for the command.
+        channel: The number of the channel of a ControlMaster that the command has; None if it has none.
+        signalled: The channels whose commands were ended by a signal.
+        is_master_lost: Whether a ControlMaster has ended, or has ended the session.
         fingerprint: Kind and fingerprint of the host's key, once it was sent.
     """
 
@@ -70,8 +80,11 @@ class StderrParser:
         self.is_sent = False
         self.fingerprint: str | None = None
         self._status_told = False
-        self._signal_told = False
-        self._master_ended = False
+        self.channel: int | None = None
+        self.signalled: set[int] = set()
+        self.is_master = False
+        self.is_full = False
+        self.is_master_lost = False
         self._kept = bytearray()
         self._partial = b""
 
@@ -89,6 +102,7 @@ class StderrParser:
         for line in lines:
             before, told = _split(line)
             if before:
+                self.is_full |= not self.is_sent and _FULL.match(before) is not None
                 self._keep(before + (b"" if told else b"\n"))
                 others.append(_text(before))
                 if self.is_served and not self.is_logged_in:
@@ -110,7 +124,7 @@ class StderrParser:
         """
         if self._status_told:
             return RemoteExit(status, self.stderr, None)
-        if self._signal_told:
+        if self.signalled:
             return RemoteExit(None, self.stderr, None)
         if status < 0:
             return RemoteExit(None, self.stderr, f"the program ssh was ended by signal {-status}")
@@ -120,7 +134,7 @@ class StderrParser:
         return RemoteExit(status, self.stderr, None)
 
     def _loss(self) -> str:
-        if self._master_ended:
+        if self.is_master_lost:
             return "the ControlMaster has ended, or has ended the session"
         told = self._last(_LOSS) or self._last(_ANYTHING)
         return told or "the program ssh does not say why"
@@ -141,9 +155,18 @@ class StderrParser:
         self.is_asking |= said.startswith(_ASKS)
         self.is_logged_in |= line.startswith("Authenticated to ") or said.startswith(_SHARED)
         self.is_sent |= said.startswith((_SENT, _SHARED))
-        self._master_ended |= said.startswith(_MASTER_ENDED)
+        self.is_master |= said.startswith(_ENTERED)
+        self.is_master_lost |= said.startswith(_MASTER_ENDED)
         self._status_told |= _STATUS_TOLD.match(said) is not None
-        self._signal_told |= _SIGNAL_TOLD.match(said) is not None
+        signalled = _SIGNAL_TOLD.match(said)
+        if signalled is not None:
+            self.signalled.add(int(signalled[1]))
+        new = _NEW_CHANNEL.match(said)
+        if new is not None:
+            self.signalled.discard(int(new[1]))  # of a command before
+        channel = _CHANNEL.match(said)
+        if channel is not None:
+            self.channel = int(channel[1])
         refusal = _BEFORE_GREETING.match(said)
         if refusal is not None:
             # Not a banner: some servers say in this way that they are busy, or have banned us.
@@ -290,6 +313,10 @@ class StepParser:
         self._waits(Wait.COMMAND)
 
     def _shared(self, _: re.Match[str]) -> None:
+        self.leave_out_login()
+
+    def leave_out_login(self) -> None:
+        """Report that a ControlMaster makes the login unnecessary."""
         why = "a ControlMaster has done it before"
         self._observer.note("way", why)
         for step in (Step.TCP, Step.HOST_KEY, Step.AUTHENTICATION):

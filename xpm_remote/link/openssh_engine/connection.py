@@ -1,0 +1,392 @@
+"""A connection of the program ``ssh``: a ControlMaster, the user's own or one that ends with us, and its commands."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import os
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from xpm_remote.errors import LinkError, LinkLostError, OptionError, StartError
+from xpm_remote.link.connection import Connection, SessionRefused
+from xpm_remote.link.course import Course
+from xpm_remote.link.key_files import is_locked
+from xpm_remote.link.known_hosts import KnownHosts, key_at, read_known_hosts
+from xpm_remote.link.negotiation import KINDS
+from xpm_remote.link.observer import UNOBSERVED, Observer
+from xpm_remote.link.openssh_engine.arguments import (
+    check_arguments,
+    command_arguments,
+    master_arguments,
+)
+from xpm_remote.link.openssh_engine.errors import (
+    Evidence,
+    changed_key_warning,
+    login_error,
+    offending_key,
+)
+from xpm_remote.link.openssh_engine.session import OpensshSession
+from xpm_remote.link.openssh_engine.stderr_parser import StderrParser, StepParser
+from xpm_remote.link.options.connect_options import ConnectOptions
+from xpm_remote.link.prompts import BATCH_MODE, Prompter, RefusingPrompter, TerminalPrompter
+from xpm_remote.link.remote.startup import RemoteExit
+from xpm_remote.link.ssh_config.files import located
+from xpm_remote.link.ssh_config.reader import read_for_openssh, require_ssh, run_ssh
+from xpm_remote.link.ssh_config.text import SshConfig
+from xpm_remote.link.waits import DEFAULT_LIMITS, NEAR, Limits, Wait
+
+log = logging.getLogger(__name__)
+
+_round_trips: dict[str, float] = {}
+"""Seconds that the last TCP connection took, by host and port: ssh is told whether to compress before it connects."""
+
+CHECK_TIMEOUT = 2.0
+"""Seconds for a ControlMaster, a process of this machine, to answer."""
+
+
+async def is_master_alive(program: str, options: ConnectOptions) -> bool:
+    """Return whether a ControlMaster that leads to the host answers."""
+    done = await run_ssh(program, check_arguments(options), CHECK_TIMEOUT)
+    return done is not None and done[0] == 0
+
+
+GRACE = 1.0
+"""Seconds after a limit of ``ssh`` itself until we end it: its own words tell more."""
+
+SOCKET_MAX = 104
+"""Bytes of the path of a socket, with the NUL, on the system that allows the fewest."""
+
+_BESIDE = ".0123456789abcdef"
+"""What ``ssh`` appends to the path while it makes the socket."""
+
+_PLAIN = re.compile(r"[\w/.+@=-]+", re.ASCII)
+
+
+class _Master(OpensshSession):
+    """An ``ssh`` that carries the commands of others."""
+
+    @property
+    def _has_begun(self) -> bool:
+        return self.stderr_parser.is_master
+
+
+class _Command(OpensshSession):
+    """An ``ssh`` that runs a command by a ControlMaster.
+
+    Args:
+        connection: The connection, released with the session.
+        where: Host and port.
+    """
+
+    def __init__(self, connection: OpensshConnection, where: str) -> None:
+        super().__init__(None, StepParser(UNOBSERVED, where, time.monotonic), where)
+        self._connection = connection
+        self._is_closed = False
+
+    @property
+    def exit(self) -> RemoteExit:
+        """The end of the process; what a ControlMaster does not pass on is in its own words."""
+        ended = super().exit
+        if ended.lost is None or not self.stderr_parser.is_master_lost:
+            return ended
+        if self._connection.has_signalled(self.stderr_parser.channel):
+            return replace(ended, lost=None)
+        return replace(ended, lost=self._connection.loss or ended.lost)
+
+    async def aclose(self, *, by_force: bool = False) -> None:
+        """End ``ssh`` if it still runs, and release the connection."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        if not by_force and not self.has_ended:
+            self._connection.is_silent = True  # it was asked to end before
+        try:
+            await super().aclose(by_force=by_force)
+        finally:
+            await self._connection.release_process(by_force=by_force)
+
+
+class OpensshConnection(Connection):
+    """A ControlMaster that leads to the host.
+
+    Args:
+        login: The parts of its login.
+        path: Its socket.
+        master: Its process; None if it is the user's own, which goes on without us.
+        resources: What ends with it.
+    """
+
+    def __init__(
+        self,
+        login: _Login,
+        path: str,
+        master: _Master | None = None,
+        resources: contextlib.AsyncExitStack | None = None,
+    ) -> None:
+        super().__init__()
+        self.is_own = master is not None
+        self._login = login
+        self._path = path
+        self._master = master
+        self._resources = resources or contextlib.AsyncExitStack()
+        self._is_lost = False
+
+    @property
+    def loss(self) -> str | None:
+        """Why the connection was lost, in the words of its ``ssh``; None if that is not known."""
+        master = self._master
+        return master.exit.lost if master is not None and master.has_ended else None
+
+    def has_signalled(self, channel: int | None) -> bool:
+        """Return whether the command of a channel was ended by a signal, as far as is known."""
+        return self._master is not None and channel in self._master.stderr_parser.signalled
+
+    @property
+    def _is_alive(self) -> bool:
+        has_ended = self._master is not None and self._master.has_ended
+        return not self._is_lost and not has_ended
+
+    async def _run(self, command: str, first: bytes) -> _Command:
+        login = self._login
+        session = _Command(self, login.config.where)
+        try:
+            arguments = command_arguments(login.options, login.config, self._path, command)
+            await session.start(login.program, arguments)
+            await session.wait_logged_in()
+        except BaseException:
+            # The caller releases the connection.
+            await OpensshSession.aclose(session, by_force=True)
+            raise
+        parser = session.stderr_parser
+        if parser.is_sent:
+            session.send(first)  # the command has just been sent; its start is not waited for
+            return session
+        await OpensshSession.aclose(session, by_force=True)
+        if parser.is_full:
+            raise SessionRefused(Evidence("", "", parser.stderr).words)
+        self._is_lost = True
+        why = self.loss or Evidence("", "", parser.stderr).words
+        raise LinkLostError(f"the connection broke before the command ran: {why}")
+
+    async def _close(self, *, by_force: bool) -> None:
+        await self._resources.aclose()
+
+
+@dataclass(frozen=True)
+class _Login:
+    """The parts of one login."""
+
+    program: str
+    options: ConnectOptions
+    config: SshConfig
+    prompter: Prompter
+    known_hosts: KnownHosts
+    limits: Limits
+
+    @property
+    def is_batch(self) -> bool:
+        """Whether no one can be asked."""
+        refuses = isinstance(self.prompter, RefusingPrompter)
+        return refuses or self.prompter.obstacle is not None
+
+    @property
+    def timeout(self) -> float:
+        """Seconds to reach the host."""
+        timeout = self.options.get("ConnectTimeout") or self.config.get("ConnectTimeout")
+        return float(timeout) if timeout and timeout != "none" else self.limits.connect
+
+    def follow(self, course: Course, wait: Wait | None) -> None:
+        """Begin a wait; without an end where a person may take part, whom only ``ssh`` sees."""
+        if wait is None:
+            if not self.is_batch:
+                course.leave()
+            return
+        where, limit = self.config.where, self.limits.of(wait)
+        if wait is Wait.RESOLVE:
+            where = self.config.get("Hostname") or where
+        elif wait in (Wait.TCP, Wait.GREETING):
+            limit = self.timeout + GRACE
+        elif wait is Wait.LOGIN and not self.is_batch:
+            limit = math.inf  # ssh shows the person where to sign in, but not us
+        carriers = (*self.config.jumps, *filter(None, [self.config.get("ProxyCommand")]))
+        if wait is Wait.GREETING and carriers:
+            where += f" by {', '.join(carriers)}"
+            limit = limit if self.is_batch else math.inf  # what carries the connection may ask
+        course.enter(wait, limit, where)
+
+    def error(self, parser: StderrParser) -> LinkError | OptionError:
+        """Return the error for its failure."""
+        evidence = self.evidence(parser)
+        if evidence.wanted:
+            evidence = replace(evidence, obstacle=self.prompter.obstacle)
+        return login_error(evidence)
+
+    def evidence(self, parser: StderrParser) -> Evidence:
+        """Return the facts about it."""
+        identities = [str(Path(name).expanduser()) for name in self.config.get_all("IdentityFile")]
+        return Evidence(
+            where=self.config.where,
+            host_key_name=self.config.host_key_name,
+            said=parser.stderr,
+            is_connecting=parser.is_connecting,
+            is_served=parser.is_served,
+            jumps=() if parser.is_greeted else self.config.jumps,
+            timeout=self.timeout,
+            strict=self.config.get("StrictHostKeyChecking") or "",
+            fingerprint=parser.fingerprint,
+            known=key_at(offending_key(parser.stderr)),
+            known_hosts=self.known_hosts,
+            locked=tuple(name for name in identities if self.is_batch and is_locked(name)),
+            is_batch=self.config.get("BatchMode") == "yes",
+            algorithms={name: _names(self.config.get(name)) for name in KINDS},
+        )
+
+    def check(self, master: OpensshSession) -> None:
+        """Raise the error of a login that has failed; tell of a changed host key that was accepted."""
+        parser = master.stderr_parser
+        warning = changed_key_warning(self.evidence(parser))
+        if warning is not None:
+            log.warning("%s", warning)
+        if not master.has_ended:
+            return
+        if not parser.is_logged_in:
+            raise self.error(parser)
+        ended = master.exit
+        if ended.is_refused:
+            raise StartError(f"the host, or ssh, refuses to run a command: {ended.lost}")
+        if ended.lost is not None:
+            raise LinkLostError(f"the connection broke after the login: {ended.lost}")
+
+
+def _names(value: str | None) -> tuple[str, ...]:
+    return tuple(value.split(",")) if value else ()
+
+
+async def open_by_openssh(
+    options: ConnectOptions,
+    prompter: Prompter | None,
+    observer: Observer = UNOBSERVED,
+    limits: Limits = DEFAULT_LIMITS,
+) -> OpensshConnection:
+    """Connect and log in, unless a ControlMaster of the user's has done it.
+
+    Args:
+        options: The host and the options of the connection.
+        prompter: Answers the host's questions; None: the terminal.
+        observer: Receives the steps.
+        limits: The seconds of each wait.
+
+    Raises:
+        OptionError: An option cannot be used, or there is no program ``ssh``.
+        LinkError: The connection failed.
+        StartError: ``ssh`` has logged in, and cannot share its connection.
+    """
+    program = require_ssh()
+    options = located(options)
+    if (options.get("LogLevel") or "").startswith("DEBUG"):
+        log.setLevel(logging.DEBUG)
+    config = await read_for_openssh(program, options)
+    if config.get("BatchMode") == "yes":
+        prompter = RefusingPrompter(BATCH_MODE)
+    known_hosts = read_known_hosts(config.host_key_name, config.known_hosts_files)
+    known_hosts.check_revocations()
+    login = _Login(program, options, config, prompter or TerminalPrompter(), known_hosts, limits)
+    course = Course(observer, config.where, limits)
+    steps = StepParser(
+        observer, config.where, time.monotonic, lambda wait: login.follow(course, wait)
+    )
+    users = config.get("ControlPath") if config.has_control_path else None
+    if users is not None and await is_master_alive(program, options):
+        steps.leave_out_login()
+        return OpensshConnection(login, users)
+    async with contextlib.AsyncExitStack() as resources:
+        folder = ""
+        path = users
+        if users is None or not _makes_master(options, config):
+            folder = resources.enter_context(socket_folder())
+            path = f"{folder}/s"
+        master = _Master(None if login.is_batch else login.prompter, steps, config.where)
+        resources.push_async_callback(master.aclose, by_force=True)
+        arguments = master_arguments(
+            options,
+            config,
+            path if folder else None,
+            is_batch=login.is_batch,
+            connect_timeout=limits.connect,
+            is_far=is_far(config),
+            strict=_strict(config, known_hosts),
+        )
+        login.follow(course, Wait.RESOLVE)
+        await master.start(program, arguments, folder)
+        await course.carry(master.wait_logged_in())
+        login.check(master)
+        if steps.round_trip is not None:
+            _round_trips[config.where] = steps.round_trip
+        if master.has_ended:
+            # With ControlPersist it goes on as a process of its own.
+            return OpensshConnection(login, str(path))
+        return OpensshConnection(login, str(path), master, resources.pop_all())
+
+
+def is_far(config: SshConfig) -> bool:
+    """Return whether compression pays: not to this machine, nor where the last connection was made in no time."""
+    if config.jumps or config.get("ProxyCommand"):
+        return True
+    host = config.get("Hostname") or ""
+    is_here = host in ("localhost", "::1") or host.startswith("127.")
+    return not is_here and _round_trips.get(config.where, math.inf) > NEAR
+
+
+def _makes_master(options: ConnectOptions, config: SshConfig) -> bool:
+    """Return whether ``ssh`` makes the ControlMaster that others of the user's can share.
+
+    That of a config file must have a life of its own (ControlPersist): else it would end theirs when it ends with us.
+    """
+    if options.get("ControlMaster") is None and config.get("ControlPersist") in (None, "no"):
+        return False
+    return config.get("ControlMaster") not in (None, "false", "no")
+
+
+@contextlib.contextmanager
+def socket_folder() -> Iterator[str]:
+    """Make a folder that only the user may enter, with a path short enough for a socket in it; remove it in the end.
+
+    Raises:
+        OptionError: There is no place for one.
+    """
+    places = (os.environ.get("XDG_RUNTIME_DIR", ""), tempfile.gettempdir(), "/tmp")  # noqa: S108
+    for parent in places:
+        longest = f"{parent}/xpm-12345678/s{_BESIDE}"
+        if not Path(parent).is_absolute() or len(os.fsencode(longest)) >= SOCKET_MAX:
+            continue
+        if _PLAIN.fullmatch(parent) is None:  # tokens and quotes of ssh
+            continue
+        try:
+            folder = tempfile.mkdtemp(prefix="xpm-", dir=parent)
+        except OSError as error:
+            log.debug("no folder for a socket: %s", error)
+            continue
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        return
+    raise OptionError(
+        "there is no directory for the socket of ssh: none of XDG_RUNTIME_DIR, TMPDIR and /tmp can be used",
+        "set XDG_RUNTIME_DIR to a directory of yours with a short name, or take --ssh-engine asyncssh",
+    )
+
+
+def _strict(config: SshConfig, known_hosts: KnownHosts) -> str | None:
+    """Return the ``StrictHostKeyChecking`` that is needed to have ssh refuse what it would let pass, or None."""
+    if known_hosts.flaws:
+        return "yes"  # ssh would take a line that it cannot read for none
+    is_off = config.get("StrictHostKeyChecking") in ("no", "false", "off")
+    return "accept-new" if is_off and known_hosts.revoked else None
