@@ -90,7 +90,8 @@ async def test_dashboard(point: Point, engine: SshEngine) -> None:
         assert host.server is not None
         port = host.server.get_port()
         host.close_port()
-        monitor._host = HostLink(target.options, engine, LIMITS)
+        assert monitor._host is not None
+        monitor._host = monitor._host._replace(link=HostLink(target.options, engine, LIMITS))
         async with hanging(point, port):
             host.drop()
             await shown.until(lambda: words in shown.picture)

@@ -24,7 +24,7 @@ from xpm_remote.link.waits import Limits
 HOST = "127.0.0.1"
 SHOWN = 0.1
 """Seconds that stand for ``WAIT_SHOWN`` here."""
-LIMITS = Limits(0.5, 1, 0.5, 0.5, 0.5, 0.5, 0.5)
+LIMITS = Limits(0.5, 1, 0.5, 0.5, command=4, start=0.5, answer=0.5)  # a command may start an ssh
 READY = f"\n{MARK} init\n\n{MARK} ready 1795358688 +0000 UTC\n"
 
 

@@ -17,7 +17,7 @@ import msgspec
 from xpm_remote.doctor.probe import GO, Offset, probe_command, without_marks
 from xpm_remote.doctor.probing import Probing
 from xpm_remote.doctor.stages import LISTEN_TIME, Examination, Stage
-from xpm_remote.errors import LinkError, StartError, XpmRemoteError
+from xpm_remote.errors import StartError, XpmRemoteError
 from xpm_remote.link.course import Course, WaitsOnly
 from xpm_remote.link.host import HostLink, describe_link
 from xpm_remote.link.process import RemoteProcess
@@ -206,11 +206,7 @@ class _Doctor:
                 observer=WaitsOnly(self._examination),
             )
         except XpmRemoteError as error:
-            if isinstance(error, LinkError) and error.unanswered:
-                why = f"with the engine openssh it needs another login, and {ASKED_ALREADY}"
-                self._examination.leave(why)
-            else:
-                self._examination.warn(f"our agent cannot run: {error.what}")
+            self._examination.warn(f"our agent cannot run: {error.what}")
         else:
             self._take_agent(client)
 

@@ -14,7 +14,7 @@ from xpm_remote.link.asyncssh_engine.connection import describe_connection, open
 from xpm_remote.link.asyncssh_engine.keys import OpenedKeys
 from xpm_remote.link.connection import Connection
 from xpm_remote.link.negotiation import KINDS
-from xpm_remote.link.observer import Observer
+from xpm_remote.link.observer import Observer, Step
 from xpm_remote.link.openssh_engine.arguments import KEEPALIVE
 from xpm_remote.link.openssh_engine.connection import is_master_alive, open_by_openssh
 from xpm_remote.link.options.connect_options import ConnectOptions
@@ -92,7 +92,11 @@ class HostLink(SharedLogin):
                 return await open_by_openssh(self.options, prompter, observer, self.limits)
         asking = InTurn(prompter or TerminalPrompter(), self._turn)
         try:
-            return await open_connection(self.options, asking, observer, self._opened, self.limits)
+            connection = await open_connection(
+                self.options, asking, observer, self._opened, self.limits
+            )
+            observer.enter(Step.SHELL, host)
+            return connection
         except NegotiationError as error:
             if not await is_agreed_by_openssh(self.options, error):
                 raise

@@ -110,7 +110,6 @@ class SharedLogin(ABC):
             if process is not None:
                 return process
             async with self._logged_in(prompter, observer) as connection:
-                observer.enter(Step.SHELL, self._host)
                 try:
                     return await self._run(connection, command, first, observer)
                 except SessionRefused as error:

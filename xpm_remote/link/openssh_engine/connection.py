@@ -306,18 +306,16 @@ async def open_by_openssh(
     if users is not None and await is_master_alive(program, options):
         steps.leave_out_login()
         return OpensshConnection(login, users)
+    makes_own = users is None or not _makes_master(options, config)
     async with contextlib.AsyncExitStack() as resources:
-        folder = ""
-        path = users
-        if users is None or not _makes_master(options, config):
-            folder = resources.enter_context(socket_folder())
-            path = f"{folder}/s"
+        folder = resources.enter_context(socket_folder()) if makes_own else ""
+        path = f"{folder}/s" if makes_own else str(users)
         master = _Master(None if login.is_batch else login.prompter, steps, config.where)
         resources.push_async_callback(master.aclose, by_force=True)
         arguments = master_arguments(
             options,
             config,
-            path if folder else None,
+            path if makes_own else None,
             is_batch=login.is_batch,
             connect_timeout=limits.connect,
             is_far=is_far(config),
@@ -329,10 +327,10 @@ async def open_by_openssh(
         login.check(master)
         if steps.round_trip is not None:
             _round_trips[config.where] = steps.round_trip
+        # With ControlPersist it goes on as a process of its own.
         if master.has_ended:
-            # With ControlPersist it goes on as a process of its own.
-            return OpensshConnection(login, str(path))
-        return OpensshConnection(login, str(path), master, resources.pop_all())
+            return OpensshConnection(login, path)
+        return OpensshConnection(login, path, master, resources.pop_all())
 
 
 def is_far(config: SshConfig) -> bool:
