@@ -1,5 +1,5 @@
 #!/bin/bash
-# Starts sshd with the keys in /keys:
+# Starts dropbear and sshd with the keys in /keys:
 #
 #   /keys/ssh_host_ed25519_key      the host key; one is made when there is none
 #   /keys/authorized_keys/<user>    who may log in as <user>
@@ -20,5 +20,13 @@ touch /run/keys/user_ca.pub
 chown -R root:root /run/keys
 chmod -R u=rwX,go=rX /run/keys
 chmod 0600 /run/keys/ssh_host_ed25519_key
+
+# Dropbear looks into the home, and has the key in a form of its own.
+if [ -f /run/keys/authorized_keys/dora ]; then
+    install -d -m 0700 -o dora -g dora /home/dora/.ssh
+    install -m 0600 -o dora -g dora /run/keys/authorized_keys/dora /home/dora/.ssh/authorized_keys
+fi
+dropbearconvert openssh dropbear /run/keys/ssh_host_ed25519_key /run/keys/dropbear_key
+dropbear -r /run/keys/dropbear_key -p 2222 -s -w -E
 
 exec /usr/sbin/sshd -D -e -f /etc/ssh/sshd_config

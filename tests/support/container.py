@@ -14,19 +14,26 @@ from pathlib import Path
 from tests.support.engine import Engine
 from tests.support.errors import CommandError, ServerUnavailableError, one_line
 from tests.support.guard import Guard
+from tests.support.guests import GUESTS
 from tests.support.keys import Keys
 from tests.support.server import USERS, Server
 
 LOOPBACK = "127.0.0.1"
 SSH_PORT = 22
+DROPBEAR_PORT = 2222
 NAME_PREFIX = "xpm-remote-test-"
 _REMOVE = ("rm", "-f", "-v")
 """With the anonymous volumes; the container's own processes are killed, not asked."""
 
 
 class ContainerServer(Server):
-    """A container of the image in ``docker/``, with keys of its own, on a free loopback port."""
+    """A container of the image in ``docker/``, with keys of its own, on a free loopback port.
 
+    Attributes:
+        dropbear: The port of dropbear.
+    """
+
+    has_guests = True
     experimaestro = "/opt/experimaestro/bin/experimaestro"
     remote_python = "/opt/experimaestro/bin/python"
     shell_init = "source /opt/modules/init.sh; module load experimaestro"
@@ -37,10 +44,10 @@ class ContainerServer(Server):
         self._engine = engine
         self._container = container
         self._guard = guard
-        # "127.0.0.1:40123"; docker may add a line for another address family.
-        published = engine.call("port", container, str(SSH_PORT)).split()[0]
-        port = int(published.rpartition(":")[2])
+        port = _published(engine, container, SSH_PORT)
         super().__init__(folder, keys, LOOPBACK, port, (LOOPBACK, SSH_PORT))
+        self.dropbear = _published(engine, container, DROPBEAR_PORT)
+        self.know(LOOPBACK, self.dropbear)
 
     @classmethod
     def start(cls, engine: Engine, folder: Path) -> ContainerServer:
@@ -53,11 +60,11 @@ class ContainerServer(Server):
             remove_leftovers(engine)
             image = engine.image()
         container = f"{NAME_PREFIX}{os.getpid()}-{secrets.token_hex(3)}"
-        keys = Keys(folder, USERS)
-        publish = f"{LOOPBACK}::{SSH_PORT}"
+        keys = Keys(folder, (*USERS, *GUESTS))
+        publish = [f"-p={LOOPBACK}::{port}" for port in (SSH_PORT, DROPBEAR_PORT)]
         guard = Guard((*engine.command, *_REMOVE, container))
         try:
-            engine.call("create", "--name", container, "-p", publish, *engine.run_args, image)
+            engine.call("create", "--name", container, *publish, *engine.run_args, image)
             engine.call("cp", f"{_mounted_keys(keys)}/.", f"{container}:/keys")
             engine.call("start", container)
             server = cls(engine, container, folder, keys, guard)
@@ -105,13 +112,19 @@ def _alone() -> Iterator[None]:
         yield
 
 
+def _published(engine: Engine, container: str, port: int) -> int:
+    # "127.0.0.1:40123"; docker may add a line for another address family.
+    published = engine.call("port", container, str(port)).split()[0]
+    return int(published.rpartition(":")[2])
+
+
 def _mounted_keys(keys: Keys) -> Path:
     """Arrange the keys as ``docker/entrypoint.sh`` needs them; return the folder."""
     folder = keys.folder / "for-container"
     (folder / "authorized_keys").mkdir(parents=True)
     shutil.copy(keys.host_key, folder / "ssh_host_ed25519_key")
     (folder / "user_ca.pub").write_text(keys.public(keys.ca_key) + "\n")
-    for name in USERS:
+    for name in (*USERS, *GUESTS):
         line = keys.public(keys.private(name)) + "\n"
         (folder / "authorized_keys" / name).write_text(line)
     return folder

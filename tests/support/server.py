@@ -51,6 +51,8 @@ class Server(ABC):
     Remote paths are text here: they go into settings and command lines.
     """
 
+    has_guests = False
+    """Whether it has the users of ``tests.support.guests``, and dropbear."""
     experimaestro: str
     """The real experimaestro's program, by its absolute path."""
     remote_python: str
@@ -70,10 +72,13 @@ class Server(ABC):
         self._have_scripts: set[str] = set()
         self._idle: dict[str, list[Shell]] = {}
         self.known_hosts = folder / "known_hosts"
-        host_key = keys.public(keys.host_key)
-        self.known_hosts.write_text(
-            "".join(f"{_pattern(*address)} {host_key}\n" for address in {(host, port), inner})
-        )
+        for address in sorted({(host, port), inner}):
+            self.know(*address)
+
+    def know(self, host: str, port: int) -> None:
+        """Have an address of the server in its known_hosts file."""
+        with self.known_hosts.open("a") as file:
+            file.write(f"{_pattern(host, port)} {self._keys.public(self._keys.host_key)}\n")
 
     @abstractmethod
     def account(self, name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from xpm_remote.errors import AuthenticationError, LinkError, UnreachableError
 
@@ -32,6 +33,14 @@ def closed_login(where: str, said: str, *, has_begun: bool = True) -> LinkError:
             f"{where} ends the login: {words}", "ask the site about the account"
         )
     return UnreachableError(f"{where} ends the login: {words}", "it may be closed for a while")
+
+
+def half_admitted(where: str, wanted: Iterable[str], obstacle: str) -> tuple[str, str]:
+    """Return the message and the hint for a host that has accepted a key and then asks a person."""
+    return (
+        f"{where} accepts the key, and then asks for {' or '.join(wanted)}, but {obstacle}",
+        "answer it in a terminal, or open a shared connection there first by ssh (ControlMaster), which is then used",
+    )
 
 
 def not_forwarded(jump: str, where: str, kind: str, reason: str) -> UnreachableError:

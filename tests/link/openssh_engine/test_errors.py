@@ -214,6 +214,22 @@ def test_refused_without_a_person() -> None:
     assert not by_options.unanswered
 
 
+def test_accepted_key_that_is_not_enough() -> None:
+    """A host that accepts the key and then asks for a code is told as that."""
+    said = (
+        'Authenticated using "publickey" with partial success.\n'
+        "me@cluster: Permission denied (keyboard-interactive).\n"
+    )
+    error = login_error(replace(evidence(said), obstacle="there is no terminal"))
+    assert isinstance(error, AuthenticationError)
+    words = (
+        "cluster port 22 accepts the key, and then asks for an interactive login, but there is no"
+    )
+    assert str(error).startswith(words)
+    assert "ControlMaster" in error.hint
+    assert error.unanswered == ("an interactive login",)
+
+
 def test_locked_key() -> None:
     """A key that needs a passphrase is named, with how to unlock it."""
     locked = replace(evidence(KEYS_ONLY), locked=("/k",), obstacle="BatchMode")

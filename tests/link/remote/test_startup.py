@@ -500,9 +500,14 @@ def test_shells_that_show_the_command(said: str) -> None:
     assert "unexpected end of file" in str(error)
 
 
-def test_restricted_shell() -> None:
-    """A restricted shell is told as what it is."""
-    startup = Startup()
-    said = "rbash: line 1: /bin/sh: restricted: cannot specify `/' in command names"
-    error = startup.failure(1, said, "/ws")
-    assert "restricted (rbash)" in error.hint
+@pytest.mark.parametrize(
+    ("said", "hint"),
+    [
+        ("rbash: line 1: /bin/sh: restricted: cannot specify `/' in command names", "(rbash)"),
+        ("WARNING: Your password has expired.\nPassword change required", "must be changed first"),
+        ("Your account is locked", "may run commands"),
+    ],
+)
+def test_hint_of_the_shell(said: str, hint: str) -> None:
+    """A restricted shell and a password that has expired have hints of their own."""
+    assert hint in Startup().failure(1, said, "/ws").hint

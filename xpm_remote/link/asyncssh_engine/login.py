@@ -25,7 +25,7 @@ from xpm_remote.link.key_files import is_locked
 from xpm_remote.link.known_hosts import split_string
 from xpm_remote.link.observer import Attempt, AttemptOutcome, Observer, Step
 from xpm_remote.link.prompts import Prompter, UnansweredError, first_line, tell_once
-from xpm_remote.link.refusals import closed_login, last_words, not_forwarded
+from xpm_remote.link.refusals import closed_login, half_admitted, last_words, not_forwarded
 from xpm_remote.link.waits import Wait
 
 
@@ -126,6 +126,11 @@ class LoginClient(asyncssh.SSHClient):
         if _ADDRESS in msg and self._prompter.obstacle is None:
             self._course.enter(Wait.LOGIN, math.inf)
 
+    @property
+    def is_half_admitted(self) -> bool:
+        """Whether the host has accepted a key, and asks for more."""
+        return self._watch.is_half_admitted
+
     def auth_completed(self) -> None:
         """Record the success."""
         self._watch.succeed()
@@ -203,8 +208,7 @@ def explain_failure(
         return found.error(where, allowed=allowed - set(found.ours))
     reason = getattr(error, "reason", None) or str(error) or type(error).__name__
     if isinstance(error, asyncssh.PermissionDenied):
-        words = _with_words(reason, client)
-        return _refused(f"{where} refuses to log us in: {words}", client, keys)
+        return _refused(where, _with_words(reason, client), client, keys)
     if isinstance(error, (asyncssh.KeyImportError, asyncssh.KeyEncryptionError)):
         return AuthenticationError(
             f"a private key for {where} cannot be used: {reason}",
@@ -244,12 +248,16 @@ def _with_words(reason: str, client: LoginClient) -> str:
     return f"{reason} (the host says: {words})" if words else reason
 
 
-def _refused(what: str, client: LoginClient, keys: list[str]) -> AuthenticationError:
+def _refused(where: str, words: str, client: LoginClient, keys: list[str]) -> AuthenticationError:
+    what = f"{where} refuses to log us in: {words}"
     unanswered: tuple[str, ...] = ()
     if client.unanswered:
         unanswered = tuple(dict.fromkeys(client.questions or client.unanswered))
-        whys = dict.fromkeys(client.unanswered.values())
-        what += f"; the host would take {' or '.join(client.unanswered)}, but {', '.join(whys)}"
+        obstacle = ", ".join(dict.fromkeys(client.unanswered.values()))
+        if client.is_half_admitted:
+            told = half_admitted(where, client.unanswered, obstacle)
+            return AuthenticationError(*told, unanswered=unanswered)
+        what += f"; the host would take {' or '.join(client.unanswered)}, but {obstacle}"
     locked = [key for key in keys if is_locked(key)]
     if locked:
         what += f"; the private key {', '.join(locked)} needs a passphrase"
@@ -269,6 +277,7 @@ BANNER_KEPT = 4096
 
 _CERTIFICATE = "-cert-v01@openssh.com"
 _SOURCES = {"local": "a file", "agent": "the agent", "pkcs11": "a token"}
+_KEY = "publickey"
 _NONE = "none"
 """The method that asks for the list of the others."""
 
@@ -283,6 +292,9 @@ class LoginWatch:
         observer: Receives the attempts.
         host: Host and port.
         known: Returns the place of a host key in known_hosts; empty if it is unknown.
+
+    Attributes:
+        is_half_admitted: Whether the host has accepted a key, and asks for more.
     """
 
     def __init__(
@@ -292,6 +304,7 @@ class LoginWatch:
         self._host = host
         self._known = known
         self._connection: asyncssh.SSHClientConnection | None = None
+        self.is_half_admitted = False
         self._method = ""
         self._identity = ""
         self._began = 0.0
@@ -344,6 +357,7 @@ class LoginWatch:
         elif self._method:
             # A method that has succeeded, where others are required as well, is not offered again.
             is_refused = self._method in methods
+            self.is_half_admitted |= self._method == _KEY and not is_refused
             self._report(AttemptOutcome.REFUSED if is_refused else AttemptOutcome.PARTIAL)
 
     def _report(self, outcome: AttemptOutcome) -> None:

@@ -17,7 +17,7 @@ from xpm_remote.errors import (
 )
 from xpm_remote.link.known_hosts import KnownHosts, fingerprint
 from xpm_remote.link.negotiation import Disagreement
-from xpm_remote.link.refusals import closed_login, not_forwarded
+from xpm_remote.link.refusals import closed_login, half_admitted, not_forwarded
 
 _UNRESOLVED = re.compile(r"ssh: Could not resolve hostname (\S+): (.*)")
 _OFFENDING = re.compile(r"Offending (?:\S+ )?key in (.+):(\d+)", re.MULTILINE)
@@ -28,6 +28,7 @@ _REFUSED = re.compile(
     r"Permission denied|Too many authentication failures|No more authentication methods"
 )
 _TOO_MANY = re.compile(r"Too many authentication failures")
+_HALF_ADMITTED = 'Authenticated using "publickey" with partial success.'
 _UNVERIFIED = "Host key verification failed"
 _CHANGED = "HOST IDENTIFICATION HAS CHANGED"
 _METHODS = re.compile(r"Permission denied \((.*)\)")
@@ -292,6 +293,9 @@ def _refused(evidence: Evidence) -> AuthenticationError:
     if _TOO_MANY.search(evidence.said):
         hint = "it allows fewer keys than are tried: name one with -i and set IdentitiesOnly=yes"
         return AuthenticationError(what, hint)
+    if evidence.wanted and evidence.obstacle and _HALF_ADMITTED in evidence.said:
+        told = half_admitted(evidence.where, evidence.wanted, evidence.obstacle)
+        return AuthenticationError(*told, unanswered=evidence.unanswered)
     if evidence.wanted and evidence.obstacle:
         what += f"; the host would take {' or '.join(evidence.wanted)}, but {evidence.obstacle}"
     elif evidence.wanted:

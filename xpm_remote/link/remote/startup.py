@@ -248,11 +248,10 @@ class Startup(StartReader):
         ended, said = how_ended(status), last_words(stderr, self.noise)
         if self.phase is StartPhase.SHELL_INIT:
             return ShellInitError(f"shell_init failed {ended}{said}", "correct ssh.shell_init")
+        hint = next((hint for pattern, hint in _SHELL_HINTS if pattern.search(stderr)), None)
         return StartError(
             f"the remote shell ended {ended} before anything of ours ran{said}",
-            "its login shell is restricted (rbash): ask the site for one that runs /bin/sh"
-            if _RESTRICTED.search(stderr)
-            else "check that the account may run commands: ssh HOST true",
+            hint or "check that the account may run commands: ssh HOST true",
         )
 
     def said(self, stderr: str) -> str:
@@ -333,7 +332,16 @@ TELLING_WORDS = "not found|no such|no version|error|denied|cannot|unable"
 The shims of pyenv, asdf and the like print advice of many lines after it.
 """
 
-_RESTRICTED = re.compile(r"\brestricted\b")
+_SHELL_HINTS = (
+    (
+        re.compile(r"\brestricted\b"),
+        "its login shell is restricted (rbash): ask the site for one that runs /bin/sh",
+    ),
+    (
+        re.compile(r"[Pp]assword has expired|change your password"),
+        "the password must be changed first, in a terminal: ssh HOST",
+    ),
+)
 _QUOTES = re.compile(r"[\n'\"]")
 _BLANK = re.compile(r"[\s=]")
 _TELLING_PART = 8
