@@ -10,10 +10,10 @@ STAMP := .venv/.installed
 PEER := .venvs/experimaestro
 PEER_STAMP := $(PEER)/.installed-$(EXPERIMAESTRO_VERSION)
 
-.PHONY: help venv check format test test-all quick demo bench measure svg lock clean
+.PHONY: help venv check format test test-all test-trixie quick demo bench measure svg lock clean
 
 help: ## Say what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 venv: $(STAMP) ## Make .venv, with xpm-remote and what development needs
 
@@ -50,6 +50,9 @@ test: $(STAMP) $(PEER_STAMP) ## All tests; with docker, podman, or XPM_TEST_SSH=
 
 test-all: export XPM_TEST_ALL := 1
 test-all: test ## All tests, with every example that they have
+
+test-trixie: ## The quick tests on Debian trixie (Python 3.13, OpenSSH 10), in a container; GOAL=test all of them
+	@bash tools/trixie.sh $(or $(GOAL),quick)
 
 quick: $(STAMP) $(PEER_STAMP) ## The tests that need no server and take no time
 	@bash tools/test.sh quick $(ARGS)

@@ -10,7 +10,7 @@
 
 XPM_ENGINE_STATE="${XDG_CACHE_HOME:-$HOME/.cache}/xpm-remote-ci"
 XPM_ENGINE_DOCKERFILE="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)/docker/Dockerfile"
-XPM_ENGINE_BASE=localhost/xpm-remote-test-base:bookworm
+XPM_ENGINE_BASE=localhost/xpm-remote-test-base
 # Seconds to find out whether an image registry can be reached.
 XPM_ENGINE_PULL_LIMIT=120
 
@@ -34,9 +34,10 @@ xpm_need() {
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq -o Dpkg::Use-Pty=0 "${missing[@]}" </dev/null >&2
 }
 
-xpm_podman() {
+# Call the engine.
+xpm_call() {
     # shellcheck disable=SC2086  # the arguments are words
-    podman ${XPM_TEST_ENGINE_ARGS:-} "$@" </dev/null
+    "${XPM_TEST_ENGINE:-docker}" ${XPM_TEST_ENGINE_ARGS:-} "$@"
 }
 
 # The mirror of this machine's own apt, for its base distribution.
@@ -52,22 +53,22 @@ xpm_mirror() {
     esac
 }
 
-# Build Debian's minimal system as an image, once.
+# Build Debian's minimal system of a RELEASE as an image, once.
 xpm_build_base() {
-    local root status=0
+    local root status=0 log="$XPM_ENGINE_STATE/debootstrap-$1.log"
     xpm_need debootstrap=debootstrap || return
-    root=$(mktemp -d) || return
-    xpm_say "no image registry can be reached; building $XPM_ENGINE_BASE with debootstrap"
+    mkdir -p "$XPM_ENGINE_STATE" && root=$(mktemp -d) || return
+    xpm_say "no image registry can be reached; building $XPM_ENGINE_BASE:$1 with debootstrap"
     {
-        debootstrap --variant=minbase bookworm "$root" "$(xpm_mirror)" </dev/null >"$XPM_ENGINE_STATE/debootstrap.log" 2>&1 &&
+        debootstrap --variant=minbase "$1" "$root" "$(xpm_mirror)" </dev/null >"$log" 2>&1 &&
             # As in the distributed images: installing a server does not start it.
             printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d" &&
             chmod 0755 "$root/usr/sbin/policy-rc.d" &&
             rm -rf "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/* &&
-            tar -C "$root" -c . | podman import - "$XPM_ENGINE_BASE" >&2
+            tar -C "$root" -c . | xpm_call import - "$XPM_ENGINE_BASE:$1" >&2
     } || status=$?
     rm -rf "$root"
-    [ "$status" -eq 0 ] || xpm_say "that failed; see $XPM_ENGINE_STATE/debootstrap.log"
+    [ "$status" -eq 0 ] || xpm_say "that failed; see $log"
     return "$status"
 }
 
@@ -76,21 +77,39 @@ xpm_own_base() {
     sed -n 's/^ARG BASE_IMAGE=//p' "$XPM_ENGINE_DOCKERFILE"
 }
 
+# Print the image of a RELEASE: the PUBLISHED one if it can be had, else our own.
+xpm_base() {
+    if xpm_call image inspect "$2" </dev/null >/dev/null 2>&1; then
+        printf '%s\n' "$2"
+    elif xpm_call image inspect "$XPM_ENGINE_BASE:$1" </dev/null >/dev/null 2>&1; then
+        printf '%s\n' "$XPM_ENGINE_BASE:$1"
+    # shellcheck disable=SC2086  # the arguments are words
+    elif timeout "$XPM_ENGINE_PULL_LIMIT" "${XPM_TEST_ENGINE:-docker}" ${XPM_TEST_ENGINE_ARGS:-} \
+        pull -q "$2" </dev/null >/dev/null 2>&1; then
+        printf '%s\n' "$2"
+    else
+        xpm_build_base "$1" && printf '%s\n' "$XPM_ENGINE_BASE:$1"
+    fi
+}
+
 # Set XPM_TEST_BASE_IMAGE if the Dockerfile's own base image cannot be had.
 xpm_base_image() {
-    local own
+    local own image
     own=$(xpm_own_base)
     unset XPM_TEST_BASE_IMAGE
-    if podman image exists "$own"; then
-        return
+    image=$(xpm_base bookworm "$own") || return
+    [ "$image" = "$own" ] || export XPM_TEST_BASE_IMAGE="$image"
+}
+
+# Set XPM_TEST_TRIXIE_IMAGE, after xpm_engine. Without it, the tests that need it report that.
+xpm_trixie() {
+    [ -z "${XPM_TEST_TRIXIE_IMAGE:-}" ] || return 0
+    if XPM_TEST_TRIXIE_IMAGE=$(xpm_base trixie debian:trixie-slim); then
+        export XPM_TEST_TRIXIE_IMAGE
+    else
+        unset XPM_TEST_TRIXIE_IMAGE
+        xpm_say "there is no image of Debian trixie; name one by XPM_TEST_TRIXIE_IMAGE"
     fi
-    if ! podman image exists "$XPM_ENGINE_BASE"; then
-        if timeout "$XPM_ENGINE_PULL_LIMIT" podman pull -q "$own" </dev/null >/dev/null 2>&1; then
-            return
-        fi
-        xpm_build_base || return
-    fi
-    export XPM_TEST_BASE_IMAGE="$XPM_ENGINE_BASE"
 }
 
 # Find the arguments with which podman runs a container here, from none to all of them.
@@ -98,7 +117,7 @@ xpm_run_args() {
     local image="${XPM_TEST_BASE_IMAGE:-$(xpm_own_base)}"
     local limits='--ulimit nofile=1024:1024 --ulimit nproc=4096:4096'
     unset XPM_TEST_ENGINE_ARGS XPM_TEST_RUN_ARGS
-    if xpm_podman run --rm "$image" true >/dev/null 2>&1; then
+    if xpm_call run --rm "$image" true </dev/null >/dev/null 2>&1; then
         return
     fi
     # A machine that may not raise its limits: podman's default limits are above them, and crun
@@ -108,7 +127,7 @@ xpm_run_args() {
     export CONTAINERS_CONF="$XPM_ENGINE_STATE/containers.conf"
     export XPM_TEST_ENGINE_ARGS='--runtime runc' XPM_TEST_RUN_ARGS="$limits"
     # shellcheck disable=SC2086  # the arguments are words
-    xpm_podman run --rm $XPM_TEST_RUN_ARGS "$image" true >&2 ||
+    xpm_call run --rm $XPM_TEST_RUN_ARGS "$image" true </dev/null >&2 ||
         { xpm_say "podman cannot run a container on this machine"; return 1; }
 }
 

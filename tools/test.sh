@@ -37,7 +37,8 @@ else
         if [ "${XPM_TEST_SSH:-}" = local ]; then
             xpm_need ssh=openssh-client git=git sshd=openssh-server
         else
-            xpm_engine ssh=openssh-client git=git
+            xpm_engine ssh=openssh-client git=git sshd=openssh-server
+            xpm_trixie
         fi
     fi
     if [ $# -gt 0 ]; then

@@ -2,13 +2,14 @@
 
 Particulars of a machine come from the environment, never from here:
 
-======================  =====================================================================
-``XPM_TEST_ENGINE``       the engine's program; otherwise ``docker`` or ``podman``, whichever works
-``XPM_TEST_ENGINE_ARGS``  arguments before every subcommand, as ``--runtime runc``
-``XPM_TEST_BUILD_ARGS``   arguments of ``build``
-``XPM_TEST_RUN_ARGS``     arguments of ``create``
-``XPM_TEST_BASE_IMAGE``   the image to build on, instead of the Dockerfile's own
-======================  =====================================================================
+=========================  =====================================================================
+``XPM_TEST_ENGINE``        the engine's program; otherwise ``docker`` or ``podman``, whichever works
+``XPM_TEST_ENGINE_ARGS``   arguments before every subcommand, as ``--runtime runc``
+``XPM_TEST_BUILD_ARGS``    arguments of ``build``
+``XPM_TEST_RUN_ARGS``      arguments of ``create``
+``XPM_TEST_BASE_IMAGE``    the image to build on, instead of the Dockerfile's own
+``XPM_TEST_TRIXIE_IMAGE``  an image of Debian trixie, on which another server is built
+=========================  =====================================================================
 """
 
 from __future__ import annotations

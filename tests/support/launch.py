@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from tests.support.container import ContainerServer
@@ -24,3 +25,18 @@ def start_server(folder: Path, environ: Mapping[str, str]) -> Server:
     if kind:
         raise ServerUnavailableError(f"XPM_TEST_SSH is {kind!r}; it may be unset or 'local'")
     return ContainerServer.start(find_engine(environ), folder)
+
+
+def start_trixie(folder: Path, environ: Mapping[str, str]) -> ContainerServer:
+    """Start a container of the same on Debian trixie, which has a newer OpenSSH and a newer python.
+
+    Raises:
+        ServerUnavailableError: This machine cannot run it, or no image is named; the message is one line.
+    """
+    image = environ.get("XPM_TEST_TRIXIE_IMAGE")
+    if not image:
+        raise ServerUnavailableError(
+            "XPM_TEST_TRIXIE_IMAGE names no image of Debian trixie: "
+            "`source tools/engine.sh && xpm_engine && xpm_trixie` finds or builds one"
+        )
+    return ContainerServer.start(replace(find_engine(environ), base_image=image), folder)
