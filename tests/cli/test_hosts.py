@@ -8,13 +8,18 @@ from pathlib import Path
 import pytest
 
 from tests.cli.commands import Commands, Finished
+from tests.cli.terminals import Terminal
 from tests.support import guests
 from tests.support.container import ContainerServer
+from tests.support.passwords import PASSWORD, code
+from tests.support.polling import wait_until
 from tests.support.server import Server
 from xpm_remote.settings.schema import SshEngine
 
 pytestmark = pytest.mark.slow
 
+ECHO_LIMIT = 20.0
+"""Seconds for a prompt that has appeared to turn the echo off or on."""
 GATES = (guests.GATE, guests.HOP, guests.WALL, guests.VERA)
 JUMP = """
 Host {name}
@@ -34,12 +39,13 @@ def host(server: Server) -> ContainerServer:
     return server
 
 
+Words = Callable[..., tuple[str, ...]]
 Watch = Callable[..., Finished]
 
 
 @pytest.fixture
-def watch(host: ContainerServer, commands: Commands, engine: SshEngine, tmp_path: Path) -> Watch:
-    """Watch an empty workspace once, by each engine, without a terminal."""
+def words(host: ContainerServer, engine: SshEngine, tmp_path: Path) -> Words:
+    """Return what follows ``ssh-monitor`` to watch an empty workspace once, by each engine."""
     config = tmp_path / "config"
     config.write_text(
         f"Host *\n    UserKnownHostsFile {host.known_hosts}\n    IdentitiesOnly yes\n"
@@ -51,15 +57,23 @@ def watch(host: ContainerServer, commands: Commands, engine: SshEngine, tmp_path
         )
     )
 
-    def watching(user: str, *options: str, port: int = host.port) -> Finished:
+    def words_for(user: str, *options: str, port: int = host.port) -> tuple[str, ...]:
         workspace = host.home(user) + "/watched"
         host.run(user, f"mkdir -p {workspace}; touch {workspace}/.__experimaestro__")
         flags = f"-F {config} -l {user} -i {host.login(user).key} -p {port}"
-        words = [word for option in (flags, *options) for word in ("-o", option)]
-        flags_of_ours = ("--once", "--backend", "agent", "--ssh-engine", engine.value)
-        return commands.run_process(
-            "experiments", "ssh-monitor", host.host, workspace, *flags_of_ours, *words
-        )
+        given = [word for option in (flags, *options) for word in ("-o", option)]
+        ours = ("--once", "--backend", "agent", "--ssh-engine", engine.value)
+        return (host.host, workspace, *ours, *given)
+
+    return words_for
+
+
+@pytest.fixture
+def watch(words: Words, commands: Commands) -> Watch:
+    """Run the command to its end, without a terminal."""
+
+    def watching(user: str, *options: str, **port: int) -> Finished:
+        return commands.run_process("experiments", "ssh-monitor", *words(user, *options, **port))
 
     return watching
 
@@ -98,6 +112,20 @@ def test_second_factor(watch: Watch) -> None:
     assert done.status == 13
     assert "accepts the key, and then asks for an interactive login, but there is no" in done.error
     assert "ControlMaster" in done.error
+
+
+@pytest.mark.parametrize("is_gate", [False, True])
+def test_second_factor_at_a_terminal(commands: Commands, words: Words, *, is_gate: bool) -> None:
+    """After the key the two questions are asked, of a gate too; the second one is echoed."""
+    asked = words("alice", f"-J {guests.VERA}", port=22) if is_gate else words(guests.VERA)
+    with Terminal(commands, *asked) as terminal:
+        terminal.child.expect("assword: ")
+        wait_until(lambda: not terminal.is_as_usual, ECHO_LIMIT, "the echo to be off")
+        terminal.type(PASSWORD)
+        assert PASSWORD not in terminal.see("Verification code: ")
+        wait_until(lambda: terminal.is_as_usual, ECHO_LIMIT, "the echo to be on")
+        terminal.type(code())
+        assert terminal.finish()[0] == 0
 
 
 def test_nologin(watch: Watch) -> None:
