@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -19,6 +21,7 @@ from xpm_remote.errors import (
 from xpm_remote.link.options.connect_options import parse_ssh_options
 from xpm_remote.link.prompts import Prompter, Unattended
 from xpm_remote.link.remote.command import RemoteExperimaestro
+from xpm_remote.link.remote.startup import RemoteExit
 from xpm_remote.model.agent_rows import AgentRows
 from xpm_remote.model.store import Store
 from xpm_remote.session import backends as module
@@ -254,3 +257,43 @@ async def test_other_failures_of_the_login(sides: Sides) -> None:
     session = Session(BackendChooser(target(Backend.AUTO)), CONTEXT, lambda _: None)
     with pytest.raises(LinkLostError, match="the cable"):
         await session.snapshot()
+
+
+class Silent:
+    """The stdio of a server that does not answer."""
+
+    def __init__(self) -> None:
+        self.sent = b""
+        self.clock = None
+        self.exit = RemoteExit(None, "", None)
+        self._closed = asyncio.Event()
+
+    def send(self, data: bytes) -> None:
+        """Record requests."""
+        self.sent += data
+
+    async def receive(self) -> bytes:
+        """Wait for the end."""
+        await self._closed.wait()
+        return b""
+
+    async def aclose(self, *, finish: float = 0.0) -> None:
+        """End."""
+        del finish
+        self._closed.set()
+
+
+async def test_first_query_needs_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The handshake and the first query to experimaestro are sent at once, and not again."""
+    silent = Silent()
+
+    async def open_transport(*_: object, **__: object) -> Silent:
+        return silent
+
+    monkeypatch.setattr(module, "open_transport", open_transport)
+    context = replace(CONTEXT, timeout=0.01)
+    with pytest.raises(RemoteTimeoutError):
+        await module.open_experimaestro(target(Backend.EXPERIMAESTRO), context, needs_current=False)
+    requests = [json.loads(line) for line in silent.sent.splitlines()]
+    assert [each["method"] for each in requests] == ["get_sync_info", "get_experiments"]
+    assert requests[1]["params"] == {"refresh": True}

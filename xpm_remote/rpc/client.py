@@ -90,7 +90,7 @@ class RpcClient:
         listener: Called with each notification, in order, from the reader's task.
         timeout: Seconds without any part of an answer after which a pending call fails; an answer that takes longer has
             to bring ``SLOWEST_ANSWER``.
-        asked: The requests that were sent with the command; the first call of each waits for that answer.
+        asked: The requests that were sent before; the first call of each waits for that answer.
 
     Attributes:
         last_heard: When anything last came from the server, in local epoch seconds.

@@ -39,14 +39,18 @@ _AROUND_CONTENT = 256
 
 
 Asked = Sequence[tuple[str, dict[str, Any]]]
-"""Requests that are sent with the command that starts the server, each by its method and parameters."""
+"""Requests that are sent before there is a client, each by its method and parameters."""
+
+
+def first_lines(asked: Asked) -> bytes:
+    """Return the first requests of a connection."""
+    rpc = JsonRpc()
+    return b"".join(rpc.request(*each)[1] for each in asked)
 
 
 def first_requests(asked: Asked) -> str:
     """Return the first requests of a connection as a list in JSON, for a command line."""
-    rpc = JsonRpc()
-    lines = (rpc.request(*each)[1].strip() for each in asked)
-    return f"[{b','.join(lines).decode()}]"
+    return f"[{b','.join(first_lines(asked).splitlines()).decode()}]"
 
 
 class Response(msgspec.Struct, frozen=True):

@@ -14,12 +14,16 @@ import msgspec
 from xpm_remote.errors import ProtocolError
 from xpm_remote.model.records import ExperimentRecord, JobRecord, SyncInfo, decode_each
 from xpm_remote.rpc.client import RpcClient
+from xpm_remote.rpc.protocol import Asked
 
 log = logging.getLogger(__name__)
 
 PROTOCOLS = ("1.0", "2.0")
 CURRENT_PROTOCOL = "2.0"
 """Spoken by the oldest release that we support, and by some before it."""
+
+FIRST: Asked = (("get_sync_info", {}), ("get_experiments", {"refresh": True}))
+"""The handshake and the first query, sent at once: the server answers in order, and no round trip is waited for."""
 
 _Record = TypeVar("_Record")
 

@@ -23,8 +23,8 @@ from xpm_remote.model.agent_rows import AgentRows
 from xpm_remote.model.records import OtherEvent, decode_event
 from xpm_remote.model.store import Store
 from xpm_remote.rpc.client import RpcClient
-from xpm_remote.rpc.protocol import Notification
-from xpm_remote.rpc.server_api import MonitorServer
+from xpm_remote.rpc.protocol import Notification, first_lines
+from xpm_remote.rpc.server_api import FIRST, MonitorServer
 from xpm_remote.session.agent_client import open_agent, open_local_agent
 from xpm_remote.session.agent_sync import AgentSync
 from xpm_remote.session.judging import Judge
@@ -149,8 +149,13 @@ async def open_experimaestro(
                 event = OtherEvent("unreadable")
             sync.hear(event)
 
+    transport.send(first_lines(FIRST))
     client = RpcClient(
-        transport, command=target.server_command, listener=hear, timeout=context.timeout
+        transport,
+        command=target.server_command,
+        listener=hear,
+        timeout=context.timeout,
+        asked=FIRST,
     )
     server = MonitorServer(client, needs_current=needs_current)
     start = partial(
