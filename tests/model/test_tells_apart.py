@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xpm_remote.model.entities import Experiment, Job
 from xpm_remote.model.tells_apart import (
     FEWEST,
     LEAST_LIFT,
@@ -22,30 +21,19 @@ from xpm_remote.model.tells_apart import (
 
 def of(**tags: Any) -> Traits:
     """Return the traits of a job with tags and nothing else."""
-    job = Job(task_id="demo.learn", job_id="ab", tags=tags)
-    return frozenset(trait for trait in traits_of(job) if trait[0] != "@task")
+    return frozenset(trait for trait in traits_of("demo.learn", tags, ()) if trait[0] != "@task")
 
 
 def test_the_traits_of_a_job() -> None:
-    """A job has its tags with their types, its task, its experiments and their hosts."""
-    job = Job(
-        task_id="demo.learn",
-        job_id="ab",
-        tags={"x": 1, "y": "1", "z": [True]},
-        experiments=("e", "f", "g"),
-    )
-    experiments = {
-        "e": Experiment(experiment_id="e", hostname="node1"),
-        "f": Experiment(experiment_id="f"),
-    }
-    assert traits_of(job, experiments) == {
+    """A job has its tags with their types, its task, its experiments and its hosts."""
+    tags = {"x": 1, "y": "1", "z": [True]}
+    assert traits_of("demo.learn", tags, ["e", "f"], ["node1"]) == {
         ("x", "1"),
         ("y", '"1"'),
         ("z", "[true]"),
         ("@task", '"demo.learn"'),
         ("@experiment", '"e"'),
         ("@experiment", '"f"'),
-        ("@experiment", '"g"'),
         ("@host", '"node1"'),
     }
 

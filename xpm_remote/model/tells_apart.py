@@ -8,8 +8,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from xpm_remote.model.entities import Experiment, Job
-
 FEWEST = 5
 """Failed jobs with a trait from which it is told: fewer have something in common by chance."""
 
@@ -50,19 +48,19 @@ class Distinction(NamedTuple):
         return (self.failed_with * self.others) / (self.failed * self.others_with)
 
 
-def traits_of(job: Job, experiments: Mapping[str, Experiment] = {}) -> Traits:
+def traits_of(
+    task: str, tags: Mapping[str, Any], experiments: Iterable[str], hosts: Iterable[str] = ()
+) -> Traits:
     """Return the traits of a job.
 
     Args:
-        job: The job.
-        experiments: Those of its workspace by name, which tell the hosts.
+        task: Its task.
+        tags: Its tags.
+        experiments: The experiments that have it.
+        hosts: Where it ran, as far as that is known; else the hosts of its experiments.
     """
-    pairs: list[tuple[str, Any]] = [*job.tags.items(), (TASK, job.task_id)]
-    for name in job.experiments:
-        pairs.append((EXPERIMENT, name))
-        run = experiments.get(name)
-        if run is not None and run.hostname:
-            pairs.append((HOST, run.hostname))
+    pairs = [*tags.items(), (TASK, task), *((EXPERIMENT, each) for each in experiments)]
+    pairs += [(HOST, each) for each in hosts]
     return frozenset((name, json.dumps(value, sort_keys=True)) for name, value in pairs)
 
 

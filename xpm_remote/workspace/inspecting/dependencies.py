@@ -12,6 +12,7 @@ from typing import Any, Iterable, NamedTuple
 from xpm_remote.workspace.inspecting.params import find_references, needed_in
 from xpm_remote.workspace.layout import JobId, is_name
 from xpm_remote.workspace.reading import disk
+from xpm_remote.workspace.reading.jobs import JobFacts
 from xpm_remote.workspace.reading.json_files import LARGE_LIMIT, Problems, read_lines, read_object
 from xpm_remote.workspace.reading.reader import WorkspaceReader
 from xpm_remote.workspace.reading.runs import RunFacts
@@ -38,10 +39,14 @@ class Dependencies:
 
     Args:
         reader: Reads the workspace; of one thread.
+
+    Attributes:
+        problems: What could not be read, the last time that it was tried.
     """
 
     def __init__(self, reader: WorkspaceReader) -> None:
         self._reader = reader
+        self.problems = reader.problems
         self._runs: list[RunFacts] = []
         self._read_at = float("-inf")
         self._graphs: dict[str, tuple[object, Graph]] = {}
@@ -57,10 +62,17 @@ class Dependencies:
             if job.hash in run.job_infos and run.job_infos[job.hash].task_id == job.task
         ]
 
+    def facts(self, job: JobId) -> JobFacts | None:
+        """Return the facts of a job as its latest run has them; None when no run and no directory has it."""
+        runs = self.runs_of(job)
+        if runs:
+            return self._reader.job_in(runs[-1], job.hash)
+        return self._reader.job(job)
+
     def needs(self, job: JobId) -> tuple[JobId, ...]:
         """Return the jobs that a job needs directly."""
         params = read_object(
-            str(self._reader.layout.job_files(job).params), LARGE_LIMIT, self._reader.problems
+            str(self._reader.layout.job_files(job).params), LARGE_LIMIT, self.problems
         )
         runs = self.runs_of(job)
         hashes: Iterable[str] = needed_in(params) if params else ()
@@ -94,7 +106,7 @@ class Dependencies:
         stamp = (found.st_ino, found.st_size, found.st_mtime_ns, len(run.job_infos))
         known, graph = self._graphs.get(path, (None, NO_GRAPH))
         if known != stamp:
-            graph = _read_graph(path, run, self._reader.problems)
+            graph = _read_graph(path, run, self.problems)
             self._graphs[path] = (stamp, graph)
         return graph
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import stat
 from typing import Iterable
 
@@ -45,19 +46,20 @@ class DetailReader:
         Raises:
             WorkspaceFailure: Its directory cannot be listed.
         """
-        reader = self._reader
-        reader.problems = Problems()
+        # Its own reader, since the answer has the problems of this reading only.
+        reader = self._reader.another()
         runs = self._dependencies.runs_of(job)
-        current: CurrentJob | None = None
-        for run in runs:
-            info = run.job_infos[job.hash]
-            each = CurrentJob(reader.job_in(run, job.hash), info.tags, (run.experiment_id,))
-            current = each if current is None else merge_jobs(current, each)
-        if current is None:
-            facts = reader.job(job)
-            if facts is None:
-                return None
-            current = CurrentJob(facts, {}, ())
+        found = [
+            CurrentJob(
+                reader.job_in(run, job.hash), run.job_infos[job.hash].tags, (run.experiment_id,)
+            )
+            for run in runs
+        ]
+        facts = None if found else reader.job(job)
+        if facts is not None:
+            found = [CurrentJob(facts, {}, ())]
+        if not found:
+            return None
         files = reader.layout.job_files(job)
         params = read_object(str(files.params), LARGE_LIMIT, reader.problems)
         needs, more_needs = self._linked(self._dependencies.needs(job))
@@ -65,7 +67,7 @@ class DetailReader:
         entries, more_entries = _entries(files, reader.problems)
         left_out = {"needs": more_needs, "needed_by": more_needed_by, "files": more_entries}
         return JobDetail(
-            current,
+            functools.reduce(merge_jobs, found),
             values_of(params or {}),
             runs[-1].hostname if runs else None,
             needs,
@@ -73,7 +75,7 @@ class DetailReader:
             tuple(attempts_of(files)),
             entries,
             left_out,
-            tuple(reader.problems),
+            (*reader.problems, *self._dependencies.problems),
         )
 
     def _linked(self, jobs: Iterable[JobId]) -> tuple[tuple[LinkedJob, ...], int]:
@@ -81,8 +83,7 @@ class DetailReader:
         return tuple(map(self._link, every[:LINKS_LIMIT])), max(0, len(every) - LINKS_LIMIT)
 
     def _link(self, job: JobId) -> LinkedJob:
-        runs = self._dependencies.runs_of(job)
-        facts = self._reader.job_in(runs[-1], job.hash) if runs else self._reader.job(job)
+        facts = self._dependencies.facts(job)
         return LinkedJob(job, None if facts is None else facts.state)
 
 

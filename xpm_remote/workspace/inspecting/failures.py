@@ -74,7 +74,7 @@ class FailureReader:
         stamp = _stamp(files)
         if stamp == known:
             return None
-        facts = self._reader.job(job)
+        facts = self._dependencies.facts(job)
         if facts is None:
             cause = cause_of(f"{MISSING_OUTPUTS}: {GONE}")
             return Failure(job, stamp, cause, message=GONE, reason=MISSING_OUTPUTS)
@@ -101,7 +101,7 @@ class FailureReader:
         needs = self._failed_need(job)
         root, seen = needs, {job}
         for _ in range(DEPTH):
-            facts_of_root = self._reader.job(root) if root and root not in seen else None
+            facts_of_root = self._dependencies.facts(root) if root and root not in seen else None
             if root is None or facts_of_root is None or _reason(facts_of_root) != DEPENDENCY:
                 break
             seen.add(root)
@@ -124,7 +124,7 @@ class FailureReader:
         """Return a job that failed and that a job needs; one that was started before one that was not."""
         failed = []
         for each in self._dependencies.needs(job):
-            facts = self._reader.job(each)
+            facts = self._dependencies.facts(each)
             if facts is not None and (facts.state == states.ERROR or _reason(facts)):
                 failed.append((_reason(facts) == DEPENDENCY, facts.ended or 0.0, each))
         return min(failed)[2] if failed else None
@@ -143,9 +143,11 @@ def _reason(facts: JobFacts) -> str | None:
 def _stamp(files: JobFiles) -> str:
     """Return what changes with the files that tell why a job failed."""
     parts = []
-    for path in (files.failed, files.done, files.pid, files.stderr, files.own / "status.json"):
+    stem = os.path.join(files.directory, files.name)  # noqa: PTH118  (paths are made of very many jobs)
+    status = os.path.join(files.directory, ".experimaestro/status.json")  # noqa: PTH118
+    for path in (f"{stem}.failed", f"{stem}.done", f"{stem}.pid", f"{stem}.err", status):
         try:
-            found = disk.stat(os.fspath(path))
+            found = disk.stat(path)
             parts.append(f"{found.st_ino}.{found.st_size}.{found.st_mtime_ns}")
         except OSError as error:
             parts.append(str(error.errno))

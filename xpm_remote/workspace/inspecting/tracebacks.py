@@ -14,8 +14,6 @@ from xpm_remote.workspace.inspecting.answers import CAUSE_END, Frame
 ANNOUNCEMENT = b"[xpm] Got exception while running"
 """What experimaestro logs before the traceback of the exception that ended a job."""
 
-HEADER = b"Traceback (most recent call last):"
-
 LINE_LIMIT = 4096
 """Bytes of a line that are looked at; what follows, such as a printed tensor, is passed over."""
 
@@ -47,6 +45,8 @@ _OF_RUNNER = re.compile(r"(?:DEBUG|INFO|WARNING|ERROR|CRITICAL):\d+:.{1,40}\[xpm
 _OTHERS_LAST = re.compile(r"slurmstepd: |srun: |wandb: |Exception ignored |\s*$")
 _NO_CAUSE = re.compile(r"^(?:--- Logging error ---|Exception ignored )")
 _STYLE = re.compile(rb"\x1b\[[0-9;]*m")
+_HEAD = "Traceback (most recent call last):"
+_HEADER = _HEAD.encode()
 _CALL_STACK = "Call stack:"
 _CHAINS = (b"cause of the following exception:", b"another exception occurred:")
 _HINT = re.compile(
@@ -112,7 +112,9 @@ def lines_of(data: bytes, start: int, begin: int = 0) -> Iterator[Line]:
             return
         end = data.find(b"\n", at)
         end = len(data) if end < 0 else end
-        line = _STYLE.sub(b"", data[at : min(end, at + LINE_LIMIT)])
+        line = data[at : min(end, at + LINE_LIMIT)]
+        if b"\x1b" in line:
+            line = _STYLE.sub(b"", line)
         yield Line(start + at, line.rstrip(b"\r").decode("utf-8", "replace"))
         at = end + 1
 
@@ -128,41 +130,41 @@ def last_line(data: bytes) -> str:
         text = line.text.rpartition("\r")[2].strip()
         if _HINT.search(text):
             return text
-        if not words and text and not _OF_RUNNER.search(text):
+        if not words and text and not _is_of_runner(text):
             words = text
     return words
 
 
 def _start_of_chain(data: bytes) -> int | None:
     """Return where the last chain of tracebacks begins, if it is one of a cause."""
-    at = data.rfind(HEADER)
+    at = data.rfind(_HEADER)
     while at >= 0:
         begin = data.rfind(b"\n", 0, at) + 1
         prefix = data[begin:at].decode("utf-8", "replace").replace("Exception Group ", "")
         above = data[max(0, begin - LINE_LIMIT) : begin].rstrip()
         if not (_is_nested(prefix) or above.endswith(_CHAINS)):
             return at
-        at = data.rfind(HEADER, 0, at)
+        at = data.rfind(_HEADER, 0, at)
     return None
 
 
 def _until_runner(lines: Iterator[Line]) -> Iterator[Line]:
     """Yield lines until experimaestro logs the next one after the first."""
     for number, line in enumerate(lines):
-        if number and _OF_RUNNER.search(line.text):
+        if number and _is_of_runner(line.text):
             return
         yield line
 
 
 def _is_at_end(lines: list[Line]) -> bool:
     """Return whether a log ends with the chain of tracebacks with which these lines begin."""
-    frames = [number for number, line in enumerate(lines) if _FRAME.match(_bare(line.text))]
+    frames = [number for number, line in enumerate(lines) if _frame_in(_bare(line.text))]
     if not frames:
         return False
     after = [line.text for line in lines[frames[-1] + 1 :]]
     if any("\r" in text for text in after):  # a progress bar that went on
         return False
-    own = [text for text in after if not (text[:1] == " " or _OF_RUNNER.search(text))]
+    own = [text for text in after if not (text[:1] == " " or _is_of_runner(text))]
     return sum(not _OTHERS_LAST.match(text) for text in own) <= TRAILING_LINES + 1
 
 
@@ -170,7 +172,7 @@ def _last(lines: list[Line], name: str) -> Traceback | None:
     """Return the last traceback of a chain that is the cause."""
     heads = []
     for number, line in enumerate(lines):
-        found = _TOP.match(line.text)
+        found = _TOP.match(line.text) if _HEAD in line.text else None
         if found and not _is_nested(found[1]):
             heads.append(number)
     ends = [*heads[1:], len(lines)]
@@ -185,6 +187,15 @@ def _last(lines: list[Line], name: str) -> Traceback | None:
     return None
 
 
+def _is_of_runner(text: str) -> bool:
+    # The pattern alone takes ten times as long.
+    return "[xpm] " in text and _OF_RUNNER.search(text) is not None
+
+
+def _frame_in(text: str) -> re.Match[str] | None:
+    return _FRAME.match(text) if 'File "' in text else None
+
+
 def _is_nested(prefix: str) -> bool:
     return "|" in prefix and not prefix.strip(" |+-")
 
@@ -195,11 +206,15 @@ def _bare(text: str) -> str:
 
 def _read(block: list[Line], name: str) -> Traceback | None:
     """Read one traceback; None when it has no exception, as one that was not printed to its end."""
-    is_group = "Exception Group Traceback" in block[0].text
-    parts = next((at for at, line in enumerate(block) if _GROUP_PARTS.match(line.text)), len(block))
-    own = [_bare(line.text) if is_group else line.text for line in block[1:parts]]
-    frames = [found for found in map(_FRAME.match, own) if found]
-    last = max((at for at, text in enumerate(own) if _FRAME.match(text)), default=-1)
+    is_group = f"Exception Group {_HEAD}" in block[0].text
+    parts = len(block)
+    own = [line.text for line in block[1:]]
+    if is_group:
+        parts = next((at for at, text in enumerate(own, 1) if _GROUP_PARTS.match(text)), parts)
+        own = [_bare(text) for text in own[: parts - 1]]
+    found_frames = [(at, found) for at, found in enumerate(map(_frame_in, own)) if found]
+    frames = [found for _, found in found_frames]
+    last = found_frames[-1][0] if found_frames else -1
     head = next((at for at in range(last + 1, len(own)) if own[at][:1].strip()), None)
     found = _EXCEPTION.match(own[head]) if head is not None else None
     if head is None or found is None:
