@@ -75,15 +75,19 @@ EXPERIMENTS_OF_PEER = (
 JOBS = {
     "archive": "xpm_remote.cli.jobs_archive:archive",
     "clean": "xpm_remote.cli.jobs_act:clean",
+    "detail": "xpm_remote.cli.jobs_explain:detail",
+    "failures": "xpm_remote.cli.jobs_explain:failures",
     "kill": "xpm_remote.cli.jobs_act:kill",
     "list": "xpm_remote.cli.jobs_show:list_jobs",
-    "log": "xpm_remote.cli.jobs_show:log",
+    "log": "xpm_remote.cli.jobs_log:log",
     "path": "xpm_remote.cli.jobs_show:path",
     "recover": "xpm_remote.cli.jobs_recover:recover",
 }
 JOBS_ABOUTS = {
     "archive": "Copy or move jobs that succeeded to the backup and move folders of the workspace.",
     "clean": "Remove the directories of jobs that have ended.",
+    "detail": "Show what is known of a job.",
+    "failures": "Show why jobs failed, cause by cause.",
     "kill": "End the processes of jobs, with all that they started.",
     "list": "List jobs.",
     "log": "Show what jobs printed: their standard error, or with --std their standard output.",

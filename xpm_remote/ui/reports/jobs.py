@@ -24,7 +24,7 @@ from xpm_remote.workspace.reading.jobs import CurrentJob
 JOB_SCHEMA = "xpm-remote/job/1"
 
 # As experimaestro's own list has them; other states stand there as they are.
-_STATE_WORDS = {"done": "DONE", "error": "FAIL", "unscheduled": "UNSCHED"}
+STATE_WORDS = {"done": "DONE", "error": "FAIL", "unscheduled": "UNSCHED"}
 _STATE_WIDTH = 8
 
 
@@ -32,7 +32,7 @@ def job_lines(jobs: Iterable[CurrentJob], *, with_tags: bool, with_paths: bool) 
     """Yield a line for each job: its state (with a ? where that is uncertain), its id or directory, and its tags."""
     for job in jobs:
         name = job.facts.path if with_paths else str(job.facts.id)
-        state = _STATE_WORDS.get(job.state, job.state) + ("" if job.facts.certain else "?")
+        state = STATE_WORDS.get(job.state, job.state) + ("" if job.facts.certain else "?")
         words = [f"{state:<{_STATE_WIDTH}}{' ' * (len(state) >= _STATE_WIDTH)}{name}"]
         if with_tags:
             words += [f"{key}={value}" for key, value in job.tags.items()]
@@ -55,9 +55,9 @@ def job_document(job: CurrentJob) -> dict[str, Any]:
         "experiments": list(job.experiments),
         "tags": dict(job.tags),
         "progress": [step._asdict() for step in facts.progress],
-        "submitted": _moment(facts.submitted),
-        "started": _moment(facts.started),
-        "ended": _moment(facts.ended),
+        "submitted": moment(facts.submitted),
+        "started": moment(facts.started),
+        "ended": moment(facts.ended),
         "retry_count": facts.retry_count,
         "exit_code": facts.exit_code,
         "path": facts.path,
@@ -66,7 +66,7 @@ def job_document(job: CurrentJob) -> dict[str, Any]:
     }
 
 
-def _moment(seconds: float | None) -> str | None:
+def moment(seconds: float | None) -> str | None:
     """Write a time with the offset of the zone that held here then; None when it is unknown."""
     if seconds is None:
         return None
