@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Run a goal of the Makefile, such as quick or test, on Debian trixie in a container: tools/trixie.sh GOAL
+# Run a goal of the Makefile, such as quick or test, on Debian trixie in a container: tools/trixie.sh GOAL [ARGS=...]
 #
 # The container has a copy of this checkout, and is removed at the end. Its tests have no container engine: those that
 # need a server use a private sshd.
@@ -22,7 +22,7 @@ apt-get install -y -qq --no-install-recommends \
     ca-certificates git make openssh-client openssh-server procps python3-venv tzdata >/dev/null
 python3 --version
 ssh -V
-make "$1"'
+make "$@"'
 # shellcheck disable=SC2086  # the arguments are words
 git ls-files -z --cached --others --exclude-standard | tar --null -T - -c |
-    xpm_call run -i --rm $XPM_TEST_BUILD_ARGS "$XPM_TEST_TRIXIE_IMAGE" bash -c "$run" trixie "${1:-quick}"
+    xpm_call run -i --rm $XPM_TEST_BUILD_ARGS "$XPM_TEST_TRIXIE_IMAGE" bash -c "$run" trixie "$@"

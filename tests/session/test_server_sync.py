@@ -298,7 +298,7 @@ class TestFlood:
         bench.server.states["a"] = "done"
         async with bench.following():
             await bench.until(lambda: ("a", "done") in bench.told)
-            assert bench.server.asked[:2] == ["experiments", "jobs e"]
+            await bench.until(lambda: bench.server.asked[:2] == ["experiments", "jobs e"])
 
     @pytest.mark.parametrize("kind", ["state", "progress", "scheduler", "experiments"])
     async def test_ever_new_jobs(self, kind: str) -> None:

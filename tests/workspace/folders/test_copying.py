@@ -133,6 +133,10 @@ def test_directory_without_write_permission(workspace: Layout, move: Folder) -> 
     assert (path / "out").stat().st_mode & 0o777 == 0o500
 
 
+IN_FIELDS = {"st_mode", "st_ino", "st_dev", "st_nlink", "st_uid", "st_gid", "st_size"}
+"""The names of the first fields of a status, which must not be given twice; those of the times are others."""
+
+
 class Ownership:
     """Owners and groups of files, as the copying is shown them: those given are at most recorded.
 
@@ -161,10 +165,8 @@ class Ownership:
         owner = self.given.get(inode, (1001, 1001)) if is_copy else self._source
         fields = list(real[:10])
         fields[4:6] = owner
-        extra = {name: getattr(real, name) for name in dir(real) if name.startswith("st_")}
-        return os.stat_result(
-            fields, {k: v for k, v in extra.items() if k not in ("st_uid", "st_gid")}
-        )
+        others = {name for name in dir(real) if name.startswith("st_")} - IN_FIELDS
+        return os.stat_result(fields, {name: getattr(real, name) for name in others})
 
     def chown(self, descriptor: int, uid: int, gid: int) -> None:
         """Give an owner, where this user may; nothing but its own group otherwise."""
