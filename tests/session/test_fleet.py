@@ -158,7 +158,8 @@ async def test_down_from_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     watched = Watched(monkeypatch, a=[fail(DOWN), live], b=[live])
     async with watched.running():
         await watched.wait_for(a=Phase.WAITING, b=Phase.LIVE)
-        assert watched.fleet.members["a"].picture.link.detail == "down"
+        link = watched.fleet.members["a"].picture.link
+        assert (link.detail, link.stale_since) == ("down", None)
         watched.fleet.retry_now("a")
         await watched.wait_for(a=Phase.LIVE)
 
@@ -296,7 +297,7 @@ async def test_snapshot(tmp_path: Path) -> None:
     assert list(errors) == ["a", "b", str(tmp_path / "none")]
     assert [None if error is None else error.exit_code for error in errors.values()] == [
         *(None, None),
-        21,
+        22,
     ]
     key = f"{job.task}/{job.hash}"
     assert [(name, found.key) for name, found in fleet.jobs()] == [("a", key), ("b", key)]

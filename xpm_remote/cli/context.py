@@ -185,6 +185,12 @@ def complete_workspace(
     ]
 
 
-def workspace_option(about: str) -> Callable[[_Command], _Command]:
+def workspace_option(about: str, *, multiple: bool = False) -> Callable[[_Command], _Command]:
     """Return the option ``--workspace``, with its help."""
-    return click.option("--workspace", metavar="ID", shell_complete=complete_workspace, help=about)
+    return click.option(
+        "--workspace",
+        metavar="ID",
+        multiple=multiple,
+        shell_complete=complete_workspace,
+        help=about,
+    )

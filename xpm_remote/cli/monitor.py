@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import platform
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from xpm_remote.cli.context import Context, workspace_option
+from xpm_remote.cli.context import Context
 from xpm_remote.cli.hanging import watch_calls
-from xpm_remote.cli.options import SECONDS, add_options, connection_options
+from xpm_remote.cli.options import SECONDS, add_options, connections_options, workspaces_options
 from xpm_remote.cli.output import examples, is_terminal, print_json
 from xpm_remote.cli.peer import check_local, hand_over, require_installed
-from xpm_remote.errors import UsageError, WorkspaceError, unreadable_error
+from xpm_remote.cli.several import find_targets, is_several, one_name
+from xpm_remote.errors import UsageError, WorkspaceError, XpmRemoteError, unreadable_error
 from xpm_remote.escaping import quoted, safe
 from xpm_remote.jobs.opening import check_here
+from xpm_remote.link.prompts import TerminalPrompter
 from xpm_remote.rpc.protocol import REQUEST_TIMEOUT
-from xpm_remote.session.state import RECONCILE_INTERVAL, Picture, Update
+from xpm_remote.session.state import RECONCILE_INTERVAL, Update
 from xpm_remote.session.target import LocalTarget, Target
 from xpm_remote.settings.selection import select_workspace
 from xpm_remote.ui.documents import json_line, picture_document
@@ -30,6 +32,7 @@ from xpm_remote.ui.text import Format, span, stall_words
 from xpm_remote.waiting import run_until_signal
 
 if TYPE_CHECKING:
+    from xpm_remote.session.fleet import Fleet, Login
     from xpm_remote.session.monitor import Monitor
 
 
@@ -95,51 +98,106 @@ def check_format(given: dict[str, Any], *, dry_run: bool = False) -> None:
         )
 
 
-def watch(target: Target | LocalTarget, given: dict[str, Any], *, timeout: float) -> int:
-    """Watch a workspace as the options say, until its end or a signal; return the exit status.
+def watch(
+    targets: Sequence[Target | LocalTarget],
+    given: dict[str, Any],
+    *,
+    timeout: float,
+    is_several: bool = False,
+) -> int:
+    """Watch workspaces as the options say, until their end or a signal; return the exit status.
+
+    Args:
+        targets: The workspaces.
+        given: The values of ``showing_options``.
+        timeout: Seconds without an answer after which a request has failed.
+        is_several: Whether several were asked for, so that their names are said.
 
     Raises:
         XpmRemoteError: Any of its kinds.
     """
-    from xpm_remote.session.monitor import Monitor  # with the SSH library, which the help needs not
+    from xpm_remote.session.fleet import Fleet  # with the SSH library, which the help needs not
 
-    monitor = Monitor(target, timeout=timeout, interval=given["polling_interval"])
+    fleet = Fleet(targets, timeout=timeout, interval=given["polling_interval"])
     progress = not given["no_progress"]
     if given["once"]:
-        work = show_once(monitor, Format(given["form"]))
-    elif given["events_viewer"]:
-        work = show_events(monitor, Format(given["events_format"]), progress=progress)
-    elif not is_terminal(sys.stdout):
-        work = show_events(monitor, Format.TEXT, progress=progress)
+        work = show_once(fleet, Format(given["form"]), is_several=is_several)
+    elif given["events_viewer"] or not is_terminal(sys.stdout):
+        form = Format(given["events_format"])
+        work = show_events(fleet, form, progress=progress, is_several=is_several)
     else:
         # Rich alone takes as long as connecting to a near host.
         from xpm_remote.ui.inline import show
 
-        work = show(monitor)
-    return run_until_signal(work)
+        work = show(fleet)
+    if not is_several:
+        return run_until_signal(work)
+    try:
+        return run_until_signal(work)
+    except XpmRemoteError as last:
+        raise_first({name: monitor.error for name, monitor in fleet.members.items()}, last)
+
+
+def raise_first(errors: Mapping[str, XpmRemoteError | None], last: XpmRemoteError) -> NoReturn:
+    """Raise the error of the first workspace that has failed, and print those of the others.
+
+    Raises:
+        XpmRemoteError: That error, or ``last`` where no workspace has one.
+    """
+    failed = [(name, error) for name, error in errors.items() if error is not None]
+    for name, error in failed:
+        error.what = f"{name}: {error.what}"
+    for _, error in failed[1:]:
+        click.echo(safe(str(error)), err=True)
+    raise failed[0][1] if failed else last
 
 
 UNBOUNDED = 1_000_000
 """Lines of a file: nothing is left out where there is no screen."""
 
 
-async def show_once(monitor: Monitor, form: Format) -> None:
-    """Learn everything, print it as a picture or as one JSON document, end.
+async def show_once(fleet: Fleet, form: Format, *, is_several: bool = False) -> None:
+    """Learn everything, print it as pictures or as one JSON document, end.
+
+    What fails of several workspaces is printed as far as it is known; alone, its error is all there is to say.
 
     Raises:
-        UnreadableError: It has been printed, and something of the workspace could not be read.
+        XpmRemoteError: A workspace could not be looked at, or something in it not be read.
     """
-    monitor.subscribe(WaitLines(monitor).write)
-    await monitor.snapshot()
-    _print_picture(monitor.picture, form)
-    unreadable = monitor.picture.unreadable
-    if unreadable.files:
-        raise unreadable_error([each.path for each in unreadable.files], unreadable.left_out)
+    for name, monitor in fleet.members.items():
+        monitor.subscribe(WaitLines(monitor, name if is_several else "").write)
+    errors = await fleet.snapshot(call_for_login)
+    failed = [error for error in errors.values() if error is not None]
+    if failed and not is_several:
+        raise failed[0]
+    for monitor in fleet.members.values():
+        unreadable = monitor.picture.unreadable
+        if monitor.error is None and unreadable.files:
+            paths = [each.path for each in unreadable.files]
+            monitor.error = unreadable_error(paths, unreadable.left_out)
+    _print_pictures(fleet, form, is_several=is_several)
+    for monitor in fleet.members.values():
+        if monitor.error is not None:
+            raise monitor.error
 
 
-def _print_picture(picture: Picture, form: Format) -> None:
+def _print_pictures(fleet: Fleet, form: Format, *, is_several: bool) -> None:
+    now = time.time()
     if form is Format.JSON:
-        print_json([json_line(picture_document(picture, time.time()))])
+        if is_several:
+            documents = [
+                {
+                    "workspace_id": name,
+                    "exit_code": monitor.error.exit_code if monitor.error else 0,
+                    **picture_document(monitor.picture, now),
+                }
+                for name, monitor in fleet.members.items()
+            ]
+            print_json([json_line(documents)])
+            return
+        print_json(
+            json_line(picture_document(each.picture, now)) for each in fleet.members.values()
+        )
         return
     from rich.console import Console
 
@@ -148,14 +206,18 @@ def _print_picture(picture: Picture, form: Format) -> None:
 
     console = Console()
     height = console.height - 1 if console.is_terminal else UNBOUNDED
-    console.print(Encodable(dashboard(picture, time.time(), console.width, height)))
+    for name, monitor in fleet.members.items():
+        title = name if is_several else ""
+        picture = dashboard(monitor.picture, now, console.width, height, title=title)
+        console.print(Encodable(picture))
 
 
 class WaitLines:
     """Says on stderr what is waited for, once for each wait."""
 
-    def __init__(self, monitor: Monitor) -> None:
+    def __init__(self, monitor: Monitor, name: str) -> None:
         self._monitor = monitor
+        self._before = f"{safe(name)}: " if name else ""
         self._said: float | None = None
 
     def write(self, _: Update) -> None:
@@ -164,24 +226,45 @@ class WaitLines:
         if stall is not None and stall.since != self._said:
             self._said = stall.since
             lasted = span(time.time() - stall.since)
-            click.echo(f"not read for {lasted}: {stall_words(stall)}", err=True)
+            click.echo(f"{self._before}not read for {lasted}: {stall_words(stall)}", err=True)
 
 
-async def show_events(monitor: Monitor, form: Format, *, progress: bool) -> None:
-    """Print every change as it comes, one a line, until the link ends or a signal comes."""
-    from xpm_remote.ui.keyboard import call_person
+async def show_events(
+    fleet: Fleet, form: Format, *, progress: bool, is_several: bool = False
+) -> None:
+    """Print every change as it comes, one a line, until the links end or a signal comes."""
+    events: dict[str, EventLines] = {}
+    # A line between a question and its answer would be typed into.
+    is_shared = is_terminal(sys.stdout)
+    held: list[str] = []
 
-    events = EventLines(form, progress=progress)
-
-    def write(update: Update) -> None:
-        for line in events.lines(update, monitor.picture, time.time()):
-            if form is Format.JSON:
-                print_json([line])
-            else:
+    def write(name: str, update: Update) -> None:
+        if name not in events:
+            label = name if is_several else ""
+            events[name] = EventLines(form, progress=progress, name=label)
+        held.extend(events[name].lines(update, fleet.members[name].picture, time.time()))
+        if is_shared and any(each.picture.link.is_asking for each in fleet.members.values()):
+            return
+        lines = held.copy()
+        held.clear()
+        if form is Format.JSON:
+            print_json(lines)
+        else:
+            for line in lines:
                 click.echo(line)  # which flushes
 
-    monitor.subscribe(write)
-    await monitor.run(functools.partial(call_person, monitor.target.name))
+    fleet.subscribe(write)
+    await fleet.run(call_for_login)
+
+
+async def call_for_login(login: Login) -> bool:
+    """Wait for the person before a host asks; at the start there is one, who has just started us."""
+    from xpm_remote.ui.keyboard import call_person
+
+    if login.is_first:
+        TerminalPrompter().tell(login.words)
+        return True
+    return await call_person(login.way, login.asked)
 
 
 WEB = "experiments monitor --web"
@@ -193,10 +276,11 @@ WEB = "experiments monitor --web"
         "experimaestro experiments monitor",
         "experimaestro experiments monitor --workdir ~/experiments --once --format json",
         "experimaestro experiments monitor --workspace local --events-viewer",
+        "experimaestro experiments monitor --all",
     ),
 )
 @click.option("--workdir", metavar="DIR", help="The directory of the workspace.")
-@workspace_option("The id of the workspace.")
+@workspaces_options
 @showing_options
 @click.option("--console", is_flag=True, help="Accepted for compatibility: it is the default.")
 @click.option("--web", is_flag=True, help="Have experimaestro itself show its web page.")
@@ -206,7 +290,6 @@ def monitor(
     context: Context,
     /,
     *,
-    workspace: str | None,
     workdir: str | None,
     console: bool,
     web: bool,
@@ -216,6 +299,7 @@ def monitor(
     """Watch the experiments and jobs of a workspace of this machine.
 
     Without --workdir and --workspace it is the default one of the settings. Nothing in it is changed.
+    With several --workspace, or --all, they are watched together, those on other hosts too.
 
     Press Ctrl-C to end; the last picture stays on the screen.
     """
@@ -224,24 +308,30 @@ def monitor(
     if web and (console or given["once"] or given["events_viewer"]):
         raise UsageError("--web shows a page and nothing here", "leave the other one out")
     check_format(given)
-    workspace, workdir = workspace or context.workspace, workdir or context.workdir
+    if is_several(context, given):
+        if web:
+            raise UsageError("--web shows the page of one workspace", "name that one alone")
+        targets = find_targets(context, context.load_settings(), {**given, "workdir": workdir})
+        return watch(targets, given, timeout=REQUEST_TIMEOUT, is_several=True)
+    workspace, workdir = one_name(given) or context.workspace, workdir or context.workdir
     if web:
         places = {"workspace": workspace, "workdir": workdir}
         named = [f"--{name}={value}" for name, value in places.items() if value]
         check_local(context, quoted(WEB), ["experiments", *named, "monitor", "--web"])
         require_installed(WEB)
-    root = _find(context, workspace, workdir)
+    found, root = _find(context, workspace, workdir)
     if web:
         # The real experimaestro has a web page.
         context.check_shared(f'"{WEB}"')
         at = [] if port is None else ["--port", str(port)]
         words = ["experiments", "--workdir", str(root), "monitor", *at]
         hand_over([*context.peer_flags, *words], os.environ)
-    return watch(LocalTarget(platform.node(), str(root)), given, timeout=REQUEST_TIMEOUT)
+    target = LocalTarget(platform.node(), str(root), found)
+    return watch([target], given, timeout=REQUEST_TIMEOUT)
 
 
-def _find(context: Context, workspace: str | None, workdir: str | None) -> Path:
-    """Find the directory of the workspace that is meant.
+def _find(context: Context, workspace: str | None, workdir: str | None) -> tuple[str, Path]:
+    """Find the id and the directory of the workspace that is meant.
 
     Raises:
         WorkspaceError: There is none, or it is on another host.
@@ -259,17 +349,19 @@ def _find(context: Context, workspace: str | None, workdir: str | None) -> Path:
         )
     root = Path(os.path.abspath(found.path))  # noqa: PTH100  (links stay)
     check_here(settings, root)
-    return root
+    return found.id, root
 
 
 @click.command(
     name="ssh-monitor",
     epilog=examples(
         "experimaestro experiments ssh-monitor --workspace my-cluster",
+        "experimaestro experiments ssh-monitor --workspace my-cluster --workspace other-cluster",
+        "experimaestro experiments ssh-monitor --all --once --format json",
         "experimaestro experiments ssh-monitor user@cluster /data/experiments -o '-p 2222' --once --format json",
     ),
 )
-@connection_options
+@connections_options
 @showing_options
 @click.option("--dry-run", is_flag=True, help="Print what would be connected to and run, and end.")
 @click.option("--web", is_flag=True, hidden=True, help="Not there yet.")
@@ -279,28 +371,47 @@ def ssh_monitor(context: Context, /, *, web: bool, port: int | None, **given: An
     """Watch the experiments and jobs of a workspace on a remote host.
 
     HOST is host, user@host, ssh://user@host:port or an alias of ~/.ssh/config; REMOTE_WORKDIR is the
-    directory of the workspace there. With --workspace, both may come from the settings.
+    directory of the workspace there. With --workspace, both may come from the settings. With several
+    --workspace, or --all, they are watched together, those of this machine too.
 
     Press Ctrl-C to end; the last picture stays on the screen.
     """
     if web or port is not None:
         raise UsageError("--web and --port are not there yet", "use the dashboard in the terminal")
     check_format(given, dry_run=given["dry_run"])
-    target = context.find_target(context.load_settings(), given)
+    several = is_several(context, given)
+    settings = context.load_settings()
+    targets: list[Target | LocalTarget]
+    if several:
+        targets = find_targets(context, settings, given)
+    else:
+        targets = [context.find_target(settings, {**given, "workspace": one_name(given)})]
     if given["dry_run"]:
-        return run_until_signal(show_dry_run(target, Format(given["form"])))
-    return watch(target, given, timeout=given["request_timeout"])
+        return run_until_signal(show_dry_run(targets, Format(given["form"]), is_several=several))
+    return watch(targets, given, timeout=given["request_timeout"], is_several=several)
 
 
-async def show_dry_run(target: Target, form: Format) -> None:
-    """Print the resolved connection, the backend, and the remote command lines."""
+async def show_dry_run(
+    targets: Sequence[Target | LocalTarget], form: Format, *, is_several: bool
+) -> None:
+    """Print the resolved connections, the backends, and the remote command lines."""
+    documents = [await _dry_facts(target, is_several=is_several) for target in targets]
+    if form is Format.JSON:
+        print_json([json_line(documents if is_several else documents[0])])
+        return
+    for number, facts in enumerate(documents):
+        if number:
+            click.echo()
+        for name, value in facts.items():
+            text = ", ".join(value) if isinstance(value, list) else value
+            click.echo(f"{name:<12} {safe(str(text))}")
+
+
+async def _dry_facts(target: Target | LocalTarget, *, is_several: bool) -> dict[str, Any]:
     from xpm_remote.session.backends import describe_target
 
+    name = {"workspace_id": target.label} if is_several else {}
+    if isinstance(target, LocalTarget):
+        return {**name, "host": target.name, "workspace": target.workspace, "serves": "agent"}
     link, served = await describe_target(target)
-    facts = {**link, "workspace": target.workspace, **served}
-    if form is Format.JSON:
-        print_json([json_line(facts)])
-        return
-    for name, value in facts.items():
-        text = ", ".join(value) if isinstance(value, list) else value
-        click.echo(f"{name:<12} {safe(str(text))}")
+    return {**name, **link, "workspace": target.workspace, **served}

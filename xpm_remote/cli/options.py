@@ -82,10 +82,11 @@ _SSH_OPTIONS = (
         f" {START_TIMEOUT:g}]",
     ),
 )
-connection_options = add_options(
+_HOST_ARGUMENTS = (
     click.argument("host", required=False),
     click.argument("remote_workdir", required=False),
-    workspace_option("Take path and ssh settings of this workspace."),
+)
+_CONNECTION_OPTIONS = (
     *_SSH_OPTIONS,
     click.option(
         "--backend",
@@ -123,7 +124,23 @@ connection_options = add_options(
         help="Seconds without an answer of the remote server after which a request has failed.",
     ),
 )
+connection_options = add_options(
+    *_HOST_ARGUMENTS,
+    workspace_option("Take path and ssh settings of this workspace."),
+    *_CONNECTION_OPTIONS,
+)
 """The arguments and options that ``Context.find_target`` reads."""
+
+workspaces_options = add_options(
+    workspace_option(
+        "The id of a workspace of the settings; several are watched together.", multiple=True
+    ),
+    click.option("--all", "is_all", is_flag=True, help="Watch all workspaces of the settings."),
+)
+"""The options that ``cli.several`` reads."""
+
+connections_options = add_options(*_HOST_ARGUMENTS, workspaces_options, *_CONNECTION_OPTIONS)
+"""The same as ``connection_options``, for one workspace or several."""
 
 ssh_options = add_options(
     *_SSH_OPTIONS,

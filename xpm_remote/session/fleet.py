@@ -40,10 +40,14 @@ class Login:
     is_first: bool
 
     @property
+    def way(self) -> str:
+        """The host, and the jump hosts."""
+        return f"{self.host} through {', '.join(self.through)}" if self.through else self.host
+
+    @property
     def words(self) -> str:
         """What asks for what, as a clause."""
-        way = f" through {', '.join(self.through)}" if self.through else ""
-        return f"{self.name} ({self.host}{way}) asks for {self.asked}"
+        return f"{self.name} ({self.way}) asks for {self.asked}"
 
 
 CallForLogin = Callable[[Login], Awaitable[bool]]

@@ -404,7 +404,9 @@ class Monitor:
         # A host that answers while its file server does not keeps nothing up to date.
         known = self.picture.heard if stall is None else stall.since
         self._retry_wanted.clear()
-        self._set_link(self._link.lost(now, str(error), known, now + delay))
+        lost = self._link.lost(now, str(error), known, now + delay)
+        # Of what has never been seen, nothing can be stale.
+        self._set_link(lost if self.was_live else replace(lost, stale_since=None))
         waits: list[Coroutine[Any, Any, object]] = [self._retry_wanted.wait()]
         if host is not None:
             waits.append(host.link.wait_connected())

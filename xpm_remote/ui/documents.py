@@ -188,8 +188,11 @@ def stall_event(stall: Stall, now: float) -> dict[str, Any]:
     return {"event": "stalled", "time": local_time(now), **_stall_document(stall)}
 
 
-def json_line(document: dict[str, Any]) -> str:
-    """Write a document as one line of JSON, what is not printable as escapes: a terminal may be what reads it."""
+def json_line(document: dict[str, Any] | list[dict[str, Any]]) -> str:
+    """Write a document, or a list of them, as one line of JSON, what is not printable as escapes.
+
+    A terminal may be what reads it.
+    """
     try:
         return json_safe(msgspec.json.encode(document).decode())
     except UnicodeEncodeError:

@@ -26,10 +26,12 @@ class EventLines:
     Args:
         form: How to write.
         progress: Whether changes of progress alone get a line.
+        name: The name of the workspace, which each line has where there are several; empty for one alone.
     """
 
-    def __init__(self, form: Format, *, progress: bool = True) -> None:
-        self._write = json_line if form is Format.JSON else text_line
+    def __init__(self, form: Format, *, progress: bool = True, name: str = "") -> None:
+        self._form = json_line if form is Format.JSON else text_line
+        self._name = {"workspace_id": name} if name else {}
         self._progress = progress
         self._phase: Phase | None = None
         self._before: Picture | None = None
@@ -54,6 +56,9 @@ class EventLines:
             documents = event_documents(update, picture.store, now, progress=self._progress)
             yield from map(self._write, documents)
 
+    def _write(self, document: dict[str, Any]) -> str:
+        return self._form({**document, **self._name})
+
     def _new_stall(self, picture: Picture, now: float) -> Iterator[dict[str, Any]]:
         """Yield the event for a wait before the first snapshot, or the next one; its end is the next phase."""
         if picture.stall is not None and picture.stall.since != self._stalled:
@@ -68,6 +73,8 @@ def text_line(document: dict[str, Any]) -> str:
         words += "  (recovered)"
     # Some times are the remote's and some ours; a person reads one clock.
     moment = datetime.fromisoformat(document["time"]).astimezone().replace(tzinfo=None)
+    if "workspace_id" in document:
+        words = f"{document['workspace_id']}: {words}"
     return f"{moment.isoformat(timespec='seconds')}  {safe(words)}"
 
 

@@ -10,12 +10,12 @@ from rich.live import Live
 from rich.text import Text
 
 from xpm_remote.escaping import safe
-from xpm_remote.session.monitor import Monitor
-from xpm_remote.session.state import Update
+from xpm_remote.session.fleet import Fleet, Login
+from xpm_remote.session.state import Phase, Update
 from xpm_remote.ui.encoding import Encodable
 from xpm_remote.ui.keyboard import Keyboard, has_keyboard, is_background, job_control
 from xpm_remote.ui.text import stall_words
-from xpm_remote.ui.views import dashboard
+from xpm_remote.ui.views import dashboards
 from xpm_remote.waiting import wait_within
 
 MIN_REDRAW = 0.1
@@ -28,35 +28,37 @@ RETRY, QUIT = "r", "q"
 
 
 class InlineDashboard:
-    """Draws a monitor's picture whenever it changes, and handles keys.
+    """Draws the pictures of a fleet whenever they change, and handles keys.
 
-    While the host may ask something, the terminal is the person's: nothing is drawn, no key is read.
+    While a host may ask something, the terminal is the person's: nothing is drawn, no key is read.
 
     Args:
-        monitor: What is drawn.
+        fleet: What is drawn.
         console: Where to.
     """
 
-    def __init__(self, monitor: Monitor, console: Console) -> None:
-        self._monitor = monitor
+    def __init__(self, fleet: Fleet, console: Console) -> None:
+        self._fleet = fleet
         self._console = console
         self._changed = asyncio.Event()
         self._retry = asyncio.Event()
         self._has_quit = False
-        self._has_left = False
+        self._left_to: str | None = None
         self._told: float | None = None
+        self._login: Login | None = None
         self._keyboard = Keyboard(self._press)
         self._live: Live | None = None
-        monitor.subscribe(self._note)
+        fleet.subscribe(self._note)
 
     async def run(self) -> None:
         """Draw until cancelled, or until the person quits; the last picture stays."""
         with job_control(self._suspend, self._resume):
-            self._note()
+            for name in self._fleet.members:
+                self._note(name)
             try:
                 while not self._has_quit:
                     self._changed.clear()
-                    if self._is_asking:
+                    if self._asking:
                         await self._changed.wait()
                         continue
                     self._draw()
@@ -64,37 +66,48 @@ class InlineDashboard:
                     await self._wait_changed()
             finally:
                 # Where nothing was ever seen there is nothing to leave: the error says it all.
-                self._hide(keep=self._monitor.picture.heard is not None)
+                heard = [each.picture.heard for each in self._fleet.members.values()]
+                self._hide(keep=any(each is not None for each in heard))
 
-    async def call_person(self, asked: str) -> bool:
+    async def call_person(self, login: Login) -> bool:
         """Wait until the person wants to log in; return False at once where there is no keyboard.
 
-        Args:
-            asked: What the host asks for, which the picture says.
+        At the start there is a person, who has just started us.
         """
-        del asked
+        self._login = login
+        if login.is_first:
+            return True
         if not has_keyboard():
             return False
-        self._retry.clear()
         await self._retry.wait()
+        self._retry.clear()
         return True
 
     @property
-    def _is_asking(self) -> bool:
-        return self._monitor.picture.link.is_asking
+    def _asking(self) -> str | None:
+        """The name of the workspace whose host may ask now."""
+        members = self._fleet.members.items()
+        return next((name for name, each in members if each.picture.link.is_asking), None)
 
-    def _leave_terminal(self) -> None:
+    @property
+    def _needs_person(self) -> bool:
+        phases = (each.picture.link.phase for each in self._fleet.members.values())
+        return any(phase is Phase.NEEDS_PERSON for phase in phases)
+
+    def _leave_terminal(self, name: str) -> None:
         """Leave the terminal to the person, with a line that says what is being done."""
         self._hide(keep=False)
-        picture = self._monitor.picture
-        where = safe(f"{picture.host}:{picture.workspace}")
-        self._console.print(Text(f"connecting to {where} …", style="dim"))
-        self._has_left = True
+        picture = self._fleet.members[name].picture
+        words = f"connecting to {safe(f'{picture.host}:{picture.workspace}')} …"
+        if self._login is not None and self._login.name == name and len(self._fleet.members) > 1:
+            words = safe(self._login.words)
+        self._console.print(Text(words, style="dim"))
+        self._left_to = name
 
     def _draw(self) -> None:
         if is_background():
             return
-        self._has_left = False
+        self._left_to = None
         self._keyboard.start()
         if self._live is None:
             self._live = Live(console=self._console, auto_refresh=False, vertical_overflow="crop")
@@ -114,8 +127,8 @@ class InlineDashboard:
     def _picture(self) -> RenderableType:
         size = self._console.size
         # The line under the picture belongs to the cursor.
-        picture = dashboard(
-            self._monitor.picture,
+        picture = dashboards(
+            {name: each.picture for name, each in self._fleet.members.items()},
             time.time(),
             size.width,
             size.height - 1,
@@ -137,30 +150,36 @@ class InlineDashboard:
         except (TimeoutError, asyncio.TimeoutError):
             return
 
-    def _note(self, _: Update | None = None) -> None:
+    def _note(self, name: str, _: Update | None = None) -> None:
+        picture = self._fleet.members[name].picture
         # At once: the first question may come before the next picture.
-        if self._is_asking and not self._has_left:
-            self._leave_terminal()
-        stall = self._monitor.picture.stall
-        if self._is_asking and stall is not None and stall.since != self._told:
+        if picture.link.is_asking and self._left_to != name:
+            self._leave_terminal(name)
+        stall = picture.stall
+        if picture.link.is_asking and stall is not None and stall.since != self._told:
             self._told = stall.since
             self._console.print(Text(f"not connected: {stall_words(stall)}", style="bold yellow"))
+        if not self._needs_person:
+            self._retry.clear()
         self._changed.set()
 
     def _press(self, key: str) -> None:
         if key == RETRY:
-            self._retry.set()
-            self._monitor.retry_now()
+            # From the moment on in which the picture says so; a key that was pressed before means another attempt.
+            if self._needs_person:
+                self._retry.set()
+            for name in self._fleet.members:
+                self._fleet.retry_now(name)
         elif key == QUIT:
             self._has_quit = True
             self._changed.set()
 
 
-async def show(monitor: Monitor) -> None:
-    """Draw the live dashboard until the link ends for good, the person quits, or a signal comes."""
-    board = InlineDashboard(monitor, Console())
+async def show(fleet: Fleet) -> None:
+    """Draw the live dashboard until the last link ends for good, the person quits, or a signal comes."""
+    board = InlineDashboard(fleet, Console())
     drawing = asyncio.create_task(board.run(), name="dashboard")
-    observing = asyncio.create_task(monitor.run(board.call_person), name="monitor")
+    observing = asyncio.create_task(fleet.run(board.call_person), name="fleet")
     tasks = (drawing, observing)
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

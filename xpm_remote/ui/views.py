@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.cells import cell_len, set_cell_size
@@ -59,7 +59,7 @@ _PHASE_STYLE = {
     Phase.ENDED: "red",
 }
 
-_RETRY_KEY = {Phase.WAITING: "try now", Phase.NEEDS_PERSON: "log in"}
+_RETRY_KEY = {Phase.NEEDS_PERSON: "log in", Phase.WAITING: "try now"}
 
 
 @dataclass(frozen=True)
@@ -73,8 +73,33 @@ class _Section:
     flexible: int  # the column that takes the room that is left
 
 
+def dashboards(
+    pictures: Mapping[str, Picture], now: float, width: int, height: int, *, has_keys: bool = False
+) -> RenderableType:
+    """Draw the pictures of several workspaces, by their names, one below the other with equal shares of the lines."""
+    if len(pictures) == 1:
+        (picture,) = pictures.values()
+        return dashboard(picture, now, width, height, has_keys=has_keys)
+    phases = {each.link.phase for each in pictures.values()}
+    urgent = next((phase for phase in _RETRY_KEY if phase in phases), None)
+    below = [footer(urgent)] if has_keys and height > _HEAD_LINES else []
+    shares = share(height - len(below), [height] * len(pictures))
+    parts = [
+        dashboard(picture, now, width, lines, title=name)
+        for (name, picture), lines in zip(pictures.items(), shares, strict=True)
+        if lines
+    ]
+    return Group(*parts, *below)
+
+
 def dashboard(
-    picture: Picture, now: float, width: int, height: int, *, has_keys: bool = False
+    picture: Picture,
+    now: float,
+    width: int,
+    height: int,
+    *,
+    has_keys: bool = False,
+    title: str = "",
 ) -> RenderableType:
     """Draw the whole picture.
 
@@ -84,8 +109,9 @@ def dashboard(
         width: Columns of the terminal.
         height: Lines that may be used; what does not fit is left out and counted.
         has_keys: Whether keys can be pressed, so that they are listed.
+        title: The name of the workspace, among several.
     """
-    below = [footer(picture.link)] if has_keys and height > _HEAD_LINES else []
+    below = [footer(picture.link.phase)] if has_keys and height > _HEAD_LINES else []
     height -= len(below)
     narrow = width < NARROW
     remote_now = now + picture.skew
@@ -102,7 +128,7 @@ def dashboard(
         if section.rows
     ]
     parts: list[RenderableType] = [
-        header(picture, now, width),
+        header(picture, now, width, title),
         totals(picture),
         *link_notice(picture, now),
         *unread_notice(picture, now),
@@ -132,12 +158,13 @@ def share(lines: int, wanted: Sequence[int]) -> list[int]:
     return given
 
 
-def header(picture: Picture, now: float, width: int) -> RenderableType:
+def header(picture: Picture, now: float, width: int, title: str = "") -> RenderableType:
     """Draw the line that says what is looked at, and how true it is."""
     line = Table.grid(expand=True, padding=(0, 1))
     line.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
     line.add_column(justify="right", no_wrap=True)
-    where = Text(f"{safe(picture.host)}:{safe(picture.workspace)}", style="bold")
+    name = f"{safe(title)} · " if title else ""
+    where = Text(f"{name}{safe(picture.host)}:{safe(picture.workspace)}", style="bold")
     where.append(f" · {picture.served_by.backend.value}", style="dim not bold")
     line.add_row(where, link_text(picture.link, picture.heard, now, picture.stall))
     return line
@@ -197,11 +224,11 @@ def unread_notice(picture: Picture, now: float) -> list[Text]:
     return [Text(words, style="bold yellow", no_wrap=True, overflow="ellipsis")]
 
 
-def footer(link: LinkState) -> Text:
-    """Return which keys mean something now."""
+def footer(phase: Phase | None) -> Text:
+    """Return which keys mean something in the phase of a link."""
     keys = {"q": "quit"}
-    if link.phase in _RETRY_KEY:
-        keys["r"] = _RETRY_KEY[link.phase]
+    if phase in _RETRY_KEY:
+        keys["r"] = _RETRY_KEY[phase]
     text = Text(no_wrap=True, overflow="ellipsis", style="dim")
     for key, meaning in keys.items():
         text.append(" · " if text else "")

@@ -16,6 +16,9 @@ NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 STILL_USED = frozenset({errno.ENOTEMPTY, errno.EBUSY})
 """Error numbers of a directory that stays: on a share, a file that is open keeps a name until it is closed."""
 
+NOT_A_WORKSPACE = 66
+"""Exit status of an agent when the directory cannot be served: EX_NOINPUT of sysexits.h."""
+
 
 class WorkspaceFailure(Exception):
     """Something in a workspace, or in one of its folders, that a person can act upon.

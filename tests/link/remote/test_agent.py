@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from tests.link.agent_host import LIMIT, Talk
 from tests.link.remote_shells import any_shell, make_workspace, posix_shell
 from tests.support.conversation import Json
+from xpm_remote.errors import RemotePathError, StartError
 from xpm_remote.link.remote.agent import (
     AGENT,
     IMPORTER,
@@ -445,16 +446,21 @@ def test_noise_is_bounded() -> None:
             "with exit status 1 before it answered: Traceback | one | ValueError: x",
         ),
         (None, "", "by a signal before it answered;"),
-        (
-            66,
-            "/ws is no directory\n",
-            "with exit status 66 before it answered: /ws is no directory",
-        ),
+        (66, "", "with exit status 66 before it answered;"),
     ],
 )
 def test_failure(status: int | None, stderr: str, said: str) -> None:
     """An agent that ends before its greeting is an error with its status and its last output."""
-    assert said in str(Greeting().failure(status, stderr))
+    error = Greeting().failure(status, stderr)
+    assert said in str(error)
+    assert isinstance(error, StartError)
+
+
+def test_no_workspace() -> None:
+    """An agent that says that its directory cannot be served is an error about that directory."""
+    error = Greeting().failure(66, "noise\n/ws is no directory; choose another\n")
+    assert isinstance(error, RemotePathError)
+    assert (error.what, error.hint) == ("/ws is no directory", "choose another")
 
 
 def test_noise_is_told_when_stderr_is_empty() -> None:

@@ -24,8 +24,9 @@ from tests.workspace.agent.test_actions import write_pid
 from tests.workspace.disk import Disk, snapshot, write, write_lines
 from xpm_remote.link.remote.agent import agent_bundle, agent_command
 from xpm_remote.workspace.agent.announcing import PAGE
-from xpm_remote.workspace.agent.program import END_GRACE, NOT_A_WORKSPACE, respond
+from xpm_remote.workspace.agent.program import END_GRACE, respond
 from xpm_remote.workspace.agent.wire import Request
+from xpm_remote.workspace.failures import NOT_A_WORKSPACE
 from xpm_remote.workspace.layout import JobId
 
 pytestmark = pytest.mark.slow

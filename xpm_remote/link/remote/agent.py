@@ -17,9 +17,10 @@ from functools import cache, cached_property
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from xpm_remote.errors import StartError
+from xpm_remote.errors import RemoteError, RemotePathError, StartError
 from xpm_remote.link.remote.command import quote_path, quote_word
 from xpm_remote.link.remote.startup import BEGIN, MARK, StartReader, how_ended, last_words
+from xpm_remote.workspace.failures import NOT_A_WORKSPACE
 
 AGENT = "xpm_remote.workspace.agent.program"
 """The module whose ``main`` is the agent."""
@@ -327,7 +328,7 @@ class Greeting(StartReader):
         self.was_lost = False
         self._tried = ""
 
-    def failure(self, status: int | None, stderr: str) -> StartError:
+    def failure(self, status: int | None, stderr: str) -> RemoteError:
         """Return the error for an agent that ended before it greeted.
 
         Args:
@@ -340,6 +341,10 @@ class Greeting(StartReader):
                 f"the host has no python {oldest} or newer that works; tried {self._tried}",
                 "set ssh.python to one, or put one in the PATH by ssh.shell_init",
             )
+        said = stderr.strip()
+        if status == NOT_A_WORKSPACE and said:
+            what, _, hint = said.splitlines()[-1].partition("; ")
+            return RemotePathError(what, hint)
         return StartError(
             f"the agent ended {how_ended(status)} before it answered{last_words(stderr, self.noise)}",
             "try ssh.python with another interpreter of the host, or --backend experimaestro",

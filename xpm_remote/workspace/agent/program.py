@@ -40,16 +40,13 @@ from xpm_remote.workspace.agent.wire import (
     read_requests,
     refuse,
 )
-from xpm_remote.workspace.failures import WorkspaceFailure, explain
+from xpm_remote.workspace.failures import NOT_A_WORKSPACE, WorkspaceFailure, explain
 from xpm_remote.workspace.optional import zlib
 from xpm_remote.workspace.processes import Host
 from xpm_remote.workspace.reading.reader import WorkspaceReader, check_workspace
 
 GREETING = "@xpm-remote agent"
 """Begins the line after which everything on stdout is the protocol."""
-
-NOT_A_WORKSPACE = 66
-"""Exit status when the directory cannot be served: EX_NOINPUT of sysexits.h."""
 
 END_GRACE = 2.0
 """Seconds after the end of stdin in which earlier requests are still answered."""
