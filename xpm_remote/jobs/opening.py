@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from xpm_remote.errors import UsageError, WorkspaceError
 from xpm_remote.escaping import quoted
 from xpm_remote.jobs.interface import Jobs
-from xpm_remote.session.target import Overrides, resolve_target
+from xpm_remote.session.target import LocalTarget, Overrides, Target, resolve_target
 from xpm_remote.settings.schema import Settings, Workspace
 from xpm_remote.settings.selection import remote_workspace_at, select_workspace
 from xpm_remote.settings.workspaces import normal
@@ -23,7 +23,12 @@ from xpm_remote.workspace.reading.reader import check_workspace
 
 if TYPE_CHECKING:
     from xpm_remote.jobs.local import LocalJobs
+    from xpm_remote.jobs.remote import RemoteJobs
     from xpm_remote.jobs.stepping import SteppedJobs
+    from xpm_remote.link.prompts import Prompter
+    from xpm_remote.rpc.client import Listener
+    from xpm_remote.session.hosts import Hosts
+    from xpm_remote.workspace.layout import Folder
 
 CallPerson = Callable[[str, str], Awaitable[bool]]
 """Waits, given the name of a host and what it asks for, until a person wants to answer."""
@@ -109,6 +114,52 @@ def check_here(settings: Settings, root: Path) -> None:
         raise WorkspaceError(
             f"{failure.what} on this machine; {where}", f"name it with --workspace {remote.id}"
         ) from failure
+
+
+@asynccontextmanager
+async def open_in_loop(
+    target: Target | LocalTarget,
+    hosts: Hosts | None = None,
+    *,
+    folders: Iterable[Folder] = (),
+    tell: Callable[[str], None],
+    call_person: Callable[[str], Awaitable[bool]] | None = None,
+) -> AsyncIterator[RemoteJobs]:
+    """Open the jobs of a workspace of a fleet in its event loop: by an agent of its own, on the login that it has.
+
+    For a workspace of this machine, too, the agent is another process, so that no disk blocks the loop. At the end the
+    job in hand is finished.
+
+    Args:
+        target: The workspace.
+        hosts: The logins of the fleet; None: a login of its own.
+        folders: The folders of the workspace, as the settings spell them.
+        tell: Is called with a line for the user.
+        call_person: Is awaited when a lost link can be restored only by a person; None: there is none.
+
+    Raises:
+        XpmRemoteError: It cannot be reached.
+    """
+    from xpm_remote.jobs.reliable_agent import ReliableAgent
+    from xpm_remote.jobs.remote import RemoteJobs
+    from xpm_remote.link.course import SlowWaits
+    from xpm_remote.session.agent_client import AgentClient, open_agent, open_local_agent
+    from xpm_remote.session.hosts import Hosts
+    from xpm_remote.session.reconnect import no_person
+
+    async def start(*, prompter: Prompter | None, listener: Listener) -> AgentClient:
+        if isinstance(target, LocalTarget):
+            return await open_local_agent(target.workspace, listener=listener)
+        return await open_agent(
+            target, link, prompter=prompter, listener=listener, observer=SlowWaits(tell)
+        )
+
+    link = None if isinstance(target, LocalTarget) else (hosts or Hosts()).link(target)
+    agent = ReliableAgent(start, tell, call_person or no_person)
+    try:
+        yield RemoteJobs(agent, Layout(Path(await agent.open())), folders)
+    finally:
+        await agent.aclose(finish=True)
 
 
 @contextmanager
