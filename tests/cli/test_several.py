@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.cli.commands import Commands, Events
+from tests.cli.commands import COMMAND_LIMIT, Commands, Events
 from tests.workspace.disk import Disk, write
 from xpm_remote.workspace.layout import JobId
 
@@ -151,6 +152,20 @@ def test_a_directory_that_is_no_workspace(settled: Commands, tmp_path: Path) -> 
     assert "is no experimaestro workspace" in done.error
 
 
+def test_output_that_cannot_be_written(settled: Commands) -> None:
+    """A picture that cannot be printed is an error of the output, not of a workspace."""
+    words = monitor("--workspace", "a", "--workspace", "b", *ONCE)
+    done = subprocess.run(
+        ["sh", "-c", '"$@" > /dev/full', "sh", *settled._argv(words)],
+        env=settled._environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=COMMAND_LIMIT,
+        check=False,
+    )
+    assert done.returncode == 7, done.stderr
+
+
 def read_until(events: Events, wanted: dict[str, Any]) -> dict[str, Any]:
     """Read events until one has these values; return it."""
     return next(each for each in events if wanted.items() <= each.items())
@@ -185,10 +200,8 @@ def test_events_as_text(settled: Commands) -> None:
     assert any(
         "  lost: link to 127.0.0.1:/data/other  ended" in line for line in done.stdout.splitlines()
     )
-    assert [line.split(": ")[-2] for line in done.stderr.splitlines()] == [
-        *("cannot connect to 127.0.0.1 port 1",) * 2
-    ]
-    assert "xpm-remote: lost: cannot connect" in done.stderr
+    told = [line.partition(": cannot connect")[0] for line in done.stderr.splitlines()]
+    assert told == ["xpm-remote: lost", "xpm-remote: down"]
 
 
 def test_dry_run(settled: Commands) -> None:

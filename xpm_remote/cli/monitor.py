@@ -6,9 +6,9 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -134,22 +134,15 @@ def watch(
         return run_until_signal(work)
     try:
         return run_until_signal(work)
-    except XpmRemoteError as last:
-        raise_first({name: monitor.error for name, monitor in fleet.members.items()}, last)
-
-
-def raise_first(errors: Mapping[str, XpmRemoteError | None], last: XpmRemoteError) -> NoReturn:
-    """Raise the error of the first workspace that has failed, and print those of the others.
-
-    Raises:
-        XpmRemoteError: That error, or ``last`` where no workspace has one.
-    """
-    failed = [(name, error) for name, error in errors.items() if error is not None]
-    for name, error in failed:
-        error.what = f"{name}: {error.what}"
-    for _, error in failed[1:]:
-        click.echo(safe(str(error)), err=True)
-    raise failed[0][1] if failed else last
+    except XpmRemoteError:
+        members = fleet.members.items()
+        errors = {name: monitor.error for name, monitor in members if monitor.error is not None}
+        if not errors:  # it is about what is printed
+            raise
+        program = click.get_current_context().find_root().info_name
+        for name, error in errors.items():
+            click.echo(f"{program}: {safe(f'{name}: {error}')}", err=True)
+        return next(iter(errors.values())).exit_code
 
 
 UNBOUNDED = 1_000_000
