@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
 import asyncssh
 import pytest
@@ -41,6 +42,10 @@ class Showing(asyncssh.SSHServer):
             self._connection.abort()
             await self._connection.wait_closed()
         return self._then != "admits"
+
+    def connection_requested(self, *_: object) -> bool:
+        """Forward connections, as a jump host."""
+        return True
 
     def public_key_auth_supported(self) -> bool:
         """Claim that keys are of use."""
@@ -91,6 +96,39 @@ async def test_banner_is_shown(connect: Open, engine: SshEngine) -> None:
         pass
     shown = "\n".join(person.told)
     assert shown.count(banner.partition("\x1b")[0]) == 1
+
+
+async def test_banner_of_a_jump_host(
+    engine: SshEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A banner of a jump host is shown as well, such as an address to sign in at."""
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    person, banner = Reader(), SIGN_IN.format(os.urandom(4).hex())
+    ports = []
+    async with AsyncExitStack() as stack:
+        for shown in (banner, "inner"):
+            server = await asyncssh.listen(
+                HOST,
+                0,
+                server_host_keys=[asyncssh.generate_private_key("ssh-ed25519")],
+                server_factory=lambda shown=shown: Showing(shown, "admits"),
+                process_factory=lambda process: process.exit(0),
+            )
+            stack.push_async_callback(server.wait_closed)
+            stack.callback(server.close)
+            ports.append(server.get_port())
+        config = tmp_path / "config"
+        config.write_text(
+            f"Host *\n  StrictHostKeyChecking no\n  UserKnownHostsFile /dev/null\n  IdentityAgent none\n"
+            f"Host inside\n  HostName {HOST}\n  Port {ports[1]}\n  ProxyJump me@{HOST}:{ports[0]}\n"
+        )
+        options = parse_ssh_options("me@inside", [f"-F {config}"], engine)
+        opening = HostLink(options, engine).open_process("true", person)
+        process = await asyncio.wait_for(opening, LIMIT)
+        await process.aclose(by_force=True)
+    shown = "\n".join(person.told)
+    assert shown.count(banner.partition("\x1b")[0]) == 1
+    assert "Warning: " not in shown
 
 
 async def test_banner_is_in_the_error(connect: Open) -> None:

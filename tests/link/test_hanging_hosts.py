@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.link.readers import Reader
 from tests.support.hanging_hosts import HOST, LIMITS, POINTS, SHOWN, Point, hanging
 from xpm_remote.doctor.examine import examine
 from xpm_remote.doctor.stages import Examination, Stage
@@ -16,6 +17,7 @@ from xpm_remote.errors import XpmRemoteError
 from xpm_remote.link import course
 from xpm_remote.link.course import SlowWaits
 from xpm_remote.link.host import HostLink
+from xpm_remote.link.openssh_engine import connection as openssh
 from xpm_remote.link.options.connect_options import parse_ssh_options
 from xpm_remote.link.prompts import RefusingPrompter
 from xpm_remote.link.remote.command import RemoteExperimaestro
@@ -75,6 +77,27 @@ async def test_command(point: Point, engine: SshEngine) -> None:
     assert point.ends in str(caught.value)
     assert point.waits_for in " ".join(told)
     assert caught.value.exit_code is point.code
+
+
+@pytest.mark.parametrize("name", ["silent", "greeted", "login"])
+async def test_person_at_the_terminal(name: str) -> None:
+    """That a person could be asked gives a host that asks nothing no more time."""
+    (point,) = [each for each in POINTS if each.name == name]
+    async with hanging(point) as port:
+        target = target_at(port, SshEngine.OPENSSH)
+        link = HostLink(target.options, SshEngine.OPENSSH, target.limits)
+        with pytest.raises(XpmRemoteError) as caught:
+            await within(open_agent(target, link, prompter=Reader()))
+    assert point.ends in str(caught.value)
+
+
+async def test_what_carries_a_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What carries a connection may ask a person, so it gets the time for that, and no more."""
+    monkeypatch.setattr(openssh, "PERSON_TIME", 0.5)
+    options = parse_ssh_options("inside", ["-F none", "ProxyCommand=sleep 20"], SshEngine.OPENSSH)
+    link = HostLink(options, SshEngine.OPENSSH, LIMITS)
+    with pytest.raises(XpmRemoteError, match=r"no SSH greeting within 0\.5 s"):
+        await within(link.open_process("true", Reader()))
 
 
 STAGES = {

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import select
+import sys
 import termios
 from collections.abc import Iterator
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
 import pytest
@@ -43,9 +45,20 @@ class Person:
         """Whether the terminal echoes."""
         return bool(termios.tcgetattr(self._far)[3] & termios.ECHO)
 
-    def type(self, text: str) -> None:
+    def type(self, text: str, encoding: str = "utf-8") -> None:
         """Type a text."""
-        os.write(self._near, text.encode())
+        os.write(self._near, text.encode(encoding))
+
+    async def read_bytes(self) -> bytes:
+        """Read a line as it is."""
+        return await asyncio.to_thread(self._read_bytes)
+
+    def _read_bytes(self) -> bytes:
+        shown = b""
+        while not shown.endswith(b"\n"):
+            assert select.select([self._near], [], [], LIMIT)[0], f"only this was shown: {shown!r}"
+            shown += os.read(self._near, 1024)
+        return shown
 
     async def read_until(self, end: str) -> str:
         """Read the output until it ends so."""
@@ -97,6 +110,26 @@ class TestTerminal:
         """A message is escaped, and ends its line."""
         person.prompter.tell("first\nsecond\x1b[2J\n\n")
         assert await person.read_until("2J\r\n") == "first\r\nsecond\\x1b[2J\r\n"
+
+    async def test_encoding(self, person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+        """On a terminal of another encoding, what that lacks is replaced, and answers are read in it."""
+        monkeypatch.setattr(sys, "stderr", TextIOWrapper(BytesIO(), encoding="iso-8859-1"))
+        person.prompter.tell("é … → \N{SNOWMAN}")
+        assert await person.read_bytes() == b"\xe9 ... -> \\u2603\r\n"
+        asked = ask(person, "Wer? ", echo=True)
+        await person.read_until("Wer? ")
+        person.type("müller\n", "iso-8859-1")
+        assert await asyncio.wait_for(asked, LIMIT) == "müller"
+
+    async def test_encoding_of_the_locale_c(
+        self, person: Person, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Where only ASCII is shown, an answer is what a terminal of today sends."""
+        monkeypatch.setattr(sys, "stderr", TextIOWrapper(BytesIO(), encoding="ascii"))
+        asked = ask(person, "Für? ", echo=True)
+        await person.read_until("F\\xfcr? ")
+        person.type("müller\n")
+        assert await asyncio.wait_for(asked, LIMIT) == "müller"
 
     async def test_typed_before_the_question(self, person: Person) -> None:
         """Input before a prompt for a secret is not the secret."""

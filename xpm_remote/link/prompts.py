@@ -10,11 +10,12 @@ import asyncio
 import contextlib
 import os
 import select
+import sys
 import termios
 from collections.abc import Iterator
 from typing import Protocol
 
-from xpm_remote.escaping import safe, safe_lines
+from xpm_remote.escaping import encodable, safe, safe_lines
 
 TERMINAL = "/dev/tty"
 BATCH_MODE = "BatchMode=yes forbids questions"
@@ -223,8 +224,18 @@ def _read_line(terminal: int, stopped: int) -> str:
         if not part:
             raise UnansweredError("the input ended")
         line += part
-    return line.decode("utf-8", "surrogateescape").rstrip("\r\n")
+    charset = _charset()
+    if charset == "ascii":  # the bytes are what a terminal of today sends
+        charset = "utf-8"
+    return line.decode(charset, "surrogateescape").rstrip("\r\n")
 
 
 def _write(terminal: int, text: str) -> None:
-    os.write(terminal, text.encode("utf-8", "backslashreplace"))
+    charset = _charset()
+    os.write(terminal, encodable(text, charset).encode(charset, "backslashreplace"))
+
+
+def _charset() -> str:
+    """Return the encoding of the terminal: that of stderr, which the locale decides, too."""
+    stream = sys.stderr
+    return getattr(stream, "charset", None) or getattr(stream, "encoding", None) or "utf-8"

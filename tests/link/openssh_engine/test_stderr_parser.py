@@ -171,10 +171,10 @@ def read(text: str) -> list[StageResult]:
     return examination.results
 
 
-def waits(text: str) -> list[Wait | None]:
+def waits(text: str, *locked: str) -> list[Wait | None]:
     """Return what is waited for, line by line; repetitions are left out."""
     found: list[Wait | None] = []
-    steps = StepParser(UNOBSERVED, HOST, lambda: 0.0, found.append)
+    steps = StepParser(UNOBSERVED, HOST, lambda: 0.0, found.append, locked.__contains__)
     for line in text.splitlines():
         steps.take(line)
     return [wait for wait, _ in groupby(found)]
@@ -184,11 +184,38 @@ def test_waits() -> None:
     """What is waited for follows the way; nothing of the host's is while a person may be asked."""
     key, password = LINES.index("debug1: Server host key"), LINES.index("Authenticated using")
     assert waits(LINES[:key]) == [Wait.TCP, Wait.GREETING, Wait.KEY_EXCHANGE]
-    assert waits(LINES[key:password]) == [None, Wait.KEY_EXCHANGE, Wait.LOGIN, None]
+    before = [None, Wait.KEY_EXCHANGE, Wait.LOGIN]
+    assert waits(LINES[key:password]) == before
+    assert waits(LINES[key:password], "/home/me/.ssh/id_ed25519") == [*before, None]
+    accepted = "debug1: Server accepts key: /k RSA SHA256:first agent\n"
+    assert waits(accepted, "/k") == [Wait.LOGIN]
+    new_key = "debug1: Server host key: x SHA256:y\ndebug1: SSH2_MSG_NEWKEYS sent\n"
+    assert waits(new_key) == [None, Wait.KEY_EXCHANGE]
     assert waits(LINES[password:]) == [None, Wait.COMMAND]
     carried = "debug1: Executing proxy command: exec nc cluster 22\n"
     assert waits(carried) == [Wait.GREETING]
     assert waits("debug2: mux_client_hello_exchange: master version 4\n") == [Wait.COMMAND]
+
+
+JUMP = """\
+debug1: Executing proxy command: exec ssh -W '[cluster]:22' gate
+Warning: Permanently added 'gate' (ED25519) to the list of known hosts.
+To sign in, visit https://login.example.org/
+Connection closed by UNKNOWN port 65535
+"""
+CHANGED = """\
+@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@
+@    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @
+IT IS POSSIBLE THAT SOMEONE IS DOING SOMETHING NASTY!
+"""
+
+
+def test_what_a_jump_host_shows() -> None:
+    """What a jump host shows is to be shown at once, but not the words of the ssh that carries the connection."""
+    assert heard(JUMP).shown == ["To sign in, visit https://login.example.org/"]
+    assert heard(JUMP.splitlines(keepends=True)[0], CHANGED).shown == []
+    direct = "debug1: Connecting to cluster [192.0.2.1] port 22.\nWelcome\n"
+    assert heard(direct).shown == []
 
 
 def test_round_trip() -> None:

@@ -38,7 +38,12 @@ from xpm_remote.link.options.connect_options import ConnectOptions
 from xpm_remote.link.prompts import BATCH_MODE, Prompter, RefusingPrompter, TerminalPrompter
 from xpm_remote.link.remote.startup import RemoteExit
 from xpm_remote.link.ssh_config.files import located
-from xpm_remote.link.ssh_config.reader import read_for_openssh, require_ssh, run_ssh
+from xpm_remote.link.ssh_config.reader import (
+    read_for_openssh,
+    read_jump_hosts,
+    require_ssh,
+    run_ssh,
+)
 from xpm_remote.link.ssh_config.text import SshConfig
 from xpm_remote.link.waits import DEFAULT_LIMITS, NEAR, Limits, Wait
 
@@ -59,6 +64,10 @@ async def is_master_alive(program: str, options: ConnectOptions) -> bool:
 
 GRACE = 1.0
 """Seconds after a limit of ``ssh`` itself until we end it: its own words tell more."""
+
+PERSON_TIME = 600.0
+"""Seconds for what may take a person whom only ``ssh`` sees, at a jump host or a page to sign in: most hosts themselves
+wait two minutes for a login, such pages ten."""
 
 SOCKET_MAX = 104
 """Bytes of the path of a socket, with the NUL, on the system that allows the fewest."""
@@ -202,8 +211,14 @@ class _Login:
         timeout = self.options.get("ConnectTimeout") or self.config.get("ConnectTimeout")
         return float(timeout) if timeout and timeout != "none" else self.limits.connect
 
-    def follow(self, course: Course, wait: Wait | None) -> None:
-        """Begin a wait; without an end where a person may take part, whom only ``ssh`` sees."""
+    def follow(self, course: Course, wait: Wait | None, *, has_shown: bool = False) -> None:
+        """Begin a wait; without an end where ``ssh`` asks a person.
+
+        Args:
+            course: Follows it.
+            wait: What is waited for; None: ssh may ask.
+            has_shown: Whether the host has shown something, perhaps where to sign in.
+        """
         if wait is None:
             if not self.is_batch:
                 course.leave()
@@ -213,12 +228,12 @@ class _Login:
             where = self.config.get("Hostname") or where
         elif wait in (Wait.TCP, Wait.GREETING):
             limit = self.timeout + GRACE
-        elif wait is Wait.LOGIN and not self.is_batch:
-            limit = math.inf  # ssh shows the person where to sign in, but not us
+        elif wait is Wait.LOGIN and has_shown and not self.is_batch:
+            limit = PERSON_TIME
         carriers = (*self.config.jumps, *filter(None, [self.config.get("ProxyCommand")]))
         if wait is Wait.GREETING and carriers:
             where += f" by {', '.join(carriers)}"
-            limit = limit if self.is_batch else math.inf  # what carries the connection may ask
+            limit = limit if self.is_batch else PERSON_TIME  # what carries the connection may ask
         course.enter(wait, limit, where)
 
     def error(self, parser: StderrParser) -> LinkError | OptionError:
@@ -288,20 +303,15 @@ async def open_by_openssh(
         LinkError: The connection failed.
         StartError: ``ssh`` has logged in, and cannot share its connection.
     """
-    program = require_ssh()
-    options = located(options)
-    if (options.get("LogLevel") or "").startswith("DEBUG"):
-        log.setLevel(logging.DEBUG)
-    config = await read_for_openssh(program, options)
-    if config.get("BatchMode") == "yes":
-        prompter = RefusingPrompter(BATCH_MODE)
-    known_hosts = read_known_hosts(config.host_key_name, config.known_hosts_files)
-    known_hosts.check_revocations()
-    login = _Login(program, options, config, prompter or TerminalPrompter(), known_hosts, limits)
+    login = await _read_login(options, prompter, limits)
+    program, options, config = login.program, login.options, login.config
     course = Course(observer, config.where, limits)
-    steps = StepParser(
-        observer, config.where, time.monotonic, lambda wait: login.follow(course, wait)
-    )
+    master: _Master
+
+    def wait_for(wait: Wait | None) -> None:
+        login.follow(course, wait, has_shown=master.has_shown)
+
+    steps = StepParser(observer, config.where, time.monotonic, wait_for, is_locked)
     users = config.get("ControlPath") if config.has_control_path else None
     if users is not None and await is_master_alive(program, options):
         steps.leave_out_login()
@@ -319,7 +329,7 @@ async def open_by_openssh(
             is_batch=login.is_batch,
             connect_timeout=limits.connect,
             is_far=is_far(config),
-            strict=_strict(config, known_hosts),
+            strict=_strict(config, login.known_hosts),
         )
         login.follow(course, Wait.RESOLVE)
         await master.start(program, arguments, folder)
@@ -331,6 +341,22 @@ async def open_by_openssh(
         if master.has_ended:
             return OpensshConnection(login, path)
         return OpensshConnection(login, path, master, resources.pop_all())
+
+
+async def _read_login(options: ConnectOptions, prompter: Prompter | None, limits: Limits) -> _Login:
+    """Return the parts of a login: what ``ssh`` reads of its config files, and what is known of the hosts."""
+    program = require_ssh()
+    options = located(options)
+    if (options.get("LogLevel") or "").startswith("DEBUG"):
+        log.setLevel(logging.DEBUG)
+    config = await read_for_openssh(program, options)
+    if config.get("BatchMode") == "yes":
+        prompter = RefusingPrompter(BATCH_MODE)
+    known_hosts = read_known_hosts(config.host_key_name, config.known_hosts_files)
+    known_hosts.check_revocations()
+    for jump in await read_jump_hosts(program, options, config):
+        _check_jump_host(jump)
+    return _Login(program, options, config, prompter or TerminalPrompter(), known_hosts, limits)
 
 
 def is_far(config: SshConfig) -> bool:
@@ -380,6 +406,18 @@ def socket_folder() -> Iterator[str]:
         "there is no directory for the socket of ssh: none of XDG_RUNTIME_DIR, TMPDIR and /tmp can be used",
         "set XDG_RUNTIME_DIR to a directory of yours with a short name, or take --ssh-engine asyncssh",
     )
+
+
+def _check_jump_host(config: SshConfig) -> None:
+    """Check that ssh will check a jump host's key.
+
+    Raises:
+        HostKeyError: A line about it cannot be read, so that ssh might take its key for a new one.
+    """
+    known_hosts = read_known_hosts(config.host_key_name, config.known_hosts_files)
+    known_hosts.check_revocations()
+    if known_hosts.flaws and config.get("StrictHostKeyChecking") not in ("yes", "true"):
+        raise known_hosts.flaw_error()
 
 
 def _strict(config: SshConfig, known_hosts: KnownHosts) -> str | None:

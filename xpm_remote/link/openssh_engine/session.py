@@ -57,6 +57,7 @@ class OpensshSession(RemoteProcess, asyncio.SubprocessProtocol):
 
     Attributes:
         stderr_parser: Reads the stderr of ``ssh``.
+        has_shown: Whether the host has shown something during the login, perhaps where to sign in.
     """
 
     def __init__(self, prompter: Prompter | None, steps: StepParser, where: str) -> None:
@@ -65,6 +66,7 @@ class OpensshSession(RemoteProcess, asyncio.SubprocessProtocol):
         self._prompter = prompter
         self._steps = steps
         self._where = where
+        self.has_shown = False
         self._process: asyncio.SubprocessTransport | None = None
         self._life: int | None = None
         self._logged_in = asyncio.Event()
@@ -108,19 +110,23 @@ class OpensshSession(RemoteProcess, asyncio.SubprocessProtocol):
             self._logged_in.set()
             self._take(data)
             return
-        is_asking = self.stderr_parser.is_asking
-        progress, _ = self.stderr_parser.feed(data)
+        parser = self.stderr_parser
+        is_asking = parser.is_asking
+        progress, _ = parser.feed(data)
         for line in progress:
             log.debug("%s", safe(line))
             self._steps.take(line)
-        shown, self.stderr_parser.shown = self.stderr_parser.shown, []
+        shown, parser.shown = parser.shown, []
         if shown and self._prompter is not None:
             if is_asking:
                 self._prompter.tell("\n".join(shown))
             else:
-                banner = (line for line in shown if not is_refusal(line))
-                tell_once(self._prompter, self._where, "\n".join(banner))
-        if not self._logged_in.is_set() and is_revoked(self.stderr_parser.stderr):
+                banner = "\n".join(line for line in shown if not is_refusal(line))
+                tell_once(self._prompter, self._where, banner)
+                if banner.strip() and parser.is_served and not parser.is_logged_in:
+                    self.has_shown = True
+                    self._steps.shown()
+        if not self._logged_in.is_set() and is_revoked(parser.stderr):
             self.terminate()
         elif self._has_begun:
             self._logged_in.set()

@@ -48,6 +48,11 @@ _LOSS = re.compile(
 _REFUSAL = re.compile(r"^channel \d+: open failed: |^unix_listener: |^ControlPath ")
 # But what is of no consequence.
 _ANYTHING = re.compile(r"^(?!Warning: Permanently added |Connection to .* closed\.$).*\S")
+# An ssh that carries the connection shows what the jump host does, and its own words, which are in the error.
+_OWN_WORDS = re.compile(
+    r"Warning: |@{9}|channel \d+: |stdio forwarding failed|ssh: |kex_|Connection |ssh_|Host key |Permission denied"
+    r"|Received disconnect|Disconnected from|Timeout, |client_loop|Load key |Offending |Add correct host key"
+)
 _BEFORE_GREETING = re.compile(r"kex_exchange_identification: banner line \d+: (.*)")
 
 
@@ -58,7 +63,8 @@ class StderrParser:
         is_connecting: Whether it has accepted its options and tries to reach the host.
         is_greeted: Whether the host itself has answered, through all jump hosts.
         is_served: Whether the login has begun.
-        shown: What the host has shown since then, until the login: banners, and texts between questions.
+        shown: What the host has shown since then, until the login: banners, and texts between questions; and what jump
+            hosts have shown before.
         is_asking: Whether it has reached a login method that asks a person.
         is_logged_in: Whether the host, or a ControlMaster, has accepted the login.
         is_sent: Whether one of them has a channel for the command.
@@ -87,6 +93,8 @@ class StderrParser:
         self.is_master_lost = False
         self._kept = bytearray()
         self._partial = b""
+        self._is_carried = False
+        self._has_warned = False
 
     @property
     def stderr(self) -> str:
@@ -107,6 +115,8 @@ class StderrParser:
                 others.append(_text(before))
                 if self.is_served and not self.is_logged_in:
                     self.shown.append(_text(before))
+                elif self._is_carried and not self.is_greeted:
+                    self._show_carrier(_text(before))
             if told:
                 self._note(_text(told))
                 progress.append(_text(told))
@@ -143,6 +153,12 @@ class StderrParser:
         lines = (line.strip() for line in reversed(self.stderr.splitlines()))
         return next((line for line in lines if pattern.search(line)), None)
 
+    def _show_carrier(self, line: str) -> None:
+        """Show a line of an ssh that carries the connection, if it is the jump host's; its own are in the error."""
+        self._has_warned |= line.startswith("@" * 9)
+        if not self._has_warned and _OWN_WORDS.match(line) is None:
+            self.shown.append(line)
+
     def _keep(self, text: bytes) -> None:
         self._kept += text
         del self._kept[:-STDERR_KEPT]
@@ -150,6 +166,7 @@ class StderrParser:
     def _note(self, line: str) -> None:
         said = line.partition(": ")[2]
         self.is_connecting |= said.startswith(_CONNECTING)
+        self._is_carried |= said.startswith("Executing proxy command")
         self.is_greeted |= said.startswith("Remote protocol version ")
         self.is_served |= said.startswith("SSH2_MSG_SERVICE_ACCEPT received")
         self.is_asking |= said.startswith(_ASKS)
@@ -202,6 +219,7 @@ class StepParser:
         host: Host and port.
         clock: Returns seconds, of any monotonic clock.
         waits: Called with what is waited for next; with None where a person may be asked.
+        is_locked: Returns whether a private key needs a passphrase.
     """
 
     def __init__(
@@ -210,9 +228,11 @@ class StepParser:
         host: str,
         clock: Callable[[], float],
         waits: Callable[[Wait | None], None] = lambda _: None,
+        is_locked: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self._observer = observer
         self._waits = waits
+        self._is_locked = is_locked
         self._host = host
         self._clock = clock
         self._step: Step | None = None
@@ -232,6 +252,10 @@ class StepParser:
             if found is not None:
                 read(self, found)
                 return
+
+    def shown(self) -> None:
+        """Note that the host has shown something, perhaps where to sign in: the login may take longer."""
+        self._waits(Wait.LOGIN)
 
     def _noted(self, found: re.Match[str]) -> None:
         for name, value in found.groupdict().items():
@@ -264,8 +288,10 @@ class StepParser:
     def _known(self, _: re.Match[str]) -> None:
         self._waits(Wait.KEY_EXCHANGE)
 
-    def _touched(self, _: re.Match[str]) -> None:
-        self._waits(None)  # ssh may ask for a passphrase, or for a touch
+    def _signing(self, found: re.Match[str]) -> None:
+        key = _KEY.match(found["key"])
+        is_locked = key is not None and "agent" not in key["more"] and self._is_locked(key["place"])
+        self._waits(None if is_locked else Wait.LOGIN)  # ssh asks for the passphrase
 
     def _greeted(self, found: re.Match[str]) -> None:
         self._noted(found)
@@ -339,7 +365,8 @@ class StepParser:
         (r"Remote protocol version \S+, remote software version (?P<greeting>.*)", _greeted),
         (r"Server host key: (?P<key>.*)", _keyed),
         (r"Host .* is known and matches ", _known),
-        (r"Server accepts key: ", _touched),
+        (r"SSH2_MSG_NEWKEYS sent", _known),
+        (r"Server accepts key: (?P<key>.*)", _signing),
         (r"Found (?:\S+ )?key in (?P<known>.*)", _noted),
         (r"SSH2_MSG_SERVICE_ACCEPT received", _served),
         (r"Authentications that can continue: (?P<methods>\S+)", _offered),

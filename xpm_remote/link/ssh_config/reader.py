@@ -116,6 +116,27 @@ async def read_for_openssh(program: str, options: ConnectOptions) -> SshConfig:
     return _config(options, reading)
 
 
+async def read_jump_hosts(
+    program: str, options: ConnectOptions, config: SshConfig
+) -> list[SshConfig]:
+    """Return the configurations with which ssh itself reaches the jump hosts of a host, the last one first.
+
+    Args:
+        program: The path of ssh.
+        options: The host's options, with an absolute ``config_file``.
+        config: The host's configuration.
+
+    Raises:
+        OptionError: A file has a value that ssh cannot use.
+    """
+    found: list[SshConfig] = []
+    dump = config.values
+    while len(found) < MAX_JUMPS and (hop := next_hop(jumps_of(dump), options)) is not None:
+        dump = (await _read(program, hop)).dump
+        found.append(SshConfig(dump))
+    return found
+
+
 async def read_route(program: str, options: ConnectOptions, abilities: Abilities) -> OpensshConfig:
     """Return the configuration with which ssh would connect, and what of it the library would not honour.
 
