@@ -115,7 +115,8 @@ class SharedLogin(ABC):
                 except SessionRefused as error:
                     if not connection.processes:
                         what = f"the host refuses to run a command: {error}"
-                        raise StartError(what) from error
+                        hint = "its SSH server may have MaxSessions 0: ask the site"
+                        raise StartError(what, hint) from error
                     # Others who have waited for the same login were faster.
                 except (LinkLostError, RemoteTimeoutError):
                     await self._drop(connection)

@@ -337,3 +337,12 @@ def test_line_in_the_place_of_a_greeting() -> None:
     line = "debug1: kex_exchange_identification: banner line 0: Not allowed at this time"
     parser.feed(f"{line}\r\n".encode())
     assert parser.stderr == "Not allowed at this time\n"
+
+
+def test_refused_session() -> None:
+    """A ControlMaster that gets no channel says why; what follows of it is not the reason."""
+    said = "mux_client_request_session: session request failed: Session open refused by peer\r\n"
+    parser = heard(said, "kex_exchange_identification: Connection closed by remote host\r\n")
+    assert parser.is_full
+    assert parser.refusal == "Session open refused by peer"
+    assert not heard(SHARED, said).is_full

@@ -179,7 +179,7 @@ class OpensshConnection(Connection):
             return session
         await OpensshSession.aclose(session, by_force=True)
         if parser.is_full:
-            raise SessionRefused(Evidence("", "", parser.stderr).words)
+            raise SessionRefused(parser.refusal)
         self._is_lost = True
         why = self.loss or Evidence("", "", parser.stderr).words
         raise LinkLostError(f"the connection broke before the command ran: {why}")
@@ -275,7 +275,9 @@ class _Login:
             raise self.error(parser)
         ended = master.exit
         if ended.is_refused:
-            raise StartError(f"the host, or ssh, refuses to run a command: {ended.lost}")
+            is_path = (ended.lost or "").startswith(("unix_listener", "ControlPath"))
+            hint = "make the directory of ControlPath, or set ControlPath=none" if is_path else ""
+            raise StartError(f"the host, or ssh, refuses to run a command: {ended.lost}", hint)
         if ended.lost is not None:
             raise LinkLostError(f"the connection broke after the login: {ended.lost}")
 

@@ -69,7 +69,7 @@ class StderrParser:
         is_logged_in: Whether the host, or a ControlMaster, has accepted the login.
         is_sent: Whether one of them has a channel for the command.
         is_master: Whether it carries the commands of others, without one of its own.
-        is_full: Whether a ControlMaster was refused a channel for the command.
+        is_full: Whether a ControlMaster was refused a channel for the command; ``refusal``: in which words.
         channel: The number of the channel of a ControlMaster that the command has; None if it has none.
         signalled: The channels whose commands were ended by a signal.
         is_master_lost: Whether a ControlMaster has ended, or has ended the session.
@@ -90,6 +90,7 @@ class StderrParser:
         self.signalled: set[int] = set()
         self.is_master = False
         self.is_full = False
+        self.refusal = ""
         self.is_master_lost = False
         self._kept = bytearray()
         self._partial = b""
@@ -110,7 +111,9 @@ class StderrParser:
         for line in lines:
             before, told = _split(line)
             if before:
-                self.is_full |= not self.is_sent and _FULL.match(before) is not None
+                full = None if self.is_sent else _FULL.match(before)
+                if full is not None:
+                    self.is_full, self.refusal = True, _text(before[full.end() :])
                 self._keep(before + (b"" if told else b"\n"))
                 others.append(_text(before))
                 if self.is_served and not self.is_logged_in:
