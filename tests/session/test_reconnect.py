@@ -16,6 +16,7 @@ from xpm_remote.session.reconnect import (
     GiveUp,
     Reconnect,
     Retry,
+    SharedBackoff,
     is_transient,
     no_person,
 )
@@ -132,3 +133,23 @@ def test_person_is_needed(reconnect: Reconnect) -> None:
 async def test_no_person() -> None:
     """Without a caller, no user comes."""
     assert not await no_person("a password")
+
+
+def test_shared_delays() -> None:
+    """All who wait for a host get the time of the same attempt, which counts once; after it another one is planned."""
+    backoff = SharedBackoff(lambda: 0.5)
+    first = backoff.next_delay(100.0)
+    assert first == 0.25
+    assert [backoff.next_delay(100.0 + later) for later in (0.0, 0.125)] == [0.25, 0.125]
+    assert backoff.next_delay(100.25) == 0.5
+    backoff.reset()
+    assert backoff.next_delay(101.0) == 0.25
+
+
+def test_shared_delays_instead_of_our_own() -> None:
+    """Where others wait for the same, their delay counts, and ours does not grow."""
+    reconnect = Reconnect(Backoff(lambda: 0.5))
+    shared = SharedBackoff(lambda: 0.0)
+    for _ in range(3):
+        assert reconnect.decide(errors.LinkLostError("cut"), 1.0, backoff=shared) == Retry(1.0)
+    assert reconnect.decide(errors.LinkLostError("cut"), 1.0) == Retry(1.25)

@@ -23,6 +23,7 @@ from xpm_remote.workspace.reading.reader import check_workspace
 
 if TYPE_CHECKING:
     from xpm_remote.jobs.local import LocalJobs
+    from xpm_remote.jobs.reliable_agent import ReliableAgent
     from xpm_remote.jobs.remote import RemoteJobs
     from xpm_remote.jobs.stepping import SteppedJobs
     from xpm_remote.link.prompts import Prompter
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 
 CallPerson = Callable[[str, str], Awaitable[bool]]
 """Waits, given the name of a host and what it asks for, until a person wants to answer."""
+
+CallForAnswers = Callable[[str], Awaitable[bool]]
+"""Waits, given what a host asks for, until a person wants to answer."""
 
 
 @contextmanager
@@ -123,7 +127,8 @@ async def open_in_loop(
     *,
     folders: Iterable[Folder] = (),
     tell: Callable[[str], None],
-    call_person: Callable[[str], Awaitable[bool]] | None = None,
+    call_person: CallForAnswers | None = None,
+    prompter: Prompter | None = None,
 ) -> AsyncIterator[RemoteJobs]:
     """Open the jobs of a workspace of a fleet in its event loop: by an agent of its own, on the login that it has.
 
@@ -136,30 +141,48 @@ async def open_in_loop(
         folders: The folders of the workspace, as the settings spell them.
         tell: Is called with a line for the user.
         call_person: Is awaited when a lost link can be restored only by a person; None: there is none.
+        prompter: Answers what the host asks at first, if there is no login; None: the person at the terminal.
 
     Raises:
         XpmRemoteError: It cannot be reached.
     """
     from xpm_remote.jobs.reliable_agent import ReliableAgent
     from xpm_remote.jobs.remote import RemoteJobs
-    from xpm_remote.link.course import SlowWaits
-    from xpm_remote.session.agent_client import AgentClient, open_agent, open_local_agent
+    from xpm_remote.session.agent_client import AgentClient, open_local_agent
     from xpm_remote.session.hosts import Hosts
     from xpm_remote.session.reconnect import no_person
 
-    async def start(*, prompter: Prompter | None, listener: Listener) -> AgentClient:
-        if isinstance(target, LocalTarget):
-            return await open_local_agent(target.workspace, listener=listener)
-        return await open_agent(
-            target, link, prompter=prompter, listener=listener, observer=SlowWaits(tell)
-        )
+    if isinstance(target, LocalTarget):
+        directory = target.workspace
 
-    link = None if isinstance(target, LocalTarget) else (hosts or Hosts()).link(target)
-    agent = ReliableAgent(start, tell, call_person or no_person)
+        async def start(*, prompter: Prompter | None, listener: Listener) -> AgentClient:
+            del prompter
+            return await open_local_agent(directory, listener=listener)
+
+        agent = ReliableAgent(start, tell)
+    else:
+        agent = _agent_at(target, hosts or Hosts(), tell, call_person or no_person)
     try:
-        yield RemoteJobs(agent, Layout(Path(await agent.open())), folders)
+        yield RemoteJobs(agent, Layout(Path(await agent.open(prompter))), folders)
     finally:
         await agent.aclose(finish=True)
+
+
+def _agent_at(
+    target: Target, hosts: Hosts, tell: Callable[[str], None], call_person: CallForAnswers
+) -> ReliableAgent:
+    """Make an agent on a host, not opened, which comes back with the login that others share."""
+    from xpm_remote.jobs.reliable_agent import ReliableAgent
+    from xpm_remote.link.course import SlowWaits
+    from xpm_remote.session.agent_client import open_agent
+
+    host = hosts.at(target)
+
+    async def call(asked: str) -> bool:
+        return await host.wait_for_person(asked, call_person) is not False
+
+    opener = functools.partial(open_agent, target, host.link, observer=SlowWaits(tell))
+    return ReliableAgent(opener, tell, call, host.backoff)
 
 
 @contextmanager
@@ -171,11 +194,8 @@ def _open_remote(
     call_person: CallPerson,
 ) -> Iterator[SteppedJobs]:
     # A local command needs no SSH library.
-    from xpm_remote.jobs.reliable_agent import ReliableAgent
     from xpm_remote.jobs.stepping import open_stepped
-    from xpm_remote.link.course import SlowWaits
-    from xpm_remote.link.host import HostLink
-    from xpm_remote.session.agent_client import open_agent
+    from xpm_remote.session.hosts import Hosts
 
     target = resolve_target(settings, workspace.id, overrides)
     keepers = _keepers(settings, workspace, Path(target.workspace))
@@ -183,10 +203,7 @@ def _open_remote(
     def tell_named(line: str) -> None:
         tell(f"{target.name}: {line}")
 
-    # A key that a person opens stays open for the way back from a lost link.
-    link = HostLink(target.options, target.engine, target.limits)
-    opener = functools.partial(open_agent, target, link, observer=SlowWaits(tell_named))
-    agent = ReliableAgent(opener, tell_named, functools.partial(call_person, target.name))
+    agent = _agent_at(target, Hosts(), tell_named, functools.partial(call_person, target.name))
     with open_stepped(agent, workspace.folders, keepers, tell_named) as jobs:
         yield jobs
 

@@ -90,9 +90,13 @@ class ReliableAgent:
         self.is_acting = False
         """Whether the agent works on a job, which should be finished before it ends."""
 
-    async def open(self) -> str:
-        """Start the agent; return the path of the workspace there."""
-        self._client = await self._opener(prompter=None, listener=self._hear)
+    async def open(self, prompter: Prompter | None = None) -> str:
+        """Start the agent; return the path of the workspace there.
+
+        Args:
+            prompter: Answers what the host asks; None: the person at the terminal.
+        """
+        self._client = await self._opener(prompter=prompter, listener=self._hear)
         return self._client.workspace
 
     async def aclose(self, *, finish: bool = False) -> None:

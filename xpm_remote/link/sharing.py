@@ -126,7 +126,7 @@ class SharedLogin(ABC):
         self, command: str, first: bytes, observer: Observer
     ) -> RemoteProcess | None:
         """Run a command on a connection that stands; return None if there is none that can."""
-        for connection in self._standing():
+        for connection in list(self._standing()):
             if connection.is_silent and not connection.processes:
                 await self._drop(connection)
             elif connection.processes < connection.room:

@@ -9,9 +9,10 @@ from typing import NamedTuple
 from xpm_remote.link.host import HostLink
 from xpm_remote.link.options.connect_options import ConnectOptions
 from xpm_remote.link.waits import Limits
-from xpm_remote.session.reconnect import SharedBackoff
+from xpm_remote.session.reconnect import CallPerson, SharedBackoff
 from xpm_remote.session.target import Target
 from xpm_remote.settings.schema import SshEngine
+from xpm_remote.waiting import race
 
 
 class Host(NamedTuple):
@@ -24,6 +25,24 @@ class Host(NamedTuple):
 
     link: HostLink
     backoff: SharedBackoff
+
+    async def wait_for_person(self, asked: str, call_person: CallPerson) -> bool | None:
+        """Wait for a person who answers what the host asks, or until others are connected.
+
+        Args:
+            asked: What the host asks for.
+            call_person: Waits for the person.
+
+        Returns:
+            Whether there is a person; None if none is needed any more.
+        """
+        answers: list[bool] = []
+
+        async def call() -> None:
+            answers.append(await call_person(asked))
+
+        await race(call(), self.link.wait_connected())
+        return answers[0] if answers else None
 
 
 class Hosts:

@@ -375,17 +375,12 @@ class Monitor:
     async def _call(self, asked: str, error: XpmRemoteError, call_person: CallPerson) -> bool:
         """Wait until a person wants to answer, or one has answered the same questions for another workspace."""
         self._set_link(self._link.stuck(time.time(), str(error), asked))
-        answers: list[bool] = []
-
-        async def call() -> None:
-            answers.append(await call_person(asked))
-
         if self._host is None:
-            await call()
+            is_there: bool | None = await call_person(asked)
         else:
-            await race(call(), self._host.link.wait_connected())
-        self._unattended = None if any(answers) else Unattended()
-        return all(answers)
+            is_there = await self._host.wait_for_person(asked, call_person)
+        self._unattended = None if is_there else Unattended()
+        return is_there is not False
 
     def _new_session(self) -> Session:
         context = BackendContext(

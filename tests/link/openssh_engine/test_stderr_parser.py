@@ -346,3 +346,21 @@ def test_refused_session() -> None:
     assert parser.is_full
     assert parser.refusal == "Session open refused by peer"
     assert not heard(SHARED, said).is_full
+
+
+def test_master() -> None:
+    """A connection without a command of its own can carry others once its session is entered."""
+    parser = StderrParser()
+    parser.feed(b'Authenticated to host ([::1]:22) using "publickey".\r\n')
+    assert not parser.is_master
+    parser.feed(b"debug1: Entering interactive session.\r\n")
+    assert parser.is_master
+
+
+def test_signal_in_a_master() -> None:
+    """A master tells which of its commands were ended by a signal, until their channels are used again."""
+    parser = StderrParser()
+    parser.feed(b"debug1: client_input_channel_req: channel 2 rtype exit-signal reply 0\r\n")
+    parser.feed(b"debug1: client_input_channel_req: channel 3 rtype exit-signal reply 0\r\n")
+    parser.feed(b"debug1: channel 2: new [client-session]\r\n")
+    assert parser.signalled == {3}
