@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from xpm_remote.workspace.failures import WorkspaceFailure
@@ -179,5 +179,61 @@ def test_a_process_that_cannot_be_started_is_told(
 
 def test_flags_are_plain_numbers() -> None:
     """The process gets numbers, not names."""
-    hits = scanning.regex_hits("X", int(re.IGNORECASE))
+    hits = scanning.Regex("X", int(re.IGNORECASE)).hits
     assert list(hits(b"a\nx\nxx")) == [2, 4]
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [b"ab", b"a", b"b1", b"\n", b"\n\n", b" ", "é".encode(), b"\xff", b"\r", b"\r\n"]
+        ),
+        max_size=40,
+    ),
+    st.sampled_from(
+        [
+            *(
+                "ab",
+                "a.*b",
+                "^a",
+                "b$",
+                "^$",
+                "a|b",
+                "(a)(b)",
+                "[ab]+1",
+                "a\\b",
+                "\\d",
+                ".",
+                "é",
+                "a{2}",
+                "a.?b",
+            ),
+            *("[^a]b", "a\\s", "\\Aa", "b\\Z", "(?<!b)a", "(?!a)b", "a\\W", "x*"),
+        ]
+    ),
+)
+@example([b"ab", b"\n"], "^$")
+@example([b"ab"], "$")
+def test_each_line_is_searched_by_itself(pieces: list[bytes], pattern: str) -> None:
+    """Whatever the pattern, what is found is what a search of each line, or of its parts, finds."""
+    data = b"".join(pieces)
+    expected, begin = [], 0
+    for line in data.split(b"\n"):
+        at = begin
+        for segment in (line[:-1] if line.endswith(b"\r") else line).split(b"\r"):
+            text = segment.decode("utf-8", "surrogateescape")
+            found = re.search(pattern, text)
+            if found and begin < len(data):
+                expected.append(at + len(text[: found.start()].encode("utf-8", "surrogateescape")))
+                break
+            at += len(segment) + 1
+        begin += len(line) + 1
+    assert list(scanning.Regex(pattern, 0).hits(data)) == expected
+
+
+def test_case_beyond_ascii(tmp_path: Path) -> None:
+    """Upper and lower case are the same for letters of other alphabets, too."""
+    path = tmp_path / "learn.err"
+    path.write_text("École\nEPOCH\n")
+    assert search(path, SearchRequest("éCOLE", ignore_case=True))[1] == 1
+    assert search(path, SearchRequest("epoch", ignore_case=True))[1] == 1

@@ -85,9 +85,9 @@ def _check(request: SearchRequest) -> None:
 
 def _by_text(log: OpenLog, request: SearchRequest) -> tuple[list[tuple[int, int, str]], int, int]:
     text = request.pattern.encode("utf-8", "surrogateescape")
-    hits = scanning.text_hits(text)
-    if request.ignore_case:
-        hits = scanning.regex_hits(re.escape(request.pattern), re.IGNORECASE)
+    hits = scanning.text_hits(text, ignore_case=request.ignore_case)
+    if request.ignore_case and not text.isascii():
+        hits = scanning.Regex(re.escape(request.pattern), re.IGNORECASE).hits
     scan = scanning.Scan(
         lambda offset, count: log.read(offset, offset + count), log.size, hits, len(text) - 1
     )
