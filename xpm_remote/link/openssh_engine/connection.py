@@ -82,7 +82,8 @@ class _Master(OpensshSession):
     """An ``ssh`` that carries the commands of others."""
 
     @property
-    def _has_begun(self) -> bool:
+    def has_begun(self) -> bool:
+        """Whether it carries commands."""
         return self.stderr_parser.is_master
 
 
@@ -174,7 +175,7 @@ class OpensshConnection(Connection):
             await OpensshSession.aclose(session, by_force=True)
             raise
         parser = session.stderr_parser
-        if parser.is_sent:
+        if session.has_begun:
             session.send(first)  # the command has just been sent; its start is not waited for
             return session
         await OpensshSession.aclose(session, by_force=True)

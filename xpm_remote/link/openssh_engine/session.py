@@ -70,6 +70,7 @@ class OpensshSession(RemoteProcess, asyncio.SubprocessProtocol):
         self._process: asyncio.SubprocessTransport | None = None
         self._life: int | None = None
         self._logged_in = asyncio.Event()
+        self._has_output = False
         self._is_paused = False
         self._open = {_STDOUT, _STDERR}
         self._exited = asyncio.Event()
@@ -96,9 +97,9 @@ class OpensshSession(RemoteProcess, asyncio.SubprocessProtocol):
         await self._logged_in.wait()
 
     @property
-    def _has_begun(self) -> bool:
-        """Whether the host, or a ControlMaster, has a channel for the command."""
-        return self.stderr_parser.is_sent
+    def has_begun(self) -> bool:
+        """Whether the host, or a ControlMaster, has a channel for the command: its output may be read before stderr."""
+        return self.stderr_parser.is_sent or self._has_output
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Store the process."""
@@ -107,6 +108,7 @@ class OpensshSession(RemoteProcess, asyncio.SubprocessProtocol):
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         """Read output."""
         if fd == _STDOUT:
+            self._has_output = True
             self._logged_in.set()
             self._take(data)
             return
@@ -128,7 +130,7 @@ class OpensshSession(RemoteProcess, asyncio.SubprocessProtocol):
                     self._steps.shown()
         if not self._logged_in.is_set() and is_revoked(parser.stderr):
             self.terminate()
-        elif self._has_begun:
+        elif self.has_begun:
             self._logged_in.set()
 
     def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
