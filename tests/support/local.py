@@ -32,8 +32,6 @@ AuthenticationMethods publickey
 PasswordAuthentication no
 KbdInteractiveAuthentication no
 PermitUserEnvironment yes
-MaxStartups 500
-MaxSessions 500
 """
 
 
