@@ -35,6 +35,7 @@ from xpm_remote.link.options.connect_options import parse_ssh_options
 from xpm_remote.link.prompts import Prompter
 from xpm_remote.link.remote.command import RemoteExperimaestro
 from xpm_remote.session import monitor as module
+from xpm_remote.session.agent_client import AgentClient
 from xpm_remote.session.backends import BackendChooser, BackendContext
 from xpm_remote.session.fleet import Fleet, Login
 from xpm_remote.session.reconnect import Backoff
@@ -306,14 +307,46 @@ async def test_snapshot(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("names", ["a", "ab", "-ab", "ab-", "-"])
+async def test_all_is_there_before_the_last_link_is_closed(
+    names: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told once that everything has come, with the failures, and before the last link is closed."""
+    order: list[str] = []
+    close = AgentClient.aclose
+
+    async def aclose(self: AgentClient, *, finish: float = 0.0) -> None:
+        await asyncio.sleep(0)
+        order.append("closed")
+        await close(self, finish=finish)
+
+    monkeypatch.setattr(AgentClient, "aclose", aclose)
+    targets = [
+        LocalTarget("here", str(tmp_path / name if name == "-" else Disk(tmp_path / name).root))
+        for name in names
+    ]
+    fleet = Fleet(targets)
+
+    def then() -> None:
+        ends = [each.picture.link.phase for each in fleet.members.values()]
+        assert set(ends) <= {Phase.LIVE, Phase.ENDED}
+        order.append("told")
+
+    await asyncio.wait_for(fleet.snapshot(then=then), LIMIT)
+    assert order.count("told") == 1
+    if "-" not in names:
+        assert order[-1] == "closed"
+
+
 async def test_snapshot_with_questions(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also a single look asks in turn; without a person it ends by what the host asks for."""
 
     async def done(_: Prompter | None) -> None:
         pass
 
-    async def look(self: Any) -> None:
+    async def look(self: Any, then: Callable[[], None]) -> None:
         await self.run(0.0)
+        then()
 
     watched = Watched(monkeypatch, a=[ask_password, done], b=[ask_password, done], c=[ask_password])
     watched.answers["c"] = [False]

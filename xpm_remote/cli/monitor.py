@@ -159,19 +159,28 @@ async def show_once(fleet: Fleet, form: Format, *, is_several: bool = False) -> 
     """
     for name, monitor in fleet.members.items():
         monitor.subscribe(WaitLines(monitor, name if is_several else "").write)
-    errors = await fleet.snapshot(call_for_login)
+
+    def show() -> None:
+        if is_several or not any(each.error for each in fleet.members.values()):
+            _note_unreadable(fleet)
+            _print_pictures(fleet, form, is_several=is_several)
+
+    errors = await fleet.snapshot(call_for_login, show)
     failed = [error for error in errors.values() if error is not None]
     if failed and not is_several:
         raise failed[0]
+    for monitor in fleet.members.values():
+        if monitor.error is not None:
+            raise monitor.error
+
+
+def _note_unreadable(fleet: Fleet) -> None:
+    """Make what cannot be read of a workspace its error."""
     for monitor in fleet.members.values():
         unreadable = monitor.picture.unreadable
         if monitor.error is None and unreadable.files:
             paths = [each.path for each in unreadable.files]
             monitor.error = unreadable_error(paths, unreadable.left_out)
-    _print_pictures(fleet, form, is_several=is_several)
-    for monitor in fleet.members.values():
-        if monitor.error is not None:
-            raise monitor.error
 
 
 def _print_pictures(fleet: Fleet, form: Format, *, is_several: bool) -> None:

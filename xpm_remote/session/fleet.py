@@ -124,23 +124,32 @@ class Fleet:
                 yield name, experiment
 
     async def snapshot(
-        self, call_person: CallForLogin = no_person
+        self, call_person: CallForLogin = no_person, then: Callable[[], None] = lambda: None
     ) -> Mapping[str, XpmRemoteError | None]:
         """Fetch everything once, of all workspaces at the same time.
 
         Args:
             call_person: Awaited before a workspace among several may ask.
+            then: Called once, when each has all or has failed, before the last link is closed.
 
         Returns:
             Why each of them failed, by its name; None for one that did not.
         """
         self._call_person = call_person
+        waiting = set(self._members)
+
+        def arrive(name: str) -> None:
+            if waiting == {name}:
+                then()
+            waiting.discard(name)
 
         async def look(name: str, monitor: Monitor) -> XpmRemoteError | None:
             try:
                 async with self._turn.kept_by(name, monitor):
-                    await monitor.snapshot(functools.partial(self._call, name))
+                    call = functools.partial(self._call, name)
+                    await monitor.snapshot(call, functools.partial(arrive, name))
             except XpmRemoteError as error:
+                arrive(name)
                 return error
             return None
 

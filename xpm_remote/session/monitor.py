@@ -110,8 +110,11 @@ class Session:
         """When the remote side was last heard, in local epoch seconds; None before it was."""
         return None if self._client is None else self._client.last_heard
 
-    async def snapshot(self) -> None:
+    async def snapshot(self, then: Callable[[], None] = lambda: None) -> None:
         """Connect, fetch everything once, and disconnect.
+
+        Args:
+            then: Called before that: to close a far link takes a while.
 
         Raises:
             XpmRemoteError: The snapshot failed.
@@ -120,6 +123,7 @@ class Session:
         async with self._serving() as side:
             side.feed.catch_up()
             self._enter(Phase.LIVE)
+            then()
 
     async def run(self, interval: float = RECONCILE_INTERVAL) -> None:
         """Connect and keep the store in step until the link ends, always by an error.
@@ -297,11 +301,14 @@ class Monitor:
         """Cut short the wait for the next attempt."""
         self._retry_wanted.set()
 
-    async def snapshot(self, call_person: CallPerson = no_person) -> None:
+    async def snapshot(
+        self, call_person: CallPerson = no_person, then: Callable[[], None] = lambda: None
+    ) -> None:
         """Fetch everything once.
 
         Args:
             call_person: Awaited by a patient monitor before the host may ask; the first attempt of others may.
+            then: Called when everything is there, before the link is closed.
 
         Raises:
             XpmRemoteError: The snapshot failed.
@@ -309,7 +316,7 @@ class Monitor:
         async with self._keeping():
             while True:
                 try:
-                    await self._session.snapshot()
+                    await self._session.snapshot(then)
                 except XpmRemoteError as error:
                     if not await self._can_ask(error, call_person):
                         self.end(error)
