@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from itertools import islice
-from typing import Callable, Iterable, Iterator, NamedTuple
+from typing import Callable, Collection, Iterable, Iterator, NamedTuple
 
 from xpm_remote.workspace import states
 from xpm_remote.workspace.agent.announcing import (
@@ -475,7 +475,7 @@ class Tracker:
         for page in pages(run.job_infos if rejudged else changed):
             self._read_jobs(run, page)
         others = [each for each in changed if self._owners.get(each) != run.experiment_id]
-        self._update_jobs(JobId(run.job_infos[each].task_id, each) for each in others)
+        self._update_jobs([JobId(run.job_infos[each].task_id, each) for each in others])
         if before is not None and (not same_run or len(old.job_infos) > len(run.job_infos)):
             self._forget_unlisted(run.experiment_id)
 
@@ -497,9 +497,10 @@ class Tracker:
             ]
         )
 
-    def _update_jobs(self, job_ids: Iterable[JobId]) -> None:
+    def _update_jobs(self, job_ids: Collection[JobId]) -> None:
         """Read jobs again, those of each run together."""
         by_run: dict[str, list[str]] = {}
+        jobs = self._reader.several_jobs(len(job_ids))
         for job_id in job_ids:
             owner = self._owners.get(job_id.hash)
             if owner is not None:
@@ -509,7 +510,7 @@ class Tracker:
             # What a run that has just begun does with its jobs is read when it is sent.
             if run is not None and name not in self._filling:
                 for page in pages(each for each in hashes if each in run.job_infos):
-                    self._read_jobs(run, page)
+                    self._read_jobs(run, page, lambda part: self._reader.jobs(part, jobs))
 
     def _next_pulse(self) -> set[Subject]:
         """Return the subjects of this step that have died since they were last checked."""

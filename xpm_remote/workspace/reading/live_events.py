@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Iterator
 
 from xpm_remote.workspace.reading.directories import is_directory
+from xpm_remote.workspace.reading.growing import GrowingFiles
 from xpm_remote.workspace.reading.json_files import JsonObject, Problems, read_lines
 from xpm_remote.workspace.reading.looks import Look
 
@@ -24,27 +25,37 @@ class LiveEvents:
         root: The workspace.
         problems: Where broken files are noted.
         names: The stems of the files of jobs, where they are known; see ``listed``.
+        files: The files of jobs that were read before.
     """
 
-    def __init__(self, root: str, problems: Problems, names: frozenset[str] | None = None) -> None:
+    def __init__(
+        self,
+        root: str,
+        problems: Problems,
+        names: frozenset[str] | None = None,
+        files: GrowingFiles | None = None,
+    ) -> None:
         self._root = root
         self._jobs = f"{root}/.events/jobs"
         self._experiments = f"{root}/.events/experiments"
         self._problems = problems
         self._names = names
+        self._files = files or GrowingFiles()
 
     def listed(self) -> LiveEvents:
         """Return the same, with the names of the jobs' files listed once: for reading many jobs in a row."""
         look = Look(self._root, self._problems)
         names = frozenset(self._list(look))
         # Where they cannot be listed, each job's own are looked for.
-        return self if look.settle() else LiveEvents(self._root, self._problems, names)
+        if look.settle():
+            return self
+        return LiveEvents(self._root, self._problems, names, self._files)
 
     def of_job(self, task_id: str, job_id: str, first: int, look: Look) -> Iterator[JsonObject]:
         """Yield the events of a job from the file numbered ``first`` on."""
         for stem in (f"{_hash8(task_id)}-{job_id}", f"{task_id}/event-{job_id}"):
             if self._names is None or stem in self._names:
-                yield from self._numbered(f"{self._jobs}/{stem}", first, look)
+                yield from self._numbered(f"{self._jobs}/{stem}", first, look, self._files)
 
     def last_written(self, task_id: str, job_id: str, look: Look) -> float | None:
         """Return when the last file of a job's live events was written; None when it has none."""
@@ -66,11 +77,14 @@ class LiveEvents:
         """Return the link that led to the current run before 2.1.1."""
         return f"{self._experiments}/{experiment_id}/current"
 
-    def _numbered(self, stem: str, first: int, look: Look) -> Iterator[JsonObject]:
+    def _numbered(
+        self, stem: str, first: int, look: Look, files: GrowingFiles | None = None
+    ) -> Iterator[JsonObject]:
         for number in range(first, first + FILES_LIMIT):
             path = f"{stem}-{number}.jsonl"
             if look.lstat(path) is not None:
-                yield from read_lines(path, look, EVENTS_LIMIT)
+                known = None if files is None else files.read(path, look)
+                yield from read_lines(path, look, EVENTS_LIMIT) if known is None else known
             elif number > first:
                 return  # the first may have been folded in since its number was read
 

@@ -41,6 +41,9 @@ from xpm_remote.workspace.reading.runs import (
     age,
 )
 
+FEW_JOBS = 8
+"""Jobs whose files of events are looked for one by one: listing those of all that run would cost more."""
+
 REMOVED_WHEN_DONE = 2
 """The ``transient`` of a job whose directory experimaestro removes once nothing needs it."""
 
@@ -124,11 +127,15 @@ class WorkspaceReader:
 
         Args:
             run: The run.
-            jobs: The reader from ``many_jobs``, for very many jobs.
+            jobs: The reader from ``several_jobs`` or ``many_jobs``, for more jobs than these.
         """
-        jobs = jobs or self._job_reader(self._events.listed())
+        jobs = jobs or self.several_jobs(len(run.job_infos))
         for job_id in run.job_infos:
             yield self._job_in(run, job_id, jobs)
+
+    def several_jobs(self, number: int) -> JobReader:
+        """Return a reader of so many jobs in a row: the files of events of many are listed once."""
+        return self._job_reader(self._events.listed() if number > FEW_JOBS else None)
 
     def many_jobs(self) -> JobReader:
         """Return a reader of very many jobs in a row: their directories are listed once, not looked up for each."""
