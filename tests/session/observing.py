@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -79,13 +80,12 @@ class Observed:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[asyncio.Task[None]]:
         """Let the monitor run from when it is live until the context ends."""
-        task = asyncio.create_task(self.monitor.run(), name="monitor")
-        try:
-            await self.wait_for(lambda: self.phase is Phase.LIVE, "the link to be live")
+        async with running(self.monitor.run(), self) as task:
             yield task
-        finally:
-            task.cancel()
-            await asyncio.wait({task})
+
+    async def wait_live(self) -> None:
+        """Wait until the link is live."""
+        await self.wait_for(lambda: self.phase is Phase.LIVE, "the link to be live")
 
     async def wait_for(self, condition: Callable[[], bool], what: str) -> None:
         """Wait for a condition on updates."""
@@ -109,3 +109,18 @@ class Observed:
         for document in event_documents(update, self.monitor.store, time.time(), progress=False):
             if document["event"] == "job":
                 self.told[document["id"]].append(document["state"])
+
+
+@asynccontextmanager
+async def running(
+    work: Coroutine[Any, Any, None], *observed: Observed
+) -> AsyncIterator[asyncio.Task[None]]:
+    """Let what keeps monitors in step run from when they are live until the context ends."""
+    task = asyncio.create_task(work, name="monitor")
+    try:
+        for each in observed:
+            await each.wait_live()
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.wait({task})

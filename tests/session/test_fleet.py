@@ -114,9 +114,13 @@ class Watched:
 
     async def wait_for(self, **phases: Phase) -> None:
         """Wait until members are in these phases."""
+        await self.wait_until(lambda: {name: self.phase(name) for name in phases} == phases)
+
+    async def wait_until(self, condition: Callable[[], bool]) -> None:
+        """Wait for a condition on updates."""
 
         async def wait() -> None:
-            while {name: self.phase(name) for name in phases} != phases:
+            while not condition():
                 self._changed.clear()
                 await self._changed.wait()
 
@@ -202,6 +206,16 @@ async def test_questions_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
         for name, script in watched.scripts.items()
     }
     assert allowed == {name: [False] if name == "b" else [False, True] for name in "abcd"}
+
+
+async def test_login_after_a_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A member that was live without a person does not call as one that has just been added."""
+    watched = Watched(
+        monkeypatch, lambda: Backoff(lambda: 0.0), a=[be_live, ask_password, live], b=[live]
+    )
+    async with watched.running():
+        await watched.wait_until(lambda: bool(watched.calls) and watched.phase("a") is Phase.LIVE)
+    assert [(login.name, login.is_first) for login in watched.calls] == [("a", False)]
 
 
 async def test_wrong_answer(monkeypatch: pytest.MonkeyPatch) -> None:

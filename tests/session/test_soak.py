@@ -11,15 +11,18 @@ import os
 import random
 import secrets
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from functools import partial
 
 import pytest
 
-from tests.session.observing import Observed, target_through
+from tests.session.observing import Observed, running, target_through
 from tests.support.busy import STEPS_OF_A_JOB, BusyWorkspace
 from tests.support.effort import examples
 from tests.support.proxy import Proxy
 from tests.support.server import Server
+from xpm_remote.session.fleet import Fleet
 from xpm_remote.session.monitor import Monitor
 from xpm_remote.session.reconnect import Backoff
 from xpm_remote.session.state import Phase
@@ -186,11 +189,73 @@ async def test_nothing_is_lost_and_nothing_is_told_twice(
             assert busy.left == 0
             await busy.end()
             on_disk = await busy.states()
-            await observed.wait_for(
-                lambda: observed.phase is Phase.LIVE and observed.states == on_disk,
-                "the final states",
-            )
+            await observed.wait_for(partial(is_known, observed, on_disk), "the final states")
     assert set(on_disk.values()) == {"done", "error"}
+    check_told(observed, on_disk)
+
+
+AT_ONCE = [
+    pytest.param(SshEngine.ASYNCSSH, Backend.AGENT, id="agent"),
+    pytest.param(SshEngine.OPENSSH, Backend.AGENT, id="openssh"),
+    pytest.param(SshEngine.ASYNCSSH, Backend.EXPERIMAESTRO, id="experimaestro"),
+][: examples(1, 3)]
+NAMES = ("one", "two", "three")
+
+
+@pytest.mark.parametrize(("engine", "backend"), AT_ONCE)
+async def test_three_workspaces_at_once(
+    server: Server, engine: SshEngine, backend: Backend
+) -> None:
+    """With two workspaces on one host and one on another, whose links fail in turn, each is reported as if alone."""
+    seed = os.environ.get("XPM_TEST_SEED") or secrets.token_hex(4)
+    print(f"XPM_TEST_SEED={seed}")  # noqa: T201 - with it, a failure is repeated
+    dice = random.Random(f"{seed} {engine.value} {backend.value}")
+    folder = f"soak-{secrets.token_hex(4)}"
+    busy = {
+        name: BusyWorkspace(server, f"{folder}-{name}", jobs=JOBS, seed=f"{seed}{name}")
+        for name in NAMES
+    }
+
+    async def advance() -> None:
+        await asyncio.gather(*(each.advance(STEPS // 2) for each in busy.values()))
+
+    with Proxy(server.host, server.port) as near, Proxy(server.host, server.port) as far:
+        proxies = {"one": near, "two": near, "three": far}
+        targets = [
+            replace(
+                target_through(
+                    proxies[name], server, each.path, engine, server.experimaestro, backend
+                ),
+                id=name,
+            )
+            for name, each in busy.items()
+        ]
+        fleet = Fleet(targets, timeout=START_LIMIT, interval=1, backoff=Hurry)
+        observed = {name: Observed(fleet.members[name]) for name in NAMES}
+        troubles = [Trouble(proxies[name], observed[name]) for name in NAMES]
+        async with AsyncExitStack() as stack:
+            for each in busy.values():
+                await stack.enter_async_context(each)
+            async with running(fleet.run(), *observed.values()):
+                faults = itertools.islice(Fault.draw(dice), FAULTS)
+                for trouble, fault in zip(itertools.cycle(troubles), faults):
+                    await advance()
+                    await trouble.make(fault, advance)
+                for name, each in busy.items():
+                    await each.end()
+                    on_disk, one = await each.states(), observed[name]
+                    final = partial(is_known, one, on_disk)
+                    await one.wait_for(final, f"the final states of {name}")
+                    check_told(one, on_disk)
+
+
+def is_known(observed: Observed, on_disk: dict[str, str]) -> bool:
+    """Return whether a monitor is live and knows the states on disk."""
+    return observed.phase is Phase.LIVE and observed.states == on_disk
+
+
+def check_told(observed: Observed, on_disk: dict[str, str]) -> None:
+    """Check that the states of each job were reported in order, each once, to the last one."""
     assert {job: states[-1] for job, states in observed.told.items()} == on_disk
     for job, states in observed.told.items():
         ranks = [ORDER.index(state) for state in states]

@@ -95,10 +95,10 @@ class RefusingPrompter:
 
 
 class Unattended(RefusingPrompter):
-    """Refuses every question while a lost link is restored: the terminal is in use, and may be unattended."""
+    """Refuses every question while a link is made without the person: the terminal is in use, and may be unattended."""
 
-    def __init__(self) -> None:
-        super().__init__("no question is asked while a lost link is restored")
+    def __init__(self, reason: str = "no question is asked while a lost link is restored") -> None:
+        super().__init__(reason)
 
 
 class InTurn:

@@ -30,7 +30,7 @@ class Login:
         host: The host, as named in the settings or on the command line.
         through: The jump hosts on the way there.
         asked: What is asked for.
-        is_first: Whether the workspace calls for the first time: it has been added just now.
+        is_first: Whether the workspace has been added just now: it has not been live, and has not called before.
     """
 
     name: str
@@ -253,8 +253,9 @@ class Fleet:
 
     async def _call(self, name: str, asked: str) -> bool:
         """Wait for the turn of a workspace, and for the person; the turn lasts until the host has its answers."""
-        is_first = await self._turn.take(name)
-        target, call_person = self._members[name].target, self._call_person or no_person
+        is_new = await self._turn.take(name)
+        monitor, call_person = self._members[name], self._call_person or no_person
+        target, is_first = monitor.target, is_new and not monitor.was_live
         through: tuple[str, ...] = ()
         try:
             if isinstance(target, Target):
@@ -302,7 +303,7 @@ class _Turn:
         self.is_asking = False
 
     async def take(self, name: str) -> bool:
-        """Wait for the turn; return whether it is the workspace's first one."""
+        """Wait for the turn; return whether the workspace has not called before."""
         self._leave(name)  # after a wrong answer, others come first
         await self._lock.acquire()
         self._holder = name

@@ -49,6 +49,9 @@ GAP_KEPT = 10_000
 """Changes since a loss that are kept one by one; more of them are summed up for each entity."""
 
 
+NOT_YET = "a workspace among several asks in its turn only"
+"""Why no question is asked in a first attempt."""
+
 STALL_SHOWN = 5.0
 """Seconds without an answer of the remote experimaestro from which on they are shown."""
 
@@ -262,7 +265,7 @@ class Monitor:
         self._is_patient = is_patient
         self._link = LinkState(Phase.CONNECTING, time.time(), is_asking=not is_patient)
         # Alone, the first attempt may ask at the terminal: the person has just started us.
-        self._unattended = Unattended() if is_patient else None
+        self._unattended = Unattended(NOT_YET) if is_patient else None
         # It keeps the keys that a passphrase opened, so the link is restored without a prompt; no passwords or codes.
         self._host: Host | None = None
         if not isinstance(target, LocalTarget):
