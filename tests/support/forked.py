@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import fcntl
 import gc
 import logging
 import os
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import threading
 import traceback
 from collections.abc import Mapping, Sequence
@@ -49,6 +52,8 @@ def spawn(
     """Start a command in a terminal of so many lines and columns; what is waited for comes within ``limit`` seconds."""
 
     def execute(_: str, __: Sequence[str], variables: Mapping[str, str]) -> NoReturn:
+        # pexpect does so too, but in the parent: on a busy machine after the command has asked for the size.
+        fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", *size, 0, 0))
         _become(arguments, variables)
 
     with patch.object(os, "execvpe", execute):
