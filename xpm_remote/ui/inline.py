@@ -24,6 +24,9 @@ MIN_REDRAW = 0.1
 MAX_REDRAW = 1.0
 """Seconds after which the picture is drawn anyway: its ages and elapsed times go on."""
 
+REST_REDRAW = 3.0
+"""The same while nothing has changed since the last picture and every link is live: a picture costs some 15 ms."""
+
 RETRY, QUIT = "r", "q"
 
 
@@ -45,6 +48,7 @@ class InlineDashboard:
         self._has_quit = False
         self._left_to: str | None = None
         self._told: float | None = None
+        self._drawn: list[int] = []
         self._login: Login | None = None
         self._keyboard = Keyboard(self._press)
         self._live: Live | None = None
@@ -144,9 +148,18 @@ class InlineDashboard:
         self._hide(keep=False)
         self._changed.set()
 
+    def _is_at_rest(self) -> bool:
+        """Return whether nothing goes on that is to be seen but ages, as at the last call."""
+        pictures = [member.picture for member in self._fleet.members.values()]
+        before, self._drawn = self._drawn, [each.store.version for each in pictures]
+        return self._drawn == before and all(
+            each.link.phase is Phase.LIVE and each.stall is None for each in pictures
+        )
+
     async def _wait_changed(self) -> None:
         try:
-            await wait_within(self._changed.wait(), MAX_REDRAW - MIN_REDRAW)
+            longest = REST_REDRAW if self._is_at_rest() else MAX_REDRAW
+            await wait_within(self._changed.wait(), longest - MIN_REDRAW)
         except (TimeoutError, asyncio.TimeoutError):
             return
 
