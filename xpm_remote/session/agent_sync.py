@@ -41,6 +41,11 @@ PING_INTERVAL = 10.0
 """Seconds between two pings during the snapshot."""
 
 
+def first_question(since: float | None) -> Asked:
+    """Return the request for everything, or for what has changed since a mark."""
+    return ((SUBSCRIBE, {"since": since}),)
+
+
 class AgentSync:
     """Keeps a store in step with an agent.
 
@@ -67,7 +72,7 @@ class AgentSync:
     @property
     def asked(self) -> Asked:
         """What ``snapshot`` will ask first, for the command that starts the agent."""
-        return ((SUBSCRIBE, {"since": self._rows.mark}),)
+        return first_question(self._rows.mark)
 
     def serve(self, client: AgentClient) -> None:
         """Set the agent; its handshake is done."""

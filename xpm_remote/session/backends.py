@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import time
 from collections.abc import Callable
@@ -23,10 +24,10 @@ from xpm_remote.model.agent_rows import AgentRows
 from xpm_remote.model.records import OtherEvent, decode_event
 from xpm_remote.model.store import Store
 from xpm_remote.rpc.client import RpcClient
-from xpm_remote.rpc.protocol import Notification, first_lines
+from xpm_remote.rpc.protocol import Notification, first_lines, first_requests
 from xpm_remote.rpc.server_api import FIRST, MonitorServer
-from xpm_remote.session.agent_client import open_agent, open_local_agent
-from xpm_remote.session.agent_sync import AgentSync
+from xpm_remote.session.agent_client import HANDSHAKE, open_agent, open_local_agent
+from xpm_remote.session.agent_sync import AgentSync, first_question
 from xpm_remote.session.judging import Judge
 from xpm_remote.session.server_sync import ServerSync
 from xpm_remote.session.state import BackendChoice, Update
@@ -295,10 +296,11 @@ async def describe_target(target: Target) -> tuple[dict[str, Any], dict[str, str
     """
     link = await describe_link(target.options, target.engine)
     bundle = agent_bundle()
-    size, digest, *_ = bundle.arguments
+    size, digest = len(bundle.payload), hashlib.sha256(bundle.payload).hexdigest()
+    asked = first_requests(((HANDSHAKE, {}), *first_question(None)))
     by_agent = {
-        "server": target.agent_start(bundle),
-        "command": target.agent_command(bundle),
+        "server": target.agent_start(bundle, asked),
+        "command": target.agent_command(bundle, asked),
         "stdin": f"our agent: {size} bytes with the SHA-256 {digest}, then requests",
     }
     choice = first_choice(target)

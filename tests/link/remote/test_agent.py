@@ -474,4 +474,4 @@ def test_command_is_one_line() -> None:
     """The command has no newline, and its words are the intended ones."""
     command = agent_command(agent_bundle(), "~/w s", python=None, compress=False)
     assert "\n" not in command
-    assert shlex.split(command)[-len(INTERPRETERS) - 3 :] == ["~/w s", "plain", "[]", *INTERPRETERS]
+    assert shlex.split(command)[-len(INTERPRETERS) - 2 :] == ["~/w s", "plain", *INTERPRETERS]

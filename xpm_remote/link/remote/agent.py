@@ -268,8 +268,8 @@ _VERSION = 'import sys;sys.stdout.write("%d.%d.%d" % sys.version_info[:3])'
 # status, or a signal, is passed on. The version is for the error, with what cannot be imported; an interpreter that is
 # too old for -I gets the same by letters.
 _CHOOSE = (
-    f"fit='{_FIT}'; version='{_VERSION}'; loader=$1; size=$2; digest=$3; whole=$4; whole_digest=$5; root=$6; mode=$7; "
-    "asked=$8; shift 8; tried=; "
+    f"fit='{_FIT}'; version='{_VERSION}'; loader=$1; size=$2; digest=$3; whole=$4; whole_digest=$5; asked=$6; "
+    "root=$7; mode=$8; shift 8; tried=; "
     'for p in "$@"; do '
     'if command -v "$p" >/dev/null 2>&1; then '
     f'"$p" {_FLAGS} -c "$fit;$loader" "$size" "$digest" "$whole" "$whole_digest" "$root" "$mode" "$asked"; status=$?; '
@@ -308,7 +308,7 @@ def agent_command(
     """
     programs = (python,) if python and names_interpreter(python) else INTERPRETERS
     words = ["/bin/sh", "-c", quote_word(_CHOOSE), "sh", quote_word(LOADER), *bundle.arguments]
-    words += [quote_path(workspace), "deflate" if compress else "plain", quote_word(asked)]
+    words += [quote_word(asked), quote_path(workspace), "deflate" if compress else "plain"]
     return " ".join([*words, *map(quote_path, programs)])
 
 
