@@ -181,6 +181,31 @@ def test_log(far: Far) -> None:
     assert (done.status, sorted(done.stdout.splitlines())) == (0, ["u/logs1: 29", "u/logs2: 29"])
 
 
+def test_why_jobs_failed(far: Far) -> None:
+    """Failures, details and searches of logs are those of the host, whose python runs regular expressions."""
+    directory = far.made.job("t.x/fail1", "failed")
+    far.made.run(["t.x/fail1"], "other")
+    frame = '  File "/home/me/code.py", line 3, in work\n    raise ValueError(7)\n'
+    log = f"start\nTraceback (most recent call last):\n{frame}ValueError: bad 7\n"
+    (directory / "x.err").write_text(log)
+    far.send()
+    (cause,) = far.objects("jobs", "failures")
+    assert (cause["title"], cause["where"]) == ("ValueError: bad *", "code.py:work")
+    assert cause["failed"][0]["offset"] == len("start\n")
+    (detail,) = far.objects("jobs", "detail", "fail1")
+    assert detail["path"] == f"{far.place}/ws/jobs/t.x/fail1"
+    assert detail["failure"]["exception"] == "ValueError"
+    for words in (("bad 7",), ("BAD", "-i"), (r"bad \d", "--regex")):
+        done = far.run("jobs", "log", "--search", *words, "fail1")
+        assert (done.status, done.stdout) == (
+            0,
+            f"{log.index('ValueError: bad')}: ValueError: bad 7\n",
+        )
+    done = far.run("jobs", "log", "--search", "(", "--regex", "fail1")
+    assert done.status != 0
+    assert "no regular expression" in done.error
+
+
 def test_log_over_a_lost_link(far: Far) -> None:
     """A followed log continues at its position after the link is lost, and ends with its job."""
     (far.made.job("u/live1", None) / "u.err").write_text("0\n1\n")

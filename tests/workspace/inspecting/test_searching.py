@@ -114,6 +114,15 @@ def test_long_lines(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("is_regex", [False, True])
+def test_of_a_progress_bar_one_state_is_shown(tmp_path: Path, is_regex: bool) -> None:
+    """Of a line with carriage returns, the part between two of them is returned, as a terminal had it."""
+    path = tmp_path / "learn.err"
+    path.write_bytes(b"bar\n 1% loss 1\r 2% loss nan\r 3% loss 3\r\nbar\r\n")
+    assert search(path, SearchRequest("nan", is_regex))[0] == [LogMatch(24, 4, " 2% loss nan")]
+    assert [each.text for each in search(path, SearchRequest("bar", is_regex))[0]] == ["bar", "bar"]
+
+
+@pytest.mark.parametrize("is_regex", [False, True])
 def test_a_search_comes_in_parts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_regex: bool
 ) -> None:

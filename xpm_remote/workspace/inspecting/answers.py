@@ -143,7 +143,7 @@ class LogMatch(NamedTuple):
     Attributes:
         offset: Where the match begins in the file, in bytes; the first one of its line.
         line: Where its line begins.
-        text: The line, or the part of it around the match.
+        text: The line, or the part of it around the match, between carriage returns.
     """
 
     offset: int

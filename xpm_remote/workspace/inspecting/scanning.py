@@ -178,9 +178,10 @@ class Scan:
         self.count += 1
         if len(self.found) >= wanted:
             return
-        begin = max(line - offset, at - SHOWN // 2, 0)
-        end = data.find(b"\n", at, begin + SHOWN)
-        shown = data[begin : end if end >= 0 else begin + SHOWN]
+        begin = max(line - offset, data.rfind(b"\r", 0, at) + 1, at - SHOWN // 2, 0)
+        shown = data[begin : begin + SHOWN]
+        ends = (shown.find(end, at - begin) for end in (b"\n", b"\r"))
+        shown = shown[: min((end for end in ends if end >= 0), default=SHOWN)]
         self.found.append((offset + at, line, shown.decode("utf-8", "replace")))
 
 
