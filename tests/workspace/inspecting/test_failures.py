@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from collections import defaultdict
 from pathlib import Path
@@ -78,6 +79,15 @@ def test_a_traceback_may_be_far_from_the_end(made: SmallWorkspace, after: int) -
     found = failure(made, log)
     assert found.exception == "ValueError"
     assert found.offset == log.index("Traceback")
+
+
+def test_a_traceback_of_an_earlier_run_does_not_count(made: SmallWorkspace) -> None:
+    """Where a log goes on from an earlier run, what that announced is not the cause of this one."""
+    begin = "INFO:7:26-11-28 16:51:33 [xpm] Running task\n"
+    log = f"{begin}{ANNOUNCED}{TRACEBACK}ValueError: old\n{EXITING}{begin}"
+    for more in ("epoch\n", "epoch\n" * 100_000):
+        assert failure(made, log + more).cause == "FAILED: epoch"
+        shutil.rmtree(made.layout.job(parse_job_id(JOB)))
 
 
 def test_only_a_bounded_part_is_read(made: SmallWorkspace, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -212,6 +212,13 @@ def test_a_traceback_at_the_end_counts(after: str) -> None:
         f"--- Logging error ---\n{HEADER}{TASK}ValueError: x\n",
         ANNOUNCED,
         ANNOUNCED + EXITING,
+        ANNOUNCED
+        + HEADER
+        + TASK
+        + "ValueError: of the run before\n"
+        + EXITING
+        + RUNNING
+        + "epoch\n",
         DURING + HEADER + TASK + "ValueError: its head is above\n",
         f"    | {HEADER}    |   {TASK.strip()}\n",
     ],

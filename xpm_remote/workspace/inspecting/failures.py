@@ -17,6 +17,7 @@ from xpm_remote.workspace.inspecting.logs import OpenLog, open_log
 from xpm_remote.workspace.inspecting.tracebacks import (
     ANNOUNCEMENT,
     MESSAGE_LIMIT,
+    START,
     TITLE_LIMIT,
     Traceback,
     cause_of,
@@ -186,6 +187,8 @@ def _find_announced(log: OpenLog, end: int, name: str) -> Traceback | None:
         start = max(bound, end - BLOCK)
         data = log.read(start, end + len(ANNOUNCEMENT))
         at = data.rfind(ANNOUNCEMENT)
+        if data.rfind(START) > at:  # what is above it is of an earlier run
+            return None
         if at >= 0:
             data = log.read(start + at, start + at + LONG_TAIL)
             return find_traceback(data, start + at, name=name)

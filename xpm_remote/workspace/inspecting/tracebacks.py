@@ -14,6 +14,9 @@ from xpm_remote.workspace.inspecting.answers import CAUSE_END, Frame
 ANNOUNCEMENT = b"[xpm] Got exception while running"
 """What experimaestro logs before the traceback of the exception that ended a job."""
 
+START = b"[xpm] Running task"
+"""What it logs when the job begins."""
+
 LINE_LIMIT = 4096
 """Bytes of a line that are looked at; what follows, such as a printed tensor, is passed over."""
 
@@ -90,6 +93,8 @@ def find_traceback(data: bytes, start: int, *, name: str = "") -> Traceback | No
         start: Where that begins in the log.
         name: The script of the job, whose frames are not the user's.
     """
+    began = max(0, data.rfind(START))  # a log may go on from an earlier run
+    data, start = data[began:], start + began
     announced = data.rfind(ANNOUNCEMENT)
     if announced >= 0:
         lines = list(_until_runner(lines_of(data, start, announced)))
