@@ -214,6 +214,30 @@ def test_living_process(disk: Disk, host: TextHost) -> None:
     assert read(disk, host=host).state == "running"
 
 
+@pytest.mark.parametrize(
+    ("host", "state"),
+    [
+        (TextHost(pids=[5]), "running"),
+        (TextHost(locked=["demo.ok/aa/ok.lock"]), "running"),
+        (TextHost(name="elsewhere"), "running"),
+        (TextHost(), "done"),
+    ],
+    ids=["process", "lock", "host", "gone"],
+)
+@pytest.mark.parametrize("kept", ["pid file", "status"])
+def test_success_before_its_marker(disk: Disk, host: TextHost, state: str, kept: str) -> None:
+    """A job that has succeeded by its status runs until its marker is there, or its process is gone without one."""
+    said = {**RUNNING, "state": "done", "ended_time": "2026-11-01T13:00:00"}
+    if kept == "pid file":
+        os.utime(disk.job(JOB, said, pid=PID) / "ok.pid", (1.0, 1.0))
+    else:
+        disk.job(JOB, {**said, "process": PID})
+    facts = read(disk, "done", host=host)
+    assert (facts.state, facts.has_done_marker) == (state, False)
+    mark(disk, "done")
+    assert read(disk, "done", host=host).state == "done"
+
+
 def test_pid_file_without_host(disk: Disk) -> None:
     """A pid file without a host, as before 2.7, is of the run's host; without a run the host is unknown."""
     disk.job(JOB, RUNNING, pid={"type": "local", "pid": 5})

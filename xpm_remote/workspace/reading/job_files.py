@@ -264,8 +264,8 @@ def _unfinished(facts: JobFacts, evidence: Evidence) -> JobFacts:
     before = facts.state
     for event in evidence.events():
         facts = with_event(facts, event)
-    if facts.state == states.DONE and before != states.DONE:
-        # The process says so just before it leaves its marker, which alone is proof.
+    if facts.state == states.DONE and (before != states.DONE or _is_closing(facts, evidence)):
+        # The process says so, in its status too, just before it leaves its marker, which alone is proof.
         facts = facts._replace(state=RUNNING, ended=None)
     state = states.parse_state(asked.word)[0]
     is_old = is_of_earlier_run(facts, asked.word, asked.submitted) or _has_old_status(evidence)
@@ -277,6 +277,12 @@ def _unfinished(facts: JobFacts, evidence: Evidence) -> JobFacts:
     if facts.state in states.FINAL or not facts.has_directory:
         return facts
     return _with_death(facts, evidence)
+
+
+def _is_closing(facts: JobFacts, evidence: Evidence) -> bool:
+    """Return whether the process of a job that has succeeded by its status may yet leave its marker."""
+    has_process = evidence.stamps.pid is not None or facts.process is not None
+    return (has_process and evidence.is_alive(facts.process) is not False) or evidence.is_locked
 
 
 def _has_old_status(evidence: Evidence) -> bool:
