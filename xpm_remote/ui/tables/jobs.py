@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -283,6 +283,6 @@ def _word(row: JobRow) -> str:
     return kind(row.job)
 
 
-def tally_text(tally: Mapping[str, int], kinds: Iterable[str] = LETTERS) -> str:
-    """Return how many jobs are in each state: ``2 F  1 R``."""
-    return "  ".join(f"{tally[each]} {LETTERS[each]}" for each in kinds if tally.get(each))
+def tally_cells(tally: Mapping[str, int]) -> list[Cell]:
+    """Return how many jobs are in each state."""
+    return [Cell(f"{tally[each]} {LETTERS[each]}", each) for each in LETTERS if tally.get(each)]

@@ -1,0 +1,318 @@
+"""The full-screen dashboard: its screens, the fleet that feeds them, and the terminal, which logins borrow."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from textual.app import App
+from textual.driver import Driver
+from textual.drivers.linux_driver import LinuxDriver
+
+from xpm_remote.errors import ExitCode
+from xpm_remote.escaping import safe
+from xpm_remote.model.entities import JobChange
+from xpm_remote.ui.screen.commands import Command
+from xpm_remote.ui.screen.fleet import FleetScreen
+from xpm_remote.ui.screen.frame import Changed, Frame
+from xpm_remote.ui.screen.jobs import JobsScreen
+from xpm_remote.ui.screen.keys import KEYS, Key
+from xpm_remote.ui.screen.remembered import Views
+from xpm_remote.ui.screen.tabular import in_slices, sliced
+from xpm_remote.ui.tables.columns import Look
+from xpm_remote.ui.tables.links import is_stale
+from xpm_remote.ui.tables.view import View
+
+if TYPE_CHECKING:
+    from xpm_remote.session.fleet import Fleet, Login
+    from xpm_remote.session.state import Picture, Update
+    from xpm_remote.session.target import LocalTarget, Target
+
+FRAME = 0.25
+"""Seconds between two pictures of what changed: four a second are followed by the eye, and are few bytes over SSH."""
+
+TICK = 1.0
+"""Seconds between two looks at ages and links; what is the same is not drawn."""
+
+_SLICE = 1000
+
+
+@dataclass(frozen=True)
+class Start:
+    """What the dashboard begins with.
+
+    Attributes:
+        targets: The workspaces.
+        timeout: Seconds without an answer after which a request has failed.
+        interval: Seconds between two reconciliations.
+        views: The views of the user.
+        keys: The table of keys.
+        is_ascii: Whether only ASCII is drawn besides what comes from the remote.
+    """
+
+    targets: Sequence[Target | LocalTarget]
+    timeout: float
+    interval: float
+    views: Views
+    keys: tuple[Key, ...] = field(default=KEYS)
+    is_ascii: bool = False
+
+
+class _TerminalDriver(LinuxDriver):
+    """Draws on stdout: stderr may be a file."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - Textual's
+        super().__init__(*args, **kwargs)
+        self._file = sys.__stdout__
+
+
+class Dashboard(App[int], inherit_bindings=False):
+    """The app.
+
+    Args:
+        start: What it begins with.
+        driver: What draws; None: the terminal.
+
+    Attributes:
+        keys: The table of keys.
+        views: The views of the user.
+        is_ascii: Whether only ASCII is drawn besides what comes from the remote.
+        opening: What is done before the workspaces are known.
+    """
+
+    ENABLE_COMMAND_PALETTE = False
+    CSS = "Screen { background: ansi_default; }"
+
+    def __init__(self, start: Start, driver: type[Driver] | None = None) -> None:
+        super().__init__(driver_class=driver or _TerminalDriver, ansi_color=True)
+        self.animation_level = "none"
+        self.keys = start.keys
+        self.views = start.views
+        self.is_ascii = start.is_ascii
+        self.opening = "connecting …" if start.targets else ""
+        self._start = start
+        self._fleet: Fleet | None = None
+        self._changed: dict[tuple[str, str], Any] = {}
+        self._news = asyncio.Event()
+        self._is_drawn = asyncio.Event()
+        self._wanted: dict[str, asyncio.Event] = {}
+        self._borrower = ""
+        self._has_asked = False
+        self._returned = asyncio.Event()
+
+    # The fleet
+
+    async def keep(self) -> None:
+        """Keep the fleet in step, from the first frame on, until cancelled.
+
+        Raises:
+            XpmRemoteError: No workspace lives any more.
+        """
+        await self._is_drawn.wait()
+        if not self._start.targets:
+            await asyncio.Event().wait()
+        # The SSH library takes as long to import as a near host to answer; meanwhile keys are read.
+        await asyncio.to_thread(importlib.import_module, "xpm_remote.session.fleet")
+        from xpm_remote.session.fleet import Fleet  # noqa: PLC0415 - imported by the line above
+
+        fleet = Fleet((), timeout=self._start.timeout, interval=self._start.interval)
+        fleet.subscribe(self._note)
+        for target in self._start.targets:
+            fleet.add(target)  # which asks nothing before a person is called
+        self._fleet = fleet
+        self._news.set()
+        await fleet.run(self._call_person)
+
+    @property
+    def pictures(self) -> Mapping[str, Picture]:
+        """The pictures of the workspaces, by their names."""
+        if self._fleet is None:
+            return {}
+        return {name: monitor.picture for name, monitor in self._fleet.members.items()}
+
+    def look(self, tags: tuple[str, ...] = ()) -> Look:
+        """Return what cells are drawn by."""
+        pictures = self.pictures
+        return Look(
+            time.time(),
+            {name: picture.skew for name, picture in pictures.items()},
+            frozenset(name for name, picture in pictures.items() if is_stale(picture)),
+            tags,
+            self.is_ascii,
+        )
+
+    def _note(self, name: str, update: Update) -> None:
+        for change in update.changes:
+            if isinstance(change, JobChange):
+                self._changed[name, change.key] = change.after
+        self._news.set()
+        if name == self._borrower and self._fleet is not None:
+            is_asking = self._fleet.members[name].picture.link.is_asking
+            if self._has_asked and not is_asking:
+                self._returned.set()
+            self._has_asked = is_asking
+
+    async def _pump(self) -> None:
+        """Pass changes on to the screens in slices, and draw at most four times a second."""
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            changed, self._changed = self._changed, {}
+            await in_slices(self._pass_on(changed))
+            self.paint()
+            await asyncio.sleep(FRAME)
+
+    def _pass_on(self, changed: Changed) -> Iterator[None]:
+        for part in sliced(changed.items(), _SLICE) if changed else ([],):
+            for screen in self.screen_stack:
+                if isinstance(screen, Frame):
+                    screen.take(dict(part))
+            yield
+
+    def paint(self) -> None:
+        """Draw what differs on the screen."""
+        if isinstance(self.screen, Frame) and not self._borrower:
+            self.screen.paint()
+
+    # Logins borrow the terminal
+
+    async def _call_person(self, login: Login) -> bool:
+        """Wait for the person who has to log in; at the start nothing is to be waited for."""
+        if not login.is_first:
+            wanted = self._wanted[login.name] = asyncio.Event()
+            self.paint()
+            await wanted.wait()
+        lent = asyncio.Event()
+        self.run_worker(self._lend(login, lent), group="login")
+        await lent.wait()
+        return True
+
+    async def _lend(self, login: Login, lent: asyncio.Event) -> None:
+        """Leave the terminal to the questions of a host until it has its answers."""
+        self._borrower, self._has_asked = login.name, False
+        self._returned.clear()
+        with contextlib.ExitStack() as borrowing:
+            borrowing.enter_context(self.batch_update())
+            borrowing.enter_context(self.suspend())
+            print(safe(login.words), file=sys.__stdout__, flush=True)
+            lent.set()
+            await self._returned.wait()
+        self._borrower = ""
+        self.paint()
+
+    def retry(self, name: str) -> None:
+        """Try a link again now, or log in where that is waited for."""
+        wanted = self._wanted.pop(name, None)
+        if wanted is not None:
+            wanted.set()
+        elif self._fleet is not None and name in self._fleet.members:
+            self._fleet.retry_now(name)
+
+    # Screens
+
+    def on_mount(self) -> None:
+        """Show the first screen."""
+        _ = self.push_screen(FleetScreen())
+        self.run_worker(self._pump(), group="pump")
+        self.set_interval(TICK, self.paint)
+        self.call_after_refresh(self._is_drawn.set)
+
+    def show_jobs(self, workspace: str = "", experiment: str = "", view: View = View()) -> None:  # noqa: B008 - frozen
+        """Show jobs: of all, of a workspace, or of an experiment of it."""
+        _ = self.push_screen(JobsScreen(workspace, experiment, view))
+
+    def leave(self) -> None:
+        """Go back to the screen before, if there is one."""
+        if len(self.screen_stack) > 2:  # Textual's own is the first
+            _ = self.pop_screen()
+
+    def _go_home(self) -> None:
+        while len(self.screen_stack) > 2:
+            _ = self.pop_screen()
+
+    def action_fleet(self) -> None:
+        """Go to the first screen."""
+        self._go_home()
+
+    def action_jobs(self) -> None:
+        """Go to all jobs."""
+        self._go_home()
+        self.show_jobs()
+
+    def action_retry(self) -> None:
+        """Try all links again."""
+        for name in self.pictures:
+            self.retry(name)
+
+    async def action_quit(self) -> None:
+        """Quit at home, else go back."""
+        if len(self.screen_stack) > 2:
+            _ = self.pop_screen()
+        else:
+            self.exit(ExitCode.OK)
+
+    def action_interrupt(self) -> None:
+        """Quit at once."""
+        self.exit(ExitCode.INTERRUPTED)
+
+    def action_suspend(self) -> None:
+        """Return to the shell until it continues us."""
+        self.action_suspend_process()
+
+    def commands(self) -> dict[str, Command]:
+        """Return what can be typed everywhere."""
+        return {
+            "fleet": Command("go to the clusters", lambda _: _done(self.action_fleet)),
+            "jobs": Command("go to all jobs", lambda _: _done(self.action_jobs)),
+            "ws": Command("go to the jobs of a workspace", self._go_to, lambda: self.pictures),
+            "job": Command("find a job by its id", self._find_job),
+            "quit": Command("quit", lambda _: _done(lambda: self.exit(ExitCode.OK))),
+        }
+
+    def _go_to(self, name: str) -> str:
+        if name not in self.pictures:
+            return f"there is no workspace {name}; there are {', '.join(self.pictures)}"
+        self.show_jobs(name)
+        return ""
+
+    def _find_job(self, text: str) -> str:
+        if not text:
+            return "name a part of the id"
+        self.show_jobs(view=View(find=text))
+        return ""
+
+
+def _done(action: Callable[[], object]) -> str:
+    action()
+    return ""
+
+
+async def show(start: Start) -> int:
+    """Show the dashboard until the person quits, all workspaces have ended, or a signal comes.
+
+    Returns:
+        The exit status.
+
+    Raises:
+        XpmRemoteError: Why all workspaces have ended.
+    """
+    app = Dashboard(start)
+    drawing = asyncio.create_task(app.run_async(), name="dashboard")
+    keeping = asyncio.create_task(app.keep(), name="fleet")
+    try:
+        await asyncio.wait({drawing, keeping}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        if not drawing.done():
+            app.exit()
+            await asyncio.wait({drawing})
+        keeping.cancel()
+        await asyncio.wait({keeping})
+    if not keeping.cancelled():
+        keeping.result()
+    return drawing.result() or ExitCode.OK

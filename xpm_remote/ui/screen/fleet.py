@@ -1,0 +1,104 @@
+"""The first screen: the clusters, each with its experiments."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from xpm_remote.ui.screen.frame import Changed
+from xpm_remote.ui.screen.keys import FLEET
+from xpm_remote.ui.screen.tabular import Tabular
+from xpm_remote.ui.tables.columns import Cell, Look
+from xpm_remote.ui.tables.experiments import COLUMNS, FLEET_ORDER, FleetKey, FleetRow, fleet_rows
+from xpm_remote.ui.tables.links import link_cells
+from xpm_remote.ui.tables.table import Line
+
+_HOW_TO_BEGIN = (
+    "no workspace: add one to the settings, or name HOST and REMOTE_WORKDIR (docs/settings.md)"
+)
+
+
+class FleetScreen(Tabular):
+    """Clusters and experiments."""
+
+    place = FLEET
+
+    def __init__(self) -> None:
+        super().__init__(FLEET_ORDER, COLUMNS)
+        self._folded: set[str] = set()
+
+    def on_mount(self) -> None:
+        """Show the workspaces that are known."""
+        self.take({})
+        super().on_mount()
+
+    def crumbs(self) -> tuple[list[Cell], list[Cell]]:
+        """Name the screen, or say how to begin."""
+        if not self.dashboard.pictures:
+            return [Cell(self.dashboard.opening or _HOW_TO_BEGIN, "waiting")], []
+        return [Cell("fleet", "bold"), *self.found_cells], []
+
+    def take(self, changed: Changed) -> None:
+        """Bring the rows up to date: there are few."""
+        del changed
+        rows: dict[FleetKey, FleetRow | None] = dict.fromkeys(self.model.rows)
+        for place, (name, picture) in enumerate(self.dashboard.pictures.items()):
+            rows.update({row.key: row for row in fleet_rows(name, place, picture)})
+        before = self.model.rows
+        differ = {key: row for key, row in rows.items() if row is None or before.get(key) != row}
+        if differ:
+            self.model.update(differ)
+
+    def title_of(self, line: Line[Any], look: Look) -> Sequence[Cell] | None:
+        """Return the line of a workspace: its name, where it is, and its link."""
+        name, experiment = line.key or ("", "")
+        if experiment:
+            return None
+        row = self.model.rows[line.key]
+        mark = ("+", "-") if look.is_ascii else ("▸", "▾")
+        picture = self.dashboard.pictures[name]
+        status = link_cells(picture, look.now, is_ascii=look.is_ascii)
+        fold = mark[name not in self._folded]
+        return [Cell(f" {fold} {name}", "bold"), status[0], Cell(row.title, "dim"), *status[1:]]
+
+    def test(self) -> Any:  # noqa: ANN401 - of any row
+        """Return whether a row is found, and its workspace is not folded."""
+        found, folded = self.finder.test, frozenset(self._folded)
+        if not folded:
+            return found if found is None else lambda row: row.experiment is None or found(row)
+        return lambda row: (
+            row.experiment is None
+            or (row.workspace not in folded and (found is None or found(row)))
+        )
+
+    def action_fold(self) -> None:
+        """Fold the workspace under the cursor."""
+        self._fold(is_folded=True)
+
+    def action_unfold(self) -> None:
+        """Unfold the workspace under the cursor."""
+        self._fold(is_folded=False)
+
+    def _fold(self, *, is_folded: bool) -> None:
+        line = self.model.current
+        if line is None or line.key is None:
+            return
+        name = line.key[0]
+        (self._folded.add if is_folded else self._folded.discard)(name)
+        title = self.model.index(Line(line.group, (name, "")))
+        if is_folded and title is not None:
+            self.model.go(title)
+        self.rearrange()
+
+    def action_enter(self) -> None:
+        """Go to the jobs of what is under the cursor."""
+        line = self.model.current
+        if line is not None and line.key is not None:
+            name, experiment = line.key
+            self.dashboard.show_jobs(name, experiment)
+
+    def action_retry(self) -> None:
+        """Try the link of the workspace under the cursor again, or log in."""
+        line = self.model.current
+        if line is not None and line.key is not None:
+            self.dashboard.retry(line.key[0])

@@ -1,0 +1,288 @@
+"""What all screens have: four lines of frame, the entry line, keys of the table, and steps back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import BindingsMap
+from textual.containers import Horizontal
+from textual.screen import Screen
+from textual.widget import Widget
+from textual.widgets import Input
+
+from xpm_remote.ui.screen import commands
+from xpm_remote.ui.screen.chooser import Choice, Chooser
+from xpm_remote.ui.screen.commands import Command
+from xpm_remote.ui.screen.keys import code, footer_words, help_lines, on_screen
+from xpm_remote.ui.screen.line import LineWidget
+from xpm_remote.ui.tables.columns import Cell
+from xpm_remote.ui.tables.links import total_cells
+
+if TYPE_CHECKING:
+    from xpm_remote.model.entities import Job
+    from xpm_remote.ui.screen.app import Dashboard
+
+Changed = Mapping[tuple[str, str], "Job | None"]
+"""Jobs that changed, by workspace and key; None for one that is gone."""
+
+_LEAST = 10
+"""Lines of a terminal below which the footer goes to the table."""
+
+
+class Frame(Screen[None], inherit_bindings=False):
+    """A screen of the dashboard: a subclass has a ``place`` in the table of keys and an ``action_…`` for each."""
+
+    place = ""
+
+    CSS = """
+    Frame { layers: base; background: ansi_default; }
+    #entry { height: 1; display: none; }
+    #prompt { width: 1; }
+    #typed { height: 1; border: none; padding: 0; background: ansi_default; }
+    #body { height: 1fr; }
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._entry = ""
+        self._pending: Callable[[str], None] | None = None
+        self._notice = ""
+
+    @property
+    def dashboard(self) -> Dashboard:
+        """The app."""
+        return cast("Dashboard", self.app)
+
+    # What a screen is made of
+
+    def body(self) -> Sequence[Widget]:
+        """Return the widgets between the frame's lines."""
+        raise NotImplementedError
+
+    def crumbs(self) -> tuple[list[Cell], list[Cell]]:
+        """Return what the breadcrumb line says, at the left and at the right."""
+        raise NotImplementedError
+
+    def paint(self) -> None:
+        """Draw what differs from what is on the screen."""
+        self.paint_frame()
+
+    def take(self, changed: Changed) -> None:
+        """Take changes of jobs; ``paint`` follows."""
+
+    def find(self, text: str) -> None:
+        """Take the text that is typed to find rows."""
+
+    def step_back(self) -> bool:
+        """Undo the last step within the screen; return whether there was one."""
+        return False
+
+    def commands(self) -> dict[str, Command]:
+        """Return the commands of this screen, by their names."""
+        return {}
+
+    # The frame
+
+    def compose(self) -> ComposeResult:
+        """Make the parts."""
+        yield LineWidget("header")
+        yield LineWidget("crumbs")
+        with Horizontal(id="entry"):
+            yield LineWidget("prompt")
+            yield Input(id="typed", compact=True, select_on_focus=False)
+        yield Horizontal(*self.body(), id="body")
+        yield LineWidget("footer")
+
+    def on_mount(self) -> None:
+        """Bind the keys, and draw."""
+        self._bindings = BindingsMap()
+        for key in on_screen(self.place, self.dashboard.keys):
+            names = ",".join(map(code, key.keys))
+            is_first = key.action in ("interrupt", "suspend")
+            self._bindings.bind(names, f"press({key.action!r})", key.does, priority=is_first)
+        self._bindings.bind("tab", "complete", priority=True)
+        self.set_focus(self._main())
+        self.paint()
+
+    def _main(self) -> Widget:
+        return next(each for each in self.query("#body > *").results(Widget) if each.can_focus)
+
+    def on_screen_resume(self) -> None:
+        """Draw what has changed since."""
+        self.paint()
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Leave the footer out where there is very little room."""
+        self.query_one("#footer").display = event.size.height >= _LEAST
+        self.call_after_refresh(self.paint)
+
+    def paint_frame(self) -> None:
+        """Draw the header, the breadcrumb and the footer."""
+        if not self.is_mounted:
+            return
+        app = self.dashboard
+        head = [Cell("xpm-remote", "bold"), *total_cells(app.pictures.values())]
+        hint = next((" ".join(key.keys[:1]) for key in app.keys if key.action == "help"), "?")
+        self.query_one("#header", LineWidget).show(head, [Cell(f"{hint} help", "dim")])
+        left, right = self.crumbs()
+        if self._notice:
+            left = [*left, Cell(self._notice, "failed")]
+        self.query_one("#crumbs", LineWidget).show(left, right)
+        if self._entry != ":":
+            self.query_one("#footer", LineWidget).show(self.footer())
+
+    def footer(self) -> list[Cell]:
+        """Return the keys that the footer names."""
+        words = footer_words(self.place, self.dashboard.keys)
+        return [Cell(f"{key} {word}", "dim") for key, word in words]
+
+    def say(self, notice: str) -> None:
+        """Show a message until the next key."""
+        self._notice = notice
+        self.paint_frame()
+
+    def await_key(self, question: str, take: Callable[[str], None]) -> None:
+        """Show a question, and call a function with the character of the next key; Esc leaves.
+
+        Args:
+            question: What the next key says.
+            take: Is called with it.
+        """
+        self._pending = take
+        self.say(question)
+
+    def on_key(self, event: events.Key) -> None:
+        """Take the key that answers a question."""
+        if self._notice:
+            self._notice = ""
+            self.paint_frame()
+        take, self._pending = self._pending, None
+        if take is not None:
+            event.stop()
+            event.prevent_default()
+            if event.key != "escape":
+                take(event.character or event.key)
+            self.paint()
+
+    async def action_press(self, action: str) -> None:
+        """Do what a key does."""
+        await self.run_action(action if self._has(action) else f"app.{action}")
+
+    def _has(self, action: str) -> bool:
+        return hasattr(self, f"action_{action}")
+
+    # Steps back, the entry line
+
+    def action_back(self) -> None:
+        """Go back one step: out of the entry line, within the screen, or to the screen before."""
+        if self._entry:
+            self.close_entry()
+        elif not self.step_back():
+            self.dashboard.leave()
+
+    def action_find(self) -> None:
+        """Begin to type what is to be found."""
+        self.open_entry("/", self.found_text)
+
+    def action_command(self) -> None:
+        """Begin to type a command."""
+        self.open_entry(":", "")
+
+    @property
+    def found_text(self) -> str:
+        """What was typed last to find rows."""
+        return ""
+
+    def open_entry(self, prompt: str, text: str) -> None:
+        """Show the entry line in the place of the breadcrumb."""
+        self._entry = prompt
+        typed = self.query_one("#typed", Input)
+        with typed.prevent(Input.Changed):
+            typed.value = text
+        typed.cursor_position = len(text)
+        self.query_one("#prompt", LineWidget).show([Cell(prompt, "key")])
+        self.query_one("#entry").display = True
+        self.query_one("#crumbs").display = False
+        typed.focus()
+        self._show_candidates()
+
+    def close_entry(self) -> None:
+        """Return to the breadcrumb."""
+        self._entry = ""
+        self.query_one("#entry").display = False
+        self.query_one("#crumbs").display = True
+        self.set_focus(self._main())
+        self.paint()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Find what is typed, or show what the command may become."""
+        if self._entry == "/":
+            self.find(event.value)
+        self._show_candidates()
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Keep what is found, or run the command."""
+        prompt = self._entry
+        self.close_entry()
+        if prompt == ":":
+            self.say(commands.run(event.value, self._commands()))
+
+    def action_complete(self) -> None:
+        """Complete the command."""
+        if self._entry == ":":
+            typed = self.query_one("#typed", Input)
+            typed.value = commands.completed(typed.value, self._commands())
+            typed.cursor_position = len(typed.value)
+
+    def _show_candidates(self) -> None:
+        if self._entry == ":":
+            text = self.query_one("#typed", Input).value
+            found = commands.candidates(text, self._commands())
+            cells = [Cell(each.rpartition(" ")[2], "key") for each in found]
+            self.query_one("#footer", LineWidget).show(cells or [Cell("no such command", "failed")])
+
+    def _commands(self) -> dict[str, Command]:
+        return {**self.dashboard.commands(), **self.commands()}
+
+    # Overlays
+
+    def choose(
+        self,
+        title: str,
+        choices: Callable[[], Sequence[Choice]],
+        chosen: Callable[[str], Any],
+        toggle: Callable[[str], None] | None = None,
+    ) -> None:
+        """Show an overlay, and call a function with what is chosen."""
+
+        def take(value: str | None) -> None:
+            if value is not None:
+                chosen(value)
+
+        _ = self.app.push_screen(Chooser(title, choices, toggle), take)
+
+    def action_help(self) -> None:
+        """Show what the keys of this screen do; what is chosen is done."""
+        lines = help_lines(self.place, self.dashboard.keys)
+        choices = [Choice(action, keys, does) for keys, does, action in lines]
+        self.choose(f"Keys of {self.place}", lambda: choices, self._press_later)
+
+    def action_palette(self) -> None:
+        """Show all commands; what is chosen is typed."""
+        choices = [
+            Choice(name, f":{name}", each.does) for name, each in sorted(self._commands().items())
+        ]
+        self.choose("Commands", lambda: choices, self._type_later)
+
+    def _press_later(self, action: str) -> None:
+        self.call_later(self.action_press, action)
+
+    def _type_later(self, name: str) -> None:
+        command = self._commands()[name]
+        if any(command.values()):
+            self.open_entry(":", f"{name} ")
+        else:
+            self.say(command.run(""))

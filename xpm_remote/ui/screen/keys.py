@@ -1,0 +1,153 @@
+"""The one table of keys: bindings, footer, help, palette and docs/screen.md are made of it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from xpm_remote.errors import UsageError
+from xpm_remote.escaping import nearest, quoted
+
+FLEET, JOBS = "fleet", "jobs"
+TABLES = (FLEET, JOBS)
+
+
+@dataclass(frozen=True)
+class Key:
+    """What a key does.
+
+    Attributes:
+        action: The name of the action, as in ``keys:`` of the settings.
+        keys: The keys, as Textual names them.
+        does: What it does, for the help.
+        word: What the footer says; empty where it is not there.
+        screens: Where it works; empty for everywhere.
+    """
+
+    action: str
+    keys: tuple[str, ...]
+    does: str
+    word: str = ""
+    screens: tuple[str, ...] = ()
+
+
+KEYS: tuple[Key, ...] = (
+    Key("enter", ("enter",), "go in: to the jobs of what is under the cursor", "open", (FLEET,)),
+    Key("back", ("escape",), "go back one step: search, filter, marks, and then the screen"),
+    Key("down", ("j", "down"), "move down", screens=TABLES),
+    Key("up", ("k", "up"), "move up", screens=TABLES),
+    Key("first", ("g", "home"), "go to the first line", screens=TABLES),
+    Key("last", ("G", "end"), "go to the last line", screens=TABLES),
+    Key("page_down", ("ctrl+d", "pagedown"), "move down by half a screen", screens=TABLES),
+    Key("page_up", ("ctrl+u", "pageup"), "move up by half a screen", screens=TABLES),
+    Key("find", ("/",), "find as you type: words, or a filter", "find", TABLES),
+    Key("command", (":",), "type a command; Tab completes it", "command"),
+    Key("next", ("n",), "go to the next failure", screens=(JOBS,)),
+    Key("previous", ("N",), "go to the previous failure", screens=(JOBS,)),
+    Key("sort", ("s",), "sort: then the key of a column; again reverses", "sort", (JOBS,)),
+    Key("group", ("b",), "group by experiment, task, state, cause, tag", "group", (JOBS,)),
+    Key("fold", ("left",), "fold the group under the cursor", screens=TABLES),
+    Key("unfold", ("right",), "unfold the group under the cursor", screens=TABLES),
+    Key("mark", ("space",), "mark or unmark, on a title its whole group", "mark", (JOBS,)),
+    Key("mark_all", ("*",), "mark all that are shown", screens=(JOBS,)),
+    Key("unmark", ("u",), "remove all marks", screens=(JOBS,)),
+    Key("views", ("v",), "choose a view that was saved", screens=(JOBS,)),
+    Key("columns", ("c",), "choose the columns", screens=(JOBS,)),
+    Key("preview", ("p",), "show or hide the preview, from 160 columns on", screens=(JOBS,)),
+    Key("retry", ("r",), "now: try the link again, log in", "now"),
+    Key("fleet", ("1",), "go to the clusters with their experiments"),
+    Key("jobs", ("2",), "go to all jobs", "jobs"),
+    Key("palette", ("ctrl+p",), "search all commands"),
+    Key("help", ("?",), "search this help", "help"),
+    Key("quit", ("q",), "quit at home, else go back"),
+    Key("interrupt", ("ctrl+c",), "quit at once"),
+    Key("suspend", ("ctrl+z",), "return to the shell; fg comes back"),
+)
+
+_SHOWN = {
+    "question_mark": "?", "slash": "/", "colon": ":", "asterisk": "*", "space": "Space",
+    "enter": "Enter", "escape": "Esc", "down": "↓", "up": "↑", "left": "←", "right": "→",
+    "home": "Home", "end": "End", "pagedown": "PgDn", "pageup": "PgUp",
+}  # fmt: skip
+
+
+def shown(key: str) -> str:
+    """Return how a key is shown: ``Ctrl-P``, ``Esc``."""
+    if key.startswith("ctrl+"):
+        return f"Ctrl-{key[5:].upper()}"
+    return _SHOWN.get(key, key)
+
+
+def rebound(rebinds: Mapping[str, Sequence[str]], table: Sequence[Key] = KEYS) -> tuple[Key, ...]:
+    """Return the table with other keys for some actions.
+
+    Args:
+        rebinds: The keys of actions, by their names.
+        table: The table.
+
+    Raises:
+        UsageError: There is no such action, or two actions of one screen have the same key.
+    """
+    known = {key.action for key in table}
+    for action in rebinds:
+        if action not in known:
+            hint = nearest(action, known) or f"there are {', '.join(sorted(known))}"
+            raise UsageError(f"keys: there is no action {quoted(action)}", hint)
+    changed = tuple(
+        replace(key, keys=tuple(rebinds[key.action])) if key.action in rebinds else key
+        for key in table
+    )
+    for one, other, both in conflicts(changed):
+        raise UsageError(
+            f"keys: {quoted(both)} is for {one} and for {other}", "choose another key for one"
+        )
+    return changed
+
+
+def conflicts(table: Sequence[Key]) -> Iterator[tuple[str, str, str]]:
+    """Yield two actions that share a key on a screen, and the key."""
+    for index, one in enumerate(table):
+        for other in table[index + 1 :]:
+            meet = not one.screens or not other.screens or set(one.screens) & set(other.screens)
+            for both in sorted(set(one.keys) & set(other.keys)) if meet else ():
+                yield one.action, other.action, both
+
+
+def on_screen(screen: str, table: Iterable[Key] = KEYS) -> list[Key]:
+    """Return what works on a screen."""
+    return [key for key in table if not key.screens or screen in key.screens]
+
+
+def footer_words(screen: str, table: Iterable[Key] = KEYS) -> list[tuple[str, str]]:
+    """Return the keys of the footer, each with its word."""
+    return [(shown(key.keys[0]), key.word) for key in on_screen(screen, table) if key.word]
+
+
+def help_lines(screen: str, table: Iterable[Key] = KEYS) -> list[tuple[str, str, str]]:
+    """Return the help of a screen: the keys, what they do, and the action."""
+    return [
+        (" ".join(map(shown, key.keys)), key.does, key.action) for key in on_screen(screen, table)
+    ]
+
+
+def reference(table: Iterable[Key] = KEYS) -> str:
+    """Return the table of docs/screen.md."""
+    rows = ["| key | action | does | where |", "| --- | --- | --- | --- |"]
+    for key in table:
+        keys = " ".join(f"`{shown(each)}`" for each in key.keys)
+        where = ", ".join(key.screens) or "everywhere"
+        rows.append(f"| {keys} | `{key.action}` | {key.does} | {where} |")
+    return "\n".join(rows)
+
+
+# Textual has names for the characters that are no letters.
+_CODES = {
+    "/": "slash", ":": "colon", "*": "asterisk", "?": "question_mark", "[": "left_square_bracket",
+    "]": "right_square_bracket", "|": "vertical_line", "&": "ampersand", "-": "minus", "+": "plus",
+    ".": "full_stop", ",": "comma",
+}  # fmt: skip
+
+
+def code(key: str) -> str:
+    """Return Textual's name of a key, which may be written as its character."""
+    return _CODES.get(key, key)
