@@ -25,6 +25,7 @@ class Terminal:
         arguments: The command's.
         shell: Words of a program that is given the command line and runs it.
         size: Lines and columns.
+        is_inline: Whether the picture is drawn below the prompt, not on the whole screen.
     """
 
     child: Any
@@ -35,8 +36,9 @@ class Terminal:
         *arguments: str,
         shell: tuple[str, ...] = (),
         size: tuple[int, int] = (24, 120),
+        is_inline: bool = True,
     ) -> None:
-        words = commands.words(*arguments)
+        words = commands.words(*(["--inline"] if is_inline else []), *arguments)
         environment = {**commands._environment(), "TERM": "xterm-256color"}
         if not shell:
             self.child = forked.spawn(words, environment, size=size, limit=SCREEN_LIMIT)

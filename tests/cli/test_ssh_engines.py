@@ -249,7 +249,7 @@ class TestTerminal:
 
     def spawn(self, commands: Commands, *words: str) -> Any:
         """Start our command in a terminal."""
-        given = commands.words(*words, "--ssh-engine", "openssh")
+        given = commands.words("--inline", *words, "--ssh-engine", "openssh")
         environment = {**commands._environment(), "TERM": "xterm"}
         return forked.spawn(given, environment, size=(30, 200), limit=START_LIMIT)
 

@@ -288,7 +288,7 @@ class TestDashboard:
 
     def spawn(self, commands: Commands, *arguments: str, size: tuple[int, int]) -> Any:
         """Start the dashboard in a terminal of so many lines and columns."""
-        words = ("experiments", "ssh-monitor", *arguments)
+        words = ("experiments", "ssh-monitor", "--inline", *arguments)
         environment = {**commands._environment(), "TERM": "xterm-256color"}
         return forked.spawn(words, environment, size=size, limit=SCREEN_LIMIT)
 

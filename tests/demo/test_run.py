@@ -99,6 +99,7 @@ def test_status(folder: Path, venv: Path) -> None:
 def test_ctrl_c(folder: Path, venv: Path) -> None:
     """Ctrl-C in the terminal ends everything and leaves the last picture."""
     program, *arguments = command(venv)
+    arguments += ["--", "--inline"]
     terminal = pexpect.spawn(
         program, arguments, env=environ(folder), dimensions=(30, 100), timeout=LIMIT
     )

@@ -30,7 +30,7 @@ SCREEN_LIMIT = 30
 
 def spawn(home: Path, host: str, *options: str, path: str = "/d", xpm: str = "xpm") -> Any:
     """Start our command in a terminal, with a home of its own and no agent."""
-    words = ["experiments", "ssh-monitor", host, path]
+    words = ["experiments", "ssh-monitor", "--inline", host, path]
     words += ["--remote-xpm", xpm]
     words += [word for option in options for word in ("-o", option)]
     environment = {**os.environ, "HOME": str(home), "PYTHONWARNINGS": "error", "TERM": "xterm"}

@@ -128,6 +128,7 @@ def _show_version(ctx: click.Context, _: click.Parameter, is_asked: bool) -> Non
     lazy_commands=COMMANDS,
     abouts=ABOUTS,
     peer_commands=PEER_COMMANDS,
+    invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=examples("experimaestro experiments ssh-monitor --workspace my-cluster"),
 )
@@ -158,8 +159,11 @@ def root(
     quiet: bool,
     levels: str | None,
     traceback: bool,
-) -> None:
-    """Watch experimaestro jobs on a cluster from here, over SSH."""
+) -> int | None:
+    """Watch experimaestro jobs on a cluster from here, over SSH.
+
+    Without a command, on a terminal, this is the full-screen dashboard of all workspaces of the settings.
+    """
     set_up_logs(debug=debug, quiet=quiet)
     given = {"--quiet": quiet, "--debug": debug, "--traceback": traceback}
     flags = [flag for flag, is_given in given.items() if is_given]
@@ -168,6 +172,14 @@ def root(
     if not is_terminal(sys.stdout):
         ctx.color = False
     ctx.obj = Context(settings_file=settings, is_quiet=quiet, peer_flags=tuple(flags))
+    if ctx.invoked_subcommand is not None:
+        return None
+    from xpm_remote.cli.monitor import can_draw_screen, show_everything
+
+    if can_draw_screen():
+        return show_everything(ctx.obj)
+    click.echo(ctx.get_help(), err=True)
+    return ExitCode.USAGE
 
 
 @root.group(

@@ -6,7 +6,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ import click
 from xpm_remote.cli.context import Context
 from xpm_remote.cli.hanging import watch_calls
 from xpm_remote.cli.options import SECONDS, add_options, connections_options, workspaces_options
-from xpm_remote.cli.output import examples, is_terminal, print_json
+from xpm_remote.cli.output import examples, is_simple_terminal, is_terminal, print_json
 from xpm_remote.cli.peer import check_local, hand_over, require_installed
 from xpm_remote.cli.several import find_targets, is_several, one_name
 from xpm_remote.errors import UsageError, WorkspaceError, XpmRemoteError, unreadable_error
@@ -50,6 +50,12 @@ showing_options = add_options(
         show_default=True,
         help="What to print at once, with --once and its like.",
     ),
+    click.option(
+        "--inline",
+        is_flag=True,
+        help="Redraw a picture below the prompt instead of the full-screen dashboard.",
+    ),
+    click.option("--ascii", "is_ascii", is_flag=True, help="In the dashboard: draw only ASCII."),
     click.option("--events-viewer", is_flag=True, help="Print every change, one a line."),
     click.option(
         "--events-format",
@@ -116,13 +122,16 @@ def watch(
     Raises:
         XpmRemoteError: Any of its kinds.
     """
+    is_printed = given["once"] or given["events_viewer"] or not is_terminal(sys.stdout)
+    if not (is_printed or given["inline"]) and can_draw_screen():
+        return show_screen(targets, given, timeout=timeout, is_several=is_several)
     from xpm_remote.session.fleet import Fleet  # with the SSH library, which the help needs not
 
     fleet = Fleet(targets, timeout=timeout, interval=given["polling_interval"])
     progress = not given["no_progress"]
     if given["once"]:
         work = show_once(fleet, Format(given["form"]), is_several=is_several)
-    elif given["events_viewer"] or not is_terminal(sys.stdout):
+    elif is_printed:
         form = Format(given["events_format"])
         work = show_events(fleet, form, progress=progress, is_several=is_several)
     else:
@@ -135,14 +144,74 @@ def watch(
     try:
         return run_until_signal(work)
     except XpmRemoteError:
-        members = fleet.members.items()
-        errors = {name: monitor.error for name, monitor in members if monitor.error is not None}
-        if not errors:  # it is about what is printed
+        return say_errors({name: monitor.error for name, monitor in fleet.members.items()})
+
+
+def say_errors(ends: Mapping[str, XpmRemoteError | None]) -> int:
+    """Print why workspaces have ended; return the exit status of the first of them.
+
+    Raises:
+        XpmRemoteError: The present one, where no workspace has an error: it is about what is printed.
+    """
+    errors = {name: error for name, error in ends.items() if error is not None}
+    if not errors:
+        raise
+    program = click.get_current_context().find_root().info_name
+    for name, error in errors.items():
+        click.echo(f"{program}: {safe(f'{name}: {error}')}", err=True)
+    first = next(iter(errors.values()))
+    return int(first.exit_code)
+
+
+def can_draw_screen() -> bool:
+    """Return whether the terminal is one for the full-screen dashboard, with a keyboard."""
+    return is_terminal(sys.stdout) and sys.stdin.isatty() and not is_simple_terminal()
+
+
+def show_screen(
+    targets: Sequence[Target | LocalTarget],
+    given: dict[str, Any],
+    *,
+    timeout: float,
+    is_several: bool,
+) -> int:
+    """Show the full-screen dashboard until the person quits, or a signal comes; return the exit status.
+
+    Raises:
+        XpmRemoteError: No workspace lives any more.
+    """
+    from xpm_remote.ui.screen.app import Start, show
+    from xpm_remote.ui.screen.remembered import Views, views_path
+
+    start = Start(
+        targets=targets,
+        timeout=timeout,
+        interval=given["polling_interval"],
+        views=Views(views_path(os.environ, Path.home())),
+        is_ascii=given["is_ascii"],
+    )
+    try:
+        return run_until_signal(show(start))
+    except XpmRemoteError:
+        if not is_several:
             raise
-        program = click.get_current_context().find_root().info_name
-        for name, error in errors.items():
-            click.echo(f"{program}: {safe(f'{name}: {error}')}", err=True)
-        return next(iter(errors.values())).exit_code
+        return say_errors(start.errors)
+
+
+def show_everything(context: Context) -> int:
+    """Show the full-screen dashboard of all workspaces of the settings; return the exit status."""
+    given = {
+        "workspace": (),
+        "is_all": True,
+        "is_ascii": False,
+        "polling_interval": RECONCILE_INTERVAL,
+    }
+    targets: list[Target | LocalTarget] = []
+    if context.has_settings:
+        settings = context.load_settings()
+        # Without one the dashboard says how to begin.
+        targets = find_targets(context, settings, given) if settings.workspaces else []
+    return show_screen(targets, given, timeout=REQUEST_TIMEOUT, is_several=True)
 
 
 UNBOUNDED = 1_000_000
@@ -303,7 +372,8 @@ def monitor(
     Without --workdir and --workspace it is the default one of the settings. Nothing in it is changed.
     With several --workspace, or --all, they are watched together, those on other hosts too.
 
-    Press Ctrl-C to end; the last picture stays on the screen.
+    On a terminal this is the full-screen dashboard: ? shows its keys, q ends it. With --inline, press Ctrl-C to
+    end; the last picture stays on the screen.
     """
     if port is not None and not web:
         raise UsageError("--port is for the web page", "add --web, or leave it out")
@@ -376,7 +446,8 @@ def ssh_monitor(context: Context, /, *, web: bool, port: int | None, **given: An
     directory of the workspace there. With --workspace, both may come from the settings. With several
     --workspace, or --all, they are watched together, those of this machine too.
 
-    Press Ctrl-C to end; the last picture stays on the screen.
+    On a terminal this is the full-screen dashboard: ? shows its keys, q ends it. With --inline, press Ctrl-C to
+    end; the last picture stays on the screen.
     """
     if web or port is not None:
         raise UsageError("--web and --port are not there yet", "use the dashboard in the terminal")

@@ -67,6 +67,19 @@ def is_terminal(stream: TextIO) -> bool:
     return stream.isatty() and os.environ.get("TERM", "").lower() not in DUMB
 
 
+def is_simple_terminal() -> bool:
+    """Return whether the terminal is one without colours or a second screen, as its name says."""
+    return os.environ.get("TERM", "").lower() in {
+        "",
+        *DUMB,
+        "vt52",
+        "vt100",
+        "vt102",
+        "ansi",
+        "cygwin",
+    }
+
+
 DUMB = frozenset({"dumb", "unknown"})
 """Names of terminals that only print lines: for TERM."""
 

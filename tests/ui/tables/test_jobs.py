@@ -32,7 +32,7 @@ def test_a_job_that_runs() -> None:
     job = replace(RUNS, tags={"lr": 0.1, "model": "big"}, experiments=("one", "two"))
     assert shown(job) == {
         "state": "R ●",
-        "job": "demo.task/a",
+        "job": "task/a",
         "progress": "━━━━──────  45 %",
         "what": "epoch 5",
         "tags": "lr=0.1",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,7 +16,7 @@ from textual.app import App
 from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
 
-from xpm_remote.errors import ExitCode
+from xpm_remote.errors import ExitCode, StoppedBySignal, XpmRemoteError
 from xpm_remote.escaping import safe
 from xpm_remote.model.entities import JobChange
 from xpm_remote.ui.screen.commands import Command
@@ -54,6 +55,7 @@ class Start:
         views: The views of the user.
         keys: The table of keys.
         is_ascii: Whether only ASCII is drawn besides what comes from the remote.
+        errors: In the end, why each workspace has ended, by its name.
     """
 
     targets: Sequence[Target | LocalTarget]
@@ -62,6 +64,7 @@ class Start:
     views: Views
     keys: tuple[Key, ...] = field(default=KEYS)
     is_ascii: bool = False
+    errors: dict[str, XpmRemoteError | None] = field(default_factory=dict)
 
 
 class _TerminalDriver(LinuxDriver):
@@ -127,7 +130,11 @@ class Dashboard(App[int], inherit_bindings=False):
             fleet.add(target)  # which asks nothing before a person is called
         self._fleet = fleet
         self._news.set()
-        await fleet.run(self._call_person)
+        try:
+            await fleet.run(self._call_person)
+        finally:
+            errors = {name: monitor.error for name, monitor in fleet.members.items()}
+            self._start.errors.update(errors)
 
     @property
     def pictures(self) -> Mapping[str, Picture]:
@@ -293,14 +300,12 @@ def _done(action: Callable[[], object]) -> str:
     return ""
 
 
-async def show(start: Start) -> int:
-    """Show the dashboard until the person quits, all workspaces have ended, or a signal comes.
-
-    Returns:
-        The exit status.
+async def show(start: Start) -> None:
+    """Show the dashboard until the person quits, or all workspaces have ended.
 
     Raises:
         XpmRemoteError: Why all workspaces have ended.
+        StoppedBySignal: The person pressed Ctrl-C.
     """
     app = Dashboard(start)
     drawing = asyncio.create_task(app.run_async(), name="dashboard")
@@ -315,4 +320,5 @@ async def show(start: Start) -> int:
         await asyncio.wait({keeping})
     if not keeping.cancelled():
         keeping.result()
-    return drawing.result() or ExitCode.OK
+    if drawing.result() == ExitCode.INTERRUPTED:
+        raise StoppedBySignal(signal.SIGINT)

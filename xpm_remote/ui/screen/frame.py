@@ -50,6 +50,13 @@ class Frame(Screen[None], inherit_bindings=False):
         self._entry = ""
         self._pending: Callable[[str], None] | None = None
         self._notice = ""
+        self._has_parts = False
+        self._header = LineWidget("header")
+        self._crumbs = LineWidget("crumbs")
+        self._footer = LineWidget("footer")
+        self._prompt = LineWidget("prompt")
+        self._typed = Input(id="typed", compact=True, select_on_focus=False)
+        self._line = Horizontal(self._prompt, self._typed, id="entry")
 
     @property
     def dashboard(self) -> Dashboard:
@@ -88,13 +95,11 @@ class Frame(Screen[None], inherit_bindings=False):
 
     def compose(self) -> ComposeResult:
         """Make the parts."""
-        yield LineWidget("header")
-        yield LineWidget("crumbs")
-        with Horizontal(id="entry"):
-            yield LineWidget("prompt")
-            yield Input(id="typed", compact=True, select_on_focus=False)
+        yield self._header
+        yield self._crumbs
+        yield self._line
         yield Horizontal(*self.body(), id="body")
-        yield LineWidget("footer")
+        yield self._footer
 
     def on_mount(self) -> None:
         """Bind the keys, and draw."""
@@ -105,7 +110,12 @@ class Frame(Screen[None], inherit_bindings=False):
             self._bindings.bind(names, f"press({key.action!r})", key.does, priority=is_first)
         self._bindings.bind("tab", "complete", priority=True)
         self.set_focus(self._main())
+        self._has_parts = True
         self.paint()
+
+    def on_unmount(self) -> None:
+        """Draw no more."""
+        self._has_parts = False
 
     def _main(self) -> Widget:
         return next(each for each in self.query("#body > *").results(Widget) if each.can_focus)
@@ -116,23 +126,23 @@ class Frame(Screen[None], inherit_bindings=False):
 
     def on_resize(self, event: events.Resize) -> None:
         """Leave the footer out where there is very little room."""
-        self.query_one("#footer").display = event.size.height >= _LEAST
+        self._footer.display = event.size.height >= _LEAST
         self.call_after_refresh(self.paint)
 
     def paint_frame(self) -> None:
         """Draw the header, the breadcrumb and the footer."""
-        if not self.is_mounted:
+        if not self._has_parts:
             return
         app = self.dashboard
         head = [Cell("xpm-remote", "bold"), *total_cells(app.pictures.values())]
         hint = next((" ".join(key.keys[:1]) for key in app.keys if key.action == "help"), "?")
-        self.query_one("#header", LineWidget).show(head, [Cell(f"{hint} help", "dim")])
+        self._header.show(head, [Cell(f"{hint} help", "dim")])
         left, right = self.crumbs()
         if self._notice:
             left = [*left, Cell(self._notice, "failed")]
-        self.query_one("#crumbs", LineWidget).show(left, right)
+        self._crumbs.show(left, right)
         if self._entry != ":":
-            self.query_one("#footer", LineWidget).show(self.footer())
+            self._footer.show(self.footer())
 
     def footer(self) -> list[Cell]:
         """Return the keys that the footer names."""
@@ -199,21 +209,21 @@ class Frame(Screen[None], inherit_bindings=False):
     def open_entry(self, prompt: str, text: str) -> None:
         """Show the entry line in the place of the breadcrumb."""
         self._entry = prompt
-        typed = self.query_one("#typed", Input)
+        typed = self._typed
         with typed.prevent(Input.Changed):
             typed.value = text
         typed.cursor_position = len(text)
-        self.query_one("#prompt", LineWidget).show([Cell(prompt, "key")])
-        self.query_one("#entry").display = True
-        self.query_one("#crumbs").display = False
+        self._prompt.show([Cell(prompt, "key")])
+        self._line.display = True
+        self._crumbs.display = False
         typed.focus()
         self._show_candidates()
 
     def close_entry(self) -> None:
         """Return to the breadcrumb."""
         self._entry = ""
-        self.query_one("#entry").display = False
-        self.query_one("#crumbs").display = True
+        self._line.display = False
+        self._crumbs.display = True
         self.set_focus(self._main())
         self.paint()
 
@@ -233,16 +243,16 @@ class Frame(Screen[None], inherit_bindings=False):
     def action_complete(self) -> None:
         """Complete the command."""
         if self._entry == ":":
-            typed = self.query_one("#typed", Input)
+            typed = self._typed
             typed.value = commands.completed(typed.value, self._commands())
             typed.cursor_position = len(typed.value)
 
     def _show_candidates(self) -> None:
         if self._entry == ":":
-            text = self.query_one("#typed", Input).value
+            text = self._typed.value
             found = commands.candidates(text, self._commands())
             cells = [Cell(each.rpartition(" ")[2], "key") for each in found]
-            self.query_one("#footer", LineWidget).show(cells or [Cell("no such command", "failed")])
+            self._footer.show(cells or [Cell("no such command", "failed")])
 
     def _commands(self) -> dict[str, Command]:
         return {**self.dashboard.commands(), **self.commands()}

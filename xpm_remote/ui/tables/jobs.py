@@ -10,7 +10,7 @@ from xpm_remote.escaping import safe
 from xpm_remote.model.entities import Job
 from xpm_remote.ui.tables.arrangement import GroupName, Order
 from xpm_remote.ui.tables.columns import NOTHING, Cell, Column, Look
-from xpm_remote.ui.text import activity, percent, rough_span, short_key, tag_text
+from xpm_remote.ui.text import SHORT_ID, activity, percent, rough_span, tag_text
 from xpm_remote.workspace.states import PENDING, State
 
 JobKey = tuple[str, str]
@@ -99,6 +99,11 @@ def _state(row: JobRow, look: Look) -> Cell:
     return state_cell(kind(row.job), look, is_certain=is_certain)
 
 
+def brief_key(job: Job) -> str:
+    """Name a job by the last word of its task and the first characters of its id."""
+    return safe(f"{job.task_id.rpartition('.')[2]}/{job.job_id[:SHORT_ID]}")
+
+
 def _progress(row: JobRow, look: Look) -> Cell:
     job = row.job
     if job.state is not State.RUNNING or not job.progress:
@@ -174,7 +179,7 @@ def tag_rank(value: object) -> tuple[int, Any]:
 COLUMNS: tuple[Column[JobRow], ...] = (
     Column("state", "S", _state, lambda row: _FIRST[kind(row.job)], "s", least=1, most=3, weight=9),
     Column(
-        "job", "JOB", lambda row, _: Cell(short_key(row.job)), lambda row: row.job.key, "j",
+        "job", "JOB", lambda row, _: Cell(brief_key(row.job)), lambda row: row.job.key, "j",
         least=12, most=36, weight=10,
     ),
     Column("progress", "PROGRESS", _progress, fraction, "p", most=16, weight=6, is_reversed=True),
