@@ -30,7 +30,7 @@ from xpm_remote.model.store import Store
 from xpm_remote.session.state import BackendChoice, Digest, Phase, Picture, Stall
 from xpm_remote.settings.schema import Backend
 from xpm_remote.ui import views
-from xpm_remote.ui.views import DIGEST_SHOWN, dashboard, experiment_status, share
+from xpm_remote.ui.views import DIGEST_SHOWN, dashboard, dashboards, experiment_status, share
 
 ESC = "\x1b"
 
@@ -42,6 +42,14 @@ def drawn(
     console = Console(file=StringIO(), width=width, force_terminal=False, _environ={})
     with console.capture() as capture:
         console.print(dashboard(picture, NOW, width, height, has_keys=has_keys))
+    return capture.get().split("\n")[:-1]
+
+
+def drawn_together(pictures: dict[str, Picture], height: int) -> list[str]:
+    """Return several pictures drawn as plain text, by lines."""
+    console = Console(file=StringIO(), width=120, force_terminal=False, _environ={})
+    with console.capture() as capture:
+        console.print(dashboards(pictures, NOW, 120, height, has_keys=True))
     return capture.get().split("\n")[:-1]
 
 
@@ -71,6 +79,22 @@ def test_fits_with_every_section(width: int, height: int) -> None:
     lines = drawn(picture(busy_store()), width, height)
     assert 1 <= len(lines) <= height
     assert max(map(cell_len, lines)) <= width
+
+
+def test_several_share_the_lines() -> None:
+    """Several pictures have their names, fit together, and have one line of keys: what the link in most need takes."""
+    several = {
+        "near": picture(busy_store()),
+        "far": picture(busy_store(), phase=Phase.WAITING, retry_at=NOW + 5),
+        "asks": picture(busy_store(), phase=Phase.NEEDS_PERSON, asked="a code"),
+    }
+    for height in range(1, 60):
+        assert len(drawn_together(several, height)) <= height
+    lines = drawn_together(several, 40)
+    heads = [line.partition(" · ")[0] for line in lines if "alice@cluster" in line]
+    assert heads == ["near", "far", "asks"]
+    assert lines[-1] == "q quit · r log in"
+    assert drawn_together({"near": several["near"]}, 40)[0].startswith("alice@cluster")
 
 
 def test_no_lines_at_all() -> None:
