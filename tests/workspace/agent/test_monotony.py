@@ -14,7 +14,8 @@ import pytest
 from tests.support.effort import examples
 from tests.workspace.agent.test_tracking import View
 from tests.workspace.disk import RUN_ID, Disk, write
-from xpm_remote.workspace.agent.tracking import CORRECTION, FILLING, FILLING_LIMIT, SECOND_LOOK
+from xpm_remote.workspace.agent.filling import FILLING, FILLING_LIMIT
+from xpm_remote.workspace.agent.tracking import CORRECTION, SECOND_LOOK
 from xpm_remote.workspace.layout import JobId
 from xpm_remote.workspace.reading.jobs import CLAIM, JobFacts
 from xpm_remote.workspace.states import State
@@ -372,7 +373,7 @@ def test_run_without_the_jobs_of_the_one_before(followed: tuple[Peer, list[JobFa
     peer.view.run(2 * FILLING)
     assert peer.view.picture.heads["exp"].run_id == "20261101_130000"
     assert "gone" in peer.view.picture.told
-    assert peer.view.tracker._filling == {}
+    assert not peer.view.tracker._filling
 
 
 def test_run_that_grows_for_long(followed: tuple[Peer, list[JobFacts]]) -> None:

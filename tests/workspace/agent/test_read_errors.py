@@ -170,7 +170,7 @@ class Watched(View):
         self.now += 10.0  # runs that took long are not read again at once
         self.watcher._pending.update(subjects)
         self._door = door
-        self.tracker._pulsed = self.now
+        self.tracker._pulses._last = self.now
         self.tracker.step()
         self._door = None
 

@@ -12,7 +12,9 @@ import pytest
 from tests.support.effort import examples
 from tests.workspace.disk import RUN_ID, Disk, TextHost, snapshot, write, write_lines
 from xpm_remote.workspace.agent.announcing import PAGE, Pages
-from xpm_remote.workspace.agent.tracking import FILLING, PULSE_INTERVAL, PULSES_PER_SECOND, Tracker
+from xpm_remote.workspace.agent.filling import FILLING
+from xpm_remote.workspace.agent.pulses import PULSE_INTERVAL, PULSES_PER_SECOND
+from xpm_remote.workspace.agent.tracking import Tracker
 from xpm_remote.workspace.layout import JobId
 from xpm_remote.workspace.reading.job_files import JobReader
 from xpm_remote.workspace.reading.jobs import JobFacts

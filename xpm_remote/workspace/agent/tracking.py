@@ -8,8 +8,7 @@ leaves no trace on disk, so it is checked for at a bounded rate.
 from __future__ import annotations
 
 import time
-from itertools import islice
-from typing import Callable, Collection, Iterable, Iterator, NamedTuple
+from typing import Callable, Collection, Iterable, NamedTuple
 
 from xpm_remote.workspace import states
 from xpm_remote.workspace.agent.announcing import (
@@ -21,6 +20,9 @@ from xpm_remote.workspace.agent.announcing import (
     is_live,
     pages,
 )
+from xpm_remote.workspace.agent.attempts import Try, steps_back, try_of
+from xpm_remote.workspace.agent.filling import FILLING, FillingRuns
+from xpm_remote.workspace.agent.pulses import Pulses
 from xpm_remote.workspace.agent.unread import UnreadSubjects
 from xpm_remote.workspace.layout import JobId
 from xpm_remote.workspace.processes import Host
@@ -48,12 +50,6 @@ from xpm_remote.workspace.watching.places import (
 )
 from xpm_remote.workspace.watching.watch import Subject, Watcher
 
-PULSE_INTERVAL = 5.0
-"""Seconds within which the death of every process is noticed, as far as ``PULSES_PER_SECOND`` permits."""
-
-PULSES_PER_SECOND = 40
-"""Jobs and runs that are checked each second for signs of life: under one percent of a core."""
-
 BEAT_INTERVAL = 3.0
 """Seconds between two looks at the workspace itself: nothing else may be due for minutes, and its disk may be gone."""
 
@@ -66,29 +62,11 @@ SECOND_LOOK = 1.0
 CORRECTION = 60.0
 """Seconds after which a step back is believed that all files show all the time: the earlier judgement was wrong."""
 
-FILLING = 2.0
-"""Seconds without another job after which a run that has just begun has listed its jobs, as far as we can see."""
-
-FILLING_LIMIT = 10.0
-"""Seconds after which a run that has just begun is sent in any case: a script may submit its jobs for hours."""
-
 _CARBON = JobFacts._fields.index("carbon")  # the one field that cannot be hashed
 _WORKSPACE = "workspace"
 """The subject of the workspace itself."""
 
 _ACTIVE = frozenset({states.RUNNING, states.SCHEDULED})
-
-
-class _Try(NamedTuple):
-    """What was sent of a job that shows whether something later is a step back: its run, and its try in it."""
-
-    run: tuple[str, str]
-    state: str
-    scheduler_state: str
-    started: float | None
-    ended: float | None
-    retry_count: int
-    is_marked: bool
 
 
 class _Known(NamedTuple):
@@ -106,7 +84,7 @@ class _Known(NamedTuple):
     place: str | None
     is_active: bool
     is_watched: bool = False
-    last: _Try | None = None
+    last: Try | None = None
 
 
 class _Doubt(NamedTuple):
@@ -114,15 +92,6 @@ class _Doubt(NamedTuple):
 
     since: float
     due: float
-
-
-class _Filling(NamedTuple):
-    """A run that has just begun: since when it is known, the number of its jobs, and since when that is so."""
-
-    run_id: str
-    since: float
-    jobs: int
-    grown: float
 
 
 class Tracker:
@@ -161,10 +130,8 @@ class Tracker:
         self._is_loaded = False
         self._beaten = clock()
         self._doubts: dict[JobId, _Doubt] = {}
-        self._filling: dict[str, _Filling] = {}
-        self._pulse: Iterator[Subject] = iter(())
-        self._pulse_began = clock()
-        self._pulsed = clock()
+        self._filling = FillingRuns(clock)
+        self._pulses = Pulses(self._living, clock)
 
     def load(
         self, since: float | None = None, is_stopped: Callable[[], bool] = lambda: False
@@ -204,7 +171,7 @@ class Tracker:
     def wait_time(self) -> float:
         """Return the seconds until the next step is due, if the watcher reports nothing before."""
         now = self._clock()
-        due = [self._watcher.due(), max(0.0, self._pulsed + 1.0 - now), self._unread.wait_time()]
+        due = [self._watcher.due(), self._pulses.wait_time(), self._unread.wait_time()]
         due += [max(0.0, self._not_before.get(_name_of(each), now) - now) for each in self._late]
         due += [max(0.0, doubt.due - now) for doubt in self._doubts.values()]
         return min(due)
@@ -213,7 +180,7 @@ class Tracker:
         """Find what changed since the last step, and send it."""
         subjects = self._watcher.collect() | self._late | self._held | self._unread.due()
         self._late, self._held = set(), set()
-        subjects |= self._next_pulse()
+        subjects |= {each for each in self._pulses.due() if not self._has_pulse(each)}
         now = self._clock()
         subjects |= {JobSubject(*job) for job, doubt in self._doubts.items() if doubt.due <= now}
         subjects.discard(_WORKSPACE)
@@ -329,7 +296,7 @@ class Tracker:
             if not is_news:
                 return False
         last = before.last if before else None
-        if last is not None and _steps_back(last, facts, run) and not self._is_confirmed(facts):
+        if last is not None and steps_back(last, facts, run) and not self._is_confirmed(facts):
             return False
         self._doubts.pop(job_id, None)
         is_active = facts.state in _ACTIVE and not facts.has_died
@@ -344,7 +311,7 @@ class Tracker:
         elif before is not None and before.is_watched and not is_watched:
             self._places.forget_job(job_id)
         self._by_hash[job_id.hash] = job_id
-        self._jobs[job_id] = _Known(digest, place, is_active, is_watched, _try(facts, run))
+        self._jobs[job_id] = _Known(digest, place, is_active, is_watched, try_of(facts, run))
         return before is None or before.digest != digest
 
     def _is_confirmed(self, facts: JobFacts) -> bool:
@@ -419,7 +386,7 @@ class Tracker:
         if run is None or (not could_read and before is not None):
             return
         self._watch_run(run)
-        if before is not None and self._is_filling(run, before):
+        if before is not None and self._filling.take(run, before):
             self._late.add(subject)
             self._not_before[name] = self._clock() + FILLING
             return
@@ -430,31 +397,6 @@ class Tracker:
         self._tell_jobs(run, before)
         took = self._clock() - began
         self._not_before[name] = self._clock() + took / REREAD_LOAD
-
-    def _is_filling(self, run: RunFacts, before: RunFacts) -> bool:
-        """Return whether a run that has just begun lacks jobs of the one before, which it may be about to list.
-
-        Sent at once, its jobs would be gone, and a moment later they would be new.
-        """
-        name, now = run.experiment_id, self._clock()
-        if (
-            run.run_id == before.run_id
-            or not is_live(run)
-            or before.job_infos.keys() <= run.job_infos.keys()
-        ):
-            self._filling.pop(name, None)
-            return False
-        jobs = len(run.job_infos)
-        known = self._filling.get(name)
-        if known is None or known.run_id != run.run_id:
-            known = _Filling(run.run_id, now, jobs, now)
-        elif known.jobs != jobs:
-            known = known._replace(jobs=jobs, grown=now)
-        if now - known.grown < FILLING and now - known.since < FILLING_LIMIT:
-            self._filling[name] = known
-            return True
-        self._filling.pop(name, None)
-        return False
 
     def _tell_jobs(self, run: RunFacts, before: RunFacts | None) -> None:
         """Send the jobs that changed in a run, and read them."""
@@ -512,18 +454,6 @@ class Tracker:
                 for page in pages(each for each in hashes if each in run.job_infos):
                     self._read_jobs(run, page, lambda part: self._reader.jobs(part, jobs))
 
-    def _next_pulse(self) -> set[Subject]:
-        """Return the subjects of this step that have died since they were last checked."""
-        now = self._clock()
-        count = int((now - self._pulsed) * PULSES_PER_SECOND)
-        if count < 1:
-            return set()
-        self._pulsed = now
-        found = list(islice(self._pulse, min(count, PULSES_PER_SECOND)))
-        if not found and now - self._pulse_began >= PULSE_INTERVAL:
-            self._pulse, self._pulse_began = iter(self._living()), now
-        return {each for each in found if not self._has_pulse(each)}
-
     def _living(self) -> list[Subject]:
         living: list[Subject] = [
             JobSubject(*job_id) for job_id, known in self._jobs.items() if known.is_active
@@ -547,44 +477,6 @@ class Tracker:
 def _head(run: RunFacts) -> RunFacts:
     """Return a run without its jobs."""
     return run._replace(job_infos={}, job_states={})
-
-
-def _try(facts: JobFacts, run: tuple[str, str]) -> _Try:
-    is_marked = facts.has_done_marker or facts.has_failure_marker
-    return _Try(
-        run,
-        facts.state,
-        facts.scheduler_state,
-        facts.started,
-        facts.ended,
-        facts.retry_count,
-        is_marked,
-    )
-
-
-def _steps_back(last: _Try, facts: JobFacts, run: tuple[str, str]) -> bool:
-    """Return whether a job has less in one try than what was sent.
-
-    Another try has a later start, another run, or a scheduler that lets the job wait again; or the marker of its end
-    is removed. The number of retries is raised when a try ends, so it shows another one only if no end was seen.
-    """
-    if run != last.run or not facts.has_directory:
-        return False
-    if last.state not in states.FINAL and facts.retry_count > last.retry_count:
-        return False
-    # status.json and the first event have slightly different times of the same start.
-    if last.started and facts.started and facts.started > max(last.started, last.ended or 0.0):
-        return False
-    if last.scheduler_state in states.FINAL and facts.scheduler_state in states.PENDING:
-        return False
-    is_marked = facts.has_done_marker or facts.has_failure_marker
-    if last.is_marked and not is_marked:
-        return facts.state in states.FINAL  # by its run alone, which is about to begin another try
-    if states.is_further(last.state, facts.state):
-        return last.state not in states.PENDING and last.state not in states.IDLE
-    # The same state without its start: status.json is being written.
-    is_less = bool(last.started and not facts.started) or facts.retry_count < last.retry_count
-    return is_less and facts.state == last.state and not is_marked
 
 
 def _digest(facts: JobFacts) -> int:
