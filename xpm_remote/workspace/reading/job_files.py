@@ -188,8 +188,10 @@ class JobReader:
             process = process_of(content, asked.run_host)
         first = max(whole_of((status or NO_STATUS).get("events_count")) or 0, 0)
         evidence = Evidence(asked, stamps, process, first, self._events, self._host, look)
-        # An empty marker whose process holds the lock is being written.
-        if stamps.failed is None or (stamps.failed.size == 0 and evidence.is_locked):
+        # An empty marker whose process holds the lock, or lives, is being written.
+        is_empty = stamps.failed is not None and stamps.failed.size == 0
+        is_early = is_empty and (evidence.is_locked or evidence.is_alive(facts.process) is True)
+        if stamps.failed is None or is_early:
             return _unfinished(facts, evidence)
         content = read_value(f"{asked.stem}.failed", SMALL_LIMIT, look)
         return _with_failure(facts, failed(facts, stamps.failed.at, content), evidence)
