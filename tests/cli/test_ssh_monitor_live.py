@@ -6,6 +6,7 @@ import json
 import re
 import signal
 from collections import defaultdict
+from itertools import chain
 from typing import Any
 
 import pexpect
@@ -43,9 +44,9 @@ def histories(events: list[dict[str, Any]]) -> dict[str, list[str]]:
 
 
 def read_until_final(events: Events, number: int) -> dict[str, list[str]]:
-    """Read until so many jobs have ended."""
+    """Read until so many jobs have ended, those included whose end was read before."""
     ended: set[str] = set()
-    for event in events:
+    for event in chain(list(events.seen), events):
         if event["event"] == "job" and event["state"] in ("done", "error"):
             ended.add(event["id"])
             if len(ended) == number:
