@@ -11,11 +11,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from tests.support.hanging_hosts import LIMITS, POINTS, SHOWN, Point, hanging
+from tests.support.hanging_hosts import LONG, POINTS, SHOWN, Point, hanging, one_limit
 from tests.support.scripted_host import Host, serving
-from xpm_remote.link.host import HostLink
+from xpm_remote.link.openssh_engine import connection as openssh
 from xpm_remote.link.remote.startup import MARK
-from xpm_remote.link.waits import Limits
 from xpm_remote.session import monitor as monitoring
 from xpm_remote.session.monitor import Monitor
 from xpm_remote.session.reconnect import Backoff
@@ -27,10 +26,6 @@ from xpm_remote.ui.views import dashboard
 
 pytestmark = pytest.mark.slow
 
-LIMIT = 30.0
-"""Seconds for any of this, on a machine that runs other tests, too."""
-ANSWER = 3.0
-"""Seconds for the greeting of an agent, which hangs later."""
 LOADED = (
     b'{"jsonrpc":"2.0","id":%d,"result":{}}\n'
     b'{"jsonrpc":"2.0","method":"notification.loaded","params":{"sequence":1,"mark":1}}\n'
@@ -59,7 +54,7 @@ class Shown:
         """Wait until something is so after an update."""
         while not is_so():
             self._changed.clear()
-            await asyncio.wait_for(self._changed.wait(), LIMIT)
+            await asyncio.wait_for(self._changed.wait(), LONG)
 
     def _note(self, update: object) -> None:
         self.lines += self._events.lines(update, self.monitor.picture, time.time())  # type: ignore[arg-type]
@@ -68,9 +63,10 @@ class Shown:
 
 @pytest.fixture(autouse=True)
 def prompt_telling(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Tell of waits early."""
+    """Tell of waits early; let the program ssh tell the end of its own limit, however slow it is."""
     monkeypatch.setattr(monitoring, "STALL_SHOWN", SHOWN)
     monkeypatch.setattr(monitoring, "STALL_LOOK", SHOWN / 4)
+    monkeypatch.setattr(openssh, "GRACE", LONG)
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
 
@@ -80,9 +76,10 @@ def prompt_telling(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 async def test_dashboard(point: Point, engine: SshEngine) -> None:
     """The picture and the event stream tell the wait; then the attempt ends, named, and another one follows."""
     host = Host(LOADED, f"\n{MARK} agent plain\n")
-    words = "not found the workspace" if point.name == "directory" else point.waits_for
+    words = "not found the workspace" if point.name == "directory" else point.wait.value
     async with serving(host, engine, Backend.AGENT) as found:
-        target = replace(found, limits=Limits(answer=ANSWER))
+        limits = one_limit()
+        target = replace(found, limits=limits)
         monitor = Monitor(target, backoff=Backoff(lambda: 0.5))
         shown = Shown(monitor)
         running = asyncio.create_task(monitor.run())
@@ -90,14 +87,17 @@ async def test_dashboard(point: Point, engine: SshEngine) -> None:
         assert host.server is not None
         port = host.server.get_port()
         host.close_port()
-        assert monitor._host is not None
-        monitor._host = monitor._host._replace(link=HostLink(target.options, engine, LIMITS))
+        limits.short = point.wait
         async with hanging(point, port):
             host.drop()
             await shown.until(lambda: words in shown.picture)
-            assert any(words in line for line in shown.lines)
-            await shown.until(lambda: point.ends in (monitor.picture.link.detail or ""))
-            assert monitor.picture.link.phase is Phase.WAITING
+            await shown.until(lambda: any(words in line for line in shown.lines))
+            await shown.until(
+                lambda: (
+                    monitor.picture.link.phase is Phase.WAITING
+                    and point.ends in (monitor.picture.link.detail or "")
+                )
+            )
             assert not running.done()
             running.cancel()
             await asyncio.wait({running})

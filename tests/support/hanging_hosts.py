@@ -19,13 +19,46 @@ import asyncssh
 
 from xpm_remote.errors import ExitCode
 from xpm_remote.link.remote.startup import MARK
-from xpm_remote.link.waits import Limits
+from xpm_remote.link.waits import Limits, Wait
 
 HOST = "127.0.0.1"
 SHOWN = 0.1
 """Seconds that stand for ``WAIT_SHOWN`` here."""
-LIMITS = Limits(0.5, 1, 0.5, 0.5, command=4, start=0.5, answer=0.5)  # a command may start an ssh
+SHORT = 0.5
+"""Seconds of the one limit that a test reaches."""
+SHORT_CONNECT = 1
+"""The same for TCP and the greeting: the program ssh takes whole seconds."""
+LONG = 60.0
+"""Seconds of all other limits, and for the end of anything here: a busy machine is slow."""
 READY = f"\n{MARK} init\n\n{MARK} ready 1795358688 +0000 UTC\n"
+
+
+class OneLimit(Limits):
+    """Limits of which that of one wait is short.
+
+    Attributes:
+        short: The wait; None: none is.
+    """
+
+    short: Wait | None = None
+
+    @property
+    def connect(self) -> float:
+        """What the program ssh is told."""
+        return SHORT_CONNECT if self.short in (Wait.TCP, Wait.GREETING) else LONG
+
+    def of(self, wait: Wait) -> float:
+        """Return the limit of a wait."""
+        if wait is not self.short:
+            return LONG
+        return self.connect if wait in (Wait.TCP, Wait.GREETING) else SHORT
+
+
+def one_limit(short: Wait | None = None) -> OneLimit:
+    """Return limits of which that of one wait is short."""
+    limits = OneLimit()
+    limits.short = short
+    return limits
 
 
 class Point(NamedTuple):
@@ -33,39 +66,37 @@ class Point(NamedTuple):
 
     Attributes:
         name: Its name.
-        waits_for: What must be told.
+        wait: What must be told, and ends at its limit.
         code: The exit code.
         ends: What the error must have.
         said: What the command on the host prints before it hangs; None: there is none.
     """
 
     name: str
-    waits_for: str
+    wait: Wait
     code: ExitCode
     ends: str
     said: str | None = None
 
 
 POINTS = (
-    Point("resolve", "the address of", ExitCode.RESOLVE, "cannot be resolved: no answer within"),
-    Point("tcp", "a TCP connection to", ExitCode.UNREACHABLE, "no answer within 1 s"),
-    Point("silent", "the SSH greeting of", ExitCode.UNREACHABLE, "within 1 s"),
-    Point("tarpit", "the SSH greeting of", ExitCode.UNREACHABLE, "within 1 s"),
-    Point("greeted", "the key exchange with", ExitCode.UNREACHABLE, "has not finished the key"),
-    Point("login", "the login to", ExitCode.UNREACHABLE, "has not let us log in within 0.5 s"),
-    Point(
-        "channel", "the start of a command", ExitCode.REMOTE_TIMEOUT, "has not started a command"
-    ),
-    Point("files", "the login files of", ExitCode.REMOTE_TIMEOUT, "Project?", "Hi\nProject? \x1b"),
+    Point("resolve", Wait.RESOLVE, ExitCode.RESOLVE, "cannot be resolved: no answer within"),
+    Point("tcp", Wait.TCP, ExitCode.UNREACHABLE, "no answer within 1 s"),
+    Point("silent", Wait.GREETING, ExitCode.UNREACHABLE, "within 1 s"),
+    Point("tarpit", Wait.GREETING, ExitCode.UNREACHABLE, "within 1 s"),
+    Point("greeted", Wait.KEY_EXCHANGE, ExitCode.UNREACHABLE, "has not finished the key"),
+    Point("login", Wait.LOGIN, ExitCode.UNREACHABLE, "has not let us log in within 0.5 s"),
+    Point("channel", Wait.COMMAND, ExitCode.REMOTE_TIMEOUT, "has not started a command"),
+    Point("files", Wait.LOGIN_FILES, ExitCode.REMOTE_TIMEOUT, "Project?", "Hi\nProject? \x1b"),
     Point(
         "init",
-        "shell_init on",
+        Wait.SHELL_INIT,
         ExitCode.REMOTE_TIMEOUT,
         "loading",
         f"{MARK} shell\n{MARK} going\nloading",
     ),
-    Point("directory", "the workspace on", ExitCode.STALLED, "has not found", f"{MARK} init\n"),
-    Point("answer", "the first answer of", ExitCode.REMOTE_TIMEOUT, "has not answered", READY),
+    Point("directory", Wait.WORKSPACE, ExitCode.STALLED, "has not found", f"{MARK} init\n"),
+    Point("answer", Wait.ANSWER, ExitCode.REMOTE_TIMEOUT, "has not answered", READY),
 )
 
 
