@@ -282,7 +282,7 @@ def test_real_failures_are_grouped_as_a_person_would(tmp_path: Path) -> None:
     execute = f"{where}:execute"
     expected = {
         "value": f"ValueError: bad value * in *\n{where}:fail_plainly\n{execute}",
-        "memory": "OutOfMemoryError: CUDA out of memory. Tried to allocate * GiB. GPU * has *.* GiB free"
+        "memory": "OutOfMemoryError: CUDA out of memory. Tried to allocate *. GPU * has *.* GiB free"
         f"\n{where}:allocate\n{where}:forward",
         "cause": f"RuntimeError: cannot load *\n{where}:fail_with_cause\n{execute}",
         "handler": f"ValueError: invalid literal for int() with base *: *\n{where}:fail_in_handler\n{execute}",

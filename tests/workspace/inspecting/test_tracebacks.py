@@ -62,6 +62,8 @@ def announced(text: str) -> Traceback:
         ("ValueError: ", "ValueError", ""),
         ("torch.cuda.OutOfMemoryError: CUDA", "torch.cuda.OutOfMemoryError", "CUDA"),
         ("mod.f.<locals>.Odd: x", "mod.f.<locals>.Odd", "x"),
+        ("mod.f.<locals>.g.<locals>.Odd: x", "mod.f.<locals>.g.<locals>.Odd", "x"),
+        ("Ошибка: плохо", "Ошибка", "плохо"),
         ("KeyError: 'a\\nb'", "KeyError", "'a\\nb'"),
         ("ValueError: one\ntwo\n\n  indented\nlast", "ValueError", "one\ntwo\n\n  indented\nlast"),
         ("ValueError: \x1b[31mred\x1b[0m", "ValueError", "red"),
@@ -240,6 +242,30 @@ def test_an_exit_with_a_text_is_the_cause() -> None:
     assert (found.exception, found.message, found.frames) == ("SystemExit", "wrong", (STEP,))
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        # A note with a traceback in it.
+        f"step 3\n{HEADER}{INNER}Fake: no",
+        # As the compiler of torch has it.
+        f'graph break\n\nfrom user code:\n{INNER}\nSet TORCH_LOGS="+dynamo"\n\n\nYou can suppress this',
+        'bad file\n  File "/conf/a.yaml", line 3\n    lr: x\nsee the docs',
+    ],
+)
+def test_frames_in_a_message_are_a_part_of_it(message: str) -> None:
+    """The exception is found whatever its message, or its notes, look like."""
+    for name in ("ValueError", "torch._dynamo.exc.Unsupported"):
+        found = announced(HEADER + TASK + f"{name}: {message}\n")
+        assert (found.exception, found.message, found.frames) == (name, message, (STEP,))
+
+
+def test_functions_that_call_each_other_have_one_cause() -> None:
+    """A recursion ends in any of its functions: by its depth, not by its cause."""
+    frames = [FORWARD, STEP, FORWARD, STEP]
+    title = title_of("RecursionError", "maximum recursion depth exceeded")
+    assert cause_of(title, tuple(frames)) == cause_of(title, tuple(frames[1:]))
+
+
 def test_a_call_stack_is_no_message() -> None:
     """What logging prints after an exception is not its message."""
     found = announced(HEADER + TASK + "ValueError: x\nCall stack:\nnoise\n")
@@ -257,6 +283,12 @@ def test_a_call_stack_is_no_message() -> None:
             "slurmstepd: error: Detected 1 oom-kill event(s)\nbye\n",
             "slurmstepd: error: Detected 1 oom-kill event(s)",
         ),
+        (
+            "slurmstepd: error: Detected 1 oom_kill event in StepId=7.batch.\nbye\n",
+            "slurmstepd: error: Detected 1 oom_kill event in StepId=7.batch.",
+        ),
+        (f"Fatal Python error: Aborted\n\nCurrent\n{RUNNING}epoch\n", "epoch"),
+        (f"JOB 1 CANCELLED AT 12:00\n{RUNNING}disk is full\n", "disk is full"),
         (
             "Fatal Python error: Segmentation fault\n\nCurrent thread\n" + "x\n" * 5000,
             "Fatal Python error: Segmentation fault",
@@ -276,7 +308,7 @@ def test_the_last_words(text: str, last: str) -> None:
         ("bad value 12 in '/data/3/x.txt'", "bad value * in *"),
         (
             "Tried to allocate 2.00 GiB (GPU 0; 23.69 GiB total)",
-            "Tried to allocate * GiB (GPU *; * GiB total)",
+            "Tried to allocate * (GPU *; * total)",
         ),
         ("object at 0x7f3a2b, id deadbeef12", "object at *, id *"),
         ("no file /scratch/ws/jobs/a.pt: gone", "no file *: gone"),
@@ -286,8 +318,9 @@ def test_the_last_words(text: str, last: str) -> None:
         ("isn't \"quoted 'twice'\" and can't", "isn't * and can't"),
         ("shapes [2, 3, 4] and [2, 3]", "shapes [*] and [*]"),
         ("mat1 and mat2 (32x128 and 64x10)", "mat* and mat* (*x* and *x*)"),
+        ("512.00 MiB of 79GB, 12B, 5 Bytes", "* of * Bytes"),
         ("device cuda:1, node12", "device cuda:*, node*"),
-        ("loss -1e-05, and/or 5 GiB/s", "loss *, and/or * GiB/s"),
+        ("loss -1e-05, and/or 5 GiB/s", "loss *, and/or */s"),
         ("job 3f2504e0-4f89-11d3-9a0c-0305e82c3301", "job *"),
         ("Epoch 1:  45%|████▌     | 450/1000", "Epoch *:  *%|*| */*"),
         ("Epoch 1:  9%|▉         | 90/1000", "Epoch *:  *%|*| */*"),

@@ -41,7 +41,8 @@ SHOWN_INNER = 3
 
 _TOP = re.compile(r"^(.*?)(?:Original |Exception Group )?Traceback \(most recent call last\):\s*$")
 _FRAME = re.compile(r'^\s+File "(.{1,1000}?)", line (\d{1,9})(?:, in (.{1,500}))?\s*$')
-_EXCEPTION = re.compile(r"^([A-Za-z_][\w.]*(?:\.<locals>\.[\w.]+)?)(?:: ?(.*))?$", re.DOTALL)
+_EXCEPTION = re.compile(r"^([^\W\d][\w.]*(?:\.<locals>\.[\w.]+){0,20})(?:: ?(.*))?$", re.DOTALL)
+_USUAL_CLASS = re.compile(r"(?:Error|Exception|Exit|Failed|Interrupt|Iteration|Warning|Timeout)$")
 _IN_GROUP = re.compile(r"^[ +-]*\| ?")
 _GROUP_PARTS = re.compile(r"^ *\+[-+]")
 _OF_RUNNER = re.compile(r"(?:DEBUG|INFO|WARNING|ERROR|CRITICAL):\d+:.{1,40}\[xpm\] ")
@@ -53,7 +54,7 @@ _HEADER = _HEAD.encode()
 _CALL_STACK = "Call stack:"
 _CHAINS = (b"cause of the following exception:", b"another exception occurred:")
 _HINT = re.compile(
-    r"DUE TO TIME LIMIT|DUE TO JOB REQUEUE|Node failure on|oom-kill event|[Oo]ut [Oo]f [Mm]emory"
+    r"DUE TO TIME LIMIT|DUE TO JOB REQUEUE|Node failure on|oom[-_]kill event|[Oo]ut [Oo]f [Mm]emory"
     r"|exceeded memory limit|CANCELLED AT|std::bad_alloc|^Killed$"
 )
 _LIBRARY = re.compile(
@@ -126,6 +127,7 @@ def lines_of(data: bytes, start: int, begin: int = 0) -> Iterator[Line]:
 
 def last_line(data: bytes) -> str:
     """Return the last words of a log: a scheduler's on why the job ended, else its last line that is the program's."""
+    data = data[max(0, data.rfind(START)) :]  # a log may go on from an earlier run
     fatal_at = data.rfind(b"Fatal Python error: ")
     if fatal_at >= 0:
         return next(lines_of(data, 0, fatal_at)).text.rpartition("\r")[2].strip()
@@ -175,10 +177,10 @@ def _is_at_end(lines: list[Line]) -> bool:
 
 def _last(lines: list[Line], name: str) -> Traceback | None:
     """Return the last traceback of a chain that is the cause."""
-    heads = []
+    heads: list[int] = []
     for number, line in enumerate(lines):
         found = _TOP.match(line.text) if _HEAD in line.text else None
-        if found and not _is_nested(found[1]):
+        if found and not _is_nested(found[1]) and (not heads or _is_next(lines, number)):
             heads.append(number)
     ends = [*heads[1:], len(lines)]
     is_logging = bool(heads) and heads[0] > 0 and bool(_NO_CAUSE.match(lines[heads[0] - 1].text))
@@ -190,6 +192,14 @@ def _last(lines: list[Line], name: str) -> Traceback | None:
         if found_one is not None:
             return found_one
     return None
+
+
+def _is_next(lines: list[Line], number: int) -> bool:
+    """Return whether a head is one of the chain, and not a part of a message."""
+    if f"Original {_HEAD}" in lines[number].text:
+        return True
+    above = (line.text for line in reversed(lines[:number]) if line.text.strip())
+    return next(above, "").encode().endswith(_CHAINS)
 
 
 def _is_of_runner(text: str) -> bool:
@@ -219,15 +229,29 @@ def _read(block: list[Line], name: str) -> Traceback | None:
         own = [_bare(text) for text in own[: parts - 1]]
     found_frames = [(at, found) for at, found in enumerate(map(_frame_in, own)) if found]
     frames = [found for _, found in found_frames]
-    last = found_frames[-1][0] if found_frames else -1
-    head = next((at for at in range(last + 1, len(own)) if own[at][:1].strip()), None)
+    head = _head_of_exception(own, [at for at, _ in found_frames])
     found = _EXCEPTION.match(own[head]) if head is not None else None
     if head is None or found is None:
         return None
+    frames = [frame for at, frame in found_frames if at < head]
     message = "\n".join([found[2] or "", *_message_after(own[head + 1 :])]).strip()
     if is_group:
         message = f"{message}{_inner(block[parts:])}"
     return Traceback(block[0].offset, found[1], message[:MESSAGE_LIMIT], _of_user(frames, name))
+
+
+def _head_of_exception(own: list[str], frames: list[int]) -> int | None:
+    """Return which line the exception is on: the first one that is not indented.
+
+    A message may hold what looks like a frame, and another thread may print between the frames. So the first line that
+    looks like an exception of a usual name is taken, else the first after the last frame.
+    """
+    first, last = (frames[0], frames[-1]) if frames else (-1, -1)
+    for at in range(first + 1, last):
+        found = _EXCEPTION.match(own[at])
+        if found and (_USUAL_CLASS.search(found[1]) or "." in found[1]):
+            return at
+    return next((at for at in range(last + 1, len(own)) if own[at][:1].strip()), None)
 
 
 def _message_after(lines: list[str]) -> Iterator[str]:
@@ -275,6 +299,8 @@ def class_name(exception: str) -> str:
 def cause_of(title: str, frames: tuple[Frame, ...] = ()) -> str:
     """Return the text that failures of one cause share: a title, and files and functions of the user's code."""
     places = [f"{frame.file.rpartition('/')[2]}:{frame.function}".rstrip(":") for frame in frames]
+    if title.startswith("RecursionError"):  # functions that call each other end in any of them
+        places = sorted(set(places))
     return CAUSE_END.join([title, *places[:FRAMES_OF_CAUSE]])
 
 
@@ -295,14 +321,15 @@ _HEX = re.compile(
     r"\b(?:0x[0-9a-fA-F]+|(?=[a-fA-F]*\d)[0-9a-fA-F]{7,}(?:-[0-9a-fA-F]{4,})*|[0-9a-fA-F]{12,})\b"
 )
 _BAR = re.compile(r"(?<=%)\|[^|]{0,400}\|")
+_SIZE = re.compile(r"(?<![\w.])\d+(?:\.\d+)? ?(?:[kKMGTP]i?)?B\b")
 _NUMBER = re.compile(r"(?<!\w)[-+]?\d[\d_]*(?:\.\d+)?(?:[eE][-+]?\d+)?|\d+(?:\.\d+)?")
 _LIST = re.compile(r"\*(?:\s*,\s*\*)+")
 _STARS = re.compile(r"\*{2,}")
 
 
 def mask(text: str) -> str:
-    """Return a line with ``*`` for what differs from failure to failure: quoted text, paths, hex, numbers."""
+    """Return a line with ``*`` for what differs from failure to failure: quoted text, paths, hex, sizes, numbers."""
     text = text[:LINE_LIMIT]
-    for pattern in (_BAR, _QUOTED, _URL, _PATH, _HEX, _NUMBER):
+    for pattern in (_BAR, _QUOTED, _URL, _PATH, _HEX, _SIZE, _NUMBER):
         text = pattern.sub("*" if pattern is not _BAR else "|*|", text)
     return _STARS.sub("*", _LIST.sub("*", text))
