@@ -23,7 +23,7 @@ from xpm_remote.link.prompts import (
     tell_once,
 )
 
-LIMIT = 10.0
+LIMIT = 30.0
 """Seconds for something to be shown."""
 
 
