@@ -35,9 +35,9 @@ else
     # A part may need no server.
     if [ $# -eq 0 ] || .venv/bin/python -m tools.needs_server "$@" >/dev/null 2>&1; then
         if [ "${XPM_TEST_SSH:-}" = local ]; then
-            xpm_need ssh=openssh-client git=git sshd=openssh-server
+            xpm_need ssh=openssh-client git=git sshd=openssh-server tmux=tmux
         else
-            xpm_engine ssh=openssh-client git=git sshd=openssh-server
+            xpm_engine ssh=openssh-client git=git sshd=openssh-server tmux=tmux
             xpm_trixie
         fi
     fi

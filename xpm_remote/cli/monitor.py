@@ -182,13 +182,14 @@ def show_screen(
     """
     from xpm_remote.ui.screen.app import Start, show
     from xpm_remote.ui.screen.remembered import Views, views_path
+    from xpm_remote.ui.screen.terminal import is_unicode
 
     start = Start(
         targets=targets,
         timeout=timeout,
         interval=given["polling_interval"],
         views=Views(views_path(os.environ, Path.home())),
-        is_ascii=given["is_ascii"],
+        is_ascii=given["is_ascii"] or not is_unicode(sys.stdout),
     )
     try:
         return run_until_signal(show(start))

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from textual import events
 from textual.app import App
 from textual.driver import Driver
-from textual.drivers.linux_driver import LinuxDriver
 
 from xpm_remote.errors import ExitCode, StoppedBySignal, XpmRemoteError
 from xpm_remote.escaping import safe
@@ -26,6 +26,7 @@ from xpm_remote.ui.screen.jobs import JobsScreen
 from xpm_remote.ui.screen.keys import KEYS, Key
 from xpm_remote.ui.screen.remembered import Views
 from xpm_remote.ui.screen.tabular import in_slices, sliced
+from xpm_remote.ui.screen.terminal import TerminalDriver
 from xpm_remote.ui.tables.columns import Look
 from xpm_remote.ui.tables.links import is_stale
 from xpm_remote.ui.tables.view import View
@@ -67,14 +68,6 @@ class Start:
     errors: dict[str, XpmRemoteError | None] = field(default_factory=dict)
 
 
-class _TerminalDriver(LinuxDriver):
-    """Draws on stdout: stderr may be a file."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - Textual's
-        super().__init__(*args, **kwargs)
-        self._file = sys.__stdout__
-
-
 class Dashboard(App[int], inherit_bindings=False):
     """The app.
 
@@ -93,7 +86,7 @@ class Dashboard(App[int], inherit_bindings=False):
     CSS = "Screen { background: ansi_default; }"
 
     def __init__(self, start: Start, driver: type[Driver] | None = None) -> None:
-        super().__init__(driver_class=driver or _TerminalDriver, ansi_color=True)
+        super().__init__(driver_class=driver or TerminalDriver, ansi_color=True)
         self.animation_level = "none"
         self.keys = start.keys
         self.views = start.views
@@ -222,6 +215,13 @@ class Dashboard(App[int], inherit_bindings=False):
             self._fleet.retry_now(name)
 
     # Screens
+
+    async def on_event(self, event: events.Event) -> None:
+        """Pass a key to the screen itself; overlays have Textual's way."""
+        if isinstance(event, events.Key) and isinstance(self.screen, Frame):
+            await self.screen.press(event)
+        else:
+            await super().on_event(event)
 
     def on_mount(self) -> None:
         """Show the first screen."""

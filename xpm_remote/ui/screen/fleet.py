@@ -27,10 +27,9 @@ class FleetScreen(Tabular):
         super().__init__(FLEET_ORDER, COLUMNS)
         self._folded: set[str] = set()
 
-    def on_mount(self) -> None:
+    async def on_mount(self) -> None:
         """Show the workspaces that are known."""
         self.take({})
-        super().on_mount()
 
     def crumbs(self) -> tuple[list[Cell], list[Cell]]:
         """Name the screen, or say how to begin."""

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 from textual import events
 from textual.app import ComposeResult
-from textual.binding import BindingsMap
 from textual.containers import Horizontal
 from textual.screen import Screen
 from textual.widget import Widget
@@ -27,6 +26,9 @@ if TYPE_CHECKING:
 
 Changed = Mapping[tuple[str, str], "Job | None"]
 """Jobs that changed, by workspace and key; None for one that is gone."""
+
+_ALWAYS = ("back", "interrupt", "suspend")
+"""Actions of keys that do not edit what is typed."""
 
 _LEAST = 10
 """Lines of a terminal below which the footer goes to the table."""
@@ -51,6 +53,8 @@ class Frame(Screen[None], inherit_bindings=False):
         self._pending: Callable[[str], None] | None = None
         self._notice = ""
         self._has_parts = False
+        self._early: list[events.Key] = []
+        self._actions: dict[str, str] = {}
         self._header = LineWidget("header")
         self._crumbs = LineWidget("crumbs")
         self._footer = LineWidget("footer")
@@ -101,17 +105,19 @@ class Frame(Screen[None], inherit_bindings=False):
         yield Horizontal(*self.body(), id="body")
         yield self._footer
 
-    def on_mount(self) -> None:
-        """Bind the keys, and draw."""
-        self._bindings = BindingsMap()
-        for key in on_screen(self.place, self.dashboard.keys):
-            names = ",".join(map(code, key.keys))
-            is_first = key.action in ("interrupt", "suspend")
-            self._bindings.bind(names, f"press({key.action!r})", key.does, priority=is_first)
-        self._bindings.bind("tab", "complete", priority=True)
+    async def on_mount(self) -> None:
+        """Take the keys of this screen, and draw."""
+        self._actions = {
+            code(name): key.action
+            for key in on_screen(self.place, self.dashboard.keys)
+            for name in key.keys
+        }
         self.set_focus(self._main())
         self._has_parts = True
         self.paint()
+        early, self._early = self._early, []
+        for event in early:
+            await self.press(event)
 
     def on_unmount(self) -> None:
         """Draw no more."""
@@ -164,18 +170,37 @@ class Frame(Screen[None], inherit_bindings=False):
         self._pending = take
         self.say(question)
 
-    def on_key(self, event: events.Key) -> None:
-        """Take the key that answers a question."""
+    async def press(self, event: events.Key) -> None:
+        """Do what a key does, before the next one is looked at: what is typed ahead goes where it is meant."""
+        if not self._has_parts:
+            self._early.append(event)
+            return
         if self._notice:
             self._notice = ""
             self.paint_frame()
         take, self._pending = self._pending, None
-        if take is not None:
-            event.stop()
-            event.prevent_default()
+        action = self._actions.get(event.key, "")
+        if take is not None and action != "interrupt":
             if event.key != "escape":
                 take(event.character or event.key)
             self.paint()
+        elif self._entry and action not in _ALWAYS:
+            await self._type(event)
+        elif action:
+            await self.action_press(action)
+
+    async def _type(self, event: events.Key) -> None:
+        """Edit the entry line by a key, complete it, or end it."""
+        typed = self._typed
+        if event.key == "enter":
+            self._submit()
+        elif event.key == "tab":
+            self._complete()
+        elif event.is_printable and event.character is not None:
+            typed.insert_text_at_cursor(event.character)
+        else:
+            for binding in typed._bindings.key_to_bindings.get(event.key, ())[:1]:  # noqa: SLF001
+                await self.app.run_action(binding.action, typed)
 
     async def action_press(self, action: str) -> None:
         """Do what a key does."""
@@ -216,7 +241,7 @@ class Frame(Screen[None], inherit_bindings=False):
         self._prompt.show([Cell(prompt, "key")])
         self._line.display = True
         self._crumbs.display = False
-        typed.focus()
+        self.set_focus(typed)
         self._show_candidates()
 
     def close_entry(self) -> None:
@@ -233,19 +258,19 @@ class Frame(Screen[None], inherit_bindings=False):
             self.find(event.value)
         self._show_candidates()
 
-    def on_input_submitted(self, event: Input.Submitted) -> None:
+    def _submit(self) -> None:
         """Keep what is found, or run the command."""
-        prompt = self._entry
+        prompt, text = self._entry, self._typed.value
         self.close_entry()
         if prompt == ":":
-            self.say(commands.run(event.value, self._commands()))
+            self.say(commands.run(text, self._commands()))
+        else:
+            self.find(text)
 
-    def action_complete(self) -> None:
-        """Complete the command."""
+    def _complete(self) -> None:
         if self._entry == ":":
-            typed = self._typed
-            typed.value = commands.completed(typed.value, self._commands())
-            typed.cursor_position = len(typed.value)
+            self._typed.value = commands.completed(self._typed.value, self._commands())
+            self._typed.cursor_position = len(self._typed.value)
 
     def _show_candidates(self) -> None:
         if self._entry == ":":

@@ -71,11 +71,10 @@ class JobsScreen(Tabular):
         """Return the table, and the preview beside it."""
         return (self.view, self._preview)
 
-    def on_mount(self) -> None:
+    async def on_mount(self) -> None:
         """Begin to take the jobs that are known."""
         self.view.columns = self._columns()
         self._preview.display = False
-        super().on_mount()
         self.run_worker(self._load(), group="load")
 
     async def _load(self) -> None:

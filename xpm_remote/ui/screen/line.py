@@ -10,6 +10,7 @@ from rich.style import Style
 from textual.strip import Strip
 from textual.widget import Widget
 
+from xpm_remote.escaping import safe
 from xpm_remote.ui.tables.columns import Cell, fitted
 
 STYLES = {
@@ -38,7 +39,8 @@ def styled(cells: Iterable[Cell], width: int, gap: str = _SPACE) -> list[Segment
     for cell in cells:
         if not cell.text:
             continue
-        text = gap + cell.text if segments else cell.text
+        text = safe(cell.text)
+        text = gap + text if segments else text
         if cell_len(text) > left:
             text = fitted(text, left)
         if not text:

@@ -1,0 +1,135 @@
+"""The full-screen dashboard in real terminals."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from rich.cells import cell_len
+
+from tests.cli.commands import Commands
+from tests.cli.terminals import Terminal
+from tests.cli.test_ssh_monitor_person import TICKS, Way, log_in, pat, proxy
+from tests.support.passwords import PASSWORD
+from tests.support.tmux import Tmux
+from tests.workspace.small import SmallWorkspace
+
+__all__ = ["pat", "proxy"]
+
+pytestmark = pytest.mark.slow
+
+SIZES = [(80, 24), (200, 60)]
+WIDE = "漢字\u05e9\u05dc\u05d5\u05dd"
+"""Wide characters, and some that are written from right to left."""
+
+
+@pytest.fixture
+def settings(commands: Commands, tmp_path: Path) -> Commands:
+    """Two workspaces of this machine: one with failures, one whose experiment has a name of wide characters."""
+    one, other = SmallWorkspace(tmp_path / "one"), SmallWorkspace(tmp_path / "other")
+    for name in ("u/done1", "u/failed1", "u/failed2"):
+        one.job(name, "done" if "done" in name else "failed")
+    one.run(["u/done1", "u/failed1", "u/failed2"], experiment="sweep")
+    other.job("u/done2")
+    other.run(["u/done2"], experiment=WIDE)
+    places = [("one", one), ("other", other)]
+    # JSON is YAML.
+    text = {"workspaces": [{"id": name, "path": str(each.root)} for name, each in places]}
+    commands.settings.write_text(json.dumps(text))
+    return commands
+
+
+@pytest.fixture(params=SIZES, ids=["80x24", "200x60"])
+def tmux(settings: Commands, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Tmux]:
+    """The dashboard in tmux, without a command: of all workspaces."""
+    command = (sys.executable, "-m", "xpm_remote")
+    with Tmux(tmp_path, command, settings._environment(), request.param) as started:
+        yield started
+
+
+def test_fleet_and_jobs(tmux: Tmux) -> None:
+    """From the start to the jobs of an experiment and back, and out, with nothing left on the screen."""
+    lines = tmux.see("2 clusters", "sweep", "live", WIDE[:2], "Enter open")
+    assert lines[0].startswith("xpm-remote  2 clusters")
+    assert lines[1] == "fleet"
+    assert any(line.startswith(" ▾ one  ● live") for line in lines)
+    wide = next(line for line in lines if WIDE[:2] in line)
+    plain = next(line for line in lines if "sweep" in line)
+    assert cell_len(wide[: wide.index("1/1")]) == cell_len(plain[: plain.index("1/3")])
+    tmux.press("j", "Enter")
+    lines = tmux.see("sweep", "3 jobs", "u/failed1", "F ✖", "s sort")
+    tmux.press("/", "done1", "Enter")
+    tmux.see("1 of 3 jobs")
+    tmux.press("Escape")
+    tmux.see("3 jobs")
+    tmux.resize(60, 12)
+    tmux.see("3 jobs", "u/failed1")
+    tmux.press("q")
+    tmux.see("fleet")
+    tmux.press("q")
+    assert tmux.see("ended with 0")[0] == "ended with 0"
+    assert tmux.errors == ""
+
+
+def test_without_a_workspace(commands: Commands, tmp_path: Path) -> None:
+    """Without settings the screen says how to begin."""
+    command = (sys.executable, "-m", "xpm_remote")
+    with Tmux(tmp_path, command, commands._environment(), SIZES[0]) as tmux:
+        tmux.see("no workspace: add one to the settings")
+        tmux.press("C-c")
+        tmux.see("ended with 130")
+
+
+@pytest.fixture
+def terminal(settings: Commands) -> Iterator[Terminal]:
+    """A terminal with the dashboard."""
+    with Terminal(settings, "--workspace", "one", "--workspace", "other", is_inline=False) as shown:
+        shown.see("sweep")
+        yield shown
+
+
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+def test_signals_leave_the_terminal_in_order(terminal: Terminal, number: int, status: int) -> None:
+    """After any signal that ends it, the terminal collects lines and echoes them."""
+    terminal.child.kill(number)
+    ended, shown = terminal.finish()
+    assert ended == status
+    assert "Traceback" not in shown
+    assert terminal.is_as_usual
+
+
+def test_simple_terminals_get_the_picture(settings: Commands) -> None:
+    """A terminal without a second screen gets the picture below the prompt."""
+    shell = ("env", "TERM=vt100")
+    with Terminal(
+        settings, "--workspace", "one", "--workspace", "other", shell=shell, is_inline=False
+    ) as shown:
+        assert "\x1b[?1049h" not in shown.see("live")
+        shown.press("q")
+        assert shown.finish()[0] == 0
+
+
+def test_a_login_borrows_the_terminal(by_engine: Commands, pat: Way) -> None:
+    """A password is asked for outside of the screen, at the start and again after a cut when r is pressed."""
+    with Terminal(by_engine, *pat.arguments, is_inline=False) as terminal:
+        log_in(terminal)
+        terminal.see("live")
+        pat.proxy.cut()
+        terminal.see("LOGIN")
+        tried = pat.proxy.connections
+        terminal.press("j" * TICKS)
+        assert pat.proxy.connections == tried
+        terminal.press("r")
+        log_in(terminal)
+        terminal.see("live")
+        terminal.press("q")
+        status, shown = terminal.finish()
+        assert status == 0
+        assert PASSWORD not in shown
+        assert terminal.is_as_usual
