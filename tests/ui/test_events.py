@@ -149,6 +149,17 @@ def test_link_to_one() -> None:
     assert text_line(event).endswith("  live: 1 experiment, 1 job")
 
 
+def test_lines_of_several_workspaces() -> None:
+    """Where there are several workspaces, each line begins with the name of its own, and is one line with any name."""
+    update = Update(notice="low on disk")
+    (_, line) = EventLines(Format.TEXT, name="jz\n\x1b").lines(update, picture(), NOW)
+    assert line == r"2026-11-22T15:30:00  jz\n\x1b: notice  low on disk"
+    (_, line) = EventLines(Format.JSON, name="jz").lines(update, picture(), NOW)
+    assert json.loads(line)["workspace_id"] == "jz"
+    (_, line) = EventLines(Format.JSON).lines(update, picture(), NOW)
+    assert "workspace_id" not in json.loads(line)
+
+
 def job_event(text: str) -> dict[str, Any]:
     """Make an event with a text of the remote in every field that may have one."""
     return {

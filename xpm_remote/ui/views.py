@@ -62,6 +62,9 @@ _PHASE_STYLE = {
 _RETRY_KEY = {Phase.NEEDS_PERSON: "log in", Phase.WAITING: "try now"}
 
 
+_Cell = Text | ProgressBar
+
+
 @dataclass(frozen=True)
 class _Section:
     """One part of the picture: its title, how many rows it would have, and those that may fit."""
@@ -69,7 +72,7 @@ class _Section:
     title: str
     style: str
     total: int
-    rows: Sequence[Sequence[RenderableType]]
+    rows: Sequence[Sequence[_Cell]]
     flexible: int  # the column that takes the room that is left
 
 
@@ -286,7 +289,7 @@ def _experiments(picture: Picture, now: float, limit: int, *, narrow: bool) -> _
         counts = store.counts(experiment.experiment_id)
         word, style = experiment_status(experiment, counts)
         word += _doubt(experiment)
-        row: list[RenderableType] = [
+        row: list[_Cell] = [
             Text(word, style=style),
             Text(safe(experiment.experiment_id)),
             _bar(counts),
@@ -332,7 +335,7 @@ def _tally(counts: Counts) -> Text:
 
 def _running(picture: Picture, now: float, limit: int, *, bar: int) -> _Section:
     store = picture.store
-    rows: list[list[RenderableType]] = [
+    rows: list[list[_Cell]] = [
         [
             Text(short_key(job) + _doubt(job)),
             _job_bar(job, bar),
@@ -354,7 +357,7 @@ def _with_tags(words: str, job: Job) -> Text:
     return text
 
 
-def _job_bar(job: Job, width: int) -> RenderableType:
+def _job_bar(job: Job, width: int) -> _Cell:
     if not job.progress:
         return Text()
     return ProgressBar(total=1.0, completed=job.progress[0].fraction or 0.0, width=width)
@@ -364,7 +367,7 @@ def _failed(picture: Picture, now: float, limit: int, *, narrow: bool) -> _Secti
     store = picture.store
     rows = []
     for job in store.latest_failures(limit):
-        row: list[RenderableType] = [
+        row: list[_Cell] = [
             Text(short_key(job)),
             Text(safe(job.reason or "FAILED") + _doubt(job), style="red"),
             Text(ago(job.ended, now), style="dim"),
@@ -380,7 +383,7 @@ def _failed(picture: Picture, now: float, limit: int, *, narrow: bool) -> _Secti
 def _waiting(picture: Picture, limit: int) -> _Section:
     groups = {each: n for each, n in picture.store.groups.items() if each.state in PENDING}
     most = heapq.nlargest(limit, groups.items(), key=lambda item: item[1])
-    rows: list[list[RenderableType]] = [
+    rows: list[list[_Cell]] = [
         [
             Text(str(number).rjust(4)),
             Text(group.state.value + _doubt(group)),
@@ -425,7 +428,7 @@ class _Lines:
         flexible: The column that takes the room that is left.
     """
 
-    def __init__(self, rows: Sequence[Sequence[RenderableType]], flexible: int) -> None:
+    def __init__(self, rows: Sequence[Sequence[_Cell]], flexible: int) -> None:
         self._rows = [[_words(cell) for cell in row] for row in rows]
         self._flexible = flexible
 
@@ -441,14 +444,12 @@ class _Lines:
             yield Segment.line()
 
 
-def _words(cell: RenderableType) -> str:
+def _words(cell: _Cell) -> str:
     if isinstance(cell, Text):
         return cell.plain
-    if isinstance(cell, ProgressBar):
-        width = cell.width or 0
-        halves = int(width * 2 * cell.completed / (cell.total or 1))
-        return ("━" * (halves // 2) + "╸" * (halves % 2)).ljust(width)
-    return str(cell)
+    width = cell.width or 0
+    halves = int(width * 2 * cell.completed / (cell.total or 1))
+    return ("━" * (halves // 2) + "╸" * (halves % 2)).ljust(width)
 
 
 def _fitted(text: str, width: int) -> str:

@@ -197,6 +197,16 @@ def test_waits() -> None:
     assert waits("debug2: mux_client_hello_exchange: master version 4\n") == [Wait.COMMAND]
 
 
+def test_a_text_of_the_host_prolongs_the_wait() -> None:
+    """Once a text was shown, where to sign in perhaps, the login has its time; the next step of ssh ends that."""
+    found: list[Wait | None] = []
+    steps = StepParser(UNOBSERVED, HOST, lambda: 0.0, found.append)
+    steps.take("debug1: Executing proxy command: exec ssh -W '[cluster]:22' gate")
+    steps.shown()
+    steps.take("debug1: Remote protocol version 2.0, remote software version OpenSSH_9.2p1")
+    assert found == [Wait.GREETING, Wait.LOGIN, Wait.KEY_EXCHANGE]
+
+
 JUMP = """\
 debug1: Executing proxy command: exec ssh -W '[cluster]:22' gate
 Warning: Permanently added 'gate' (ED25519) to the list of known hosts.

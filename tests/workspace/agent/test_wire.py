@@ -26,6 +26,7 @@ from xpm_remote.workspace.agent.wire import (
     notice,
     parse_request,
     read_list,
+    read_requests,
     refuse,
     text,
 )
@@ -77,6 +78,22 @@ def test_refused(line: bytes, request_id: int, code: int) -> None:
 def test_notifications_are_not_answered(line: bytes) -> None:
     """A message without an id gets no answer."""
     assert parse_request(line) is None
+
+
+def test_requests_in_the_command_line() -> None:
+    """A word with a list of requests is read as its lines are: a wrong one is refused, a notification left out."""
+    ping, note = PING.decode(), '{"jsonrpc":"2.0","method":"note"}'
+    refusal = Refusal(0, PARSE_ERROR, "the line is no JSON-RPC 2.0 request")
+    assert read_requests(f"[{ping}, {note}, 5]") == [Request(1, "ping", {}), refusal]
+    assert read_requests("[]") == []
+
+
+@pytest.mark.parametrize(
+    "word", ["", "/data/ws", "--dirty", PING.decode(), "[", "[1", "[" * 100_000]
+)
+def test_other_words_of_the_command_line(word: str) -> None:
+    """What is no list in JSON asks for nothing, and is no error."""
+    assert read_requests(word) == []
 
 
 @given(st.lists(st.integers(0, 3 * len(PING) + 3), max_size=9))
