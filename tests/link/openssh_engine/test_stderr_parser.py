@@ -228,6 +228,14 @@ def test_what_a_jump_host_shows() -> None:
     assert heard(direct).shown == []
 
 
+def test_what_the_host_shows() -> None:
+    """What the host shows while the login is under way is to be shown at once; what the command writes then is not."""
+    served = "debug1: SSH2_MSG_SERVICE_ACCEPT received\r\n"
+    parser = heard("Hello\r\n", served, "To sign in, visit\r\nhttps://x\xff.org/\r\n", LOGIN)
+    parser.feed(b"of the command\n")
+    assert parser.shown == ["To sign in, visit", "https://x\xff.org/"]
+
+
 def test_round_trip() -> None:
     """The time of the TCP connection is that of the address that has answered."""
     times = iter((1.0, 30.0, 30.25))
