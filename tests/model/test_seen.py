@@ -52,6 +52,12 @@ def test_a_job_that_failed_again() -> None:
     assert news(seen, store_of({"a": 50.0})).failures == {"": [key("a")]}
 
 
+def test_a_clock_that_was_set_back() -> None:
+    """A job that failed again is new also where its host's clock was set back between."""
+    seen = saved(store_of({"a": 5000.0}))
+    assert news(seen, store_of({"a": 50.0})).failures == {"": [key("a")]}
+
+
 def test_failures_in_doubt_are_not_told() -> None:
     """A failure that may be none is told once it is certain."""
     store = store_of({})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from xpm_remote.model.entities import Change
 from xpm_remote.model.records import JobRecord
 from xpm_remote.model.store import Store
 from xpm_remote.session.journal import Journal
-from xpm_remote.session.seen_files import SeenFiles, state_folder
+from xpm_remote.session.seen_files import SeenFiles, seen_folder
 from xpm_remote.session.state import Digest, LinkState, Phase, Picture, Update
 
 NAME = "jz"
@@ -24,7 +25,7 @@ class Program:
     """One run of the program: a workspace whose updates go to a journal."""
 
     def __init__(
-        self, folder: Path, now: float = 1000.0, host: str = "h", name: str = NAME
+        self, folder: Path | None, now: float = 1000.0, host: str = "h", name: str = NAME
     ) -> None:
         self.now = now
         self.journal = Journal(folder, clock=lambda: self.now)
@@ -300,11 +301,52 @@ def test_names_do_not_become_paths(tmp_path: Path, name: str) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_state_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The state is where XDG says; a path that is not absolute is ignored."""
+def test_seen_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It is where XDG says; a path that is not absolute is ignored. Other files of the state are not in it."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("XDG_STATE_HOME", "/state")
-    assert state_folder() == Path("/state/xpm-remote")
+    assert seen_folder() == Path("/state/xpm-remote/seen")
     for value in ("", "relative"):
         monkeypatch.setenv("XDG_STATE_HOME", value)
-        assert state_folder() == tmp_path / ".local/state/xpm-remote"
+        assert seen_folder() == tmp_path / ".local/state/xpm-remote/seen"
+
+
+def test_no_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a home directory nothing is kept, which is told; the journal works."""
+
+    def unknown(uid: int) -> pwd.struct_passwd:
+        raise KeyError(uid)
+
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    program = Program(None)
+    program.load({})
+    program.run({"a": "error"})
+    assert program.journal.digest(NAME)
+    assert "no home directory" in program.journal.trouble[NAME]
+
+
+def test_paths_and_names_that_are_no_text(tmp_path: Path) -> None:
+    """A path of any bytes is kept; the name of an experiment of such bytes is told, and nothing else is lost."""
+    program = Program(tmp_path, host="h\udcff")
+    program.load({})
+    program.run({"a": "error"})
+    assert has_news(tmp_path, host="h\udcff")
+    named = experiment_record(name="e\udcff", jobs=(), status="running")
+    program.tell(program.store.apply_experiments([named]))
+    program.journal.mark_seen(NAME)
+    assert "not UTF-8" in program.journal.trouble[NAME]
+    assert not program.journal.digest(NAME)
+
+
+def test_two_programs_at_once(tmp_path: Path) -> None:
+    """What one program mutes stays muted when another one, which has run since before, marks and mutes."""
+    first, second = Program(tmp_path), Program(tmp_path)
+    first.load({})
+    second.load({})
+    first.journal.mute(NAME, "one")
+    second.journal.mark_seen(NAME)
+    second.journal.mute(NAME, "two")
+    first.journal.mark_seen(NAME)
+    assert first.journal.muted(NAME) == ("one", "two")

@@ -145,7 +145,9 @@ def news(seen: Seen, store: Store, causes: Mapping[str, str] = NO_CAUSES) -> New
 def _is_new(job: Job, seen: Seen) -> bool:
     ended, known = _ended(job), seen.failed.get(_digest(job.key))
     if known is not None:
-        return ended > known + TOLERANCE  # it was tried again
+        return (
+            ended != 0 and abs(ended - known) > TOLERANCE
+        )  # tried again; clocks are set back, too
     return seen.since is None or ended > seen.since
 
 

@@ -13,7 +13,7 @@ import msgspec
 from xpm_remote.model.entities import Change, JobChange
 from xpm_remote.model.samples import Progression, Samples
 from xpm_remote.model.seen import MUTED_KEPT, NO_CAUSES, News, Seen, news, see
-from xpm_remote.session.seen_files import SeenFiles, state_folder
+from xpm_remote.session.seen_files import SeenFiles, seen_folder
 from xpm_remote.session.state import Phase, Picture, Update
 
 KEPT = 10_000
@@ -88,7 +88,7 @@ class Journal:
     def __init__(
         self, folder: Path | None = None, clock: Callable[[], float] = time.time, kept: int = KEPT
     ) -> None:
-        self._files = SeenFiles(state_folder() if folder is None else folder)
+        self._files = SeenFiles(seen_folder() if folder is None else folder)
         self._clock = clock
         self._members: dict[str, _Member] = {}
         self.entries: deque[Entry] = deque(maxlen=kept)
@@ -144,7 +144,8 @@ class Journal:
         """Record that everything in a workspace has been seen; what is not live yet has not."""
         member = self._members.get(name)
         if member is not None and member.live_since:
-            self._see(name, member, self.muted(name))
+            latest = self._latest(name, member)
+            self._see(name, member, () if latest is None else latest.muted)
             member.returns.clear()
 
     def muted(self, name: str) -> tuple[str, ...]:
@@ -155,11 +156,12 @@ class Journal:
     def mute(self, name: str, cause: str, *, is_muted: bool = True) -> None:
         """Stop telling failures of a cause, or tell them again."""
         member = self._members.get(name)
-        if member is None or member.seen is None:
+        latest = None if member is None else self._latest(name, member)
+        if member is None or latest is None:
             return
-        others = tuple(each for each in member.seen.muted if each != cause)
+        others = tuple(each for each in latest.muted if each != cause)
         muted = (*others, cause)[-MUTED_KEPT:] if is_muted else others
-        member.seen = msgspec.structs.replace(member.seen, muted=muted)
+        member.seen = msgspec.structs.replace(latest, muted=muted)
         self._write(name, member.seen)
 
     def forget(self, name: str) -> None:
@@ -172,6 +174,12 @@ class Journal:
             member = self._members[name] = _Member(self._files.read(name, _place(picture)))
         member.picture = picture
         return member
+
+    def _latest(self, name: str, member: _Member) -> Seen | None:
+        """Return what has been seen of a workspace, by another run of the program too that goes on beside this one."""
+        if member.seen is None or member.picture is None or name in self.trouble:
+            return member.seen
+        return self._files.read(name, _place(member.picture)) or member.seen
 
     def _see(self, name: str, member: _Member, muted: tuple[str, ...]) -> None:
         if member.picture is not None:
@@ -209,4 +217,6 @@ class Journal:
 
 
 def _place(picture: Picture) -> str:
-    return f"{picture.host}:{picture.workspace}"
+    # A path may have any bytes; a file of JSON may not.
+    place = f"{picture.host}:{picture.workspace}"
+    return place.encode("utf-8", "backslashreplace").decode()

@@ -28,23 +28,27 @@ class _Version(msgspec.Struct):
     version: int
 
 
-def state_folder() -> Path:
-    """Return the folder of this program's state: ``$XDG_STATE_HOME/xpm-remote``, or that in ``~/.local/state``."""
-    home = Path(os.environ.get("XDG_STATE_HOME", ""))
+def seen_folder() -> Path | None:
+    """Return ``$XDG_STATE_HOME/xpm-remote/seen``, or that in ``~/.local/state``; None where there is no home.
+
+    It holds nothing else: a workspace may have any name.
+    """
+    home = os.path.expanduser("~/.local/state")  # noqa: PTH111  (leaves an unknown home)
     # As the XDG specification says, a path that is not absolute is ignored.
-    base = home if home.is_absolute() else Path("~/.local/state").expanduser()
-    return base / "xpm-remote"
+    bases = (Path(each) for each in (os.environ.get("XDG_STATE_HOME", ""), home))
+    return next((base / "xpm-remote" / "seen" for base in bases if base.is_absolute()), None)
 
 
 class SeenFiles:
     """Reads and writes one file a workspace.
 
     Args:
-        folder: Where they are; it is made when the first is written.
+        folder: Where they are; it is made when the first is written. None: nothing is kept.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path | None) -> None:
+        self._is_kept = folder is not None
+        self._folder = folder or Path(os.devnull)
 
     def path(self, name: str) -> Path:
         """Return the path of a workspace's file; a name that is no plain word does not become a part of it."""
@@ -66,6 +70,8 @@ class SeenFiles:
 
     def write(self, name: str, seen: Seen) -> str:
         """Write what has been seen of a workspace; return why that is not possible, "" if it is."""
+        if not self._is_kept:
+            return "what has been seen is not kept: there is no home directory; set XDG_STATE_HOME"
         path = self.path(name)
         try:
             if self._is_newer(name):
@@ -74,6 +80,8 @@ class SeenFiles:
             _replace(path, msgspec.json.encode(seen))
         except OSError as error:
             return f"{path} cannot be written: {error.strerror or error}"
+        except UnicodeEncodeError:  # an experiment whose name is no text
+            return f"{path} cannot be written: a name in the workspace is not UTF-8"
         return ""
 
     def _bytes(self, name: str) -> bytes:
