@@ -218,7 +218,7 @@ def test_cancelled_by_itself(loop: StepLoop) -> None:
         loop.run(work())
 
 
-PATIENCE = 30.0
+PATIENCE = 5.0
 """Seconds for what should happen at once; bounds a test that hangs."""
 
 

@@ -26,7 +26,7 @@ COMMAND_LIMIT = 60.0
 """Seconds for one command: starting the real server on a loaded machine takes a few."""
 WATCH_LIMIT = 180.0
 """Seconds for a command that runs while a test acts, such as running a real experiment."""
-END_LIMIT = 30.0
+END_LIMIT = 10.0
 """Seconds for a command to end after a signal."""
 
 

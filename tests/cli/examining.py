@@ -9,7 +9,7 @@ from tests.support.server import Server
 from xpm_remote.doctor.stages import Stage
 
 STAGES = [stage.value for stage in Stage]
-REMOTE_END = 60.0
+REMOTE_END = 10.0
 """Seconds for the remote side to end after us."""
 
 Document = dict[str, Any]

@@ -15,7 +15,7 @@ from tests.support.polling import wait_until
 from tests.support.server import Server
 
 SCENARIO = {"generate": {"experiments": 1, "jobs": 2, "states": ["running"]}}
-SETTLE_LIMIT = 30.0
+SETTLE_LIMIT = 10.0
 """Seconds for a terminal to be changed."""
 
 

@@ -28,7 +28,7 @@ BURST = {
 """200 jobs that run and end within a second, once both experiments were asked for."""
 
 ORDER = ["waiting", "ready", "scheduled", "running", "done", "error"]
-REMOTE_END = 60.0
+REMOTE_END = 10.0
 """Seconds for the remote side to end after us."""
 SCREEN_LIMIT = 30
 """Seconds for something to appear on the screen."""

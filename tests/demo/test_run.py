@@ -26,7 +26,7 @@ LIMIT = 120.0
 PACE = "3"
 """Times that the jobs work faster than for a person who watches."""
 
-REAP_LIMIT = 30.0
+REAP_LIMIT = 5.0
 """Seconds for processes that were killed to be gone from the system's list."""
 
 

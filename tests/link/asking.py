@@ -11,7 +11,7 @@ from typing import Any
 
 import asyncssh
 
-START_LIMIT = 30.0
+START_LIMIT = 10.0
 """Seconds for the asking server to listen, and to stop."""
 HOST = "127.0.0.1"
 PASSWORD = "correct horse"

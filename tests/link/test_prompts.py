@@ -23,7 +23,7 @@ from xpm_remote.link.prompts import (
     tell_once,
 )
 
-LIMIT = 30.0
+LIMIT = 10.0
 """Seconds for something to be shown."""
 
 

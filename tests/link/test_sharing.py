@@ -25,7 +25,7 @@ from xpm_remote.link.remote.startup import RemoteExit
 from xpm_remote.link.sharing import SharedLogin, may_ask
 from xpm_remote.link.waits import DEFAULT_LIMITS, CurrentWait, Wait
 
-LIMIT = 30.0
+LIMIT = 20.0
 """Seconds for what takes a moment, on a machine that runs other tests, too."""
 PASSWORD = AuthenticationError("a password is asked for", unanswered=("the password",))
 

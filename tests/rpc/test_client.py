@@ -24,7 +24,7 @@ from xpm_remote.link.remote.startup import RemoteExit
 from xpm_remote.rpc.client import RpcClient, refusal
 from xpm_remote.rpc.protocol import Asked, ErrorResponse, JsonRpc, Notification, first_requests
 
-PATIENCE = 30.0
+PATIENCE = 5.0
 """Seconds for what should happen at once; bounds a test that hangs."""
 
 
@@ -245,7 +245,7 @@ async def test_silence_is_bounded(transport: HandTransport) -> None:
 
 async def test_a_server_that_fails_and_does_not_end(transport: HandTransport) -> None:
     """If a server has never answered, the last line of its stderr is told: a thread that it needs may have failed."""
-    client = RpcClient(transport, command="xpm", listener=lambda _: None, timeout=0.5)
+    client = RpcClient(transport, command="xpm", listener=lambda _: None, timeout=0.1)
     wrote = "Traceback:\n  raise\nFileNotFoundError: No such file or directory: '/usr/bin/sacct'\n"
     transport.exit = RemoteExit(None, wrote, None)
     with pytest.raises(RemoteTimeoutError, match=r"wrote is: FileNotFoundError: .*/sacct'"):
@@ -254,7 +254,7 @@ async def test_a_server_that_fails_and_does_not_end(transport: HandTransport) ->
     transport.answer({"id": transport.sent[-1]["id"], "result": 1})
     await task
     with pytest.raises(
-        RemoteTimeoutError, match=r"not answered for 0.5 s \(request: again\);? ?[^;]*$"
+        RemoteTimeoutError, match=r"not answered for 0.1 s \(request: again\);? ?[^;]*$"
     ):
         await asyncio.wait_for(client.call("again"), PATIENCE)
     await client.aclose()
@@ -262,10 +262,10 @@ async def test_a_server_that_fails_and_does_not_end(transport: HandTransport) ->
 
 async def test_a_long_answer_is_waited_for(transport: HandTransport) -> None:
     """While much of an answer arrives, the call continues beyond its timeout."""
-    client = RpcClient(transport, command="xpm", listener=lambda _: None, timeout=1.0)
+    client = RpcClient(transport, command="xpm", listener=lambda _: None, timeout=0.2)
     (task,) = await start(client, "long")
     for part in (b'{"jsonrpc":' + b" " * 5000, b'"2.0","id":1,', b'"result":[1,', b"2]}\n"):
-        await asyncio.sleep(0.3)  # the elapsed time is what is tested
+        await asyncio.sleep(0.12)  # the elapsed time is what is tested
         transport.put(part)
     assert bytes(await task) == b"[1,2]"
     await client.aclose()

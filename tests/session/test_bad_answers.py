@@ -19,11 +19,10 @@ from xpm_remote.settings.schema import Backend, SshEngine
 
 pytestmark = pytest.mark.slow
 
-LIMIT = 60.0
+LIMIT = 30.0
 """Seconds for any of this, on a machine that runs other tests, too."""
 TIMEOUT = 20.0
-SHORT_TIMEOUT = 4.0
-"""Seconds that are reached; all that comes before takes a moment."""
+SHORT_TIMEOUT = 1.5
 
 DEEP = b'{"jsonrpc":"2.0","id":%d,"result":' + b"[" * 5000 + b"]" * 5000 + b"}\n"
 LARGE = b'{"jsonrpc":"2.0","id":%d,"result":["' + b"y" * 100_000 + b'"]}\n'

@@ -30,7 +30,7 @@ from xpm_remote.session.target import Target
 
 CUT = LinkLostError("cut")
 PASSWORD = "Password of me@host"
-LIMIT = 30.0
+LIMIT = 5.0
 """Seconds for a scripted monitor to come to the end of its script."""
 
 Step = Callable[[Prompter | None], Awaitable[None]]

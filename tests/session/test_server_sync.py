@@ -27,7 +27,7 @@ from xpm_remote.session.state import Update
 from xpm_remote.workspace.states import State
 
 TASK = "demo.task"
-PATIENCE = 30.0
+PATIENCE = 5.0
 """Seconds for what should happen at once; bounds a test that hangs."""
 POLL = 0.005
 """Seconds between two looks at a condition to which no event belongs."""

@@ -17,7 +17,7 @@ DEFAULT_PYTHON = Path(__file__).parents[2] / ".venvs" / "experimaestro" / "bin" 
 SCRIPTS = Path(__file__).parent / "scripts"
 LIMIT = 300.0
 """Seconds for thousands of questions: ten times what they take."""
-END_LIMIT = 30.0
+END_LIMIT = 10.0
 """Seconds for a script to end when there are no more questions."""
 
 

@@ -18,9 +18,9 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 LOOPBACK = "127.0.0.1"
-CALL_LIMIT = 30.0
+CALL_LIMIT = 10.0
 """Seconds for the proxy's loop to run a test's call; all of it is quick."""
-CONNECT_LIMIT = 30.0
+CONNECT_LIMIT = 10.0
 """Seconds for the connection to the server behind the proxy."""
 CHUNK = 65536
 HELD_CHUNKS = 64

@@ -24,7 +24,7 @@ GREETING_LIMIT = 30.0
 """Seconds from starting sshd to its greeting; a loaded machine needs one or two."""
 GREETING_PATIENCE = 2.0
 """Seconds to wait for the greeting on one connection, before trying with another."""
-REAP_LIMIT = 30.0
+REAP_LIMIT = 10.0
 """Seconds for a killed process to be gone."""
 LOG_LINES = 40
 """Lines of sshd's log that a failing test shows: a few connections' worth."""

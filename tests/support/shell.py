@@ -9,7 +9,7 @@ import threading
 
 COMMAND_LIMIT = 60.0
 """Seconds for a command on the server; what takes longer is spawned and waited for by itself."""
-END_LIMIT = 30.0
+END_LIMIT = 10.0
 """Seconds for a shell to end when it has nothing more to read."""
 
 _LOOP = """\

@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.support.guard import Guard
 from tests.support.polling import wait_until
 
-LIMIT = 30.0
+LIMIT = 10.0
 """Seconds for a shell to run two commands; a busy machine needs one."""
 
 

@@ -15,7 +15,7 @@ from tests.support.proxy import Proxy
 
 pytestmark = pytest.mark.slow
 
-LIMIT = 30.0
+LIMIT = 10.0
 """Seconds for anything to come through; loopback needs milliseconds."""
 SILENCE = 0.2
 """Seconds in which nothing must arrive: a hundred times what loopback needs."""

@@ -17,7 +17,7 @@ from xpm_remote.workspace import processes
 from xpm_remote.workspace.processes import REUSE_SLACK, Host, process_is_running
 from xpm_remote.workspace.states import Process
 
-END_LIMIT = 30.0
+END_LIMIT = 10.0
 """Seconds for a killed process to be gone."""
 
 

@@ -180,16 +180,22 @@ def show_screen(
     Raises:
         XpmRemoteError: No workspace lives any more.
     """
+    from xpm_remote.session.journal import Journal
     from xpm_remote.ui.screen.app import Start, show
     from xpm_remote.ui.screen.remembered import Views, views_path
     from xpm_remote.ui.screen.terminal import is_unicode
 
+    context = click.get_current_context().find_object(Context)
+    is_set = context is not None and context.has_settings
+    known = context.load_settings().workspaces if context is not None and is_set else ()
     start = Start(
         targets=targets,
         timeout=timeout,
         interval=given["polling_interval"],
         views=Views(views_path(os.environ, Path.home())),
         is_ascii=given["is_ascii"] or not is_unicode(sys.stdout),
+        journal=Journal(),
+        folders={each.id: each.folders for each in known},
     )
     try:
         return run_until_signal(show(start))

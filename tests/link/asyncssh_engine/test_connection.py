@@ -35,11 +35,11 @@ from xpm_remote.link.options.connect_options import parse_ssh_options
 from xpm_remote.link.transport import open_transport
 from xpm_remote.link.waits import DEFAULT_LIMITS
 
-AGENT_LIMIT = 30.0
+AGENT_LIMIT = 10.0
 """Seconds for ssh-agent to start and to take a key."""
 
-SOON = 30.0
-"""Seconds for what takes one, on a machine that runs other tests, too."""
+SOON = 10.0
+"""Seconds for what takes one, on a machine that runs other tests, too; less than any limit of a wait."""
 
 
 def course() -> Course:
@@ -281,8 +281,7 @@ class TestTcp:
                     each.connect_ex(full.getsockname())
                 dead = [(*answered[0][:4], full.getsockname())]
                 monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: dead * 3 + answered)
-                opening = open_tcp("both", port, course=course(), timeout=10 * SOON)
-                tcp = await asyncio.wait_for(opening, SOON)
+                tcp = await asyncio.wait_for(open_tcp("both", port, course=course()), SOON)
                 with tcp.sock:
                     assert tcp.sock.getpeername() == ("127.0.0.1", port)
 

@@ -1,4 +1,4 @@
-"""The socket of a ControlMaster, and its directory."""
+"""The directory of a ControlMaster's socket."""
 
 from __future__ import annotations
 
@@ -8,12 +8,8 @@ from unittest.mock import Mock
 
 import pytest
 
-from tests.support.scripted_host import Host, serving
-from xpm_remote.errors import OptionError, StartError
-from xpm_remote.link.openssh_engine.connection import open_by_openssh, socket_folder
-from xpm_remote.link.options.connect_options import parse_ssh_options
-from xpm_remote.link.prompts import RefusingPrompter
-from xpm_remote.settings.schema import Backend, SshEngine
+from xpm_remote.errors import OptionError
+from xpm_remote.link.openssh_engine.connection import socket_folder
 
 
 def test_socket_folder(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,22 +35,3 @@ def test_no_room_for_a_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(tempfile, "mkdtemp", Mock(side_effect=PermissionError("read-only")))
     with pytest.raises(OptionError, match="XDG_RUNTIME_DIR, TMPDIR and /tmp"), socket_folder():
         pass
-
-
-async def test_socket_that_cannot_be_made(tmp_path: Path) -> None:
-    """A ControlMaster of the user's whose socket cannot be made is told with ssh's words and what to look at."""
-    host = Host(b"")
-    async with serving(host, SshEngine.OPENSSH, Backend.AGENT):
-        assert host.server is not None
-        port = host.server.get_port()
-        options = parse_ssh_options(
-            "127.0.0.1",
-            [
-                f"-F none -p {port} -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null",
-                "-o ControlMaster=auto -o ControlPersist=60",
-                f"-o ControlPath={tmp_path}/missing/master",
-            ],
-            SshEngine.OPENSSH,
-        )
-        with pytest.raises(StartError, match=r"missing/master.*ControlPath=none"):
-            await open_by_openssh(options, RefusingPrompter("it is night"))

@@ -12,15 +12,20 @@ from textual.pilot import Pilot
 
 from tests.model.builders import RUN, iso
 from tests.ui.pictures import busy_store, picture
+from xpm_remote.errors import WorkspaceError, XpmRemoteError
+from xpm_remote.jobs.local import LocalJobs
 from xpm_remote.model.entities import Change
 from xpm_remote.model.records import ExperimentRecord
 from xpm_remote.model.store import Store
 from xpm_remote.session.fleet import Fleet
+from xpm_remote.session.journal import Journal
 from xpm_remote.session.state import LinkState, Phase, Picture, Update
 from xpm_remote.ui.screen.app import Dashboard, Start
 from xpm_remote.ui.screen.line import LineWidget
+from xpm_remote.ui.screen.questions import Questions
 from xpm_remote.ui.screen.remembered import Views
 from xpm_remote.ui.screen.table_view import TableView
+from xpm_remote.workspace.failures import WorkspaceFailure
 
 SIZE = (120, 30)
 
@@ -82,7 +87,7 @@ class Screen:
         while self.app._news.is_set() or self.app._changed:
             await self._pilot.pause(POLL)
         for _ in range(3):
-            for group in ("load", "arrange"):
+            for group in ("load", "arrange", "ask", "compare", "log", "poll", "act"):
                 workers = [w for w in self.app.workers if w.group == group and not w.is_finished]
                 if workers:
                     await self.app.workers.wait_for_complete(workers)
@@ -128,13 +133,25 @@ async def dashboard(
     *,
     size: tuple[int, int] = SIZE,
     is_ascii: bool = False,
+    questions: FakeQuestions | None = None,
 ) -> AsyncIterator[Screen]:
     """Run the dashboard without a terminal, over two workspaces unless others are given."""
     fleet = FakeFleet({"jz": busy_store(), "lip6": small_store()} if stores is None else stores)
-    start = Start((), 1.0, 1.0, Views(tmp_path / "state" / "views.json"), is_ascii=is_ascii)
+    start = Start(
+        (),
+        1.0,
+        1.0,
+        Views(tmp_path / "state" / "views.json"),
+        is_ascii=is_ascii,
+        journal=Journal(tmp_path / "state"),
+    )
     app = Dashboard(start)
     app._fleet = cast("Fleet", fleet) if fleet.members else None
     fleet.tell = app._note
+    for name, monitor in fleet.members.items():
+        app.triage.note(name, Update(), monitor.picture)
+    if questions is not None:
+        app.triage.begin(cast("Questions", questions))
     async with app.run_test(size=size) as pilot:
         screen = Screen(app, pilot, fleet)
         await screen.settle()
@@ -148,3 +165,46 @@ def small_store() -> Store:
         [ExperimentRecord("sweep", run_id=RUN, status="running", started_at=iso(0))]
     )
     return store
+
+
+class _Jobs:
+    """The jobs of a workspace of this machine, asked as those of a fleet are."""
+
+    def __init__(self, jobs: LocalJobs) -> None:
+        self._jobs = jobs
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._jobs, name)
+
+        async def ask(*args: Any, **kwargs: Any) -> Any:
+            return method(*args, **kwargs)
+
+        async def yields(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+            for each in method(*args, **kwargs):
+                yield each
+
+        is_generator = name in ("failures", "search_log", "perform", "archive", "recover")
+        return yields if is_generator else ask
+
+
+class FakeQuestions:
+    """Asks a workspace of this machine, whichever is named, or fails.
+
+    Args:
+        jobs: Its jobs.
+    """
+
+    def __init__(self, jobs: LocalJobs) -> None:
+        self._jobs = _Jobs(jobs)
+        self.error: XpmRemoteError | None = None
+
+    @asynccontextmanager
+    async def at(self, name: str) -> AsyncIterator[Any]:
+        """Return the jobs."""
+        del name
+        if self.error is not None:
+            raise self.error
+        try:
+            yield self._jobs
+        except WorkspaceFailure as failure:  # as an agent refuses
+            raise WorkspaceError(str(failure), "") from failure

@@ -9,8 +9,10 @@ import pytest
 from tools.screen_keys import updated
 from xpm_remote.errors import UsageError
 from xpm_remote.ui.screen.app import Dashboard
+from xpm_remote.ui.screen.failures import FailuresScreen
 from xpm_remote.ui.screen.fleet import FleetScreen
 from xpm_remote.ui.screen.frame import Frame
+from xpm_remote.ui.screen.job import JobScreen
 from xpm_remote.ui.screen.jobs import JobsScreen
 from xpm_remote.ui.screen.keys import (
     JOBS,
@@ -23,8 +25,9 @@ from xpm_remote.ui.screen.keys import (
     rebound,
     reference,
 )
+from xpm_remote.ui.screen.log import LogScreen
 
-SCREENS: tuple[type[Frame], ...] = (FleetScreen, JobsScreen)
+SCREENS: tuple[type[Frame], ...] = (FleetScreen, JobsScreen, FailuresScreen, JobScreen, LogScreen)
 
 
 def test_no_two_actions_share_a_key() -> None:
@@ -52,13 +55,13 @@ def test_footer_and_help_name_the_keys() -> None:
     assert ("/", "find") in footer_words(JOBS)
     assert ("j ↓", "move down", "down") in help_lines(JOBS)
     assert ("Ctrl-P", "search all commands", "palette") in help_lines(JOBS)
-    assert "enter" not in [action for _, _, action in help_lines(JOBS)]
+    assert "mute" not in [action for _, _, action in help_lines(JOBS)]
 
 
 def test_rebinding() -> None:
     """An action may get other keys."""
-    table = rebound({"mark": ["m", "t"]})
-    assert {key.action: key.keys for key in table}["mark"] == ("m", "t")
+    table = rebound({"mark": ["z", "t"]})
+    assert {key.action: key.keys for key in table}["mark"] == ("z", "t")
     assert code("/") == "slash"
     assert code("q") == "q"
 

@@ -32,7 +32,7 @@ from xpm_remote.workspace.layout import JobId
 pytestmark = pytest.mark.slow
 
 ONE, TWO = (JobId("pkg.learn", letter * 64) for letter in "ab")
-SOON = 30.0
+SOON = 10.0
 """Seconds for immediate work, on a machine that runs other tests, too."""
 
 

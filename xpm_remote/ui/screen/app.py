@@ -20,21 +20,30 @@ from xpm_remote.errors import ExitCode, StoppedBySignal, XpmRemoteError
 from xpm_remote.escaping import safe
 from xpm_remote.model.entities import JobChange
 from xpm_remote.ui.screen.commands import Command
+from xpm_remote.ui.screen.failures import FailuresScreen
 from xpm_remote.ui.screen.fleet import FleetScreen
 from xpm_remote.ui.screen.frame import Changed, Frame
+from xpm_remote.ui.screen.job import JobScreen
 from xpm_remote.ui.screen.jobs import JobsScreen
 from xpm_remote.ui.screen.keys import KEYS, Key
+from xpm_remote.ui.screen.log import LogScreen
+from xpm_remote.ui.screen.questions import Questions
 from xpm_remote.ui.screen.remembered import Views
 from xpm_remote.ui.screen.tabular import in_slices, sliced
 from xpm_remote.ui.screen.terminal import TerminalDriver
+from xpm_remote.ui.screen.triage import Triage
 from xpm_remote.ui.tables.columns import Look
+from xpm_remote.ui.tables.jobs import JobKey
 from xpm_remote.ui.tables.links import is_stale
 from xpm_remote.ui.tables.view import View
 
 if TYPE_CHECKING:
+    from xpm_remote.model.entities import Job
     from xpm_remote.session.fleet import Fleet, Login
+    from xpm_remote.session.journal import Journal
     from xpm_remote.session.state import Picture, Update
     from xpm_remote.session.target import LocalTarget, Target
+    from xpm_remote.workspace.layout import Folder
 
 FRAME = 0.25
 """Seconds between two pictures of what changed: four a second are followed by the eye, and are few bytes over SSH."""
@@ -56,6 +65,8 @@ class Start:
         views: The views of the user.
         keys: The table of keys.
         is_ascii: Whether only ASCII is drawn besides what comes from the remote.
+        journal: What has been seen; None where that is not remembered.
+        folders: The folders of the workspaces, by their names.
         errors: In the end, why each workspace has ended, by its name.
     """
 
@@ -65,6 +76,8 @@ class Start:
     views: Views
     keys: tuple[Key, ...] = field(default=KEYS)
     is_ascii: bool = False
+    journal: Journal | None = None
+    folders: Mapping[str, tuple[Folder, ...]] = field(default_factory=dict)
     errors: dict[str, XpmRemoteError | None] = field(default_factory=dict)
 
 
@@ -80,6 +93,7 @@ class Dashboard(App[int], inherit_bindings=False):
         views: The views of the user.
         is_ascii: Whether only ASCII is drawn besides what comes from the remote.
         opening: What is done before the workspaces are known.
+        triage: What is known of failures, and where to ask.
     """
 
     ENABLE_COMMAND_PALETTE = False
@@ -92,6 +106,7 @@ class Dashboard(App[int], inherit_bindings=False):
         self.views = start.views
         self.is_ascii = start.is_ascii
         self.opening = "connecting …" if start.targets else ""
+        self.triage = Triage(start.journal, lambda: self._news.set())
         self._start = start
         self._fleet: Fleet | None = None
         self._changed: dict[tuple[str, str], Any] = {}
@@ -122,10 +137,13 @@ class Dashboard(App[int], inherit_bindings=False):
         for target in self._start.targets:
             fleet.add(target)  # which asks nothing before a person is called
         self._fleet = fleet
+        targets = {target.label: target for target in self._start.targets}
+        self.triage.begin(Questions(targets, fleet.hosts, self._start.folders, self._tell))
         self._news.set()
         try:
             await fleet.run(self._call_person)
         finally:
+            await self.triage.aclose()
             errors = {name: monitor.error for name, monitor in fleet.members.items()}
             self._start.errors.update(errors)
 
@@ -135,6 +153,11 @@ class Dashboard(App[int], inherit_bindings=False):
         if self._fleet is None:
             return {}
         return {name: monitor.picture for name, monitor in self._fleet.members.items()}
+
+    def job(self, key: JobKey) -> Job | None:
+        """Return what is known of a job."""
+        picture = self.pictures.get(key[0])
+        return None if picture is None else picture.store.jobs.get(key[1])
 
     def look(self, tags: tuple[str, ...] = ()) -> Look:
         """Return what cells are drawn by."""
@@ -152,6 +175,8 @@ class Dashboard(App[int], inherit_bindings=False):
             if isinstance(change, JobChange):
                 self._changed[name, change.key] = change.after
         self._news.set()
+        if self._fleet is not None and name in self._fleet.members:
+            self.triage.note(name, update, self._fleet.members[name].picture)
         if name == self._borrower and self._fleet is not None:
             is_asking = self._fleet.members[name].picture.link.is_asking
             if self._has_asked and not is_asking:
@@ -234,6 +259,19 @@ class Dashboard(App[int], inherit_bindings=False):
         """Show jobs: of all, of a workspace, or of an experiment of it."""
         _ = self.push_screen(JobsScreen(workspace, experiment, view))
 
+    def show_job(self, key: JobKey, others: Sequence[JobKey] = ()) -> None:
+        """Show what is known of a job, which is in a list."""
+        _ = self.push_screen(JobScreen(key, others))
+
+    def show_log(self, key: JobKey, others: Sequence[JobKey] = (), stream: str = "") -> None:
+        """Show a log of a job, which is in a list."""
+        _ = self.push_screen(LogScreen(key, others, stream))
+
+    def _tell(self, line: str) -> None:
+        """Show what happens on the way to a host."""
+        if isinstance(self.screen, Frame):
+            self.screen.say(safe(line))
+
     def leave(self) -> None:
         """Go back to the screen before, if there is one."""
         if len(self.screen_stack) > 2:  # Textual's own is the first
@@ -251,6 +289,11 @@ class Dashboard(App[int], inherit_bindings=False):
         """Go to all jobs."""
         self._go_home()
         self.show_jobs()
+
+    def action_failures(self) -> None:
+        """Go to the failures by their causes."""
+        self._go_home()
+        _ = self.push_screen(FailuresScreen())
 
     def action_retry(self) -> None:
         """Try all links again."""
@@ -277,6 +320,7 @@ class Dashboard(App[int], inherit_bindings=False):
         return {
             "fleet": Command("go to the clusters", lambda _: _done(self.action_fleet)),
             "jobs": Command("go to all jobs", lambda _: _done(self.action_jobs)),
+            "causes": Command("go to why jobs failed", lambda _: _done(self.action_failures)),
             "ws": Command("go to the jobs of a workspace", self._go_to, lambda: self.pictures),
             "job": Command("find a job by its id", self._find_job),
             "quit": Command("quit", lambda _: _done(lambda: self.exit(ExitCode.OK))),

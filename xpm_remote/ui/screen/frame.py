@@ -265,7 +265,12 @@ class Frame(Screen[None], inherit_bindings=False):
         if prompt == ":":
             self.say(commands.run(text, self._commands()))
         else:
-            self.find(text)
+            self.submit(prompt, text)
+
+    def submit(self, prompt: str, text: str) -> None:
+        """Take what was typed after a prompt other than that of commands, with Enter."""
+        del prompt
+        self.find(text)
 
     def _complete(self) -> None:
         if self._entry == ":":

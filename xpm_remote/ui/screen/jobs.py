@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -21,6 +22,7 @@ from xpm_remote.ui.tables.columns import Cell, Column, Look, Spread
 from xpm_remote.ui.tables.jobs import (
     COLUMNS,
     FAILED,
+    JobKey,
     JobRow,
     grouping,
     job_order,
@@ -39,6 +41,9 @@ PREVIEW_FROM = 160
 
 BETWEEN = " › "  # noqa: RUF001
 """What stands between the steps of a breadcrumb."""
+
+NEIGHBOURS = 10_000
+"""Jobs of the list, from its first line on, to which one can go on from a log."""
 
 _SLICE = 1000
 """Rows that are made at once: a few milliseconds."""
@@ -220,6 +225,28 @@ class JobsScreen(Tabular):
         return heads
 
     # Keys
+
+    def _neighbours(self) -> list[JobKey]:
+        return list(islice(self.model.shown_keys(), NEIGHBOURS))
+
+    def action_enter(self) -> None:
+        """Go to what is known of the job; on a title, fold or unfold its group."""
+        line = self.model.current
+        if self.current is not None:
+            self.dashboard.show_job(self.current.key, self._neighbours())
+        elif line is not None:
+            self.model.fold(is_folded=not self.model.is_folded(line.group))
+            self.paint()
+
+    def action_log(self) -> None:
+        """Go to the log, at the traceback if the job failed."""
+        if self.current is not None:
+            self.dashboard.show_log(self.current.key, self._neighbours())
+
+    def action_log_out(self) -> None:
+        """Go to the standard output."""
+        if self.current is not None:
+            self.dashboard.show_log(self.current.key, self._neighbours(), "out")
 
     def move(self, step: int) -> None:
         """Move the cursor by some lines, and show the job there in the preview."""

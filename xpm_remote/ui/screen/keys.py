@@ -8,8 +8,11 @@ from dataclasses import dataclass, replace
 from xpm_remote.errors import UsageError
 from xpm_remote.escaping import nearest, quoted
 
-FLEET, JOBS = "fleet", "jobs"
-TABLES = (FLEET, JOBS)
+FLEET, JOBS, FAILURES = "fleet", "jobs", "failures"
+JOB, LOG = "job", "log"
+TABLES = (FLEET, JOBS, FAILURES)
+PAGES = (*TABLES, JOB, LOG)
+OF_JOBS = (JOBS, FAILURES, JOB)
 
 
 @dataclass(frozen=True)
@@ -32,31 +35,63 @@ class Key:
 
 
 KEYS: tuple[Key, ...] = (
-    Key("enter", ("enter",), "go in: to the jobs of what is under the cursor", "open", (FLEET,)),
+    Key(
+        "enter",
+        ("enter",),
+        "go in: to the jobs, the job, or the log under the cursor",
+        "open",
+        PAGES,
+    ),
     Key("back", ("escape",), "go back one step: search, filter, marks, and then the screen"),
-    Key("down", ("j", "down"), "move down", screens=TABLES),
-    Key("up", ("k", "up"), "move up", screens=TABLES),
-    Key("first", ("g", "home"), "go to the first line", screens=TABLES),
-    Key("last", ("G", "end"), "go to the last line", screens=TABLES),
-    Key("page_down", ("ctrl+d", "pagedown"), "move down by half a screen", screens=TABLES),
-    Key("page_up", ("ctrl+u", "pageup"), "move up by half a screen", screens=TABLES),
-    Key("find", ("/",), "find as you type: words, or a filter", "find", TABLES),
+    Key("down", ("j", "down"), "move down", screens=PAGES),
+    Key("up", ("k", "up"), "move up", screens=PAGES),
+    Key("first", ("g", "home"), "go to the first line", screens=PAGES),
+    Key("last", ("G", "end"), "go to the last line", screens=PAGES),
+    Key("page_down", ("ctrl+d", "pagedown"), "move down by half a screen", screens=PAGES),
+    Key("page_up", ("ctrl+u", "pageup"), "move up by half a screen", screens=PAGES),
+    Key(
+        "find",
+        ("/",),
+        "find as you type: words, or a filter; in a log: Enter searches all of it",
+        "find",
+        (*TABLES, LOG),
+    ),
+    Key("only", ("&",), "show only the lines of the log that have a text", "only", (LOG,)),
+    Key("log", ("l",), "log: at the traceback if the job failed, else following", "log", OF_JOBS),
+    Key("log_out", ("L",), "log: standard output", screens=OF_JOBS),
+    Key("describe", ("d",), "all that is known of the job", "job", (FAILURES, LOG)),
+    Key("other", ("tab", "e"), "the other log of the job", "other log", (LOG,)),
+    Key("beside", ("|",), "both logs beside each other, from 120 columns on", screens=(LOG,)),
+    Key("next_job", ("]",), "the next job of the list", "next job", (LOG, JOB)),
+    Key("previous_job", ("[",), "the job before", screens=(LOG, JOB)),
+    Key("mute", ("m",), "mute the cause, or tell of it again", "mute", (FAILURES,)),
     Key("command", (":",), "type a command; Tab completes it", "command"),
-    Key("next", ("n",), "go to the next failure", screens=(JOBS,)),
-    Key("previous", ("N",), "go to the previous failure", screens=(JOBS,)),
+    Key("next", ("n",), "go to the next failure, cause or match", screens=(JOBS, FAILURES, LOG)),
+    Key("previous", ("N",), "go to the one before", screens=(JOBS, FAILURES, LOG)),
     Key("sort", ("s",), "sort: then the key of a column; again reverses", "sort", (JOBS,)),
     Key("group", ("b",), "group by experiment, task, state, cause, tag", "group", (JOBS,)),
-    Key("fold", ("left",), "fold the group under the cursor", screens=TABLES),
-    Key("unfold", ("right",), "unfold the group under the cursor", screens=TABLES),
-    Key("mark", ("space",), "mark or unmark, on a title its whole group", "mark", (JOBS,)),
+    Key(
+        "fold",
+        ("left",),
+        "fold the group under the cursor; in a log: to the left",
+        screens=(*TABLES, LOG),
+    ),
+    Key(
+        "unfold",
+        ("right",),
+        "unfold the group under the cursor; in a log: to the right",
+        screens=(*TABLES, LOG),
+    ),
+    Key("mark", ("space",), "mark or unmark, on a title its whole group", "mark", (JOBS, FAILURES)),
     Key("mark_all", ("*",), "mark all that are shown", screens=(JOBS,)),
-    Key("unmark", ("u",), "remove all marks", screens=(JOBS,)),
+    Key("unmark", ("u",), "remove all marks", screens=(JOBS, FAILURES)),
     Key("views", ("v",), "choose a view that was saved", screens=(JOBS,)),
     Key("columns", ("c",), "choose the columns", screens=(JOBS,)),
     Key("preview", ("p",), "show or hide the preview, from 160 columns on", screens=(JOBS,)),
     Key("retry", ("r",), "now: try the link again, log in", "now"),
     Key("fleet", ("1",), "go to the clusters with their experiments"),
     Key("jobs", ("2",), "go to all jobs", "jobs"),
+    Key("failures", ("3",), "go to the failures by their causes", "failures"),
     Key("palette", ("ctrl+p",), "search all commands"),
     Key("help", ("?",), "search this help", "help"),
     Key("quit", ("q",), "quit at home, else go back"),
@@ -66,7 +101,7 @@ KEYS: tuple[Key, ...] = (
 
 _SHOWN = {
     "question_mark": "?", "slash": "/", "colon": ":", "asterisk": "*", "space": "Space",
-    "enter": "Enter", "escape": "Esc", "down": "↓", "up": "↑", "left": "←", "right": "→",
+    "enter": "Enter", "escape": "Esc", "tab": "Tab", "down": "↓", "up": "↑", "left": "←", "right": "→",
     "home": "Home", "end": "End", "pagedown": "PgDn", "pageup": "PgUp",
 }  # fmt: skip
 

@@ -1,0 +1,216 @@
+"""What is known of one job; its dependencies can be walked in both directions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from itertools import islice
+
+from textual.widget import Widget
+
+from xpm_remote.errors import XpmRemoteError
+from xpm_remote.escaping import safe
+from xpm_remote.model.entities import Job
+from xpm_remote.ui.screen.frame import Changed, Frame
+from xpm_remote.ui.screen.keys import JOB
+from xpm_remote.ui.screen.page_view import PageView
+from xpm_remote.ui.tables.columns import Cell
+from xpm_remote.ui.tables.job_page import JobPage, PageLine, page_lines
+from xpm_remote.ui.tables.jobs import JobKey, JobRow, brief_key
+from xpm_remote.workspace.layout import JobId
+from xpm_remote.workspace.states import State
+
+_LOOKED_AT = 200
+"""Jobs of the task among which one is chosen to compare with."""
+
+
+class JobScreen(Frame):
+    """A job.
+
+    Args:
+        key: The job.
+        others: The jobs of the list that it is in, to go on to.
+    """
+
+    place = JOB
+
+    def __init__(self, key: JobKey, others: Sequence[JobKey] = ()) -> None:
+        super().__init__()
+        self.key = key
+        self._others = list(others) or [key]
+        self._view = PageView()
+        self._lines: list[PageLine] = []
+        self._page: JobPage | None = None
+
+    def body(self) -> Sequence[Widget]:
+        """Return the page."""
+        return (self._view,)
+
+    async def on_mount(self) -> None:
+        """Ask what is known of the job."""
+        self.begin()
+
+    def begin(self) -> None:
+        """Ask about the job that is meant now."""
+        self._page = None
+        self._view.at = 0
+        self.take({self.key: self.dashboard.job(self.key)})
+        self.run_worker(self._ask(), group="load", exclusive=True)
+
+    def take(self, changed: Changed) -> None:
+        """Take a change of the job; what its host says is asked again when its state differs."""
+        job = changed.get(self.key)
+        if job is None:
+            return
+        name, key = self.key
+        picture = self.dashboard.pictures.get(name)
+        message = picture.messages.get(key, "") if picture is not None else ""
+        row = JobRow(name, job, message)
+        before, self._page = (
+            self._page,
+            (JobPage(row) if self._page is None else replace(self._page, row=row)),
+        )
+        if before is not None and before.row.job.state is not job.state:
+            self.run_worker(self._ask(), group="load", exclusive=True)
+
+    async def _ask(self) -> None:
+        questions, page, (name, key) = self.dashboard.triage.questions, self._page, self.key
+        if questions is None or page is None:
+            return
+        job = JobId(*key.split("/", 1))
+        changed: dict[str, object] = {"trouble": ""}
+        try:
+            async with questions.at(name) as jobs:
+                changed["detail"] = await jobs.detail(job)
+                self._amend(**changed)
+                if page.row.job.state is State.ERROR:
+                    async with aclosing(jobs.failures([job], {})) as pages:
+                        changed["failure"] = next(iter(await anext(pages)), None)
+                        self._amend(**changed)
+                other = self._neighbour(page.row.job)
+                if other is not None:
+                    changed["other"] = await jobs.detail(JobId(*other.split("/", 1)))
+        except XpmRemoteError as error:
+            changed["trouble"] = str(error)
+        self._amend(**changed)
+
+    def _amend(self, **changed: object) -> None:
+        if self._page is not None:
+            self._page = replace(self._page, **changed)  # type: ignore[arg-type]
+            self.paint()
+
+    def _neighbour(self, job: Job) -> str | None:
+        """Return another job of the task: one that succeeded, if there is one near."""
+        picture = self.dashboard.pictures.get(self.key[0])
+        if picture is None:
+            return None
+        store = picture.store
+        keys = [k for k in islice(store.by_task.get(job.task_id, ()), _LOOKED_AT) if k != job.key]
+        done = (key for key in keys if store.jobs[key].state is State.DONE)
+        return next(done, keys[0] if keys else None)
+
+    def paint(self) -> None:
+        """Draw what differs."""
+        page = self._page
+        if page is not None:
+            picture_samples = self.dashboard.triage.samples(self.key)
+            page = replace(page, samples=picture_samples)
+            width = self._view.size.width or self.size.width
+            self._lines = list(page_lines(page, self.dashboard.look(), width))
+            self._view.show([line.cells for line in self._lines])
+        self.paint_frame()
+
+    def crumbs(self) -> tuple[list[Cell], list[Cell]]:
+        """Name the job."""
+        look = self.dashboard.look()
+        between = " > " if look.is_ascii else " › "  # noqa: RUF001
+        if self._page is None:
+            return [
+                Cell(safe(f"{self.key[0]}{between}{self.key[1]} is not known here"), "bold")
+            ], []
+        job = self._page.row.job
+        experiment = job.experiments[:1]
+        cells = [
+            Cell(between.join([safe(self.key[0]), *map(safe, experiment), brief_key(job)]), "bold")
+        ]
+        if self.key[0] in look.stale:
+            cells.append(Cell("STALE", "failed"))
+        at = self._others.index(self.key) + 1 if self.key in self._others else 0
+        count = f"job {at:,} of {len(self._others):,}" if at and len(self._others) > 1 else ""
+        return cells, [Cell(count, "dim")]
+
+    # Keys
+
+    @property
+    def chosen(self) -> list[JobKey]:
+        """What an action is about."""
+        return [self.key]
+
+    def action_enter(self) -> None:
+        """Go to the job of the line under the cursor, or to the log."""
+        line = self._lines[self._view.at] if self._view.at < len(self._lines) else None
+        if line is not None and line.job:
+            self.dashboard.show_job((self.key[0], line.job))
+        else:
+            self.dashboard.show_log(self.key, self._others, "")
+
+    def on_page_view_open(self) -> None:
+        """Go in, as Enter does."""
+        self.action_enter()
+
+    def action_log(self) -> None:
+        """Go to the log, at the traceback if the job failed."""
+        self.dashboard.show_log(self.key, self._others)
+
+    def action_log_out(self) -> None:
+        """Go to the standard output."""
+        self.dashboard.show_log(self.key, self._others, "out")
+
+    def action_down(self) -> None:
+        """Move down."""
+        self._view.move(1)
+
+    def action_up(self) -> None:
+        """Move up."""
+        self._view.move(-1)
+
+    def action_first(self) -> None:
+        """Go to the first line."""
+        self._view.move(-len(self._lines))
+
+    def action_last(self) -> None:
+        """Go to the last line."""
+        self._view.move(len(self._lines))
+
+    def action_page_down(self) -> None:
+        """Move down by half a screen."""
+        self._view.move(max(1, self._view.room // 2))
+
+    def action_page_up(self) -> None:
+        """Move up by half a screen."""
+        self._view.move(-max(1, self._view.room // 2))
+
+    def action_next_job(self) -> None:
+        """Go to the next job of the list."""
+        self._go(1)
+
+    def action_previous_job(self) -> None:
+        """Go to the job before."""
+        self._go(-1)
+
+    def _go(self, step: int) -> None:
+        at = self._others.index(self.key) + step if self.key in self._others else 0
+        if not 0 <= at < len(self._others):
+            self.say("this is the last job of the list" if step > 0 else "this is the first one")
+            return
+        self.key = self._others[at]
+        self.begin()
+        self.paint()
+
+    def action_retry(self) -> None:
+        """Try the link again, log in, or ask once more."""
+        if self.key[0] in self.dashboard.look().stale:
+            self.dashboard.retry(self.key[0])
+        else:
+            self.run_worker(self._ask(), group="load", exclusive=True)

@@ -1,0 +1,95 @@
+"""Why jobs of the fleet failed, asked of their hosts once, and for those that fail later."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+
+from xpm_remote.errors import XpmRemoteError
+from xpm_remote.session.state import Phase, Picture
+from xpm_remote.ui.tables.jobs import JobKey
+from xpm_remote.workspace.layout import JobId
+
+if TYPE_CHECKING:
+    from xpm_remote.model.entities import Job
+    from xpm_remote.ui.screen.questions import Questions
+    from xpm_remote.workspace.inspecting.answers import Failure
+
+MOST = 5_000
+"""Failures of a workspace that are asked about, the latest."""
+
+
+class KnownFailures:
+    """Asks why jobs failed, page by page, the latest first.
+
+    Args:
+        questions: Where to ask.
+        changed: Is called when more is known.
+
+    Attributes:
+        by_job: The failures.
+        trouble: Why a workspace could not be asked, by its name.
+        is_asking: The names of the workspaces that are asked now.
+    """
+
+    def __init__(self, questions: Questions, changed: Callable[[], None]) -> None:
+        self._questions = questions
+        self._changed = changed
+        self._asked: dict[JobKey, Job] = {}
+        self.by_job: dict[JobKey, Failure] = {}
+        self.trouble: dict[str, str] = {}
+        self.is_asking: set[str] = set()
+        self.version = 0
+
+    def all(self) -> Iterator[tuple[str, Failure]]:
+        """Yield all failures, each with the name of its workspace."""
+        for (name, _), failure in self.by_job.items():
+            yield name, failure
+
+    async def ask(self, pictures: Mapping[str, Picture]) -> None:
+        """Ask each workspace that is live about the failures that are not known, and forget those that are none."""
+        work = [
+            self._ask(name, picture)
+            for name, picture in pictures.items()
+            if picture.link.phase is Phase.LIVE and name not in self.is_asking
+        ]
+        await asyncio.gather(*work)
+
+    async def _ask(self, name: str, picture: Picture) -> None:
+        failed = {job.key: job for job in picture.store.latest_failures(MOST)}
+        for key in [key for key in self.by_job if key[0] == name and key[1] not in failed]:
+            del self.by_job[key]
+            self._asked.pop(key, None)
+            self._note()
+        wanted = [
+            key for key, job in failed.items() if not _is_same(self._asked.get((name, key)), job)
+        ]
+        if not wanted:
+            return
+        self.is_asking.add(name)
+        try:
+            async with self._questions.at(name) as jobs:
+                ids = [JobId(*key.split("/", 1)) for key in wanted]
+                async with aclosing(jobs.failures(ids, {})) as pages:
+                    async for page in pages:
+                        for failure in page:
+                            self.by_job[name, str(failure.job)] = failure
+                        self._note()
+            self._asked.update({(name, key): failed[key] for key in wanted})
+            self.trouble.pop(name, None)
+        except XpmRemoteError as error:
+            self.trouble[name] = str(error)
+        finally:
+            self.is_asking.discard(name)
+            self._note()
+
+    def _note(self) -> None:
+        self.version += 1
+        self._changed()
+
+
+def _is_same(asked: Job | None, job: Job) -> bool:
+    """Return whether it is the failure that was asked about."""
+    return asked is not None and (asked.started, asked.ended) == (job.started, job.ended)

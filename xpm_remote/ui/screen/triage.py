@@ -1,0 +1,100 @@
+"""What is asked and remembered about failures: their causes, which are new, which are muted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from xpm_remote.session.state import Picture
+from xpm_remote.ui.screen.known_failures import KnownFailures
+from xpm_remote.ui.tables.jobs import JobKey
+
+if TYPE_CHECKING:
+    from xpm_remote.model.causes import Cause
+    from xpm_remote.model.samples import Samples
+    from xpm_remote.session.journal import Digest, Journal
+    from xpm_remote.session.state import Update
+    from xpm_remote.ui.screen.questions import Questions
+
+
+class Triage:
+    """Knows why jobs failed, and what of it is new.
+
+    Args:
+        journal: What changed, and what has been seen; None where nothing is remembered.
+        changed: Is called when more is known.
+
+    Attributes:
+        questions: Where to ask; None while there is no fleet.
+        failures: The failures that are known; None while there is no fleet.
+    """
+
+    def __init__(self, journal: Journal | None, changed: Callable[[], None]) -> None:
+        self._journal = journal
+        self._changed = changed
+        self._new: dict[str, tuple[tuple[int, int, int], frozenset[JobKey]]] = {}
+        self._edits = 0
+        self.questions: Questions | None = None
+        self.failures: KnownFailures | None = None
+
+    def begin(self, questions: Questions) -> None:
+        """Begin to ask there."""
+        self.questions = questions
+        self.failures = KnownFailures(questions, self._changed)
+
+    def note(self, name: str, update: Update, picture: Picture) -> None:
+        """Take an update of a workspace."""
+        if self._journal is not None:
+            self._journal.note(name, update, picture)
+
+    def digest(self, name: str) -> Digest | None:
+        """Return what has not been seen of a workspace."""
+        if self._journal is None:
+            return None
+        known = self.failures.by_job if self.failures is not None else {}
+        causes = {key: each.cause for (where, key), each in known.items() if where == name}
+        return self._journal.digest(name, causes)
+
+    def see(self, name: str) -> None:
+        """Record that all of a workspace has been seen."""
+        if self._journal is not None:
+            self._edits += 1
+            self._journal.mark_seen(name)
+
+    def new(self, pictures: Mapping[str, Picture]) -> frozenset[JobKey]:
+        """Return the jobs whose failures have not been seen, without those of muted causes."""
+        version = self.failures.version if self.failures is not None else 0
+        found: list[frozenset[JobKey]] = []
+        for name, picture in pictures.items():
+            stamp = (picture.store.version, version, self._edits)
+            if self._new.get(name, (None,))[0] != stamp:
+                digest = self.digest(name)
+                failures = digest.news.failures if digest is not None else {}
+                keys = frozenset((name, key) for each in failures.values() for key in each)
+                self._new[name] = (stamp, keys)
+            found.append(self._new[name][1])
+        return frozenset().union(*found)
+
+    def muted(self, pictures: Mapping[str, Picture]) -> frozenset[str]:
+        """Return the causes that are not to be told."""
+        if self._journal is None:
+            return frozenset()
+        return frozenset(cause for name in pictures for cause in self._journal.muted(name))
+
+    def mute(self, cause: Cause, pictures: Mapping[str, Picture]) -> bool:
+        """Mute a cause, or tell of it again; return whether it is muted now."""
+        is_muted = cause.key not in self.muted(pictures)
+        self._edits += 1
+        for name in pictures if not is_muted else cause.workspaces:
+            if self._journal is not None:
+                self._journal.mute(name, cause.key, is_muted=is_muted)
+        return is_muted
+
+    def samples(self, key: JobKey) -> Samples | None:
+        """Return the progress of a job over time."""
+        return None if self._journal is None else self._journal.samples(*key)
+
+    async def aclose(self) -> None:
+        """Ask no more."""
+        if self.questions is not None:
+            await self.questions.aclose()

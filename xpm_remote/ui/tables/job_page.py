@@ -1,0 +1,276 @@
+"""What is known of one job, as lines; some lead to another job or to a log. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from rich.cells import cell_len
+
+from xpm_remote.escaping import safe
+from xpm_remote.model.samples import Samples
+from xpm_remote.ui.tables.columns import Cell, Look
+from xpm_remote.ui.tables.jobs import FAILED, IDLE, KINDS, RUNNING, JobRow, bar, kind, state_cell
+from xpm_remote.ui.text import percent, rough_span, size_text, span, tag_text
+from xpm_remote.workspace.inspecting.answers import Failure, JobDetail, LinkedJob
+from xpm_remote.workspace.states import State
+
+_MARGIN = 12
+"""Columns of the names at the left."""
+
+_VALUE_MOST = 300
+"""Characters of a value."""
+
+_MESSAGE_MOST = 6
+"""Lines of a message; the log has the rest."""
+
+_LINKS_MOST = 50
+"""Dependencies that are shown of each kind."""
+
+_STEPS = "▁▂▃▄▅▆▇█"
+_STEPS_ASCII = "_.-=+*#@"
+
+
+class PageLine(NamedTuple):
+    """A line, and the job, or the log of this one, to which it leads."""
+
+    cells: Sequence[Cell]
+    job: str = ""
+    log: str = ""
+
+    @property
+    def text(self) -> str:
+        """What the line says."""
+        return " ".join(cell.text for cell in self.cells)
+
+
+@dataclass(frozen=True)
+class JobPage:
+    """What is known of a job.
+
+    Attributes:
+        row: What the table has of it.
+        detail: What its host says; None until that has been asked.
+        failure: Why it failed, if it did.
+        samples: Its progress over time, while it runs.
+        other: Another job of the same task, with which its parameters are compared.
+        trouble: Why its host could not be asked.
+    """
+
+    row: JobRow
+    detail: JobDetail | None = None
+    failure: Failure | None = None
+    samples: Samples | None = None
+    other: JobDetail | None = None
+    trouble: str = ""
+
+
+def page_lines(page: JobPage, look: Look, width: int) -> Iterator[PageLine]:
+    """Yield the lines of a page."""
+    row, job = page.row, page.row.job
+    yield _state_line(page, look)
+    yield from _failure_lines(page, width)
+    yield from _named("tags", [tag_text(n, job.tags[n]) for n in sorted(job.tags)], width)
+    yield from _named("experiments", [safe(each) for each in job.experiments], width)
+    if page.trouble:
+        yield PageLine([_name(""), Cell(safe(page.trouble), FAILED)])
+    elif page.detail is None:
+        yield PageLine([_name(""), Cell(f"asking {safe(row.workspace)} …", "dim")])
+    else:
+        yield from _param_lines(page.detail, page.other, width)
+    yield from _time_lines(page, look)
+    if page.detail is not None:
+        yield from _link_lines("needs", page.detail.needs, page.detail, look)
+        yield from _link_lines("needed by", page.detail.needed_by, page.detail, look)
+        yield from _file_lines(page.detail, width)
+        yield from _named(
+            "unreadable", [safe(f"{p.path}: {p.why}") for p in page.detail.problems], width
+        )
+    yield from _broken("path", safe(job.path), width)
+
+
+def _state_line(page: JobPage, look: Look) -> PageLine:
+    job, detail = page.row.job, page.detail
+    is_certain = job.certain and page.row.workspace not in look.stale
+    tries = max(job.retry_count + 1, 0 if detail is None else len(detail.attempts))
+    words = [
+        job.reason or "",
+        "" if job.exit_code is None else f"exit {job.exit_code}",
+        f"try {tries}" if tries > 1 else "",
+    ]
+    if detail is not None:
+        process = detail.job.facts.process
+        if process is not None:
+            words.append(f"{process.kind} {process.pid}")
+        host = (process.host if process is not None else None) or detail.host
+        words.append(f"on {host}" if host else "")
+    word = "FAILED" if job.state is State.ERROR else job.state.value.upper()
+    state = state_cell(kind(job), look, is_certain=is_certain)
+    return PageLine([state, Cell(word, kind(job)), *(Cell(safe(word)) for word in words if word)])
+
+
+def _failure_lines(page: JobPage, width: int) -> Iterator[PageLine]:
+    failure = page.failure
+    message = failure.message if failure is not None else page.row.message
+    first = f"{failure.exception}: " if failure is not None and failure.exception else ""
+    lines = (first + message).strip().splitlines()
+    for line in lines[:_MESSAGE_MOST]:
+        yield from _broken("", safe(line), width, FAILED, log="err")
+    if len(lines) > _MESSAGE_MOST:
+        yield PageLine(
+            [_name(""), Cell(f"and {len(lines) - _MESSAGE_MOST} lines more", "dim")], log="err"
+        )
+    if failure is not None:
+        yield from _origin_lines(failure)
+
+
+def _origin_lines(failure: Failure) -> Iterator[PageLine]:
+    """Yield where a failure began: the frames of the user's code, or the jobs without which this one did not start."""
+    if failure.frames:
+        frames = "  ←  ".join(safe(str(frame)) for frame in failure.frames)
+        yield PageLine([_name(""), Cell(frames)], log="err")
+    chain = {"needed": failure.needs, "which needed": failure.root}
+    if failure.root == failure.needs:
+        del chain["which needed"]
+    for word, other in chain.items():
+        if other is not None:
+            yield PageLine([_name(word), Cell(safe(str(other)), FAILED)], job=str(other))
+
+
+def _param_lines(detail: JobDetail, other: JobDetail | None, width: int) -> Iterator[PageLine]:
+    values = {name: value_text(value) for name, value in detail.params.items()}
+    yield from _named("params", [f"{name}={text}" for name, text in values.items()], width)
+    if other is None:
+        return
+    theirs = {name: value_text(value) for name, value in other.params.items()}
+    differ = [
+        f"{name}={theirs.get(name, 'none')}"
+        for name in {**values, **theirs}
+        if values.get(name) != theirs.get(name)
+    ]
+    brief = other.job.facts.job_id[:8]
+    key = str(other.job.facts.id)
+    words = ", ".join(differ) or "nothing but what it needs"
+    for line in _broken("", f"differs from {brief}, which has {words}", width, "dim"):
+        yield line._replace(job=key)
+
+
+def value_text(value: object) -> str:
+    """Return the value of a parameter."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return safe(text[:_VALUE_MOST])
+
+
+def _time_lines(page: JobPage, look: Look) -> Iterator[PageLine]:
+    row, job = page.row, page.row.job
+    now = look.then(row.workspace)
+    parts: list[str] = []
+    before = None
+    arrow = " - " if look.is_ascii else " ─ "
+    last = "ended" if job.state is not State.ERROR else "failed"
+    for word, moment in (("submitted", job.submitted), ("started", job.started), (last, job.ended)):
+        if moment is None:
+            continue
+        if before is not None:
+            parts.append(span((moment - before).total_seconds()))
+        parts.append(f"{word} {moment.astimezone():%Y-%m-%d %H:%M:%S}")
+        before = moment
+    if before is not None:
+        yield PageLine(
+            [
+                _name("time"),
+                Cell(arrow.join(parts)),
+                Cell(f"{rough_span(now - before.timestamp())} ago", "dim"),
+            ]
+        )
+    if job.started is not None and job.state is State.RUNNING:
+        yield PageLine([_name(""), Cell(f"runs for {span(now - job.started.timestamp())}")])
+    for step in job.progress if job.state is State.RUNNING else ():
+        done = f"{bar(step.fraction or 0.0, look, 20)} {percent([step])}"
+        yield PageLine([_name("progress"), Cell(done, RUNNING), Cell(safe(step.description or ""))])
+    if page.samples is not None and page.samples.fractions:
+        yield PageLine([_name(""), *_sample_cells(page.samples, now, look)])
+
+
+def _sample_cells(samples: Samples, now: float, look: Look) -> Iterator[Cell]:
+    signs = _STEPS_ASCII if look.is_ascii else _STEPS
+    latest = samples.fractions[-20:]
+    yield Cell(
+        "".join(signs[min(len(signs) - 1, int(each * len(signs)))] for each in latest), RUNNING
+    )
+    stopped = samples.stopped_for(now)
+    estimate = samples.estimate(now)
+    if stopped is not None:
+        yield Cell(f"no progress for {rough_span(stopped)}, which is unusual", "waiting")
+    elif estimate is not None:
+        least, most = rough_span(estimate.least), rough_span(estimate.most)
+        yield Cell(f"~{least} to {most} left")
+
+
+def _link_lines(
+    name: str, links: Sequence[LinkedJob], detail: JobDetail, look: Look
+) -> Iterator[PageLine]:
+    for number, link in enumerate(links[:_LINKS_MOST]):
+        state = KINDS.get(State(link.state), IDLE) if link.state in _STATES else IDLE
+        cell = state_cell(state, look, is_certain=link.state is not None)
+        key = str(link.job)
+        yield PageLine([_name("" if number else name), cell, Cell(safe(key))], job=key)
+    left = max(0, len(links) - _LINKS_MOST) + detail.left_out.get(name.replace(" ", "_"), 0)
+    if left:
+        yield PageLine([_name(""), Cell(f"and {left:,} more", "dim")])
+
+
+_STATES = frozenset(state.value for state in State)
+
+
+def _file_lines(detail: JobDetail, width: int) -> Iterator[PageLine]:
+    for attempt in reversed(detail.attempts):
+        sizes = [
+            f"{stream} {size_text(size)}"
+            for stream, size in (("err", attempt.err), ("out", attempt.out))
+            if size is not None
+        ]
+        day, time = attempt.name[:8], attempt.name[8:12]
+        ended = f"of the try that ended {day} {time[:2]}:{time[2:]}" if attempt.name else ""
+        name = _name("" if attempt.name else "logs")
+        cells = [name, Cell("  ".join(sizes)), Cell(ended, "dim")]
+        yield PageLine(cells, log="" if attempt.name else "err")
+    left = detail.left_out.get("files", 0)
+    files = [
+        safe(f"{each.name}/" if each.size is None else f"{each.name} {size_text(each.size)}")
+        for each in detail.files
+    ]
+    yield from _named("files", files + ([f"and {left:,} more"] if left else []), width)
+
+
+def _name(name: str) -> Cell:
+    return Cell(f" {name:<{_MARGIN - 2}}", "dim")
+
+
+def _named(name: str, values: Iterable[str], width: int) -> Iterator[PageLine]:
+    """Yield values one after the other, in as many lines as they need."""
+    line: list[str] = []
+    used = 0
+    room = max(10, width - _MARGIN - 1)
+    for value in values:
+        length = cell_len(value)
+        if line and used + length > room:
+            yield PageLine([_name(name), Cell("  ".join(line))])
+            line, used, name = [], 0, ""
+        line.append(value)
+        used += length + 2
+    if line:
+        yield PageLine([_name(name), Cell("  ".join(line))])
+
+
+def _broken(
+    name: str, text: str, width: int, style: str = "", *, log: str = ""
+) -> Iterator[PageLine]:
+    """Yield a long text in lines that fit."""
+    room = max(10, width - _MARGIN - 1)
+    for start in range(0, len(text), room):
+        yield PageLine(
+            [_name("" if start else name), Cell(text[start : start + room], style)], log=log
+        )
