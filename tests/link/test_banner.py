@@ -24,6 +24,14 @@ LIMIT = 30.0
 SIGN_IN = "To sign in, visit https://login.example.org/{}\x1b[2J"
 
 
+class Latin(str):
+    """A text that goes out in Latin-1, as from hosts that were set up long ago."""
+
+    def encode(self, *_: object, **__: object) -> bytes:
+        """Return it in Latin-1."""
+        return super().encode("latin-1")
+
+
 class Showing(asyncssh.SSHServer):
     """Shows a banner; then admits, refuses, or ends the connection."""
 
@@ -37,7 +45,7 @@ class Showing(asyncssh.SSHServer):
 
     async def begin_auth(self, username: str) -> bool:
         """Show the banner, which is sent at once."""
-        self._connection.send_auth_banner(self._banner + "\r\n")
+        self._connection.send_auth_banner(type(self._banner)(self._banner + "\r\n"))
         if self._then == "closes":
             self._connection.abort()
             await self._connection.wait_closed()
@@ -96,6 +104,18 @@ async def test_banner_is_shown(connect: Open, engine: SshEngine) -> None:
         pass
     shown = "\n".join(person.told)
     assert shown.count(banner.partition("\x1b")[0]) == 1
+
+
+async def test_banner_in_another_encoding(connect: Open, engine: SshEngine) -> None:
+    """A banner that is not UTF-8 is shown with escapes, and is no reason to refuse the host."""
+    person, number = Reader(), os.urandom(4).hex()
+    async with connect(Latin(f"Acc\xe8s r\xe9serv\xe9 {number}"), "admits", person):
+        pass
+    forms = {
+        SshEngine.ASYNCSSH: r"Acc\xe8s r\xe9serv\xe9",
+        SshEngine.OPENSSH: r"Acc\350s r\351serv\351",
+    }
+    assert f"{forms[engine]} {number}" in "\n".join(person.told)
 
 
 async def test_banner_of_a_jump_host(

@@ -12,7 +12,7 @@ from typing import Any
 import asyncssh
 import pytest
 
-from tests.link.asking import CODE, HOST, PASSWORD, Asking
+from tests.link.asking import CODE, HOST, PASSWORD, Asking, AskingServer
 from xpm_remote.doctor.stages import Examination, Stage, StageResult
 from xpm_remote.errors import AuthenticationError, UnreachableError
 from xpm_remote.link.asyncssh_engine.connection import open_connection
@@ -24,9 +24,9 @@ from xpm_remote.link.waits import DEFAULT_LIMITS, Limits
 
 pytestmark = pytest.mark.slow
 
-SHORT = 0.2
-"""Seconds that stand for those of ``Limits`` here."""
-LONG = 3 * SHORT
+SHORT = 1.0
+"""Seconds that stand for those of ``Limits`` here: more than a host takes until it asks."""
+LONG = 1.3 * SHORT
 """Seconds that a slow person takes."""
 
 
@@ -66,6 +66,44 @@ async def test_slow_person(asking: Callable[..., Asking], method: str) -> None:
     """A slow user does not run into any limit of ours."""
     with asking(method) as server:
         await log_in(server, Slow(), limits=Limits(login=SHORT))
+
+
+class Latin(str):
+    """A text that goes out in Latin-1."""
+
+    def encode(self, *_: object, **__: object) -> bytes:
+        """Return it in Latin-1."""
+        return super().encode("latin-1")
+
+
+async def test_question_in_another_encoding(
+    asking: Callable[..., Asking], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Questions that are not UTF-8 are asked with escapes, and are no reason to refuse the host."""
+    challenge = (
+        "",
+        Latin("Acc\xe8s"),
+        "",
+        [(Latin("Num\xe9ro: "), False), (Latin("Cl\xe9: "), True)],
+    )
+    monkeypatch.setattr(AskingServer, "get_kbdint_challenge", lambda *_: challenge)
+    shown: list[str] = []
+
+    class Person(Slow):
+        """A user who answers at once."""
+
+        def tell(self, text: str) -> None:
+            """Keep the message."""
+            shown.append(text)
+
+        async def ask(self, question: str, *, echo: bool) -> str:
+            """Keep the question, and answer."""
+            shown.append(question)
+            return CODE if echo else PASSWORD
+
+    with asking("interview") as server:
+        await log_in(server, Person())
+    assert shown == ["Acc\\xe8s", f"(me@{HOST}) Num\\xe9ro: ", f"(me@{HOST}) Cl\\xe9: "]
 
 
 async def test_stalled_host() -> None:

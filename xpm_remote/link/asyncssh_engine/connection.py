@@ -16,6 +16,7 @@ from cryptography.utils import CryptographyDeprecationWarning
 
 from xpm_remote.errors import HostKeyError, LinkError, OptionError
 from xpm_remote.link.asyncssh_engine.algorithms import host_key_algorithms
+from xpm_remote.link.asyncssh_engine.encodings import ERRORS
 from xpm_remote.link.asyncssh_engine.host_keys import HostKeyPolicy
 from xpm_remote.link.asyncssh_engine.keys import Keys, OpenedKeys, Unlocking, agent_keys, find_keys
 from xpm_remote.link.asyncssh_engine.login import LoginClient, LoginWatch, explain_failure
@@ -328,6 +329,7 @@ class _Attempt:
             client_factory=lambda: client,
             connect_timeout=None,
             login_timeout=0,
+            utf8_decode_errors=ERRORS,
             ignore_encrypted=True,  # the agent may hold what they lock
             **(arguments | policy.restrictions),
             **carrier.arguments,

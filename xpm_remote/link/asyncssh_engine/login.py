@@ -18,6 +18,7 @@ from xpm_remote.errors import (
     UnreachableError,
 )
 from xpm_remote.link.asyncssh_engine.algorithms import found_disagreement, library_abilities
+from xpm_remote.link.asyncssh_engine.encodings import read_any_questions
 from xpm_remote.link.asyncssh_engine.host_keys import HostKeyPolicy
 from xpm_remote.link.asyncssh_engine.keys import offer_once
 from xpm_remote.link.course import Course
@@ -325,6 +326,7 @@ class LoginWatch:
             if not next_method:  # else the method had nothing to try
                 self._note_failure(connection)
             proceed(next_method=next_method)
+            read_any_questions(connection)
             self._method = next(iter(connection.get_server_auth_methods()), "")
             self._identity = ""
             self._began = time.monotonic()
