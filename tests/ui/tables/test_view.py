@@ -119,3 +119,8 @@ def test_views_that_cannot_be_used(view: object) -> None:
     """A view that is wrong, or sorts or groups by what there is not, is left out; the others are read."""
     data = json.dumps({"wrong": view, "right": {"find": "x", "of a later version": 1}})
     assert read_views(data.encode()) == {"right": View(find="x")}
+
+
+def test_a_group_by_a_tag_with_none_in_its_name_is_told_whole() -> None:
+    """Only the grouping that is none is left out."""
+    assert View(group="tag.none_left").words == "group tag.none_left"

@@ -30,7 +30,11 @@ class View(msgspec.Struct, frozen=True):
     def words(self) -> str:
         """The view in a line."""
         sort = f"{'-' if self.is_reversed else ''}{self.sort}" if self.sort else ""
-        parts = {"find": self.find, "sort": sort, "group": self.group.replace("none", "")}
+        parts = {
+            "find": self.find,
+            "sort": sort,
+            "group": "" if self.group == "none" else self.group,
+        }
         words = [f"{name} {value}" for name, value in parts.items() if value]
         if self.without:
             words.append(f"without {', '.join(self.without)}")
