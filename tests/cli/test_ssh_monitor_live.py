@@ -130,10 +130,13 @@ def test_text_goes_to_a_file(commands: Commands, monitored: str) -> None:
     assert finished.status == 2
     with commands.events("--workspace", monitored, "--events-format", "text") as events:
         assert events.process.stdout is not None
-        lines = [events.process.stdout.readline() for _ in range(4)]
-    assert "connecting" in lines[0]
-    assert re.search(r"live: 2 experiments, \d+ jobs", lines[2])
-    assert re.search(r"demo_tasks\.long/[0-9a-f]{8}  \d+% step", lines[3])
+        first = events.process.stdout.readline()
+        # On a busy machine there are lines of what is waited for, too.
+        live = r"live: 2 experiments, \d+ jobs"
+        assert any(re.search(live, line) for line in events.process.stdout)
+        progress = r"demo_tasks\.long/[0-9a-f]{8}  \d+% step"
+        assert any(re.search(progress, line) for line in events.process.stdout)
+    assert "connecting" in first
 
 
 class TestEnds:

@@ -86,7 +86,7 @@ def test_duration(folder: Path, venv: Path) -> None:
     """After the given time the monitor is interrupted, which is a success."""
     done = run(folder, venv, "--duration", "8", "--", "--events-viewer")
     assert done.returncode == 0, done.stderr
-    assert "digits.prepare" in done.stdout
+    assert "  connecting\n" in done.stdout  # how far it comes in that time depends on the machine
 
 
 def test_status(folder: Path, venv: Path) -> None:
