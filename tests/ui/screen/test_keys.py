@@ -8,6 +8,8 @@ import pytest
 
 from tools.screen_keys import updated
 from xpm_remote.errors import UsageError
+from xpm_remote.ui.screen.acting import ActionScreen
+from xpm_remote.ui.screen.activity import ActivityScreen
 from xpm_remote.ui.screen.app import Dashboard
 from xpm_remote.ui.screen.failures import FailuresScreen
 from xpm_remote.ui.screen.fleet import FleetScreen
@@ -27,7 +29,15 @@ from xpm_remote.ui.screen.keys import (
 )
 from xpm_remote.ui.screen.log import LogScreen
 
-SCREENS: tuple[type[Frame], ...] = (FleetScreen, JobsScreen, FailuresScreen, JobScreen, LogScreen)
+SCREENS: tuple[type[Frame], ...] = (
+    FleetScreen,
+    JobsScreen,
+    FailuresScreen,
+    JobScreen,
+    LogScreen,
+    ActivityScreen,
+    ActionScreen,
+)
 
 
 def test_no_two_actions_share_a_key() -> None:
@@ -70,7 +80,7 @@ def test_rebinding() -> None:
     ("rebinds", "what", "hint"),
     [
         ({"mrak": ["m"]}, 'no action "mrak"', "did you mean"),
-        ({"zzzzzz": ["m"]}, 'no action "zzzzzz"', "there are back,"),
+        ({"zzzzzz": ["m"]}, 'no action "zzzzzz"', "there are act,"),
         ({"mark": ["j"]}, '"j" is for down and for mark', "another key"),
     ],
 )

@@ -8,6 +8,7 @@ import importlib
 import signal
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,8 @@ from textual.driver import Driver
 from xpm_remote.errors import ExitCode, StoppedBySignal, XpmRemoteError
 from xpm_remote.escaping import safe
 from xpm_remote.model.entities import JobChange
+from xpm_remote.ui.screen.acting import ActionScreen
+from xpm_remote.ui.screen.activity import ActivityScreen
 from xpm_remote.ui.screen.commands import Command
 from xpm_remote.ui.screen.failures import FailuresScreen
 from xpm_remote.ui.screen.fleet import FleetScreen
@@ -32,6 +35,7 @@ from xpm_remote.ui.screen.remembered import Views
 from xpm_remote.ui.screen.tabular import in_slices, sliced
 from xpm_remote.ui.screen.terminal import TerminalDriver
 from xpm_remote.ui.screen.triage import Triage
+from xpm_remote.ui.tables.acts import command_line
 from xpm_remote.ui.tables.columns import Look
 from xpm_remote.ui.tables.jobs import JobKey
 from xpm_remote.ui.tables.links import is_stale
@@ -50,6 +54,9 @@ FRAME = 0.25
 
 TICK = 1.0
 """Seconds between two looks at ages and links; what is the same is not drawn."""
+
+ACTS = 1_000
+"""Outcomes that are kept."""
 
 _SLICE = 1000
 
@@ -93,6 +100,7 @@ class Dashboard(App[int], inherit_bindings=False):
         views: The views of the user.
         is_ascii: Whether only ASCII is drawn besides what comes from the remote.
         opening: What is done before the workspaces are known.
+        acts: What was done from here: when, where, the outcome, and whether it succeeded.
         triage: What is known of failures, and where to ask.
     """
 
@@ -106,6 +114,7 @@ class Dashboard(App[int], inherit_bindings=False):
         self.views = start.views
         self.is_ascii = start.is_ascii
         self.opening = "connecting …" if start.targets else ""
+        self.acts: deque[tuple[float, str, str, bool]] = deque(maxlen=ACTS)
         self.triage = Triage(start.journal, lambda: self._news.set())
         self._start = start
         self._fleet: Fleet | None = None
@@ -272,6 +281,17 @@ class Dashboard(App[int], inherit_bindings=False):
         if isinstance(self.screen, Frame):
             self.screen.say(safe(line))
 
+    def show_action(self, action: str, keys: Sequence[JobKey]) -> None:
+        """Plan an action on jobs, and show it."""
+        _ = self.push_screen(ActionScreen(action, keys))
+
+    def command_line(self, action: str, name: str, keys: Sequence[str]) -> str:
+        """Return the command that does the same; empty where a workspace has no name for it."""
+        target = next((each for each in self._start.targets if each.label == name), None)
+        if target is None or (not target.id and target.label != target.workspace):
+            return ""
+        return command_line(action, keys, workspace=target.id, workdir=target.workspace)
+
     def leave(self) -> None:
         """Go back to the screen before, if there is one."""
         if len(self.screen_stack) > 2:  # Textual's own is the first
@@ -294,6 +314,11 @@ class Dashboard(App[int], inherit_bindings=False):
         """Go to the failures by their causes."""
         self._go_home()
         _ = self.push_screen(FailuresScreen())
+
+    def action_activity(self) -> None:
+        """Go to what happened."""
+        self._go_home()
+        _ = self.push_screen(ActivityScreen())
 
     def action_retry(self) -> None:
         """Try all links again."""
@@ -321,6 +346,7 @@ class Dashboard(App[int], inherit_bindings=False):
             "fleet": Command("go to the clusters", lambda _: _done(self.action_fleet)),
             "jobs": Command("go to all jobs", lambda _: _done(self.action_jobs)),
             "causes": Command("go to why jobs failed", lambda _: _done(self.action_failures)),
+            "activity": Command("go to what happened", lambda _: _done(self.action_activity)),
             "ws": Command("go to the jobs of a workspace", self._go_to, lambda: self.pictures),
             "job": Command("find a job by its id", self._find_job),
             "quit": Command("quit", lambda _: _done(lambda: self.exit(ExitCode.OK))),

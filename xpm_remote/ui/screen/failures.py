@@ -11,6 +11,7 @@ from xpm_remote.model.causes import Cause, find_causes
 from xpm_remote.model.tells_apart import FEWEST, Distinction, Traits, tells_apart, traits_of
 from xpm_remote.ui.screen.frame import Changed
 from xpm_remote.ui.screen.keys import FAILURES
+from xpm_remote.ui.screen.on_jobs import OnJobs
 from xpm_remote.ui.screen.tabular import Tabular, in_slices, sliced
 from xpm_remote.ui.tables.columns import Cell, Look
 from xpm_remote.ui.tables.failures import (
@@ -38,7 +39,7 @@ OTHERS = 3_000
 _SLICE = 200
 
 
-class FailuresScreen(Tabular):
+class FailuresScreen(OnJobs, Tabular):
     """Causes of failures."""
 
     place = FAILURES

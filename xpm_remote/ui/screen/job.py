@@ -7,14 +7,13 @@ from contextlib import aclosing
 from dataclasses import replace
 from itertools import islice
 
-from textual.widget import Widget
-
 from xpm_remote.errors import XpmRemoteError
 from xpm_remote.escaping import safe
 from xpm_remote.model.entities import Job
-from xpm_remote.ui.screen.frame import Changed, Frame
+from xpm_remote.ui.screen.frame import Changed
 from xpm_remote.ui.screen.keys import JOB
-from xpm_remote.ui.screen.page_view import PageView
+from xpm_remote.ui.screen.on_jobs import OnJobs
+from xpm_remote.ui.screen.paged import Paged
 from xpm_remote.ui.tables.columns import Cell
 from xpm_remote.ui.tables.job_page import JobPage, PageLine, page_lines
 from xpm_remote.ui.tables.jobs import JobKey, JobRow, brief_key
@@ -25,7 +24,7 @@ _LOOKED_AT = 200
 """Jobs of the task among which one is chosen to compare with."""
 
 
-class JobScreen(Frame):
+class JobScreen(OnJobs, Paged):
     """A job.
 
     Args:
@@ -39,13 +38,8 @@ class JobScreen(Frame):
         super().__init__()
         self.key = key
         self._others = list(others) or [key]
-        self._view = PageView()
         self._lines: list[PageLine] = []
         self._page: JobPage | None = None
-
-    def body(self) -> Sequence[Widget]:
-        """Return the page."""
-        return (self._view,)
 
     async def on_mount(self) -> None:
         """Ask what is known of the job."""
@@ -54,7 +48,7 @@ class JobScreen(Frame):
     def begin(self) -> None:
         """Ask about the job that is meant now."""
         self._page = None
-        self._view.at = 0
+        self.view.at = 0
         self.take({self.key: self.dashboard.job(self.key)})
         self.run_worker(self._ask(), group="load", exclusive=True)
 
@@ -116,9 +110,9 @@ class JobScreen(Frame):
         if page is not None:
             picture_samples = self.dashboard.triage.samples(self.key)
             page = replace(page, samples=picture_samples)
-            width = self._view.size.width or self.size.width
+            width = self.view.size.width or self.size.width
             self._lines = list(page_lines(page, self.dashboard.look(), width))
-            self._view.show([line.cells for line in self._lines])
+            self.view.show([line.cells for line in self._lines])
         self.paint_frame()
 
     def crumbs(self) -> tuple[list[Cell], list[Cell]]:
@@ -149,7 +143,7 @@ class JobScreen(Frame):
 
     def action_enter(self) -> None:
         """Go to the job of the line under the cursor, or to the log."""
-        line = self._lines[self._view.at] if self._view.at < len(self._lines) else None
+        line = self._lines[self.view.at] if self.view.at < len(self._lines) else None
         if line is not None and line.job:
             self.dashboard.show_job((self.key[0], line.job))
         else:
@@ -166,30 +160,6 @@ class JobScreen(Frame):
     def action_log_out(self) -> None:
         """Go to the standard output."""
         self.dashboard.show_log(self.key, self._others, "out")
-
-    def action_down(self) -> None:
-        """Move down."""
-        self._view.move(1)
-
-    def action_up(self) -> None:
-        """Move up."""
-        self._view.move(-1)
-
-    def action_first(self) -> None:
-        """Go to the first line."""
-        self._view.move(-len(self._lines))
-
-    def action_last(self) -> None:
-        """Go to the last line."""
-        self._view.move(len(self._lines))
-
-    def action_page_down(self) -> None:
-        """Move down by half a screen."""
-        self._view.move(max(1, self._view.room // 2))
-
-    def action_page_up(self) -> None:
-        """Move up by half a screen."""
-        self._view.move(-max(1, self._view.room // 2))
 
     def action_next_job(self) -> None:
         """Go to the next job of the list."""

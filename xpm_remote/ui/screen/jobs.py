@@ -15,6 +15,7 @@ from xpm_remote.ui.screen.chooser import Choice
 from xpm_remote.ui.screen.commands import Command
 from xpm_remote.ui.screen.frame import Changed
 from xpm_remote.ui.screen.keys import JOBS
+from xpm_remote.ui.screen.on_jobs import OnJobs
 from xpm_remote.ui.screen.preview import Preview
 from xpm_remote.ui.screen.tabular import BREAK, Tabular, sliced
 from xpm_remote.ui.tables.arrangement import Order
@@ -49,7 +50,7 @@ _SLICE = 1000
 """Rows that are made at once: a few milliseconds."""
 
 
-class JobsScreen(Tabular):
+class JobsScreen(OnJobs, Tabular):
     """A table of jobs.
 
     Args:
@@ -237,6 +238,11 @@ class JobsScreen(Tabular):
         elif line is not None:
             self.model.fold(is_folded=not self.model.is_folded(line.group))
             self.paint()
+
+    @property
+    def chosen(self) -> list[JobKey]:
+        """The jobs that an action is about: the marked, the one under the cursor, or those of its group."""
+        return self.model.chosen
 
     def action_log(self) -> None:
         """Go to the log, at the traceback if the job failed."""

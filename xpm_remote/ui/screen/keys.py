@@ -9,9 +9,10 @@ from xpm_remote.errors import UsageError
 from xpm_remote.escaping import nearest, quoted
 
 FLEET, JOBS, FAILURES = "fleet", "jobs", "failures"
-JOB, LOG = "job", "log"
+JOB, LOG, ACTIVITY, ACTION = "job", "log", "activity", "action"
 TABLES = (FLEET, JOBS, FAILURES)
-PAGES = (*TABLES, JOB, LOG)
+PAGES = (*TABLES, JOB, LOG, ACTIVITY)
+MOVING = (*PAGES, ACTION)
 OF_JOBS = (JOBS, FAILURES, JOB)
 
 
@@ -43,12 +44,12 @@ KEYS: tuple[Key, ...] = (
         PAGES,
     ),
     Key("back", ("escape",), "go back one step: search, filter, marks, and then the screen"),
-    Key("down", ("j", "down"), "move down", screens=PAGES),
-    Key("up", ("k", "up"), "move up", screens=PAGES),
-    Key("first", ("g", "home"), "go to the first line", screens=PAGES),
-    Key("last", ("G", "end"), "go to the last line", screens=PAGES),
-    Key("page_down", ("ctrl+d", "pagedown"), "move down by half a screen", screens=PAGES),
-    Key("page_up", ("ctrl+u", "pageup"), "move up by half a screen", screens=PAGES),
+    Key("down", ("j", "down"), "move down", screens=MOVING),
+    Key("up", ("k", "up"), "move up", screens=MOVING),
+    Key("first", ("g", "home"), "go to the first line", screens=MOVING),
+    Key("last", ("G", "end"), "go to the last line", screens=MOVING),
+    Key("page_down", ("ctrl+d", "pagedown"), "move down by half a screen", screens=MOVING),
+    Key("page_up", ("ctrl+u", "pageup"), "move up by half a screen", screens=MOVING),
     Key(
         "find",
         ("/",),
@@ -64,6 +65,15 @@ KEYS: tuple[Key, ...] = (
     Key("beside", ("|",), "both logs beside each other, from 120 columns on", screens=(LOG,)),
     Key("next_job", ("]",), "the next job of the list", "next job", (LOG, JOB)),
     Key("previous_job", ("[",), "the job before", screens=(LOG, JOB)),
+    Key(
+        "act",
+        ("x",),
+        "act on the marked, or what is under the cursor: kill, clean, archive, recover",
+        "act",
+        (*OF_JOBS, LOG),
+    ),
+    Key("confirm", ("y",), "do what is planned", "do it", (ACTION,)),
+    Key("yank", ("y",), "copy the path, the id, the command, or the rows", screens=(*OF_JOBS, LOG)),
     Key("mute", ("m",), "mute the cause, or tell of it again", "mute", (FAILURES,)),
     Key("command", (":",), "type a command; Tab completes it", "command"),
     Key("next", ("n",), "go to the next failure, cause or match", screens=(JOBS, FAILURES, LOG)),
@@ -92,6 +102,7 @@ KEYS: tuple[Key, ...] = (
     Key("fleet", ("1",), "go to the clusters with their experiments"),
     Key("jobs", ("2",), "go to all jobs", "jobs"),
     Key("failures", ("3",), "go to the failures by their causes", "failures"),
+    Key("activity", ("4",), "go to what happened and was done"),
     Key("palette", ("ctrl+p",), "search all commands"),
     Key("help", ("?",), "search this help", "help"),
     Key("quit", ("q",), "quit at home, else go back"),

@@ -10,9 +10,9 @@ from textual.widget import Widget
 
 from xpm_remote.escaping import safe
 from xpm_remote.ui.screen.commands import Command
-from xpm_remote.ui.screen.frame import Frame
 from xpm_remote.ui.screen.keys import LOG
 from xpm_remote.ui.screen.log_pane import ERR, OUT, WORDS, LogPane
+from xpm_remote.ui.screen.on_jobs import OnJobs
 from xpm_remote.ui.tables.columns import Cell
 from xpm_remote.ui.tables.jobs import JobKey, brief_key, kind, state_cell
 from xpm_remote.workspace.layout import JobId
@@ -25,7 +25,7 @@ BESIDE_FROM = 120
 """Columns of a terminal from which on both logs fit beside each other."""
 
 
-class LogScreen(Frame):
+class LogScreen(OnJobs):
     """The logs of a job.
 
     Args:
@@ -266,6 +266,11 @@ class LogScreen(Frame):
         if not self._is_chosen:
             self._switch(ERR)
         self.begin()
+
+    @property
+    def chosen(self) -> list[JobKey]:
+        """The job that an action is about."""
+        return [self.key]
 
     def action_describe(self) -> None:
         """Go to what is known of the job."""

@@ -34,6 +34,11 @@ class PageView(Widget, can_focus=True):
         """The number of lines that are on the screen."""
         return max(1, self.size.height)
 
+    @property
+    def number(self) -> int:
+        """The number of lines."""
+        return len(self._lines)
+
     def show(self, lines: Sequence[Sequence[Cell]]) -> None:
         """Show other lines; nothing is drawn where they are the same."""
         if list(lines) != self._lines:

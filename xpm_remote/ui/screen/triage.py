@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from xpm_remote.session.state import Picture
@@ -12,7 +12,7 @@ from xpm_remote.ui.tables.jobs import JobKey
 if TYPE_CHECKING:
     from xpm_remote.model.causes import Cause
     from xpm_remote.model.samples import Samples
-    from xpm_remote.session.journal import Digest, Journal
+    from xpm_remote.session.journal import Digest, Entry, Journal
     from xpm_remote.session.state import Update
     from xpm_remote.ui.screen.questions import Questions
 
@@ -46,6 +46,11 @@ class Triage:
         """Take an update of a workspace."""
         if self._journal is not None:
             self._journal.note(name, update, picture)
+
+    @property
+    def entries(self) -> Sequence[Entry]:
+        """What changed, the latest last."""
+        return () if self._journal is None else self._journal.entries
 
     def digest(self, name: str) -> Digest | None:
         """Return what has not been seen of a workspace."""

@@ -288,6 +288,12 @@ def _word(row: JobRow) -> str:
     return kind(row.job)
 
 
+def row_texts(workspace: str, job: Job) -> list[str]:
+    """Return what is copied of a job: where it is, its id, state, reason and tags."""
+    named = " ".join(tag_text(name, value) for name, value in sorted(job.tags.items()))
+    return [safe(each) for each in (workspace, job.key, job.state.value, job.reason or "", named)]
+
+
 def tally_cells(tally: Mapping[str, int]) -> list[Cell]:
     """Return how many jobs are in each state."""
     return [Cell(f"{tally[each]} {LETTERS[each]}", each) for each in LETTERS if tally.get(each)]

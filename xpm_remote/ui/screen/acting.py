@@ -1,0 +1,211 @@
+"""An action on jobs: its plan, the confirmation, and its outcomes, one a line."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from xpm_remote.errors import XpmRemoteError
+from xpm_remote.escaping import safe
+from xpm_remote.ui.screen.keys import ACTION
+from xpm_remote.ui.screen.paged import Paged
+from xpm_remote.ui.tables.acts import (
+    ARCHIVE,
+    CLEAN,
+    KILL,
+    MANY,
+    Outcome,
+    Planned,
+    outcome_lines,
+    plan_lines,
+)
+from xpm_remote.ui.tables.columns import Cell
+from xpm_remote.ui.tables.jobs import JobKey
+from xpm_remote.ui.text import count_text
+from xpm_remote.workspace.layout import JobId
+
+if TYPE_CHECKING:
+    from xpm_remote.jobs.remote import RemoteJobs
+
+
+class _Stage(Enum):
+    PLANNING = "planning"
+    ASKING = "asking"
+    WORKING = "working"
+    OVER = "over"
+
+
+class ActionScreen(Paged):
+    """An action on jobs.
+
+    Args:
+        action: What is to be done.
+        keys: The jobs.
+    """
+
+    place = ACTION
+
+    def __init__(self, action: str, keys: Sequence[JobKey]) -> None:
+        super().__init__()
+        self.action = action
+        self._jobs: dict[str, list[JobId]] = {}
+        for name, key in keys:
+            self._jobs.setdefault(name, []).append(JobId(*key.split("/", 1)))
+        self._planned: list[Planned] = []
+        self._outcomes: list[tuple[str, bool]] = []
+        self._stage = _Stage.PLANNING
+
+    async def on_mount(self) -> None:
+        """Begin to plan."""
+        self.run_worker(self._plan(), group="act")
+
+    @property
+    def _count(self) -> int:
+        return sum(len(each.to_do) for each in self._planned)
+
+    async def _plan(self) -> None:
+        questions = self.dashboard.triage.questions
+        for name, jobs in self._jobs.items():
+            if questions is None:
+                break
+            try:
+                async with questions.at(name) as there:
+                    plans = await _plans(there, self.action, jobs)
+                self._planned.append(Planned(name, plans))
+            except XpmRemoteError as error:
+                self._planned.append(Planned(name, trouble=str(error)))
+            self.paint()
+        self._stage = _Stage.ASKING if self._count else _Stage.OVER
+        self.paint()
+
+    # What is shown
+
+    def crumbs(self) -> tuple[list[Cell], list[Cell]]:
+        """Say what is asked."""
+        clusters = ", ".join(safe(name).upper() for name in self._jobs)
+        what = f"{self.action} {count_text(self._count, 'job')} on {clusters}"
+        if self._stage is _Stage.PLANNING:
+            return [Cell(f"{self.action} on {clusters}: planning …", "bold")], []
+        if self._stage is _Stage.ASKING:
+            how = f"type {self._count} after #" if self._count > MANY else "y does it"
+            return [Cell(f"{what}?", "failed"), Cell(f"{how}, Esc leaves", "key")], []
+        if self._stage is _Stage.WORKING:
+            done = len(self._outcomes)
+            return [
+                Cell(f"{what}: {done:,} done …", "bold"),
+                Cell("Esc leaves it to go on", "dim"),
+            ], []
+        if not self._outcomes:
+            return [
+                Cell(f"nothing to {self.action} on {clusters}", "bold"),
+                Cell("Esc leaves", "key"),
+            ], []
+        failed = sum(not is_done for _, is_done in self._outcomes)
+        words = f"{failed:,} failed" if failed else "all is done"
+        return [
+            Cell(f"{what}: {words}", "failed" if failed else "done"),
+            Cell("Esc leaves", "key"),
+        ], []
+
+    def paint(self) -> None:
+        """Draw the plan, or the outcomes."""
+        lines: list[list[Cell]] = []
+        if self._stage in (_Stage.PLANNING, _Stage.ASKING) or not self._outcomes:
+            for each in self._planned:
+                lines.append([Cell(f" {safe(each.workspace).upper()}", "bold")])
+                if each.trouble:
+                    lines.append([Cell(f"   {safe(each.trouble)}", "failed")])
+                lines += [
+                    [Cell(f"   {text}", "" if is_to_do else "dim")]
+                    for text, is_to_do in plan_lines(each)
+                ]
+                keys = [str(plan.job) for plan in each.to_do]
+                command = self.dashboard.command_line(self.action, each.workspace, keys)
+                if keys and command:
+                    lines.append([Cell(f"   $ {safe(command)}", "key")])
+        else:
+            lines += [
+                [Cell(f" {text}", "done" if is_done else "failed")]
+                for text, is_done in self._outcomes
+            ]
+        self.view.show(lines)
+        self.paint_frame()
+
+    # Keys
+
+    def action_confirm(self) -> None:
+        """Do it, or ask for the number of jobs first."""
+        if self._stage is not _Stage.ASKING:
+            return
+        if self._count > MANY:
+            self.open_entry("#", "")
+        else:
+            self._begin()
+
+    def submit(self, prompt: str, text: str) -> None:
+        """Take the number that was typed."""
+        del prompt
+        if text.strip().replace(",", "") == str(self._count):
+            self._begin()
+        else:
+            self.say(f"that is not {self._count}: nothing is done")
+
+    def find(self, text: str) -> None:
+        """Nothing is found as one types here."""
+
+    def _begin(self) -> None:
+        stale = self.dashboard.look().stale & set(self._jobs)
+        if stale:
+            self.say(
+                f"{safe(', '.join(sorted(stale)))} is STALE: nothing is done on what may be out of date"
+            )
+            return
+        self._stage = _Stage.WORKING
+        # It goes on when this screen is left.
+        self.dashboard.run_worker(self._work(), group="act")
+        self.paint()
+
+    async def _work(self) -> None:
+        questions = self.dashboard.triage.questions
+        for each in self._planned:
+            if questions is None or not each.to_do:
+                continue
+            try:
+                async with questions.at(each.workspace) as jobs:
+                    outcomes = _outcomes(jobs, self.action, each.to_do)
+                    async with aclosing(outcomes):  # type: ignore[type-var]
+                        async for outcome in outcomes:
+                            self._note(each.workspace, outcome_lines(outcome))
+            except XpmRemoteError as error:
+                self._note(
+                    each.workspace, [(f"{self.action} was not finished: {safe(str(error))}", False)]
+                )
+        self._stage = _Stage.OVER
+        self.paint()
+
+    def _note(self, name: str, lines: Sequence[tuple[str, bool]]) -> None:
+        self._outcomes += lines
+        for text, is_done in lines:
+            self.dashboard.acts.append((time.time(), name, text, is_done))
+        if self._has_parts:
+            self.paint()
+
+
+async def _plans(jobs: RemoteJobs, action: str, ids: Sequence[JobId]) -> Sequence[Any]:
+    if action in (KILL, CLEAN):
+        return await jobs.plan_action(action, ids, force=False)
+    if action == ARCHIVE:
+        return await jobs.plan_archive(ids)
+    return await jobs.plan_recovery(ids, incomplete=False)
+
+
+def _outcomes(jobs: RemoteJobs, action: str, plans: Sequence[Any]) -> AsyncIterator[Outcome]:
+    if action in (KILL, CLEAN):
+        return jobs.perform(plans)
+    ids = [plan.job for plan in plans]
+    if action == ARCHIVE:
+        return jobs.archive(ids, progress=lambda *_: None)
+    return jobs.recover(ids, incomplete=False, progress=lambda *_: None)
