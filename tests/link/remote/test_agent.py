@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -216,12 +217,7 @@ def test_rest_of_stdin_is_left() -> None:
 
 
 @pytest.mark.parametrize(
-    "damage",
-    [
-        lambda data: data[:-1],
-        lambda data: b"",
-        lambda data: data[:40] + bytes([data[40] ^ 1]) + data[41:],
-    ],
+    "damage", [lambda data: data[:-1], lambda data: data[:40] + bytes([data[40] ^ 1]) + data[41:]]
 )
 def test_damaged_bundle_is_not_run(damage: object) -> None:
     """Bytes without the digest of the command line are reported and not executed."""
@@ -230,6 +226,18 @@ def test_damaged_bundle_is_not_run(damage: object) -> None:
     done = run(bundle, stdin=damage(bundle.payload))
     assert (done.returncode, done.stdout) == (1, b"")
     assert b"the agent arrived damaged" in done.stderr
+
+
+@pytest.mark.parametrize("taken", ["</dev/null", "<&-"])
+def test_no_input(taken: str, workspace: Path) -> None:
+    """Login files that take or close stdin are named as that."""
+    command = agent_command(agent_bundle(), str(workspace), python=sys.executable, compress=False)
+    with Talk(workspace, command=f"exec {taken}; {command}") as talk:
+        out, err, status = talk.end()
+        assert talk.greeting.feed(out) is None
+        error = talk.greeting.failure(status, err)
+    assert "its stdin is closed" in str(error)
+    assert "exec </dev/null" in error.hint
 
 
 def test_tracebacks_have_source_lines() -> None:
@@ -295,6 +303,11 @@ OLD = 'case "$*" in *base64*) exit 3;; *) printf 3.6.8;; esac'
 """An interpreter that is too old."""
 
 
+REASON = "libssl.so.3: cannot open shared object file"
+BROKEN = f'echo "{REASON}" >&2; echo "Note: see the manual" >&2; exit 127'
+"""An interpreter that cannot start, with advice of its own."""
+
+
 @any_shell
 def test_every_login_shell(shell: str, workspace: Path) -> None:
     """With every login shell, the agent is started behind shell_init, and requests reach it."""
@@ -348,6 +361,12 @@ def test_first_that_works(
         (None, {}, ", ".join(f"{name} (not found)" for name in INTERPRETERS)),
         (None, {"python3": OLD, "python3_9": "exit 1"}, "tried python3 (3.6.8), python3.13 (not"),
         (None, {"python3_9": "exit 1"}, "python3.9 (does not work), python3.8 (not found)"),
+        (
+            None,
+            {"python3_9": BROKEN},
+            f"python3.9 (does not work: {REASON}), python3.8 (not found)",
+        ),
+        (None, {"python3_9": "echo me >&2; exit 1"}, "python3.9 (does not work: me), python3.8"),
         ("python3.11", {"python3": "real"}, "tried python3.11 (not found);"),
         ("~/my python", {"my python": OLD}, "my python (3.6.8);"),
         ("3.7", {}, "tried python3 (not found), python3.13"),
@@ -357,7 +376,9 @@ def test_no_interpreter(
     python: str | None, programs: dict[str, str], said: str, workspace: Path, tmp_path: Path
 ) -> None:
     """Without an interpreter, the error lists the attempts; one named in the settings is tried alone."""
-    with Talk(workspace, python=python, environ=environ(tmp_path / "bin", **programs)) as talk:
+    tools = {name: f'exec {shutil.which(name)} "$@"' for name in ("grep", "tail", "cut")}
+    found = environ(tmp_path / "bin", **tools, **programs)
+    with Talk(workspace, python=python, environ=found) as talk:
         out, err, status = talk.end()
         assert talk.greeting.feed(out) is None
         error = talk.greeting.failure(status, err)

@@ -19,7 +19,14 @@ from typing import TYPE_CHECKING
 
 from xpm_remote.errors import RemoteError, RemotePathError, StartError
 from xpm_remote.link.remote.command import quote_path, quote_word
-from xpm_remote.link.remote.startup import BEGIN, MARK, StartReader, how_ended, last_words
+from xpm_remote.link.remote.startup import (
+    BEGIN,
+    MARK,
+    TELLING_WORDS,
+    StartReader,
+    how_ended,
+    last_words,
+)
 from xpm_remote.workspace.failures import NOT_A_WORKSPACE
 
 AGENT = "xpm_remote.workspace.agent.program"
@@ -43,6 +50,9 @@ BEGIN_AGAIN = b"#xpm-remote-again:"
 ARRIVAL = 3
 """Seconds for the beginning of the bundle to reach the python. It is sent with the command, so it is usually there."""
 
+NO_INPUT = 70
+"""The exit status of a python whose stdin is at its end, or closed."""
+
 # One line, without newline, backslash or exclamation mark, which some login shells would not leave alone.
 # A reader with a buffer of one byte takes from the pipe what it is asked for and nothing more: the rest is requests.
 # A python without zlib asks for the bundle as it was before it was packed.
@@ -52,7 +62,10 @@ try:
  import zlib
 except ImportError:
  zlib=None
-read=io.BufferedReader(io.FileIO(0,closefd=False),1).read
+try:
+ read=io.BufferedReader(io.FileIO(0,closefd=False),1).read
+except OSError:
+ sys.exit({NO_INPUT})
 def late(*_):
  raise OSError
 def ask(word):
@@ -70,7 +83,9 @@ except OSError:
  head=None
 signal.alarm(0)
 signal.signal(signal.SIGALRM,signal.SIG_DFL)
-if head not in (b"{BEGIN.decode()}",b""):
+if head==b"":
+ sys.exit({NO_INPUT})
+if not head==b"{BEGIN.decode()}":
  ask("{AGAIN}")
  head=b""
  while not head==b"{BEGIN_AGAIN.decode()}":
@@ -263,6 +278,9 @@ REQUIRED = (
 _FIT = f"import sys;sys.version_info>={OLDEST_PYTHON} or sys.exit(3);import {','.join(REQUIRED)}"
 _VERSION = 'import sys;sys.stdout.write("%d.%d.%d" % sys.version_info[:3])'
 
+WHY_KEPT = 100
+"""Characters of the reason of an interpreter that does not work: several may be tried."""
+
 # POSIX sh; no exclamation mark, newline or backslash but in the format of the mark. An interpreter is started once: it
 # checks itself before it reads anything from stdin, and is examined only after it has failed. So the agent's exit
 # status, or a signal, is passed on. The version is for the error, with what cannot be imported; an interpreter that is
@@ -277,8 +295,10 @@ _CHOOSE = (
     "[ $status -le 128 ] || kill -$((status-128)) $$; exit $status; fi; "
     f'v=$("$p" {_FLAGS} -c "$version" </dev/null 2>/dev/null) || '
     'v=$("$p" -EsBS -c "$version" </dev/null 2>/dev/null) || v=; '
-    f'w=$("$p" {_FLAGS} -c "$fit" </dev/null 2>&1 | tail -n 1); case $w in *Error:*) v="$v: ${{w#*Error: }}";; esac; '
-    'tried="$tried, $p (${v:-does not work})"; '
+    f'w=$("$p" {_FLAGS} -c "$fit" </dev/null 2>&1); e=$(printf %s "$w" | grep -iE "{TELLING_WORDS}") || e=$w; '
+    f'e=$(printf %s "$e" | tail -n 1 | cut -c1-{WHY_KEPT}); '
+    'case $e in *Error:*) e=${e#*Error: };; *) [ -z "$v" ] || e=;; esac; '
+    'tried="$tried, $p (${v:-does not work}${e:+: $e})"; '
     'else tried="$tried, $p (not found)"; fi; done; '
     f"printf '\\n{MARK} python%s\\n' \"$tried\"; exit 69"
 )
@@ -345,6 +365,12 @@ class Greeting(StartReader):
         if status == NOT_A_WORKSPACE and said:
             what, _, hint = said.splitlines()[-1].partition("; ")
             return RemotePathError(what, hint)
+        if status == NO_INPUT:
+            return StartError(
+                "the agent gets no input on the host: its stdin is closed",
+                "look in the login files (.bashrc, .zshenv, .cshrc, ...) and in ssh.shell_init for what takes or"
+                " closes it, such as exec </dev/null",
+            )
         return StartError(
             f"the agent ended {how_ended(status)} before it answered{last_words(stderr, self.noise)}",
             "try ssh.python with another interpreter of the host, or --backend experimaestro",
