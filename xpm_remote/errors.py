@@ -51,6 +51,7 @@ from xpm_remote.workspace.failures import (
     NoJobFailure,
     NotAWorkspaceFailure,
     UnreadableFailure,
+    UsageFailure,
     WorkspaceFailure,
 )
 
@@ -354,6 +355,7 @@ def unreadable_error(paths: Sequence[str], left_out: int = 0) -> UnreadableError
 _BY_KIND: dict[str, type[XpmRemoteError]] = {
     WorkspaceFailure.kind: WorkspaceError,
     NotAWorkspaceFailure.kind: WorkspaceError,
+    UsageFailure.kind: UsageError,
     BadIdFailure.kind: BadJobIdError,
     NoJobFailure.kind: NoJobFoundError,
     FolderFailure.kind: FolderError,

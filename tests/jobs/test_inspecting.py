@@ -10,7 +10,7 @@ import pytest
 
 from tests.jobs.local_agents import Agents
 from tests.workspace.small import RUN, SmallWorkspace
-from xpm_remote.errors import XpmRemoteError
+from xpm_remote.errors import UnreadableError, UsageError
 from xpm_remote.jobs.interface import FAILURES_PAGE
 from xpm_remote.jobs.local import LocalJobs
 from xpm_remote.jobs.reliable_agent import ReliableAgent
@@ -93,15 +93,18 @@ async def test_detail(local: LocalJobs, remote: RemoteJobs) -> None:
     assert local.detail(JobId("d.none", "00")) is await remote.detail(JobId("d.none", "00")) is None
 
 
-async def test_parts_of_logs(local: LocalJobs, remote: RemoteJobs) -> None:
+async def test_parts_of_logs(local: LocalJobs, remote: RemoteJobs, chain: SmallWorkspace) -> None:
     """Parts of logs are the same, of any bytes and any attempt."""
     for asked in ({}, {"before": 14}, {"after": 5, "size": 9}, {"attempt": "20261128165136"}):
         here = local.read_log(LEARN, "err", **asked)
         assert here is not None
         assert here == await remote.read_log(LEARN, "err", **asked)
     assert local.read_log(LEARN, "out") is await remote.read_log(LEARN, "out") is None
-    with pytest.raises(XpmRemoteError, match="not a try"):
+    with pytest.raises(UsageError, match="not a try"):
         await remote.read_log(LEARN, "err", attempt="..")
+    (chain.layout.job(LEARN) / "learn.out").symlink_to("learn.err")
+    with pytest.raises(UnreadableError, match="is a link"):
+        await remote.read_log(LEARN, "out")
 
 
 async def test_searches(local: LocalJobs, remote: RemoteJobs) -> None:
@@ -114,11 +117,14 @@ async def test_searches(local: LocalJobs, remote: RemoteJobs) -> None:
         (found,) = here
         assert (found.total, found.is_over) == (2, True)
         assert [(each.offset, each.line) for each in found.matches] == [(9, 5)]
+    by_bytes = list(local.search_log(LEARN, "err", "caf\udce9"))
+    assert by_bytes == [each async for each in remote.search_log(LEARN, "err", "caf\udce9")]
+    assert by_bytes[0].total == 1
     assert list(local.search_log(LEARN, "out", "n")) == []
     assert [each async for each in remote.search_log(LEARN, "out", "n")] == []
     with pytest.raises(WorkspaceFailure, match="no regular expression"):
         list(local.search_log(LEARN, "err", "(", is_regex=True))
-    with pytest.raises(XpmRemoteError, match="no regular expression"):
+    with pytest.raises(UsageError, match="no regular expression"):
         [each async for each in remote.search_log(LEARN, "err", "(", is_regex=True)]
 
 

@@ -68,6 +68,12 @@ def test_requests() -> None:
     }
 
 
+def test_a_text_that_is_not_utf8() -> None:
+    """A text with bytes that are no UTF-8 is sent so that Python reads it as it was."""
+    _, data = JsonRpc().request("search_log", {"pattern": "é\udcff"})
+    assert json.loads(data)["params"] == {"pattern": "é\udcff"}
+
+
 def test_request_without_parameters() -> None:
     """Without parameters an empty object is sent, which every server accepts."""
     _, data = JsonRpc().request("get_sync_info")

@@ -134,7 +134,11 @@ class JsonRpc:
         request_id = self._next_id
         self._next_id += 1
         message = {"jsonrpc": "2.0", "method": method, "params": params or {}, "id": request_id}
-        return request_id, self._encoder.encode(message) + b"\n"
+        try:
+            data = self._encoder.encode(message)
+        except UnicodeEncodeError:  # a text of the command line that is not UTF-8
+            data = json.dumps(message).encode()
+        return request_id, data + b"\n"
 
     def receive(self, data: bytes) -> list[Message]:
         """Take bytes that have arrived; return the messages that they complete."""

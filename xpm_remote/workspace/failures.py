@@ -45,6 +45,12 @@ class NotAWorkspaceFailure(WorkspaceFailure):
     kind = "not-a-workspace"
 
 
+class UsageFailure(WorkspaceFailure):
+    """What is asked for cannot be answered, whatever the workspace holds."""
+
+    kind = "usage"
+
+
 class BadIdFailure(WorkspaceFailure):
     """A text is not the id of a job, and cannot become one."""
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -10,7 +13,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from xpm_remote.workspace.failures import WorkspaceFailure
+from xpm_remote.workspace.failures import UsageFailure, WorkspaceFailure
 from xpm_remote.workspace.inspecting import scanning, searching
 from xpm_remote.workspace.inspecting.answers import LogMatch, LogSearch
 from xpm_remote.workspace.inspecting.searching import SearchRequest, search_part
@@ -156,6 +159,23 @@ def test_a_stuck_pattern_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         search(path, SearchRequest("(a+)+$", is_regex=True))
 
 
+def test_a_stuck_process_ends_by_itself(tmp_path: Path) -> None:
+    """What matches a regular expression ends in time also where the agent that started it is gone."""
+    path = tmp_path / "learn.err"
+    path.write_text("a" * 100 + "!\n")
+    asked = {"pattern": "(a+)+$", "flags": 0, "size": 102, "start": 0, "wanted": 1, "seconds": 1}
+    words = [sys.executable, "-c", Path(scanning.__file__).read_text()]
+    with path.open("rb") as file:
+        done = subprocess.run(
+            [*words, json.dumps({**asked, "stuck": 0.2})],
+            stdin=file,
+            stdout=subprocess.PIPE,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == -signal.SIGALRM
+
+
 @pytest.mark.parametrize(
     ("request_", "why"),
     [
@@ -168,7 +188,7 @@ def test_a_stuck_pattern_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 )
 def test_bad_patterns_are_refused(log: Path, request_: SearchRequest, why: str) -> None:
     """A pattern that cannot be searched for is refused with a reason."""
-    with pytest.raises(WorkspaceFailure, match=why):
+    with pytest.raises(UsageFailure, match=why):
         search(log, request_)
 
 

@@ -10,7 +10,7 @@ import re
 from contextlib import contextmanager
 from typing import Iterator, NamedTuple
 
-from xpm_remote.workspace.failures import WorkspaceFailure
+from xpm_remote.workspace.failures import UnreadableFailure, UsageFailure, WorkspaceFailure
 from xpm_remote.workspace.inspecting.answers import Attempt, LogPart
 from xpm_remote.workspace.layout import JobFiles
 from xpm_remote.workspace.reading import disk
@@ -57,7 +57,7 @@ def log_path(files: JobFiles, stream: str, attempt: str = "") -> str:
     if not attempt:
         return str(files.stderr if stream == "err" else files.stdout)
     if not _ATTEMPT.fullmatch(attempt):
-        raise WorkspaceFailure(
+        raise UsageFailure(
             f"{attempt!r} is not a try of a job", "the tries are named by 14 digits: YYYYmmddHHMMSS"
         )
     return str(files.directory / f"{files.name}.{attempt}.{stream}")
@@ -88,7 +88,7 @@ def open_log(path: str) -> Iterator[OpenLog | None]:
 
 def _failure(path: str, error: Exception) -> WorkspaceFailure:
     why = f"cannot be read: {reason(error)}" if isinstance(error, OSError) else str(error)
-    return WorkspaceFailure(f"the log {printable(path)} {why}", "look at it on the host")
+    return UnreadableFailure(f"the log {printable(path)} {why}", "look at it on the host")
 
 
 def read_part(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import sys
 import time
 from typing import Callable, Iterator
@@ -188,10 +189,13 @@ class Scan:
 def main() -> None:
     """Search the file on stdin as the argument says; write a dot for each block, and then the result."""
     asked = json.loads(sys.argv[1])
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
     hits = Regex(asked["pattern"], asked["flags"]).hits
     scan = Scan(lambda offset, count: os.pread(0, count, offset), asked["size"], hits)
 
     def tick() -> None:
+        # What started this process kills it when it is stuck, unless it has ended itself.
+        signal.setitimer(signal.ITIMER_REAL, asked["stuck"])
         sys.stdout.write(".\n")
         sys.stdout.flush()
 

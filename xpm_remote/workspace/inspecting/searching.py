@@ -14,7 +14,7 @@ import threading
 import time
 from typing import NamedTuple
 
-from xpm_remote.workspace.failures import WorkspaceFailure
+from xpm_remote.workspace.failures import UsageFailure, WorkspaceFailure
 from xpm_remote.workspace.inspecting import scanning
 from xpm_remote.workspace.inspecting.answers import LogMatch, LogSearch
 from xpm_remote.workspace.inspecting.logs import OpenLog, open_log
@@ -68,9 +68,9 @@ def search_part(path: str, request: SearchRequest) -> LogSearch | None:
 
 def _check(request: SearchRequest) -> None:
     if not request.pattern:
-        raise WorkspaceFailure("the pattern is empty", "give a text")
+        raise UsageFailure("the pattern is empty", "give a text")
     if len(request.pattern) > PATTERN_LIMIT or "\n" in request.pattern:
-        raise WorkspaceFailure(
+        raise UsageFailure(
             f"the pattern is of several lines, or longer than {PATTERN_LIMIT} characters",
             "give a shorter one: lines are searched one by one",
         )
@@ -78,7 +78,7 @@ def _check(request: SearchRequest) -> None:
         try:
             re.compile(request.pattern)
         except (re.error, OverflowError, RecursionError) as error:
-            raise WorkspaceFailure(
+            raise UsageFailure(
                 f"the pattern is no regular expression: {error}", "search for it as a text"
             ) from None
 
@@ -110,6 +110,7 @@ def _by_process(
         "start": request.start,
         "wanted": request.wanted,
         "seconds": PART_TIME,
+        "stuck": STUCK_TIME,
     }
     words = [sys.executable, "-I", "-B", "-S", "-X", "utf8", "-c", _program(), json.dumps(asked)]
     try:
@@ -133,7 +134,7 @@ def _by_process(
             timer.cancel()
             process.kill()
     if not answer.startswith("["):
-        raise WorkspaceFailure(
+        raise UsageFailure(
             f"the pattern takes too long at a line after byte {request.start} of {log.path}",
             "search for a text, or for a pattern without nested repetitions",
         )

@@ -13,7 +13,7 @@ import os
 import re
 from typing import Any, NamedTuple
 
-from xpm_remote.workspace.failures import WorkspaceFailure
+from xpm_remote.workspace.failures import UnreadableFailure, WorkspaceFailure
 from xpm_remote.workspace.layout import JobFiles
 from xpm_remote.workspace.reading import disk
 from xpm_remote.workspace.reading.json_files import UnfitFileError, open_regular, reason
@@ -92,7 +92,7 @@ def wire_text(wire: dict[str, Any]) -> str:
     return base64.b64decode(str(raw)).decode("utf-8", "surrogateescape")
 
 
-class UnreadLogFailure(WorkspaceFailure):
+class UnreadLogFailure(UnreadableFailure):
     """The system does not let us read a log; that may pass."""
 
 
@@ -182,7 +182,7 @@ class Log:
         except OSError as error:
             raise self._failure(error) from error
         except UnfitFileError as error:
-            raise WorkspaceFailure(f"the log {path} {error}", "look at it on the host") from error
+            raise UnreadableFailure(f"the log {path} {error}", "look at it on the host") from error
 
     def _failure(self, error: OSError) -> WorkspaceFailure:
         return UnreadLogFailure(f"the log {self.path} cannot be read: {reason(error)}")
