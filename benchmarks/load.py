@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import os
 import platform
 import resource
@@ -27,6 +28,8 @@ from xpm_remote.workspace.states import State
 HERE = Path(__file__).resolve().parent
 AGENT_SHARE, CLIENT_SHARE, REST_SHARE = 0.10, 0.05, 0.01
 """The shares of a processor that are aimed at: 100 changes a second, and at rest."""
+BLOCK_AIM = 20.0
+"""Milliseconds of CPU for which the client's event loop is blocked at most while everything loads."""
 DELAY_AIM = 0.060
 """Seconds from a change to its being known, in the median."""
 
@@ -160,6 +163,16 @@ def write(rate: int) -> None:
         Path(path).touch()
 
 
+def print_longest_block(workspace: Path) -> None:
+    """Load the workspace in a process of its own, whose event loop is timed; print the longest block."""
+    words = [sys.executable, str(HERE / "loop_lag.py"), str(workspace)]
+    found = json.loads(subprocess.run(words, check=True, stdout=subprocess.PIPE).stdout)
+    longest = found["longest_blocks_ms"][0]
+    late = "" if longest["cpu"] <= BLOCK_AIM else f"  missed, in {longest['in']}"
+    title = "longest block of the event loop, CPU"
+    print(f"{title:<44}{longest['cpu']:>7.1f} ms  aim {BLOCK_AIM:.0f}{late}")
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -176,6 +189,7 @@ def main() -> None:
         words = [sys.executable, str(HERE / "make_big.py"), str(workspace), str(arguments.jobs)]
         subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
         asyncio.run(Load(workspace).measure(arguments.seconds, arguments.rate))
+        print_longest_block(workspace)
 
 
 if __name__ == "__main__":
