@@ -27,6 +27,13 @@ WIDE = "漢字\u05e9\u05dc\u05d5\u05dd"
 """Wide characters, and some that are written from right to left."""
 
 
+TRACEBACK = """Traceback (most recent call last):
+  File "/home/me/learn.py", line 3, in step
+    raise BadError("no luck")
+BadError: no luck
+"""
+
+
 @pytest.fixture
 def settings(commands: Commands, tmp_path: Path) -> Commands:
     """Two workspaces of this machine: one with failures, one whose experiment has a name of wide characters."""
@@ -72,6 +79,42 @@ def test_fleet_and_jobs(tmux: Tmux) -> None:
     tmux.see("fleet")
     tmux.press("q")
     assert tmux.see("ended with 0")[0] == "ended with 0"
+    assert tmux.errors == ""
+
+
+def test_to_the_traceback_and_an_action(tmux: Tmux, tmp_path: Path) -> None:
+    """From the start to the line of a traceback in two keys; a marked cause is cleaned by a plan and its outcomes."""
+    for name in ("failed1", "failed2"):
+        path = tmp_path / "one" / "jobs" / "u" / name / "u.err"
+        path.write_text("".join(f"step {number}\n" for number in range(200)) + TRACEBACK)
+    tmux.see("2 clusters", "sweep", "live")
+    tmux.press("3")
+    tmux.see(
+        "2 failures in 1 cause", "BadError: no luck", "learn.py:step", "u/failed1", "u/failed2"
+    )
+    tmux.press("Enter")
+    tmux.see("learn.py", "BadError: no luck", "stderr")
+    tmux.press("/", "step 19", "Enter")
+    tmux.see("/step 19: ", " of 11")
+    tmux.press("Escape", "Escape")
+    tmux.see("2 failures in 1 cause")
+    tmux.press("d")
+    tmux.see("FAILED", "learn.py:3 step", "path")
+    tmux.press("Escape")
+    tmux.see("2 failures in 1 cause")
+    tmux.press("x")
+    tmux.see("2 jobs:", "k kill", "c clean")
+    tmux.press("c")
+    tmux.see("clean 2 jobs on ONE?", "u/failed1", "$ xpm-remote jobs --workspace one clean")
+    tmux.press("y")
+    tmux.see("all is done", "cleaned u/failed1", "cleaned u/failed2")
+    assert not (tmp_path / "one" / "jobs" / "u" / "failed1").exists()
+    tmux.press("4")
+    tmux.see("activity", "you: cleaned u/failed2")
+    tmux.press("q")
+    tmux.see("fleet")
+    tmux.press("q")
+    tmux.see("ended with 0")
     assert tmux.errors == ""
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.model.builders import EXPERIMENT, job_record
 from tests.ui.screen.fleets import FakeQuestions, Screen, dashboard
 from tests.workspace.small import SmallWorkspace
 from xpm_remote.errors import WorkspaceError
@@ -215,3 +216,24 @@ async def test_a_host_that_does_not_answer(screen: Screen, questions: FakeQuesti
     questions.error = None
     await screen.press("r")
     assert TRACEBACK.splitlines()[0] in log_lines(screen)
+
+
+async def test_what_is_new(screen: Screen) -> None:
+    """What happens is told on the first screen until Esc; a failure that has not been seen is new among the causes."""
+    assert screen.line("crumbs") == "fleet"
+    store = screen.fleet.members["jz"].picture.store
+    changes = store.apply_jobs(
+        EXPERIMENT, [job_record("running-job", "error", started=600, ended=900, reason="FAILED")]
+    )
+    changes += store.apply_jobs(
+        EXPERIMENT, [job_record("waiting-1", "done", started=600, ended=700)]
+    )
+    screen.fleet.change("jz", changes)
+    await screen.settle()
+    assert "+1 done  +1 failed" in screen.line("crumbs")
+    await screen.press("3")
+    assert "1 new" in screen.line("crumbs")
+    await screen.press("escape", "escape")
+    assert screen.line("crumbs") == "fleet"
+    await screen.press("3")
+    assert "new" not in screen.line("crumbs")

@@ -330,7 +330,14 @@ class Dashboard(App[int], inherit_bindings=False):
         if len(self.screen_stack) > 2:
             _ = self.pop_screen()
         else:
+            self.see_all()
             self.exit(ExitCode.OK)
+
+    def see_all(self) -> None:
+        """Remember that all that is shown has been seen."""
+        for name in self.pictures:
+            self.triage.see(name)
+        self.paint()
 
     def action_interrupt(self) -> None:
         """Quit at once."""

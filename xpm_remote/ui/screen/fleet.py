@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from xpm_remote.ui.screen.frame import Changed
 from xpm_remote.ui.screen.keys import FLEET
 from xpm_remote.ui.screen.tabular import Tabular
 from xpm_remote.ui.tables.columns import Cell, Look
+from xpm_remote.ui.tables.digests import digest_cells
 from xpm_remote.ui.tables.experiments import COLUMNS, FLEET_ORDER, FleetKey, FleetRow, fleet_rows
 from xpm_remote.ui.tables.links import link_cells
 from xpm_remote.ui.tables.table import Line
+
+if TYPE_CHECKING:
+    from xpm_remote.session.journal import Digest
 
 _HOW_TO_BEGIN = (
     "no workspace: add one to the settings, or name HOST and REMOTE_WORKDIR (docs/settings.md)"
@@ -35,7 +40,21 @@ class FleetScreen(Tabular):
         """Name the screen, or say how to begin."""
         if not self.dashboard.pictures:
             return [Cell(self.dashboard.opening or _HOW_TO_BEGIN, "waiting")], []
-        return [Cell("fleet", "bold"), *self.found_cells], []
+        news = [] if self.found_cells else digest_cells(self._digests(), time.time())
+        return [Cell("fleet", "bold"), *self.found_cells, *news], []
+
+    def _digests(self) -> list[Digest]:
+        triage = self.dashboard.triage
+        found = (triage.digest(name, each) for name, each in self.dashboard.pictures.items())
+        return [digest for digest in found if digest is not None]
+
+    def step_back(self) -> bool:
+        """Undo the last step, or then take what is new for seen."""
+        if super().step_back():
+            return True
+        is_new = any(self._digests())
+        self.dashboard.see_all()
+        return is_new
 
     def take(self, changed: Changed) -> None:
         """Bring the rows up to date: there are few."""

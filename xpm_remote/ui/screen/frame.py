@@ -145,7 +145,9 @@ class Frame(Screen[None], inherit_bindings=False):
         self._header.show(head, [Cell(f"{hint} help", "dim")])
         left, right = self.crumbs()
         if self._notice:
-            left = [*left, Cell(self._notice, "failed")]
+            # A question has the line for itself: it names keys.
+            before = [] if self._pending is not None else left
+            left = [*before, Cell(self._notice, "failed")]
         self._crumbs.show(left, right)
         if self._entry != ":":
             self._footer.show(self.footer())

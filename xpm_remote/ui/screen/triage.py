@@ -32,7 +32,7 @@ class Triage:
     def __init__(self, journal: Journal | None, changed: Callable[[], None]) -> None:
         self._journal = journal
         self._changed = changed
-        self._new: dict[str, tuple[tuple[int, int, int], frozenset[JobKey]]] = {}
+        self._digests: dict[str, tuple[object, Digest | None]] = {}
         self._edits = 0
         self.questions: Questions | None = None
         self.failures: KnownFailures | None = None
@@ -52,13 +52,17 @@ class Triage:
         """What changed, the latest last."""
         return () if self._journal is None else self._journal.entries
 
-    def digest(self, name: str) -> Digest | None:
-        """Return what has not been seen of a workspace."""
+    def digest(self, name: str, picture: Picture) -> Digest | None:
+        """Return what has not been seen of a workspace, with the causes as far as they are known."""
         if self._journal is None:
             return None
-        known = self.failures.by_job if self.failures is not None else {}
-        causes = {key: each.cause for (where, key), each in known.items() if where == name}
-        return self._journal.digest(name, causes)
+        version = self.failures.version if self.failures is not None else 0
+        stamp = (picture.store.version, version, self._edits, picture.link.since)
+        if name not in self._digests or self._digests[name][0] != stamp:
+            known = self.failures.by_job if self.failures is not None else {}
+            causes = {key: each.cause for (where, key), each in known.items() if where == name}
+            self._digests[name] = (stamp, self._journal.digest(name, causes))
+        return self._digests[name][1]
 
     def see(self, name: str) -> None:
         """Record that all of a workspace has been seen."""
@@ -68,17 +72,14 @@ class Triage:
 
     def new(self, pictures: Mapping[str, Picture]) -> frozenset[JobKey]:
         """Return the jobs whose failures have not been seen, without those of muted causes."""
-        version = self.failures.version if self.failures is not None else 0
-        found: list[frozenset[JobKey]] = []
-        for name, picture in pictures.items():
-            stamp = (picture.store.version, version, self._edits)
-            if self._new.get(name, (None,))[0] != stamp:
-                digest = self.digest(name)
-                failures = digest.news.failures if digest is not None else {}
-                keys = frozenset((name, key) for each in failures.values() for key in each)
-                self._new[name] = (stamp, keys)
-            found.append(self._new[name][1])
-        return frozenset().union(*found)
+        digests = {name: self.digest(name, picture) for name, picture in pictures.items()}
+        return frozenset(
+            (name, key)
+            for name, digest in digests.items()
+            if digest is not None
+            for keys in digest.news.failures.values()
+            for key in keys
+        )
 
     def muted(self, pictures: Mapping[str, Picture]) -> frozenset[str]:
         """Return the causes that are not to be told."""
