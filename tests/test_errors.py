@@ -10,7 +10,16 @@ from pathlib import Path
 import pytest
 
 from xpm_remote import errors
-from xpm_remote.errors import ExitCode, RequestError, XpmRemoteError, error_of, exit_code_of
+from xpm_remote.errors import (
+    ExitCode,
+    NegotiationError,
+    RequestError,
+    StalledError,
+    XpmRemoteError,
+    error_of,
+    exit_code_of,
+    unreadable_error,
+)
 from xpm_remote.workspace.failures import BusyFailure, WorkspaceFailure
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "exit-codes.md"
@@ -52,6 +61,26 @@ def test_tree_is_that_of_the_classes() -> None:
         assert CLASSES[name].__base__ is (CLASSES[above[-1]] if above else Exception)
         assert code == (None if name in BASES else CLASSES[name].exit_code)
         above.append(name)
+
+
+@pytest.mark.parametrize(
+    ("paths", "left_out", "said"),
+    [(["/a"], 0, "/a"), (["/a", "/b"], 0, "/a and 1 more"), (["/a"], 3, "/a and 3 more")],
+)
+def test_what_cannot_be_read_is_counted(paths: list[str], left_out: int, said: str) -> None:
+    """The first path is named, all others are counted, those too that are not named anywhere."""
+    error = unreadable_error(paths, left_out)
+    assert str(error).startswith(f"{said} cannot be read, ")
+    assert exit_code_of(error) == ExitCode.UNREADABLE
+
+
+def test_errors_that_carry_more() -> None:
+    """What the caller decides by is not in the message."""
+    refused = NegotiationError("no common cipher", "allow one", keyword="Ciphers", theirs=("a",))
+    assert (refused.keyword, refused.theirs) == ("Ciphers", ("a",))
+    assert str(refused) == str(NegotiationError("no common cipher", "allow one"))
+    assert StalledError("it hangs", at_start=True).at_start
+    assert not StalledError("it hangs").at_start
 
 
 def test_exit_codes_are_unique() -> None:

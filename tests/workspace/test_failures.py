@@ -36,6 +36,13 @@ def test_no_space(number: int) -> None:
     assert explain(error, Path("/where")) == "no space is left for /a (full)"
 
 
+@pytest.mark.parametrize("number", [errno.ENOTEMPTY, errno.EBUSY])
+def test_still_used(number: int) -> None:
+    """A directory that stays since a file in it is open is reported as such."""
+    error = OSError(number, "stays")
+    assert explain(error, Path("/where")) == "/where is still open, or in use (stays)"
+
+
 def test_no_text() -> None:
     """An error without a text of the system has its own."""
     assert explain(OSError("odd"), Path("/where")) == "/where: odd"

@@ -11,7 +11,15 @@ from tests.model.builders import epoch, known_job
 from tests.ui.pictures import busy_store
 from xpm_remote.model.entities import Job
 from xpm_remote.ui.tables.columns import Look
-from xpm_remote.ui.tables.jobs import COLUMNS, GROUPINGS, JobRow, grouping, job_order, tally_cells
+from xpm_remote.ui.tables.jobs import (
+    COLUMNS,
+    GROUPINGS,
+    JobRow,
+    grouping,
+    job_order,
+    row_texts,
+    tally_cells,
+)
 from xpm_remote.ui.tables.table import Table
 from xpm_remote.workspace.states import Progress, State
 
@@ -160,3 +168,11 @@ def test_titles_of_groups() -> None:
         assert title in ids(table(group=grouping(name)))
     tally = table(group=grouping("cluster")).group(("jz", "jz")).tally
     assert [cell.text for cell in tally_cells(tally)] == ["1 F", "1 R", "2 W", "2 D", "1 I"]
+
+
+def test_what_is_copied_of_a_row() -> None:
+    """A job is its workspace, id, state, reason and tags, in the same places also where there is none of them."""
+    job = replace(FAILED, tags={"model": "b\n\x1b", "lr": 0.1})
+    told = ["jz\\t", "demo.task/a", "error", "TIMEOUT", r"lr=0.1 model=b\n\x1b"]
+    assert row_texts("jz\t", job) == told
+    assert row_texts("jz", known_job(State.DONE)) == ["jz", "demo.task/a", "done", "", ""]
