@@ -12,6 +12,7 @@ from tests.ui.screen.fleets import FakeQuestions, Screen, dashboard
 from tests.workspace.small import SmallWorkspace
 from xpm_remote.errors import WorkspaceError
 from xpm_remote.jobs.local import LocalJobs
+from xpm_remote.ui.screen.line import LineWidget
 from xpm_remote.ui.screen.log import LogScreen
 from xpm_remote.ui.screen.page_view import PageView
 
@@ -120,6 +121,9 @@ async def test_searching_a_log(screen: Screen) -> None:
     assert "2 of 11" in screen.line("crumbs")
     await screen.press("N", "N")
     assert "11 of 11" in screen.line("crumbs")
+    await screen.resize(60, 24)
+    crumbs = screen.app.screen.query_one("#crumbs", LineWidget)
+    assert "/goodbye 9: 11 of 11" in crumbs.render_line(0).text
     await screen.press("ampersand", "ctrl+u", *"~step 1.99", "enter")
     assert "&~step 1.99: 30" in screen.line("crumbs")
     assert log_lines(screen)[:2] == ["step 1099", "step 1199"]

@@ -119,7 +119,9 @@ class LogScreen(OnJobs):
         cells += self._pane.cells()
         at = self._others.index(self.key) + 1 if self.key in self._others else 0
         count = f"job {at:,} of {len(self._others):,}" if at and len(self._others) > 1 else ""
-        return cells, [Cell(count, "dim"), Cell(self._pane.position, "dim")]
+        # What is found has the room of what can be spared.
+        right = [] if self._pane.pattern else [Cell(count, "dim")]
+        return cells, [self._pane.status, *right, Cell(self._pane.position, "dim")]
 
     def paint(self) -> None:
         """Draw the frame; the logs draw themselves."""

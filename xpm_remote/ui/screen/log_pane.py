@@ -104,14 +104,16 @@ class LogPane(Widget, can_focus=True):
             return [Cell(f"{WORDS[self.stream]} …", "dim")]
         if not self.is_there:
             return [Cell(f"there is no {WORDS[self.stream]}", "dim")]
-        cells = [Cell(f"{WORDS[self.stream]} {size_text(window.size)}")]
-        if self.is_following:
-            cells.append(Cell("following", "running"))
-        elif self.unseen:
-            cells.append(Cell(f"+{self.unseen:,} new (G)", "waiting"))
+        return [Cell(f"{WORDS[self.stream]} {size_text(window.size)}")]
+
+    @property
+    def status(self) -> Cell:
+        """Whether it is followed, what came meanwhile, or what was found."""
         if self.pattern:
-            cells.append(Cell(self._found_words(), "key"))
-        return cells
+            return Cell(self._found_words(), "key")
+        if self.is_following:
+            return Cell("following", "running")
+        return Cell(f"+{self.unseen:,} new (G)" if self.unseen else "", "waiting")
 
     def _found_words(self) -> str:
         kept = len(self.matches)
