@@ -53,6 +53,17 @@ def test_files_of_a_config(key: Path, tmp_path: Path) -> None:
     assert offered(found, (), only=False) == [str(key)]
 
 
+def test_tilde_that_is_no_home(key: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that begins with a tilde is a file where the option says so, and an unknown user's is missing."""
+    (tmp_path / "~mine").write_bytes(key.read_bytes())
+    (tmp_path / "~mine").chmod(0o600)
+    monkeypatch.chdir(tmp_path)
+    found = find_keys(parse_ssh_options("t", ["-i ./~mine"]), ["./~mine"], [])
+    assert found.private == [f"{tmp_path}/~mine"]
+    with pytest.raises(AuthenticationError, match=r"~no-such-user/key does not exist"):
+        find_keys(parse_ssh_options("t", ["-i ~no-such-user/key"]), ["~no-such-user/key"], [])
+
+
 def test_missing_file_of_an_option(key: Path, tmp_path: Path) -> None:
     """A key in an option must exist."""
     given = parse_ssh_options("t", [f"-i {tmp_path}/missing"])

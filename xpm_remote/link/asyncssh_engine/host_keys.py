@@ -33,6 +33,7 @@ from xpm_remote.link.known_hosts import (
     split_string,
 )
 from xpm_remote.link.prompts import Prompter, UnansweredError, first_line
+from xpm_remote.link.ssh_config.files import with_home
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +76,7 @@ class HostKeyPolicy:
     def files(self) -> list[str]:
         """The known_hosts files, of which some may not exist."""
         names = (*self.user_files, *self.global_files)
-        return [str(Path(name).expanduser()) for name in names if name != "none"]
+        return [with_home(name) for name in names if name != "none"]
 
     @property
     def name(self) -> str:
@@ -276,10 +277,10 @@ class HostKeyPolicy:
         return known.place if known else ""
 
     def _remember(self, key: asyncssh.SSHKey) -> None:
-        if not self.user_files:
+        if not self.user_files or self.user_files[0] == "none":
             return
-        path = Path(self.user_files[0]).expanduser()
-        if path == Path(os.devnull) or path == Path("none"):
+        path = Path(with_home(self.user_files[0]))
+        if path == Path(os.devnull):
             return
         name = hashed(self.name) if self.hash_names else self.name
         entry = f"{name} {key.export_public_key('openssh').decode().strip()}\n"

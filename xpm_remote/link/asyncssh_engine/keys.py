@@ -18,6 +18,7 @@ from xpm_remote.errors import AuthenticationError
 from xpm_remote.link.key_files import default_keys, is_locked, public_half, read_certificate
 from xpm_remote.link.options.connect_options import ConnectOptions
 from xpm_remote.link.prompts import UnansweredError
+from xpm_remote.link.ssh_config.files import with_home
 from xpm_remote.waiting import wait_within
 
 log = logging.getLogger(__name__)
@@ -163,13 +164,13 @@ def find_keys(
     if named is None:
         paths = default_keys()
     else:
-        paths = [str(Path(name).expanduser()) for name in named]
+        paths = [with_home(name) for name in named]
         for path in paths[: len(options.get_all("IdentityFile"))]:
             if not Path(path).exists() and not Path(f"{path}.pub").exists():
                 raise AuthenticationError(f"the private key {path} does not exist", "check -i")
     files = [path for path in paths if Path(path).is_file() and os.access(path, os.R_OK)]
     private = [path for path in files if not _is_public(path)]
-    found = [str(Path(path).expanduser()) for path in certificates]
+    found = [with_home(path) for path in certificates]
     return Keys(paths, private, [path for path in found if read_certificate(path)])
 
 

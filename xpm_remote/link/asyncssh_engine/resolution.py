@@ -9,7 +9,6 @@ import logging
 import os
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, cast
 
 import asyncssh
@@ -22,7 +21,7 @@ from xpm_remote.link.options.connect_options import ConnectOptions
 from xpm_remote.link.options.destination import parse_jumps
 from xpm_remote.link.options.keywords import BY_NAME
 from xpm_remote.link.ssh_config.effective import next_hop
-from xpm_remote.link.ssh_config.files import config_files, configured, read_mentions
+from xpm_remote.link.ssh_config.files import config_files, configured, read_mentions, with_home
 from xpm_remote.link.ssh_config.reader import read_config
 from xpm_remote.link.ssh_config.text import Dump
 from xpm_remote.link.ssh_config.unsupported import UnsupportedSetting, find_unsupported
@@ -168,7 +167,7 @@ class Resolution:
         """The socket of the agent that holds keys; None if none is used."""
         # Resolved without keys, the library names no agent.
         path = self.config("IdentityAgent", os.environ.get("SSH_AUTH_SOCK"))
-        return str(Path(str(path)).expanduser()) if path else None
+        return with_home(str(path)) if path else None
 
     @property
     def certificates(self) -> list[str]:

@@ -37,7 +37,7 @@ from xpm_remote.link.openssh_engine.stderr_parser import StderrParser, StepParse
 from xpm_remote.link.options.connect_options import ConnectOptions
 from xpm_remote.link.prompts import BATCH_MODE, Prompter, RefusingPrompter, TerminalPrompter
 from xpm_remote.link.remote.startup import RemoteExit
-from xpm_remote.link.ssh_config.files import located
+from xpm_remote.link.ssh_config.files import located, with_home
 from xpm_remote.link.ssh_config.reader import (
     read_for_openssh,
     read_jump_hosts,
@@ -246,7 +246,7 @@ class _Login:
 
     def evidence(self, parser: StderrParser) -> Evidence:
         """Return the facts about it."""
-        identities = [str(Path(name).expanduser()) for name in self.config.get_all("IdentityFile")]
+        identities = [with_home(name) for name in self.config.get_all("IdentityFile")]
         return Evidence(
             where=self.config.where,
             host_key_name=self.config.host_key_name,

@@ -68,6 +68,11 @@ def absolute(path: str) -> str:
     return str(Path.cwd() / home() / path[2:]) if path.startswith("~/") else str(Path.cwd() / path)
 
 
+def with_home(path: str) -> str:
+    """Return the absolute path of a key or of a file of keys; only a ``~`` at its beginning is a home."""
+    return absolute(os.path.expanduser(path))  # noqa: PTH111 - leaves an unknown user, and "./~"
+
+
 def read_mentions(files: list[str]) -> list[Mention]:
     """Return the keywords of config files and of all that they may include, for whatever host."""
     return [each for file in files for each in _mentions(Path(file), depth=0)]
