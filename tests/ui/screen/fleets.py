@@ -197,11 +197,13 @@ class FakeQuestions:
     def __init__(self, jobs: LocalJobs) -> None:
         self._jobs = _Jobs(jobs)
         self.error: XpmRemoteError | None = None
+        self.asked = 0
 
     @asynccontextmanager
     async def at(self, name: str) -> AsyncIterator[Any]:
         """Return the jobs."""
         del name
+        self.asked += 1
         if self.error is not None:
             raise self.error
         try:

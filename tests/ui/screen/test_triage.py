@@ -209,10 +209,19 @@ async def test_muting_and_folding(screen: Screen) -> None:
 
 
 async def test_a_host_that_does_not_answer(screen: Screen, questions: FakeQuestions) -> None:
-    """Each screen says why nothing is known, and r asks again."""
+    """Each screen says why nothing is known, does not ask with each change, and r asks again."""
     questions.error = WorkspaceError("nothing is there", "")
     await screen.press("3")
     assert "nothing is there" in screen.line("crumbs")
+    asked = questions.asked
+    for _ in range(3):
+        screen.fleet.change("jz", [])
+        await screen.settle()
+    assert questions.asked == asked
+    questions.error = None
+    await screen.press("r")
+    assert "OutOfMemoryError" in screen.table[0]
+    questions.error = WorkspaceError("nothing is there", "")
     await screen.press("2", "enter")
     assert "nothing is there" in page_lines(screen)
     await screen.press("l")

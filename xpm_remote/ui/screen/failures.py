@@ -209,6 +209,14 @@ class FailuresScreen(OnJobs, Tabular):
         self._show()
         self.paint()
 
+    def action_retry(self) -> None:
+        """Try the links again, and ask again where that has failed."""
+        known = self.dashboard.triage.failures
+        if known is not None:
+            known.retry()
+        self.dashboard.action_retry()
+        self.take({})
+
     def action_mute(self) -> None:
         """Tell no more of the cause under the cursor, or tell of it again."""
         row = self.current

@@ -21,6 +21,10 @@ MOST = 5_000
 """Failures of a workspace that are asked about, the latest."""
 
 
+PAUSE = 10.0
+"""Seconds before a workspace that could not be asked is asked again by itself."""
+
+
 class KnownFailures:
     """Asks why jobs failed, page by page, the latest first.
 
@@ -38,6 +42,7 @@ class KnownFailures:
         self._questions = questions
         self._changed = changed
         self._asked: dict[JobKey, Job] = {}
+        self._not_before: dict[str, float] = {}
         self.by_job: dict[JobKey, Failure] = {}
         self.trouble: dict[str, str] = {}
         self.is_asking: set[str] = set()
@@ -48,12 +53,19 @@ class KnownFailures:
         for (name, _), failure in self.by_job.items():
             yield name, failure
 
+    def retry(self) -> None:
+        """Ask again at once where that has failed."""
+        self._not_before.clear()
+
     async def ask(self, pictures: Mapping[str, Picture]) -> None:
         """Ask each workspace that is live about the failures that are not known, and forget those that are none."""
+        now = asyncio.get_running_loop().time()
         work = [
             self._ask(name, picture)
             for name, picture in pictures.items()
-            if picture.link.phase is Phase.LIVE and name not in self.is_asking
+            if picture.link.phase is Phase.LIVE
+            and name not in self.is_asking
+            and now >= self._not_before.get(name, now)
         ]
         await asyncio.gather(*work)
 
@@ -81,6 +93,7 @@ class KnownFailures:
             self.trouble.pop(name, None)
         except XpmRemoteError as error:
             self.trouble[name] = str(error)
+            self._not_before[name] = asyncio.get_running_loop().time() + PAUSE
         finally:
             self.is_asking.discard(name)
             self._note()
