@@ -155,11 +155,15 @@ def test_record_begins_a_line(known_hosts: Path, end: str) -> None:
 
 
 @pytest.mark.parametrize("user_files", [[], [os.devnull], ["none"]])
-def test_nowhere_to_record(user_files: list[str]) -> None:
+def test_nowhere_to_record(
+    user_files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A key may be accepted without being recorded."""
+    monkeypatch.chdir(tmp_path)
     rules = HostKeyPolicy("example.org", 22, "no", user_files, [])
     assert rules.accepts(ADDRESS, KEY)
     assert known_keys(rules) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_record_that_fails(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
