@@ -42,7 +42,7 @@ def test_before_its_host_has_answered() -> None:
     """What is known without asking is shown at once; then why nothing more comes."""
     row = JobRow("jz", FAILED, "out of memory")
     shown = texts(JobPage(row))
-    first = ["F ✖ FAILED FAILED exit 1 try 2", "out of memory", "tags lr=0.1 seed=2"]
+    first = ["F ✖ FAILED exit 1 try 2", "out of memory", "tags lr=0.1 seed=2"]
     assert shown[:4] == [*first, "experiments e"]
     assert "asking jz …" in shown
     assert shown[-1] == "path /ws/j"
@@ -59,7 +59,7 @@ def test_a_failure() -> None:
     known = detail(facts)
     page = JobPage(JobRow("jz", FAILED), known, FAILURE)
     shown = texts(page)
-    assert shown[0] == "F ✖ FAILED FAILED exit 1 try 2 slurm 12 on node2"
+    assert shown[0] == "F ✖ FAILED exit 1 try 2 slurm 12 on node2"
     assert shown[1:4] == ["BadError: lr 0.1", "second \\x1b[2J", "learner.py:212 forward"]
     assert [line.log for line in lines(page)[1:4]] == ["err"] * 3
     for line in (

@@ -95,8 +95,9 @@ def _state_line(page: JobPage, look: Look) -> PageLine:
     job, detail = page.row.job, page.detail
     is_certain = job.certain and page.row.workspace not in look.stale
     tries = max(job.retry_count + 1, 0 if detail is None else len(detail.attempts))
+    word = "FAILED" if job.state is State.ERROR else job.state.value.upper()
     words = [
-        job.reason or "",
+        job.reason if job.reason and job.reason != word else "",
         "" if job.exit_code is None else f"exit {job.exit_code}",
         f"try {tries}" if tries > 1 else "",
     ]
@@ -106,7 +107,6 @@ def _state_line(page: JobPage, look: Look) -> PageLine:
             words.append(f"{process.kind} {process.pid}")
         host = (process.host if process is not None else None) or detail.host
         words.append(f"on {host}" if host else "")
-    word = "FAILED" if job.state is State.ERROR else job.state.value.upper()
     state = state_cell(kind(job), look, is_certain=is_certain)
     return PageLine([state, Cell(word, kind(job)), *(Cell(safe(word)) for word in words if word)])
 
