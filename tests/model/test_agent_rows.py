@@ -24,6 +24,8 @@ from xpm_remote.model.agent_rows import (
 from xpm_remote.model.entities import JobChange
 from xpm_remote.model.records import ExperimentRecord, JobRecord
 from xpm_remote.model.store import Store
+from xpm_remote.workspace.reading.jobs import CurrentJob, JobFacts
+from xpm_remote.workspace.rows import Phase, Row
 from xpm_remote.workspace.states import State
 
 
@@ -444,3 +446,31 @@ def shown(store: Store) -> Any:
         key: (job.state, set(job.experiments), job.tags if len(job.experiments) == 1 else None)
         for key, job in store.jobs.items()
     }
+
+
+def test_row_of_slurm(rows: AgentRows) -> None:
+    """What SLURM has of a job comes with it, and is gone with the next row that has nothing."""
+    row = Row("15", Phase.QUEUED, "PENDING", "/ws/jobs/t.a/a", "Priority", starts=1e9)
+    store = Store()
+    for others, expected in (({"row": list(row)}, row), ({}, None)):
+        sent = page("jobs", rows=[[0, "scheduled", None, None, None, None, None, None, others]])
+        records = rows.jobs(sent)
+        assert [each.row for each in records] == [expected]
+        store.apply_judged(records)
+        assert [job.row for job in store.jobs.values()] == [expected]
+    facts = JobFacts("t.a", "a" * 8, "/ws/jobs", row=row)
+    job = CurrentJob(facts, {}, ("one",))
+    (again,) = [CurrentJob.from_wire(json.loads(json.dumps(job.to_wire())))]
+    assert again.facts == facts
+    assert again.row is not None
+    assert again.row.phase is Phase.QUEUED
+
+
+def test_reason_by_slurm(rows: AgentRows) -> None:
+    """The reason of SLURM takes the place of the one that the process had for its end, also where it says less."""
+    row = Row("15", Phase.ENDED, "NODE_FAIL", "/ws/jobs/t.a/a")
+    store = Store()
+    for reason, others in (("CANCELLED", {}), ("FAILED", {"row": list(row)})):
+        sent = page("jobs", rows=[[0, "error", reason, 1.0, 2.0, None, None, None, others]])
+        store.apply_judged(rows.jobs(sent))
+        assert [job.reason for job in store.jobs.values()] == [reason]

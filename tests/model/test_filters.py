@@ -15,6 +15,7 @@ from msgspec import Struct
 from xpm_remote.model.entities import Job
 from xpm_remote.model.filter_tokens import MAX_DEPTH, MAX_LENGTH, FilterError
 from xpm_remote.model.filters import are_equal, parse_filter
+from xpm_remote.workspace.rows import Phase, Row
 from xpm_remote.workspace.states import State
 
 
@@ -27,6 +28,8 @@ class Seen(Struct, frozen=True, kw_only=True):
     submitted: float | None = None
     started: float | None = None
     ended: float | None = None
+    reason: str | None = None
+    row: Row | None = None
 
 
 def matches(text: str, state: str = "done", **tags: object) -> bool:
@@ -134,8 +137,8 @@ def test_words_for_states(word: str, state: str) -> None:
 @pytest.mark.parametrize(
     ("text", "column", "expected"),
     [
-        ("", 0, "a tag, @state, @name, @submitted, @started, @ended or @age"),
-        ("   ", 0, "a tag, @state, @name, @submitted, @started, @ended or @age"),
+        ("", 0, "a tag, @state, @name, @reason, @slurm, @submitted, @started, @ended or @age"),
+        ("   ", 0, "a tag, @state, @name, @reason, @slurm, @submitted, @started, @ended or @age"),
         ("x", 1, "=, !=, <, <=, >, >=, ~, in or not in"),
         ("x =", 3, "a text in quotes, a number, or another tag"),
         ("x = 1 y", 6, "and, or, or the end"),
@@ -159,9 +162,13 @@ def test_words_for_states(word: str, state: str) -> None:
         ("x ~ '(a'", 5, "a regular expression: missing )"),
         ("x ~ 'ab[c'", 7, "a regular expression: unterminated"),
         ("x ~ 'a{99999999999999999999}'", 4, "a regular expression that is less large"),
-        ("@stat = 1", 0, "a tag, @state, @name, @submitted, @started, @ended or @age"),
-        ("1 = x", 0, "a tag, @state, @name, @submitted, @started, @ended or @age"),
-        ("x = @stat", 4, "a tag, @state or @name"),
+        (
+            "@stat = 1",
+            0,
+            "a tag, @state, @name, @reason, @slurm, @submitted, @started, @ended or @age",
+        ),
+        ("1 = x", 0, "a tag, @state, @name, @reason, @slurm, @submitted, @started, @ended or @age"),
+        ("x = @stat", 4, "a tag, @state, @name, @reason or @slurm"),
         ("@state = done", 9, 'quotes around a state: "done"'),
         ("@state = 'finished'", 9, "a state: done, error, "),
         ("@state in ['done', 3]", 19, "a state: done, error, "),
@@ -380,3 +387,17 @@ def test_order_is_that_of_numbers(left: float, right: float) -> None:
     for tags in (plain, spelled):
         assert matches("a < b", **tags) is (left < right)
         assert matches("a >= b", **tags) is (left >= right)
+
+
+def test_scheduler() -> None:
+    """A job is found by its number in SLURM, and by why it waits there or has failed."""
+    waiting = Seen(row=Row("4711", Phase.QUEUED, "PENDING", "/ws", "Priority"))
+    failed = Seen(reason="TIMEOUT", row=Row("4712", Phase.ENDED, "TIMEOUT", "/ws"))
+    for text, expected in (
+        ("@slurm = 4711", (True, False, False)),
+        ('@slurm = "4712"', (False, True, False)),
+        ('@reason = "Priority"', (True, False, False)),
+        ('@reason ~ "TIME"', (False, True, False)),
+        ('not @reason ~ "."', (False, False, True)),
+    ):
+        assert tuple(map(parse_filter(text), (waiting, failed, Seen()))) == expected, text

@@ -17,6 +17,7 @@ from msgspec import Struct, to_builtins
 from tests.support.effort import examples
 from tests.support.peer import run_peer
 from xpm_remote.model.filters import parse_filter
+from xpm_remote.workspace.rows import Row
 
 pytestmark = pytest.mark.slow
 
@@ -40,6 +41,8 @@ class Seen(Struct, frozen=True, kw_only=True):
     submitted: float | None = None
     started: float | None = None
     ended: float | None = None
+    reason: str | None = None
+    row: Row | None = None
 
 
 class Expression(Struct, frozen=True):

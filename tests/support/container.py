@@ -21,6 +21,7 @@ from tests.support.server import USERS, Server
 LOOPBACK = "127.0.0.1"
 SSH_PORT = 22
 DROPBEAR_PORT = 2222
+SLURM_HOST = "node"  # as docker/slurm/slurm.conf has it
 NAME_PREFIX = "xpm-remote-test-"
 _REMOVE = ("rm", "-f", "-v")
 """With the anonymous volumes; the container's own processes are killed, not asked."""
@@ -50,21 +51,22 @@ class ContainerServer(Server):
         self.know(LOOPBACK, self.dropbear)
 
     @classmethod
-    def start(cls, engine: Engine, folder: Path) -> ContainerServer:
-        """Start a container and return it when its sshd answers.
+    def start(cls, engine: Engine, folder: Path, *, with_slurm: bool = False) -> ContainerServer:
+        """Start a container, with a SLURM if wanted, and return it when its sshd answers.
 
         Raises:
             ServerUnavailableError: The engine refuses; one line says what it answers.
         """
         with _alone():
             remove_leftovers(engine)
-            image = engine.image()
+            image = engine.slurm_image() if with_slurm else engine.image()
         container = f"{NAME_PREFIX}{os.getpid()}-{secrets.token_hex(3)}"
         keys = Keys(folder, (*USERS, *GUESTS))
         publish = [f"-p={LOOPBACK}::{port}" for port in (SSH_PORT, DROPBEAR_PORT)]
         guard = Guard((*engine.command, *_REMOVE, container))
         try:
-            engine.call("create", "--name", container, *publish, *engine.run_args, image)
+            name = ("--hostname", SLURM_HOST) if with_slurm else ()
+            engine.call("create", "--name", container, *name, *publish, *engine.run_args, image)
             engine.call("cp", f"{_mounted_keys(keys)}/.", f"{container}:/keys")
             engine.call("start", container)
             server = cls(engine, container, folder, keys, guard)
@@ -90,6 +92,10 @@ class ContainerServer(Server):
         home = self.home(name)
         options = ["-i", "-u", name, "-w", home, "-e", f"HOME={home}"]
         return [*self._engine.command, "exec", *options, self._container, "bash", "-c", command]
+
+    def run_as_root(self, command: str) -> str:
+        """Run a bash command as root; return its output."""
+        return self._engine.call("exec", self._container, "bash", "-c", command)
 
     def log(self) -> str:
         """Return all that sshd has logged."""

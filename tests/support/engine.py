@@ -76,23 +76,25 @@ class Engine:
 
     def image(self) -> str:
         """Return the test server's image, built now unless one of the same content is there."""
-        name = f"xpm-remote-test:{self._content()}"
+        base = ("--build-arg", f"BASE_IMAGE={self.base_image}") if self.base_image else ()
+        return self._built("xpm-remote-test", DOCKER_FOLDER, self.base_image, base)
+
+    def slurm_image(self) -> str:
+        """Return the image of the same with a SLURM beside, built now unless one of the same content is there."""
+        below = self.image()
+        base = ("--build-arg", f"TEST_IMAGE={below}")
+        return self._built("xpm-remote-test-slurm", DOCKER_FOLDER / "slurm", below, base)
+
+    def _built(self, kind: str, folder: Path, below: str, base: Sequence[str]) -> str:
+        name = f"{kind}:{_content(folder, below)}"
         try:
             self.call("image", "inspect", name)
         except CommandError:
-            self._build(name)
+            self._build(name, folder, base)
         return name
 
-    def _content(self) -> str:
-        digest = hashlib.sha256(self.base_image.encode())
-        for path in sorted(DOCKER_FOLDER.iterdir()):
-            if path.is_file() and path.name not in NOT_IN_IMAGE:
-                digest.update(f"{path.name}\0".encode() + path.read_bytes() + b"\0")
-        return digest.hexdigest()[:16]
-
-    def _build(self, name: str) -> None:
-        base = ("--build-arg", f"BASE_IMAGE={self.base_image}") if self.base_image else ()
-        arguments = ("build", *self.build_args, *base, "-t", name, str(DOCKER_FOLDER))
+    def _build(self, name: str, folder: Path, base: Sequence[str]) -> None:
+        arguments = ("build", *self.build_args, *base, "-t", name, str(folder))
         try:
             self.call(*arguments, limit=BUILD_LIMIT)
         except CommandError as error:
@@ -100,6 +102,15 @@ class Engine:
                 f"the image of the test server cannot be built; `{shlex.join(error.command)}` "
                 f"ends with: {one_line(error.output)}"
             ) from error
+
+
+def _content(folder: Path, below: str) -> str:
+    """Return a digest of what an image is made of: the files of a folder, and the image below."""
+    digest = hashlib.sha256(below.encode())
+    for path in sorted(folder.iterdir()):
+        if path.is_file() and path.name not in NOT_IN_IMAGE:
+            digest.update(f"{path.name}\0".encode() + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
 
 
 def find_engine(environ: Mapping[str, str]) -> Engine:

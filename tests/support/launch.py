@@ -27,6 +27,15 @@ def start_server(folder: Path, environ: Mapping[str, str]) -> Server:
     return ContainerServer.start(find_engine(environ), folder)
 
 
+def start_slurm(folder: Path, environ: Mapping[str, str]) -> ContainerServer:
+    """Start a container of the same with a SLURM of one node.
+
+    Raises:
+        ServerUnavailableError: This machine cannot run it; the message is one line.
+    """
+    return ContainerServer.start(find_engine(environ), folder, with_slurm=True)
+
+
 def start_trixie(folder: Path, environ: Mapping[str, str]) -> ContainerServer:
     """Start a container of the same on Debian trixie, which has a newer OpenSSH and a newer python.
 

@@ -24,10 +24,24 @@ if "-u" in words:
 print("warning: something | else")
 for job in jobs:
     line = words["-o"]
-    for letter, key in (("%A", "id"), ("%T", "state"), ("%Z", "directory")):
-        line = line.replace(letter, job[key])
+    for letter, key in LETTERS.items():
+        line = line.replace(letter, str(job.get(key, "")))
     print(line)
 """
+_LETTERS = {
+    "%A": "id",
+    "%T": "state",
+    "%P": "queue",
+    "%V": "submitted",
+    "%S": "starts",
+    "%e": "ends",
+    "%N": "nodes",
+    "%C": "cpus",
+    "%m": "memory",
+    "%b": "gpus",
+    "%r": "reason",
+    "%Z": "directory",
+}
 _SCANCEL = """
 import json, signal, sys
 state = json.load(open(STATE))
@@ -60,7 +74,8 @@ class FakeSlurm:
         self._state = folder / "slurm.json"
         self._log = folder / "slurm.log"
         self._log.touch()
-        names = f"STATE = {str(self._state)!r}; LOG = {str(self._log)!r}\n"
+        letters = f"LETTERS = {_LETTERS!r}\n"
+        names = f"{letters}STATE = {str(self._state)!r}; LOG = {str(self._log)!r}\n"
         for name, program in (("squeue", _SQUEUE), ("scancel", _SCANCEL)):
             script = self.bin / name
             script.write_text(f"#!{sys.executable} -S\n{names}{program}")
@@ -92,10 +107,17 @@ class FakeSlurm:
 
 
 def slurm_job(
-    number: str, directory: Path, state: str = "RUNNING", *, uid: int = 0, is_hidden: bool = False
+    number: str,
+    directory: Path,
+    state: str = "RUNNING",
+    *,
+    uid: int = 0,
+    is_hidden: bool = False,
+    **others: object,
 ) -> dict[str, Any]:
-    """Return a job for ``FakeSlurm.settle``."""
+    """Return a job for ``FakeSlurm.settle``; ``others`` are fields of a row."""
     return {
+        **others,
         "id": number,
         "directory": str(directory),
         "state": state,

@@ -35,7 +35,7 @@ from tests.ui.pictures import (
 )
 from xpm_remote.model.agent_rows import Unreadable, UnreadablePage
 from xpm_remote.model.entities import Change
-from xpm_remote.model.records import ExperimentRecord, JobProgressEvent, JobStateEvent
+from xpm_remote.model.records import ExperimentRecord, JobProgressEvent, JobRecord, JobStateEvent
 from xpm_remote.model.store import Store
 from xpm_remote.session.state import Phase, Picture, Stall, Update
 from xpm_remote.ui.documents import (
@@ -47,6 +47,7 @@ from xpm_remote.ui.documents import (
     picture_document,
     trouble_events,
 )
+from xpm_remote.workspace import rows
 
 GUIDE = (Path(__file__).parent.parent.parent / "docs" / "json.md").read_text()
 
@@ -151,8 +152,27 @@ def test_new_state() -> None:
         "reason": None,
         "progress": [],
         "tags": {},
+        "slurm": None,
         "recovered": False,
     }
+
+
+def test_what_a_job_waits_for() -> None:
+    """A job that waits in SLURM for something else is reported, and so is a contradiction; not a new estimate."""
+    store = store_with({"a": "scheduled"})
+    row = rows.Row("15", rows.Phase.QUEUED, "PENDING", "/ws", "Priority", "main")
+
+    def told(row: rows.Row) -> list[Any]:
+        task, job_id = key("a").split("/")
+        record = JobRecord(job_id, task, state="scheduled", scheduler_state="scheduled", row=row)
+        return documents(store, store.apply_judged([record]))
+
+    (document,) = told(row)
+    assert (document["previous"], document["state"]) == ("scheduled", "scheduled")
+    assert (document["slurm"]["id"], document["slurm"]["phase"]) == ("15", "queued")
+    assert document["slurm"]["starts"] is None
+    assert told(row._replace(starts=1e9)) == []
+    assert told(row._replace(starts=1e300, warning="no"))[0]["slurm"]["starts"] is None
 
 
 def test_time_that_the_remote_does_not_tell() -> None:

@@ -25,12 +25,15 @@ from tests.model.builders import (
 from tests.ui.pictures import NOW, busy_store, picture, pictures
 from xpm_remote.model.agent_rows import Unreadable, UnreadablePage
 from xpm_remote.model.entities import Counts, Experiment
-from xpm_remote.model.records import ExperimentRecord
+from xpm_remote.model.records import ExperimentRecord, JobRecord
 from xpm_remote.model.store import Store
 from xpm_remote.session.state import BackendChoice, Digest, Phase, Picture, Stall
 from xpm_remote.settings.schema import Backend
 from xpm_remote.ui import views
 from xpm_remote.ui.views import DIGEST_SHOWN, dashboard, dashboards, experiment_status, share
+from xpm_remote.workspace.rows import Phase as RowPhase
+from xpm_remote.workspace.rows import Row
+from xpm_remote.workspace.states import State
 
 ESC = "\x1b"
 
@@ -253,6 +256,16 @@ def test_waiting_jobs_are_grouped() -> None:
         "demo.task",
         EXPERIMENT,
     ]
+
+
+def test_what_jobs_wait_for_in_slurm() -> None:
+    """Where SLURM has jobs that wait, the title tells what for."""
+    store = busy_store()
+    first = next(iter(store.in_state(State.WAITING)))
+    row = Row("15", RowPhase.QUEUED, "PENDING", "/ws", "JobHeldUser")
+    record = JobRecord(first.job_id, first.task_id, state="waiting", row=row)
+    store.apply_judged([record])
+    assert "Waiting  in SLURM: 1 held" in "\n".join(drawn(picture(store)))
 
 
 def test_clock_of_the_remote() -> None:

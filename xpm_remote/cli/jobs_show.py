@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import click
 
 from xpm_remote.cli.context import Context
@@ -11,7 +13,18 @@ from xpm_remote.cli.output import examples, print_json, print_lines
 from xpm_remote.errors import NoJobFoundError, unreadable_error
 from xpm_remote.model.filters import Filter
 from xpm_remote.ui.documents import json_line
-from xpm_remote.ui.reports.jobs import job_document, job_lines
+from xpm_remote.ui.reports.jobs import COLUMNS, column_lines, job_document, job_lines, warning_lines
+from xpm_remote.ui.waits import waiting_text
+from xpm_remote.workspace.reading.jobs import CurrentJob
+
+
+def _columns(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str, ...]:
+    """Return the names of columns."""
+    names = tuple(each.strip() for each in (value or "").split(",") if each.strip())
+    for name in names:
+        if name not in COLUMNS:
+            raise click.BadParameter(f"{name!r} is none of {', '.join(COLUMNS)}")
+    return names
 
 
 @click.command(
@@ -19,12 +32,19 @@ from xpm_remote.ui.reports.jobs import job_document, job_lines
     epilog=examples(
         "experimaestro jobs list --tags",
         "experimaestro jobs list --experiment neuralir --filter 'lr in [0.1, 0.01]'",
+        "experimaestro jobs list --columns state,id,slurm,reason,starts",
         "experimaestro jobs list -c 10 --format json",
     ),
 )
 @click.option("--experiment", metavar="ID", help="Only jobs of this experiment.")
 @click.option("--tags", is_flag=True, help="Show the tags.")
 @filter_option
+@click.option(
+    "--columns",
+    metavar="NAMES",
+    callback=_columns,
+    help="Show these instead, as in state,id,slurm,reason,nodes; all: " + ", ".join(COLUMNS) + ".",
+)
 @click.option("--fullpath", is_flag=True, help="Show directories instead of ids.")
 @click.option(
     "-c",
@@ -42,6 +62,7 @@ def list_jobs(
     *,
     experiment: str | None,
     tags: bool,
+    columns: tuple[str, ...],
     accepts: Filter | None,
     fullpath: bool,
     count: int | None,
@@ -58,14 +79,27 @@ def list_jobs(
     chosen = [job for job in found if accepts is None or accepts(job)][:count]
     if is_json:
         print_json(map(json_line, map(job_document, chosen)))
+    elif columns:
+        print_lines(column_lines(chosen, columns))
     else:
         print_lines(job_lines(chosen, with_tags=tags, with_paths=fullpath))
+    if not is_json:
+        _tell_scheduler(chosen)
     context.warn_unread(problems)
     if not chosen and not is_json:
         click.echo("No jobs found.", err=True)
     unread = [each.path for each in problems if each.error]
     if unread:
         raise unreadable_error(unread)
+
+
+def _tell_scheduler(jobs: list[CurrentJob]) -> None:
+    """Print what jobs wait for in SLURM, and where their files contradict it."""
+    waits = waiting_text((job.row for job in jobs if job.row is not None), time.time())
+    if waits:
+        click.echo(f"Waiting in SLURM: {waits}", err=True)
+    for line in warning_lines(jobs):
+        click.echo(f"Warning: {line}", err=True)
 
 
 @click.command(name="path", epilog=examples("experimaestro jobs path xpmir.learn.learner/0a1b"))

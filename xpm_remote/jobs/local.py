@@ -37,6 +37,7 @@ from xpm_remote.workspace.processes import Host
 from xpm_remote.workspace.reading.jobs import CurrentJob
 from xpm_remote.workspace.reading.lookup import Lookup, LookupResult
 from xpm_remote.workspace.reading.reader import WorkspaceReader, current_jobs, is_directory
+from xpm_remote.workspace.schedulers.queue import Queue
 from xpm_remote.workspace.watching.following import Follower, JobLife
 from xpm_remote.workspace.watching.inotify import Inotify
 from xpm_remote.workspace.watching.logs import Log, Piece, wire_text
@@ -75,7 +76,7 @@ class LocalJobs:
     def current(self, experiment: str | None) -> tuple[list[CurrentJob], list[UnreadFile]]:
         """Return the jobs of the current runs."""
         reader = WorkspaceReader(self.layout.root)
-        found = current_jobs(reader, experiment)
+        found = current_jobs(reader, experiment, self._queue().all_judged)
         if found is None:
             raise no_experiment(experiment or "", reader.experiment_ids(), self.layout)
         return found, list(reader.problems)
@@ -196,7 +197,7 @@ class LocalJobs:
 
     def detail(self, job: JobId) -> JobDetail | None:
         """Return what is known of a job; None when there is no such job."""
-        return DetailReader(WorkspaceReader(self.layout.root)).read(job)
+        return DetailReader(WorkspaceReader(self.layout.root), self._queue().all_judged).read(job)
 
     def read_log(
         self,
@@ -245,6 +246,9 @@ class LocalJobs:
     def _actions(self) -> Actions:
         host = Host()
         return Actions(WorkspaceReader(self.layout.root, host), host)
+
+    def _queue(self) -> Queue:
+        return Queue(self.layout, Host())
 
 
 def _watcher() -> Watcher:

@@ -10,6 +10,7 @@ import msgspec
 
 from xpm_remote.model.records import ExperimentRecord, JobInfoRecord, JobRecord, ProgressRecord
 from xpm_remote.model.runs import Entry, Listing, job_key
+from xpm_remote.workspace.rows import Row
 from xpm_remote.workspace.states import State, read_state
 
 
@@ -23,6 +24,7 @@ class _Others(msgspec.Struct):
     is_unread: bool = False
     certain: bool = True
     progressed: float | None = None
+    row: Row | None = None
 
 
 _NO_OTHERS = _Others()
@@ -403,6 +405,7 @@ def _record(job: tuple[str, str], row: _JobRow, root: str) -> JobRecord:
         progress=[ProgressRecord(*each) for each in row.progress or ()],
         certain=others.certain,
         progressed_time=others.progressed,
+        row=others.row,
     )
 
 

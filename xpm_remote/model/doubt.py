@@ -150,6 +150,7 @@ def with_verdict(job: Job, now: Basis, verdict: Verdict | None) -> Job:
         exit_code=judged.exit_code,
         path=judged.path or job.path,
         certain=judged.certain,
+        row=judged.row,
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec.structs import force_setattr, replace
 
+from xpm_remote.workspace.rows import Row
 from xpm_remote.workspace.states import GENERIC_REASON, Progress, State, further, telling_reason
 
 NO_TAGS: Mapping[str, Any] = MappingProxyType({})
@@ -22,7 +23,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     ``key`` is its name in a workspace, ``task_id/job_id``, built once. ``execution`` is the state by the job's own
     files and process, ``scheduler`` the state by its experiment's scheduler; ``state`` is the one to show. Times are
     aware, in the remote host's zone. ``certain`` is False where no one who was asked can know whether state and reason
-    are true.
+    are true. ``row`` is what SLURM has of it, where that is known.
     """
 
     task_id: str
@@ -41,6 +42,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     experiments: tuple[str, ...] = ()
     path: str = ""
     certain: bool = True
+    row: Row | None = None
     key: str = ""
 
     def __post_init__(self) -> None:

@@ -26,6 +26,7 @@ from xpm_remote.model.filter_tokens import (
     as_number,
     tokenize,
 )
+from xpm_remote.workspace.rows import Row
 from xpm_remote.workspace.states import State
 
 Moment: TypeAlias = "datetime | float | None"
@@ -59,6 +60,14 @@ class Filterable(Protocol):
     def ended(self) -> Moment:
         """When it ended."""
 
+    @property
+    def reason(self) -> str | None:
+        """Why it failed; None unless it did."""
+
+    @property
+    def row(self) -> Row | None:
+        """What SLURM has of it; None where it is not known to have it."""
+
 
 Filter = Callable[[Filterable], bool]
 """Returns whether a job matches."""
@@ -69,7 +78,7 @@ _STATES = {state.value for state in State} | {"submitted"}
 _ALIASES = {"fail": "error", "failed": "error", "unsched": "unscheduled", "submitted": "waiting"}
 _EQUALITIES = "=, !=, ~, in or not in"  # of what has no order
 _COMPARISONS = "=, !=, <, <=, >, >=, ~, in or not in"
-_OPERAND = "a tag, @state, @name, @submitted, @started, @ended or @age"
+_OPERAND = "a tag, @state, @name, @reason, @slurm, @submitted, @started, @ended or @age"
 _ORDERS: dict[str, Callable[[float, float], bool]] = {
     "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
 }  # fmt: skip
@@ -218,7 +227,7 @@ class _Parser:
         self._next()
         if token.kind is Kind.WORD:
             return lambda job: job.tags.get(token.text)
-        known = _OPERAND if expected == _OPERAND else "a tag, @state or @name"
+        known = _OPERAND if expected == _OPERAND else "a tag, @state, @name, @reason or @slurm"
         self._check(token.text in _VARIABLES, known, token)
         return _VARIABLES[token.text]
 
@@ -284,6 +293,8 @@ class _Parser:
 _VARIABLES: dict[str, _Operand] = {
     "@state": lambda job: job.state.lower(),
     "@name": lambda job: job.task_id,
+    "@slurm": lambda job: job.row and job.row.id,
+    "@reason": lambda job: job.reason or (job.row and job.row.reason) or None,
 }
 
 

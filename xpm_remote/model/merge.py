@@ -50,7 +50,10 @@ def with_judgement(job: Job, record: JobRecord, zone: tzinfo) -> Job:
     return msgspec.structs.replace(
         job,
         execution=execution,
-        execution_reason=_keep_telling(job, reason or record.failure_reason, same_attempt),
+        # What SLURM says of an end is better than what the process took it for.
+        execution_reason=_keep_telling(
+            job, reason or record.failure_reason, same_attempt and record.row is None
+        ),
         submitted=job.submitted or parse_time(record.submitted_time, zone),
         started=started,
         ended=parse_time(record.ended_time, zone) or (job.ended if same_attempt else None),
@@ -59,6 +62,7 @@ def with_judgement(job: Job, record: JobRecord, zone: tzinfo) -> Job:
         progress=_progress(record.progress or ()),
         path=record.path or job.path,
         certain=record.certain,
+        row=record.row,
     )
 
 

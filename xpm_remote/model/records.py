@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from xpm_remote.workspace.rows import Row
+
 Record = TypeVar("Record")
 
 
@@ -25,7 +27,8 @@ class ProgressRecord(msgspec.Struct, gc=False):
 class JobRecord(msgspec.Struct, gc=False):
     """A job object: the keys of a job's ``status.json``; times are ISO, naive, in the zone of the host.
 
-    Only our agent tells whether it is ``certain`` of the state, and when the progress was told.
+    Only our agent tells whether it is ``certain`` of the state, when the progress was told, and
+    what SLURM has of it.
     """
 
     job_id: str
@@ -43,6 +46,7 @@ class JobRecord(msgspec.Struct, gc=False):
     progress: list[ProgressRecord] | None = None
     certain: bool = True
     progressed_time: float | None = None
+    row: Row | None = None
 
 
 class JobInfoRecord(msgspec.Struct, gc=False):

@@ -17,6 +17,7 @@ from xpm_remote.model.entities import Experiment, ExperimentChange, Job, JobChan
 from xpm_remote.model.store import Store
 from xpm_remote.session.state import BackendChoice, LinkState, Phase, Picture, Stall, Update
 from xpm_remote.ui.text import local_time
+from xpm_remote.workspace.rows import Row
 
 PICTURE_SCHEMA = "xpm-remote/picture/1"
 EVENT_SCHEMA = "xpm-remote/event/1"
@@ -121,7 +122,24 @@ def job_document(job: Job, messages: Mapping[str, str] = NO_MESSAGES) -> dict[st
         "retry_count": job.retry_count,
         "exit_code": job.exit_code,
         "path": job.path,
+        "slurm": row_document(job.row),
     }
+
+
+def row_document(row: Row | None) -> dict[str, Any] | None:
+    """Return what SLURM has of a job; None if it is not known to have it."""
+    if row is None:
+        return None
+    values = {name: value or None for name, value in row._asdict().items()}
+    times = {name: _local(values[name]) for name in ("submitted", "starts", "ends")}
+    return {**values, "phase": row.phase.value, **times}
+
+
+def _local(seconds: float | None) -> str | None:
+    try:
+        return None if seconds is None else local_time(seconds)
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def event_documents(
@@ -205,6 +223,7 @@ def _job_event(change: JobChange, now: float, *, progress: bool) -> dict[str, An
     if after is None:
         return {"event": "job", "time": local_time(now), "id": change.key, "state": None}
     moved = before is None or before.state is not after.state or before.reason != after.reason
+    moved = moved or _waits_for(before) != _waits_for(after)
     advanced = before is not None and before.progress != after.progress and bool(after.progress)
     if not moved and not (advanced and progress):
         return None
@@ -219,7 +238,13 @@ def _job_event(change: JobChange, now: float, *, progress: bool) -> dict[str, An
         "reason": after.reason,
         "progress": [step._asdict() for step in after.progress],
         "tags": dict(after.tags),
+        "slurm": row_document(after.row),
     }
+
+
+def _waits_for(job: Job | None) -> tuple[str, str]:
+    """Return why a job waits in SLURM, and how its files contradict that."""
+    return ("", "") if job is None or job.row is None else (job.row.reason, job.row.warning)
 
 
 def _experiment_event(change: ExperimentChange, store: Store, now: float) -> dict[str, Any] | None:

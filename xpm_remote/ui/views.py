@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
@@ -31,6 +32,7 @@ from xpm_remote.ui.text import (
     tags,
     unread_words,
 )
+from xpm_remote.ui.waits import waiting_text
 from xpm_remote.workspace.reading.runs import RUN_UNREADABLE
 from xpm_remote.workspace.states import IDLE, PENDING, State
 
@@ -46,6 +48,9 @@ DIGEST_SHOWN = 60.0
 
 PLAIN_FROM = 1_000
 """Rows from which a section is lines and no table of Rich, which takes 0.2 ms a row: only a file has so much room."""
+
+WAITS_LIMIT = 5_000
+"""Jobs that wait of which the reasons are counted: each drawing looks at them anew."""
 
 _TITLE_LINES = 2  # a blank one, and the title
 _HEAD_LINES = 3  # where we look, the counts, and what is wrong
@@ -126,7 +131,7 @@ def dashboard(
                 picture, remote_now, height, bar=BAR_WIDTH if width >= WIDE else BAR_WIDTH // 2
             ),
             _failed(picture, remote_now, height, narrow=narrow),
-            _waiting(picture, height),
+            _waiting(picture, remote_now, height),
         )
         if section.rows
     ]
@@ -380,7 +385,7 @@ def _failed(picture: Picture, now: float, limit: int, *, narrow: bool) -> _Secti
     return _Section("Failed", "bold red", total, rows, flexible=0 if narrow else 1)
 
 
-def _waiting(picture: Picture, limit: int) -> _Section:
+def _waiting(picture: Picture, remote_now: float, limit: int) -> _Section:
     groups = {each: n for each, n in picture.store.groups.items() if each.state in PENDING}
     most = heapq.nlargest(limit, groups.items(), key=lambda item: item[1])
     rows: list[list[_Cell]] = [
@@ -392,7 +397,10 @@ def _waiting(picture: Picture, limit: int) -> _Section:
         ]
         for group, number in most
     ]
-    return _Section("Waiting", "bold yellow", len(groups), rows, flexible=2)
+    jobs = islice(picture.store.in_state(*PENDING), WAITS_LIMIT)
+    waits = waiting_text((job.row for job in jobs if job.row is not None), remote_now)
+    title = f"Waiting  in SLURM: {waits}" if waits else "Waiting"
+    return _Section(title, "bold yellow", len(groups), rows, flexible=2)
 
 
 def _doubt(entity: Job | Experiment | JobGroup) -> str:

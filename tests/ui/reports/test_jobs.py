@@ -31,7 +31,8 @@ from xpm_remote.workspace.outcomes import (
     RecoveryStatus,
 )
 from xpm_remote.workspace.reading.jobs import CurrentJob, JobFacts
-from xpm_remote.workspace.states import Progress
+from xpm_remote.workspace.rows import Phase, Row
+from xpm_remote.workspace.states import Process, Progress
 
 JOB = JobId("t.x", "aaaa")
 FOLDER = Folder(Path("/slow/\x1bbackup"), FolderMode.BACKUP)
@@ -210,3 +211,27 @@ def test_action_outcomes() -> None:
         "message": "removed /\x1b",
     }
     assert reports.action_outcome_document(ActionOutcome(JOB, KILL, False, ""))["message"] is None
+
+
+def test_jobs_of_slurm() -> None:
+    """Columns have what SLURM has of a job, a dash for nothing; a contradiction is a line, and in the document."""
+    facts = JobFacts("t.x", "aaaa", "/ws/jobs", "scheduled", process=Process("15", "slurm"))
+    row = Row(
+        "15", Phase.QUEUED, "PENDING", "/ws", "Priority", "main", starts=1e9, warning="\x1bno"
+    )
+    queued = CurrentJob(facts._replace(row=row), {"lr": 0.1}, ("e", "f"))
+    other = CurrentJob(facts._replace(process=None), {}, ("e",))
+    names = ["state", "id", "launcher", "slurm", "slurm_state", "queue", "reason", "nodes", "tags"]
+    lines = [line.split() for line in reports.column_lines([queued, other], names)]
+    assert lines[0] == [
+        "scheduled", "t.x/aaaa", "slurm", "15", "PENDING", "main", "Priority", "-", "lr=0.1",
+    ]  # fmt: skip
+    assert lines[1][2:] == ["-"] * 7
+    (every,) = reports.column_lines([queued], list(reports.COLUMNS))
+    assert "\x1b" not in every
+    assert list(reports.warning_lines([queued, other])) == ["t.x/aaaa: \\x1bno"]
+    document = reports.job_document(queued)
+    assert (document["launcher"], document["slurm"]["phase"]) == ("slurm", "queued")
+    assert document["slurm"]["nodes"] is None
+    assert reports.launcher(other) is None
+    assert reports.launcher(other._replace(facts=other.facts._replace(row=row))) == "slurm"

@@ -18,8 +18,8 @@ from xpm_remote.workspace.layout import JobId
 from xpm_remote.workspace.outcomes import ActionPlan
 from xpm_remote.workspace.processes import Host
 from xpm_remote.workspace.reading.reader import WorkspaceReader
+from xpm_remote.workspace.rows import Phase, Row
 from xpm_remote.workspace.schedulers import slurm as slurm_module
-from xpm_remote.workspace.schedulers.rows import Phase
 from xpm_remote.workspace.schedulers.slurm import Slurm, trusted_binpath
 
 JOB = JobId("pkg.learn", "a" * 64)
@@ -359,10 +359,13 @@ def test_environment_changes_no_answer(
 ) -> None:
     """Variables of squeue are not passed on; rows are read by the format that was asked for."""
     script = slurm.bin / "squeue"
-    script.write_text(f'#!/bin/sh\nenv > {slurm.bin}/env\necho "1|PENDING|||||||||||/a|b"\n')
+    script.write_text(
+        f'#!/bin/sh\nenv > {slurm.bin}/env\necho "1|PENDING|main||||||||Priority|/a|b"\n'
+    )
     monkeypatch.setenv("SQUEUE_STATES", "COMPLETED")
     monkeypatch.setenv("SLURM_CONF", "/etc/x")
-    assert Slurm().ask([ME]) == {"/a|b": ("1", Phase.QUEUED, "PENDING", "/a|b")}
+    row = Row("1", Phase.QUEUED, "PENDING", "/a|b", "Priority", "main")
+    assert Slurm().ask([ME]) == {"/a|b": row}
     seen = (slurm.bin / "env").read_text()
     assert "SQUEUE" not in seen
     assert "SLURM_CONF=/etc/x" in seen

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from xpm_remote.escaping import safe
+from xpm_remote.ui.documents import row_document
 from xpm_remote.ui.text import count_text, local_time, size_text, table
 from xpm_remote.workspace.layout import Folder
 from xpm_remote.workspace.outcomes import (
@@ -39,6 +40,50 @@ def job_lines(jobs: Iterable[CurrentJob], *, with_tags: bool, with_paths: bool) 
         yield safe(" ".join(words))
 
 
+COLUMNS: dict[str, Callable[[CurrentJob], object]] = {
+    "state": lambda job: job.state + ("" if job.facts.certain else "?"),
+    "id": lambda job: job.facts.id,
+    "path": lambda job: job.facts.path,
+    "reason": lambda job: job.reason or (job.row and job.row.reason),
+    "experiments": lambda job: ",".join(job.experiments),
+    "tags": lambda job: " ".join(f"{key}={value}" for key, value in job.tags.items()),
+    "submitted": lambda job: moment(job.submitted),
+    "started": lambda job: moment(job.started),
+    "ended": lambda job: moment(job.ended),
+    "launcher": lambda job: launcher(job),
+    "slurm": lambda job: job.row and job.row.id,
+    "slurm_state": lambda job: job.row and job.row.state,
+    "queue": lambda job: job.row and job.row.queue,
+    "starts": lambda job: job.row and moment(job.row.starts),
+    "ends": lambda job: job.row and moment(job.row.ends),
+    "nodes": lambda job: job.row and job.row.nodes,
+    "warning": lambda job: job.row and job.row.warning,
+}
+"""What can be listed of jobs, by the names of its columns."""
+
+
+def column_lines(jobs: Iterable[CurrentJob], names: Sequence[str]) -> Iterator[str]:
+    """Yield a row for each job, with these columns."""
+    yield from table(
+        tuple("-" if (value := COLUMNS[name](job)) in (None, "") else str(value) for name in names)
+        for job in jobs
+    )
+
+
+def warning_lines(jobs: Iterable[CurrentJob]) -> Iterator[str]:
+    """Yield a line for each job whose files and scheduler contradict each other."""
+    for job in jobs:
+        if job.row is not None and job.row.warning:
+            yield safe(f"{job.facts.id}: {job.row.warning}")
+
+
+def launcher(job: CurrentJob) -> str | None:
+    """Return what launched a job; None where that is not known any more."""
+    if job.facts.process is not None:
+        return job.facts.process.kind
+    return None if job.row is None else "slurm"
+
+
 def job_document(job: CurrentJob) -> dict[str, Any]:
     """Return a job as a document."""
     facts = job.facts
@@ -63,6 +108,8 @@ def job_document(job: CurrentJob) -> dict[str, Any]:
         "path": facts.path,
         "exists": facts.has_directory,
         "link": facts.is_link,
+        "launcher": launcher(job),
+        "slurm": row_document(facts.row),
     }
 
 

@@ -124,9 +124,9 @@ def _what(row: JobRow, _: Look) -> Cell:
         words = f"{reason}: {row.message}" if row.message else reason
         return Cell(safe(words), FAILED)
     if job.state is State.RUNNING:
-        return Cell(activity(job.progress))
+        return Cell(activity(job.progress) or safe(job.row.nodes if job.row else ""))
     if kind(job) in (WAITING, IDLE):
-        return Cell(job.state.value, "dim")
+        return Cell(safe(job.row.reason if job.row else "") or job.state.value, "dim")
     return NOTHING
 
 

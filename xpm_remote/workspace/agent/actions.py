@@ -19,6 +19,7 @@ from xpm_remote.workspace.layout import JobFiles, JobId
 from xpm_remote.workspace.outcomes import CLEAN, KILL, ActionOutcome, ActionPlan
 from xpm_remote.workspace.processes import Host, ProcessName
 from xpm_remote.workspace.reading.reader import WorkspaceReader
+from xpm_remote.workspace.rows import Phase, Row
 from xpm_remote.workspace.schedulers.questions import (
     Evidence,
     Schedulers,
@@ -26,7 +27,7 @@ from xpm_remote.workspace.schedulers.questions import (
     is_same_directory,
     read_evidence,
 )
-from xpm_remote.workspace.schedulers.rows import Cancelled, Phase, Row
+from xpm_remote.workspace.schedulers.rows import Cancelled
 from xpm_remote.workspace.schedulers.slurm import SLURM_ID, Slurm
 
 TERM_GRACE = 10.0

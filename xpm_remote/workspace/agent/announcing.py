@@ -151,6 +151,7 @@ def _rarities(facts: JobFacts) -> JsonObject:
         "has_died": facts.has_died,
         "resumable": facts.resumable,
         "is_unread": facts.unread is not None,
+        "row": facts.row,
         "progressed": _seconds(facts.progressed) if facts.progress else None,
     }
     wire: JsonObject = {key: value for key, value in values.items() if value}

@@ -40,8 +40,8 @@ def steps_back(last: Try, facts: JobFacts, run: tuple[str, str]) -> bool:
     Another try has a later start, another run, or a scheduler that lets the job wait again; or the marker of its end
     is removed. The number of retries is raised when a try ends, so it shows another one only if no end was seen.
     """
-    if run != last.run or not facts.has_directory:
-        return False
+    if run != last.run or not facts.has_directory or facts.row is not None:
+        return False  # by its scheduler's word, which requeues a job as it likes
     if last.state not in states.FINAL and facts.retry_count > last.retry_count:
         return False
     # status.json and the first event have slightly different times of the same start.

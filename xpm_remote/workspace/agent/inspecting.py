@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from xpm_remote.workspace.agent.scheduling import Scheduling
 from xpm_remote.workspace.agent.wire import Method, ParameterError, Params, job_id_of, text
 from xpm_remote.workspace.inspecting.detail import DetailReader
 from xpm_remote.workspace.inspecting.failures import FailureReader, newest_first
@@ -17,12 +18,13 @@ class Inspecting:
 
     Args:
         reader: Reads the workspace; of that thread alone.
+        queue: What the scheduler has of the jobs.
     """
 
-    def __init__(self, reader: WorkspaceReader) -> None:
+    def __init__(self, reader: WorkspaceReader, queue: Scheduling) -> None:
         self._reader = reader
         self._failures = FailureReader(reader)
-        self._details = DetailReader(reader)
+        self._details = DetailReader(reader, queue.all_judged)
 
     def methods(self) -> dict[str, Method]:
         """Return the methods."""

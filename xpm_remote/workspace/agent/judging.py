@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from xpm_remote.workspace.agent.announcing import head, row
+from xpm_remote.workspace.agent.scheduling import Scheduling
 from xpm_remote.workspace.agent.wire import ParameterError, Params
 from xpm_remote.workspace.reading.directories import list_jobs
 from xpm_remote.workspace.reading.reader import REMOVED_WHEN_DONE, WorkspaceReader
 from xpm_remote.workspace.reading.runs import RunFacts
 
 
-def judge(reader: WorkspaceReader, params: Params) -> dict[str, Any]:
+def judge(reader: WorkspaceReader, queue: Scheduling, params: Params) -> dict[str, Any]:
     """Return the current runs of ``experiments``, and what all files say of some of their jobs.
 
     Params: ``experiments``, lists of the hashes of jobs by the id of an experiment. What cannot be read is left out.
@@ -24,7 +25,7 @@ def judge(reader: WorkspaceReader, params: Params) -> dict[str, Any]:
     jobs = [
         facts
         for run in runs
-        for facts in reader.jobs(_with_jobs(run, asked[run.experiment_id]))
+        for facts in queue.all_judged(reader.jobs(_with_jobs(run, asked[run.experiment_id])))
         if not facts.unread
     ]
     return {

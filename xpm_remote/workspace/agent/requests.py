@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Callable
 
 from xpm_remote.workspace.agent.announcing import Pages
 from xpm_remote.workspace.agent.judging import find_missing, judge
+from xpm_remote.workspace.agent.scheduling import Scheduling
 from xpm_remote.workspace.agent.tracking import Tracker
 from xpm_remote.workspace.agent.watchdog import Watchdog
 from xpm_remote.workspace.agent.wire import (
@@ -73,23 +74,34 @@ class Tracking:
         watcher: Watches it.
         host: The host on which this code runs.
         notify: Sends a notification.
+        queue: What the scheduler has of the jobs.
 
     Attributes:
         looked: When the last look at the workspace was completed, in epoch seconds; None before the first one.
     """
 
     def __init__(
-        self, reader: WorkspaceReader, watcher: Watcher, host: Host, notify: Notify
+        self,
+        reader: WorkspaceReader,
+        watcher: Watcher,
+        host: Host,
+        notify: Notify,
+        queue: Scheduling,
     ) -> None:
         self.looked: float | None = None
         self._pages = Pages(notify)
-        self._tracker = Tracker(reader, watcher, self._pages, host)
+        self._queue = queue
+        self._tracker = Tracker(reader, watcher, self._pages, host, queue=queue)
         self._loop = Loop("tracking", watcher.fileno(), self._tracker.wait_time, self._step)
 
     def start(self, since: float | None, is_stopped: Callable[[], bool]) -> None:
         """Read everything, or what changed since a time; then go on with what changes."""
         self._loop.call(lambda: self._tracker.load(since, is_stopped))
+        self._queue.start(self._hear)
         self._loop.start()
+
+    def _hear(self) -> None:
+        self._loop.call(self._tracker.hear_queue)
 
     def _step(self) -> None:
         self._pages.begin()
@@ -122,6 +134,7 @@ class Requests:
             "pid": os.getpid(),
             "capabilities": list(CAPABILITIES),
         }
+        self._queue = Scheduling(reader.layout, host)
         self._made_actions: Actions | None = None
         self._acting = threading.Lock()
         self._stopping = threading.Event()
@@ -156,7 +169,7 @@ class Requests:
             "plan_action": self.plan_action,
             "carry_out": self.guarded(self.carry_out),
             "list_jobs": self.list_jobs,
-            "judge": lambda params: judge(self._own_reader(), params),
+            "judge": lambda params: judge(self._own_reader(), self._queue, params),
             "find_missing": lambda params: find_missing(self._own_reader(), params),
             "get_directory": self.get_directory,
             **{name: self._folder_method(name) for name in _FOLDER_READING},
@@ -203,7 +216,7 @@ class Requests:
             return {"subscribed": False}
         # Its own reader, since the problems that a reader notes belong to one thread.
         reader = self._reader.another()
-        self._tracking = Tracking(reader, self._watcher(), self._host, self._notify)
+        self._tracking = Tracking(reader, self._watcher(), self._host, self._notify, self._queue)
         self._tracking.start(since, self._stopping.is_set)
         return {"subscribed": True}
 
@@ -247,7 +260,7 @@ class Requests:
         # Its own reader, since the answer has the problems of this reading only.
         reader = self._reader.another()
         experiment = None if params.get("experiment") is None else text(params, "experiment")
-        jobs = current_jobs(reader, experiment)
+        jobs = current_jobs(reader, experiment, self._queue.all_judged)
         return {
             "jobs": None if jobs is None else [job.to_wire() for job in jobs],
             "experiments": reader.experiment_ids() if jobs is None else [],
@@ -318,7 +331,7 @@ class Requests:
             if not self._inspecting_methods:
                 from xpm_remote.workspace.agent.inspecting import Inspecting
 
-                self._inspecting_methods = Inspecting(self._own_reader()).methods()
+                self._inspecting_methods = Inspecting(self._own_reader(), self._queue).methods()
             return self._inspecting_methods[name](params)
 
         return ask

@@ -8,7 +8,7 @@ leaves no trace on disk, so it is checked for at a bounded rate.
 from __future__ import annotations
 
 import time
-from typing import Callable, Collection, Iterable, NamedTuple
+from typing import TYPE_CHECKING, Callable, Collection, Iterable, NamedTuple
 
 from xpm_remote.workspace import states
 from xpm_remote.workspace.agent.announcing import (
@@ -23,6 +23,7 @@ from xpm_remote.workspace.agent.announcing import (
 from xpm_remote.workspace.agent.attempts import Try, steps_back, try_of
 from xpm_remote.workspace.agent.filling import FILLING, FillingRuns
 from xpm_remote.workspace.agent.pulses import Pulses
+from xpm_remote.workspace.agent.scheduling import Scheduling
 from xpm_remote.workspace.agent.unread import UnreadSubjects
 from xpm_remote.workspace.layout import JobId
 from xpm_remote.workspace.processes import Host
@@ -49,6 +50,9 @@ from xpm_remote.workspace.watching.places import (
     TaskSubject,
 )
 from xpm_remote.workspace.watching.watch import Subject, Watcher
+
+if TYPE_CHECKING:
+    from xpm_remote.workspace.schedulers.queue import Queue
 
 BEAT_INTERVAL = 3.0
 """Seconds between two looks at the workspace itself: nothing else may be due for minutes, and its disk may be gone."""
@@ -103,6 +107,7 @@ class Tracker:
         told: Sends the notifications.
         host: The host on which this code runs.
         clock: Seconds that never go back.
+        queue: What the scheduler has of the jobs; by default it is not asked.
     """
 
     def __init__(
@@ -112,7 +117,9 @@ class Tracker:
         told: Pages,
         host: Host,
         clock: Callable[[], float] = time.monotonic,
+        queue: Scheduling | Queue | None = None,
     ) -> None:
+        self._queue = queue or Scheduling(reader.layout, host)
         self._reader = reader
         self._host = host
         self._watcher = watcher
@@ -164,6 +171,7 @@ class Tracker:
             if is_stopped():
                 return
             self._read_jobs(run, page, read)
+        self._update_jobs(self._concerned())
         self._tell_unread()
         self._is_loaded = True
         self._told.loaded()
@@ -189,6 +197,13 @@ class Tracker:
         else:
             self._held = subjects
         self._tell_unread()
+
+    def _concerned(self) -> list[JobId]:
+        return [each for each in self._queue.concerned() if each.hash in self._owners]
+
+    def hear_queue(self) -> None:
+        """Read the jobs again for which the scheduler was asked."""
+        self._late |= {JobSubject(*job_id) for job_id in self._concerned()}
 
     def _is_there(self, subjects: set[Subject]) -> bool:
         """Return whether the workspace itself can be read; checked now and then, and before anything else is read."""
@@ -283,7 +298,8 @@ class Tracker:
         infos = {each: run.job_infos[each] for each in job_ids if self._owners.get(each) == name}
         chosen = run._replace(job_infos=infos)
         found = (read or self._reader.jobs)(chosen)
-        changed = [facts for facts in found if self._remember(facts, (name, run.run_id))]
+        judged = map(self._queue.judged, found)
+        changed = [facts for facts in judged if self._remember(facts, (name, run.run_id))]
         if changed:
             self._told.jobs(changed)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import stat
-from typing import Iterable
+from typing import Callable, Iterable
 
 from xpm_remote.workspace.inspecting.answers import JobDetail, JobFile, LinkedJob
 from xpm_remote.workspace.inspecting.dependencies import Dependencies
@@ -12,7 +12,7 @@ from xpm_remote.workspace.inspecting.logs import attempts_of
 from xpm_remote.workspace.inspecting.params import values_of
 from xpm_remote.workspace.layout import JobFiles, JobId
 from xpm_remote.workspace.reading import disk
-from xpm_remote.workspace.reading.jobs import CurrentJob, merge_jobs
+from xpm_remote.workspace.reading.jobs import CurrentJob, JobFacts, merge_jobs
 from xpm_remote.workspace.reading.json_files import (
     LARGE_LIMIT,
     NO_ENTRY,
@@ -34,10 +34,16 @@ class DetailReader:
 
     Args:
         reader: Reads the workspace; of one thread.
+        judge: Returns jobs as their scheduler shows them.
     """
 
-    def __init__(self, reader: WorkspaceReader) -> None:
+    def __init__(
+        self,
+        reader: WorkspaceReader,
+        judge: Callable[[Iterable[JobFacts]], Iterable[JobFacts]] = iter,
+    ) -> None:
         self._reader = reader
+        self._judge = judge
         self._dependencies = Dependencies(reader)
 
     def read(self, job: JobId) -> JobDetail | None:
@@ -60,6 +66,8 @@ class DetailReader:
             found = [CurrentJob(facts, {}, ())]
         if not found:
             return None
+        judged = self._judge([each.facts for each in found])
+        found = [each._replace(facts=facts) for each, facts in zip(found, judged)]
         files = reader.layout.job_files(job)
         params = read_object(str(files.params), LARGE_LIMIT, reader.problems)
         needs, more_needs = self._linked(self._dependencies.needs(job))

@@ -16,6 +16,7 @@ from xpm_remote.workspace.reading.json_files import (
     text_of,
     whole_of,
 )
+from xpm_remote.workspace.rows import Phase, Row
 from xpm_remote.workspace.states import (
     DONE,
     ERROR,
@@ -75,6 +76,7 @@ class JobFacts(NamedTuple):
         has_failure_marker: There is a marker of its failure, which counts unless the job runs again.
         certain: False where the files do not show whether it is so, as for a job that only another host can see.
         progressed: When its process told the progress; None where only status.json has that, which has no times.
+        row: What its scheduler has of it, if that was asked.
     """
 
     task_id: str
@@ -103,6 +105,7 @@ class JobFacts(NamedTuple):
     has_failure_marker: bool = False
     certain: bool = True
     progressed: float | None = None
+    row: Row | None = None
 
     @property
     def id(self) -> JobId:
@@ -375,6 +378,16 @@ class CurrentJob(NamedTuple):
         return self.facts.task_id
 
     @property
+    def reason(self) -> str | None:
+        """Why it failed; None unless it did."""
+        return self.facts.failure_reason
+
+    @property
+    def row(self) -> Row | None:
+        """What its scheduler has of it."""
+        return self.facts.row
+
+    @property
     def submitted(self) -> float | None:
         """When it was submitted."""
         return self.facts.submitted
@@ -395,6 +408,7 @@ class CurrentJob(NamedTuple):
         facts["progress"] = [list(each) for each in self.facts.progress]
         facts["process"] = list(self.facts.process) if self.facts.process else None
         facts["unread"] = list(self.facts.unread) if self.facts.unread else None
+        facts["row"] = list(self.facts.row) if self.facts.row else None
         return {"facts": facts, "tags": self.tags, "experiments": list(self.experiments)}
 
     @classmethod
@@ -408,6 +422,9 @@ class CurrentJob(NamedTuple):
         facts["progress"] = tuple(Progress(*each) for each in facts["progress"])
         facts["process"] = Process(*facts["process"]) if facts["process"] else None
         facts["unread"] = UnreadFile(*facts["unread"]) if facts["unread"] else None
+        if facts.get("row"):
+            number, phase, *others = facts["row"]
+            facts["row"] = Row(number, Phase(phase), *others)
         return cls(JobFacts(**facts), wire["tags"], tuple(wire["experiments"]))
 
 

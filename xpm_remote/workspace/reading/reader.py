@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import stat
 from pathlib import Path
-from typing import Iterator
+from typing import Callable, Iterable, Iterator
 
 from xpm_remote.workspace import states
 from xpm_remote.workspace.failures import (
@@ -228,12 +228,17 @@ def check_workspace(root: Path) -> None:
     raise NotAWorkspaceFailure(f"{root} {why}", f"give the directory that holds {MARKER}")
 
 
-def current_jobs(reader: WorkspaceReader, experiment: str | None = None) -> list[CurrentJob] | None:
+def current_jobs(
+    reader: WorkspaceReader,
+    experiment: str | None = None,
+    judge: Callable[[Iterable[JobFacts]], Iterable[JobFacts]] = iter,
+) -> list[CurrentJob] | None:
     """Return the jobs of the current runs, the latest submission first; None for an unknown experiment.
 
     Args:
         reader: Reads the workspace.
         experiment: The experiment, if only one is wanted.
+        judge: Returns jobs as their scheduler shows them.
     """
     runs = reader.experiments() if experiment is None else [reader.experiment(experiment)]
     found: dict[JobId, CurrentJob] = {}
@@ -241,7 +246,7 @@ def current_jobs(reader: WorkspaceReader, experiment: str | None = None) -> list
     if experiment is not None and not known:
         return None
     for run in sorted(known, key=age):
-        for facts in reader.jobs(run):
+        for facts in judge(reader.jobs(run)):
             tags = run.job_infos[facts.job_id].tags
             job = CurrentJob(facts, tags, (run.experiment_id,))
             before = found.get(facts.id)

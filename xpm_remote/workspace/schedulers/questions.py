@@ -14,7 +14,7 @@ from xpm_remote.workspace.layout import JobFiles
 from xpm_remote.workspace.processes import Host
 from xpm_remote.workspace.reading.jobs import process_of
 from xpm_remote.workspace.reading.json_files import SMALL_LIMIT, JsonObject, Problems, read_object
-from xpm_remote.workspace.schedulers.rows import Phase, Row
+from xpm_remote.workspace.rows import Phase, Row
 from xpm_remote.workspace.schedulers.slurm import Slurm, trusted_binpath
 from xpm_remote.workspace.states import Process
 
@@ -169,7 +169,7 @@ class Schedulers:
         if answer.rows is None:
             what = f"SLURM does not say whether it has ended: {answer.why}"
             raise UnansweredFailure(what, FORCE)
-        row = _row_of(files.directory, evidence.process, answer.rows)
+        row = find_row(files.directory, evidence.process, answer.rows)
         if row is not None and row.phase is not Phase.ENDED:
             what = f"SLURM has it: job {row.id}, {row.state}"
             raise BusyFailure(what, "cancel it with `jobs kill`")
@@ -196,7 +196,7 @@ class _Answer(NamedTuple):
     why: str
 
 
-def _row_of(directory: Path, process: Process | None, rows: dict[str, Row]) -> Row | None:
+def find_row(directory: Path, process: Process | None, rows: dict[str, Row]) -> Row | None:
     """Return the row of a job's directory, which may have another path where the job runs.
 
     Such a path leads nowhere here; or it is that of the job's own id, and leads to something else here.

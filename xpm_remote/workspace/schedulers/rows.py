@@ -1,33 +1,11 @@
-"""What a scheduler says of a job, and what is asked of every scheduler. Pure."""
+"""What is asked of every scheduler. Pure."""
 
 from __future__ import annotations
 
 from enum import Enum
-from typing import NamedTuple, Protocol, Sequence
+from typing import Protocol, Sequence
 
-
-class Phase(Enum):
-    """How far a scheduler has come with a job."""
-
-    QUEUED = "queued"
-    RUNNING = "running"
-    ENDED = "ended"
-
-
-class Row(NamedTuple):
-    """A job that a scheduler has.
-
-    Attributes:
-        id: The scheduler's id of it.
-        phase: How far it has come.
-        state: The same in the scheduler's own word.
-        directory: The directory in which it runs, which proves whose job it is.
-    """
-
-    id: str
-    phase: Phase
-    state: str
-    directory: str
+from xpm_remote.workspace.rows import Row
 
 
 class Cancelled(Enum):

@@ -7,7 +7,9 @@ down answers nothing, which never means that there are no jobs.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
+import pwd
 import re
 import signal
 import stat
@@ -15,7 +17,8 @@ import time
 from pathlib import Path
 from typing import Callable, NamedTuple, Sequence
 
-from xpm_remote.workspace.schedulers.rows import Cancelled, Phase, Row
+from xpm_remote.workspace.rows import Phase, Row
+from xpm_remote.workspace.schedulers.rows import Cancelled
 
 ANSWER_LIMIT = 20.0
 """Seconds for a program of SLURM: a busy controller takes several, a frozen one never answers."""
@@ -27,7 +30,7 @@ sites forbid to ask SLURM in a loop."""
 SLURM_ID = re.compile(r"[0-9]{1,18}(?:[_+][0-9]{1,9})?")
 """The id of a job, of one element of an array, or of one component of a heterogeneous job."""
 
-_FORMAT = "%A|%T|%P|%S|%e|%L|%N|%C|%m|%b|%Q|%r|%Z"
+_FORMAT = "%A|%T|%P|%V|%S|%e|%N|%C|%m|%b|%r|%Z"
 _FIELDS = _FORMAT.count("|")
 _QUEUED = frozenset({"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD"})
 _ENDED = frozenset(
@@ -44,6 +47,22 @@ _ENDED = frozenset(
     }
 )
 _BEING_CANCELLED = "COMPLETING"
+_NOTHING = ("N/A", "(null)", "")
+_TIME_DIGITS = 11
+
+_HINTS = (
+    ("DUE TO TIME LIMIT", "TIMEOUT"),
+    ("DUE TO PREEMPTION", "PREEMPTED"),
+    ("DUE TO NODE FAILURE", "NODE_FAIL"),
+    ("Node failure on", "NODE_FAIL"),
+    ("oom-kill event", "OUT_OF_MEMORY"),
+    ("oom_kill event", "OUT_OF_MEMORY"),
+    ("Out Of Memory", "OUT_OF_MEMORY"),
+    ("exceeded memory limit", "OUT_OF_MEMORY"),
+    ("DUE TO JOB REQUEUE", "REQUEUED"),
+    ("CANCELLED AT", "CANCELLED"),
+)
+"""What SLURM writes into the log of a job that it ends, the more telling first, and the state that this means."""
 
 
 class _Answer(NamedTuple):
@@ -127,7 +146,10 @@ class Slurm:
         program = self._find(name)
         if program is None:
             where = f"neither in {self._binpath} nor" if self._binpath else "not"
-            self.why = f"{name} is {where} in the PATH of this host"
+            self.why = (
+                f"{name} is {where} in the PATH of this host ({os.environ.get('PATH', '')}), nor does a login shell"
+                " find it; a shell_init in settings.yaml can load it"
+            )
             return None
         self.why = ""
         try:
@@ -166,7 +188,37 @@ class Slurm:
             program = place / name
             if place.is_absolute() and os.access(program, os.X_OK) and program.is_file():
                 return str(program)
+        return in_login_shell(name)
+
+
+def why_ended(tail: str) -> str | None:
+    """Return the state in which SLURM has ended a job, by the last lines of its log; None where they do not tell."""
+    lines = [line for line in tail.splitlines() if line.startswith(("slurmstepd", "srun:"))]
+    return next((state for words, state in _HINTS if any(words in line for line in lines)), None)
+
+
+@functools.lru_cache(maxsize=None)
+def in_login_shell(name: str) -> str | None:
+    """Return the path of a program that the user's login shell finds; None if it finds none in time."""
+    import subprocess  # noqa: PLC0415 - it needs a python with select
+
+    try:
+        shell = pwd.getpwuid(os.geteuid()).pw_shell or "/bin/sh"
+        done = subprocess.run(  # noqa: S603
+            [shell, "-lc", f"command -v {name}"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+            timeout=ANSWER_LIMIT,
+            start_new_session=True,
+            check=False,
+        )
+    except (OSError, KeyError, subprocess.SubprocessError):
         return None
+    # Login files may print before it.
+    program = os.fsdecode(done.stdout).strip().rpartition("\n")[2]
+    return program if Path(program).is_absolute() and os.access(program, os.X_OK) else None
 
 
 def trusted_binpath(pid_file: Path, options: object) -> Path | None:
@@ -229,13 +281,34 @@ def _rows(answer: _Answer) -> list[Row]:
 
 def _row(line: str) -> Row | None:
     """Return a line as a row; None for any other line, such as a warning."""
-    fields = line.split("|", _FIELDS)
+    fields = [each.strip() for each in line.split("|", _FIELDS)]
     if len(fields) <= _FIELDS:
         return None
-    state = fields[1].strip().partition(" ")[0]
+    number, word, queue, submitted, starts, ends, nodes, cpus, memory, gpus, why, directory = fields
+    state = word.partition(" ")[0]
     other = Phase.QUEUED if state in _QUEUED else Phase.RUNNING
     phase = Phase.ENDED if state in _ENDED else other
-    return Row(fields[0].strip(), phase, state, fields[_FIELDS].strip())
+    return Row(
+        number,
+        phase,
+        state,
+        directory,
+        why if phase is Phase.QUEUED and why != "None" else "",
+        queue,
+        _moment(submitted),
+        _moment(starts),
+        _moment(ends),
+        nodes,
+        cpus,
+        memory,
+        "" if gpus in _NOTHING else gpus,
+    )
+
+
+def _moment(text: str) -> float | None:
+    """Return a time in epoch seconds; None for what SLURM writes in place of one, such as ``N/A``."""
+    is_time = text.isascii() and text.isdecimal() and len(text) <= _TIME_DIGITS
+    return float(text) if is_time else None
 
 
 def _is_over(row: Row) -> bool:

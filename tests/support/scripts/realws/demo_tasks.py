@@ -94,6 +94,18 @@ class Long(Task):
         progress(1.0, desc="end")
 
 
+class Greedy(Task):
+    """Takes more memory than it has asked for."""
+
+    x: Param[int]
+
+    def execute(self) -> None:
+        """Take it, and keep it until something ends this."""
+        taken = bytearray(b"x" * (400 << 20))
+        time.sleep(SIGNAL_GRACE)
+        print(len(taken))
+
+
 class DepLong(Task):
     """Waits for a long one."""
 

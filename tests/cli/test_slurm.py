@@ -1,0 +1,205 @@
+"""Jobs of a real SLURM, of one node, at each moment of their lives: against an independent reader."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.cli.commands import Commands
+from tests.support.container import ContainerServer
+from tests.support.errors import ServerUnavailableError
+from tests.support.experiments import SCRIPTS
+from tests.support.launch import start_slurm
+from tests.support.polling import wait_until
+from xpm_remote.workspace.reading.jobs import CLAIM
+
+pytestmark = pytest.mark.slow
+
+SLURM_LIMIT = 120.0
+"""Seconds for SLURM to do something: it ends a job up to half a minute after its time, which is a minute."""
+
+SHORT = ("done", "failed")
+LONG = ("late", "long", "wide", "next", "held", "after", "lost")
+Truth = dict[str, dict[str, Any]]
+
+
+class Cluster:
+    """A workspace of alice's on a host with SLURM.
+
+    Args:
+        server: The host.
+
+    Attributes:
+        workspace: Its path.
+        jobs: The directories of its jobs by their kinds.
+    """
+
+    def __init__(self, server: ContainerServer) -> None:
+        self.server = server
+        self.workspace = f"{server.home('alice')}/slurm"
+        self.jobs: dict[str, str] = {}
+        for script in (SCRIPTS / "realws").glob("*.py"):
+            server.write("alice", f"realws/{script.name}", script.read_text())
+
+    def start(self, experiment: str, kinds: tuple[str, ...]) -> None:
+        """Start an experiment; return when its jobs are submitted."""
+        listing = f"{self.server.home('alice')}/{experiment}.json"
+        words = [self.server.remote_python, "realws/slurm_experiment.py", self.workspace]
+        command = shlex.join([*words, experiment, listing, *kinds])
+        output = self.server.folder / f"{experiment}.log"
+        self.server.spawn("alice", f"echo $$ > {experiment}.pid; exec {command}", output)
+        found = wait_until(
+            lambda: self.server.run("alice", f"cat {listing}", check=False),
+            SLURM_LIMIT,
+            f"the jobs of {experiment}:\n{output.read_text()}",
+        )
+        self.jobs.update(json.loads(found))
+        self.until(dict.fromkeys(kinds, ""))
+
+    def truth(self) -> Truth:
+        """Return what is true of each kind; empty while SLURM does not have all."""
+        reader = (SCRIPTS / "slurm_truth.py").read_text()
+        words = shlex.join(["python3", "-", *self.jobs.values()])
+        found = self.server.run("alice", words, check=False, input=reader)
+        by_directory = json.loads(found or "{}")
+        return {kind: by_directory[path] for kind, path in self.jobs.items() if by_directory}
+
+    def until(self, wanted: dict[str, str]) -> None:
+        """Wait until SLURM has jobs in these states, or reasons."""
+
+        def is_so() -> bool:
+            found = self.truth()
+            return bool(found) and all(
+                not word or word in (found[kind]["slurm"], found[kind]["reason"])
+                for kind, word in wanted.items()
+            )
+
+        wait_until(is_so, SLURM_LIMIT, f"{wanted}, and not {self.truth()}")
+
+    def slurm(self, command: str, kind: str, *words: str) -> None:
+        """Run a command of SLURM as alice, on the job of a kind."""
+        number = self.truth()[kind]["id"]
+        self.server.run("alice", " ".join([command.format(number), *words]))
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ContainerServer]:
+    """The host."""
+    if os.environ.get("XPM_TEST_SSH"):
+        pytest.skip("XPM_TEST_SSH=local has no SLURM")
+    try:
+        started = start_slurm(tmp_path_factory.mktemp("slurm"), os.environ)
+    except ServerUnavailableError as error:
+        raise pytest.fail.Exception(str(error), pytrace=False) from None
+    yield started
+    started.close()
+
+
+def shown(commands: Commands, cluster: Cluster) -> dict[str, Truth]:
+    """Return what each view shows of each kind, in the form of the truth."""
+    listed = commands.run("jobs", "--workspace", "alice", "list", "--format", "json")
+    once = commands.monitor("--workspace", "alice", "--once", "--format", "json")
+    views = {"list": map(json.loads, listed.stdout.splitlines()), "picture": once.document["jobs"]}
+    found: dict[str, Truth] = {}
+    for name, jobs in views.items():
+        by_path = {job["path"]: job for job in jobs}
+        found[name] = {kind: _short(by_path[path]) for kind, path in cluster.jobs.items()}
+    return found
+
+
+def _short(job: dict[str, Any]) -> dict[str, Any]:
+    row = job["slurm"] or {}
+    waits = (row.get("reason") or "").replace(" ", "_")  # as scontrol has it
+    is_running = job["state"] == "running"
+    return {
+        "state": job["state"],
+        "certain": job["certain"],
+        "reason": waits if job["state"] == "scheduled" else job["reason"],
+        "nodes": row.get("nodes") if is_running else None,
+    }
+
+
+def check(commands: Commands, cluster: Cluster, moment: str) -> None:
+    """Compare both views with the truth, which has to be the same before and after."""
+    while True:
+        before = cluster.truth()
+        found = shown(commands, cluster)
+        if cluster.truth() == before:
+            break
+    for view, jobs in found.items():
+        for kind, job in jobs.items():
+            true = before[kind]
+            expected = {key: true[key] for key in ("state", "reason", "nodes")}
+            assert job == {**expected, "certain": True}, (moment, view, kind, true)
+
+
+def submit(cluster: Cluster) -> None:
+    """Submit jobs that run, and that wait for each thing that there is."""
+    cluster.start("long", LONG)
+    cluster.slurm("scontrol hold {}", "held")
+    long = cluster.truth()["long"]["id"]
+    cluster.slurm("scontrol update jobid={}", "after", f"dependency=afterok:{long}")
+    cluster.until({"late": "RUNNING", "long": "RUNNING", "wide": "Resources", "next": "Priority"})
+    cluster.until({"held": "JobHeldUser", "after": "Dependency", "lost": "PENDING"})
+
+
+def test_life(server: ContainerServer, commands: Commands) -> None:
+    """At each moment the state, the reason and the node of each job are those of SLURM and of the files."""
+    cluster = Cluster(server)
+    commands.add_login(server, "alice", cluster.workspace, backend="agent")
+    cluster.start("short", SHORT)
+    cluster.until({"done": "COMPLETED", "failed": "FAILED"})
+    check(commands, cluster, "ended by themselves")
+    submit(cluster)
+    check(commands, cluster, "waiting and running")
+    refuse_to_clean(commands, cluster)
+    server.run("alice", "kill -KILL $(cat long.pid)")
+    check(commands, cluster, "the experiment is killed")
+    cluster.slurm("scancel {}", "next")
+    cluster.until({"next": "CANCELLED"})
+    check(commands, cluster, "cancelled while it waits")
+    claim(cluster, "held", "lost")
+    check(commands, cluster, "a monitor claims that jobs have died")
+    refuse_to_clean(commands, cluster)
+
+    cluster.until({"late": "TIMEOUT"})
+    check(commands, cluster, "out of time")
+    cluster.slurm("scontrol requeue {}", "long")
+    cluster.until({"long": "PENDING", "wide": "RUNNING"})
+    check(commands, cluster, "requeued")
+    cluster.slurm("scancel {}", "wide")
+    cluster.until({"wide": "CANCELLED"})
+    release(cluster)
+    check(commands, cluster, "cancelled while it runs")
+
+
+def refuse_to_clean(commands: Commands, cluster: Cluster) -> None:
+    """Check that no job that SLURM has is removed, nor cancelled as a whole, by a clean."""
+    living = [cluster.jobs[kind] for kind in ("long", "held", "lost")]
+    names = ["/".join(path.split("/")[-2:]) for path in living]
+    done = commands.run("jobs", "--workspace", "alice", "clean", *names, "--perform", "--force")
+    assert done.status != 0
+    assert done.stdout.count("keep") == len(living), done
+    assert done.stdout.count("SLURM has it") >= 2, "a lock that is held is seen first"
+    cluster.server.run("alice", shlex.join(["ls", "-d", *living]))
+
+
+def claim(cluster: Cluster, *kinds: str) -> None:
+    """Mark jobs as failed, as the server of experimaestro does where sacct does not list them."""
+    content = json.dumps({"code": 1, "reason": "failed", "message": CLAIM})
+    for kind in kinds:
+        stem = f"{cluster.jobs[kind]}/long"
+        cluster.server.write("alice", f"{stem}.failed", content)
+        cluster.server.run("alice", f"rm {stem}.pid")
+
+
+def release(cluster: Cluster) -> None:
+    """Let the job run that is held, and that its node's end will not queue again."""
+    cluster.slurm("scontrol update jobid={} requeue=0", "held")
+    cluster.slurm("scontrol release {}", "held")
+    cluster.until({"held": "RUNNING"})

@@ -1,0 +1,48 @@
+"""What a scheduler, such as SLURM, has of a job. Pure."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import NamedTuple
+
+
+class Phase(str, Enum):
+    """How far a scheduler has come with a job."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    ENDED = "ended"
+
+
+class Row(NamedTuple):
+    """A job that a scheduler has.
+
+    Attributes:
+        id: The scheduler's id of it.
+        phase: How far it has come.
+        state: The same in the scheduler's own word.
+        directory: The directory in which it runs, which proves whose job it is.
+        reason: Why it waits, in the scheduler's own word; empty unless it does.
+        queue: The queue, which SLURM calls a partition.
+        submitted: When it was submitted, epoch seconds; None where the scheduler does not tell.
+        starts: When it started, or is expected to; None where that is not known.
+        ends: When it ended, or its time is over; None without a limit.
+        nodes: The hosts on which it runs.
+        cpus: How many processors it has asked for; ``memory`` and ``gpus``, as the scheduler spells them.
+        warning: How the files of the job contradict this; empty if they do not.
+    """
+
+    id: str
+    phase: Phase
+    state: str
+    directory: str
+    reason: str = ""
+    queue: str = ""
+    submitted: float | None = None
+    starts: float | None = None
+    ends: float | None = None
+    nodes: str = ""
+    cpus: str = ""
+    memory: str = ""
+    gpus: str = ""
+    warning: str = ""
