@@ -33,6 +33,14 @@ async def test_fleet_and_jobs(tmp_path: Path) -> None:
         assert screen.line("crumbs") == "fleet"
 
 
+async def test_drawing_once_more_at_the_end(tmp_path: Path) -> None:
+    """A drawing that was due when the dashboard ended, and its screens are gone, is none and no error."""
+    async with dashboard(tmp_path) as screen:
+        pass
+    assert not screen.app.screen_stack
+    screen.app.paint()
+
+
 async def test_moving(tmp_path: Path) -> None:
     """Each key that moves does so, also a thousand times beyond an end."""
     async with dashboard(tmp_path, size=(120, 9)) as screen:

@@ -211,8 +211,10 @@ class Dashboard(App[int], inherit_bindings=False):
 
     def paint(self) -> None:
         """Draw what differs on the screen."""
-        if isinstance(self.screen, Frame) and not self._borrower:
-            self.screen.paint()
+        # The timer may fire once more when the application ends, after its screens have gone.
+        for screen in self.screen_stack[-1:]:
+            if isinstance(screen, Frame) and not self._borrower:
+                screen.paint()
 
     # Logins borrow the terminal
 
