@@ -289,6 +289,7 @@ def test_a_call_stack_is_no_message() -> None:
         ),
         (f"Fatal Python error: Aborted\n\nCurrent\n{RUNNING}epoch\n", "epoch"),
         (f"JOB 1 CANCELLED AT 12:00\n{RUNNING}disk is full\n", "disk is full"),
+        (f"JOB 1 CANCELLED AT 12:00\n{RUNNING}", ""),
         (
             "Fatal Python error: Segmentation fault\n\nCurrent thread\n" + "x\n" * 5000,
             "Fatal Python error: Segmentation fault",

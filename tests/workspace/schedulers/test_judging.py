@@ -119,7 +119,8 @@ def test_ended(state: str, reason: str) -> None:
     assert judge(CLAIMED, over(state), ASKED, traces()).failure_reason == reason
     assert judge(RUNS, over(state), ASKED, traces(is_locked=True)).state == "running"
     marked = judge(ENDED_BY_SIGNAL, over(state), ASKED, traces())
-    assert marked.failure_reason == ("CANCELLED" if state == "FAILED" else reason)
+    assert marked.failure_reason == ("CANCELLED" if reason == "FAILED" else reason)
+    assert (state in (marked.message or "")) is (state != "FAILED")
     told = ENDED_BY_SIGNAL._replace(failure_reason="MEMORY")
     assert judge(told, over(state), ASKED, traces()).failure_reason == "MEMORY"
 

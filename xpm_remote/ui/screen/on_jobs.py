@@ -61,18 +61,12 @@ class OnJobs(Frame):
         )
 
     def _yank(self, letter: str, keys: list[JobKey]) -> None:
-        jobs = [job for key in keys if (job := self.dashboard.job(key)) is not None]
+        jobs = [(key[0], job) for key in keys if (job := self.dashboard.job(key)) is not None]
         texts = {
-            "p": ("the path", [job.path for job in jobs]),
+            "p": ("the path", [job.path for _, job in jobs]),
             "i": ("the id", [key for _, key in keys]),
             "c": ("the command", self._commands_of(keys)),
-            "r": (
-                "the rows",
-                [
-                    "\t".join(row_texts(name, job))
-                    for (name, _), job in zip(keys, jobs, strict=False)
-                ],
-            ),
+            "r": ("the rows", ["\t".join(row_texts(name, job)) for name, job in jobs]),
         }
         if letter not in texts:
             self.say(f"nothing has the key {safe(letter)}")

@@ -127,7 +127,9 @@ def lines_of(data: bytes, start: int, begin: int = 0) -> Iterator[Line]:
 
 def last_line(data: bytes) -> str:
     """Return the last words of a log: a scheduler's on why the job ended, else its last line that is the program's."""
-    data = data[max(0, data.rfind(START)) :]  # a log may go on from an earlier run
+    started = data.rfind(START)
+    if started >= 0:  # a log may go on from an earlier run
+        data = data[started:].partition(b"\n")[2]
     fatal_at = data.rfind(b"Fatal Python error: ")
     if fatal_at >= 0:
         return next(lines_of(data, 0, fatal_at)).text.rpartition("\r")[2].strip()

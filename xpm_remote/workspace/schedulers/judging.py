@@ -101,15 +101,17 @@ def _is_earlier_try(facts: JobFacts, row: Row, asked: float) -> bool:
 
 
 def _ended(facts: JobFacts, row: Row, asked: float, traces: Traces) -> JobFacts:
-    reason = _REASONS.get(row.state, GENERIC_REASON)
     if facts.state == ERROR and not _is_claim(facts):
         if facts.failure_reason in _VAGUE and row.state not in _BY_ITSELF:
+            # A node that fails cancels its jobs: that is the reason, and the message names what lies behind it.
+            reason = _REASONS.get(row.state, facts.failure_reason or GENERIC_REASON)
             message = f"SLURM has ended it: {row.state}"
             facts = facts._replace(failure_reason=reason, message=message)
         return facts._replace(row=row)
     since = asked - (row.ends or asked)
     if traces.is_locked or (row.state in _BY_ITSELF and since < DEATH_AGE):
         return facts._replace(row=row)
+    reason = _REASONS.get(row.state, GENERIC_REASON)
     return _failed(facts, reason, f"SLURM has ended it: {row.state}", row.ends)._replace(row=row)
 
 
