@@ -218,10 +218,11 @@ class TestWay:
         assert str(port) in said
         assert "1 s" in said
 
+    @pytest.mark.parametrize("resets", [False, True])
     @pytest.mark.parametrize("said", ["Not allowed at this time", "Exceeded MaxStartups"])
-    async def test_host_that_is_busy(self, client: Client, said: str) -> None:
-        """What a host says in the place of its greeting is the reason."""
-        with answering(f"{said}\r\n".encode(), is_patient=False) as port:
+    async def test_host_that_is_busy(self, client: Client, said: str, resets: bool) -> None:
+        """What a host says in the place of its greeting is the reason, however it closes."""
+        with answering(f"{said}\r\n".encode(), is_patient=False, resets=resets) as port:
             error = await client.fails(UnreachableError, f"-p {port}", host=HOST)
         assert f"port {port} refuses the connection: {said}; it may have too many" in error
 
@@ -334,15 +335,23 @@ class TestJumpHost:
 
 
 @contextlib.contextmanager
-def answering(answer: bytes, *, is_patient: bool = True) -> Iterator[int]:
-    """Answer one connection with some bytes, and wait for some unless ``is_patient`` is false; return the port."""
+def answering(answer: bytes, *, is_patient: bool = True, resets: bool = False) -> Iterator[int]:
+    """Answer one connection with some bytes; return the port.
+
+    Args:
+        answer: The bytes.
+        is_patient: Whether to wait for some before the end.
+        resets: Whether what comes is left unread at the end, which resets the connection.
+    """
     with socket.create_server((HOST, 0)) as listener:
 
         def serve() -> None:
             connection, _ = listener.accept()
             with connection, contextlib.suppress(ConnectionError):
                 connection.sendall(answer)
-                if is_patient:
+                if resets:
+                    connection.recv(1)
+                elif is_patient:
                     connection.recv(1024)
                 else:
                     connection.shutdown(socket.SHUT_WR)

@@ -15,6 +15,7 @@ from tests.link.remote_shells import make_workspace
 from xpm_remote.errors import (
     LinkLostError,
     ProtocolError,
+    RemotePathError,
     RemoteTimeoutError,
     StartError,
     XpmRemoteError,
@@ -126,7 +127,7 @@ async def test_child_that_cannot_start(tmp_path: Path) -> None:
 async def test_child_that_ends(tmp_path: Path) -> None:
     """The stderr of an agent that cannot serve is reported."""
     process = await start_local_agent(agent_bundle(), str(tmp_path))
-    with pytest.raises(StartError, match="is no experimaestro workspace"):
+    with pytest.raises(RemotePathError, match="is no experimaestro workspace"):
         await greet_agent(Transport(process, None), agent_bundle(), course())
     await process.aclose()
 

@@ -228,7 +228,8 @@ def _ended(
         prohibited = error.code == asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED
         kind = "administratively prohibited" if prohibited else "connect failed"
         return not_forwarded(client.via, where, kind, reason)
-    if isinstance(error, asyncssh.ConnectionLost) and client.said:
+    # A host that closes at once may reset the connection, too.
+    if isinstance(error, (asyncssh.ConnectionLost, OSError)) and client.said:
         return closed_login(where, client.said, has_begun=client.has_begun)
     if isinstance(error, (asyncssh.ConnectionLost, OSError)):
         return UnreachableError(
