@@ -12,7 +12,7 @@ from xpm_remote.escaping import safe
 from xpm_remote.model.entities import Job
 from xpm_remote.ui.screen.frame import Changed
 from xpm_remote.ui.screen.keys import JOB
-from xpm_remote.ui.screen.on_jobs import OnJobs
+from xpm_remote.ui.screen.on_jobs import OnOneJob
 from xpm_remote.ui.screen.paged import Paged
 from xpm_remote.ui.tables.columns import Cell
 from xpm_remote.ui.tables.job_page import JobPage, PageLine, page_lines
@@ -24,7 +24,7 @@ _LOOKED_AT = 200
 """Jobs of the task among which one is chosen to compare with."""
 
 
-class JobScreen(OnJobs, Paged):
+class JobScreen(OnOneJob, Paged):
     """A job.
 
     Args:
@@ -35,9 +35,7 @@ class JobScreen(OnJobs, Paged):
     place = JOB
 
     def __init__(self, key: JobKey, others: Sequence[JobKey] = ()) -> None:
-        super().__init__()
-        self.key = key
-        self._others = list(others) or [key]
+        super().__init__(key, others)
         self._lines: list[PageLine] = []
         self._page: JobPage | None = None
 
@@ -130,16 +128,9 @@ class JobScreen(OnJobs, Paged):
         ]
         if self.key[0] in look.stale:
             cells.append(Cell("STALE", "failed"))
-        at = self._others.index(self.key) + 1 if self.key in self._others else 0
-        count = f"job {at:,} of {len(self._others):,}" if at and len(self._others) > 1 else ""
-        return cells, [Cell(count, "dim")]
+        return cells, [Cell(self.place_in_list, "dim")]
 
     # Keys
-
-    @property
-    def chosen(self) -> list[JobKey]:
-        """What an action is about."""
-        return [self.key]
 
     def action_enter(self) -> None:
         """Go to the job of the line under the cursor, or to the log."""
@@ -160,23 +151,6 @@ class JobScreen(OnJobs, Paged):
     def action_log_out(self) -> None:
         """Go to the standard output."""
         self.dashboard.show_log(self.key, self._others, "out")
-
-    def action_next_job(self) -> None:
-        """Go to the next job of the list."""
-        self._go(1)
-
-    def action_previous_job(self) -> None:
-        """Go to the job before."""
-        self._go(-1)
-
-    def _go(self, step: int) -> None:
-        at = self._others.index(self.key) + step if self.key in self._others else 0
-        if not 0 <= at < len(self._others):
-            self.say("this is the last job of the list" if step > 0 else "this is the first one")
-            return
-        self.key = self._others[at]
-        self.begin()
-        self.paint()
 
     def action_retry(self) -> None:
         """Try the link again, log in, or ask once more."""

@@ -12,7 +12,7 @@ from xpm_remote.escaping import safe
 from xpm_remote.ui.screen.commands import Command
 from xpm_remote.ui.screen.keys import LOG
 from xpm_remote.ui.screen.log_pane import ERR, OUT, WORDS, LogPane
-from xpm_remote.ui.screen.on_jobs import OnJobs
+from xpm_remote.ui.screen.on_jobs import OnOneJob
 from xpm_remote.ui.tables.columns import Cell
 from xpm_remote.ui.tables.jobs import JobKey, brief_key, kind, state_cell
 from xpm_remote.workspace.layout import JobId
@@ -25,7 +25,7 @@ BESIDE_FROM = 120
 """Columns of a terminal from which on both logs fit beside each other."""
 
 
-class LogScreen(OnJobs):
+class LogScreen(OnOneJob):
     """The logs of a job.
 
     Args:
@@ -40,9 +40,7 @@ class LogScreen(OnJobs):
     def __init__(
         self, key: JobKey, others: Sequence[JobKey] = (), stream: str = "", search: str = ""
     ) -> None:
-        super().__init__()
-        self.key = key
-        self._others = list(others) or [key]
+        super().__init__(key, others)
         self._is_chosen = bool(stream)
         self._search = search
         self._panes = {name: LogPane(name, self.paint_frame) for name in (ERR, OUT)}
@@ -117,10 +115,8 @@ class LogScreen(OnJobs):
         if self.key[0] in look.stale:
             cells.append(Cell("STALE", "failed"))
         cells += self._pane.cells()
-        at = self._others.index(self.key) + 1 if self.key in self._others else 0
-        count = f"job {at:,} of {len(self._others):,}" if at and len(self._others) > 1 else ""
         # What is found has the room of what can be spared.
-        right = [] if self._pane.pattern else [Cell(count, "dim")]
+        right = [] if self._pane.pattern else [Cell(self.place_in_list, "dim")]
         return cells, [self._pane.status, *right, Cell(self._pane.position, "dim")]
 
     def paint(self) -> None:
@@ -249,30 +245,11 @@ class LogScreen(OnJobs):
             return True
         return False
 
-    # Other jobs
-
-    def action_next_job(self) -> None:
-        """Go to the log of the next job of the list."""
-        self._go(1)
-
-    def action_previous_job(self) -> None:
-        """Go to that of the job before."""
-        self._go(-1)
-
     def _go(self, step: int) -> None:
-        at = self._others.index(self.key) + step if self.key in self._others else 0
-        if not 0 <= at < len(self._others):
-            self.say("this is the last job of the list" if step > 0 else "this is the first one")
-            return
-        self.key = self._others[at]
-        if not self._is_chosen:
+        before = self.key
+        super()._go(step)
+        if self.key != before and not self._is_chosen:
             self._switch(ERR)
-        self.begin()
-
-    @property
-    def chosen(self) -> list[JobKey]:
-        """The job that an action is about."""
-        return [self.key]
 
     def action_describe(self) -> None:
         """Go to what is known of the job."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from xpm_remote.escaping import safe
 from xpm_remote.ui.screen.frame import Frame
 from xpm_remote.ui.tables.acts import KILL
@@ -83,3 +85,50 @@ class OnJobs(Frame):
         self.say(
             f"{what} was sent to the terminal's clipboard (OSC 52; tmux needs set-clipboard on)"
         )
+
+
+class OnOneJob(OnJobs):
+    """A screen about one job of a list, from which one goes on to the next and to the one before.
+
+    Args:
+        key: The job.
+        others: The jobs of the list that it is in.
+    """
+
+    def __init__(self, key: JobKey, others: Sequence[JobKey] = ()) -> None:
+        super().__init__()
+        self.key = key
+        self._others = list(others) or [key]
+        # Looked for once: a list may have many thousand jobs.
+        self._at = self._others.index(key) if key in self._others else None
+
+    def begin(self) -> None:
+        """Show the job that is meant now."""
+
+    @property
+    def chosen(self) -> list[JobKey]:
+        """The job that an action is about."""
+        return [self.key]
+
+    @property
+    def place_in_list(self) -> str:
+        """Which one of the list the job is; empty for one alone."""
+        number = len(self._others)
+        return "" if self._at is None or number == 1 else f"job {self._at + 1:,} of {number:,}"
+
+    def action_next_job(self) -> None:
+        """Go to the next job of the list."""
+        self._go(1)
+
+    def action_previous_job(self) -> None:
+        """Go to the job before."""
+        self._go(-1)
+
+    def _go(self, step: int) -> None:
+        at = 0 if self._at is None else self._at + step
+        if not 0 <= at < len(self._others):
+            self.say("this is the last job of the list" if step > 0 else "this is the first one")
+            return
+        self._at, self.key = at, self._others[at]
+        self.begin()
+        self.paint()
