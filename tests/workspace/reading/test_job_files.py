@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from pathlib import Path
@@ -14,7 +15,7 @@ from tests.support.reference_form import job_form
 from tests.workspace.disk import Disk, TextHost, write
 from xpm_remote.model.records import JobRecord
 from xpm_remote.workspace.layout import JobId
-from xpm_remote.workspace.reading import job_files, json_files
+from xpm_remote.workspace.reading import job_files, json_files, looks
 from xpm_remote.workspace.reading.directories import Directories
 from xpm_remote.workspace.reading.job_files import JobReader
 from xpm_remote.workspace.reading.jobs import CLAIM, DIED, JobFacts
@@ -620,3 +621,37 @@ def test_wire_has_our_keys_where_they_say_something(disk: Disk) -> None:
     wire = job_form(read(disk, host=TextHost()))
     assert (wire["has_died"], wire["message"]) == (True, DIED)
     assert job_form(read(disk))["process"] == PID
+
+
+def test_a_job_that_appears_after_the_listing(disk: Disk) -> None:
+    """A job whose directory appears after its task was listed, as during a first list, is read with its files."""
+    directories = Directories(str(disk.root / "jobs"))
+    disk.job(JobId("demo.ok", "bb"))
+    directories.at(JOB.task, JOB.hash)
+    disk.job(JOB, RUNNING, pid=PID)
+    problems = Problems()
+    events = LiveEvents(str(disk.root), problems)
+    host = TextHost(pids=[5])
+    reader = JobReader(str(disk.root / "jobs"), events, host, problems, directories)
+    facts = reader.read(JOB.task, JOB.hash)
+    assert (facts.unread, facts.state, facts.has_directory) == (None, "running", True)
+
+
+def test_entries_that_appear_during_several_looks(
+    disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slow start, whose files appear one in each look, does not make a job unreadable."""
+    disk.job(JOB, RUNNING, pid=PID)
+    is_absent, left = looks._end_of_links, list(range(8))
+
+    def appear(path: str) -> str:
+        if left:
+            left.pop()
+            raise FileExistsError(errno.EEXIST, "was missing a moment ago")
+        return is_absent(path)
+
+    monkeypatch.setattr(looks, "_end_of_links", appear)
+    events = LiveEvents(str(disk.root), Problems())
+    reader = JobReader(str(disk.root / "jobs"), events, TextHost(pids=[5]), Problems())
+    facts = reader.read(JOB.task, JOB.hash)
+    assert (facts.unread, facts.state) == (None, "running")

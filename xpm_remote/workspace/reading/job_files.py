@@ -45,7 +45,7 @@ from xpm_remote.workspace.reading.json_files import (
     whole_of,
 )
 from xpm_remote.workspace.reading.live_events import LiveEvents
-from xpm_remote.workspace.reading.looks import Look
+from xpm_remote.workspace.reading.looks import LOOKS_AT_WHAT_APPEARS, Look
 from xpm_remote.workspace.states import RUNNING, SCHEDULED
 
 MORE_LOOKS = 3
@@ -109,11 +109,15 @@ class JobReader:
         directory = f"{self._jobs}/{task_id}/{job_id}"
         stem = f"{directory}/{task_id.rpartition('.')[2]}"
         asked = Question(task_id, job_id, directory, stem, word, run_host, submitted, is_over)
-        facts, is_settled = self._read(asked)
-        for _ in range(MORE_LOOKS):
-            if is_settled:
+        place = UNKNOWN
+        if self._directories is not None:
+            place = self._directories.at(task_id, job_id)
+        facts, is_settled = self._read(asked, place)
+        for number in range(LOOKS_AT_WHAT_APPEARS):
+            if is_settled or (facts.unread is None and number >= MORE_LOOKS):
                 break
-            facts, is_settled = self._read(asked)
+            # What was listed before the job appeared says that it is absent, in each further look too.
+            facts, is_settled = self._read(asked, UNKNOWN)
         return facts
 
     def dated(self, facts: JobFacts) -> JobFacts:
@@ -150,12 +154,9 @@ class JobReader:
         events = read_lines(path, Look(self._root, self._problems))
         return next((time_in(each, "started_time") for each in events), None)
 
-    def _read(self, asked: Question) -> tuple[JobFacts, bool]:
+    def _read(self, asked: Question, place: str) -> tuple[JobFacts, bool]:
         """Return a job, and whether its files were the same after they were read."""
         look = Look(self._root, self._problems)
-        place = UNKNOWN
-        if self._directories is not None:
-            place = self._directories.at(asked.task_id, asked.job_id)
         if place == ABSENT:
             look.missing(asked.directory)
             facts = from_status(asked.task_id, asked.job_id, self._jobs, NO_STATUS)

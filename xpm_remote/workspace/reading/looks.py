@@ -21,6 +21,9 @@ from xpm_remote.workspace.reading.json_files import NO_ENTRY, Problems, printabl
 LOST = frozenset({errno.ESTALE, errno.EIO, errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTDOWN})
 """Errors that say that a file server is lost; others only say that it does not know the question."""
 
+LOOKS_AT_WHAT_APPEARS = 20
+"""Readings of an entity whose entries appear during each of them, after which it counts as unreadable."""
+
 LINKS = 40
 """Links that are followed one after the other, as by Linux."""
 

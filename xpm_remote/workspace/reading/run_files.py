@@ -21,7 +21,7 @@ from xpm_remote.workspace.reading.json_files import (
     whole_of,
 )
 from xpm_remote.workspace.reading.live_events import LiveEvents
-from xpm_remote.workspace.reading.looks import Look
+from xpm_remote.workspace.reading.looks import LOOKS_AT_WHAT_APPEARS, Look
 from xpm_remote.workspace.reading.runs import (
     RUN_RUNNING,
     RUN_UNKNOWN,
@@ -87,8 +87,9 @@ class RunFiles:
         A run of which something cannot be read (``unread``) is returned as far as it is known.
         """
         run, is_settled = self._current(experiment_id)
-        for _ in range(MORE_LOOKS):
-            if is_settled:
+        for number in range(LOOKS_AT_WHAT_APPEARS):
+            is_appearing = run is not None and run.unread is not None
+            if is_settled or (not is_appearing and number >= MORE_LOOKS):
                 break
             run, is_settled = self._current(experiment_id)
         return run
