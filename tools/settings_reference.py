@@ -52,6 +52,9 @@ _SCHEMAS: dict[Kind, dict[str, Any]] = {
     Kind.COUNT: {"anyOf": [{"type": "integer", "minimum": 0}, _VARIABLE]},
     Kind.PORT: {"anyOf": [{"type": "integer", "minimum": 0, "maximum": 65535}, _VARIABLE]},
     Kind.SECONDS: {"anyOf": [{"type": "number", "exclusiveMinimum": 0}, _VARIABLE]},
+    Kind.INTERVAL: {
+        "anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"enum": ["off", False]}, _VARIABLE]
+    },
     Kind.LOCK_MODE: {"type": "string", "pattern": "^(inherit|umask|(0o?)?[0-7]{3})$"},
     Kind.FOLDER_MODE: {"enum": [mode.value for mode in FolderMode]},
     Kind.ENGINE: {"enum": [engine.value for engine in SshEngine]},

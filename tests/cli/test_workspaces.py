@@ -140,6 +140,7 @@ class TestShow:
             "env.JAVA_HOME": ("settings.yaml:1 $ROOT", "/r/java"),
             "env.LEVEL": ("settings.yaml:12", "own"),
             "folders[0]": ("settings.yaml:14", "backup /slow/backup"),
+            "slurm_interval": ("default", "120"),
             "history.max_done": ("settings.yaml:2", "9"),
             "history.max_failed": ("default", "1"),
         }

@@ -8,6 +8,7 @@ from xpm_remote.errors import XpmRemoteError
 from xpm_remote.link.prompts import Prompter
 from xpm_remote.rpc.client import Listener
 from xpm_remote.session.agent_client import AgentClient, open_local_agent
+from xpm_remote.session.target import LocalTarget
 
 
 class Agents:
@@ -33,7 +34,9 @@ class Agents:
         self.prompters.append(prompter)
         if self.failures:
             raise self.failures.pop(0)
-        self.clients.append(await open_local_agent(str(self._root), listener=listener))
+        self.clients.append(
+            await open_local_agent(LocalTarget("here", str(self._root)), listener=listener)
+        )
         return self.clients[-1]
 
     async def lose(self) -> None:

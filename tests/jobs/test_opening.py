@@ -44,7 +44,9 @@ async def test_the_login_of_a_fleet_is_used(
 
     async def start(_: Target, link: object, **given: Any) -> agent_client.AgentClient:
         links.append(link)
-        return await agent_client.open_local_agent(str(made.root), listener=given["listener"])
+        return await agent_client.open_local_agent(
+            LocalTarget("here", str(made.root)), listener=given["listener"]
+        )
 
     monkeypatch.setattr(agent_client, "open_agent", start)
     hosts = Hosts() if is_shared else None

@@ -326,7 +326,7 @@ async def test_a_real_workspace(disk: Disk) -> None:
 
 async def test_client_of_this_machine(disk: Disk) -> None:
     """A client owns its agent, calls it, and ends it."""
-    client = await open_local_agent(str(disk.root))
+    client = await open_local_agent(LocalTarget(HOST, str(disk.root)))
     assert "subscribe" in client.about.capabilities
     assert client.workspace == str(disk.root)
     assert client.clock is not None

@@ -16,8 +16,9 @@ from xpm_remote.link.remote.command import (
     remote_command,
     slurm_check,
 )
+from xpm_remote.session.agent_client import handshake_of
 from xpm_remote.session.target import Overrides, Target, remote_workspace, resolve_target
-from xpm_remote.settings.schema import Backend, Settings, SshEngine, SshSettings, Workspace
+from xpm_remote.settings.schema import Backend, Off, Settings, SshEngine, SshSettings, Workspace
 
 SSH = SshSettings(
     host="alice@cluster",
@@ -232,6 +233,18 @@ def test_backend() -> None:
         path=Path("s"), workspaces=(Workspace(id="w", path=PurePosixPath("/ws"), ssh=ssh),)
     )
     assert resolve_target(settings, "w", Overrides()).backend is Backend.EXPERIMAESTRO
+
+
+def test_slurm_interval() -> None:
+    """How often SLURM is asked is that of the settings, and goes to the agent with the first request."""
+    settings = Settings(path=Path("s"), slurm_interval=300.0)
+    target = resolve_target(settings, None, Overrides(host="h", workdir="/ws"))
+    assert handshake_of(target) == (("get_sync_info", {"slurm_interval": 300.0}),)
+    ssh = SshSettings(host="node", slurm_interval=Off.OFF)
+    workspace = Workspace(id="w", path=PurePosixPath("/ws"), ssh=ssh)
+    never = resolve_target(Settings(path=Path("s"), workspaces=(workspace,)), "w", Overrides())
+    assert handshake_of(never) == (("get_sync_info", {"slurm_interval": None}),)
+    assert handshake_of(resolve("bare")) == (("get_sync_info", {}),)
 
 
 def test_agent_command() -> None:

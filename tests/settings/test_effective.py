@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from tests.settings.support import read
 from xpm_remote.settings.effective import Effective, effective_values
-from xpm_remote.settings.schema import SourcePosition
+from xpm_remote.settings.schema import Off, SourcePosition
 from xpm_remote.settings.selection import select_workspace
 from xpm_remote.workspace.layout import Folder, FolderMode
 
@@ -41,6 +41,7 @@ def test_local_workspace() -> None:
         "max_retries": (3, None),
         "lock_mode": ("inherit", None),
         "triggers": ((), None),
+        "slurm_interval": (120.0, None),
         "env.A": ("own", SourcePosition(6, 14)),
         "env.B": ("all", SourcePosition(1, 18)),
         "folders[0]": (Folder(path=Path("/old"), mode=FolderMode.USE), SourcePosition(7, 22)),
@@ -88,3 +89,28 @@ def test_directory_of_the_command_line() -> None:
     found = _by_key(effective_values(SETTINGS, workspace))
     assert found["path"] == (Path("/here"), None)
     assert found["history.max_done"] == (9, SourcePosition(2, 21))
+
+
+def test_slurm_interval() -> None:
+    """How often SLURM is asked is said by the connection, else by the workspace, else by the file, once."""
+    settings = read(
+        """\
+        slurm_interval: 300
+        workspaces:
+          - {id: a, path: /a}
+          - {id: b, path: /b, slurm_interval: 60}
+          - {id: c, path: /c, ssh: {host: h}}
+          - {id: d, path: /d, slurm_interval: 60, ssh: {host: h, slurm_interval: off}}
+        """
+    )
+    found = [_by_key(effective_values(settings, each)) for each in settings.workspaces]
+    assert [each["slurm_interval"] for each in found] == [
+        (300.0, SourcePosition(1, 17)),
+        (60.0, SourcePosition(4, 39)),
+        (300.0, SourcePosition(1, 17)),
+        (Off.OFF, SourcePosition(6, 74)),
+    ]
+    remote = [each.ssh for each in settings.workspaces if each.ssh]
+    assert [each.slurm_interval for each in remote] == [300.0, Off.OFF]
+    assert "ssh.slurm_interval" not in found[3]
+    assert select_workspace(settings, workdir=Path("/here")).workspace.slurm_interval == 300

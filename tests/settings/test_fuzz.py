@@ -68,6 +68,7 @@ FITTING: dict[Kind, st.SearchStrategy[Any]] = {
     Kind.COUNT: st.integers(0, 9) | st.just("${env:N}"),
     Kind.PORT: st.integers(0, 65535),
     Kind.SECONDS: st.floats(0.5, 1e6),
+    Kind.INTERVAL: st.floats(0.5, 1e6) | st.sampled_from(["off", False]),
     Kind.PATH: st.sampled_from(PATHS),
     Kind.HOST: st.sampled_from(["far", "me@far", "ssh://me@far:22", "${env:X}"]),
     Kind.LOCK_MODE: st.sampled_from(["inherit", "umask", "0664"]),

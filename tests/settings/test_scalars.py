@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.settings.support import complaints, first, read
+from xpm_remote.settings.schema import Off
 from xpm_remote.workspace.layout import FolderMode
 
 
@@ -90,6 +91,23 @@ def test_no_seconds(value: str) -> None:
     """Zero, negative and infinite numbers and other values are no time."""
     (complaint,) = complaints(f"carbon: {{report_interval_s: {value}}}")
     assert complaint.endswith("; allowed: number above 0")
+
+
+@pytest.mark.parametrize(
+    ("value", "interval"),
+    [("60", 60.0), ("off", Off.OFF), ("'off'", Off.OFF), ("OFF", Off.OFF), ("false", Off.OFF)],
+)
+def test_interval(value: str, interval: float | Off) -> None:
+    """A time between questions is a number above 0, or off."""
+    assert first(_workspace("slurm_interval", value)).slurm_interval == interval
+
+
+@pytest.mark.parametrize("value", ["0", "-5", ".inf", "never", "true", "2m", "[]"])
+def test_no_interval(value: str) -> None:
+    """Anything else is none, and the message says where it stands and what may stand there."""
+    (complaint,) = complaints(_workspace("slurm_interval", value))
+    assert complaint.startswith("4:19: workspaces[0].slurm_interval: found ")
+    assert complaint.endswith("; allowed: number above 0, or off")
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from xpm_remote.link.prompts import TerminalPrompter
 from xpm_remote.rpc.protocol import REQUEST_TIMEOUT
 from xpm_remote.session.state import RECONCILE_INTERVAL, Update
 from xpm_remote.session.target import LocalTarget, Target
+from xpm_remote.settings.schema import Workspace
 from xpm_remote.settings.selection import select_workspace
 from xpm_remote.ui.documents import json_line, picture_document
 from xpm_remote.ui.events import EventLines
@@ -405,12 +406,12 @@ def monitor(
         at = [] if port is None else ["--port", str(port)]
         words = ["experiments", "--workdir", str(root), "monitor", *at]
         hand_over([*context.peer_flags, *words], os.environ)
-    target = LocalTarget(platform.node(), str(root), found)
+    target = LocalTarget(platform.node(), str(root), found.id, found.slurm_interval)
     return watch([target], given, timeout=REQUEST_TIMEOUT)
 
 
-def _find(context: Context, workspace: str | None, workdir: str | None) -> tuple[str, Path]:
-    """Find the id and the directory of the workspace that is meant.
+def _find(context: Context, workspace: str | None, workdir: str | None) -> tuple[Workspace, Path]:
+    """Find the workspace that is meant, and its directory.
 
     Raises:
         WorkspaceError: There is none, or it is on another host.
@@ -428,7 +429,7 @@ def _find(context: Context, workspace: str | None, workdir: str | None) -> tuple
         )
     root = Path(os.path.abspath(found.path))  # noqa: PTH100  (links stay)
     check_here(settings, root)
-    return found.id, root
+    return found, root
 
 
 @click.command(

@@ -181,7 +181,7 @@ def _show(selection: Selection, environ: dict[str, str], command: Sequence[str])
 
 _ENV = "env."
 # Keys that options express, or that only the choice needs.
-_TOLD = ("id", "path", "triggers")
+_TOLD = ("id", "path", "triggers", "slurm_interval")  # the last one concerns us alone
 
 
 def peer_words(

@@ -99,7 +99,8 @@ def _find(
 ) -> Target | LocalTarget:
     workspace = select_workspace(settings, workspace_id=name).workspace
     if workspace.ssh is None:
-        return LocalTarget(platform.node(), os.path.abspath(workspace.path), name)  # noqa: PTH100  (links stay)
+        root = os.path.abspath(workspace.path)  # noqa: PTH100  (links stay)
+        return LocalTarget(platform.node(), root, name, workspace.slurm_interval)
     # Those of a command about this machine have no options of a connection.
     return context.find_target(settings, {**NOTHING_GIVEN, **given, "workspace": name})
 

@@ -153,6 +153,7 @@ class _Doctor:
         chosen = {"serves": choice.backend.value, "why": choice.why}
         for name, value in {**facts, "backend": target.backend.value, **chosen}.items():
             examination.note(name.replace(" ", "_"), value)
+        examination.note("slurm_interval", msgspec.to_builtins(target.slurm_interval))
         is_agent = target.backend is Backend.AGENT
         server = target.agent_start(agent_bundle()) if is_agent else target.server_command
         command = probe_command(

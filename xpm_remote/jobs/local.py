@@ -37,6 +37,7 @@ from xpm_remote.workspace.processes import Host
 from xpm_remote.workspace.reading.jobs import CurrentJob
 from xpm_remote.workspace.reading.lookup import Lookup, LookupResult
 from xpm_remote.workspace.reading.reader import WorkspaceReader, current_jobs, is_directory
+from xpm_remote.workspace.rows import ASK_INTERVAL
 from xpm_remote.workspace.schedulers.queue import Queue
 from xpm_remote.workspace.watching.following import Follower, JobLife
 from xpm_remote.workspace.watching.inotify import Inotify
@@ -51,16 +52,22 @@ class LocalJobs:
         layout: The paths of the workspace.
         folders: Its folders, in their order.
         keepers: The ids of other workspaces that have it as a folder.
+        slurm_interval: Seconds between two questions to SLURM; None to ask only before kill and clean.
     """
 
     is_local = True
 
     def __init__(
-        self, layout: Layout, folders: tuple[Folder, ...], keepers: tuple[str, ...]
+        self,
+        layout: Layout,
+        folders: tuple[Folder, ...],
+        keepers: tuple[str, ...],
+        slurm_interval: float | None = ASK_INTERVAL,
     ) -> None:
         self.layout = layout
         self.folders = folders
         self.keepers = keepers
+        self._slurm_interval = slurm_interval
 
     def find(self, texts: Sequence[str], *, everywhere: bool = False) -> list[LookupResult]:
         """Find the jobs that texts mean."""
@@ -248,7 +255,7 @@ class LocalJobs:
         return Actions(WorkspaceReader(self.layout.root, host), host)
 
     def _queue(self) -> Queue:
-        return Queue(self.layout, Host())
+        return Queue(self.layout, Host(), self._slurm_interval)
 
 
 def _watcher() -> Watcher:

@@ -14,7 +14,7 @@ from xpm_remote.errors import UsageError, WorkspaceError
 from xpm_remote.escaping import quoted
 from xpm_remote.jobs.interface import Jobs
 from xpm_remote.session.target import LocalTarget, Overrides, Target, resolve_target
-from xpm_remote.settings.schema import Settings, Workspace
+from xpm_remote.settings.schema import Off, Settings, Workspace
 from xpm_remote.settings.selection import remote_workspace_at, select_workspace
 from xpm_remote.settings.workspaces import normal
 from xpm_remote.workspace.failures import NotAWorkspaceFailure
@@ -98,7 +98,9 @@ def _find_local(settings: Settings, workspace: str | None, directory: Path | Non
         found = select_workspace(settings, workspace_id=workspace, workdir=directory).workspace
     root = Path(os.path.abspath(found.path))  # noqa: PTH100  (links stay)
     check_here(settings, root)
-    return LocalJobs(Layout(root), found.folders, _keepers(settings, found, root))
+    keepers = _keepers(settings, found, root)
+    interval = None if isinstance(found.slurm_interval, Off) else found.slurm_interval
+    return LocalJobs(Layout(root), found.folders, keepers, interval)
 
 
 def check_here(settings: Settings, root: Path) -> None:
@@ -153,11 +155,11 @@ async def open_in_loop(
     from xpm_remote.session.reconnect import no_person
 
     if isinstance(target, LocalTarget):
-        directory = target.workspace
+        here = target
 
         async def start(*, prompter: Prompter | None, listener: Listener) -> AgentClient:
             del prompter
-            return await open_local_agent(directory, listener=listener)
+            return await open_local_agent(here, listener=listener)
 
         agent = ReliableAgent(start, tell)
     else:

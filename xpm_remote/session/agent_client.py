@@ -23,10 +23,12 @@ from xpm_remote.link.transport import AgentTransport, Transport, greet_agent, op
 from xpm_remote.link.waits import DEFAULT_LIMITS, Wait
 from xpm_remote.rpc.client import Listener, RpcClient
 from xpm_remote.rpc.protocol import REQUEST_TIMEOUT, Asked, Notification, first_requests
-from xpm_remote.session.target import Target
+from xpm_remote.session.target import LocalTarget, Target
+from xpm_remote.settings.schema import Off
+from xpm_remote.workspace.rows import ASK_INTERVAL
 
 HANDSHAKE = "get_sync_info"
-"""The first request to every agent."""
+"""The first request to every agent; see ``handshake_of``."""
 
 PING_INTERVAL = 10.0
 """Seconds between two pings while an answer is awaited: only they tell long work from a dead link."""
@@ -50,6 +52,14 @@ class AgentInfo(msgspec.Struct, frozen=True):
 class _Handshake(msgspec.Struct):
     agent: AgentInfo
     workspace_path: str = ""
+
+
+def handshake_of(target: Target | LocalTarget) -> Asked:
+    """Return the first request, which has how often SLURM is asked where that is not the default; null is never."""
+    interval = target.slurm_interval
+    if interval == ASK_INTERVAL:
+        return ((HANDSHAKE, {}),)
+    return ((HANDSHAKE, {"slurm_interval": None if isinstance(interval, Off) else interval}),)
 
 
 def ignore(_: Notification) -> None:
@@ -77,6 +87,7 @@ class AgentClient(RpcClient):
     ) -> None:
         super().__init__(transport, command=None, listener=self._hear, timeout=timeout, asked=asked)
         self._hear_other = listener
+        self._first = dict(asked).get(HANDSHAKE)
         self._ping_interval = min(PING_INTERVAL, timeout / 3)
         self.stdio = transport
         self.clock = transport.clock
@@ -92,7 +103,7 @@ class AgentClient(RpcClient):
             XpmRemoteError: As ``call``.
         """
         try:
-            raw = await super().call(HANDSHAKE)
+            raw = await super().call(HANDSHAKE, self._first)
         except RemoteTimeoutError as error:
             raise RemoteTimeoutError(error.what, error.hint, at_start=True) from error
         try:
@@ -161,7 +172,7 @@ async def open_agent(
         RemoteError: The remote shell, its ``shell_init``, the directory or the agent failed.
     """
     link = link or HostLink(target.options, target.engine, target.limits)
-    asked = ((HANDSHAKE, {}), *asked)
+    asked = (*handshake_of(target), *asked)
     bundle = agent_bundle()
     transport = await open_transport(
         link,
@@ -178,7 +189,7 @@ async def open_agent(
 
 
 async def open_local_agent(
-    directory: str,
+    target: LocalTarget,
     *,
     timeout: float = REQUEST_TIMEOUT,
     listener: Listener = ignore,
@@ -187,7 +198,7 @@ async def open_local_agent(
     """Start an agent for a workspace of this machine, as a child process.
 
     Args:
-        directory: The workspace.
+        target: The workspace.
         timeout: Seconds without any answer after which a call fails.
         listener: Called with each notification.
         asked: Calls that will follow.
@@ -195,7 +206,8 @@ async def open_local_agent(
     Raises:
         RemoteError: The agent failed.
     """
-    asked = ((HANDSHAKE, {}), *asked)
+    asked = (*handshake_of(target), *asked)
+    directory = target.workspace
     process = await start_local_agent(agent_bundle(), directory, asked=first_requests(asked))
     zone = datetime.now().astimezone().tzinfo
     clock = None if zone is None else RemoteClock(time.time(), zone)

@@ -26,7 +26,7 @@ from xpm_remote.model.store import Store
 from xpm_remote.rpc.client import RpcClient
 from xpm_remote.rpc.protocol import Notification, first_lines, first_requests
 from xpm_remote.rpc.server_api import FIRST, MonitorServer
-from xpm_remote.session.agent_client import HANDSHAKE, open_agent, open_local_agent
+from xpm_remote.session.agent_client import handshake_of, open_agent, open_local_agent
 from xpm_remote.session.agent_sync import AgentSync, first_question
 from xpm_remote.session.judging import Judge
 from xpm_remote.session.server_sync import ServerSync
@@ -182,7 +182,7 @@ async def open_by_agent(target: Target | LocalTarget, context: BackendContext) -
     sync = AgentSync(context.rows, context.store, context.publish)
     if isinstance(target, LocalTarget):
         client = await open_local_agent(
-            target.workspace, timeout=context.timeout, listener=sync.hear, asked=sync.asked
+            target, timeout=context.timeout, listener=sync.hear, asked=sync.asked
         )
     else:
         client = await open_agent(
@@ -297,7 +297,7 @@ async def describe_target(target: Target) -> tuple[dict[str, Any], dict[str, str
     link = await describe_link(target.options, target.engine)
     bundle = agent_bundle()
     size, digest = len(bundle.payload), hashlib.sha256(bundle.payload).hexdigest()
-    asked = first_requests(((HANDSHAKE, {}), *first_question(None)))
+    asked = first_requests((*handshake_of(target), *first_question(None)))
     by_agent = {
         "server": target.agent_start(bundle, asked),
         "command": target.agent_command(bundle, asked),

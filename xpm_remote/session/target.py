@@ -15,8 +15,9 @@ from xpm_remote.link.remote.command import (
     slurm_check,
 )
 from xpm_remote.link.waits import DEFAULT_LIMITS, START_TIMEOUT, Limits
-from xpm_remote.settings.schema import Backend, Settings, SshEngine, SshSettings, Workspace
+from xpm_remote.settings.schema import Backend, Off, Settings, SshEngine, SshSettings, Workspace
 from xpm_remote.settings.selection import select_workspace
+from xpm_remote.workspace.rows import ASK_INTERVAL
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Target:
         backend: What serves the workspace there.
         limits: The seconds of each wait until it answers.
         id: The id of the workspace in the settings; empty where the command line names host and directory.
+        slurm_interval: Seconds between two questions to SLURM.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Target:
     backend: Backend = Backend.EXPERIMAESTRO
     limits: Limits = DEFAULT_LIMITS
     id: str = ""
+    slurm_interval: float | Off = ASK_INTERVAL
 
     @property
     def label(self) -> str:
@@ -109,11 +112,13 @@ class LocalTarget:
         name: This machine's name.
         workspace: The directory.
         id: The id of the workspace in the settings; empty where the command line names the directory.
+        slurm_interval: Seconds between two questions to SLURM.
     """
 
     name: str
     workspace: str
     id: str = ""
+    slurm_interval: float | Off = ASK_INTERVAL
 
     @property
     def label(self) -> str:
@@ -206,4 +211,5 @@ def resolve_target(settings: Settings, workspace_id: str | None, overrides: Over
         backend=overrides.backend or ssh.backend,
         limits=Limits(start=overrides.start_timeout),
         id=workspace_id or "",
+        slurm_interval=settings.slurm_interval if workspace_id is None else ssh.slurm_interval,
     )

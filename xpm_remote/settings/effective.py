@@ -12,7 +12,7 @@ from xpm_remote.settings.schema import Settings, SourcePosition, Workspace
 # The key, its value, and the keys that may have set it.
 _Found = tuple[str, object, tuple[str, ...]]
 
-_COMPOSED = ("env", "folders", "alt_workspaces", "history", "ssh")
+_COMPOSED = ("env", "folders", "alt_workspaces", "slurm_interval", "history", "ssh")
 
 
 class Effective(Struct, frozen=True, kw_only=True):
@@ -68,8 +68,12 @@ def _values(settings: Settings, workspace: Workspace, at: str) -> Iterator[_Foun
     for index, folder in enumerate(workspace.folders):
         place = f"alt_workspaces[{index}]" if index < old else f"folders[{index - old}]"
         yield f"folders[{index}]", folder, (f"{at}.{place}",)
+    places = tuple(f"{place}slurm_interval" for place in (f"{at}.ssh.", f"{at}.", ""))
+    yield "slurm_interval", workspace.slurm_interval, places
     for key in HISTORY.keys:
         places = (f"{at}.history.{key.name}", f"history.{key.name}")
         yield f"history.{key.name}", getattr(workspace.history, key.name), places
     for key in SSH.keys if workspace.ssh else ():
+        if key.name in _COMPOSED:
+            continue
         yield f"ssh.{key.name}", getattr(workspace.ssh, key.name), (f"{at}.ssh.{key.name}",)

@@ -35,6 +35,7 @@ class Kind(Enum):
     FOLDER_MODE = "use, backup or move"
     ENGINE = "asyncssh, openssh or auto"
     BACKEND = "auto, experimaestro or agent"
+    INTERVAL = "number above 0, or off"
     ENV = "mapping of names to values"
     TEXTS = "list of texts"
     OPTIONS = "list of texts, or one text"
@@ -244,7 +245,20 @@ SSH = Section(
             " where that cannot serve.",
             example="agent",
         ),
+        Key(
+            "slurm_interval",
+            Kind.INTERVAL,
+            "The same as `workspaces[].slurm_interval`, over that one.",
+            example="300",
+            unit="seconds",
+            default="the workspace's `slurm_interval`",
+        ),
     ),
+)
+
+_SLURM_INTERVAL = (
+    "Time between two questions to SLURM for all jobs of the workspace, while they are watched and have not ended;"
+    " `off` asks only before `kill` and `clean`. Sites forbid to ask every few seconds."
 )
 
 WORKSPACE = Section(
@@ -308,6 +322,14 @@ WORKSPACE = Section(
             example='["neuralir-*", my-awesome-experiment]',
         ),
         Key(
+            "slurm_interval",
+            Kind.INTERVAL,
+            _SLURM_INTERVAL,
+            example="off",
+            unit="seconds",
+            default="the file's `slurm_interval`",
+        ),
+        Key(
             "history",
             Kind.SECTION,
             "How many runs are kept in this workspace.",
@@ -343,6 +365,13 @@ SETTINGS = Section(
             section=HISTORY,
         ),
         Key("carbon", Kind.SECTION, "Tracking of the emissions of jobs.", section=CARBON),
+        Key(
+            "slurm_interval",
+            Kind.INTERVAL,
+            "That of every workspace that does not say otherwise.",
+            example="300",
+            unit="seconds",
+        ),
         Key(
             "workspaces",
             Kind.SECTIONS,

@@ -21,6 +21,7 @@ from xpm_remote.settings.schema import (
 )
 from xpm_remote.settings.sections import read_section
 from xpm_remote.settings.workspaces import build_workspaces
+from xpm_remote.workspace.rows import ASK_INTERVAL
 
 PATH_VARIABLE = "XPM_REMOTE_SETTINGS"
 
@@ -101,7 +102,7 @@ def read_settings(
         reading.visit("", root)
         values = read_section(reading, "", root, SETTINGS)
     history = values.get("history", {})
-    workspaces = build_workspaces(reading, values.get("workspaces", ()), history)
+    workspaces = build_workspaces(reading, values.get("workspaces", ()), values)
     if reading.errors:
         raise InvalidSettingsError(reading.errors, reading.warnings)
     return Settings(
@@ -110,6 +111,7 @@ def read_settings(
         env=values.get("env", {}),
         history=HistorySettings(**history),
         carbon=CarbonSettings(**values.get("carbon", {})),
+        slurm_interval=values.get("slurm_interval", ASK_INTERVAL),
         workspaces=workspaces,
         warnings=in_file_order(reading.warnings),
         positions=reading.positions,

@@ -14,7 +14,7 @@ from xpm_remote.escaping import cleaned, quoted
 from xpm_remote.settings.document import short_tag
 from xpm_remote.settings.keys import Kind
 from xpm_remote.settings.reading import Reading, is_null
-from xpm_remote.settings.schema import Backend, SshEngine
+from xpm_remote.settings.schema import Backend, Off, SshEngine
 from xpm_remote.workspace.layout import FolderMode
 
 _TEXT_TAGS = frozenset(["str", "merge", "value"])  # the last two: a lone << or =
@@ -93,6 +93,11 @@ def _seconds(text: str) -> float:
     raise ValueError
 
 
+def _interval(text: str) -> float | Off:
+    # YAML reads an unquoted off as false.
+    return Off.OFF if text.lower() in ("off", "false", "no") else _seconds(text)
+
+
 def _read_lock_mode(reading: Reading, at: str, node: yaml.ScalarNode) -> str | None:
     text = read_text(reading, at, node)
     if text is None:
@@ -166,4 +171,5 @@ _PARSERS: dict[Kind, Callable[[str], object]] = {
     Kind.COUNT: lambda text: _whole_number(text, sys.maxsize),
     Kind.PORT: lambda text: _whole_number(text, _LARGEST_PORT),
     Kind.SECONDS: _seconds,
+    Kind.INTERVAL: _interval,
 }

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from xpm_remote.errors import SettingsError
 from xpm_remote.workspace.layout import Folder
+from xpm_remote.workspace.rows import ASK_INTERVAL
 
 
 class SourcePosition(Struct, frozen=True):
@@ -83,6 +84,12 @@ class Backend(str, Enum):
     AGENT = "agent"  # ours, which is sent
 
 
+class Off(str, Enum):
+    """In the place of a time: never."""
+
+    OFF = "off"
+
+
 class ServerSettings(Struct, frozen=True, kw_only=True):
     """experimaestro's own web server."""
 
@@ -123,6 +130,7 @@ class SshSettings(Struct, frozen=True, kw_only=True):
             (``-p 2222``), and one option may be spread over two strings (``-p``, ``2222``).
         engine: The SSH implementation.
         backend: The program that serves the workspace there.
+        slurm_interval: Seconds between two questions to SLURM; that of the workspace.
     """
 
     host: str
@@ -133,6 +141,7 @@ class SshSettings(Struct, frozen=True, kw_only=True):
     options: tuple[str, ...] = ()
     engine: SshEngine = SshEngine.ASYNCSSH
     backend: Backend = Backend.AUTO
+    slurm_interval: float | Off = ASK_INTERVAL
 
 
 class Workspace(Struct, frozen=True, kw_only=True):
@@ -149,6 +158,7 @@ class Workspace(Struct, frozen=True, kw_only=True):
         max_retries: How often a resumable task that timed out is tried.
         lock_mode: ``inherit``, ``umask`` or an octal mode such as ``0664``.
         triggers: Globs on the experiment id.
+        slurm_interval: Seconds between two questions to SLURM: that of ``ssh``, else the workspace's, else the file's.
         history: The workspace's, completed by the settings' and by the defaults, key by key.
         ssh: Not None if and only if the workspace is remote.
     """
@@ -161,6 +171,7 @@ class Workspace(Struct, frozen=True, kw_only=True):
     max_retries: int = 3
     lock_mode: str = "inherit"
     triggers: tuple[str, ...] = ()
+    slurm_interval: float | Off = ASK_INTERVAL
     history: HistorySettings = HistorySettings()
     ssh: SshSettings | None = None
 
@@ -178,6 +189,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         env: Variables for whatever is started here, for all workspaces.
         history: How many runs are kept, for all workspaces.
         carbon: Tracking of emissions.
+        slurm_interval: Seconds between two questions to SLURM, for all workspaces.
         workspaces: In file order; ids are unique.
         path: The settings file, whether it exists or not.
         warnings: What looks wrong but can be used, in file order.
@@ -190,6 +202,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     env: Mapping[str, str] = {}
     history: HistorySettings = HistorySettings()
     carbon: CarbonSettings = CarbonSettings()
+    slurm_interval: float | Off = ASK_INTERVAL
     workspaces: tuple[Workspace, ...] = ()
     warnings: tuple[Problem, ...] = ()
     positions: Mapping[str, SourcePosition] = {}

@@ -61,7 +61,8 @@ def select_workspace(
     if workspace_id:
         return _by_id(settings, workspace_id, workdir)
     if workdir is not None:
-        workspace = Workspace(id="", path=Path(workdir), history=settings.history)
+        path, interval = Path(workdir), settings.slurm_interval
+        workspace = Workspace(id="", path=path, history=settings.history, slurm_interval=interval)
         return Selection(
             workspace=workspace, rule=Rule.WORKDIR, reason=f"--workdir {workdir} was given"
         )

@@ -11,6 +11,7 @@ from xpm_remote.settings.reading import Reading
 from xpm_remote.settings.schema import HistorySettings, SshSettings, Workspace
 from xpm_remote.settings.sections import Values
 from xpm_remote.workspace.layout import Folder
+from xpm_remote.workspace.rows import ASK_INTERVAL
 
 # An experiment's id is the name of a directory, so no longer than this; and matching a glob may take the square
 # of its length.
@@ -34,9 +35,14 @@ class _Draft:
 
 
 def build_workspaces(
-    reading: Reading, sections: tuple[Values, ...], history: Values
+    reading: Reading, sections: tuple[Values, ...], common: Values
 ) -> tuple[Workspace, ...]:
     """Make the workspaces from their values, and record what does not fit together.
+
+    Args:
+        reading: Collects what is wrong.
+        sections: The values of each workspace.
+        common: Those of the file.
 
     Returns:
         The workspaces in file order; none if there is any error so far.
@@ -50,9 +56,7 @@ def build_workspaces(
         _check_triggers(reading, draft)
     if reading.errors:
         return ()
-    return tuple(
-        _workspace(draft, own, history) for draft, own in zip(drafts, folders, strict=True)
-    )
+    return tuple(_workspace(draft, own, common) for draft, own in zip(drafts, folders, strict=True))
 
 
 def _index(reading: Reading, drafts: list[_Draft]) -> dict[str, _Draft]:
@@ -76,14 +80,17 @@ def _check_triggers(reading: Reading, draft: _Draft) -> None:
             reading.error(f"{draft.at}.triggers[{index}]", what, allowed)
 
 
-def _workspace(draft: _Draft, folders: tuple[Folder, ...], history: Values) -> Workspace:
+def _workspace(draft: _Draft, folders: tuple[Folder, ...], common: Values) -> Workspace:
     values = dict(draft.values)
     ssh = values.pop("ssh", None)
+    interval = {**common, **values, **(ssh or {})}.get("slurm_interval", ASK_INTERVAL)
+    history = common.get("history", {})
     own = {
         "path": draft.path,
         "folders": folders,
         "history": HistorySettings(**{**history, **values.pop("history", {})}),
-        "ssh": None if ssh is None else SshSettings(**ssh),
+        "slurm_interval": interval,
+        "ssh": None if ssh is None else SshSettings(**{**ssh, "slurm_interval": interval}),
     }
     return Workspace(**{**values, **own})
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from enum import Enum
 from typing import NamedTuple
 
+ASK_INTERVAL = 120.0
+"""Seconds between two questions to a scheduler: the strictest figure that sites name."""
+
 
 class Phase(str, Enum):
     """How far a scheduler has come with a job."""

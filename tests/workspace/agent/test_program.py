@@ -83,6 +83,14 @@ def test_handshake(talk: Talk, disk: Disk) -> None:
     assert {"pages", "since", "logs", "actions", "ping"} <= set(info["agent"]["capabilities"])
 
 
+@pytest.mark.parametrize("interval", [0, -1, True, "often"])
+def test_no_slurm_interval(talk: Talk, interval: object) -> None:
+    """How often SLURM is asked is a number above 0, or null for never."""
+    refusal = talk.call("get_sync_info", slurm_interval=interval)["error"]
+    assert (refusal["code"], "number above 0" in refusal["message"]) == (-32602, True)
+    assert talk.result("get_sync_info", slurm_interval=None)
+
+
 def test_answers_in_order(talk: Talk) -> None:
     """Requests that arrive together are answered one after the other."""
     ids = [talk.ask("list_jobs", experiment=str(number)) for number in range(50)]

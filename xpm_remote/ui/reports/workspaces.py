@@ -145,6 +145,8 @@ def setting_text(value: object) -> str:
         return str(value).lower()
     if isinstance(value, Enum):
         return str(value.value)
+    if isinstance(value, float):
+        return f"{value:g}"
     if isinstance(value, Folder):
         return f"{value.mode.value} {value.path}"
     if isinstance(value, tuple | list):

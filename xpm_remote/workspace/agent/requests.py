@@ -28,6 +28,7 @@ from xpm_remote.workspace.optional import select
 from xpm_remote.workspace.outcomes import CLEAN, KILL, ActionPlan, from_wire, to_wire
 from xpm_remote.workspace.processes import Host
 from xpm_remote.workspace.reading.reader import WorkspaceReader, current_jobs, is_directory
+from xpm_remote.workspace.rows import ASK_INTERVAL
 from xpm_remote.workspace.watching.following import Follower, JobLife
 from xpm_remote.workspace.watching.inotify import Inotify
 from xpm_remote.workspace.watching.logs import STDERR, STDOUT, Log, LogPosition
@@ -194,8 +195,16 @@ class Requests:
         # Not released: the process ends now.
         self._acting.acquire()
 
-    def get_sync_info(self, _: Params) -> dict[str, Any]:
-        """Return the protocol's version, the workspace and the agent."""
+    def get_sync_info(self, params: Params) -> dict[str, Any]:
+        """Return the protocol's version, the workspace and the agent.
+
+        Params: ``slurm_interval``, seconds between two questions to SLURM, null to ask none; without it the default.
+        """
+        interval = params.get("slurm_interval", ASK_INTERVAL)
+        if interval is not None and not (_is_number(interval) and interval > 0):
+            message = "slurm_interval is a number above 0, or null"
+            raise ParameterError(message)
+        self._queue.interval = interval
         return {
             "protocol_version": PROTOCOL_VERSION,
             "workspace_path": str(self._reader.root),
@@ -209,7 +218,7 @@ class Requests:
         changed since is not sent again.
         """
         since = params.get("since")
-        if since is not None and (isinstance(since, bool) or not isinstance(since, (int, float))):
+        if since is not None and not _is_number(since):
             message = "since is a mark, or null"
             raise ParameterError(message)
         if self._tracking is not None:
@@ -372,3 +381,7 @@ class Requests:
             raise ParameterError(message)
         files = self._reader.layout.job_files(job_id_of(params))
         return Log(files, stream), files
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

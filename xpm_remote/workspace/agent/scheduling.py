@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Callable, Collection, Iterable
 from xpm_remote.workspace.layout import JobId, Layout
 from xpm_remote.workspace.processes import Host
 from xpm_remote.workspace.reading.jobs import CLAIM, JobFacts
+from xpm_remote.workspace.rows import ASK_INTERVAL
 
 if TYPE_CHECKING:
     from xpm_remote.workspace.schedulers.queue import Queue
@@ -19,11 +20,15 @@ class Scheduling:
     Args:
         layout: The paths of the workspace.
         host: The host on which this code runs.
+
+    Attributes:
+        interval: Seconds between two questions, before the first one; None to ask none.
     """
 
     def __init__(self, layout: Layout, host: Host) -> None:
         self._layout = layout
         self._host = host
+        self.interval: float | None = ASK_INTERVAL
         self._queue: Queue | None = None
         self._heard: Callable[[], None] | None = None
         self._making = threading.Lock()
@@ -56,7 +61,7 @@ class Scheduling:
             if self._queue is None:
                 from xpm_remote.workspace.schedulers.queue import Queue
 
-                self._queue = Queue(self._layout, self._host)
+                self._queue = Queue(self._layout, self._host, self.interval)
                 self._ask()
             return self._queue
 

@@ -17,15 +17,12 @@ from xpm_remote.workspace.failures import WorkspaceFailure
 from xpm_remote.workspace.layout import JobId, Layout
 from xpm_remote.workspace.processes import Host
 from xpm_remote.workspace.reading.jobs import CLAIM, JobFacts
-from xpm_remote.workspace.rows import Phase, Row
+from xpm_remote.workspace.rows import ASK_INTERVAL, Phase, Row
 from xpm_remote.workspace.schedulers.judging import Traces, judge
 from xpm_remote.workspace.states import FINAL
 
 if TYPE_CHECKING:
     from xpm_remote.workspace.schedulers.questions import Evidence
-
-INTERVAL = 120.0
-"""Seconds between two questions: the strictest figure that sites name."""
 
 REQUEUE_AGE = 600.0
 """Seconds in which SLURM is asked for a job that was ended by a signal: it may have ended it to queue it again."""
@@ -68,7 +65,7 @@ class Queue:
         self,
         layout: Layout,
         host: Host,
-        interval: float | None = INTERVAL,
+        interval: float | None = ASK_INTERVAL,
         ask: Ask = ask_slurm,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
@@ -84,7 +81,7 @@ class Queue:
         self._by_hash: dict[str, list[Row]] = {}
         self._asked: float | None = None
         self._due = 0.0
-        self._pause = interval or INTERVAL
+        self._pause = interval or ASK_INTERVAL
         self._waiting: dict[JobId, None] = {}
         self._binpath: Path | None = None
         self._users = {os.geteuid()}
@@ -140,7 +137,7 @@ class Queue:
                 return False
             rows = self._ask(self._binpath, tuple(sorted(self._users)))
             answered = rows is not None
-            interval = self.interval or INTERVAL
+            interval = self.interval or ASK_INTERVAL
             self._pause = interval if answered else min(2 * self._pause, LONGEST_INTERVAL)
             self._due = self._clock() + max(self._pause, interval)
             if rows is not None:
