@@ -78,6 +78,22 @@ def test_rare_progress_is_no_stop() -> None:
     assert hourly.stopped_for(5 * 3600 + 7200) is None
 
 
+def test_rate_and_slowdown() -> None:
+    """A job that has become half as fast says since when; its rate and end are by its latest samples."""
+    fast = [(10.0 * number, number / 100) for number in range(21)]
+    slow = [(200.0 + 20.0 * number, 0.2 + number / 100) for number in range(1, 7)]
+    found = samples(*fast, *slow)
+    assert found.rate == pytest.approx(0.0005)
+    assert found.expected_end == pytest.approx(320 + 0.74 / 0.0005)
+    assert found.slowdown is not None
+    assert found.slowdown.times == pytest.approx(2.0)
+    assert found.slowdown.since == 240.0
+    assert samples(*STEADY).slowdown is None
+    few = samples(*STEADY[:4])
+    assert (few.rate, few.expected_end, few.slowdown) == (None, None, None)
+    assert samples(*STEADY[:7]).slowdown is None
+
+
 def test_gaps() -> None:
     """After a gap, or where samples were lost, what was before does not count; nor does it in another try."""
     assert samples(*STEADY, (600.0 + 3600, 0.6)).fractions == [0.6]

@@ -104,6 +104,25 @@ def test_first_look(tmp_path: Path) -> None:
     assert digest.news.failures == {"": [key("b")]}
 
 
+def test_single_failures(tmp_path: Path) -> None:
+    """A failure is new or not by itself; at the first look at a workspace none is new, and none has been seen."""
+    first = Program(tmp_path)
+    failed = {"a": "error", "b": "running"}
+    first.load(failed)
+    jobs = first.store.jobs
+    assert first.journal.is_first_look(NAME)
+    assert not first.journal.is_new(NAME, jobs[key("a")])
+    first.journal.mark_seen(NAME)
+    assert not first.journal.is_first_look(NAME)
+    second = Program(tmp_path, now=30_000.0)
+    second.load({"a": "error", "b": "error"})
+    assert not second.journal.is_first_look(NAME)
+    found = [second.journal.is_new(NAME, second.store.jobs[key(name)]) for name in ("a", "b")]
+    assert found == [False, True]
+    assert not second.journal.is_new("another", second.store.jobs[key("b")])
+    assert not second.journal.is_first_look("another")
+
+
 def test_links_that_came_back(tmp_path: Path) -> None:
     """A link that came back is told until it has been seen, once however often its state is told."""
     program = Program(tmp_path)

@@ -16,7 +16,9 @@ from xpm_remote.ui.text import (
     count_text,
     duration,
     elapsed,
+    left_text,
     percent,
+    rate_text,
     short_key,
     size_text,
     span,
@@ -156,3 +158,29 @@ def test_counts() -> None:
 def test_duration(seconds: float, expected: str) -> None:
     """Durations have a suitable precision."""
     assert duration(seconds) == expected
+
+
+@pytest.mark.parametrize(
+    ("least", "most", "text"),
+    [
+        (0, 59, "<1 min"),
+        (0, 300, "~0-5 min"),
+        (2340, 2400, "~39-40 min"),
+        (2400, 2400, "~40 min"),
+        (7800, 9000, "~2-3 h"),
+        (3000, 9000, "~50 min-3 h"),
+        (10, 9000, "~0-3 h"),
+        (260_000, 400_000, "~3-5 d"),
+    ],
+)
+def test_time_left(least: float, most: float, text: str) -> None:
+    """A range is rounded outwards, in one unit where both ends have the same."""
+    assert left_text(least, most) == text
+
+
+@pytest.mark.parametrize(
+    ("rate", "text"), [(0.001, "6 % a min"), (0.00001, "3.6 % a h"), (1e-7, "0.86 % a day")]
+)
+def test_rate(rate: float, text: str) -> None:
+    """A rate is told by the unit of time in which there is at least a hundredth."""
+    assert rate_text(rate) == text

@@ -28,6 +28,17 @@ STOPPED = 5.0
 STOPPED_LEAST = 600.0
 
 
+SLOWED = 1.5
+"""A job that is so many times as slow as before has slowed."""
+
+
+class Slowdown(NamedTuple):
+    """How many times as slow as before a job is, and since when, in epoch seconds of its host."""
+
+    times: float
+    since: float
+
+
 class Estimate(NamedTuple):
     """How many more seconds a job is likely to run: between ``least`` and ``most``."""
 
@@ -79,6 +90,31 @@ class Samples:
         passed = now - last.at
         return Estimate(max(0.0, left / fast - passed), max(0.0, left / slow - passed))
 
+    @property
+    def rate(self) -> float | None:
+        """The part of the whole that the job does in a second by its latest samples; None while there are few."""
+        slopes = self._slopes()
+        return median(slopes) if len(slopes) >= FEWEST - 1 else None
+
+    @property
+    def slowdown(self) -> Slowdown | None:
+        """How much slower the job has become; None if it has not, or there are too few samples from before."""
+        latest = self._latest
+        earlier = list(self._samples)[: -len(latest) + 1]
+        if len(latest) < FEWEST or len(earlier) < FEWEST:
+            return None
+        times = median(_slopes_of(earlier)) / median(_slopes_of(latest))
+        return Slowdown(times, latest[0].at) if times >= SLOWED else None
+
+    @property
+    def expected_end(self) -> float | None:
+        """When the job is likely to end, whether it still advances or not; None while there are few samples."""
+        rate = self.rate
+        if rate is None:
+            return None
+        last = self._samples[-1]
+        return last.at + (1.0 - last.fraction) / rate
+
     def stopped_for(self, now: float) -> float | None:
         """Return for how many seconds a job has not advanced that usually does more often; None if it may still."""
         if len(self._samples) < FEWEST:
@@ -88,12 +124,11 @@ class Samples:
 
     def _slopes(self) -> list[float]:
         """Return the slopes from each of the latest samples to the next one; all are positive."""
-        count = max(FEWEST, len(self._samples) // LATEST)
-        latest = list(self._samples)[-count:]
-        return [
-            (after.fraction - before.fraction) / (after.at - before.at)
-            for before, after in pairwise(latest)
-        ]
+        return _slopes_of(self._latest)
+
+    @property
+    def _latest(self) -> list[_Sample]:
+        return list(self._samples)[-max(FEWEST, len(self._samples) // LATEST) :]
 
     def _usual_pause(self) -> float:
         return median(after.at - before.at for before, after in pairwise(self._samples))
@@ -102,6 +137,13 @@ class Samples:
         if len(self._samples) < FEWEST:
             return False
         return pause >= max(STOPPED_LEAST, GAP * self._usual_pause())
+
+
+def _slopes_of(samples: list[_Sample]) -> list[float]:
+    return [
+        (after.fraction - before.fraction) / (after.at - before.at)
+        for before, after in pairwise(samples)
+    ]
 
 
 class Progression:

@@ -127,7 +127,7 @@ def news(seen: Seen, store: Store, causes: Mapping[str, str] = NO_CAUSES) -> New
     muted = 0
     for job in store.latest_failures(FAILURES_KEPT):
         cause = causes.get(job.key, "")
-        if not (job.certain and _is_new(job, seen)):
+        if not is_new(job, seen):
             continue
         if cause and cause in seen.muted:
             muted += 1
@@ -142,7 +142,10 @@ def news(seen: Seen, store: Store, causes: Mapping[str, str] = NO_CAUSES) -> New
     return News(seen.at, more, failures, muted, ended)
 
 
-def _is_new(job: Job, seen: Seen) -> bool:
+def is_new(job: Job, seen: Seen) -> bool:
+    """Return whether a job that failed has certainly done so since a workspace was seen."""
+    if not job.certain:
+        return False
     ended, known = _ended(job), seen.failed.get(_digest(job.key))
     if known is not None:
         return (

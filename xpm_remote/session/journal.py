@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from xpm_remote.model.entities import Change, JobChange
+from xpm_remote.model.entities import Change, Job, JobChange
 from xpm_remote.model.samples import Progression, Samples
-from xpm_remote.model.seen import MUTED_KEPT, NO_CAUSES, News, Seen, news, see
+from xpm_remote.model.seen import MUTED_KEPT, NO_CAUSES, News, Seen, is_new, news, see
 from xpm_remote.session.seen_files import SeenFiles, seen_folder
 from xpm_remote.session.state import Phase, Picture, Update
 
@@ -64,6 +64,7 @@ class Digest(NamedTuple):
 class _Member:
     def __init__(self, seen: Seen | None) -> None:
         self.seen = seen
+        self.is_first_look = seen is None
         self.returns: deque[Return] = deque(maxlen=RETURNS_KEPT)
         self.live_since = 0.0
         self.picture: Picture | None = None
@@ -140,6 +141,16 @@ class Journal:
             return None
         return Digest(news(member.seen, member.picture.store, causes), tuple(member.returns))
 
+    def is_new(self, name: str, job: Job) -> bool:
+        """Return whether a job that failed is one of what is new in a workspace."""
+        member = self._members.get(name)
+        return member is not None and member.seen is not None and is_new(job, member.seen)
+
+    def is_first_look(self, name: str) -> bool:
+        """Return whether nothing of a workspace has ever been seen, so that nothing in it is told as new."""
+        member = self._members.get(name)
+        return member is not None and member.is_first_look
+
     def mark_seen(self, name: str) -> None:
         """Record that everything in a workspace has been seen; what is not live yet has not."""
         member = self._members.get(name)
@@ -147,6 +158,7 @@ class Journal:
             latest = self._latest(name, member)
             self._see(name, member, () if latest is None else latest.muted)
             member.returns.clear()
+            member.is_first_look = False
 
     def muted(self, name: str) -> tuple[str, ...]:
         """Return the causes of failures that are not to be told of a workspace."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -25,6 +25,9 @@ SHORT_ID = 8
 _MINUTE = 60
 _HOUR = 60 * _MINUTE
 _DAY = 24 * _HOUR
+_NEAR = 0.05
+"""Of a unit, by which a length of time is still taken for a whole number of it."""
+
 _FINE = 10.0
 """Seconds from which on a hundredth of one says nothing."""
 
@@ -63,6 +66,33 @@ def span(seconds: float) -> str:
 def rough_span(seconds: float) -> str:
     """Return a length of time in its largest unit, in whole minutes at least: ``<1 min``, ``12 min``, ``5 d``."""
     return "<1 min" if seconds < _MINUTE else " ".join(span(seconds).split()[:2])
+
+
+def left_text(least: float, most: float) -> str:
+    """Return how much longer something is likely to take: ``~40 min``, ``~2-3 h``, ``~50 min-3 h``."""
+    if most < _MINUTE:
+        return "<1 min"
+    low, low_unit = _whole(least, lambda units: math.floor(units + _NEAR))
+    high, high_unit = _whole(most, lambda units: math.ceil(units - _NEAR))
+    if low_unit != high_unit and low:
+        return f"~{low} {low_unit}-{high} {high_unit}"
+    return f"~{high} {high_unit}" if low == high else f"~{low}-{high} {high_unit}"
+
+
+def rate_text(rate: float) -> str:
+    """Return how fast something goes on, of which a part is done in a second: ``1.2 % a min``, ``3.5 % a day``."""
+    unit, seconds = next(
+        (each for each in (("min", _MINUTE), ("h", _HOUR)) if rate * each[1] >= 0.01), ("day", _DAY)
+    )
+    return f"{rate * seconds * 100:.2g} % a {unit}"
+
+
+def _whole(seconds: float, rounded: Callable[[float], int]) -> tuple[int, str]:
+    """Return a length of time as a number of its unit: minutes below two hours, hours below two days, else days."""
+    for size, unit, most in ((_MINUTE, "min", 2 * _HOUR), (_HOUR, "h", 2 * _DAY)):
+        if seconds <= most:
+            return rounded(seconds / size), unit
+    return rounded(seconds / _DAY), "d"
 
 
 def duration(seconds: float) -> str:

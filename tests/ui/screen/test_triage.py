@@ -243,10 +243,25 @@ async def test_what_is_new(screen: Screen) -> None:
     )
     screen.fleet.change("jz", changes)
     await screen.settle()
-    assert "+1 done  +1 failed" in screen.line("crumbs")
+    assert "+1 done  +1 failed (1 cause)" in screen.line("crumbs")  # which was asked for by itself
+    await screen.press("2")
+    assert [line.split()[:3] for line in screen.table[:2]] == [
+        ["F", "✖", "task/running-"],
+        ["F", "✖", "task/failed-j"],
+    ]
+    assert "new" in screen.table[0].split()
+    await screen.press("escape")
     await screen.press("3")
     assert "1 new" in screen.line("crumbs")
     await screen.press("escape", "escape")
     assert screen.line("crumbs") == "fleet"
     await screen.press("3")
     assert "new" not in screen.line("crumbs")
+
+
+async def test_grouping_by_cause(screen: Screen) -> None:
+    """Jobs grouped by cause are under what their logs say, which is asked for, and shown as their reason."""
+    await screen.press("2", "colon", *"group cause", "enter")
+    assert screen.table[0] == " ▾ OutOfMemoryError: CUDA out of memory  learner.py:forward  1 F"
+    assert "TIMEOUT: OutOfMemoryError: CUDA out" in screen.table[1]
+    assert screen.table[2].startswith(" ▾ no failure")

@@ -121,7 +121,12 @@ def test_a_job_that_runs() -> None:
     shown = texts(JobPage(row, samples=steady))
     assert "runs for 50 min 0 s" in shown
     assert "progress ━━━━━━━━━━────────── 50 % epoch 5" in shown
-    assert any("▅" in line and "left" in line for line in shown)
+    assert any("▅" in line and "5 % a min ~10 min left" in line for line in shown)
+    slower = ((3450.0 + 30 * n, 0.45 + n / 80) for n in range(6))
+    slowed = samples(*((3000.0 + 15 * n, n / 80) for n in range(31)), *slower)
+    assert any(
+        "slowed x2.0 in the last 2 min" in line for line in texts(JobPage(row, samples=slowed))
+    )
     late = Look(epoch(9000), is_ascii=True)
     assert any("no progress for 1 h" in line for line in texts(JobPage(row, samples=steady), late))
     few = texts(JobPage(row, samples=samples((3000, 1.0))))

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from tests.model.builders import epoch, known_job
 from tests.ui.pictures import busy_store
 from xpm_remote.model.entities import Job
+from xpm_remote.model.samples import Samples
 from xpm_remote.ui.tables.columns import Look
 from xpm_remote.ui.tables.jobs import (
     COLUMNS,
@@ -107,6 +108,60 @@ def ids(table: Table[tuple[str, str], JobRow]) -> list[str]:
     """Return the ids of the jobs in their order, and the titles of groups."""
     lines = [table.line(index) for index in range(len(table))]
     return [line.group[1] if line.key is None else line.key[1].rpartition("/")[2] for line in lines]
+
+
+def samples_of(*points: tuple[float, float]) -> Samples:
+    """Make samples of a job's progress."""
+    found = Samples(epoch(600))
+    for at, fraction in points:
+        found.add(epoch(at), fraction)
+    return found
+
+
+def test_time_left() -> None:
+    """A job that tells progress shows the time left as a range; one that stopped to advance, for how long it has."""
+    row = JobRow("jz", RUNS, samples=samples_of(*((3000 + 60 * n, n / 20) for n in range(11))))
+    cells = {column.name: column for column in COLUMNS}
+
+    def told(look: Look) -> tuple[str, str]:
+        return cells["eta"].cell(row, look).text, cells["what"].cell(row, look).text
+
+    assert told(LOOK) == ("~10 min", "epoch 5")
+    assert told(Look(epoch(6000))) == ("", "no progress for 40 min: epoch 5")
+    assert told(Look(epoch(6000), {"jz": -2400.0}))[0] == "~10 min"
+    assert told(Look(epoch(6000), stale=frozenset({"jz"}))) == ("", "epoch 5")
+    assert cells["eta"].rank is not None
+    assert cells["eta"].rank(row) == pytest.approx(epoch(4200))
+    few = JobRow("jz", replace(RUNS, progress=()), samples=samples_of((3000, 0.1)))
+    assert (cells["eta"].cell(few, LOOK).text, cells["eta"].rank(few)) == ("", None)
+    silent = samples_of(*((3000 + 60 * n, n / 20) for n in range(11)))
+    late = JobRow("jz", replace(RUNS, progress=()), samples=silent)
+    assert cells["what"].cell(late, Look(epoch(6000))).text == "no progress for 40 min"
+
+
+def test_what_is_new() -> None:
+    """A failure since the last look is marked, and can be sorted by."""
+    new, column = JobRow("jz", FAILED, is_new=True), next(c for c in COLUMNS if c.name == "new")
+    assert (column.cell(new, LOOK).text, column.cell(JobRow("jz", FAILED), LOOK).text) == (
+        "new",
+        "",
+    )
+    assert column.rank is not None
+    assert column.rank(new) < column.rank(JobRow("jz", FAILED))
+
+
+def test_groups_of_causes() -> None:
+    """Failures are under their cause, with its place; those of which it is not known, under their words."""
+    group = grouping("cause")
+    assert group is not None
+    row = JobRow(
+        "jz", FAILED, "what it says", cause="MemoryError: * bytes\nlearner.py:step\nrun.py:go"
+    )
+    plain, done = JobRow("jz", FAILED, "what it says"), JobRow("jz", RUNS)
+    names = sorted(map(group, (done, plain, row)))
+    titles = ["MemoryError: * bytes  learner.py:step", "what it says", "no failure"]
+    assert [name[1] for name in names] == titles
+    assert group(JobRow("jz", FAILED, cause="DIED"))[1] == "DIED"
 
 
 def test_default_order() -> None:

@@ -199,6 +199,10 @@ class Dashboard(App[int], inherit_bindings=False):
             self._news.clear()
             changed, self._changed = self._changed, {}
             await in_slices(self._pass_on(changed))
+            unasked = self.triage.unasked(self.pictures)
+            if unasked and self.triage.failures is not None:
+                work = self.triage.failures.ask(self.pictures, unasked)
+                self.run_worker(work, group="ask")
             self.paint()
             await asyncio.sleep(FRAME)
 

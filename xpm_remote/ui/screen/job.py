@@ -16,7 +16,7 @@ from xpm_remote.ui.screen.on_jobs import OnOneJob
 from xpm_remote.ui.screen.paged import Paged
 from xpm_remote.ui.tables.columns import Cell
 from xpm_remote.ui.tables.job_page import JobPage, PageLine, page_lines
-from xpm_remote.ui.tables.jobs import JobKey, JobRow, brief_key
+from xpm_remote.ui.tables.jobs import JobKey, brief_key
 from xpm_remote.workspace.layout import JobId
 from xpm_remote.workspace.states import State
 
@@ -55,10 +55,11 @@ class JobScreen(OnOneJob, Paged):
         job = changed.get(self.key)
         if job is None:
             return
-        name, key = self.key
+        name, _ = self.key
         picture = self.dashboard.pictures.get(name)
-        message = picture.messages.get(key, "") if picture is not None else ""
-        row = JobRow(name, job, message)
+        if picture is None:
+            return
+        row = self.dashboard.triage.row(name, picture, job)
         before, self._page = (
             self._page,
             (JobPage(row) if self._page is None else replace(self._page, row=row)),

@@ -72,6 +72,7 @@ class JobsScreen(OnJobs, Tabular):
         self._preview = Preview()
         self._wants_preview = True
         self._is_loading = True
+        self._causes = 0
 
     def body(self) -> Sequence[Widget]:
         """Return the table, and the preview beside it."""
@@ -103,7 +104,7 @@ class JobsScreen(OnJobs, Tabular):
     def take(self, changed: Changed) -> None:
         """Take jobs that changed."""
         rows: dict[tuple[str, str], JobRow | None] = {}
-        messages = {name: picture.messages for name, picture in self.dashboard.pictures.items()}
+        pictures, triage = self.dashboard.pictures, self.dashboard.triage
         for (name, key), job in changed.items():
             if self.workspace and name != self.workspace:
                 continue
@@ -111,12 +112,29 @@ class JobsScreen(OnJobs, Tabular):
                 if (name, key) in self.model.rows:
                     rows[name, key] = None
                 continue
-            message = messages[name].get(key, "") if name in messages else ""
-            row = rows[name, key] = JobRow(name, job, message)
+            if name not in pictures:
+                continue
+            row = rows[name, key] = triage.row(name, pictures[name], job)
             if self.model.test is None or self.model.test(row):
                 self._spread.add(job.tags)
         if rows:
             self.model.update(rows)
+        self._take_causes()
+
+    def _take_causes(self) -> None:
+        """Take why jobs failed where that has become known; ask for it where jobs are grouped by it."""
+        known, pictures = self.dashboard.triage.failures, self.dashboard.pictures
+        if known is None or self._is_loading:
+            return
+        if self.shown.group == "cause":
+            self.run_worker(known.ask(pictures), group="ask")
+        if known.version == self._causes:
+            return
+        self._causes = known.version
+        rows = self.model.rows
+        told = [key for key in known.by_job if key in rows and rows[key].cause != known.cause(key)]
+        if told:
+            self.take({key: rows[key].job for key in told})
 
     # What is shown
 
@@ -211,6 +229,7 @@ class JobsScreen(OnJobs, Tabular):
         self.view.columns = self._columns()
         self.view.heads = self._heads()
         self.view.begin()
+        self._take_causes()
         self.paint()
 
     def find(self, text: str) -> None:

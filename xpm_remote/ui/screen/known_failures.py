@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from xpm_remote.errors import XpmRemoteError
 from xpm_remote.session.state import Phase, Picture
 from xpm_remote.ui.tables.jobs import JobKey
 from xpm_remote.workspace.layout import JobId
+from xpm_remote.workspace.reading.jobs import DEPENDENCY
 
 if TYPE_CHECKING:
     from xpm_remote.model.entities import Job
@@ -53,15 +54,31 @@ class KnownFailures:
         for (name, _), failure in self.by_job.items():
             yield name, failure
 
+    def cause(self, key: JobKey) -> str:
+        """Return the cause of a failure, for a job that was not started that of the one that it needed; else ""."""
+        failure = self.by_job.get(key)
+        if failure is None:
+            return ""
+        if failure.reason == DEPENDENCY and failure.root is not None:
+            failure = self.by_job.get((key[0], str(failure.root)), failure)
+        return failure.cause
+
     def retry(self) -> None:
         """Ask again at once where that has failed."""
         self._not_before.clear()
 
-    async def ask(self, pictures: Mapping[str, Picture]) -> None:
-        """Ask each workspace that is live about the failures that are not known, and forget those that are none."""
+    async def ask(
+        self, pictures: Mapping[str, Picture], only: Collection[JobKey] | None = None
+    ) -> None:
+        """Ask each workspace that is live about the failures that are not known, and forget those that are none.
+
+        Args:
+            pictures: The workspaces.
+            only: The jobs that are meant; None: all.
+        """
         now = asyncio.get_running_loop().time()
         work = [
-            self._ask(name, picture)
+            self._ask(name, picture, only)
             for name, picture in pictures.items()
             if picture.link.phase is Phase.LIVE
             and name not in self.is_asking
@@ -69,14 +86,16 @@ class KnownFailures:
         ]
         await asyncio.gather(*work)
 
-    async def _ask(self, name: str, picture: Picture) -> None:
+    async def _ask(self, name: str, picture: Picture, only: Collection[JobKey] | None) -> None:
         failed = {job.key: job for job in picture.store.latest_failures(MOST)}
         for key in [key for key in self.by_job if key[0] == name and key[1] not in failed]:
             del self.by_job[key]
             self._asked.pop(key, None)
             self._note()
         wanted = [
-            key for key, job in failed.items() if not _is_same(self._asked.get((name, key)), job)
+            key
+            for key, job in failed.items()
+            if (only is None or (name, key) in only) and not self.is_asked((name, key), job)
         ]
         if not wanted:
             return
@@ -98,11 +117,11 @@ class KnownFailures:
             self.is_asking.discard(name)
             self._note()
 
+    def is_asked(self, key: JobKey, job: Job) -> bool:
+        """Return whether it is known why a job failed, as far as its host knows that."""
+        asked = self._asked.get(key)
+        return asked is not None and (asked.started, asked.ended) == (job.started, job.ended)
+
     def _note(self) -> None:
         self.version += 1
         self._changed()
-
-
-def _is_same(asked: Job | None, job: Job) -> bool:
-    """Return whether it is the failure that was asked about."""
-    return asked is not None and (asked.started, asked.ended) == (job.started, job.ended)

@@ -10,6 +10,7 @@ from textual.widget import Widget
 from xpm_remote.escaping import safe
 from xpm_remote.ui.screen.line import styled
 from xpm_remote.ui.tables.columns import Cell, Look
+from xpm_remote.ui.tables.job_page import sample_cells
 from xpm_remote.ui.tables.jobs import JobRow, bar, kind, state_cell, took
 from xpm_remote.ui.text import local_time, percent, rough_span, span, tag_text
 
@@ -56,9 +57,7 @@ def describe(row: JobRow, look: Look, width: int) -> Iterator[_Line]:
     ]
     if row.message:
         yield from ([Cell(part, "failed")] for part in _broken(safe(row.message), width))
-    for step in job.progress:
-        done = f"{bar(step.fraction or 0.0, look)} {percent([step]):>5}"
-        yield [Cell(done, "running"), Cell(safe(step.description or ""))]
+    yield from _progress(row, look)
     yield []
     for name, value in sorted(job.tags.items()):
         yield [Cell("tag", "dim"), Cell(tag_text(name, value))]
@@ -79,6 +78,14 @@ def describe(row: JobRow, look: Look, width: int) -> Iterator[_Line]:
     if seconds is not None:
         yield [Cell("took", "dim"), Cell(span(seconds))]
     yield from ([Cell(part, "dim")] for part in _broken(safe(job.path), width))
+
+
+def _progress(row: JobRow, look: Look) -> Iterator[_Line]:
+    for step in row.job.progress:
+        done = f"{bar(step.fraction or 0.0, look)} {percent([step]):>5}"
+        yield [Cell(done, "running"), Cell(safe(step.description or ""))]
+    if row.samples is not None and row.samples.fractions:
+        yield list(sample_cells(row.samples, look.then(row.workspace), look))
 
 
 def _broken(text: str, width: int) -> Iterator[str]:

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING
 
+from xpm_remote.model.entities import JobChange
 from xpm_remote.session.state import Picture
 from xpm_remote.ui.screen.known_failures import KnownFailures
-from xpm_remote.ui.tables.jobs import JobKey
+from xpm_remote.ui.tables.jobs import JobKey, JobRow
+from xpm_remote.workspace.states import State
 
 if TYPE_CHECKING:
     from xpm_remote.model.causes import Cause
+    from xpm_remote.model.entities import Change, Job
     from xpm_remote.model.samples import Samples
     from xpm_remote.session.journal import Digest, Entry, Journal
     from xpm_remote.session.state import Update
     from xpm_remote.ui.screen.questions import Questions
+
+NEW_MOST = 500
+"""New failures of a workspace whose causes are asked for by themselves, the latest."""
 
 
 class Triage:
@@ -34,6 +41,7 @@ class Triage:
         self._changed = changed
         self._digests: dict[str, tuple[object, Digest | None]] = {}
         self._edits = 0
+        self._news: dict[str, int] = {}
         self.questions: Questions | None = None
         self.failures: KnownFailures | None = None
 
@@ -46,6 +54,8 @@ class Triage:
         """Take an update of a workspace."""
         if self._journal is not None:
             self._journal.note(name, update, picture)
+        if any(map(_is_news, update.changes)):
+            self._news[name] = self._news.get(name, 0) + 1
 
     @property
     def entries(self) -> Sequence[Entry]:
@@ -57,10 +67,11 @@ class Triage:
         if self._journal is None:
             return None
         version = self.failures.version if self.failures is not None else 0
-        stamp = (picture.store.version, version, self._edits, picture.link.since)
+        stamp = (self._news.get(name), version, self._edits, picture.link.since)
         if name not in self._digests or self._digests[name][0] != stamp:
-            known = self.failures.by_job if self.failures is not None else {}
-            causes = {key: each.cause for (where, key), each in known.items() if where == name}
+            known = self.failures
+            keys = [] if known is None else [key for where, key in known.by_job if where == name]
+            causes = {} if known is None else {key: known.cause((name, key)) for key in keys}
             self._digests[name] = (stamp, self._journal.digest(name, causes))
         return self._digests[name][1]
 
@@ -96,6 +107,36 @@ class Triage:
                 self._journal.mute(name, cause.key, is_muted=is_muted)
         return is_muted
 
+    def row(self, name: str, picture: Picture, job: Job) -> JobRow:
+        """Return a job as a row of a table, with all that is known of it here."""
+        message = picture.messages.get(job.key, "")
+        if job.state is State.RUNNING:
+            return JobRow(name, job, message, samples=self.samples((name, job.key)))
+        if job.state is not State.ERROR:
+            return JobRow(name, job, message)
+        key, cause = (name, job.key), ""
+        if self.failures is not None and key in self.failures.by_job:
+            cause = self.failures.cause(key)
+            failure = self.failures.by_job[key]
+            message = ": ".join(filter(None, (failure.exception, failure.message))) or message
+        if self._journal is None:
+            return JobRow(name, job, message, cause=cause)
+        is_new = self._journal.is_new(name, job) and cause not in self._journal.muted(name)
+        is_seen = not (is_new or self._journal.is_first_look(name))
+        return JobRow(name, job, message, cause=cause, is_seen=is_seen, is_new=is_new)
+
+    def unasked(self, pictures: Mapping[str, Picture]) -> frozenset[JobKey]:
+        """Return the new failures whose causes are to be asked for, the latest of each workspace."""
+        known, found = self.failures, set()
+        for name, picture in pictures.items() if known is not None else ():
+            digest = self.digest(name, picture)
+            keys = [] if digest is None else digest.news.failures.get("", [])
+            for key in islice(keys, NEW_MOST):
+                job = picture.store.jobs.get(key)
+                if job is not None and known is not None and not known.is_asked((name, key), job):
+                    found.add((name, key))
+        return frozenset(found)
+
     def samples(self, key: JobKey) -> Samples | None:
         """Return the progress of a job over time."""
         return None if self._journal is None else self._journal.samples(*key)
@@ -104,3 +145,10 @@ class Triage:
         """Ask no more."""
         if self.questions is not None:
             await self.questions.aclose()
+
+
+def _is_news(change: Change) -> bool:
+    """Return whether a change may be one of what is new: not one of the progress of a job."""
+    if not isinstance(change, JobChange) or change.before is None or change.after is None:
+        return True
+    return change.before.state is not change.after.state or change.after.state is State.ERROR

@@ -13,7 +13,7 @@ from xpm_remote.escaping import safe
 from xpm_remote.model.samples import Samples
 from xpm_remote.ui.tables.columns import Cell, Look
 from xpm_remote.ui.tables.jobs import FAILED, IDLE, KINDS, RUNNING, JobRow, bar, kind, state_cell
-from xpm_remote.ui.text import percent, rough_span, size_text, span, tag_text
+from xpm_remote.ui.text import left_text, percent, rate_text, rough_span, size_text, span, tag_text
 from xpm_remote.workspace.inspecting.answers import Failure, JobDetail, LinkedJob
 from xpm_remote.workspace.states import State
 
@@ -191,10 +191,11 @@ def _time_lines(page: JobPage, look: Look) -> Iterator[PageLine]:
         done = f"{bar(step.fraction or 0.0, look, 20)} {percent([step])}"
         yield PageLine([_name("progress"), Cell(done, RUNNING), Cell(safe(step.description or ""))])
     if page.samples is not None and page.samples.fractions:
-        yield PageLine([_name(""), *_sample_cells(page.samples, now, look)])
+        yield PageLine([_name(""), *sample_cells(page.samples, now, look)])
 
 
-def _sample_cells(samples: Samples, now: float, look: Look) -> Iterator[Cell]:
+def sample_cells(samples: Samples, now: float, look: Look) -> Iterator[Cell]:
+    """Yield the progress of a job over time, how fast it is, whether it has slowed or stopped, and the time left."""
     signs = _STEPS_ASCII if look.is_ascii else _STEPS
     latest = samples.fractions[-20:]
     yield Cell(
@@ -204,9 +205,15 @@ def _sample_cells(samples: Samples, now: float, look: Look) -> Iterator[Cell]:
     estimate = samples.estimate(now)
     if stopped is not None:
         yield Cell(f"no progress for {rough_span(stopped)}, which is unusual", "waiting")
-    elif estimate is not None:
-        least, most = rough_span(estimate.least), rough_span(estimate.most)
-        yield Cell(f"~{least} to {most} left")
+        return
+    rate, slowdown = samples.rate, samples.slowdown
+    if rate is not None:
+        yield Cell(rate_text(rate), "dim")
+    if slowdown is not None:
+        words = f"slowed x{slowdown.times:.1f} in the last {rough_span(now - slowdown.since)}"
+        yield Cell(words, "waiting")
+    if estimate is not None:
+        yield Cell(f"{left_text(*estimate)} left")
 
 
 def _link_lines(

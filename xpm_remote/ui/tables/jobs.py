@@ -8,10 +8,12 @@ from typing import Any
 
 from xpm_remote.escaping import safe
 from xpm_remote.model.entities import Job
+from xpm_remote.model.samples import Samples
 from xpm_remote.ui.tables.arrangement import GroupName, Order
 from xpm_remote.ui.tables.columns import NOTHING, Cell, Column, Look
-from xpm_remote.ui.text import SHORT_ID, activity, percent, rough_span, tag_text
-from xpm_remote.workspace.states import PENDING, State
+from xpm_remote.ui.text import SHORT_ID, activity, left_text, percent, rough_span, tag_text
+from xpm_remote.workspace.inspecting.answers import CAUSE_END
+from xpm_remote.workspace.states import GENERIC_REASON, PENDING, State
 
 JobKey = tuple[str, str]
 """The name of a workspace, and the key of a job in it."""
@@ -27,18 +29,32 @@ class JobRow:
         workspace: The name of the workspace.
         job: The job.
         message: Why it failed, in its own words; empty for none.
+        cause: The cause of its failure, as of ``Failure.cause``; empty while that is not known.
+        samples: Its progress over time; None where it has told none.
         is_seen: Whether its failure has been seen.
+        is_new: Whether it has failed since its workspace was looked at.
     """
 
-    __slots__ = ("_words", "is_seen", "job", "message", "workspace")
+    __slots__ = ("_words", "cause", "is_new", "is_seen", "job", "message", "samples", "workspace")
 
     def __init__(
-        self, workspace: str, job: Job, message: str = "", *, is_seen: bool = False
+        self,
+        workspace: str,
+        job: Job,
+        message: str = "",
+        *,
+        cause: str = "",
+        samples: Samples | None = None,
+        is_seen: bool = False,
+        is_new: bool = False,
     ) -> None:
         self.workspace = workspace
         self.job = job
         self.message = message
+        self.cause = cause
+        self.samples = samples
         self.is_seen = is_seen
+        self.is_new = is_new
         self._words: str | None = None
 
     @property
@@ -72,7 +88,7 @@ KINDS = {
 LETTERS = {FAILED: "F", RUNNING: "R", WAITING: "W", DONE: "D", IDLE: "I"}
 GLYPHS = {FAILED: "✖", RUNNING: "●", WAITING: "◌", DONE: "✔", IDLE: "–"}  # noqa: RUF001
 _FIRST = {FAILED: 0, RUNNING: 1, WAITING: 2, DONE: 4, IDLE: 5}
-_SEEN_FAILURE = 3
+_SEEN_FAILURE, _NEW_FAILURE = 3, -1
 
 
 def kind(job: Job) -> str:
@@ -112,22 +128,49 @@ def _progress(row: JobRow, look: Look) -> Cell:
     return Cell(f"{bar(fraction, look)} {percent(job.progress[:1]):>5}", RUNNING)
 
 
+def _new(row: JobRow, _: Look) -> Cell:
+    return Cell("new", WAITING) if row.is_new else NOTHING
+
+
+def _eta(row: JobRow, look: Look) -> Cell:
+    if row.samples is None or row.workspace in look.stale:
+        return NOTHING
+    estimate = row.samples.estimate(look.then(row.workspace))
+    return NOTHING if estimate is None else Cell(left_text(*estimate))
+
+
+def _end(row: JobRow) -> float | None:
+    return None if row.samples is None else row.samples.expected_end
+
+
 def fraction(row: JobRow) -> float | None:
     """Return the progress of a job."""
     return row.job.progress[0].fraction if row.job.progress else None
 
 
-def _what(row: JobRow, _: Look) -> Cell:
+def _what(row: JobRow, look: Look) -> Cell:
     job = row.job
     if job.state is State.ERROR:
         reason = job.reason or ""
-        words = f"{reason}: {row.message}" if row.message else reason
+        words = ": ".join(
+            filter(None, ("" if row.cause and reason == GENERIC_REASON else reason, row.message))
+        )
         return Cell(safe(words), FAILED)
     if job.state is State.RUNNING:
-        return Cell(activity(job.progress) or safe(job.row.nodes if job.row else ""))
+        told = activity(job.progress) or safe(job.row.nodes if job.row else "")
+        return _stopped(row, look, told) or Cell(told)
     if kind(job) in (WAITING, IDLE):
         return Cell(safe(job.row.reason if job.row else "") or job.state.value, "dim")
     return NOTHING
+
+
+def _stopped(row: JobRow, look: Look, told: str) -> Cell | None:
+    if row.samples is None or row.workspace in look.stale:
+        return None
+    seconds = row.samples.stopped_for(look.then(row.workspace))
+    if seconds is None:
+        return None
+    return Cell(f"no progress for {rough_span(seconds)}{': ' if told else ''}{told}", WAITING)
 
 
 def _tags(row: JobRow, look: Look) -> Cell:
@@ -183,6 +226,8 @@ COLUMNS: tuple[Column[JobRow], ...] = (
         least=12, most=36, weight=10,
     ),
     Column("progress", "PROGRESS", _progress, fraction, "p", most=16, weight=6, is_reversed=True),
+    Column("eta", "ETA", _eta, _end, "l", least=6, most=14, weight=5),
+    Column("new", "NEW", _new, lambda row: not row.is_new, "n", least=3, most=3, weight=5),
     Column(
         "what", "WHAT", _what, lambda row: (row.job.reason or "", row.message), "w",
         least=8, most=60, weight=7,
@@ -209,10 +254,12 @@ _RANKS = {column.name: column.rank for column in COLUMNS if column.rank is not N
 
 
 def _default_rank(row: JobRow) -> tuple[int, float]:
-    """Return the default order: failures that have not been seen, then what runs, what waits, and what has ended."""
+    """Return the default order: new failures, others not seen, then what runs, what waits, and what has ended."""
     first = _FIRST[kind(row.job)]
     if first == 0 and row.is_seen:
         first = _SEEN_FAILURE
+    if row.is_new:
+        first = _NEW_FAILURE
     since = _since(row)
     return first, 0.0 if since is None else since
 
@@ -244,8 +291,13 @@ def _tag_group(row: JobRow, tag: str) -> GroupName:
 
 def _cause(row: JobRow) -> GroupName:
     if row.job.state is not State.ERROR:
-        return (1, "no failure")
-    return (0, safe(row.message or row.job.reason or ""))
+        return ((2, ""), "no failure")
+    if not row.cause:
+        words = row.message or row.job.reason or ""
+        return ((1, words), safe(words))
+    title, _, places = row.cause.partition(CAUSE_END)
+    where = places.partition(CAUSE_END)[0]
+    return ((0, row.cause), safe(f"{title}  {where}".rstrip()))
 
 
 def _named(name: str) -> GroupName:
