@@ -23,6 +23,7 @@ class SmallWorkspace:
     def __init__(self, root: Path) -> None:
         self.layout = Layout(root)
         self.layout.jobs.mkdir(parents=True)
+        self.layout.experiments.mkdir()
         self.layout.marker.touch()
 
     @property

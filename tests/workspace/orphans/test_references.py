@@ -57,6 +57,23 @@ def test_links(made: SmallWorkspace) -> None:
     assert found(made) == ["t/a"]
 
 
+def test_a_list_that_is_lost(made: SmallWorkspace) -> None:
+    """Where jobs.jsonl is gone, the events of the run count; jobs that only its status names make it unreadable."""
+    run = made.run(["t/a", "t/b"])
+    (run / "jobs.jsonl").unlink()
+    (run / "events").mkdir()
+    event = {"event_type": "ExperimentJobStateEvent", "task_id": "t", "job_id": "a"}
+    (run / "events" / "event-0.jsonl").write_text(json.dumps(event) + "\n")
+    assert found(made) == ["t/a"]
+    (run / "status.json").write_text(json.dumps({"status": "done", "job_states": {"a": "done"}}))
+    assert found(made) == ["t/a"]
+    states = {"a": "done", "b": "done"}
+    (run / "status.json").write_text(json.dumps({"status": "done", "job_states": states}))
+    why = "is incomplete: status.json beside it names further jobs (1)"
+    problems = read_references(made.layout).problems
+    assert [(each.path, each.why) for each in problems] == [(str(run / "jobs.jsonl"), why)]
+
+
 def test_version_1(made: SmallWorkspace) -> None:
     """Version 1 of the layout refers by links, including those of the run before."""
     made.first_links(["t/a"])
@@ -143,8 +160,20 @@ def test_what_is_no_file(made: SmallWorkspace) -> None:
     assert problem.path == str(run / "jobs.jsonl")
 
 
+def test_experiments_that_are_away(made: SmallWorkspace) -> None:
+    """Where neither experiments/ nor xp/ is there and jobs are, what refers to them is not known, until one is."""
+    made.job("t/a")
+    made.layout.experiments.rmdir()
+    problems = read_references(made.layout).problems
+    why = "is not there; if its runs were removed, make it anew, empty"
+    assert [(each.path, each.why) for each in problems] == [(str(made.layout.experiments), why)]
+    made.layout.experiments.mkdir()
+    assert found(made) == []
+
+
 def test_experiments_that_are_not_mounted(made: SmallWorkspace) -> None:
     """When the experiments are behind a dangling link, their references are unknown."""
+    made.layout.experiments.rmdir()
     made.layout.experiments.symlink_to("/nowhere")
     (problem,) = read_references(made.layout).problems
     assert problem.why == "is a link to nowhere"

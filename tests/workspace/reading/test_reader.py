@@ -13,7 +13,7 @@ import pytest
 
 from tests.workspace.disk import RUN_ID, Disk, TextHost, snapshot, write
 from xpm_remote.workspace import filesystem
-from xpm_remote.workspace.failures import NotAWorkspaceFailure
+from xpm_remote.workspace.failures import NotAWorkspaceFailure, UnreadFile
 from xpm_remote.workspace.layout import JobId
 from xpm_remote.workspace.processes import Host
 from xpm_remote.workspace.reading.json_files import JsonObject
@@ -126,6 +126,17 @@ def test_experiments_are_away_for_a_moment(disk: Disk) -> None:
     (disk.root / "away").rename(disk.root / "experiments")
     assert [each.unread for each in found.experiments()] == [None]
     assert not found.problems
+
+
+def test_experiments_were_never_seen(disk: Disk) -> None:
+    """A first look at a workspace with jobs and without experiments/ does not find it empty, but unreadable."""
+    disk.job(JobId("demo.ok", "aa"))
+    found = reader(disk).listing()
+    why = "is not there, while jobs/ has jobs"
+    assert (found.names, found.unread) == (
+        [],
+        UnreadFile(str(disk.root / "experiments"), why, "ENOENT"),
+    )
 
 
 @pytest.mark.parametrize("name", ["status.json", "jobs.jsonl"])

@@ -1,7 +1,8 @@
 """Reading which jobs the runs of a workspace refer to: all runs of all experiments, whatever their outcome.
 
 A run has ``jobs.jsonl``, to which the scheduler adds a line for each job that it submits, and links below ``jobs``.
-Version 1 of the layout has links only. What a running scheduler has not written there yet may be in its live events.
+Version 1 of the layout has links only. What a running scheduler has not written there yet may be in its live events;
+where the file is lost, the events that the run keeps count, and a status that names further jobs makes it unreadable.
 In doubt a job counts as referred to, since the others are deleted: only what is shown to be absent refers to nothing.
 """
 
@@ -142,19 +143,34 @@ def read_references(layout: Layout, experiments: Iterable[str] | None = None) ->
     wanted = None if experiments is None else set(experiments)
     if wanted is None:
         # First: a run that ends takes them away, and has all of them in its other files by then.
-        _read_live_events(str(layout.live_experiment_events), found)
+        _read_events(str(layout.live_experiment_events), found)
     _check_mounted(str(layout.experiments), found)
+    _check_there(layout, found)
+    named: dict[str, frozenset[str]] = {}
     listed = _runs(layout, wanted, found)
     for run, is_alias in listed.items():
         if not is_alias:  # ``current`` is a link to one of the others
             if wanted is None:
-                _read_end(run, found)
-            _read_lines_of(f"{run}/jobs.jsonl", found, _add_usual_or_all)
+                named[run] = _read_status(run, found)
+            if not _read_lines_of(f"{run}/jobs.jsonl", found, _add_usual_or_all):
+                _read_events(f"{run}/events", found)
             _read_links(f"{run}/jobs", found)
     _read_first(layout, wanted, found)
+    _check_named(named, found)
     if listed.keys() != _runs(layout, wanted, found).keys():
         found.problems.note(str(layout.experiments), "changed while it was read")
     return found
+
+
+def _check_there(layout: Layout, found: References) -> None:
+    """Note that no experiment is there, nor their directory, while there are jobs: it may be elsewhere for a moment."""
+    lists = (str(layout.experiments), str(layout.first_experiments))
+    try:
+        is_there = any(filesystem.lstat_or_none(each) is not None for each in lists)
+    except OSError:
+        return  # noted when it is listed
+    if not is_there and list_names(str(layout.jobs), found.problems):
+        found.problems.note(lists[0], "is not there; if its runs were removed, make it anew, empty")
 
 
 def _read_first(layout: Layout, wanted: set[str] | None, found: References) -> None:
@@ -200,8 +216,8 @@ def _list(directory: str, found: References) -> list[str]:
     return list_names(found.see(directory), found.problems)
 
 
-def _read_end(run: str, found: References) -> None:
-    """Note a run that has no end, or of which that cannot be read."""
+def _read_status(run: str, found: References) -> frozenset[str]:
+    """Note a run that has no end, or may have none; return the hashes of the jobs that its status names."""
     problems = Problems()
     path = found.see(f"{run}/status.json")
     status = read_object(path, LARGE_LIMIT, problems)
@@ -210,6 +226,18 @@ def _read_end(run: str, found: References) -> None:
     elif status is not None and not (status.get("ended_at") or status.get("status") in _ENDED):
         hostname = status.get("hostname")
         found.unended[run] = hostname if isinstance(hostname, str) else ""
+    states = (status or {}).get("job_states")
+    return frozenset(states if isinstance(states, dict) else ())
+
+
+def _check_named(named: dict[str, frozenset[str]], found: References) -> None:
+    """Note the runs whose status names jobs that no list and no link has: their task is not known."""
+    known: set[str] = set().union(*found.by_task.values())
+    for run, hashes in named.items():
+        missing = len(hashes - known)
+        if missing:
+            why = f"is incomplete: status.json beside it names further jobs ({missing})"
+            found.problems.note(f"{run}/jobs.jsonl", why)
 
 
 def is_directory(path: str, problems: Problems) -> bool:
@@ -285,8 +313,8 @@ def place_of(path: str, problems: Problems) -> Iterator[Place]:
         yield status.st_dev, status.st_ino
 
 
-def _read_live_events(directory: str, found: References) -> None:
-    """Add the jobs that live events name, in files of the directory, or one level below as before 2.1.1."""
+def _read_events(directory: str, found: References) -> None:
+    """Add the jobs that events of experiments name, in files of the directory, or one level below as before 2.1.1."""
     for name in _list(directory, found):
         path = f"{directory}/{name}"
         inner = [name] if name.endswith(".jsonl") else _list(path, found)
@@ -295,12 +323,14 @@ def _read_live_events(directory: str, found: References) -> None:
                 _read_lines_of(path if file == name else f"{path}/{file}", found, _add_events)
 
 
-def _read_lines_of(path: str, found: References, add: Callable[[bytes, References], str]) -> None:
-    bad = ""
+def _read_lines_of(path: str, found: References, add: Callable[[bytes, References], str]) -> bool:
+    """Add the jobs of a file of lines, and note what is wrong with it; return whether it is there, or may be."""
+    bad, is_there = "", True
     try:
         handle = open_regular(found.see(path))
         if handle is None:
             bad = _why_absent(path)
+            is_there = bool(bad)
         else:
             try:
                 for lines in _chunks(handle):
@@ -313,6 +343,7 @@ def _read_lines_of(path: str, found: References, add: Callable[[bytes, Reference
         bad = str(error)
     if bad:
         found.problems.note(path, bad)
+    return is_there
 
 
 def _chunks(handle: int) -> Iterator[bytes]:

@@ -117,11 +117,15 @@ class RunFiles:
         return run._replace(unread=unread), not look.is_overtaken if unread else is_same
 
     def _check_there(self, look: Look) -> None:
-        """Record a failure if the directory of all experiments was there and is not: it may be for a moment."""
+        """Record a failure if the directory of all experiments is not there for a moment: it was, or there are jobs."""
         if look.stat_again(self._experiments) is not None:
             self._was_there = True
         elif self._was_there:
             look.fail(self._experiments, OSError(errno.ENOENT, "is not there any more"))
+        elif look.lstat(self._first) is None and look.entries(f"{self._root}/jobs"):
+            look.fail(
+                self._experiments, OSError(errno.ENOENT, "is not there, while jobs/ has jobs")
+            )
 
     def _run_ids(self, experiment_id: str, look: Look) -> list[str]:
         """Return the ids of an experiment's runs, oldest first."""
