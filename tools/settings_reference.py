@@ -19,6 +19,7 @@ from xpm_remote.settings.keys import (
     CARBON,
     FOLDER,
     HISTORY,
+    NOTICES,
     SERVER,
     SETTINGS,
     SSH,
@@ -34,7 +35,7 @@ PAGE = "settings.md"
 SCHEMA = "settings.schema.json"
 
 _BEGIN, _END = "<!-- keys: begin -->", "<!-- keys: end -->"
-_SECTIONS = (SETTINGS, WORKSPACE, FOLDER, SSH, SERVER, HISTORY, CARBON)
+_SECTIONS = (SETTINGS, WORKSPACE, FOLDER, SSH, SERVER, HISTORY, CARBON, NOTICES)
 _HEAD = (
     "| key | type | default | unit | example | meaning |\n| --- | --- | --- | --- | --- | --- |\n"
 )
@@ -61,6 +62,10 @@ _SCHEMAS: dict[Kind, dict[str, Any]] = {
     Kind.BACKEND: {"enum": [backend.value for backend in Backend]},
     Kind.ENV: {"type": "object", "additionalProperties": _SPELLED},
     Kind.TEXTS: {"type": "array", "items": _TEXT},
+    Kind.BINDINGS: {
+        "type": "object",
+        "additionalProperties": {"anyOf": [_SPELLED, {"type": "array", "items": _SPELLED}]},
+    },
     Kind.OPTIONS: {"anyOf": [_SPELLED, {"type": "array", "items": _SPELLED}]},
 }
 

@@ -213,6 +213,17 @@ class TestConfiguration:
         assert finished.status == 3
         assert stage_of(finished.document, "configuration")["error"]["name"] == "SETTINGS"
 
+    def test_keys_of_the_dashboard(self, commands: Commands) -> None:
+        """What keeps only the dashboard from beginning is a warning."""
+        commands.settings.write_text("keys: {mrak: z}\n")
+        done = commands.run("doctor", "me@nowhere.invalid", "/x", "--format", "json")
+        configuration = done.document["stages"][0]
+        assert configuration["verdict"] == "warning"
+        assert (
+            f"{commands.settings}:1:14: keys.mrak: there is no such"
+            in (configuration["warnings"][0])
+        )
+
     def test_option(self, commands: Commands) -> None:
         """An option that cannot be honoured is a failure of the configuration."""
         expect_failure(examine(commands, "h", "/d", "-o", "Nonsense=1"), "configuration", 5)

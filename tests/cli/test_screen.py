@@ -118,6 +118,25 @@ def test_to_the_traceback_and_an_action(tmux: Tmux, tmp_path: Path) -> None:
     assert tmux.errors == ""
 
 
+def test_other_keys(settings: Commands, tmp_path: Path) -> None:
+    """Keys of the settings are in the footer and do what they say; with a wrong one the dashboard does not begin."""
+    text = json.loads(settings.settings.read_text())
+    settings.settings.write_text(json.dumps({**text, "keys": {"find": "F5", "quit": "Ctrl-W"}}))
+    command = (sys.executable, "-m", "xpm_remote")
+    with Tmux(tmp_path, command, settings._environment(), SIZES[0]) as tmux:
+        tmux.see("sweep", "F5 find")
+        tmux.press("2", "F5", "done1", "Enter")
+        tmux.see("1 of 4 jobs")
+        tmux.press("q", "C-w")
+        tmux.see("fleet")
+        tmux.press("C-w")
+        tmux.see("ended with 0")
+    settings.settings.write_text(json.dumps({**text, "keys": {"find": "s"}}))
+    with Tmux(tmp_path, command, settings._environment(), SIZES[0]) as tmux:
+        tmux.see("ended with 3")
+        assert 'keys.find: the key "s" is that of sort already' in tmux.errors
+
+
 def test_without_a_workspace(commands: Commands, tmp_path: Path) -> None:
     """Without settings the screen says how to begin."""
     command = (sys.executable, "-m", "xpm_remote")

@@ -335,6 +335,19 @@ def test_json(alone: Person) -> None:
     assert [each["key"] for each in document["warnings"]] == ["env.A", "workspaces[0]"]
 
 
+def test_keys_of_the_dashboard(alone: Person) -> None:
+    """An action that does not exist and a key of another one are errors at their places; other commands go on."""
+    file = alone.settle(
+        "workspaces: [{id: a, path: /a}]\nkeys:\n  mrak: z\n  mark: j\n  find: Ctrl-F\n"
+    )
+    done = alone.run("workspaces", "check")
+    assert done.status == 3
+    first, second, _ = done.stdout.splitlines()
+    assert first.startswith(f"error: {file}:3:9: keys.mrak: there is no such action; did you mean")
+    assert second.startswith(f'error: {file}:4:9: keys.mark: the key "j" is that of down already')
+    assert alone.run("workspaces", "list").status == 0
+
+
 def test_warnings_only(alone: Person) -> None:
     """Warnings alone leave the exit status at 0."""
     file = alone.settle("colour: red")

@@ -77,6 +77,9 @@ FITTING: dict[Kind, st.SearchStrategy[Any]] = {
     Kind.BACKEND: st.sampled_from(["auto", "experimaestro", "agent"]),
     Kind.ENV: st.dictionaries(st.sampled_from(["A", "B"]), st.booleans() | st.text("ab ")),
     Kind.TEXTS: st.lists(st.sampled_from(["a", "b", *PATHS]), unique=True, max_size=2),
+    Kind.BINDINGS: st.dictionaries(
+        st.sampled_from(["mark", "find"]), st.sampled_from(["z", "F5", 5, ["é", "Ctrl-X"]])
+    ),
     Kind.OPTIONS: st.lists(st.sampled_from(["-p", 22, "-o A=b"]), max_size=3) | st.just("-p 22"),
 }
 

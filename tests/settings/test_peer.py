@@ -222,6 +222,17 @@ def test_files_that_only_the_peer_refuses(peer: SettingsPeer, tmp_path: Path) ->
         read_settings(text, path=tmp_path / "s", environ={}, home=tmp_path)
 
 
+def test_keys_and_notices_are_ours(peer: SettingsPeer) -> None:
+    """The peer reads a file with our sections as one without them."""
+    plain = "workspaces: [{id: a, path: /a}]\n"
+    ours = "keys: {mark: [z, F5]}\nnotices: {enabled: false, command: [cat]}\n"
+    with_ours, without = peer.ask(
+        [Case(text=each, workspace="a") for each in (plain + ours, plain)]
+    )
+    assert with_ours == without
+    assert with_ours["id"] == "a"
+
+
 def test_files_that_only_we_refuse(peer: SettingsPeer, tmp_path: Path) -> None:
     """A value that the peer accepts in silence and misreads is an error here."""
     texts = {

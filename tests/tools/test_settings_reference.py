@@ -26,6 +26,7 @@ from xpm_remote.settings.keys import (
     CARBON,
     FOLDER,
     HISTORY,
+    NOTICES,
     SERVER,
     SETTINGS,
     SSH,
@@ -37,7 +38,7 @@ from xpm_remote.settings.keys import (
 from xpm_remote.settings.schema import Settings
 
 DOCS = Path(__file__).parents[2] / "docs"
-SECTIONS = [SETTINGS, WORKSPACE, FOLDER, SSH, SERVER, HISTORY, CARBON]
+SECTIONS = [SETTINGS, WORKSPACE, FOLDER, SSH, SERVER, HISTORY, CARBON, NOTICES]
 EXAMPLES = [
     pytest.param(section, key, id=f"{section.title}.{key.name}")
     for section in SECTIONS
@@ -64,6 +65,7 @@ def _surrounded(section: Section, line: str) -> str:
         SERVER.title: f"server:\n  {line}",
         HISTORY.title: f"history:\n  {line}",
         CARBON.title: f"carbon:\n  {line}",
+        NOTICES.title: f"notices:\n  {line}",
     }[section.title]
 
 
@@ -89,7 +91,7 @@ def test_required_keys_are_those_without_default(section: Section) -> None:
 @pytest.mark.parametrize(("section", "key"), EXAMPLES)
 def test_examples_are_read(section: Section, key: Key) -> None:
     """Each example of the reference is valid for its key."""
-    between = "\n    " if key.kind is Kind.ENV else " "
+    between = "\n    " if key.kind in (Kind.ENV, Kind.BINDINGS) else " "
     text = _surrounded(section, f"{key.name}:{between}{key.example}")
     deprecated = [warning for warning in read(text).warnings if "deprecated" not in warning.what]
     assert deprecated == []

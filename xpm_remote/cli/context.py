@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -17,7 +17,12 @@ from xpm_remote.errors import SettingsError, UsageError
 from xpm_remote.escaping import safe
 from xpm_remote.link.remote.command import TESTED_VERSION
 from xpm_remote.link.waits import START_TIMEOUT
-from xpm_remote.settings.reader import PATH_VARIABLE, default_settings_path, load_settings
+from xpm_remote.settings.reader import (
+    PATH_VARIABLE,
+    default_settings_path,
+    load_settings,
+    no_problems,
+)
 from xpm_remote.settings.schema import Backend, Settings, SshEngine
 from xpm_remote.settings.workspaces import local_path
 
@@ -97,13 +102,17 @@ class Context:
             self.warn(str(problem))
         return settings
 
-    def read_settings(self) -> Settings:
+    def read_settings(self, *, for_dashboard: bool = False) -> Settings:
         """Read the settings, and keep the warnings about them.
+
+        Args:
+            for_dashboard: Whether its keys have to fit its actions: nothing else fails for want of that.
 
         Raises:
             InvalidSettingsError: The file cannot be used.
         """
-        return load_settings(self.settings_path, os.environ, Path.home())
+        check = _key_problems if for_dashboard else no_problems
+        return load_settings(self.settings_path, os.environ, Path.home(), check_keys=check)
 
     def find_target(self, settings: Settings, given: dict[str, Any]) -> Target:
         """Return what to connect to: the command line over the settings.
@@ -156,6 +165,14 @@ class Context:
         if self.settings_file is not None:
             raise UsageError(what, "leave --settings out")
         self.warn(f"{what}, not the file of {PATH_VARIABLE}")
+
+
+def _key_problems(rebinds: Mapping[str, tuple[str, ...]]) -> Iterable[tuple[str, str, str]]:
+    if not rebinds:
+        return ()
+    from xpm_remote.ui.screen.keys import problems  # few settings have keys
+
+    return problems(rebinds)
 
 
 def _local_version() -> str:

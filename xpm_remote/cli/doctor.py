@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -17,7 +18,7 @@ from xpm_remote.errors import UsageError, XpmRemoteError
 from xpm_remote.escaping import safe
 from xpm_remote.link.course import SlowWaits
 from xpm_remote.session.target import Target
-from xpm_remote.settings.schema import Settings
+from xpm_remote.settings.schema import InvalidSettingsError, Problem, Settings
 from xpm_remote.ui.documents import json_line
 from xpm_remote.ui.reports.doctor import (
     VALUES,
@@ -92,6 +93,15 @@ def doctor(context: Context, /, *, is_json: bool, listen: float, **given: Any) -
     return examination.exit_code
 
 
+def _without_dashboard(context: Context) -> Sequence[Problem]:
+    """Return what keeps the dashboard, and nothing else, from beginning."""
+    try:
+        context.read_settings(for_dashboard=True)
+    except InvalidSettingsError as error:
+        return error.problems
+    return ()
+
+
 def _begin(context: Context, given: dict[str, Any], examination: Examination) -> Target | None:
     """Begin with the configuration; None when that fails.
 
@@ -101,7 +111,7 @@ def _begin(context: Context, given: dict[str, Any], examination: Examination) ->
     examination.begin(Stage.CONFIGURATION)
     try:
         settings = context.read_settings()
-        for problem in settings.warnings:
+        for problem in (*settings.warnings, *_without_dashboard(context)):
             examination.warn(str(problem))
         target = context.find_target(settings, given)
     except UsageError:

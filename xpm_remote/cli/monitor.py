@@ -183,12 +183,13 @@ def show_screen(
     """
     from xpm_remote.session.journal import Journal
     from xpm_remote.ui.screen.app import Start, show
+    from xpm_remote.ui.screen.keys import rebound
     from xpm_remote.ui.screen.remembered import Views, views_path
     from xpm_remote.ui.screen.terminal import is_unicode
 
     context = click.get_current_context().find_object(Context)
     is_set = context is not None and context.has_settings
-    known = context.load_settings().workspaces if context is not None and is_set else ()
+    settings = context.read_settings(for_dashboard=True) if context and is_set else None
     start = Start(
         targets=targets,
         timeout=timeout,
@@ -196,7 +197,8 @@ def show_screen(
         views=Views(views_path(os.environ, Path.home())),
         is_ascii=given["is_ascii"] or not is_unicode(sys.stdout),
         journal=Journal(),
-        folders={each.id: each.folders for each in known},
+        keys=rebound(settings.keys if settings else {}),
+        folders={each.id: each.folders for each in settings.workspaces} if settings else {},
     )
     try:
         return run_until_signal(show(start))

@@ -188,7 +188,7 @@ def check(context: Context, /, *, is_json: bool) -> int:
 def _look(context: Context) -> tuple[Problems, Problems]:
     """Return the errors and the warnings."""
     try:
-        settings = context.read_settings()
+        settings = context.read_settings(for_dashboard=True)
     except InvalidSettingsError as error:
         return error.problems, error.warnings
     return in_file_order(_ssh_errors(settings)), settings.warnings

@@ -12,6 +12,7 @@ from msgspec import Struct
 from xpm_remote.settings.schema import (
     CarbonSettings,
     HistorySettings,
+    NoticeSettings,
     ServerSettings,
     Settings,
     SshSettings,
@@ -39,6 +40,7 @@ class Kind(Enum):
     ENV = "mapping of names to values"
     TEXTS = "list of texts"
     OPTIONS = "list of texts, or one text"
+    BINDINGS = "mapping of actions to keys"
     SECTION = "mapping"
     SECTIONS = "list of mappings"
 
@@ -158,6 +160,33 @@ CARBON = Section(
             Kind.FLAG,
             "Whether experimaestro warns when the provider is not installed.",
             example="false",
+        ),
+    ),
+)
+
+NOTICES = Section(
+    "notices",
+    NoticeSettings,
+    keys=(
+        Key(
+            "enabled",
+            Kind.FLAG,
+            "Whether the dashboard calls: by the bell and a notice of the terminal while that is not looked at,"
+            " and by the command.",
+            example="false",
+        ),
+        Key(
+            "command",
+            Kind.TEXTS,
+            "Program with its arguments that is run for each notice, without a shell; the notice is JSON on its stdin.",
+            example='[notify-send, "xpm-remote has news"]',
+        ),
+        Key(
+            "link_lost_s",
+            Kind.SECONDS,
+            "Time after which a link that is lost is a notice.",
+            example="60",
+            unit="seconds",
         ),
     ),
 )
@@ -371,6 +400,19 @@ SETTINGS = Section(
             "That of every workspace that does not say otherwise.",
             example="300",
             unit="seconds",
+        ),
+        Key(
+            "keys",
+            Kind.BINDINGS,
+            "Keys of the dashboard in place of the usual ones, by the names of the actions in screen.md: one key, or"
+            " a list. experimaestro ignores it.",
+            example="mark: [z, F5]",
+        ),
+        Key(
+            "notices",
+            Kind.SECTION,
+            "When and how the dashboard calls. experimaestro ignores it.",
+            section=NOTICES,
         ),
         Key(
             "workspaces",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from xpm_remote.settings import document
@@ -13,6 +13,7 @@ from xpm_remote.settings.schema import (
     CarbonSettings,
     HistorySettings,
     InvalidSettingsError,
+    NoticeSettings,
     Problem,
     ServerSettings,
     Settings,
@@ -25,6 +26,14 @@ from xpm_remote.workspace.rows import ASK_INTERVAL
 
 PATH_VARIABLE = "XPM_REMOTE_SETTINGS"
 
+KeysCheck = Callable[[Mapping[str, tuple[str, ...]]], Iterable[tuple[str, str, str]]]
+"""Yields the action, what is wrong with its keys, and what is allowed: only the dashboard knows its actions."""
+
+
+def no_problems(_: Mapping[str, tuple[str, ...]]) -> Iterable[tuple[str, str, str]]:
+    """Find nothing wrong with keys."""
+    return ()
+
 
 def default_settings_path(environ: Mapping[str, str], home: Path) -> Path:
     """Return the settings file to use by default: that of the variable, or the usual one."""
@@ -35,7 +44,12 @@ def default_settings_path(environ: Mapping[str, str], home: Path) -> Path:
 
 
 def load_settings(
-    path: Path, environ: Mapping[str, str], home: Path, *, cwd: Path | None = None
+    path: Path,
+    environ: Mapping[str, str],
+    home: Path,
+    *,
+    cwd: Path | None = None,
+    check_keys: KeysCheck = no_problems,
 ) -> Settings:
     """Read the settings file. Only the usual file may be absent.
 
@@ -44,6 +58,7 @@ def load_settings(
         environ: The variables that the file may refer to.
         home: What ``~`` stands for in a local path.
         cwd: What a relative local path starts from; by default the process's own.
+        check_keys: Finds what is wrong with the keys of the dashboard; by default nothing.
 
     Raises:
         InvalidSettingsError: The file cannot be used; has every problem that was found.
@@ -51,7 +66,9 @@ def load_settings(
     if path == _usual_path(home) and _is_absent(path):
         return Settings(path=path)
     text = read_text(path)
-    return read_settings(text, path=path, environ=environ, home=home, cwd=cwd or _cwd(home))
+    return read_settings(
+        text, path=path, environ=environ, home=home, cwd=cwd or _cwd(home), check_keys=check_keys
+    )
 
 
 def read_text(path: Path) -> str:
@@ -81,7 +98,13 @@ def read_text(path: Path) -> str:
 
 
 def read_settings(
-    text: str, *, path: Path, environ: Mapping[str, str], home: Path, cwd: Path | None = None
+    text: str,
+    *,
+    path: Path,
+    environ: Mapping[str, str],
+    home: Path,
+    cwd: Path | None = None,
+    check_keys: KeysCheck = no_problems,
 ) -> Settings:
     """Convert the text of a settings file, without I/O.
 
@@ -91,6 +114,7 @@ def read_settings(
         environ: The variables that the text may refer to.
         home: What ``~`` stands for in a local path.
         cwd: What a relative local path starts from; by default ``home``.
+        check_keys: Finds what is wrong with the keys of the dashboard; by default nothing.
 
     Raises:
         InvalidSettingsError: The file cannot be used; has every problem that was found.
@@ -103,6 +127,8 @@ def read_settings(
         values = read_section(reading, "", root, SETTINGS)
     history = values.get("history", {})
     workspaces = build_workspaces(reading, values.get("workspaces", ()), values)
+    for action, what, allowed in check_keys(values.get("keys", {})):
+        reading.error(f"keys.{action}", what, allowed)
     if reading.errors:
         raise InvalidSettingsError(reading.errors, reading.warnings)
     return Settings(
@@ -112,6 +138,8 @@ def read_settings(
         history=HistorySettings(**history),
         carbon=CarbonSettings(**values.get("carbon", {})),
         slurm_interval=values.get("slurm_interval", ASK_INTERVAL),
+        keys=values.get("keys", {}),
+        notices=NoticeSettings(**values.get("notices", {})),
         workspaces=workspaces,
         warnings=in_file_order(reading.warnings),
         positions=reading.positions,

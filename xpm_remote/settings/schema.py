@@ -117,6 +117,20 @@ class CarbonSettings(Struct, frozen=True, kw_only=True):
     warn_if_unavailable: bool = True
 
 
+class NoticeSettings(Struct, frozen=True, kw_only=True):
+    """When and how the dashboard calls.
+
+    Attributes:
+        enabled: Whether it does.
+        command: A program with its arguments that is run for each notice; empty for none.
+        link_lost_s: Seconds after which a lost link is a notice.
+    """
+
+    enabled: bool = True
+    command: tuple[str, ...] = ()
+    link_lost_s: float = 300.0
+
+
 class SshSettings(Struct, frozen=True, kw_only=True):
     """The connection to a remote workspace.
 
@@ -190,6 +204,8 @@ class Settings(Struct, frozen=True, kw_only=True):
         history: How many runs are kept, for all workspaces.
         carbon: Tracking of emissions.
         slurm_interval: Seconds between two questions to SLURM, for all workspaces.
+        keys: Keys of the dashboard in place of the usual ones, by action, as ``bindings`` names them.
+        notices: When and how the dashboard calls.
         workspaces: In file order; ids are unique.
         path: The settings file, whether it exists or not.
         warnings: What looks wrong but can be used, in file order.
@@ -203,6 +219,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     history: HistorySettings = HistorySettings()
     carbon: CarbonSettings = CarbonSettings()
     slurm_interval: float | Off = ASK_INTERVAL
+    keys: Mapping[str, tuple[str, ...]] = {}
+    notices: NoticeSettings = NoticeSettings()
     workspaces: tuple[Workspace, ...] = ()
     warnings: tuple[Problem, ...] = ()
     positions: Mapping[str, SourcePosition] = {}

@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from xpm_remote.escaping import quoted
+from xpm_remote.settings.bindings import read_bindings
 from xpm_remote.settings.keys import SSH, Key, Kind, Section
 from xpm_remote.settings.reading import Reading, is_null
 from xpm_remote.settings.scalars import read_scalar, read_spelling, read_text
@@ -66,6 +67,8 @@ def _read_value(reading: Reading, at: str, node: yaml.Node, key: Key) -> object 
         return tuple(read_section(reading, *item, key.section) for item in items)
     if key.kind is Kind.ENV:
         return _read_env(reading, at, node)
+    if key.kind is Kind.BINDINGS:
+        return read_bindings(reading, at, node)
     if key.kind is Kind.TEXTS:
         return _read_texts(reading, at, node)
     if key.kind is Kind.OPTIONS:

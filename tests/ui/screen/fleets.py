@@ -21,6 +21,7 @@ from xpm_remote.session.fleet import Fleet
 from xpm_remote.session.journal import Journal
 from xpm_remote.session.state import LinkState, Phase, Picture, Update
 from xpm_remote.ui.screen.app import Dashboard, Start
+from xpm_remote.ui.screen.keys import KEYS, Key
 from xpm_remote.ui.screen.line import LineWidget
 from xpm_remote.ui.screen.questions import Questions
 from xpm_remote.ui.screen.remembered import Views
@@ -134,6 +135,7 @@ async def dashboard(
     size: tuple[int, int] = SIZE,
     is_ascii: bool = False,
     questions: FakeQuestions | None = None,
+    keys: tuple[Key, ...] = KEYS,
 ) -> AsyncIterator[Screen]:
     """Run the dashboard without a terminal, over two workspaces unless others are given."""
     fleet = FakeFleet({"jz": busy_store(), "lip6": small_store()} if stores is None else stores)
@@ -142,6 +144,7 @@ async def dashboard(
         1.0,
         1.0,
         Views(tmp_path / "state" / "views.json"),
+        keys=keys,
         is_ascii=is_ascii,
         journal=Journal(tmp_path / "state"),
     )

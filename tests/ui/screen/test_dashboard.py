@@ -11,6 +11,7 @@ from tests.ui.screen.fleets import dashboard
 from xpm_remote.model.store import Store
 from xpm_remote.session.state import Phase
 from xpm_remote.ui.screen.jobs import BETWEEN
+from xpm_remote.ui.screen.keys import rebound
 
 
 async def test_fleet_and_jobs(tmp_path: Path) -> None:
@@ -283,3 +284,30 @@ async def test_many_jobs_of_an_empty_store(tmp_path: Path) -> None:
         await screen.press("2")
         assert screen.table == []
         assert "0 jobs" in screen.line("crumbs")
+
+
+async def test_rebound_keys(tmp_path: Path) -> None:
+    """A rebound key does what the usual one did, which does nothing; messages, footer, help and palette show it."""
+    rebinds = {"down": ("é",), "find": ("f5",), "retry": ("t",), "help": ("h",), "back": ("w",)}
+    async with dashboard(tmp_path, keys=rebound(rebinds)) as screen:
+        assert "h help" in screen.line("header")
+        assert "F5 find" in screen.line("footer")
+        screen.fleet.lose("jz")
+        await screen.settle()
+        assert "(t now)" in screen.table[0]
+        await screen.press("2", "j")
+        assert screen.view.model.cursor == 0
+        await screen.press("é")
+        assert screen.view.model.cursor == 1
+        await screen.press("slash")
+        assert not screen.app.screen.query_one("#entry").display
+        await screen.press("f5", *"waiting", "escape")
+        assert "/waiting" in screen.line("crumbs")
+        await screen.press("x")
+        assert "(t now)" in screen.line("crumbs")
+        await screen.press("h", *"move up", "enter")
+        assert screen.view.model.cursor == 0
+        await screen.press("w", "ctrl+p", *"unmark, on", "enter")
+        assert "1 marked" in screen.line("crumbs")
+        await screen.press("w", "w")
+        assert screen.line("crumbs") == "fleet"

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from tools.screen_keys import updated
-from xpm_remote.errors import UsageError
 from xpm_remote.ui.screen.acting import ActionScreen
 from xpm_remote.ui.screen.activity import ActivityScreen
 from xpm_remote.ui.screen.app import Dashboard
@@ -19,11 +18,12 @@ from xpm_remote.ui.screen.jobs import JobsScreen
 from xpm_remote.ui.screen.keys import (
     JOBS,
     KEYS,
-    code,
     conflicts,
+    first_shown,
     footer_words,
     help_lines,
     on_screen,
+    problems,
     rebound,
     reference,
 )
@@ -69,24 +69,39 @@ def test_footer_and_help_name_the_keys() -> None:
 
 
 def test_rebinding() -> None:
-    """An action may get other keys."""
-    table = rebound({"mark": ["z", "t"]})
-    assert {key.action: key.keys for key in table}["mark"] == ("z", "t")
-    assert code("/") == "slash"
-    assert code("q") == "q"
+    """An action may get other keys, which the footer and the help show."""
+    rebinds = {"find": ["f5"], "mark": ["z", "alt+t"], "fold": ["("]}
+    assert list(problems(rebinds)) == []
+    table = rebound(rebinds)
+    assert {key.action: key.keys for key in table}["mark"] == ("z", "alt+t")
+    assert ("F5", "find") in footer_words(JOBS, table)
+    assert ("z Alt-T", "mark or unmark, on a title its whole group", "mark") in help_lines(
+        JOBS, table
+    )
+    assert first_shown("retry", table) == "r"
 
 
 @pytest.mark.parametrize(
-    ("rebinds", "what", "hint"),
+    ("rebinds", "action", "what", "allowed"),
     [
-        ({"mrak": ["m"]}, 'no action "mrak"', "did you mean"),
-        ({"zzzzzz": ["m"]}, 'no action "zzzzzz"', "there are act,"),
-        ({"mark": ["j"]}, '"j" is for down and for mark', "another key"),
+        ({"mrak": ["M"]}, "mrak", 'no such action; did you mean "mark"?', "act, activity"),
+        ({"zzzzzz": ["M"]}, "zzzzzz", "no such action", "act, activity"),
+        ({"mark": ["j"]}, "mark", 'the key "j" is that of down', "another one for down too"),
+        ({"mark": ["w"], "group": ["w"]}, "group", '"w" is that of mark', "for mark too"),
+        ({"group": ["w"], "mark": ["w"]}, "mark", '"w" is that of group', "for group too"),
+        ({"quit": ["ctrl+p"]}, "quit", 'the key "Ctrl-P" is that of palette', "another key"),
+        ({"confirm": ["x"]}, "confirm", '"x" begins what confirm does', "another key"),
+        ({"confirm": ["enter"]}, "confirm", '"Enter" begins', "another key"),
+        ({"confirm": ["c"]}, "confirm", '"c" begins', "another key"),
+        ({"act": ["Y"], "confirm": ["Y"]}, "confirm", '"Y" begins', "another key"),
+        ({"act": ["y"], "yank": ["w"]}, "act", '"y" begins', "another key"),
     ],
 )
-def test_rebinding_wrongly(rebinds: dict[str, list[str]], what: str, hint: str) -> None:
-    """An action that does not exist, and a key that is another's, are errors."""
-    with pytest.raises(UsageError) as raised:
-        rebound(rebinds)
-    assert what in str(raised.value)
-    assert hint in str(raised.value)
+def test_rebinding_wrongly(
+    rebinds: dict[str, list[str]], action: str, what: str, allowed: str
+) -> None:
+    """An action that does not exist, a key that is another's, and one that could confirm by a slip are wrong."""
+    ((at, found, remedy),) = problems(rebinds)
+    assert at == action
+    assert what in found
+    assert allowed in remedy

@@ -87,28 +87,27 @@ class ActionScreen(Paged):
         """Say what is asked."""
         clusters = ", ".join(safe(name).upper() for name in self._jobs)
         what = f"{self.action} {count_text(self._count, 'job')} on {clusters}"
+        leaves = f"{self.key_of('back')} leaves"
         if self._stage is _Stage.PLANNING:
             return [Cell(f"{self.action} on {clusters}: planning …", "bold")], []
         if self._stage is _Stage.ASKING:
-            how = f"type {self._count} after #" if self._count > MANY else "y does it"
-            return [Cell(f"{what}?", "failed"), Cell(f"{how}, Esc leaves", "key")], []
+            key = self.key_of("confirm")
+            how = f"{key}, then the number {self._count}," if self._count > MANY else key
+            return [Cell(f"{what}?", "failed"), Cell(f"{how} does it, {leaves}", "key")], []
         if self._stage is _Stage.WORKING:
             done = len(self._outcomes)
             return [
                 Cell(f"{what}: {done:,} done …", "bold"),
-                Cell("Esc leaves it to go on", "dim"),
+                Cell(f"{leaves} it to go on", "dim"),
             ], []
         if not self._outcomes:
             return [
                 Cell(f"nothing to {self.action} on {clusters}", "bold"),
-                Cell("Esc leaves", "key"),
+                Cell(leaves, "key"),
             ], []
         failed = sum(not is_done for _, is_done in self._outcomes)
         words = f"{failed:,} failed" if failed else "all is done"
-        return [
-            Cell(f"{what}: {words}", "failed" if failed else "done"),
-            Cell("Esc leaves", "key"),
-        ], []
+        return [Cell(f"{what}: {words}", "failed" if failed else "done"), Cell(leaves, "key")], []
 
     def paint(self) -> None:
         """Draw the plan, or the outcomes."""

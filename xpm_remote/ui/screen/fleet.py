@@ -75,7 +75,7 @@ class FleetScreen(Tabular):
         row = self.model.rows[line.key]
         mark = ("+", "-") if look.is_ascii else ("▸", "▾")
         picture = self.dashboard.pictures[name]
-        status = link_cells(picture, look.now, is_ascii=look.is_ascii)
+        status = link_cells(picture, look.now, is_ascii=look.is_ascii, retry=self.key_of("retry"))
         fold = mark[name not in self._folded]
         return [Cell(f" {fold} {name}", "bold"), status[0], Cell(row.title, "dim"), *status[1:]]
 

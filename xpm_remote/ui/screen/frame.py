@@ -15,7 +15,7 @@ from textual.widgets import Input
 from xpm_remote.ui.screen import commands
 from xpm_remote.ui.screen.chooser import Choice, Chooser
 from xpm_remote.ui.screen.commands import Command
-from xpm_remote.ui.screen.keys import code, footer_words, help_lines, on_screen
+from xpm_remote.ui.screen.keys import first_shown, footer_words, help_lines, on_screen
 from xpm_remote.ui.screen.line import LineWidget
 from xpm_remote.ui.tables.columns import Cell
 from xpm_remote.ui.tables.links import total_cells
@@ -108,7 +108,7 @@ class Frame(Screen[None], inherit_bindings=False):
     async def on_mount(self) -> None:
         """Take the keys of this screen, and draw."""
         self._actions = {
-            code(name): key.action
+            name: key.action
             for key in on_screen(self.place, self.dashboard.keys)
             for name in key.keys
         }
@@ -141,8 +141,7 @@ class Frame(Screen[None], inherit_bindings=False):
             return
         app = self.dashboard
         head = [Cell("xpm-remote", "bold"), *total_cells(app.pictures.values())]
-        hint = next((" ".join(key.keys[:1]) for key in app.keys if key.action == "help"), "?")
-        self._header.show(head, [Cell(f"{hint} help", "dim")])
+        self._header.show(head, [Cell(f"{self.key_of('help')} help", "dim")])
         left, right = self.crumbs()
         if self._notice:
             # A question has the line for itself: it names keys.
@@ -151,6 +150,10 @@ class Frame(Screen[None], inherit_bindings=False):
         self._crumbs.show(left, right)
         if self._entry != ":":
             self._footer.show(self.footer())
+
+    def key_of(self, action: str) -> str:
+        """Return the first key of an action, for messages."""
+        return first_shown(action, self.dashboard.keys)
 
     def footer(self) -> list[Cell]:
         """Return the keys that the footer names."""
@@ -181,12 +184,14 @@ class Frame(Screen[None], inherit_bindings=False):
             self._notice = ""
             self.paint_frame()
         take, self._pending = self._pending, None
-        action = self._actions.get(event.key, "")
-        if take is not None and action != "interrupt":
+        # A character has a name of Textual's too, which no table of keys has.
+        name = event.character if event.is_printable and event.character != " " else event.key
+        action = self._actions.get(name or event.key, "")
+        if take is not None and (event.is_printable or action != "interrupt"):
             if event.key != "escape":
                 take(event.character or event.key)
             self.paint()
-        elif self._entry and action not in _ALWAYS:
+        elif self._entry and (event.is_printable or action not in _ALWAYS):
             await self._type(event)
         elif action:
             await self.action_press(action)
@@ -196,6 +201,8 @@ class Frame(Screen[None], inherit_bindings=False):
         typed = self._typed
         if event.key == "enter":
             self._submit()
+        elif event.key == "escape":
+            self.close_entry()
         elif event.key == "tab":
             self._complete()
         elif event.is_printable and event.character is not None:
@@ -315,9 +322,20 @@ class Frame(Screen[None], inherit_bindings=False):
     def action_palette(self) -> None:
         """Show all commands; what is chosen is typed."""
         choices = [
-            Choice(name, f":{name}", each.does) for name, each in sorted(self._commands().items())
+            Choice(f":{name}", f":{name}", each.does)
+            for name, each in sorted(self._commands().items())
         ]
-        self.choose("Commands", lambda: choices, self._type_later)
+        choices += [
+            Choice(action, keys, does)
+            for keys, does, action in help_lines(self.place, self.dashboard.keys)
+        ]
+        self.choose("Commands and keys", lambda: choices, self._choose_later)
+
+    def _choose_later(self, value: str) -> None:
+        if value.startswith(":"):
+            self._type_later(value[1:])
+        else:
+            self._press_later(value)
 
     def _press_later(self, action: str) -> None:
         self.call_later(self.action_press, action)

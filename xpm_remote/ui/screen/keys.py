@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from xpm_remote.errors import UsageError
 from xpm_remote.escaping import nearest, quoted
+from xpm_remote.ui.tables.acts import LETTERS
 
 FLEET, JOBS, FAILURES = "fleet", "jobs", "failures"
 JOB, LOG, ACTIVITY, ACTION = "job", "log", "activity", "action"
@@ -22,7 +23,7 @@ class Key:
 
     Attributes:
         action: The name of the action, as in ``keys:`` of the settings.
-        keys: The keys, as Textual names them.
+        keys: The keys: characters as they are typed, all others as Textual names them.
         does: What it does, for the help.
         word: What the footer says; empty where it is not there.
         screens: Where it works; empty for everywhere.
@@ -111,43 +112,68 @@ KEYS: tuple[Key, ...] = (
 )
 
 _SHOWN = {
-    "question_mark": "?", "slash": "/", "colon": ":", "asterisk": "*", "space": "Space",
+    "space": "Space", "insert": "Ins", "delete": "Del", "backspace": "Backspace",
     "enter": "Enter", "escape": "Esc", "tab": "Tab", "down": "↓", "up": "↑", "left": "←", "right": "→",
     "home": "Home", "end": "End", "pagedown": "PgDn", "pageup": "PgUp",
 }  # fmt: skip
 
+_FUNCTION = re.compile(r"f\d+")
+
 
 def shown(key: str) -> str:
     """Return how a key is shown: ``Ctrl-P``, ``Esc``."""
-    if key.startswith("ctrl+"):
-        return f"Ctrl-{key[5:].upper()}"
+    modifier, plus, rest = key.partition("+")
+    if plus and modifier:
+        return f"{modifier.capitalize()}-{_SHOWN.get(rest, rest.upper())}"
+    if _FUNCTION.fullmatch(key):
+        return key.upper()
     return _SHOWN.get(key, key)
 
 
+def first_shown(action: str, table: Iterable[Key] = KEYS) -> str:
+    """Return how the first key of an action is shown."""
+    return next(shown(key.keys[0]) for key in table if key.action == action)
+
+
 def rebound(rebinds: Mapping[str, Sequence[str]], table: Sequence[Key] = KEYS) -> tuple[Key, ...]:
-    """Return the table with other keys for some actions.
+    """Return the table with other keys for some actions; ``problems`` has found none with them."""
+    return tuple(
+        replace(key, keys=tuple(rebinds[key.action])) if key.action in rebinds else key
+        for key in table
+    )
+
+
+def problems(
+    rebinds: Mapping[str, Sequence[str]], table: Sequence[Key] = KEYS
+) -> Iterator[tuple[str, str, str]]:
+    """Yield what is wrong with other keys for actions: the action, what is wrong, what is allowed.
 
     Args:
         rebinds: The keys of actions, by their names.
         table: The table.
-
-    Raises:
-        UsageError: There is no such action, or two actions of one screen have the same key.
     """
     known = {key.action for key in table}
     for action in rebinds:
         if action not in known:
-            hint = nearest(action, known) or f"there are {', '.join(sorted(known))}"
-            raise UsageError(f"keys: there is no action {quoted(action)}", hint)
-    changed = tuple(
-        replace(key, keys=tuple(rebinds[key.action])) if key.action in rebinds else key
-        for key in table
-    )
-    for one, other, both in conflicts(changed):
-        raise UsageError(
-            f"keys: {quoted(both)} is for {one} and for {other}", "choose another key for one"
+            guess = nearest(action, known)
+            what = "there is no such action" + (f"; {guess}" if guess else "")
+            yield action, what, ", ".join(sorted(known))
+    order = list(rebinds)
+    for one, other, both in conflicts(rebound(rebinds, table)):
+        # It is told where the settings cause it, at the last place.
+        at, against = sorted(
+            (one, other), key=lambda each: order.index(each) if each in order else -1
+        )[::-1]
+        what = f"the key {quoted(shown(both))} is that of {against} already"
+        yield at, what, f"another key, or another one for {against} too"
+    changed = {key.action: key.keys for key in rebound(rebinds, table)}
+    beginning = {"enter", *LETTERS, *changed["act"]}
+    for both in sorted(beginning & set(changed["confirm"])):
+        at = "confirm" if "confirm" in rebinds else "act"
+        what = (
+            f"the key {quoted(shown(both))} begins what confirm does, and a slip may press it twice"
         )
-    return changed
+        yield at, what, "another key"
 
 
 def conflicts(table: Sequence[Key]) -> Iterator[tuple[str, str, str]]:
@@ -184,16 +210,3 @@ def reference(table: Iterable[Key] = KEYS) -> str:
         where = ", ".join(key.screens) or "everywhere"
         rows.append(f"| {keys} | `{key.action}` | {key.does} | {where} |")
     return "\n".join(rows)
-
-
-# Textual has names for the characters that are no letters.
-_CODES = {
-    "/": "slash", ":": "colon", "*": "asterisk", "?": "question_mark", "[": "left_square_bracket",
-    "]": "right_square_bracket", "|": "vertical_line", "&": "ampersand", "-": "minus", "+": "plus",
-    ".": "full_stop", ",": "comma",
-}  # fmt: skip
-
-
-def code(key: str) -> str:
-    """Return Textual's name of a key, which may be written as its character."""
-    return _CODES.get(key, key)

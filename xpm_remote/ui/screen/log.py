@@ -158,7 +158,10 @@ class LogScreen(OnOneJob):
     def action_beside(self) -> None:
         """Show both logs beside each other, or one."""
         if not self._is_beside and self.size.width < BESIDE_FROM:
-            self.say(f"there is room for both from {BESIDE_FROM} columns on; Tab goes to the other")
+            other = self.key_of("other")
+            self.say(
+                f"there is room for both from {BESIDE_FROM} columns on; {other} goes to the other"
+            )
             return
         self._is_beside = not self._is_beside
         self._arrange()

@@ -28,7 +28,9 @@ class OnJobs(Frame):
             self.say("there is no job here")
         elif stale:
             names = safe(", ".join(sorted(stale)))
-            self.say(f"{names} is STALE: nothing is done on what may be out of date (r now)")
+            self.say(
+                f"{names} is STALE: nothing is done on what may be out of date ({self.key_of('retry')} now)"
+            )
         else:
             words = "  ".join(f"{letter} {action}" for letter, action in ACTS.items())
             self.await_key(

@@ -25,8 +25,10 @@ def is_stale(picture: Picture) -> bool:
     return not is_known and (picture.heard is not None or picture.link.stale_since is not None)
 
 
-def link_cells(picture: Picture, now: float, *, is_ascii: bool = False) -> list[Cell]:
-    """Return what is to be said of a link: its state, how old what is shown is, and what a key does about it."""
+def link_cells(
+    picture: Picture, now: float, *, is_ascii: bool = False, retry: str = "r"
+) -> list[Cell]:
+    """Return what is to be said of a link: its state, how old what is shown is, and what the key ``retry`` does."""
     link = picture.link
     cells = [_state(picture, now, is_ascii=is_ascii)]
     if link.phase is Phase.LIVE:
@@ -38,9 +40,9 @@ def link_cells(picture: Picture, now: float, *, is_ascii: bool = False) -> list[
             cells.append(Cell(digest_words(link.digest), "dim"))
     elif link.phase is Phase.WAITING:
         wait = max(0.0, (link.retry_at or now) - now)
-        cells.append(Cell(f"retry in {span(wait)} (r now)", "waiting"))
+        cells.append(Cell(f"retry in {span(wait)} ({retry} now)", "waiting"))
     elif link.phase is Phase.NEEDS_PERSON:
-        cells.append(Cell(f"{safe(link.asked)} (r log in)", "failed"))
+        cells.append(Cell(f"{safe(link.asked)} ({retry} log in)", "failed"))
     if link.detail:
         cells.append(Cell(safe(link.detail), "dim"))
     return cells
