@@ -28,3 +28,12 @@ def test_importing_is_cheap() -> None:
         "import sys, xpm_remote; sys.exit(bool({'asyncssh', 'rich', 'msgspec'} & set(sys.modules)))"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_engine_openssh_does_without_the_library() -> None:
+    """A monitor, and all that the engine openssh needs, is imported without the SSH library."""
+    code = (
+        "import sys, xpm_remote.session.fleet, xpm_remote.link.openssh_engine.connection\n"
+        "sys.exit('asyncssh' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -6,12 +6,9 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from xpm_remote.errors import NegotiationError
-from xpm_remote.link.asyncssh_engine.algorithms import library_abilities
-from xpm_remote.link.asyncssh_engine.connection import describe_connection, open_connection
-from xpm_remote.link.asyncssh_engine.keys import OpenedKeys
 from xpm_remote.link.connection import Connection
 from xpm_remote.link.negotiation import KINDS
 from xpm_remote.link.observer import Observer, Step
@@ -28,9 +25,21 @@ from xpm_remote.link.ssh_config.unsupported import UnsupportedSetting
 from xpm_remote.link.waits import DEFAULT_LIMITS, Limits
 from xpm_remote.settings.schema import SshEngine
 
+if TYPE_CHECKING:
+    from xpm_remote.link.asyncssh_engine.keys import OpenedKeys
+
 log = logging.getLogger(__name__)
 
 Facts = dict[str, str | int | list[str]]
+
+
+async def load_library() -> None:
+    """Import the SSH library where it is needed; it takes as long as two round trips, so other tasks run meanwhile."""
+    await asyncio.to_thread(_import_library)
+
+
+def _import_library() -> None:
+    import xpm_remote.link.asyncssh_engine.connection  # noqa: F401
 
 
 class EngineChoice(NamedTuple):
@@ -76,7 +85,7 @@ class HostLink(SharedLogin):
         self.engine = engine
         self.reads_input = False
         self._turn = turn or asyncio.Lock()
-        self._opened = OpenedKeys()
+        self._opened: OpenedKeys | None = None
         self._forced: EngineChoice | None = None
 
     async def _connect(self, prompter: Prompter | None, observer: Observer) -> Connection:
@@ -90,6 +99,11 @@ class HostLink(SharedLogin):
             # ssh asks by itself, at any moment of its login.
             async with self._turn if may_ask(prompter) else contextlib.nullcontext():
                 return await open_by_openssh(self.options, prompter, observer, self.limits)
+        await load_library()
+        from xpm_remote.link.asyncssh_engine.connection import open_connection
+        from xpm_remote.link.asyncssh_engine.keys import OpenedKeys
+
+        self._opened = self._opened or OpenedKeys()
         asking = InTurn(prompter or TerminalPrompter(), self._turn)
         try:
             connection = await open_connection(
@@ -116,6 +130,9 @@ async def describe_link(options: ConnectOptions, engine: SshEngine) -> Facts:
     """
     choice = await choose_engine(options, engine)
     if choice.engine is SshEngine.ASYNCSSH:
+        await load_library()
+        from xpm_remote.link.asyncssh_engine.connection import describe_connection
+
         facts: Facts = await describe_connection(options)
     else:
         facts = _describe(options, await read_for_openssh(require_ssh(), located(options)))
@@ -133,6 +150,9 @@ async def choose_engine(options: ConnectOptions, engine: SshEngine) -> EngineCho
     if engine is SshEngine.OPENSSH:
         require_ssh()
         return EngineChoice(engine, "it is asked for")
+    await load_library()
+    from xpm_remote.link.asyncssh_engine.algorithms import library_abilities
+
     needed = needed_by_options(options, library_abilities().lacking)
     if needed:
         require_ssh()

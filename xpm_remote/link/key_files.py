@@ -1,4 +1,4 @@
-"""Key files, as far as they can be read without a passphrase."""
+"""Key files, as far as they can be read without a passphrase and without the SSH library."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import base64
 import binascii
 import re
 from pathlib import Path
-
-import asyncssh
 
 from xpm_remote.link.known_hosts import split_string
 from xpm_remote.link.ssh_config.files import home
@@ -17,6 +15,7 @@ DEFAULT_KEYS = ("id_ed25519_sk", "id_ecdsa_sk", "id_ed25519", "id_ecdsa", "id_rs
 
 _MAGIC = b"openssh-key-v1\0"
 _PEM = re.compile(rb"-----BEGIN OPENSSH PRIVATE KEY-----(.*?)-----END", re.DOTALL)
+_ENCRYPTED = re.compile(rb"^(?:Proc-Type: 4,ENCRYPTED|-----BEGIN ENCRYPTED )", re.MULTILINE)
 _LENGTH = 4
 
 
@@ -27,51 +26,31 @@ def default_keys() -> list[str]:
 
 
 def is_locked(path: str) -> bool:
-    """Return whether a key file needs a passphrase."""
+    """Return whether a private key file needs a passphrase."""
     try:
-        asyncssh.read_private_key(path)
-    except asyncssh.KeyImportError as error:
-        return "assphrase" in str(error)
+        data = Path(path).read_bytes()
     except OSError:
         return False
-    return False
+    cipher, _ = split_string(_content(data))
+    return cipher not in (b"", b"none") or _ENCRYPTED.search(data) is not None
 
 
-def public_half(path: str) -> asyncssh.SSHKey | None:
-    """Return the public half of a key, from the file beside it or from an unencrypted part of the file; or None."""
-    for each in (f"{path}.pub", path):
-        try:
-            return asyncssh.read_public_key(each)
-        except (OSError, asyncssh.KeyImportError):
-            continue
-    try:
-        return _embedded_public_half(Path(path).read_bytes())
-    except (OSError, asyncssh.KeyImportError, binascii.Error):
-        return None
+def embedded_public_half(data: bytes) -> bytes:
+    """Return the public key in the unencrypted part of a private key file; empty if it has none.
 
-
-def _embedded_public_half(data: bytes) -> asyncssh.SSHKey | None:
-    """Read a file by OpenSSH's PROTOCOL.key: cipher, KDF, its options, the number of keys, the public key."""
-    match = _PEM.search(data)
-    blob = base64.b64decode(match[1]) if match else b""
-    if not blob.startswith(_MAGIC):
-        return None
-    rest = blob[len(_MAGIC) :]
+    The part has, by OpenSSH's PROTOCOL.key: cipher, KDF, its options, the number of keys, the public key.
+    """
+    rest = _content(data)
     for _ in range(3):
         _, rest = split_string(rest)
-    public, _ = split_string(rest[_LENGTH:])
-    kind, _ = split_string(public)
-    return asyncssh.import_public_key(kind + b" " + base64.b64encode(public))
+    return split_string(rest[_LENGTH:])[0]
 
 
-def read_certificate(path: str) -> asyncssh.SSHCertificate | None:
-    """Return the certificate in a file; None if there is none."""
+def _content(data: bytes) -> bytes:
+    """Return what a private key file in OpenSSH's own format holds after its magic bytes; empty for any other file."""
+    match = _PEM.search(data)
     try:
-        return asyncssh.read_certificate(path)
-    except (OSError, asyncssh.KeyImportError):
-        return None
-
-
-def fingerprint(key: asyncssh.SSHKey) -> str:
-    """Return the kind and the SHA256 fingerprint of a key, as ssh prints them."""
-    return f"{key.get_algorithm()} {key.get_fingerprint()}"
+        blob = base64.b64decode(match[1]) if match else b""
+    except binascii.Error:
+        return b""
+    return blob[len(_MAGIC) :] if blob.startswith(_MAGIC) else b""

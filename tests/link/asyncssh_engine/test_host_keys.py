@@ -15,8 +15,7 @@ import asyncssh
 import pytest
 
 from xpm_remote.errors import HostKeyError
-from xpm_remote.link.asyncssh_engine.host_keys import HostKeyPolicy
-from xpm_remote.link.key_files import fingerprint
+from xpm_remote.link.asyncssh_engine.host_keys import HostKeyPolicy, fingerprint
 from xpm_remote.link.prompts import RefusingPrompter
 
 KEY = asyncssh.generate_private_key("ssh-ed25519")

@@ -232,6 +232,17 @@ def test_what_is_not_locked(tmp_path: Path) -> None:
     assert len(offered(find_keys(NOTHING_GIVEN, paths, []), (), only=False)) == 1
 
 
+@pytest.mark.parametrize("form", ["RFC4716", "PKCS8", "PEM"])
+def test_locked_in_every_form(tmp_path: Path, form: str) -> None:
+    """A passphrase is seen in each of the formats of OpenSSH, and in none of them where there is none."""
+    locked = make(tmp_path, "rsa", "-m", form)
+    assert is_locked(str(locked))
+    subprocess.run(
+        ["ssh-keygen", "-q", "-p", "-P", PASSPHRASE, "-N", "", "-m", form, "-f", locked], check=True
+    )
+    assert not is_locked(str(locked))
+
+
 def test_old_format(tmp_path: Path) -> None:
     """The old format does not contain the public half: without a file beside it the key is left out."""
     path = make(tmp_path, "rsa", "-m", "PEM")

@@ -20,7 +20,6 @@ from asyncssh.public_key import (
 )
 
 from xpm_remote.errors import HostKeyError
-from xpm_remote.link.key_files import fingerprint
 from xpm_remote.link.known_hosts import (
     DEFAULT_GLOBAL_FILES,
     DEFAULT_USER_FILES,
@@ -42,6 +41,11 @@ _KINDS = {"rsa-sha2-256": "ssh-rsa", "rsa-sha2-512": "ssh-rsa"}
 _WEAK_SIGNATURES = (b"ssh-rsa", b"ssh-dss")
 """Signatures of authorities that ssh does not accept by default: those with SHA-1."""
 _LENGTH = 4
+
+
+def fingerprint(key: asyncssh.SSHKey) -> str:
+    """Return the kind and the SHA256 fingerprint of a key, as ssh prints them."""
+    return f"{key.get_algorithm()} {key.get_fingerprint()}"
 
 
 @dataclass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import copy
 import logging
@@ -15,7 +16,8 @@ from typing import Any, NamedTuple
 import asyncssh
 
 from xpm_remote.errors import AuthenticationError
-from xpm_remote.link.key_files import default_keys, is_locked, public_half, read_certificate
+from xpm_remote.link.key_files import default_keys, embedded_public_half, is_locked
+from xpm_remote.link.known_hosts import split_string
 from xpm_remote.link.options.connect_options import ConnectOptions
 from xpm_remote.link.prompts import UnansweredError
 from xpm_remote.link.ssh_config.files import with_home
@@ -186,6 +188,29 @@ def read_unlocked(path: str) -> asyncssh.SSHKey | None:
     try:
         return asyncssh.read_private_key(path)
     except asyncssh.KeyImportError:
+        return None
+
+
+def public_half(path: str) -> asyncssh.SSHKey | None:
+    """Return the public half of a key, from the file beside it or from an unencrypted part of the file; or None."""
+    for each in (f"{path}.pub", path):
+        try:
+            return asyncssh.read_public_key(each)
+        except (OSError, asyncssh.KeyImportError):
+            continue
+    try:
+        public = embedded_public_half(Path(path).read_bytes())
+        kind, _ = split_string(public)
+        return asyncssh.import_public_key(kind + b" " + base64.b64encode(public))
+    except (OSError, asyncssh.KeyImportError):
+        return None
+
+
+def read_certificate(path: str) -> asyncssh.SSHCertificate | None:
+    """Return the certificate in a file; None if there is none."""
+    try:
+        return asyncssh.read_certificate(path)
+    except (OSError, asyncssh.KeyImportError):
         return None
 
 
