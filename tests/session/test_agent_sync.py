@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import platform
+import threading
 from collections.abc import Callable
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +18,12 @@ import pytest
 from tests.model.builders import experiment_record
 from tests.workspace.disk import HOST, Disk, write
 from xpm_remote.errors import LinkLostError, ProtocolError, RemoteTimeoutError, XpmRemoteError
+from xpm_remote.link.remote.agent import Bundle, pack
 from xpm_remote.model.agent_rows import AgentRows
 from xpm_remote.model.entities import ExperimentChange, JobChange
 from xpm_remote.model.store import Store
 from xpm_remote.rpc.protocol import Notification
-from xpm_remote.session import agent_sync
+from xpm_remote.session import agent_client, agent_sync
 from xpm_remote.session.agent_client import open_local_agent
 from xpm_remote.session.agent_sync import AgentSync
 from xpm_remote.session.monitor import Monitor
@@ -333,3 +336,19 @@ async def test_client_of_this_machine(disk: Disk) -> None:
     assert b"time" in bytes(await client.call("ping"))
     await client.aclose()
     assert isinstance(await client.wait_ended(), XpmRemoteError)
+
+
+async def test_packed_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several that need the agent at the same time have it packed once, and not in the event loop."""
+    packed_in = []
+
+    @cache
+    def pack_nothing() -> Bundle:
+        packed_in.append(threading.get_ident())
+        return pack({})
+
+    monkeypatch.setattr(agent_client, "agent_bundle", pack_nothing)
+    packing = [agent_client.packed_bundle() for _ in range(3)]
+    assert await asyncio.gather(*packing) == [pack({})] * 3
+    assert len(packed_in) == 1
+    assert threading.get_ident() not in packed_in

@@ -77,7 +77,7 @@ class SeenFiles:
             if self._is_newer(name):
                 return f"{path} is of a newer version of xpm-remote"
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _replace(path, msgspec.json.encode(seen))
+            replace_file(path, msgspec.json.encode(seen))
         except OSError as error:
             return f"{path} cannot be written: {error.strerror or error}"
         except UnicodeEncodeError:  # an experiment whose name is no text
@@ -104,8 +104,12 @@ class SeenFiles:
             return False
 
 
-def _replace(path: Path, data: bytes) -> None:
-    """Write a file in one step: there is the old one or the new one, whole."""
+def replace_file(path: Path, data: bytes) -> None:
+    """Write a file in one step: there is the old one or the new one, whole.
+
+    Raises:
+        OSError: It cannot be written; nothing is left of the attempt.
+    """
     new = path.with_name(f".{path.name}.{os.getpid()}")
     with contextlib.suppress(FileNotFoundError):
         new.unlink()

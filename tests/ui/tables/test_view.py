@@ -95,6 +95,15 @@ def test_views_in_a_file() -> None:
     assert read_views(write_views({})) == {}
 
 
+def test_views_of_another_version_stay() -> None:
+    """What cannot be used of a file stays there, unless a view of that name is saved."""
+    others = {"newer": {"sort": "by what comes later"}, "same": {"group": 1}}
+    before = json.dumps({**others, "old": {"find": "x"}}).encode()
+    after = write_views({"same": View(find="y")}, before)
+    assert read_views(after) == {"same": View(find="y")}
+    assert json.loads(after)["newer"] == others["newer"]
+
+
 @pytest.mark.parametrize("data", [b"", b"{", b"\xff", b"[]", b"null", b"5", b'{"a": ', b"{" * 9999])
 def test_a_file_that_is_none(data: bytes) -> None:
     """A file with anything else has no views."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 
+from xpm_remote.session.seen_files import replace_file
 from xpm_remote.ui.tables.view import View, read_views, write_views
 
 
@@ -30,34 +30,27 @@ class Views:
     def __init__(self, path: Path) -> None:
         self._path = path
         self.saved: dict[str, View] = {}
-        self._read()
-
-    def _read(self) -> None:
-        try:
-            self.saved = read_views(self._path.read_bytes())
-        except OSError:
-            self.saved = {}
+        with contextlib.suppress(OSError):
+            self.saved = read_views(path.read_bytes())
 
     def save(self, name: str, view: View) -> str:
         """Save a view; return why that failed, or an empty text."""
-        self._read()  # another session may have saved one
-        return self._write({**self.saved, name: view})
+        return self._write(name, view)
 
     def delete(self, name: str) -> str:
         """Delete a view; return why that failed, or an empty text."""
-        self._read()
-        if name not in self.saved:
-            return f"there is no view {name}"
-        return self._write({each: view for each, view in self.saved.items() if each != name})
+        return self._write(name, None)
 
-    def _write(self, views: dict[str, View]) -> str:
-        folder = self._path.parent
+    def _write(self, name: str, view: View | None) -> str:
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=folder)
-            with os.fdopen(handle, "wb") as file:
-                file.write(write_views(views))
-            Path(name).replace(self._path)
+            before = self._path.read_bytes() if self._path.exists() else b""
+            views = read_views(before)  # another session may have saved one
+            if view is None and name not in views:
+                return f"there is no view {name}"
+            views.pop(name, None)
+            views |= {} if view is None else {name: view}
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            replace_file(self._path, write_views(views, before))
         except OSError as error:
             return f"{self._path} cannot be written: {error.strerror}"
         self.saved = views

@@ -76,12 +76,8 @@ class View(msgspec.Struct, frozen=True):
 
 def read_views(data: bytes) -> dict[str, View]:
     """Read the views of a file; what cannot be used of it is left out."""
-    try:
-        raw = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
-    except msgspec.MsgspecError:
-        return {}
     views = {}
-    for name, text in raw.items():
+    for name, text in _entries(data).items():
         try:
             view = msgspec.json.decode(text, type=View)
             job_order(view.sort, group=grouping(view.group))
@@ -91,9 +87,23 @@ def read_views(data: bytes) -> dict[str, View]:
     return views
 
 
-def write_views(views: dict[str, View]) -> bytes:
-    """Return the content of a file with these views."""
-    return msgspec.json.format(msgspec.json.encode(views), indent=2)
+def write_views(views: dict[str, View], before: bytes = b"") -> bytes:
+    """Return the content of a file with these views.
+
+    Args:
+        views: The views.
+        before: What it has now: the views in it that only another version can use are kept.
+    """
+    known = {**read_views(before), **views}
+    others = {name: text for name, text in _entries(before).items() if name not in known}
+    return msgspec.json.format(msgspec.json.encode({**others, **views}), indent=2)
+
+
+def _entries(data: bytes) -> dict[str, msgspec.Raw]:
+    try:
+        return msgspec.json.decode(data, type=dict[str, msgspec.Raw])
+    except msgspec.MsgspecError:
+        return {}
 
 
 def groupings(tags: Iterable[str]) -> list[str]:
