@@ -7,7 +7,7 @@ import pytest
 
 from tests.model.builders import ZONE, experiment_record, job_record, key
 from xpm_remote.model import seen as seen_module
-from xpm_remote.model.seen import Seen, SeenRun, news, see
+from xpm_remote.model.seen import ExperimentNews, Seen, SeenRun, news, see
 from xpm_remote.model.store import Store
 
 NOW = 1000.0
@@ -99,9 +99,34 @@ def test_many_experiments(monkeypatch: pytest.MonkeyPatch) -> None:
     names = ["r1", "r2", "r3"]
     store.apply_experiments([experiment_record(name=each, run_id=each) for each in names])
     seen = saved(store)
-    assert seen.experiments == {each: SeenRun(each, has_ended=False) for each in ("r2", "r3")}
+    assert seen.experiments == {
+        each: SeenRun(each, has_ended=False, done=0) for each in ("r2", "r3")
+    }
     names = ["r0", "r1", "r2", "r9"]
     store.apply_experiments(
         [experiment_record(name=each, run_id=each, status="done") for each in names]
     )
     assert news(seen, store).ended == (("r2", "done"), ("r9", "done"))
+
+
+def test_by_experiment() -> None:
+    """What is new is told by experiment: what is done there and failed, and that it ended."""
+    seen = saved(store_of({"a": 5.0}, done=2))
+    store = store_of({"a": 5.0, "b": 6.0}, done=5, status="done")
+    assert news(seen, store, {key("b"): "memory"}).experiments == {
+        "exp": ExperimentNews(3, {"memory": [key("b")]}, "done")
+    }
+    assert not news(seen, store_of({"a": 5.0}, done=1)).experiments
+    # A program before this one has not counted.
+    run = SeenRun(seen.experiments["exp"].run_id, has_ended=False)
+    older = msgspec.structs.replace(seen, experiments={"exp": run})
+    assert news(older, store_of({"a": 5.0}, done=5)).experiments == {}
+    again = msgspec.structs.replace(seen, experiments={"exp": SeenRun("0", has_ended=True, done=2)})
+    assert news(again, store).experiments["exp"].done == 5
+
+
+def test_jobs_of_no_experiment() -> None:
+    """A failure of a job that no current run lists is told, too."""
+    store = Store(ZONE)
+    store.apply_judged([job_record("a", "error", started=0, ended=5)])
+    assert news(saved(Store(ZONE)), store).experiments == {"": ExperimentNews(0, {"": [key("a")]})}

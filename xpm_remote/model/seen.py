@@ -33,10 +33,11 @@ NO_CAUSES: Mapping[str, str] = MappingProxyType({})
 
 
 class SeenRun(msgspec.Struct, array_like=True, frozen=True):
-    """The run of an experiment, and whether it had ended."""
+    """The run of an experiment, whether it had ended, and how many of its jobs were done; None: not known."""
 
     run_id: str
     has_ended: bool
+    done: int | None = None
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,6 +64,20 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     muted: tuple[str, ...] = ()
 
 
+class ExperimentNews(msgspec.Struct):
+    """What is new in an experiment.
+
+    Attributes:
+        done: How many more of its jobs are done.
+        failures: The keys of those that failed, the latest first, by their cause, as of ``News``.
+        status: Its status if it has ended; else empty.
+    """
+
+    done: int = 0
+    failures: dict[str, list[str]] = {}
+    status: str = ""
+
+
 class News(msgspec.Struct, frozen=True):
     """What is new in a workspace.
 
@@ -72,6 +87,7 @@ class News(msgspec.Struct, frozen=True):
         failures: The keys of the jobs that failed, the latest first, by their cause; without a known one under "".
         muted: How many more failed of causes that are muted.
         ended: The experiments that ended, with their status.
+        experiments: What is new in each of those in which something is; jobs of none are under "".
     """
 
     since: float
@@ -79,6 +95,7 @@ class News(msgspec.Struct, frozen=True):
     failures: dict[str, list[str]] = {}
     muted: int = 0
     ended: tuple[tuple[str, str], ...] = ()
+    experiments: dict[str, ExperimentNews] = {}
 
     @property
     def failed(self) -> int:
@@ -106,7 +123,9 @@ def see(store: Store, workspace: str, now: float, muted: Iterable[str] = ()) -> 
         at=now,
         done=store.number_in_state(State.DONE),
         experiments={
-            each.experiment_id: SeenRun(each.run_id, _has_ended(each))
+            each.experiment_id: SeenRun(
+                each.run_id, _has_ended(each), store.counts(each.experiment_id).done
+            )
             for each in newest[:EXPERIMENTS_KEPT]
         },
         failed={_digest(job.key): _ended(job) for job in jobs},
@@ -124,6 +143,7 @@ def news(seen: Seen, store: Store, causes: Mapping[str, str] = NO_CAUSES) -> New
         causes: The causes of failures, as far as they are known, by the jobs' keys.
     """
     failures: dict[str, list[str]] = {}
+    experiments: dict[str, ExperimentNews] = {}
     muted = 0
     for job in store.latest_failures(FAILURES_KEPT):
         cause = causes.get(job.key, "")
@@ -133,13 +153,29 @@ def news(seen: Seen, store: Store, causes: Mapping[str, str] = NO_CAUSES) -> New
             muted += 1
         else:
             failures.setdefault(cause, []).append(job.key)
+            for name in job.experiments or ("",):
+                of_experiment = experiments.setdefault(name, ExperimentNews()).failures
+                of_experiment.setdefault(cause, []).append(job.key)
     ended = tuple(
         (each.experiment_id, each.status)
         for each in store.experiments
         if _has_ended(each) and not _was_ended(each, seen)
     )
     more = max(0, store.number_in_state(State.DONE) - seen.done)
-    return News(seen.at, more, failures, muted, ended)
+    for name, status in ended:
+        experiments.setdefault(name, ExperimentNews()).status = status
+    for each in store.experiments:
+        done = _more_done(each, seen, store)
+        if done:
+            experiments.setdefault(each.experiment_id, ExperimentNews()).done = done
+    return News(seen.at, more, failures, muted, ended, experiments)
+
+
+def _more_done(experiment: Experiment, seen: Seen, store: Store) -> int:
+    done, run = store.counts(experiment.experiment_id).done, _seen_run(experiment, seen)
+    if run is None or run.run_id != experiment.run_id:
+        return 0 if _is_older(experiment, seen) else done
+    return 0 if run.done is None else max(0, done - run.done)
 
 
 def is_new(job: Job, seen: Seen) -> bool:
@@ -155,10 +191,18 @@ def is_new(job: Job, seen: Seen) -> bool:
 
 
 def _was_ended(experiment: Experiment, seen: Seen) -> bool:
-    run = seen.experiments.get(experiment.experiment_id)
+    run = _seen_run(experiment, seen)
     if run is not None:
         return run.run_id == experiment.run_id and run.has_ended
-    # Older than all that were kept: it has been seen.
+    return _is_older(experiment, seen)
+
+
+def _seen_run(experiment: Experiment, seen: Seen) -> SeenRun | None:
+    return seen.experiments.get(experiment.experiment_id)
+
+
+def _is_older(experiment: Experiment, seen: Seen) -> bool:
+    """Return whether an experiment is older than all that were kept, and so has been seen."""
     is_full = len(seen.experiments) >= EXPERIMENTS_KEPT
     return is_full and experiment.run_id < min(each.run_id for each in seen.experiments.values())
 

@@ -98,12 +98,16 @@ async def test_what_is_refused(screen: Screen, questions: FakeQuestions) -> None
     questions.error = WorkspaceError("nothing is there", "")
     await screen.press("x", "c")
     assert "nothing is there" in page(screen)
+    await screen.press("4")
+    assert "you: clean was not planned: nothing is there" in page(screen)
     questions.error = None
-    await screen.press("escape", "x", "c")
+    await screen.press("2", "x", "c")
     screen.fleet.lose("jz")
     await screen.press("y")
     assert "jz is STALE" in screen.line("crumbs")
-    await screen.press("escape", "x")
+    await screen.press("4")
+    assert "you: clean was refused: jz is STALE" in page(screen)
+    await screen.press("2", "x")
     assert "jz is STALE" in screen.line("crumbs")
 
 
@@ -139,5 +143,34 @@ async def test_activity(screen: Screen) -> None:
     screen.fleet.change("jz", store.apply_jobs(EXPERIMENT, [done]))
     await screen.settle()
     assert "D ✔ task/job-00" in page(screen)
-    await screen.press("enter")
+    assert "exp +1 done" in page(screen)
+    await screen.press("G", "enter")
     assert "task/job-00" in screen.line("crumbs")
+
+
+async def test_what_fails(screen: Screen, made: SmallWorkspace, tmp_path: Path) -> None:
+    """What is refused, and what fails when it is done, stands in Activity, each with its reason."""
+    await screen.press("x", "k")
+    assert "nothing to kill" in screen.line("crumbs")
+    await screen.press("4")
+    assert "you: kill was refused: keep  demo.task/job-" in page(screen)
+    await screen.press("2", "space", "space", "x", "c")
+    assert "clean 2 jobs on JZ?" in screen.line("crumbs")
+    job = screen.app.screen._planned[0].to_do[0].job  # type: ignore[attr-defined]
+    directory = made.layout.job(job)
+    directory.rename(tmp_path / "elsewhere")
+    directory.symlink_to(tmp_path / "elsewhere")
+    await screen.press("y")
+    assert "clean 2 jobs on JZ: 1 failed" in screen.line("crumbs")
+    await screen.press("4")
+    assert f"you: failed {job}: " in page(screen)
+    assert "you: cleaned demo.task/job-" in page(screen)
+    assert (tmp_path / "elsewhere").is_dir()
+
+
+async def test_a_link_that_is_lost_at_work(screen: Screen, questions: FakeQuestions) -> None:
+    """An action that is cut short says so in Activity, with the number of jobs."""
+    await screen.press("space", "space", "x", "c")
+    questions.error = WorkspaceError("the link is lost", "")
+    await screen.press("y", "4")
+    assert "you: clean was not finished, of 2 jobs: the link is lost" in page(screen)

@@ -179,6 +179,9 @@ def test_default_order() -> None:
     key = ("jz", "demo.task/failed-job")
     jobs.update({key: JobRow("jz", jobs.rows[key].job, is_seen=True)})
     assert ids(jobs)[3] == "failed-job"
+    new = ("jz", "demo.task/a")
+    jobs.update({key: JobRow("jz", jobs.rows[key].job), new: JobRow("jz", FAILED, is_new=True)})
+    assert ids(jobs)[:2] == ["a", "failed-job"]
 
 
 @pytest.mark.parametrize("column", [column for column in COLUMNS if column.rank is not None])

@@ -77,8 +77,11 @@ class ActionScreen(Paged):
                 self._planned.append(Planned(name, plans))
             except XpmRemoteError as error:
                 self._planned.append(Planned(name, trouble=str(error)))
+                self._keep(name, [(f"{self.action} was not planned: {safe(str(error))}", False)])
             self.paint()
         self._stage = _Stage.ASKING if self._count else _Stage.OVER
+        if self._stage is _Stage.OVER:
+            self._keep_refusals()
         self.paint()
 
     # What is shown
@@ -158,10 +161,13 @@ class ActionScreen(Paged):
     def _begin(self) -> None:
         stale = self.dashboard.look().stale & set(self._jobs)
         if stale:
-            self.say(
-                f"{safe(', '.join(sorted(stale)))} is STALE: nothing is done on what may be out of date"
-            )
+            names = safe(", ".join(sorted(stale)))
+            words = f"{names} is STALE: nothing is done on what may be out of date"
+            for name in stale:
+                self._keep(name, [(f"{self.action} was refused: {words}", False)])
+            self.say(words)
             return
+        self._keep_refusals()
         self._stage = _Stage.WORKING
         # It goes on when this screen is left.
         self.dashboard.run_worker(self._work(), group="act")
@@ -179,18 +185,28 @@ class ActionScreen(Paged):
                         async for outcome in outcomes:
                             self._note(each.workspace, outcome_lines(outcome))
             except XpmRemoteError as error:
-                self._note(
-                    each.workspace, [(f"{self.action} was not finished: {safe(str(error))}", False)]
-                )
+                words = f"{self.action} was not finished, of {count_text(len(each.to_do), 'job')}"
+                self._note(each.workspace, [(f"{words}: {safe(str(error))}", False)])
         self._stage = _Stage.OVER
         self.paint()
 
     def _note(self, name: str, lines: Sequence[tuple[str, bool]]) -> None:
         self._outcomes += lines
-        for text, is_done in lines:
-            self.dashboard.acts.append((time.time(), name, text, is_done))
+        self._keep(name, lines)
         if self._has_parts:
             self.paint()
+
+    def _keep(self, name: str, lines: Sequence[tuple[str, bool]]) -> None:
+        """Keep for Activity what was done, or why it was not."""
+        for text, is_done in lines:
+            self.dashboard.acts.append((time.time(), name, text, is_done))
+
+    def _keep_refusals(self) -> None:
+        for each in self._planned:
+            refused = [text.strip() for text, is_to_do in plan_lines(each) if not is_to_do]
+            self._keep(
+                each.workspace, [(f"{self.action} was refused: {t}", False) for t in refused]
+            )
 
 
 async def _plans(jobs: RemoteJobs, action: str, ids: Sequence[JobId]) -> Sequence[Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from xpm_remote.ui.screen.frame import Changed
 from xpm_remote.ui.screen.keys import FLEET
@@ -14,9 +14,6 @@ from xpm_remote.ui.tables.digests import digest_cells
 from xpm_remote.ui.tables.experiments import COLUMNS, FLEET_ORDER, FleetKey, FleetRow, fleet_rows
 from xpm_remote.ui.tables.links import link_cells
 from xpm_remote.ui.tables.table import Line
-
-if TYPE_CHECKING:
-    from xpm_remote.session.journal import Digest
 
 _HOW_TO_BEGIN = (
     "no workspace: add one to the settings, or name HOST and REMOTE_WORKDIR (docs/settings.md)"
@@ -40,28 +37,29 @@ class FleetScreen(Tabular):
         """Name the screen, or say how to begin."""
         if not self.dashboard.pictures:
             return [Cell(self.dashboard.opening or _HOW_TO_BEGIN, "waiting")], []
-        news = [] if self.found_cells else digest_cells(self._digests(), time.time())
-        return [Cell("fleet", "bold"), *self.found_cells, *news], []
-
-    def _digests(self) -> list[Digest]:
-        triage = self.dashboard.triage
-        found = (triage.digest(name, each) for name, each in self.dashboard.pictures.items())
-        return [digest for digest in found if digest is not None]
+        digests = self.dashboard.triage.digests(self.dashboard.pictures)
+        news = [] if self.found_cells else digest_cells(digests.values(), time.time())
+        hint = [Cell("4 names all  Esc seen", "key")] if news else []
+        return [Cell("fleet", "bold"), *self.found_cells, *news], hint
 
     def step_back(self) -> bool:
         """Undo the last step, or then take what is new for seen."""
         if super().step_back():
             return True
-        is_new = any(self._digests())
+        is_new = bool(self.dashboard.triage.digests(self.dashboard.pictures))
         self.dashboard.see_all()
+        self.take({})
         return is_new
 
     def take(self, changed: Changed) -> None:
         """Bring the rows up to date: there are few."""
         del changed
         rows: dict[FleetKey, FleetRow | None] = dict.fromkeys(self.model.rows)
+        triage = self.dashboard.triage
         for place, (name, picture) in enumerate(self.dashboard.pictures.items()):
-            rows.update({row.key: row for row in fleet_rows(name, place, picture)})
+            digest = triage.digest(name, picture)
+            news = {} if digest is None else digest.news.experiments
+            rows.update({row.key: row for row in fleet_rows(name, place, picture, news)})
         before = self.model.rows
         differ = {key: row for key, row in rows.items() if row is None or before.get(key) != row}
         if differ:

@@ -75,6 +75,11 @@ class Triage:
             self._digests[name] = (stamp, self._journal.digest(name, causes))
         return self._digests[name][1]
 
+    def digests(self, pictures: Mapping[str, Picture]) -> dict[str, Digest]:
+        """Return what has not been seen of the workspaces in which something is new."""
+        found = ((name, self.digest(name, picture)) for name, picture in pictures.items())
+        return {name: digest for name, digest in found if digest}
+
     def see(self, name: str) -> None:
         """Record that all of a workspace has been seen."""
         if self._journal is not None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from xpm_remote.escaping import safe
 from xpm_remote.model.entities import Counts, Experiment, Job
+from xpm_remote.model.seen import ExperimentNews
 from xpm_remote.session.state import Picture
 from xpm_remote.ui.tables.arrangement import Order
 from xpm_remote.ui.tables.columns import NOTHING, Cell, Column, Look
+from xpm_remote.ui.tables.digests import experiment_cells
 from xpm_remote.ui.tables.jobs import DONE, FAILED, IDLE, RUNNING, bar, state_cell
 from xpm_remote.ui.text import rough_span
 
@@ -26,6 +29,7 @@ _KINDS = {
 
 
 NO_JOBS = Counts()
+NOTHING_NEW: Mapping[str, ExperimentNews] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,7 @@ class FleetRow:
         title: Where the workspace is.
         experiment: The experiment; None for the workspace itself.
         counts: Its jobs by state.
+        news: What is new in it, in words.
     """
 
     workspace: str
@@ -45,6 +50,7 @@ class FleetRow:
     title: str = ""
     experiment: Experiment | None = None
     counts: Counts = NO_JOBS
+    news: str = ""
 
     @property
     def key(self) -> FleetKey:
@@ -64,12 +70,23 @@ class FleetRow:
         return None
 
 
-def fleet_rows(name: str, place: int, picture: Picture) -> Iterator[FleetRow]:
-    """Yield the row of a workspace, and those of its experiments."""
+def fleet_rows(
+    name: str, place: int, picture: Picture, news: Mapping[str, ExperimentNews] = NOTHING_NEW
+) -> Iterator[FleetRow]:
+    """Yield the row of a workspace, and those of its experiments.
+
+    Args:
+        name: The name of the workspace.
+        place: Its number among all.
+        picture: What is known of it.
+        news: What is new in its experiments, by their names.
+    """
     yield FleetRow(name, place, f"{picture.host}:{picture.workspace}")
     for experiment in picture.store.experiments:
         counts = picture.store.counts(experiment.experiment_id)
-        yield FleetRow(name, place, "", experiment, counts)
+        fresh = news.get(experiment.experiment_id)
+        words = "" if fresh is None else " ".join(c.text for c in experiment_cells(fresh) if c.text)
+        yield FleetRow(name, place, "", experiment, counts, words)
 
 
 def kind(experiment: Experiment) -> str:
@@ -141,4 +158,5 @@ COLUMNS: tuple[Column[FleetRow], ...] = (
     _number("idle", "idle"),
     Column("status", "STATUS", _status, least=6, most=12, weight=2),
     Column("age", "AGE", _age, least=6, weight=3, is_right=True),
+    Column("news", "NEWS", lambda row, _: Cell(row.news, "waiting"), least=8, most=60, weight=6),
 )
