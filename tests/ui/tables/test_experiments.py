@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -9,6 +10,8 @@ import pytest
 from tests.model.builders import epoch, moment
 from tests.ui.pictures import NOW, busy_store, picture
 from xpm_remote.model.entities import Counts, Experiment
+from xpm_remote.model.pace import Pace
+from xpm_remote.model.seen import ExperimentNews
 from xpm_remote.ui.tables.columns import Cell, Look
 from xpm_remote.ui.tables.experiments import COLUMNS, FLEET_ORDER, FleetKey, FleetRow, fleet_rows
 from xpm_remote.ui.tables.table import Table
@@ -35,6 +38,21 @@ def cells(row: FleetRow, look: Look = LOOK) -> dict[str, Cell]:
 def texts(row: FleetRow, look: Look = LOOK) -> dict[str, str]:
     """Return the texts of the cells that show something, without what fills them up."""
     return {name: cell.text for name, cell in cells(row, look).items()}
+
+
+def test_time_left() -> None:
+    """An experiment that runs shows the time left by the ends of its jobs, or a ? where it is stale."""
+    pace = Pace(NOW - 60 * number for number in range(21))
+    counts = Counts(total=51, done=21, running=10, waiting=20)
+    running = dataclasses.replace(row(counts=counts), pace=pace)
+    assert texts(running)["eta"] == "~30 min"
+    assert texts(running, Look(NOW, stale=frozenset({"jz"})))["eta"] == "?"
+    assert "eta" not in texts(running, Look(NOW + 3600))
+    assert "eta" not in texts(dataclasses.replace(row("done", counts=counts), pace=pace))
+    (_, _, found) = fleet_rows(
+        "jz", 0, picture(busy_store()), {"exp": ExperimentNews(3)}, {"exp": pace}
+    )
+    assert (found.pace, texts(found)["news"]) == (pace, "+3 done")
 
 
 def test_a_workspace_has_no_state_of_its_own() -> None:

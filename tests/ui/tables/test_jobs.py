@@ -42,7 +42,7 @@ def test_a_job_that_runs() -> None:
     assert shown(job) == {
         "state": "R ●",
         "job": "task/a",
-        "progress": "━━━━──────  45 %",
+        "progress": " 45 % ━━━━──────",
         "what": "epoch 5",
         "tags": "lr=0.1",
         "experiment": "one, two",
@@ -87,7 +87,7 @@ def test_doubt_and_ascii() -> None:
     assert shown(replace(RUNS, certain=False))["state"] == "R?●"
     assert shown(RUNS, Look(LOOK.now, stale=frozenset({"jz"})))["state"] == "R?●"
     told = shown(RUNS, Look(LOOK.now, is_ascii=True))
-    assert (told["state"], told["progress"]) == ("R", "####......  45 %")
+    assert (told["state"], told["progress"]) == ("R", " 45 % ####......")
 
 
 def test_ages_are_by_the_clock_of_the_workspace() -> None:

@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
+from xpm_remote.model.pace import Pace
 from xpm_remote.ui.screen.frame import Changed
 from xpm_remote.ui.screen.keys import FLEET
-from xpm_remote.ui.screen.tabular import Tabular
+from xpm_remote.ui.screen.tabular import Tabular, in_slices, sliced
 from xpm_remote.ui.tables.columns import Cell, Look
 from xpm_remote.ui.tables.digests import digest_cells
 from xpm_remote.ui.tables.experiments import COLUMNS, FLEET_ORDER, FleetKey, FleetRow, fleet_rows
 from xpm_remote.ui.tables.links import link_cells
 from xpm_remote.ui.tables.table import Line
+from xpm_remote.workspace.states import State
+
+if TYPE_CHECKING:
+    from xpm_remote.model.store import Store
 
 _HOW_TO_BEGIN = (
     "no workspace: add one to the settings, or name HOST and REMOTE_WORKDIR (docs/settings.md)"
 )
+
+PACE_EVERY = 10.0
+"""Seconds between two looks at the times at which jobs ended; where none has, that is nothing."""
+
+_SLICE = 1000
 
 
 class FleetScreen(Tabular):
@@ -28,6 +38,9 @@ class FleetScreen(Tabular):
     def __init__(self) -> None:
         super().__init__(FLEET_ORDER, COLUMNS)
         self._folded: set[str] = set()
+        self._paces: dict[str, dict[str, Pace]] = {}
+        self._stamps: dict[FleetKey, tuple[str, int]] = {}
+        self._paced = -PACE_EVERY
 
     async def on_mount(self) -> None:
         """Show the workspaces that are known."""
@@ -39,7 +52,7 @@ class FleetScreen(Tabular):
             return [Cell(self.dashboard.opening or _HOW_TO_BEGIN, "waiting")], []
         digests = self.dashboard.triage.digests(self.dashboard.pictures)
         news = [] if self.found_cells else digest_cells(digests.values(), time.time())
-        hint = [Cell("4 names all  Esc seen", "key")] if news else []
+        hint = [Cell("4 all  Esc seen", "key")] if news else []
         return [Cell("fleet", "bold"), *self.found_cells, *news], hint
 
     def step_back(self) -> bool:
@@ -59,11 +72,33 @@ class FleetScreen(Tabular):
         for place, (name, picture) in enumerate(self.dashboard.pictures.items()):
             digest = triage.digest(name, picture)
             news = {} if digest is None else digest.news.experiments
-            rows.update({row.key: row for row in fleet_rows(name, place, picture, news)})
+            paces = self._paces.get(name, {})
+            rows.update({row.key: row for row in fleet_rows(name, place, picture, news, paces)})
         before = self.model.rows
         differ = {key: row for key, row in rows.items() if row is None or before.get(key) != row}
         if differ:
             self.model.update(differ)
+
+    def paint(self) -> None:
+        """Draw what differs; now and then find out how fast experiments go on."""
+        now = time.monotonic()
+        if now - self._paced >= PACE_EVERY:
+            self._paced = now
+            self.run_worker(self._pace(), group="compare", exclusive=True)
+        super().paint()
+
+    async def _pace(self) -> None:
+        for name, picture in list(self.dashboard.pictures.items()):
+            paces = self._paces.setdefault(name, {})
+            for experiment in list(picture.store.experiments):
+                key = experiment.experiment_id
+                counts = picture.store.counts(key)
+                stamp = (experiment.run_id, counts.done)
+                if counts.running + counts.waiting and self._stamps.get((name, key)) != stamp:
+                    ends: list[float] = []
+                    await in_slices(_ends(picture.store, key, ends))
+                    self._stamps[name, key], paces[key] = stamp, Pace(ends)
+        self.take({})
 
     def title_of(self, line: Line[Any], look: Look) -> Sequence[Cell] | None:
         """Return the line of a workspace: its name, where it is, and its link."""
@@ -118,3 +153,11 @@ class FleetScreen(Tabular):
         line = self.model.current
         if line is not None and line.key is not None:
             self.dashboard.retry(line.key[0])
+
+
+def _ends(store: Store, experiment: str, ends: list[float]) -> Iterator[None]:
+    """Find the times at which jobs of an experiment were done, in steps."""
+    for part in sliced(list(store.keys_in(experiment=experiment, state=State.DONE)), _SLICE):
+        jobs = (store.jobs.get(key) for key in part)
+        ends += [each.ended.timestamp() for each in jobs if each is not None and each.ended]
+        yield

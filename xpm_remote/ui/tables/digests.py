@@ -41,7 +41,7 @@ def digest_cells(digests: Iterable[Digest], now: float) -> list[Cell]:
         return []
     news = [digest.news for digest in told]
     since = rough_span(now - min(each.since for each in news))
-    cells = [Cell(f"SINCE YOU LAST LOOKED {since} AGO", "bold")]
+    cells = [Cell(f"SINCE YOU LOOKED {since} AGO", "bold")]
     causes = {cause for each in news for cause in each.failures if cause}
     cells += _counts(sum(each.done for each in news), sum(each.failed for each in news), causes)
     ended = [(safe(name), safe(status)) for each in news for name, status in each.ended]
@@ -57,8 +57,10 @@ def digest_cells(digests: Iterable[Digest], now: float) -> list[Cell]:
 def experiment_cells(news: ExperimentNews) -> list[Cell]:
     """Return what is new in an experiment."""
     failed = sum(map(len, news.failures.values()))
-    cells = _counts(news.done, failed, [cause for cause in news.failures if cause])
-    return [*cells, Cell(f"ended: {safe(news.status)}" if news.status else "")]
+    return [
+        *_counts(news.done, failed, ()),
+        Cell(f"ended: {safe(news.status)}" if news.status else ""),
+    ]
 
 
 def digest_lines(digests: Mapping[str, Digest], now: float) -> Iterator[DigestLine]:

@@ -8,13 +8,14 @@ from types import MappingProxyType
 
 from xpm_remote.escaping import safe
 from xpm_remote.model.entities import Counts, Experiment, Job
+from xpm_remote.model.pace import Pace
 from xpm_remote.model.seen import ExperimentNews
 from xpm_remote.session.state import Picture
 from xpm_remote.ui.tables.arrangement import Order
 from xpm_remote.ui.tables.columns import NOTHING, Cell, Column, Look
 from xpm_remote.ui.tables.digests import experiment_cells
 from xpm_remote.ui.tables.jobs import DONE, FAILED, IDLE, RUNNING, bar, state_cell
-from xpm_remote.ui.text import rough_span
+from xpm_remote.ui.text import left_text, rough_span
 
 FleetKey = tuple[str, str]
 """The name of a workspace, and of an experiment, or empty for the workspace itself."""
@@ -29,6 +30,7 @@ _KINDS = {
 
 
 NO_JOBS = Counts()
+UNKNOWN: Mapping[str, Pace] = MappingProxyType({})
 NOTHING_NEW: Mapping[str, ExperimentNews] = MappingProxyType({})
 
 
@@ -43,6 +45,7 @@ class FleetRow:
         experiment: The experiment; None for the workspace itself.
         counts: Its jobs by state.
         news: What is new in it, in words.
+        pace: How fast its jobs come to their ends; None where that is not known.
     """
 
     workspace: str
@@ -51,6 +54,7 @@ class FleetRow:
     experiment: Experiment | None = None
     counts: Counts = NO_JOBS
     news: str = ""
+    pace: Pace | None = None
 
     @property
     def key(self) -> FleetKey:
@@ -71,7 +75,11 @@ class FleetRow:
 
 
 def fleet_rows(
-    name: str, place: int, picture: Picture, news: Mapping[str, ExperimentNews] = NOTHING_NEW
+    name: str,
+    place: int,
+    picture: Picture,
+    news: Mapping[str, ExperimentNews] = NOTHING_NEW,
+    paces: Mapping[str, Pace] = UNKNOWN,
 ) -> Iterator[FleetRow]:
     """Yield the row of a workspace, and those of its experiments.
 
@@ -80,13 +88,15 @@ def fleet_rows(
         place: Its number among all.
         picture: What is known of it.
         news: What is new in its experiments, by their names.
+        paces: How fast the jobs of those that run come to their ends.
     """
     yield FleetRow(name, place, f"{picture.host}:{picture.workspace}")
     for experiment in picture.store.experiments:
         counts = picture.store.counts(experiment.experiment_id)
         fresh = news.get(experiment.experiment_id)
         words = "" if fresh is None else " ".join(c.text for c in experiment_cells(fresh) if c.text)
-        yield FleetRow(name, place, "", experiment, counts, words)
+        pace = paces.get(experiment.experiment_id)
+        yield FleetRow(name, place, "", experiment, counts, words, pace)
 
 
 def kind(experiment: Experiment) -> str:
@@ -136,6 +146,16 @@ def _number(name: str, style: str) -> Column[FleetRow]:
     )
 
 
+def _eta(row: FleetRow, look: Look) -> Cell:
+    if row.experiment is None or row.pace is None or kind(row.experiment) != RUNNING:
+        return NOTHING
+    if row.workspace in look.stale:
+        return Cell("?", "dim")
+    left = row.counts.running + row.counts.waiting
+    estimate = row.pace.estimate(left, look.then(row.workspace))
+    return NOTHING if estimate is None else Cell(left_text(*estimate))
+
+
 def _age(row: FleetRow, look: Look) -> Cell:
     experiment = row.experiment
     if experiment is None or experiment.started is None:
@@ -156,7 +176,8 @@ COLUMNS: tuple[Column[FleetRow], ...] = (
     _number("waiting", "waiting"),
     _number("failed", "failed"),
     _number("idle", "idle"),
+    Column("eta", "ETA", _eta, least=6, most=14, weight=5),
     Column("status", "STATUS", _status, least=6, most=12, weight=2),
     Column("age", "AGE", _age, least=6, weight=3, is_right=True),
-    Column("news", "NEWS", lambda row, _: Cell(row.news, "waiting"), least=8, most=60, weight=6),
+    Column("news", "NEWS", lambda row, _: Cell(row.news, "waiting"), least=17, most=60, weight=6),
 )

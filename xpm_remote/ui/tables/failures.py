@@ -166,7 +166,7 @@ def _age(row: FailureRow, look: Look, *, is_first: bool) -> Cell:
 COLUMNS: tuple[Column[FailureRow], ...] = (
     Column("count", "     N", _count, least=6, most=8, weight=10),
     Column("new", "NEW", _new, least=3, most=6, weight=7, is_right=True),
-    Column("cause", "CAUSE", _what, least=20, most=120, weight=9),
+    Column("cause", "CAUSE", _what, least=36, most=120, weight=9),
     Column("where", "WHERE", _where, least=8, most=40, weight=5),
     Column("first", "FIRST", lambda row, look: _age(row, look, is_first=True), least=6, weight=2,
            is_right=True),

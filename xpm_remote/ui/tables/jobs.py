@@ -125,7 +125,8 @@ def _progress(row: JobRow, look: Look) -> Cell:
     if job.state is not State.RUNNING or not job.progress:
         return NOTHING
     fraction = job.progress[0].fraction or 0.0
-    return Cell(f"{bar(fraction, look)} {percent(job.progress[:1]):>5}", RUNNING)
+    # The number first: it stays where there is no room for the bar.
+    return Cell(f"{percent(job.progress[:1]):>5} {bar(fraction, look)}", RUNNING)
 
 
 def _new(row: JobRow, _: Look) -> Cell:
@@ -223,14 +224,14 @@ COLUMNS: tuple[Column[JobRow], ...] = (
     Column("state", "S", _state, lambda row: _FIRST[kind(row.job)], "s", least=1, most=3, weight=9),
     Column(
         "job", "JOB", lambda row, _: Cell(brief_key(row.job)), lambda row: row.job.key, "j",
-        least=12, most=36, weight=10,
+        least=14, most=36, weight=10,
     ),
-    Column("progress", "PROGRESS", _progress, fraction, "p", most=16, weight=6, is_reversed=True),
-    Column("eta", "ETA", _eta, _end, "l", least=6, most=14, weight=5),
-    Column("new", "NEW", _new, lambda row: not row.is_new, "n", least=3, most=3, weight=5),
+    Column("progress", "PROGRESS", _progress, fraction, "p", least=6, most=16, weight=7, is_reversed=True),
+    Column("eta", "ETA", _eta, _end, "l", least=6, most=14, weight=6),
+    Column("new", "NEW", _new, lambda row: not row.is_new, "n", least=3, most=3, weight=8),
     Column(
         "what", "WHAT", _what, lambda row: (row.job.reason or "", row.message), "w",
-        least=8, most=60, weight=7,
+        least=14, most=60, weight=7,
     ),
     Column(
         "tags", "TAGS", _tags, lambda row: [(k, str(v)) for k, v in sorted(row.job.tags.items())],
