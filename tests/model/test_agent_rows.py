@@ -11,9 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.model.indexing import assert_indexed
-from xpm_remote.model.agent_rows import (
-    SLICE,
-    AgentRows,
+from tests.support.pages import folded
+from xpm_remote.model.agent_pages import (
     GonePage,
     JobsPage,
     ListedPage,
@@ -21,6 +20,7 @@ from xpm_remote.model.agent_rows import (
     Sequenced,
     decode_page,
 )
+from xpm_remote.model.agent_rows import SLICE, AgentRows
 from xpm_remote.model.entities import JobChange
 from xpm_remote.model.records import ExperimentRecord, JobRecord
 from xpm_remote.model.store import Store
@@ -32,7 +32,8 @@ from xpm_remote.workspace.states import State
 def page(name: str, **params: Any) -> Any:
     """Decode a notification as it comes."""
     where = {"sequence": 1, "mark": 5.0}
-    return decode_page(f"notification.{name}", json.dumps({**where, **params}).encode())
+    sent = json.dumps({**where, **folded(name, params)})
+    return decode_page(f"notification.{name}", sent.encode())
 
 
 def runs(*experiments: tuple[str, str], jobs: int = 0, **others: Any) -> RunsPage:
@@ -73,7 +74,9 @@ def test_kinds() -> None:
     assert page("loaded") == Sequenced(1, 5.0)
     assert page("log", text="x") is None
     with pytest.raises(msgspec.DecodeError):
-        page("jobs", rows=[["x"]])
+        decode_page("notification.jobs", b'{"rows": [["x"]]}')
+    with pytest.raises(msgspec.DecodeError):
+        decode_page("notification.listed", b'{"experiment_id": "e", "hashes": "x", "rows": []}')
 
 
 def test_experiments(rows: AgentRows) -> None:

@@ -16,6 +16,7 @@ import msgspec
 import pytest
 
 from tests.model.builders import experiment_record
+from tests.support.pages import folded
 from tests.workspace.disk import HOST, Disk, write
 from xpm_remote.errors import LinkLostError, ProtocolError, RemoteTimeoutError, XpmRemoteError
 from xpm_remote.link.remote.agent import Bundle, pack
@@ -71,7 +72,7 @@ class Bench:
 
     def say(self, kind: str, mark: int = 100, **params: Any) -> None:
         """Receive a notification."""
-        raw = json.dumps({"sequence": 1, "mark": mark, **params}).encode()
+        raw = json.dumps({"sequence": 1, "mark": mark, **folded(kind, params)}).encode()
         self.sync.hear(Notification(f"notification.{kind}", msgspec.Raw(raw)))
 
     def say_all(self) -> None:

@@ -33,7 +33,7 @@ from tests.ui.pictures import (
     picture,
     pictures,
 )
-from xpm_remote.model.agent_rows import Unreadable, UnreadablePage
+from xpm_remote.model.agent_pages import Unreadable, UnreadablePage
 from xpm_remote.model.entities import Change
 from xpm_remote.model.records import ExperimentRecord, JobProgressEvent, JobRecord, JobStateEvent
 from xpm_remote.model.store import Store

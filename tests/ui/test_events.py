@@ -21,7 +21,7 @@ from tests.model.builders import (
     store_with,
 )
 from tests.ui.pictures import HOSTILE, LONG_JOB, NOW, busy_store, example_picture, picture
-from xpm_remote.model.agent_rows import Unreadable, UnreadablePage
+from xpm_remote.model.agent_pages import Unreadable, UnreadablePage
 from xpm_remote.model.records import JobProgressEvent, JobStateEvent
 from xpm_remote.model.store import Store
 from xpm_remote.session.state import Digest, Phase, Stall, Update

@@ -23,7 +23,7 @@ from tests.model.builders import (
     state_event,
 )
 from tests.ui.pictures import NOW, busy_store, picture, pictures
-from xpm_remote.model.agent_rows import Unreadable, UnreadablePage
+from xpm_remote.model.agent_pages import Unreadable, UnreadablePage
 from xpm_remote.model.entities import Counts, Experiment
 from xpm_remote.model.records import ExperimentRecord, JobRecord
 from xpm_remote.model.store import Store

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.support.effort import examples
 from tests.workspace.disk import Disk, TextHost, snapshot
-from xpm_remote.model.agent_rows import JobsPage, decode_page
+from xpm_remote.model.agent_pages import JobsPage, decode_page
 from xpm_remote.workspace.agent.announcing import Pages
 from xpm_remote.workspace.layout import JobId
 from xpm_remote.workspace.reading.job_files import JobReader

@@ -1,158 +1,29 @@
-"""The agent's pages of rows, decoded; a job has a number in them (docs/agent.md). Pure."""
+"""The rows of an agent made into records, whichever page they came in. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice
-from typing import Any
 
 import msgspec
 
+from xpm_remote.model.agent_pages import (
+    GonePage,
+    JobRow,
+    JobsPage,
+    ListedPage,
+    Others,
+    Page,
+    RunsPage,
+    UnreadablePage,
+    Verdicts,
+    WaitingPage,
+)
 from xpm_remote.model.records import ExperimentRecord, JobInfoRecord, JobRecord, ProgressRecord
 from xpm_remote.model.runs import Entry, Listing, job_key
-from xpm_remote.workspace.rows import Row
 from xpm_remote.workspace.states import State, read_state
 
-
-class _Others(msgspec.Struct):
-    """Fields that few jobs have."""
-
-    scheduler_state: str | None = None
-    scheduler_failure_reason: str | None = None
-    message: str | None = None
-    has_directory: bool = True
-    is_unread: bool = False
-    certain: bool = True
-    progressed: float | None = None
-    row: Row | None = None
-
-
-_NO_OTHERS = _Others()
-
-
-class _ListedRow(msgspec.Struct, array_like=True):
-    number: int
-    task: int
-    job_id: str
-    submitted: float | None = None
-    tags: dict[str, Any] | None = None
-    word: str | None = None
-
-
-class _JobRow(msgspec.Struct, array_like=True):
-    number: int
-    state: str
-    reason: str | None = None
-    started: float | None = None
-    ended: float | None = None
-    retry_count: int | None = None
-    exit_code: int | None = None
-    progress: list[tuple[int, float | None, str | None]] | None = None
-    others: _Others | None = None
-
-
-class Sequenced(msgspec.Struct):
-    """The place of a notification in the stream: its number, and the time up to which all has been sent."""
-
-    sequence: int = 0
-    mark: float = 0.0
-
-
-class RunsPage(Sequenced):
-    """``notification.runs``: heads of experiments, without jobs."""
-
-    experiments: list[ExperimentRecord] = []
-    removed: list[str] = []
-    names: list[str] | None = None
-
-
-class ListedPage(Sequenced, kw_only=True):
-    """``notification.listed``: jobs of a run, and their scheduler states."""
-
-    experiment_id: str
-    run_id: str = ""
-    tasks: list[str] = []
-    rows: list[_ListedRow] = []
-
-
-class JobsPage(Sequenced):
-    """``notification.jobs``: states of jobs."""
-
-    rows: list[_JobRow] = []
-
-
-class GonePage(Sequenced):
-    """``notification.gone``: jobs that no run lists any longer."""
-
-    numbers: list[int] = []
-
-
-class Unreadable(msgspec.Struct, array_like=True, frozen=True):
-    """A file or directory that the agent cannot read.
-
-    Attributes:
-        path: The file or directory.
-        why: Why it cannot be read.
-        error: The name of the system's error, such as ``ESTALE``.
-        since: Since when, in epoch seconds of the host.
-    """
-
-    path: str
-    why: str = ""
-    error: str = ""
-    since: float = 0.0
-
-
-class UnreadablePage(Sequenced):
-    """``notification.unreadable``: all that cannot be read now, and how much more."""
-
-    files: list[Unreadable] = []
-    left_out: int = 0
-
-
-class WaitingPage(msgspec.Struct):
-    """``notification.waiting``: what the agent waits for, since a time in epoch seconds; None once it is answered."""
-
-    path: str | None = None
-    since: float = 0.0
-
-
-class Verdicts(msgspec.Struct):
-    """The answer to ``judge``: heads of experiments, and rows of the jobs that it names."""
-
-    experiments: list[ExperimentRecord] = []
-    jobs: list[str] = []
-    rows: list[_JobRow] = []
-
-
-class Missing(msgspec.Struct):
-    """The answer to ``find_missing``: jobs without a directory."""
-
-    jobs: list[str] = []
-
-
-Page = RunsPage | ListedPage | JobsPage | GonePage | UnreadablePage | WaitingPage | Sequenced
-
-_KINDS: dict[str, type[Page]] = {
-    "notification.runs": RunsPage,
-    "notification.listed": ListedPage,
-    "notification.jobs": JobsPage,
-    "notification.gone": GonePage,
-    "notification.unreadable": UnreadablePage,
-    "notification.waiting": WaitingPage,
-    "notification.loaded": Sequenced,
-}
-
-
-def decode_page(method: str, params: bytes | msgspec.Raw) -> Page | None:
-    """Decode a notification of the agent; return None for one of another kind.
-
-    Raises:
-        msgspec.DecodeError: It is not of the shape of its kind.
-    """
-    kind = _KINDS.get(method)
-    return None if kind is None else msgspec.json.decode(params, type=kind)
-
+_NO_OTHERS = Others()
 
 SLICE = 100
 """Jobs, or experiments, that are applied at once: a few milliseconds of work."""
@@ -355,7 +226,7 @@ class AgentRows:
                 self._note(record, row.others)
         return records
 
-    def _knows_better(self, row: _JobRow) -> bool:
+    def _knows_better(self, row: JobRow) -> bool:
         """Return whether a row is of a job that could not be read now, and was read before."""
         is_unread = row.others is not None and row.others.is_unread
         is_unknown = is_unread and row.state == State.UNKNOWN.value
@@ -370,7 +241,7 @@ class AgentRows:
             self._note(records[-1], row.others)
         return records
 
-    def _note(self, record: JobRecord, others: _Others | None) -> None:
+    def _note(self, record: JobRecord, others: Others | None) -> None:
         message = None if others is None else others.message
         if message:
             self.messages[f"{record.task_id}/{record.job_id}"] = message
@@ -388,7 +259,7 @@ class AgentRows:
                 self._new_entries[entry] = self._unjudged.pop(entry)
 
 
-def _record(job: tuple[str, str], row: _JobRow, root: str) -> JobRecord:
+def _record(job: tuple[str, str], row: JobRow, root: str) -> JobRecord:
     others = row.others or _NO_OTHERS
     return JobRecord(
         job_id=job[1],

@@ -14,14 +14,8 @@ from collections.abc import Callable
 import msgspec
 
 from xpm_remote.errors import ProtocolError
-from xpm_remote.model.agent_rows import (
-    AgentRows,
-    JobsPage,
-    Page,
-    Sequenced,
-    UnreadablePage,
-    decode_page,
-)
+from xpm_remote.model.agent_pages import JobsPage, Page, Sequenced, UnreadablePage, decode_page
+from xpm_remote.model.agent_rows import AgentRows
 from xpm_remote.model.entities import Change, net
 from xpm_remote.model.store import Store
 from xpm_remote.rpc.protocol import Asked, Notification

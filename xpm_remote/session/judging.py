@@ -11,7 +11,8 @@ from typing import TypeVar
 import msgspec
 
 from xpm_remote.errors import XpmRemoteError
-from xpm_remote.model.agent_rows import AgentRows, Missing, Verdicts
+from xpm_remote.model.agent_pages import Missing, Verdicts
+from xpm_remote.model.agent_rows import AgentRows
 from xpm_remote.model.entities import Change
 from xpm_remote.model.store import Store
 from xpm_remote.session.agent_client import AgentClient

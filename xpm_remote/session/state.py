@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-from xpm_remote.model.agent_rows import UnreadablePage
+from xpm_remote.model.agent_pages import UnreadablePage
 from xpm_remote.model.entities import Change, JobChange
 from xpm_remote.model.store import Store
 from xpm_remote.settings.schema import Backend

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from xpm_remote.escaping import json_safe
-from xpm_remote.model.agent_rows import Unreadable
+from xpm_remote.model.agent_pages import Unreadable
 from xpm_remote.model.entities import Experiment, ExperimentChange, Job, JobChange
 from xpm_remote.model.store import Store
 from xpm_remote.session.state import BackendChoice, LinkState, Phase, Picture, Stall, Update

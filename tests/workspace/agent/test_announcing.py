@@ -53,13 +53,10 @@ def test_rows_and_numbers() -> None:
         "r1",
         ["pkg.learn"],
     )
-    assert listed["rows"] == [
-        [0, 0, "aa", 1.235, {"x": 1}, "running"],
-        [1, 0, "bb", None, {}, None],
-    ]
+    assert listed["rows"] == [[0, 0, "aa", 1235, {"x": 1}, "running"], [1, 0, "bb", None, {}, None]]
     assert jobs["rows"] == [
-        [1, "done", None, 1.0, 2.001, None, None, None, {"scheduler_state": "unscheduled"}],
-        [0, "unscheduled"],
+        [1, "done", None, 1000, 2001, None, None, None, {"scheduler_state": "unscheduled"}],
+        [-1, "unscheduled"],
     ]
     assert gone["numbers"] == [1]
 

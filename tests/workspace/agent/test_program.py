@@ -19,6 +19,7 @@ import pytest
 
 from tests.link.agent_host import Talk
 from tests.support.job_process import Started
+from tests.support.pages import unfolded
 from tests.support.polling import wait_until
 from tests.workspace.agent.test_actions import write_pid
 from tests.workspace.disk import Disk, snapshot, write, write_lines
@@ -66,9 +67,7 @@ def many(disk: Disk, count: int) -> list[JobId]:
 
 def rows(notices: list[dict[str, Any]], method: str) -> list[Any]:
     """Return the rows of notifications."""
-    return [
-        row for each in notices if each.get("method") == method for row in each["params"]["rows"]
-    ]
+    return [row for each in notices if each.get("method") == method for row in unfolded(each)]
 
 
 # Requests

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.support.effort import examples
 from tests.support.reference_form import run_form
-from xpm_remote.model.agent_rows import RunsPage, decode_page
+from xpm_remote.model.agent_pages import RunsPage, decode_page
 from xpm_remote.workspace.agent.announcing import Pages
 from xpm_remote.workspace.reading.json_files import parse_time
 from xpm_remote.workspace.reading.runs import RunDraft, RunFacts, info_of

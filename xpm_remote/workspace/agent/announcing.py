@@ -1,7 +1,7 @@
 """Notifications of what is found: pages of short rows.
 
 Each job has a number, which its first row has together with its id; later rows have the number only. Times are epoch
-seconds. Trailing values that are null are left out. Pure.
+seconds, until the rows of a page are folded. Trailing values that are null are left out. Pure.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from itertools import islice
 from typing import Any, Callable, Iterable, Iterator
 
 from xpm_remote.workspace import states
+from xpm_remote.workspace.agent.folding import JOB_TIMES, LISTED_TIMES, fold, take_hashes
 from xpm_remote.workspace.agent.unread import Unread
 from xpm_remote.workspace.agent.wire import Notify
 from xpm_remote.workspace.layout import JobId
@@ -60,7 +61,8 @@ class Pages:
     def listed(self, run: RunFacts, job_ids: list[str]) -> None:
         """Send jobs that are new in a run, or have changed in its scheduler.
 
-        A row: number, index of the task, hash, submission, tags, the scheduler's state.
+        A row: number, index of the task, hash, submission, tags, the scheduler's state. Hashes that are digests stand
+        beside the rows.
         """
         tasks: dict[str, int] = {}
         rows = []
@@ -69,13 +71,15 @@ class Pages:
             number = self._number(JobId(info.task_id, job_id))
             task = tasks.setdefault(info.task_id, len(tasks))
             word = run.job_states.get(job_id)
-            rows.append([number, task, job_id, _seconds(info.submitted), info.tags, word])
-        params = {"experiment_id": run.experiment_id, "run_id": run.run_id}
-        self._tell("listed", {**params, "tasks": list(tasks), "rows": rows})
+            rows.append([number, task, job_id, info.submitted, info.tags, word])
+        params = {"experiment_id": run.experiment_id, "run_id": run.run_id, "tasks": list(tasks)}
+        hashes = take_hashes(rows)
+        self._tell("listed", {**params, "hashes": hashes, "rows": fold(rows, LISTED_TIMES)})
 
     def jobs(self, jobs: list[JobFacts]) -> None:
         """Send jobs that are new or have changed."""
-        self._tell("jobs", {"rows": [row(self._number(facts.id), facts) for facts in jobs]})
+        rows = [row(self._number(facts.id), facts) for facts in jobs]
+        self._tell("jobs", {"rows": fold(rows, JOB_TIMES)})
 
     def gone(self, job_ids: list[JobId]) -> None:
         """Send that no run lists these jobs any more."""
