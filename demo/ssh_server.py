@@ -31,9 +31,32 @@ HANGUP_GRACE = 2.0
 """Seconds for a command to end after SIGHUP, as when a terminal is closed; then it is killed."""
 
 
+class _Kept(asyncssh.SSHServer):
+    """One connection, kept while it is open: the listener of Python 3.12 and newer waits for the end of all.
+
+    Args:
+        open_ones: The connections that are open.
+    """
+
+    def __init__(self, open_ones: set[asyncssh.SSHServerConnection]) -> None:
+        self._open_ones = open_ones
+        self._connection: asyncssh.SSHServerConnection | None = None
+
+    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        """Keep the connection."""
+        self._connection = conn
+        self._open_ones.add(conn)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget it."""
+        if self._connection is not None:
+            self._open_ones.discard(self._connection)
+
+
 async def serve(host_key: Path, authorized_keys: Path) -> None:
-    """Listen until stdin ends or a signal arrives, then end every command."""
+    """Listen until stdin ends or a signal arrives, then end every command and connection."""
     sessions: set[asyncio.Task[None]] = set()
+    connections: set[asyncssh.SSHServerConnection] = set()
 
     async def handle(process: asyncssh.SSHServerProcess[bytes]) -> None:
         task = asyncio.current_task()
@@ -49,6 +72,7 @@ async def serve(host_key: Path, authorized_keys: Path) -> None:
         0,
         server_host_keys=[str(host_key)],
         authorized_client_keys=str(authorized_keys),
+        server_factory=lambda: _Kept(connections),
         process_factory=handle,
         encoding=None,
         allow_pty=False,
@@ -62,6 +86,8 @@ async def serve(host_key: Path, authorized_keys: Path) -> None:
             task.cancel()
         if running:
             await asyncio.wait(running)
+        for connection in set(connections):
+            connection.abort()
 
 
 async def told_to_stop() -> None:

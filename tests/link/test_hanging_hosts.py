@@ -10,10 +10,19 @@ from typing import Any
 import pytest
 
 from tests.link.readers import Reader
-from tests.support.hanging_hosts import HOST, LONG, POINTS, SHOWN, Point, hanging, one_limit
+from tests.support.hanging_hosts import (
+    HOST,
+    LONG,
+    POINTS,
+    SHOWN,
+    Point,
+    hanging,
+    hanging_ssh,
+    one_limit,
+)
 from xpm_remote.doctor.examine import examine
 from xpm_remote.doctor.stages import Examination, Stage
-from xpm_remote.errors import XpmRemoteError
+from xpm_remote.errors import ExitCode, XpmRemoteError
 from xpm_remote.link import course
 from xpm_remote.link.course import SlowWaits
 from xpm_remote.link.host import HostLink
@@ -21,6 +30,7 @@ from xpm_remote.link.openssh_engine import connection as openssh
 from xpm_remote.link.options.connect_options import parse_ssh_options
 from xpm_remote.link.prompts import RefusingPrompter
 from xpm_remote.link.remote.command import RemoteExperimaestro
+from xpm_remote.link.waits import Wait
 from xpm_remote.session.agent_client import open_agent
 from xpm_remote.session.target import Target
 from xpm_remote.settings.schema import Backend, SshEngine
@@ -30,9 +40,8 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(autouse=True)
 def prompt_telling(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Tell of waits early; let the program ssh tell the end of its own limit, however slow it is."""
+    """Tell of waits early."""
     monkeypatch.setattr(course, "WAIT_SHOWN", SHOWN)
-    monkeypatch.setattr(openssh, "GRACE", LONG)
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
 
@@ -96,6 +105,17 @@ async def test_what_carries_a_connection(monkeypatch: pytest.MonkeyPatch) -> Non
     link = HostLink(options, SshEngine.OPENSSH, one_limit())
     with pytest.raises(XpmRemoteError, match=r"no SSH greeting within 0\.5 s"):
         await within(link.open_process("true", Reader()))
+
+
+async def test_end_that_ssh_does_not_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wait that ssh does not end at its limit, as OpenSSH 10 in a tarpit, is ended and named with that limit."""
+    monkeypatch.setattr(openssh, "GRACE", 0.5)
+    options = parse_ssh_options(HOST, ["-F none"], SshEngine.OPENSSH)
+    link = HostLink(options, SshEngine.OPENSSH, one_limit(Wait.GREETING))
+    with hanging_ssh(r"debug1: Connection established.\n"), pytest.raises(XpmRemoteError) as caught:
+        await within(link.open_process("true", RefusingPrompter("it is night")))
+    assert "no SSH greeting within 1 s" in str(caught.value)
+    assert caught.value.exit_code is ExitCode.UNREACHABLE
 
 
 STAGES = {

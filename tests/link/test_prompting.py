@@ -34,7 +34,9 @@ def spawn(home: Path, host: str, *options: str, path: str = "/d", xpm: str = "xp
     words += ["--remote-xpm", xpm]
     words += [word for option in options for word in ("-o", option)]
     environment = {**os.environ, "HOME": str(home), "PYTHONWARNINGS": "error", "TERM": "xterm"}
-    environment.pop("SSH_AUTH_SOCK", None)
+    # A process that imports readline has the size of another terminal in its environment.
+    for name in ("SSH_AUTH_SOCK", "COLUMNS", "LINES"):
+        environment.pop(name, None)
     return forked.spawn(words, environment, size=(30, 200), limit=SCREEN_LIMIT)
 
 

@@ -13,7 +13,6 @@ from rich.console import Console
 
 from tests.support.hanging_hosts import LONG, POINTS, SHOWN, Point, hanging, one_limit
 from tests.support.scripted_host import Host, serving
-from xpm_remote.link.openssh_engine import connection as openssh
 from xpm_remote.link.remote.startup import MARK
 from xpm_remote.session import monitor as monitoring
 from xpm_remote.session.monitor import Monitor
@@ -63,10 +62,9 @@ class Shown:
 
 @pytest.fixture(autouse=True)
 def prompt_telling(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Tell of waits early; let the program ssh tell the end of its own limit, however slow it is."""
+    """Tell of waits early."""
     monkeypatch.setattr(monitoring, "STALL_SHOWN", SHOWN)
     monkeypatch.setattr(monitoring, "STALL_LOOK", SHOWN / 4)
-    monkeypatch.setattr(openssh, "GRACE", LONG)
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
 

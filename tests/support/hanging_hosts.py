@@ -18,6 +18,7 @@ from unittest import mock
 import asyncssh
 
 from xpm_remote.errors import ExitCode
+from xpm_remote.link.openssh_engine import connection as openssh
 from xpm_remote.link.remote.startup import MARK
 from xpm_remote.link.waits import Limits, Wait
 
@@ -128,6 +129,15 @@ async def hanging(point: Point, port: int = 0) -> AsyncIterator[int]:
         point: The point.
         port: Its port; 0: any.
     """
+    # However slow the program ssh is, it tells the end of its limit itself; that of OpenSSH 10 is none for a tarpit.
+    grace = SHORT if point.name == "tarpit" else LONG
+    with mock.patch.object(openssh, "GRACE", grace):
+        async with _hanging(point, port) as found:
+            yield found
+
+
+@asynccontextmanager
+async def _hanging(point: Point, port: int) -> AsyncIterator[int]:
     if point.name == "tcp":
         with socket.socket() as full, contextlib.ExitStack() as waiting:
             full.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -183,27 +193,31 @@ async def _drip(writer: asyncio.StreamWriter) -> None:
 
 
 @contextmanager
-def _silent_resolver() -> Iterator[None]:
-    """Let the resolver not answer, for us and for the program ssh."""
-    ended = threading.Event()
+def hanging_ssh(progress: str = "") -> Iterator[None]:
+    """Let the program ssh tell a progress, and no end of its own."""
     with tempfile.TemporaryDirectory() as folder:
         program = Path(folder) / "ssh"
         real = shutil.which("ssh")
         program.write_text(
-            f'#!/bin/sh\ncase " $* " in *" -G "*) exec {real} "$@";; esac\nexec cat\n'
+            f'#!/bin/sh\ncase " $* " in *" -G "*) exec {real} "$@";; esac\n'
+            f"printf '{progress}' >&2\nexec cat\n"
         )
         program.chmod(0o755)
-        path = f"{folder}:{os.environ['PATH']}"
+        with mock.patch.dict(os.environ, {"PATH": f"{folder}:{os.environ['PATH']}"}):
+            yield
 
-        def hang(*_: object, **__: object) -> list[Any]:
-            ended.wait()
-            return []
 
-        with (
-            mock.patch.object(socket, "getaddrinfo", hang),
-            mock.patch.dict(os.environ, {"PATH": path}),
-        ):
-            try:
-                yield
-            finally:
-                ended.set()
+@contextmanager
+def _silent_resolver() -> Iterator[None]:
+    """Let the resolver not answer, for us and for the program ssh."""
+    ended = threading.Event()
+
+    def hang(*_: object, **__: object) -> list[Any]:
+        ended.wait()
+        return []
+
+    with mock.patch.object(socket, "getaddrinfo", hang), hanging_ssh():
+        try:
+            yield
+        finally:
+            ended.set()

@@ -38,20 +38,23 @@ class Course:
         self._late: asyncio.Event = asyncio.Event()
         self._current: tuple[CurrentWait, float] | None = None
 
-    def enter(self, wait: Wait, limit: float | None = None, where: str = "") -> None:
+    def enter(
+        self, wait: Wait, limit: float | None = None, where: str = "", grace: float = 0.0
+    ) -> None:
         """Begin to wait for something; what was waited for before has come.
 
         Args:
             wait: What is waited for.
             limit: Its seconds instead of the usual ones.
             where: The host as it is named for this wait.
+            grace: Seconds after the limit in which what has a limit of its own may tell its end itself.
         """
         self.leave()
         seconds = self._limits.of(wait) if limit is None else limit
         current = CurrentWait(wait, where or self._where, time.time(), self.said)
         self._current = current, seconds
         if seconds < math.inf:
-            self._until = asyncio.get_running_loop().call_later(seconds, self._late.set)
+            self._until = asyncio.get_running_loop().call_later(seconds + grace, self._late.set)
         self._observer.wait_for(current)
 
     def leave(self) -> None:

@@ -63,7 +63,8 @@ async def is_master_alive(program: str, options: ConnectOptions) -> bool:
 
 
 GRACE = 1.0
-"""Seconds after a limit of ``ssh`` itself until we end it: its own words tell more."""
+"""Seconds after a limit of ``ssh`` itself until we end it: its own words tell more. That of OpenSSH 10 does not hold
+while a host sends lines in the place of its greeting."""
 
 PERSON_TIME = 600.0
 """Seconds for what may take a person whom only ``ssh`` sees, at a jump host or a page to sign in: most hosts themselves
@@ -224,18 +225,19 @@ class _Login:
             if not self.is_batch:
                 course.leave()
             return
-        where, limit = self.config.where, self.limits.of(wait)
+        where, limit, grace = self.config.where, self.limits.of(wait), 0.0
         if wait is Wait.RESOLVE:
             where = self.config.get("Hostname") or where
         elif wait in (Wait.TCP, Wait.GREETING):
-            limit = self.timeout + GRACE
+            limit, grace = self.timeout, GRACE
         elif wait is Wait.LOGIN and has_shown and not self.is_batch:
             limit = PERSON_TIME
         carriers = (*self.config.jumps, *filter(None, [self.config.get("ProxyCommand")]))
         if wait is Wait.GREETING and carriers:
             where += f" by {', '.join(carriers)}"
-            limit = limit if self.is_batch else PERSON_TIME  # what carries the connection may ask
-        course.enter(wait, limit, where)
+            if not self.is_batch:
+                limit, grace = PERSON_TIME, 0.0  # what carries the connection may ask
+        course.enter(wait, limit, where, grace)
 
     def error(self, parser: StderrParser) -> LinkError | OptionError:
         """Return the error for its failure."""
