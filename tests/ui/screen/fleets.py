@@ -88,7 +88,7 @@ class Screen:
         while self.app._news.is_set() or self.app._changed:
             await self._pilot.pause(POLL)
         for _ in range(3):
-            for group in ("load", "arrange", "ask", "compare", "log", "poll", "act"):
+            for group in ("load", "arrange", "ask", "compare", "log", "poll", "act", "copy"):
                 workers = [w for w in self.app.workers if w.group == group and not w.is_finished]
                 if workers:
                     await self.app.workers.wait_for_complete(workers)
@@ -136,6 +136,7 @@ async def dashboard(
     is_ascii: bool = False,
     questions: FakeQuestions | None = None,
     keys: tuple[Key, ...] = KEYS,
+    environ: dict[str, str] | None = None,
 ) -> AsyncIterator[Screen]:
     """Run the dashboard without a terminal, over two workspaces unless others are given."""
     fleet = FakeFleet({"jz": busy_store(), "lip6": small_store()} if stores is None else stores)
@@ -147,6 +148,7 @@ async def dashboard(
         keys=keys,
         is_ascii=is_ascii,
         journal=Journal(tmp_path / "state"),
+        environ={} if environ is None else environ,
     )
     app = Dashboard(start)
     app._fleet = cast("Fleet", fleet) if fleet.members else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib
+import os
 import signal
 import sys
 import time
@@ -75,6 +76,7 @@ class Start:
         journal: What has been seen; None where that is not remembered.
         folders: The folders of the workspaces, by their names.
         errors: In the end, why each workspace has ended, by its name.
+        environ: The environment of programs that are run here.
     """
 
     targets: Sequence[Target | LocalTarget]
@@ -86,6 +88,7 @@ class Start:
     journal: Journal | None = None
     folders: Mapping[str, tuple[Folder, ...]] = field(default_factory=dict)
     errors: dict[str, XpmRemoteError | None] = field(default_factory=dict)
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
 
 
 class Dashboard(App[int], inherit_bindings=False):
@@ -102,6 +105,7 @@ class Dashboard(App[int], inherit_bindings=False):
         opening: What is done before the workspaces are known.
         acts: What was done from here: when, where, the outcome, and whether it succeeded.
         triage: What is known of failures, and where to ask.
+        environ: The environment of programs that are run here.
     """
 
     ENABLE_COMMAND_PALETTE = False
@@ -113,6 +117,7 @@ class Dashboard(App[int], inherit_bindings=False):
         self.keys = start.keys
         self.views = start.views
         self.is_ascii = start.is_ascii
+        self.environ = start.environ
         self.opening = "connecting …" if start.targets else ""
         self.acts: deque[tuple[float, str, str, bool]] = deque(maxlen=ACTS)
         self.triage = Triage(start.journal, lambda: self._news.set())

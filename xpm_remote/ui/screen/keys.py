@@ -74,7 +74,12 @@ KEYS: tuple[Key, ...] = (
         (*OF_JOBS, LOG),
     ),
     Key("confirm", ("y",), "do what is planned", "do it", (ACTION,)),
-    Key("yank", ("y",), "copy the path, the id, the command, or the rows", screens=(*OF_JOBS, LOG)),
+    Key(
+        "yank",
+        ("y",),
+        "copy the path, the id, the command, the traceback, the rows, or in a log the line",
+        screens=(*OF_JOBS, LOG),
+    ),
     Key("mute", ("m",), "mute the cause, or tell of it again", "mute", (FAILURES,)),
     Key("command", (":",), "type a command; Tab completes it", "command"),
     Key("next", ("n",), "go to the next failure, cause or match", screens=(JOBS, FAILURES, LOG)),

@@ -98,6 +98,11 @@ class LogScreen(OnOneJob):
                         yield failure.offset
 
     @property
+    def line_at(self) -> str | None:
+        """The line that was found last, else the first one on the screen."""
+        return self._pane.line_at
+
+    @property
     def _has_failed(self) -> bool:
         job = self.dashboard.job(self.key)
         return job is not None and job.state is State.ERROR

@@ -86,6 +86,13 @@ class LogPane(Widget, can_focus=True):
         return self.window.lines if self._filtered is None else self._filtered
 
     @property
+    def line_at(self) -> str:
+        """The text of the line that was found last, else of the first one on the screen, without colours."""
+        found = (line for line in self.lines if line.start == self.current)
+        line = next(found, None) or next(iter(self.lines[self._top : self._top + 1]), None)
+        return "" if line is None else "".join(each.text for each in segments(line.text))
+
+    @property
     def is_filtered(self) -> bool:
         """Whether only the lines that match are shown."""
         return self._filtered is not None

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import aclosing
 
+from xpm_remote.errors import XpmRemoteError
 from xpm_remote.escaping import safe
+from xpm_remote.ui.screen.copying import copied_words, copy_by_tool, fit_to_paste
 from xpm_remote.ui.screen.frame import Frame
 from xpm_remote.ui.tables.acts import KILL
 from xpm_remote.ui.tables.acts import LETTERS as ACTS
 from xpm_remote.ui.tables.jobs import JobKey, row_texts
 from xpm_remote.ui.text import count_text
+from xpm_remote.workspace.inspecting.tracebacks import traceback_text
+from xpm_remote.workspace.layout import JobId
+
+ERR = "err"
 
 
 class OnJobs(Frame):
@@ -59,10 +66,16 @@ class OnJobs(Frame):
         if not keys:
             self.say("there is no job here")
             return
+        line = "  l line" if self.line_at is not None else ""
         self.await_key(
-            "copy:  p path  i id  c command  r rows  Esc leaves",
+            f"copy:  p path  i id  c command  t traceback{line}  r rows  Esc leaves",
             lambda letter: self._yank(letter, keys),
         )
+
+    @property
+    def line_at(self) -> str | None:
+        """The line of a log that can be copied; None where there is no log."""
+        return None
 
     def _yank(self, letter: str, keys: list[JobKey]) -> None:
         jobs = [(key[0], job) for key in keys if (job := self.dashboard.job(key)) is not None]
@@ -72,21 +85,52 @@ class OnJobs(Frame):
             "c": ("the command", self._commands_of(keys)),
             "r": ("the rows", ["\t".join(row_texts(name, job)) for name, job in jobs]),
         }
-        if letter not in texts:
+        if self.line_at is not None:
+            texts["l"] = ("the line", [self.line_at])
+        if letter == "t":
+            self.run_worker(self._yank_traceback(keys[0]), group="load")
+        elif letter in texts:
+            word, lines = texts[letter]
+            self.copy("\n".join(lines), word)
+        else:
             self.say(f"nothing has the key {safe(letter)}")
+
+    async def _yank_traceback(self, key: JobKey) -> None:
+        """Copy the traceback with which a job failed; without one, why it failed."""
+        questions, job = self.dashboard.triage.questions, JobId(*key[1].split("/", 1))
+        if questions is None:
             return
-        word, lines = texts[letter]
-        self.copy("\n".join(map(safe, lines)) if letter != "r" else "\n".join(lines), word)
+        self.say("reading the traceback …")
+        part = failure = None
+        try:
+            async with questions.at(key[0]) as jobs:
+                async with aclosing(jobs.failures([job], {})) as pages:
+                    async for page in pages:
+                        failure = next(iter(page), failure)
+                if failure is not None and failure.offset is not None:
+                    part = await jobs.read_log(job, ERR, after=failure.offset)
+        except XpmRemoteError as error:
+            self.say(f"the traceback cannot be read: {safe(str(error))}")
+            return
+        if part is not None:
+            self.copy(traceback_text(part.text), "the traceback")
+        elif failure is not None and failure.message:
+            self.copy(failure.message, "why it failed (there is no traceback)")
+        else:
+            self.say("the job has no traceback")
 
     def copy(self, text: str, what: str) -> None:
-        """Copy a text to the terminal's clipboard."""
+        """Copy a text to the clipboards, and say which took it."""
         if not text:
             self.say("there is nothing to copy")
             return
+        self.run_worker(self._copy(text, what), group="copy", exclusive=True)
+
+    async def _copy(self, text: str, what: str) -> None:
+        text, is_changed = fit_to_paste(text)
         self.app.copy_to_clipboard(text)
-        self.say(
-            f"{what} was sent to the terminal's clipboard (OSC 52; tmux needs set-clipboard on)"
-        )
+        tool, trouble = await copy_by_tool(text, self.dashboard.environ)
+        self.say(copied_words(what, text, tool, trouble, is_changed=is_changed))
 
 
 class OnOneJob(OnJobs):

@@ -125,6 +125,12 @@ def lines_of(data: bytes, start: int, begin: int = 0) -> Iterator[Line]:
         at = end + 1
 
 
+def traceback_text(text: str) -> str:
+    """Return the traceback with which a part of a log begins, up to what experimaestro logs after it."""
+    data = text.encode("utf-8", "surrogateescape")
+    return "\n".join(line.text for line in _until_runner(lines_of(data, 0))).rstrip()
+
+
 def last_line(data: bytes) -> str:
     """Return the last words of a log: a scheduler's on why the job ended, else its last line that is the program's."""
     started = data.rfind(START)
