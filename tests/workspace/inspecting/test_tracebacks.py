@@ -16,6 +16,7 @@ from xpm_remote.workspace.inspecting.tracebacks import (
     last_line,
     mask,
     title_of,
+    traceback_text,
 )
 
 RUNNING = "INFO:7:26-11-28 16:51:33 [xpm] Running task\n"
@@ -347,3 +348,11 @@ def test_causes() -> None:
     cause = "T\nlearner.py:forward\ntrainer.py:step"
     assert cause_of("T", (FORWARD, STEP, FORWARD)) == cause
     assert cause_of("T", (Frame("config.py", 2, ""),)) == "T\nconfig.py"
+
+
+def test_text_of_a_traceback() -> None:
+    """A traceback is copied up to what the runner logs after it, without colours."""
+    told = f"{HEADER}{TASK}\x1b[31mValueError: x\x1b[0m\n"
+    plain = f"{HEADER}{TASK}ValueError: x"
+    assert traceback_text(told + EXITING) == plain
+    assert traceback_text(told) == plain

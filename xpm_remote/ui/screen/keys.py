@@ -77,7 +77,7 @@ KEYS: tuple[Key, ...] = (
     Key(
         "yank",
         ("y",),
-        "copy the path, the id, the command, the traceback, the rows, or in a log the line",
+        "copy the path, id, command, traceback or rows, or a line of a log",
         screens=(*OF_JOBS, LOG),
     ),
     Key("mute", ("m",), "mute the cause, or tell of it again", "mute", (FAILURES,)),
