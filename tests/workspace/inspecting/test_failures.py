@@ -176,7 +176,13 @@ def test_a_log_that_is_a_link_is_not_followed(made: SmallWorkspace, tmp_path: Pa
     assert found is not None
     assert found.unread is not None
     assert "is a link" in found.unread.why
-    assert "secret" not in found.cause
+    assert found.cause == "FAILED: the log * is a link, which is not followed"
+    assert "secret" not in found.message
+    (directory / "learn.err").unlink()
+    os.mkfifo(directory / "learn.err")
+    told = read(made)
+    assert told is not None
+    assert told.cause == "FAILED: the log * is no regular file"
 
 
 def test_a_job_without_a_directory(made: SmallWorkspace) -> None:
@@ -286,7 +292,7 @@ def test_real_failures_are_grouped_as_a_person_would(tmp_path: Path) -> None:
         f"\n{where}:allocate\n{where}:forward",
         "cause": f"RuntimeError: cannot load *\n{where}:fail_with_cause\n{execute}",
         "handler": f"ValueError: invalid literal for int() with base *: *\n{where}:fail_in_handler\n{execute}",
-        "syntax": f"SyntaxError: invalid syntax\nconfig.py\n{where}:fail_by_syntax",
+        "syntax": f"SyntaxError: invalid syntax\n{where}:fail_by_syntax\n{execute}",
         "lines": f"ValueError: first line *\n{where}:fail_with_lines\n{execute}",
         "key": f"KeyError: *\n{where}:fail_by_key\n{execute}",
         "exit": "FAILED, exit code 3",

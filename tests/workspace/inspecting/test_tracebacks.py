@@ -347,7 +347,7 @@ def test_causes() -> None:
     assert title_of("", "x") == "x"
     cause = "T\nlearner.py:forward\ntrainer.py:step"
     assert cause_of("T", (FORWARD, STEP, FORWARD)) == cause
-    assert cause_of("T", (Frame("config.py", 2, ""),)) == "T\nconfig.py"
+    assert cause_of("T", (Frame("config.py", 2, ""),)) == "T"
 
 
 def test_text_of_a_traceback() -> None:
@@ -356,3 +356,18 @@ def test_text_of_a_traceback() -> None:
     plain = f"{HEADER}{TASK}ValueError: x"
     assert traceback_text(told + EXITING) == plain
     assert traceback_text(told) == plain
+
+
+def test_generated_files_that_do_not_compile() -> None:
+    """Files that are generated, each with a name of its own, and do not compile, have one cause."""
+
+    def cause(name: str) -> str:
+        text = f'{HEADER}{TASK}  File "{name}", line 2\n    y = )\n        ^\nSyntaxError: bad\n'
+        found = announced(text)
+        return cause_of(title_of(found.exception, found.message), found.frames)
+
+    assert (
+        cause("/tmp/tmpx3ab/conf.py")
+        == cause("generated_9f.py")
+        == "SyntaxError: bad\ntrainer.py:step"
+    )

@@ -96,7 +96,8 @@ class FailureReader:
                 return _with_log(found, facts, files, log)
         except WorkspaceFailure as failure:
             unread = found.unread or UnreadFile(printable(str(files.stderr)), failure.what)
-            return _without_traceback(found._replace(unread=unread), facts, "")
+            # Why nothing better is known is what such failures have in common.
+            return _without_traceback(found._replace(unread=unread), facts, failure.what)
 
     def _of_dependency(self, job: JobId, facts: JobFacts) -> Failure:
         needs = self._failed_need(job)

@@ -306,7 +306,9 @@ def class_name(exception: str) -> str:
 
 def cause_of(title: str, frames: tuple[Frame, ...] = ()) -> str:
     """Return the text that failures of one cause share: a title, and files and functions of the user's code."""
-    places = [f"{frame.file.rpartition('/')[2]}:{frame.function}".rstrip(":") for frame in frames]
+    # A file that could not be compiled has no function: it may have been generated, with a name of its own.
+    called = [frame for frame in frames if frame.function]
+    places = [f"{frame.file.rpartition('/')[2]}:{frame.function}" for frame in called]
     if title.startswith("RecursionError"):  # functions that call each other end in any of them
         places = sorted(set(places))
     return CAUSE_END.join([title, *places[:FRAMES_OF_CAUSE]])
