@@ -60,10 +60,11 @@ quick: $(STAMP) $(PEER_STAMP) ## The tests that need no server and take no time
 demo: $(STAMP) $(PEER_STAMP) ## The main job: real jobs on a real SSH server, in the live dashboard
 	$(BIN)/python demo/run.py $(ARGS)
 
-bench: $(STAMP) $(PEER_STAMP) ## Our time, CPU and memory as ratios to the peer's; far links (as root), many jobs and changes
+bench: $(STAMP) $(PEER_STAMP) ## Our time, CPU and memory as ratios to the peer's; far links (as root), many jobs, the dashboard
 	$(BIN)/python benchmarks/compare.py $(ARGS)
 	$(BIN)/python benchmarks/far.py
 	$(BIN)/python benchmarks/load.py
+	$(BIN)/python benchmarks/screen.py
 
 measure: ## The size and the shape of the package
 	@$(PYTHON) -m tools.measure

@@ -85,7 +85,7 @@ class Terminal:
         self.pid, self._fd = pty.fork()
         if self.pid == 0:
             os.environ.update(TERM="xterm-256color", COLORTERM="truecolor")
-            os.execv(words[0], words)
+            os.execv(words[0], words)  # noqa: S606 - ours  # noqa: S606 - ours
         fcntl.ioctl(self._fd, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
         self.output = bytearray()
         self._moments: list[tuple[int, Moment]] = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -177,9 +176,11 @@ def _key_problems(rebinds: Mapping[str, tuple[str, ...]]) -> Iterable[tuple[str,
 
 def _local_version() -> str:
     """Return the version of the experimaestro that is installed beside us, else the one we are tested with."""
+    from importlib import metadata  # with the standard library's mail
+
     try:
-        version = importlib.metadata.version("experimaestro")
-    except importlib.metadata.PackageNotFoundError:
+        version = metadata.version("experimaestro")
+    except metadata.PackageNotFoundError:
         return TESTED_VERSION
     # A development version is on no index; the release that it leads to may be.
     return re.sub(r"\.dev\d+.*", "", version)

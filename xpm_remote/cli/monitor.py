@@ -20,7 +20,6 @@ from xpm_remote.cli.peer import check_local, hand_over, require_installed
 from xpm_remote.cli.several import find_targets, is_several, one_name
 from xpm_remote.errors import UsageError, WorkspaceError, XpmRemoteError, unreadable_error
 from xpm_remote.escaping import quoted, safe
-from xpm_remote.jobs.opening import check_here
 from xpm_remote.link.prompts import TerminalPrompter
 from xpm_remote.rpc.protocol import REQUEST_TIMEOUT
 from xpm_remote.session.state import RECONCILE_INTERVAL, Update
@@ -182,10 +181,10 @@ def show_screen(
         XpmRemoteError: No workspace lives any more.
     """
     from xpm_remote.session.journal import Journal
-    from xpm_remote.ui.screen.app import Start, show
+    from xpm_remote.ui.screen.first_frame import is_unicode
     from xpm_remote.ui.screen.keys import rebound
     from xpm_remote.ui.screen.remembered import Views, views_path
-    from xpm_remote.ui.screen.terminal import is_unicode
+    from xpm_remote.ui.screen.start import Start, show
 
     context = click.get_current_context().find_object(Context)
     is_set = context is not None and context.has_settings
@@ -419,6 +418,8 @@ def _find(context: Context, workspace: str | None, workdir: str | None) -> tuple
         WorkspaceError: There is none, or it is on another host.
         NotAWorkspaceFailure: The directory is no workspace.
     """
+    from xpm_remote.jobs.opening import check_here  # with what reads workspaces
+
     watch_calls()
     settings = context.load_settings()
     found = select_workspace(

@@ -6,7 +6,6 @@ Our script ``experimaestro`` may shadow its script; ``python -m experimaestro`` 
 from __future__ import annotations
 
 import contextlib
-import importlib.metadata
 import importlib.util
 import os
 import re
@@ -46,9 +45,11 @@ def is_installed() -> bool:
 
 def installed_version() -> str | None:
     """Return the version of the experimaestro that is installed where we are; None when there is none."""
+    from importlib import metadata  # with the standard library's mail
+
     try:
-        return importlib.metadata.version(PEER) if is_installed() else None
-    except importlib.metadata.PackageNotFoundError:
+        return metadata.version(PEER) if is_installed() else None
+    except metadata.PackageNotFoundError:
         return "of unknown version"
 
 

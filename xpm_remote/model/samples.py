@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from itertools import pairwise
-from statistics import median, quantiles
 from typing import NamedTuple
 
 from xpm_remote.model.entities import Job
@@ -84,6 +84,9 @@ class Samples:
         slopes = self._slopes()
         if len(slopes) < FEWEST - 1 or self.stopped_for(now) is not None:
             return None
+        # With fractions and decimals, which no first picture needs.
+        from statistics import quantiles  # noqa: PLC0415
+
         slow, _, fast = quantiles(slopes, n=4)
         last = self._samples[-1]
         left = 1.0 - last.fraction
@@ -94,7 +97,7 @@ class Samples:
     def rate(self) -> float | None:
         """The part of the whole that the job does in a second by its latest samples; None while there are few."""
         slopes = self._slopes()
-        return median(slopes) if len(slopes) >= FEWEST - 1 else None
+        return _median(slopes) if len(slopes) >= FEWEST - 1 else None
 
     @property
     def slowdown(self) -> Slowdown | None:
@@ -103,7 +106,7 @@ class Samples:
         earlier = list(self._samples)[: -len(latest) + 1]
         if len(latest) < FEWEST or len(earlier) < FEWEST:
             return None
-        times = median(_slopes_of(earlier)) / median(_slopes_of(latest))
+        times = _median(_slopes_of(earlier)) / _median(_slopes_of(latest))
         return Slowdown(times, latest[0].at) if times >= SLOWED else None
 
     @property
@@ -131,7 +134,7 @@ class Samples:
         return list(self._samples)[-max(FEWEST, len(self._samples) // LATEST) :]
 
     def _usual_pause(self) -> float:
-        return median(after.at - before.at for before, after in pairwise(self._samples))
+        return _median(after.at - before.at for before, after in pairwise(self._samples))
 
     def _is_gap(self, pause: float) -> bool:
         if len(self._samples) < FEWEST:
@@ -182,3 +185,9 @@ class Progression:
     def of(self, key: str) -> Samples | None:
         """Return the samples of a job that runs; None where it has told no progress."""
         return self._jobs.get(key)
+
+
+def _median(values: Iterable[float]) -> float:
+    ordered = sorted(values)
+    half = len(ordered) // 2
+    return (ordered[half] + ordered[~half]) / 2

@@ -20,11 +20,12 @@ from xpm_remote.model.store import Store
 from xpm_remote.session.fleet import Fleet
 from xpm_remote.session.journal import Journal
 from xpm_remote.session.state import LinkState, Phase, Picture, Update
-from xpm_remote.ui.screen.app import Dashboard, Start
+from xpm_remote.ui.screen.app import Dashboard
 from xpm_remote.ui.screen.keys import KEYS, Key
 from xpm_remote.ui.screen.line import LineWidget
 from xpm_remote.ui.screen.questions import Questions
 from xpm_remote.ui.screen.remembered import Views
+from xpm_remote.ui.screen.start import Start
 from xpm_remote.ui.screen.table_view import TableView
 from xpm_remote.workspace.failures import WorkspaceFailure
 

@@ -5,34 +5,32 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib
-import os
 import signal
 import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from textual import events
 from textual.app import App
 from textual.driver import Driver
 
-from xpm_remote.errors import ExitCode, StoppedBySignal, XpmRemoteError
+from xpm_remote.errors import ExitCode, StoppedBySignal
 from xpm_remote.escaping import safe
 from xpm_remote.model.entities import JobChange
 from xpm_remote.ui.screen.acting import ActionScreen
 from xpm_remote.ui.screen.activity import ActivityScreen
 from xpm_remote.ui.screen.commands import Command
 from xpm_remote.ui.screen.failures import FailuresScreen
+from xpm_remote.ui.screen.first_frame import CONNECTING, FirstFrame
 from xpm_remote.ui.screen.fleet import FleetScreen
 from xpm_remote.ui.screen.frame import Changed, Frame
 from xpm_remote.ui.screen.job import JobScreen
 from xpm_remote.ui.screen.jobs import JobsScreen
-from xpm_remote.ui.screen.keys import KEYS, Key
 from xpm_remote.ui.screen.log import LogScreen
 from xpm_remote.ui.screen.questions import Questions
-from xpm_remote.ui.screen.remembered import Views
+from xpm_remote.ui.screen.start import Start
 from xpm_remote.ui.screen.tabular import in_slices, sliced
 from xpm_remote.ui.screen.terminal import TerminalDriver
 from xpm_remote.ui.screen.triage import Triage
@@ -45,10 +43,7 @@ from xpm_remote.ui.tables.view import View
 if TYPE_CHECKING:
     from xpm_remote.model.entities import Job
     from xpm_remote.session.fleet import Fleet, Login
-    from xpm_remote.session.journal import Journal
     from xpm_remote.session.state import Picture, Update
-    from xpm_remote.session.target import LocalTarget, Target
-    from xpm_remote.workspace.layout import Folder
 
 FRAME = 0.25
 """Seconds between two pictures of what changed: four a second are followed by the eye, and are few bytes over SSH."""
@@ -60,35 +55,6 @@ ACTS = 1_000
 """Outcomes that are kept."""
 
 _SLICE = 1000
-
-
-@dataclass(frozen=True)
-class Start:
-    """What the dashboard begins with.
-
-    Attributes:
-        targets: The workspaces.
-        timeout: Seconds without an answer after which a request has failed.
-        interval: Seconds between two reconciliations.
-        views: The views of the user.
-        keys: The table of keys.
-        is_ascii: Whether only ASCII is drawn besides what comes from the remote.
-        journal: What has been seen; None where that is not remembered.
-        folders: The folders of the workspaces, by their names.
-        errors: In the end, why each workspace has ended, by its name.
-        environ: The environment of programs that are run here.
-    """
-
-    targets: Sequence[Target | LocalTarget]
-    timeout: float
-    interval: float
-    views: Views
-    keys: tuple[Key, ...] = field(default=KEYS)
-    is_ascii: bool = False
-    journal: Journal | None = None
-    folders: Mapping[str, tuple[Folder, ...]] = field(default_factory=dict)
-    errors: dict[str, XpmRemoteError | None] = field(default_factory=dict)
-    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
 
 
 class Dashboard(App[int], inherit_bindings=False):
@@ -103,6 +69,7 @@ class Dashboard(App[int], inherit_bindings=False):
         views: The views of the user.
         is_ascii: Whether only ASCII is drawn besides what comes from the remote.
         opening: What is done before the workspaces are known.
+        first: What is on the terminal before the app.
         acts: What was done from here: when, where, the outcome, and whether it succeeded.
         triage: What is known of failures, and where to ask.
         environ: The environment of programs that are run here.
@@ -118,7 +85,8 @@ class Dashboard(App[int], inherit_bindings=False):
         self.views = start.views
         self.is_ascii = start.is_ascii
         self.environ = start.environ
-        self.opening = "connecting …" if start.targets else ""
+        self.opening = CONNECTING if start.targets else ""
+        self.first: FirstFrame | None = None
         self.acts: deque[tuple[float, str, str, bool]] = deque(maxlen=ACTS)
         self.triage = Triage(start.journal, lambda: self._news.set())
         self._start = start
@@ -388,14 +356,19 @@ def _done(action: Callable[[], object]) -> str:
     return ""
 
 
-async def show(start: Start) -> None:
-    """Show the dashboard until the person quits, or all workspaces have ended.
+async def run(start: Start, first: FirstFrame) -> None:
+    """Run the dashboard until the person quits, or all workspaces have ended.
+
+    Args:
+        start: What it begins with.
+        first: What is drawn until the dashboard is.
 
     Raises:
         XpmRemoteError: Why all workspaces have ended.
         StoppedBySignal: The person pressed Ctrl-C.
     """
     app = Dashboard(start)
+    app.first = first
     drawing = asyncio.create_task(app.run_async(), name="dashboard")
     keeping = asyncio.create_task(app.keep(), name="fleet")
     try:

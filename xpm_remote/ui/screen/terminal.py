@@ -3,46 +3,15 @@
 from __future__ import annotations
 
 import os
-import select
 import sys
-from typing import Any, TextIO, cast
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from textual.drivers.linux_driver import LinuxDriver
 
+from xpm_remote.ui.screen.first_frame import ENTER, Output
 
-class Output:
-    """Writes to stdout what its encoding has; where the terminal is gone, nothing.
-
-    Args:
-        stream: The stream; nothing else is written to it meanwhile.
-    """
-
-    def __init__(self, stream: TextIO) -> None:
-        self._number = stream.fileno()
-        self._encoding = stream.encoding or "ascii"
-
-    def write(self, text: str) -> None:
-        """Write, with a ``?`` for each character that the encoding lacks, so that all stays in its place."""
-        rest = memoryview(text.encode(self._encoding, "replace"))
-        while rest:
-            try:
-                rest = rest[os.write(self._number, rest) :]
-            except BlockingIOError:  # the terminal has a flag that other programs set, and is slow
-                select.select((), (self._number,), ())
-            except OSError:
-                return
-
-    def flush(self) -> None:
-        """Do nothing: nothing is kept."""
-
-    def fileno(self) -> int:
-        """Return the number of the file."""
-        return self._number
-
-
-def is_unicode(stream: TextIO) -> bool:
-    """Return whether a stream takes every character."""
-    return (stream.encoding or "").lower().replace("-", "") in ("utf8", "utf8sig")
+if TYPE_CHECKING:
+    from xpm_remote.ui.screen.app import Dashboard
 
 
 _SIZE = (80, 24)
@@ -56,6 +25,22 @@ class TerminalDriver(LinuxDriver):
         super().__init__(*args, **kwargs)
         self._output = Output(cast("TextIO", sys.__stdout__))
         self._file = cast("Any", self._output)
+        self._is_first = False
+
+    def start_application_mode(self) -> None:
+        """Take the terminal over, from the first frame where there is one."""
+        first = cast("Dashboard", self._app).first
+        taken = None if first is None else first.take_over()
+        self._is_first = taken is not None
+        super().start_application_mode()  # type: ignore[no-untyped-call]
+        self.attrs_before = taken or self.attrs_before
+
+    def write(self, data: str) -> None:
+        """Write, but do not clear the first frame before there is another."""
+        if self._is_first and data == ENTER:
+            self._is_first = False
+        else:
+            super().write(data)
 
     def _get_terminal_size(self) -> tuple[int, int]:
         """Return the size of the terminal itself: ``COLUMNS`` and ``LINES`` may be of another time."""
