@@ -60,7 +60,7 @@ def tmux(settings: Commands, tmp_path: Path, request: pytest.FixtureRequest) -> 
 
 def test_fleet_and_jobs(tmux: Tmux) -> None:
     """From the start to the jobs of an experiment and back, and out, with nothing left on the screen."""
-    lines = tmux.see("2 clusters", "sweep", "live", WIDE[:2], "Enter open")
+    lines = tmux.see("2 clusters", "sweep", "live", WIDE[:2], "1/1", "1/3", "Enter open")
     assert lines[0].startswith("xpm-remote  2 clusters")
     assert lines[1] == "fleet"
     assert any(line.startswith(" ▾ one  ● live") for line in lines)
