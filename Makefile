@@ -57,7 +57,7 @@ test-trixie: ## The quick tests on Debian trixie (Python 3.13, OpenSSH 10), in a
 quick: $(STAMP) $(PEER_STAMP) ## The tests that need no server and take no time
 	@bash tools/test.sh quick $(ARGS)
 
-demo: $(STAMP) $(PEER_STAMP) ## The main job: real jobs on a real SSH server, in the live dashboard
+demo: $(STAMP) $(PEER_STAMP) ## The main job: real jobs on two real SSH servers and here, in the live dashboard
 	$(BIN)/python demo/run.py $(ARGS)
 
 bench: $(STAMP) $(PEER_STAMP) ## Our time, CPU and memory as ratios to the peer's; far links (as root), many jobs, the dashboard
@@ -69,8 +69,8 @@ bench: $(STAMP) $(PEER_STAMP) ## Our time, CPU and memory as ratios to the peer'
 measure: ## The size and the shape of the package
 	@$(PYTHON) -m tools.measure
 
-svg: $(STAMP) $(PEER_STAMP) ## The picture in the README, taken from the demo
-	$(BIN)/python demo/run.py --svg docs/dashboard.svg
+svg: $(STAMP) $(PEER_STAMP) ## The pictures in the README, taken from the demo
+	$(BIN)/python demo/run.py --svg docs
 
 lock: ## Pin anew what development needs, with hashes, for the oldest Python that we support and all others
 	rm -rf .venvs/lock

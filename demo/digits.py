@@ -3,24 +3,12 @@
 Run by the real experimaestro, in a process for each job.
 """
 
-import time
-
 from experimaestro import Param, Task, progress
-
-STEP = 0.4
-"""Seconds between two reports of progress: often enough to look alive."""
+from working import work
 
 
 class Diverged(Exception):
     """The loss is not a number."""
-
-
-def work(seconds: float, level: int = 0) -> None:
-    """Pretend to work, reporting progress."""
-    steps = max(1, round(seconds / STEP))
-    for step in range(steps):
-        progress(step / steps, level=level)
-        time.sleep(min(STEP, seconds))
 
 
 class Prepare(Task):

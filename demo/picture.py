@@ -1,77 +1,113 @@
-"""Write a picture of the dashboard once jobs are in all states. Started by ``run.py --svg``."""
+"""Write pictures of the dashboard once there is something of everything. Started by ``run.py --svg``."""
 
 from __future__ import annotations
 
 import asyncio
 import dataclasses
-import io
 import re
 import sys
-import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from rich.console import Console
+from textual.pilot import Pilot
 
 from xpm_remote.cli.context import Context
-from xpm_remote.model.store import Store
-from xpm_remote.session.monitor import Monitor
-from xpm_remote.session.state import Picture, Update
-from xpm_remote.session.target import Overrides, resolve_target
-from xpm_remote.ui.views import dashboard
-from xpm_remote.workspace.states import PENDING, State
+from xpm_remote.cli.several import find_targets
+from xpm_remote.model.tells_apart import FEWEST
+from xpm_remote.rpc.protocol import REQUEST_TIMEOUT
+from xpm_remote.session.state import RECONCILE_INTERVAL, Picture
+from xpm_remote.ui.screen.app import Dashboard
+from xpm_remote.ui.screen.remembered import Views
+from xpm_remote.ui.screen.start import Start
+from xpm_remote.ui.screen.table_view import TableView
+from xpm_remote.workspace.states import State
 
-WIDTH, HEIGHT = 100, 24
+SIZE = (120, 30)
 
-HOST, WORKSPACE = "me@cluster", "/data/experiments"
-"""The picture's text in place of this machine's loopback address and temporary folder."""
+HERE = "laptop:~/experiments"
+"""The pictures' text in place of this machine's name and temporary folder."""
 
 _FONT_FACE = re.compile(r"\s*@font-face \{.*?\}", re.DOTALL)
 
-LIMIT = 60.0
-"""Seconds until there is something of everything: longer than the whole experiment takes."""
+LOOK = 0.1
+"""Seconds between two looks at whether what is wanted is there."""
+
+LIMIT = 120.0
+"""Seconds until there is something of everything: longer than the experiments on the servers take."""
 
 
-def is_interesting(store: Store) -> bool:
-    """Return whether there are jobs that run, wait, have failed and are done."""
-    jobs = store.in_state(State.RUNNING)
-    running = [job.progress[0].fraction or 0.0 for job in jobs if job.progress]
-    some = [store.number_in_state(*states) for states in (PENDING, (State.ERROR,), (State.DONE,))]
-    return len(running) > 1 and min(running) > 0 and all(some)
+class Pictured(Dashboard):
+    """The dashboard, without particulars of this machine."""
+
+    @property
+    def pictures(self) -> Mapping[str, Picture]:
+        """The pictures of the workspaces, by their names."""
+        host, _, workspace = HERE.partition(":")
+        return {
+            name: dataclasses.replace(each, host=host, workspace=workspace)
+            if each.workspace.startswith("/")
+            else each
+            for name, each in super().pictures.items()
+        }
 
 
-def write(picture: Picture, path: Path) -> None:
-    """Draw a picture and write it as SVG."""
-    shown = dataclasses.replace(picture, host=HOST, workspace=WORKSPACE)
-    console = Console(record=True, width=WIDTH, file=io.StringIO(), color_system="truecolor")
-    console.print(dashboard(shown, time.time(), WIDTH, HEIGHT))
-    title = "experimaestro experiments ssh-monitor --workspace my-cluster"
-    # A picture in a README loads nothing; any monospace font is suitable.
-    path.write_text(_FONT_FACE.sub("", console.export_svg(title=title)))
+def is_interesting(dashboard: Dashboard) -> bool:
+    """Return whether jobs run and wait on several clusters, and some have failed on each of the servers."""
+    stores = [picture.store for picture in dashboard.pictures.values()]
+    running, failed = (
+        [store.number_in_state(state) for store in stores] for state in (State.RUNNING, State.ERROR)
+    )
+    # What fails by one cause has something in common from five failures on.
+    return sum(map(bool, running)) > 1 and sum(map(bool, failed)) > 1 and max(failed) >= FEWEST
 
 
-async def main(workspace_id: str, path: Path) -> None:
-    """Watch the workspace until it has jobs in all states, then write the picture."""
-    settings = Context(settings_file=None).load_settings()
-    monitor = Monitor(resolve_target(settings, workspace_id, Overrides()))
-    interesting = asyncio.Event()
+def has_words(dashboard: Dashboard, *words: str) -> bool:
+    """Return whether words are in the table that is on the screen."""
+    view = dashboard.screen.query_one(TableView)
+    text = "\n".join(view.render_line(y).text for y in range(view.size.height))
+    return all(word in text for word in words)
 
-    def look(_: Update) -> None:
-        if is_interesting(monitor.store):
-            interesting.set()
 
-    monitor.subscribe(look)
-    watching = asyncio.create_task(monitor.run(), name="watching")
-    waiting = asyncio.create_task(interesting.wait(), name="waiting")
-    try:
-        await asyncio.wait({watching, waiting}, timeout=LIMIT, return_when="FIRST_COMPLETED")
-        if watching.done():
-            await watching
-        write(monitor.picture, path)
-    finally:
-        for task in (watching, waiting):
-            task.cancel()
-        await asyncio.wait({watching, waiting})
+async def until(pilot: Pilot[int], condition: Callable[[], bool]) -> None:
+    """Wait for what is on the way."""
+    while not condition():
+        await pilot.pause(LOOK)
+
+
+async def take(dashboard: Dashboard, pilot: Pilot[int], folder: Path) -> None:
+    """Go through the screens and write a picture of each."""
+
+    def write(name: str) -> None:
+        dashboard.paint()
+        # A picture in a README loads nothing; any monospace font is suitable.
+        svg = _FONT_FACE.sub("", dashboard.export_screenshot(title="xpm-remote", simplify=True))
+        (folder / f"{name}.svg").write_text(svg.rstrip() + "\n")
+
+    await until(pilot, lambda: is_interesting(dashboard))
+    await pilot.press("2")
+    await until(pilot, lambda: has_words(dashboard, "train/", "rerank/", "annotate/"))
+    write("jobs")
+    await pilot.press("3")
+    await until(pilot, lambda: has_words(dashboard, "Diverged", "OutOfMemoryError", "goes with"))
+    write("failures")
+
+
+async def main(folder: Path) -> None:
+    """Show the workspaces until they are interesting, and write the pictures."""
+    context = Context(settings_file=None)
+    targets = find_targets(context, context.load_settings(), {"workspace": (), "is_all": True})
+    views = Views(Path("views.json"))  # none are saved
+    dashboard = Pictured(Start(targets, REQUEST_TIMEOUT, RECONCILE_INTERVAL, views))
+    async with dashboard.run_test(size=SIZE) as pilot:
+        keeping = asyncio.create_task(dashboard.keep(), name="fleet")
+        try:
+            await asyncio.wait_for(take(dashboard, pilot, folder), LIMIT)
+        except (TimeoutError, asyncio.TimeoutError):
+            sys.exit(f"there is not something of everything within {LIMIT:g} s")
+        finally:
+            keeping.cancel()
+            await asyncio.wait({keeping})
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], Path(sys.argv[2])))
+    asyncio.run(main(Path(sys.argv[1])))

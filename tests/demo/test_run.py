@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
+import platform
+import re
 import signal
 import subprocess
 import sys
@@ -15,6 +18,7 @@ import pytest
 
 from tests.support.peer import peer_python
 from tests.support.polling import wait_until
+from tests.support.tmux import Tmux
 
 pytestmark = pytest.mark.slow
 
@@ -23,8 +27,14 @@ DEMO = Path(__file__).resolve().parents[2] / "demo"
 LIMIT = 120.0
 """Seconds for the demo to do anything: its experiment takes 50, starting it a few."""
 
-PACE = "3"
+PACE = "4"
 """Times that the jobs work faster than for a person who watches."""
+
+PICTURED = {
+    "jobs.svg": ["3 clusters", "train/", "rerank/", "annotate/", "lip6", "laptop", "batch=512"],
+    "failures.svg": ["2 causes", "OutOfMemoryError", "Diverged", "goes with batch=512: 5 of 5"],
+}
+"""What is in the pictures."""
 
 REAP_LIMIT = 5.0
 """Seconds for processes that were killed to be gone from the system's list."""
@@ -74,19 +84,53 @@ def run(folder: Path, venv: Path, *arguments: str) -> subprocess.CompletedProces
 
 
 def test_once(folder: Path, venv: Path) -> None:
-    """Arguments are passed to ssh-monitor, whose output alone is on stdout and shows the real experiment."""
+    """Arguments are passed to ssh-monitor, whose output alone is on stdout and shows the real experiments."""
     done = run(folder, venv, "--", "--once", "--format", "json")
     assert done.returncode == 0, done.stderr
-    experiments = [each["id"] for each in json.loads(done.stdout)["experiments"]]
-    assert "smoke-test" in experiments
-    assert "ssh-monitor --workspace my-cluster --once" in done.stderr
+    found = {
+        each["workspace_id"]: {experiment["id"] for experiment in each["experiments"]}
+        for each in json.loads(done.stdout)
+    }
+    assert {name: found[name] - {"digits"} for name in found} == {
+        "jz": {"smoke-test"}, "lip6": {"rerank"}, "laptop": {"corpus"},
+    }  # fmt: skip
+    assert "ssh-monitor --all --once" in done.stderr
+
+
+def test_without_a_terminal(folder: Path, venv: Path) -> None:
+    """Without a terminal the changes come as lines, and it ends by itself, with a picture of all experiments."""
+    done = run(folder, venv)
+    assert done.returncode == 0, done.stderr
+    assert "jz: experiment digits  running → done  10/14 done, 4 failed\n" in done.stdout
+    for line in ("me@jz:~/experiments", "me@lip6:~/experiments", "7/12 5 failed"):
+        assert line in done.stdout
+    assert not list(folder.iterdir())
+
+
+def test_the_screen(folder: Path, venv: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """In a terminal the dashboard shows three workspaces; both causes of failures lead to their tracebacks."""
+    own = tmp_path_factory.mktemp("tmux")
+    with Tmux(own, command(venv), environ(folder), (120, 40)) as tmux:
+        tmux.see("3 clusters", "jz  ● live", "lip6  ● live", "laptop  ● live", "corpus", "rerank")
+        tmux.press("3")
+        tmux.see("Diverged: loss is", "OutOfMemoryError: CUDA", "goes with batch=512: 5 of 5")
+        for cause in ("OutOfMemoryError: CUDA out of memory. Tried", "Diverged: loss is"):
+            tmux.press("3")
+            tmux.see("2 causes")
+            tmux.press("/", cause.split(":", 1)[0], "Enter", "Enter")
+            tmux.see("Traceback (most recent call last)", cause)
+        tmux.press("q", "q", "q")
+        tmux.see("ended with 0")
 
 
 def test_duration(folder: Path, venv: Path) -> None:
-    """After the given time the monitor is interrupted, which is a success."""
-    done = run(folder, venv, "--duration", "8", "--", "--events-viewer")
+    """After the given time the monitor, of one workspace if it is named, is interrupted, which is a success."""
+    words = ("--", "--events-viewer", "--workspace=lip6")
+    done = run(folder, venv, "--duration", "8", *words)
     assert done.returncode == 0, done.stderr
-    assert "  connecting\n" in done.stdout  # how far it comes in that time depends on the machine
+    assert (
+        done.stdout.count("  connecting\n") == 1
+    )  # how far it comes in that time depends on the machine
 
 
 def test_status(folder: Path, venv: Path) -> None:
@@ -138,18 +182,25 @@ def test_broken_experimaestro(folder: Path, tmp_path_factory: pytest.TempPathFac
         (programs / name).chmod(0o755)
     done = run(folder, programs.parent)
     assert done.returncode == 1
-    assert "experiment does not start" in done.stderr
+    assert "the experiment of jz does not start" in done.stderr
     assert "it is broken" in done.stderr
 
 
-def test_picture(folder: Path, venv: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """The picture has jobs that run, wait and have failed, no data of this machine, and loads nothing."""
-    path = tmp_path_factory.mktemp("picture") / "dashboard.svg"
+def test_pictures(folder: Path, venv: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The pictures have the jobs of all clusters and why some failed, no data of this machine, and load nothing."""
+    path = tmp_path_factory.mktemp("pictures")
     done = run(folder, venv, "--svg", str(path))
     assert done.returncode == 0, done.stderr
-    picture = path.read_text()
-    assert picture.startswith("<svg")
-    for text in ("me@cluster", "digits.train", "DEPENDENCY", "Waiting", "epoch"):
-        assert text in picture
-    assert str(folder) not in picture
-    assert "url(http" not in picture
+    assert sorted(each.name for each in path.iterdir()) == ["failures.svg", "jobs.svg"]
+    for name, texts in PICTURED.items():
+        picture = (path / name).read_text()
+        assert picture.startswith("<svg")
+        text = html.unescape(re.sub(r"<[^>]*>", "", picture)).replace("\N{NO-BREAK SPACE}", " ")
+        assert not [each for each in texts if each not in text]
+        assert str(folder) not in picture
+        assert platform.node() not in text
+        assert "url(http" not in picture
+        # The one in the README is of the same screen.
+        kept = (DEMO.parent / "docs" / name).read_text()
+        assert kept.startswith("<svg")
+        assert not [each for each in texts if each not in html.unescape(kept).replace("\xa0", " ")]

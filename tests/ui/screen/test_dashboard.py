@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from textual import events
 
 from tests.model.builders import EXPERIMENT, job_record
 from tests.ui.screen.fleets import dashboard
@@ -91,6 +92,17 @@ async def test_finding(tmp_path: Path) -> None:
         assert "marked" not in screen.line("crumbs")
         await screen.press("escape")
         assert screen.line("crumbs") == "fleet"
+
+
+async def test_what_is_typed_ahead_waits_for_what_is_found(tmp_path: Path) -> None:
+    """Enter that follows a filter at once goes to the job that was found, not to the one that the cursor is leaving."""
+    async with dashboard(tmp_path) as screen:
+        await screen.press("2")
+        for key in ("slash", *"waiting-2", "enter", "enter"):
+            character = "/" if key == "slash" else key if len(key) == 1 else None
+            screen.app.post_message(events.Key(key, character))
+        await screen.settle()
+        assert "task/waiting-" in screen.line("crumbs")
 
 
 async def test_sorting_and_grouping(tmp_path: Path) -> None:

@@ -87,6 +87,9 @@ class Frame(Screen[None], inherit_bindings=False):
     def find(self, text: str) -> None:
         """Take the text that is typed to find rows."""
 
+    async def settled(self) -> None:
+        """Wait until what was typed has had its effect, so that the next key is about what is shown then."""
+
     def step_back(self) -> bool:
         """Undo the last step within the screen; return whether there was one."""
         return False
@@ -194,6 +197,8 @@ class Frame(Screen[None], inherit_bindings=False):
         elif self._entry and (event.is_printable or action not in _ALWAYS):
             await self._type(event)
         elif action:
+            if action not in _ALWAYS:
+                await self.settled()
             await self.action_press(action)
 
     async def _type(self, event: events.Key) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from textual.widget import Widget
+from textual.worker import Worker, WorkerError
 
 from xpm_remote.ui.screen.frame import Frame
 from xpm_remote.ui.screen.table_view import TableView
@@ -39,6 +41,7 @@ class Tabular(Frame):
         super().__init__()
         self.model: Table[Any, Any] = Table(order)
         self.finder = Finder()
+        self._arranging: Worker[None] | None = None
         self.view = TableView(self.model, columns, self.look, self.title_of)
 
     def body(self) -> Sequence[Widget]:
@@ -68,7 +71,15 @@ class Tabular(Frame):
 
     def rearrange(self) -> None:
         """Sort, group and filter as it is wanted now; what was begun before ends."""
-        self.run_worker(self._arrange(), exclusive=True, group="arrange")
+        self._arranging = self.run_worker(self._arrange(), exclusive=True, group="arrange")
+
+    async def settled(self) -> None:
+        """Wait until the rows are arranged as it is wanted now."""
+        while (arranging := self._arranging) is not None:
+            with contextlib.suppress(WorkerError):  # it was begun anew
+                await arranging.wait()
+            if arranging is self._arranging:
+                self._arranging = None
 
     async def _arrange(self) -> None:
         await in_slices(self.model.arrange(self.order(), self.test()))
