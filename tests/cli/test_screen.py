@@ -15,7 +15,8 @@ from tests.cli.commands import Commands
 from tests.cli.terminals import Terminal
 from tests.cli.test_ssh_monitor_person import TICKS, Way, log_in, pat, proxy
 from tests.support.passwords import PASSWORD
-from tests.support.tmux import Tmux
+from tests.support.polling import wait_until
+from tests.support.tmux import SCREEN_LIMIT, Tmux
 from tests.workspace.small import SmallWorkspace
 
 __all__ = ["pat", "proxy"]
@@ -164,6 +165,29 @@ def test_signals_leave_the_terminal_in_order(terminal: Terminal, number: int, st
     assert ended == status
     assert "Traceback" not in shown
     assert terminal.is_as_usual
+
+
+def test_a_notice(settings: Commands, tmp_path: Path) -> None:
+    """A job that fails by a new cause rings in a terminal that is not looked at, and is told to the command."""
+    told, job = tmp_path / "told", tmp_path / "one" / "jobs" / "u" / "failed1"
+    marker = (job / "u.failed").read_text()
+    (job / "u.failed").unlink()
+    script = f"import sys; text = sys.stdin.read(); open({str(told)!r}, 'w').write(text)"
+    text = json.loads(settings.settings.read_text())
+    text["notices"] = {"command": [sys.executable, "-c", script]}
+    settings.settings.write_text(json.dumps(text))
+    both = ("--workspace", "one", "--workspace", "other")
+    with Terminal(settings, *both, is_inline=False) as shown:
+        shown.child.expect(r"one[^\r\n]{0,80}live")
+        shown.press("\x1b[O")  # the terminal's word for a focus that is gone
+        (job / "u.err").write_text(TRACEBACK)
+        (job / "u.failed").write_text(marker)
+        shown.see("\x1b]9;xpm-remote: 1 job failed on one: BadError: no luck\a")
+        wait_until(lambda: told.exists() and told.read_text(), SCREEN_LIMIT, "the command")
+        shown.press("q")
+        assert shown.finish()[0] == 0
+    (notice,) = json.loads(told.read_text())["notices"]
+    assert (notice["cause"], notice["where"]) == ("BadError: no luck", "learn.py:step")
 
 
 def test_simple_terminals_get_the_picture(settings: Commands) -> None:

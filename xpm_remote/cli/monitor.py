@@ -24,7 +24,7 @@ from xpm_remote.link.prompts import TerminalPrompter
 from xpm_remote.rpc.protocol import REQUEST_TIMEOUT
 from xpm_remote.session.state import RECONCILE_INTERVAL, Update
 from xpm_remote.session.target import LocalTarget, Target
-from xpm_remote.settings.schema import Workspace
+from xpm_remote.settings.schema import NoticeSettings, Workspace
 from xpm_remote.settings.selection import select_workspace
 from xpm_remote.ui.documents import json_line, picture_document
 from xpm_remote.ui.events import EventLines
@@ -197,6 +197,7 @@ def show_screen(
         is_ascii=given["is_ascii"] or not is_unicode(sys.stdout),
         journal=Journal(),
         keys=rebound(settings.keys if settings else {}),
+        notices=settings.notices if settings else NoticeSettings(),
         folders={each.id: each.folders for each in settings.workspaces} if settings else {},
     )
     try:

@@ -124,7 +124,7 @@ def see(store: Store, workspace: str, now: float, muted: Iterable[str] = ()) -> 
         done=store.number_in_state(State.DONE),
         experiments={
             each.experiment_id: SeenRun(
-                each.run_id, _has_ended(each), store.counts(each.experiment_id).done
+                each.run_id, has_ended(each), store.counts(each.experiment_id).done
             )
             for each in newest[:EXPERIMENTS_KEPT]
         },
@@ -159,7 +159,7 @@ def news(seen: Seen, store: Store, causes: Mapping[str, str] = NO_CAUSES) -> New
     ended = tuple(
         (each.experiment_id, each.status)
         for each in store.experiments
-        if _has_ended(each) and not _was_ended(each, seen)
+        if has_ended(each) and not _was_ended(each, seen)
     )
     more = max(0, store.number_in_state(State.DONE) - seen.done)
     for name, status in ended:
@@ -207,7 +207,8 @@ def _is_older(experiment: Experiment, seen: Seen) -> bool:
     return is_full and experiment.run_id < min(each.run_id for each in seen.experiments.values())
 
 
-def _has_ended(experiment: Experiment) -> bool:
+def has_ended(experiment: Experiment) -> bool:
+    """Return whether an experiment is known to have ended."""
     return experiment.status in _ENDED and experiment.certain
 
 

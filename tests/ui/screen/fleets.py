@@ -20,6 +20,7 @@ from xpm_remote.model.store import Store
 from xpm_remote.session.fleet import Fleet
 from xpm_remote.session.journal import Journal
 from xpm_remote.session.state import LinkState, Phase, Picture, Update
+from xpm_remote.settings.schema import NoticeSettings
 from xpm_remote.ui.screen.app import Dashboard
 from xpm_remote.ui.screen.keys import KEYS, Key
 from xpm_remote.ui.screen.line import LineWidget
@@ -30,6 +31,9 @@ from xpm_remote.ui.screen.table_view import TableView
 from xpm_remote.workspace.failures import WorkspaceFailure
 
 SIZE = (120, 30)
+
+GROUPS = ("load", "arrange", "ask", "compare", "log", "poll", "act", "copy", "notices")
+"""The workers that end by themselves."""
 
 POLL = 0.02
 """Seconds between two looks at whether changes have been taken."""
@@ -89,7 +93,7 @@ class Screen:
         while self.app._news.is_set() or self.app._changed:
             await self._pilot.pause(POLL)
         for _ in range(3):
-            for group in ("load", "arrange", "ask", "compare", "log", "poll", "act", "copy"):
+            for group in GROUPS:
                 workers = [w for w in self.app.workers if w.group == group and not w.is_finished]
                 if workers:
                     await self.app.workers.wait_for_complete(workers)
@@ -138,6 +142,7 @@ async def dashboard(
     questions: FakeQuestions | None = None,
     keys: tuple[Key, ...] = KEYS,
     environ: dict[str, str] | None = None,
+    notices: NoticeSettings | None = None,
 ) -> AsyncIterator[Screen]:
     """Run the dashboard without a terminal, over two workspaces unless others are given."""
     fleet = FakeFleet({"jz": busy_store(), "lip6": small_store()} if stores is None else stores)
@@ -147,6 +152,7 @@ async def dashboard(
         1.0,
         Views(tmp_path / "state" / "views.json"),
         keys=keys,
+        notices=notices or NoticeSettings(),
         is_ascii=is_ascii,
         journal=Journal(tmp_path / "state"),
         environ={} if environ is None else environ,

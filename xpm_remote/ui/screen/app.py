@@ -21,6 +21,7 @@ from xpm_remote.escaping import safe
 from xpm_remote.model.entities import JobChange
 from xpm_remote.ui.screen.acting import ActionScreen
 from xpm_remote.ui.screen.activity import ActivityScreen
+from xpm_remote.ui.screen.calling import Caller
 from xpm_remote.ui.screen.commands import Command
 from xpm_remote.ui.screen.failures import FailuresScreen
 from xpm_remote.ui.screen.first_frame import CONNECTING, FirstFrame
@@ -29,6 +30,7 @@ from xpm_remote.ui.screen.frame import Changed, Frame
 from xpm_remote.ui.screen.job import JobScreen
 from xpm_remote.ui.screen.jobs import JobsScreen
 from xpm_remote.ui.screen.log import LogScreen
+from xpm_remote.ui.screen.notices import Notices
 from xpm_remote.ui.screen.questions import Questions
 from xpm_remote.ui.screen.start import Start
 from xpm_remote.ui.screen.tabular import in_slices, sliced
@@ -95,6 +97,9 @@ class Dashboard(App[int], inherit_bindings=False):
         self._news = asyncio.Event()
         self._is_drawn = asyncio.Event()
         self._wanted: dict[str, asyncio.Event] = {}
+        is_calling = start.notices.enabled
+        self._notices = Notices(start.notices.link_lost_s) if is_calling else None
+        self._caller = Caller(start.notices, start.environ, self._write, self._tell)
         self._borrower = ""
         self._has_asked = False
         self._returned = asyncio.Event()
@@ -158,7 +163,10 @@ class Dashboard(App[int], inherit_bindings=False):
                 self._changed[name, change.key] = change.after
         self._news.set()
         if self._fleet is not None and name in self._fleet.members:
-            self.triage.note(name, update, self._fleet.members[name].picture)
+            picture = self._fleet.members[name].picture
+            self.triage.note(name, update, picture)
+            if self._notices is not None:
+                self._notices.note(name, update, picture, time.time())
         if name == self._borrower and self._fleet is not None:
             is_asking = self._fleet.members[name].picture.link.is_asking
             if self._has_asked and not is_asking:
@@ -192,6 +200,29 @@ class Dashboard(App[int], inherit_bindings=False):
         for screen in self.screen_stack[-1:]:
             if isinstance(screen, Frame) and not self._borrower:
                 screen.paint()
+
+    def _tick(self) -> None:
+        self.paint()
+        if self._notices is None:
+            return
+        pictures, triage = self.pictures, self.triage
+        items = self._notices.due(time.time(), pictures, triage.failures, triage.muted(pictures))
+        if items:
+            self.run_worker(self._caller.call(items), group="notices")
+
+    def _write(self, text: str) -> None:
+        """Write to the terminal, unless a login has it."""
+        if self._driver is not None and not self._borrower:
+            self._driver.write(text)
+            self._driver.flush()
+
+    def on_app_focus(self) -> None:
+        """Note that the terminal is looked at."""
+        self._caller.has_focus = True
+
+    def on_app_blur(self) -> None:
+        """Note that the terminal is not looked at any more."""
+        self._caller.has_focus = False
 
     # Logins borrow the terminal
 
@@ -231,6 +262,8 @@ class Dashboard(App[int], inherit_bindings=False):
 
     async def on_event(self, event: events.Event) -> None:
         """Pass a key to the screen itself; overlays have Textual's way."""
+        if isinstance(event, events.Key) and self._caller.has_focus is False:
+            self._caller.has_focus = True
         if isinstance(event, events.Key) and isinstance(self.screen, Frame):
             await self.screen.press(event)
         else:
@@ -240,7 +273,7 @@ class Dashboard(App[int], inherit_bindings=False):
         """Show the first screen."""
         _ = self.push_screen(FleetScreen())
         self.run_worker(self._pump(), group="pump")
-        self.set_interval(TICK, self.paint)
+        self.set_interval(TICK, self._tick)
         self.call_after_refresh(self._is_drawn.set)
 
     def show_jobs(self, workspace: str = "", experiment: str = "", view: View = View()) -> None:  # noqa: B008 - frozen
@@ -256,9 +289,11 @@ class Dashboard(App[int], inherit_bindings=False):
         _ = self.push_screen(LogScreen(key, others, stream))
 
     def _tell(self, line: str) -> None:
-        """Show what happens on the way to a host."""
-        if isinstance(self.screen, Frame):
-            self.screen.say(safe(line))
+        """Show what happens on the way to a host, or with a notice, below what is open over the screen."""
+        for screen in reversed(self.screen_stack):
+            if isinstance(screen, Frame):
+                screen.say(safe(line))
+                break
 
     def show_action(self, action: str, keys: Sequence[JobKey]) -> None:
         """Plan an action on jobs, and show it."""

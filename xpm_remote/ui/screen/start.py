@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 from xpm_remote.errors import XpmRemoteError
+from xpm_remote.settings.schema import NoticeSettings
 from xpm_remote.ui.screen.first_frame import CONNECTING, FirstFrame
 from xpm_remote.ui.screen.keys import KEYS, Key
 
@@ -33,6 +34,7 @@ class Start:
         views: The views of the user.
         keys: The table of keys.
         is_ascii: Whether only ASCII is drawn besides what comes from the remote.
+        notices: When and how to call.
         journal: What has been seen; None where that is not remembered.
         folders: The folders of the workspaces, by their names.
         errors: In the end, why each workspace has ended, by its name.
@@ -45,6 +47,7 @@ class Start:
     views: Views
     keys: tuple[Key, ...] = field(default=KEYS)
     is_ascii: bool = False
+    notices: NoticeSettings = field(default_factory=NoticeSettings)
     journal: Journal | None = None
     folders: Mapping[str, tuple[Folder, ...]] = field(default_factory=dict)
     errors: dict[str, XpmRemoteError | None] = field(default_factory=dict)
