@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 SLURM_LIMIT = 120.0
 """Seconds for SLURM to do something: it ends a job up to half a minute after its time, which is a minute."""
 
-SHORT = ("done", "failed")
+SHORT = ("done", "failed", "greedy")
 LONG = ("late", "long", "wide", "next", "held", "after", "lost")
 Truth = dict[str, dict[str, Any]]
 
@@ -153,7 +153,7 @@ def test_life(server: ContainerServer, commands: Commands) -> None:
     cluster = Cluster(server)
     commands.add_login(server, "alice", cluster.workspace, backend="agent")
     cluster.start("short", SHORT)
-    cluster.until({"done": "COMPLETED", "failed": "FAILED"})
+    cluster.until({"done": "COMPLETED", "failed": "FAILED", "greedy": "FAILED"})
     check(commands, cluster, "ended by themselves")
     submit(cluster)
     check(commands, cluster, "waiting and running")
@@ -167,6 +167,11 @@ def test_life(server: ContainerServer, commands: Commands) -> None:
     check(commands, cluster, "a monitor claims that jobs have died")
     refuse_to_clean(commands, cluster)
 
+    end_jobs(commands, cluster)
+
+
+def end_jobs(commands: Commands, cluster: Cluster) -> None:
+    """Let SLURM end jobs in each way that there is."""
     cluster.until({"late": "TIMEOUT"})
     check(commands, cluster, "out of time")
     cluster.slurm("scontrol requeue {}", "long")
@@ -176,6 +181,11 @@ def test_life(server: ContainerServer, commands: Commands) -> None:
     cluster.until({"wide": "CANCELLED"})
     release(cluster)
     check(commands, cluster, "cancelled while it runs")
+    cluster.start("urgent", ("urgent",))
+    cluster.until({"held": "PREEMPTED", "urgent": "RUNNING"})
+    check(commands, cluster, "preempted by another one")
+    fail_node(cluster)
+    check(commands, cluster, "its node fails")
 
 
 def refuse_to_clean(commands: Commands, cluster: Cluster) -> None:
@@ -203,3 +213,10 @@ def release(cluster: Cluster) -> None:
     cluster.slurm("scontrol update jobid={} requeue=0", "held")
     cluster.slurm("scontrol release {}", "held")
     cluster.until({"held": "RUNNING"})
+
+
+def fail_node(cluster: Cluster) -> None:
+    """Let the node fail under a job that SLURM will not queue again."""
+    cluster.slurm("scontrol update jobid={}", "urgent", "requeue=0")
+    cluster.server.run_as_root("scontrol update nodename=node state=down reason=broken")
+    cluster.until({"urgent": "NODE_FAIL"})

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.jobs.local_agents import Agents
+from tests.support.slurm import FakeSlurm
 from tests.workspace.small import RUN, SmallWorkspace
 from xpm_remote.errors import UnreadableError, UsageError
 from xpm_remote.jobs.interface import FAILURES_PAGE
@@ -19,6 +20,7 @@ from xpm_remote.session.reconnect import Backoff
 from xpm_remote.workspace.failures import WorkspaceFailure
 from xpm_remote.workspace.inspecting.answers import Attempt, LinkedJob
 from xpm_remote.workspace.layout import JobId, Layout
+from xpm_remote.workspace.rows import Account
 
 INDEX, LEARN, LAST = JobId("d.index", "aa"), JobId("d.learn", "bb"), JobId("d.last", "cc")
 
@@ -91,6 +93,24 @@ async def test_detail(local: LocalJobs, remote: RemoteJobs) -> None:
     assert here.left_out == {"needs": 0, "needed_by": 0, "files": 0}
     assert here.problems == ()
     assert local.detail(JobId("d.none", "00")) is await remote.detail(JobId("d.none", "00")) is None
+
+
+async def test_account(
+    local: LocalJobs,
+    remote: RemoteJobs,
+    chain: SmallWorkspace,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What SLURM's accounting has of a job is the same here and there; of another job nothing is asked."""
+    assert local.account(LEARN) is await remote.account(LEARN) is None
+    slurm = FakeSlurm(tmp_path)
+    directory = chain.layout.job(LEARN)
+    slurm.settle(sacct=[{"JobID": "15", "WorkDir": str(directory), "State": "FAILED"}])
+    pid = {"type": "slurm", "pid": "15", "options": [["binpath", str(slurm.bin)]]}
+    (directory / "learn.pid").write_text(json.dumps(pid))
+    found = Account((("state", "FAILED"),))
+    assert (local.account(LEARN), await remote.account(LEARN)) == (found, found)
 
 
 async def test_parts_of_logs(local: LocalJobs, remote: RemoteJobs, chain: SmallWorkspace) -> None:

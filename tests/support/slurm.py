@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,21 @@ if state["scancel"] in ("timeout", "late"):
 """
 
 
+_ACCOUNTING = """
+import json, os, signal, sys
+state = json.load(open(STATE))
+name = os.path.basename(sys.argv[0])
+open(LOG, "a").write(name + " " + " ".join(sys.argv[1:]) + "\\n")
+if state["accounting"] == "frozen": signal.pause()
+if state["accounting"] == "off":
+    sys.exit("Slurm accounting storage is disabled")
+columns = [word for word in sys.argv if word.startswith("--format=")][0].partition("=")[2].split(",")
+print("sacct: warning: something | else")
+for line in state[name]:
+    print("|".join(str(line.get(column, "")) for column in columns))
+"""
+
+
 class FakeSlurm:
     """The scripts, and what they answer.
 
@@ -76,7 +92,13 @@ class FakeSlurm:
         self._log.touch()
         letters = f"LETTERS = {_LETTERS!r}\n"
         names = f"{letters}STATE = {str(self._state)!r}; LOG = {str(self._log)!r}\n"
-        for name, program in (("squeue", _SQUEUE), ("scancel", _SCANCEL)):
+        programs = {
+            "squeue": _SQUEUE,
+            "scancel": _SCANCEL,
+            "sacct": _ACCOUNTING,
+            "sstat": _ACCOUNTING,
+        }
+        for name, program in programs.items():
             script = self.bin / name
             script.write_text(f"#!{sys.executable} -S\n{names}{program}")
             script.chmod(0o755)
@@ -89,15 +111,24 @@ class FakeSlurm:
         mode: str = "up",
         scancel: str = "done",
         after: str = "CANCELLED",
+        accounting: str = "on",
+        sacct: Sequence[dict[str, str]] = (),
+        sstat: Sequence[dict[str, str]] = (),
     ) -> None:
-        """Set the jobs, and how SLURM behaves: ``mode`` is up, down or frozen."""
+        """Set the jobs, and how SLURM behaves: ``mode`` is up, down or frozen, ``accounting`` on, off or frozen."""
         self.answers = {"jobs": list(jobs), "mode": mode, "scancel": scancel, "after": after}
+        self.answers |= {"accounting": accounting, "sacct": sacct, "sstat": sstat}
         self._state.write_text(json.dumps(self.answers))
 
     @property
     def asked(self) -> list[str]:
         """The names of the programs that were run, in order."""
         return [line.split()[0] for line in self._log.read_text().splitlines()]
+
+    @property
+    def lines(self) -> list[str]:
+        """The command lines of the programs that were run, in order."""
+        return self._log.read_text().splitlines()
 
     @property
     def cancelled(self) -> list[str]:

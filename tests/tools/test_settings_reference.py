@@ -103,7 +103,8 @@ def test_every_key_has_an_example_or_a_section(section: Section) -> None:
     """The reference has an example for each key, or its contents; numbers have a unit."""
     for key in section.keys:
         assert bool(key.example) is not (key.section is not None)
-        assert bool(key.unit) is (key.kind in (Kind.COUNT, Kind.PORT, Kind.SECONDS))
+        numbers = (Kind.COUNT, Kind.PORT, Kind.SECONDS, Kind.INTERVAL)
+        assert bool(key.unit) is (key.kind in numbers)
         assert "|" not in key.about
 
 

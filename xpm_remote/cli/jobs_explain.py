@@ -123,12 +123,13 @@ def detail(context: Context, /, *, job: str, is_json: bool, location: JobsLocati
         (result,) = jobs.find([job])
         chosen = one_of(result)
         found = jobs.detail(chosen)
+        account = None if found is None else jobs.account(chosen)
         failure = None
         if found is not None and found.job.state == State.ERROR:
             failure = next((each for page in jobs.failures([chosen], {}) for each in page), None)
     if found is None:
         raise NoJobFoundError(f"there is no job {chosen}", "list them with `jobs list`")
     if is_json:
-        print_json([json_line(detail_document(found, failure))])
+        print_json([json_line(detail_document(found, failure, account))])
     else:
-        print_lines(detail_lines(found, failure))
+        print_lines(detail_lines(found, failure, account))

@@ -30,6 +30,7 @@ from xpm_remote.ui.documents import json_line, picture_document
 from xpm_remote.ui.events import EventLines
 from xpm_remote.ui.text import Format, span, stall_words
 from xpm_remote.waiting import run_until_signal
+from xpm_remote.workspace.rows import SLURM
 
 if TYPE_CHECKING:
     from xpm_remote.session.fleet import Fleet, Login
@@ -257,8 +258,8 @@ def _note_unreadable(fleet: Fleet) -> None:
     """Make what cannot be read of a workspace its error."""
     for monitor in fleet.members.values():
         unreadable = monitor.picture.unreadable
-        if monitor.error is None and unreadable.files:
-            paths = [each.path for each in unreadable.files]
+        paths = [each.path for each in unreadable.files if each.path != SLURM]
+        if monitor.error is None and paths:
             monitor.error = unreadable_error(paths, unreadable.left_out)
 
 

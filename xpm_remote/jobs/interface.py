@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     )
     from xpm_remote.workspace.reading.jobs import CurrentJob
     from xpm_remote.workspace.reading.lookup import LookupResult
+    from xpm_remote.workspace.rows import Account
     from xpm_remote.workspace.watching.logs import Piece
 
 FAILURES_PAGE = 100
@@ -149,6 +150,9 @@ class Jobs(Protocol):
 
     def detail(self, job: JobId) -> JobDetail | None:
         """Return what is known of a job; None when there is no such job."""
+
+    def account(self, job: JobId) -> Account | None:
+        """Return what SLURM's accounting has of a job, which may take some seconds; None for one that is not its."""
 
     def read_log(
         self,

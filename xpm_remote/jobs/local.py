@@ -37,7 +37,8 @@ from xpm_remote.workspace.processes import Host
 from xpm_remote.workspace.reading.jobs import CurrentJob
 from xpm_remote.workspace.reading.lookup import Lookup, LookupResult
 from xpm_remote.workspace.reading.reader import WorkspaceReader, current_jobs, is_directory
-from xpm_remote.workspace.rows import ASK_INTERVAL
+from xpm_remote.workspace.rows import ASK_INTERVAL, Account, silence
+from xpm_remote.workspace.schedulers.accounting import ask_account
 from xpm_remote.workspace.schedulers.queue import Queue
 from xpm_remote.workspace.watching.following import Follower, JobLife
 from xpm_remote.workspace.watching.inotify import Inotify
@@ -83,10 +84,11 @@ class LocalJobs:
     def current(self, experiment: str | None) -> tuple[list[CurrentJob], list[UnreadFile]]:
         """Return the jobs of the current runs."""
         reader = WorkspaceReader(self.layout.root)
-        found = current_jobs(reader, experiment, self._queue().all_judged)
+        queue = self._queue()
+        found = current_jobs(reader, experiment, queue.all_judged)
         if found is None:
             raise no_experiment(experiment or "", reader.experiment_ids(), self.layout)
-        return found, list(reader.problems)
+        return found, [*reader.problems, *silence(queue.trouble)]
 
     def directory(self, job: JobId) -> tuple[str, bool]:
         """Return the directory of a job, and whether it is there."""
@@ -205,6 +207,10 @@ class LocalJobs:
     def detail(self, job: JobId) -> JobDetail | None:
         """Return what is known of a job; None when there is no such job."""
         return DetailReader(WorkspaceReader(self.layout.root), self._queue().all_judged).read(job)
+
+    def account(self, job: JobId) -> Account | None:
+        """Return what SLURM's accounting has of a job; None for one that is not its."""
+        return ask_account(self.layout.job_files(job))
 
     def read_log(
         self,

@@ -29,6 +29,7 @@ from xpm_remote.workspace.outcomes import (
 )
 from xpm_remote.workspace.reading.jobs import CurrentJob
 from xpm_remote.workspace.reading.lookup import LookupResult
+from xpm_remote.workspace.rows import Account
 from xpm_remote.workspace.watching.logs import LogPosition, Piece, wire_text
 
 T = TypeVar("T")
@@ -218,6 +219,10 @@ class RemoteJobs:
     async def detail(self, job: JobId) -> JobDetail | None:
         """Return what is known of a job; None when there is no such job."""
         return await self._ask("get_job_detail", _names(job), _optional(JobDetail.from_wire))
+
+    async def account(self, job: JobId) -> Account | None:
+        """Return what SLURM's accounting has of a job; None for one that is not its."""
+        return await self._ask("get_account", _names(job), _optional(Account.from_wire))
 
     async def read_log(
         self,

@@ -107,5 +107,6 @@ class SteppedJobs:
     follow_logs = _steps(RemoteJobs.follow_logs)
     failures = _steps(RemoteJobs.failures)
     detail = _step(RemoteJobs.detail)
+    account = _step(RemoteJobs.account)
     read_log = _step(RemoteJobs.read_log)
     search_log = _steps(RemoteJobs.search_log)

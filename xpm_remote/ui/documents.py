@@ -131,7 +131,7 @@ def row_document(row: Row | None) -> dict[str, Any] | None:
     if row is None:
         return None
     values = {name: value or None for name, value in row._asdict().items()}
-    times = {name: _local(values[name]) for name in ("submitted", "starts", "ends")}
+    times = {name: _local(values[name]) for name in ("submitted", "starts", "ends", "asked")}
     return {**values, "phase": row.phase.value, **times}
 
 

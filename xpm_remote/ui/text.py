@@ -9,6 +9,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xpm_remote.escaping import safe
+from xpm_remote.workspace.rows import SLURM
 
 if TYPE_CHECKING:
     from xpm_remote.model.entities import Job
@@ -126,7 +127,8 @@ def stall_words(stall: Stall) -> str:
 
 def unread_words(path: str, why: str, more: int) -> str:
     """Return what cannot be read: ``/data/ws/jobs cannot be read: Stale file handle, and 3 more``."""
-    return safe(f"{path} cannot be read: {why}{f', and {more} more' if more else ''}")
+    what = "does not answer" if path == SLURM else "cannot be read"
+    return safe(f"{path} {what}: {why}{f', and {more} more' if more else ''}")
 
 
 def short_key(job: Job) -> str:

@@ -11,7 +11,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-ENDS = {"TIMEOUT": "TIMEOUT", "OUT_OF_MEMORY": "MEMORY", "CANCELLED": "CANCELLED"}
+ENDS = {
+    "TIMEOUT": "TIMEOUT",
+    "OUT_OF_MEMORY": "MEMORY",
+    "CANCELLED": "CANCELLED",
+    "NODE_FAIL": "NODE_FAIL",
+    "PREEMPTED": "PREEMPTED",
+}
 
 
 def jobs() -> dict[str, dict[str, str]]:
@@ -37,7 +43,9 @@ def truth(job: dict[str, str], directory: Path) -> dict[str, str | None]:
     elif state == "RUNNING":
         found, reason = "running", None
     else:
-        found, reason = "error", ENDS.get(state, "FAILED")
+        logs = " ".join(each.read_text() for each in directory.glob("*.err"))
+        known = "MEMORY" if "oom-kill" in logs else "FAILED"
+        found, reason = "error", ENDS.get(state, known)
     nodes = job["NodeList"] if found == "running" else None
     return {"id": job["JobId"], "state": found, "reason": reason, "nodes": nodes, "slurm": state}
 

@@ -24,6 +24,7 @@ from xpm_remote.workspace.inspecting.answers import (
 )
 from xpm_remote.workspace.layout import JobId
 from xpm_remote.workspace.reading.jobs import CurrentJob, JobFacts
+from xpm_remote.workspace.rows import Account, Phase, Row
 from xpm_remote.workspace.states import Process
 
 JOB, OTHER, LAST = JobId("d.learn", "ab"), JobId("d.index", "cd"), JobId("d.last", "ef")
@@ -136,6 +137,42 @@ def test_the_detail_of_other_jobs() -> None:
     assert ["process", "local 12"] in rows
     assert ["needed", "d.index/cd"] in rows
     assert ["which", "needed  d.learn/ab"] in rows
+
+
+ROW = Row(
+    "15", Phase.RUNNING, "RUNNING", "/ws", queue="main", nodes="n[1-2]", asked=5.0, warning="b"
+)
+
+
+def test_the_detail_of_a_job_of_slurm() -> None:
+    """What SLURM and its accounting have of a job is shown, or why that is not known."""
+    facts = JobFacts(*JOB, "/ws/jobs", state="running", row=ROW)
+    account = Account((("elapsed", "00:01:00"),), "sstat\x1b failed")
+    lines = list(detail_lines(detail(facts), None, account))
+    found = "\n".join(" ".join(line.split()) for line in lines)
+    for words in (
+        "slurm job 15: RUNNING",
+        "queue: main",
+        "nodes: n[1-2]",
+        "as it said: 1970-01-01",
+    ):
+        assert words in found
+    assert "accounting elapsed: 00:01:00\nnot known: sstat\\x1b failed" in found
+    waits = facts._replace(row=ROW._replace(phase=Phase.QUEUED, reason="Priority", starts=99.0))
+    found = "\n".join(detail_lines(detail(waits), None))
+    assert "waits for: Priority" in found
+    assert "starts: 1970-01-01" in found
+    assert "accounting" not in found
+    document = detail_document(detail(facts), None, account)
+    assert document["accounting"] == {
+        "values": {"elapsed": "00:01:00"},
+        "why_not": "sstat\x1b failed",
+    }
+    assert detail_document(detail(facts), None)["accounting"] is None
+    assert detail_document(detail(facts), None, Account())["accounting"] == {
+        "values": {},
+        "why_not": None,
+    }
 
 
 def test_a_detail_as_a_document() -> None:

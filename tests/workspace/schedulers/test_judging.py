@@ -7,7 +7,7 @@ import pytest
 from xpm_remote.workspace.failures import UnreadFile
 from xpm_remote.workspace.reading.jobs import CLAIM, JobFacts
 from xpm_remote.workspace.rows import Phase, Row
-from xpm_remote.workspace.schedulers.judging import DEATH_AGE, Traces, judge
+from xpm_remote.workspace.schedulers.judging import DEATH_AGE, Traces, judge, unconfirmed
 from xpm_remote.workspace.states import Process
 
 ASKED = 10_000.0
@@ -106,8 +106,10 @@ def test_requeued() -> None:
         ("TIMEOUT", "TIMEOUT"),
         ("OUT_OF_MEMORY", "MEMORY"),
         ("CANCELLED", "CANCELLED"),
-        ("NODE_FAIL", "FAILED"),
-        ("PREEMPTED", "FAILED"),
+        ("NODE_FAIL", "NODE_FAIL"),
+        ("BOOT_FAIL", "NODE_FAIL"),
+        ("PREEMPTED", "PREEMPTED"),
+        ("REVOKED", "FAILED"),
         ("FAILED", "FAILED"),
     ],
 )
@@ -125,11 +127,27 @@ def test_ended(state: str, reason: str) -> None:
     assert judge(told, over(state), ASKED, traces()).failure_reason == "MEMORY"
 
 
-@pytest.mark.parametrize("state", ["COMPLETED", "FAILED"])
 @pytest.mark.parametrize("ends", [RECENT, None])
-def test_marker_that_may_come(state: str, ends: float | None) -> None:
-    """A program that has ended by itself just now may have left a marker that is not visible here yet."""
-    assert judge(RUNS, over(state, ends), ASKED, traces()).state == "running"
+def test_marker_that_may_come(ends: float | None) -> None:
+    """A program that succeeded just now may have left a marker that is not visible here yet; one that failed did."""
+    assert judge(RUNS, over("COMPLETED", ends), ASKED, traces()).state == "running"
+    assert judge(RUNS, over("COMPLETED"), ASKED, traces()).state == "error"
+    assert judge(RUNS, over("FAILED", ends), ASKED, traces()).state == "error"
+
+
+def test_hint_of_a_failed_one() -> None:
+    """A job that failed by SLURM's word alone has the reason of its log."""
+    found = judge(RUNS, over("FAILED"), ASKED, traces(hint="OUT_OF_MEMORY"))
+    assert found.failure_reason == "MEMORY"
+    assert found.message == "OUT_OF_MEMORY by its log; SLURM has ended it: FAILED"
+    by_word = BASE._replace(state="error", failure_reason="FAILED", certain=False)
+    found = judge(by_word, over("FAILED"), ASKED, traces(hint="OUT_OF_MEMORY"))
+    assert (found.failure_reason, found.certain) == ("MEMORY", True), (
+        "its scheduler says so, and SLURM"
+    )
+    assert not judge(by_word, over("COMPLETED"), ASKED, traces()).certain
+    killed = judge(RUNS, over("TIMEOUT"), ASKED, traces(hint="OUT_OF_MEMORY"))
+    assert killed.failure_reason == "TIMEOUT", "SLURM's word is no hint"
 
 
 def test_unlisted() -> None:
@@ -155,6 +173,21 @@ def test_hint_of_the_log(asked: float | None) -> None:
     assert (late.failure_reason, late.message) == ("TIMEOUT", "TIMEOUT by its log; no")
     silent = ENDED_BY_SIGNAL._replace(message=None)
     assert judge(silent, None, asked, traces(hint="TIMEOUT")).message == "TIMEOUT by its log"
-    assert judge(ENDED_BY_SIGNAL, None, asked, traces(hint="NODE_FAIL")) == ENDED_BY_SIGNAL
+    lost = judge(ENDED_BY_SIGNAL, None, asked, traces(hint="NODE_FAIL"))
+    assert (lost.failure_reason, lost.message) == ("NODE_FAIL", "NODE_FAIL by its log; no")
+    assert judge(ENDED_BY_SIGNAL, None, asked, traces(hint="REQUEUED")) == ENDED_BY_SIGNAL
     told = ENDED_BY_SIGNAL._replace(failure_reason="MEMORY")
     assert judge(told, None, asked, traces(hint="TIMEOUT")) == told
+
+
+def test_unconfirmed() -> None:
+    """An answer since which there has been none has its age, and shows nothing but an end, or a lock, for certain."""
+    row = RUNNING._replace(asked=OLD)
+    found = unconfirmed(RUNS._replace(row=RUNNING), OLD, is_locked=False)
+    assert (found.certain, found.row) == (False, row)
+    found = unconfirmed(RUNS._replace(row=RUNNING), OLD, is_locked=True)
+    assert (found.certain, found.row) == (True, row)
+    assert not unconfirmed(RUNS, None, is_locked=False).certain
+    assert unconfirmed(FAILED, None, is_locked=False) == FAILED
+    doubtful = RUNS._replace(certain=False)
+    assert unconfirmed(doubtful, OLD, is_locked=True) == doubtful

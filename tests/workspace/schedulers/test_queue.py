@@ -14,12 +14,20 @@ from tests.support.slurm import FakeSlurm, slurm_job
 from tests.workspace.disk import Disk, TextHost, snapshot, write
 from xpm_remote.workspace.agent.announcing import Pages
 from xpm_remote.workspace.agent.tracking import Tracker
+from xpm_remote.workspace.agent.unread import Unread
+from xpm_remote.workspace.failures import UnreadFile
 from xpm_remote.workspace.layout import JobId
 from xpm_remote.workspace.reading.jobs import CLAIM, JobFacts
 from xpm_remote.workspace.reading.reader import WorkspaceReader, current_jobs
-from xpm_remote.workspace.rows import Phase, Row
+from xpm_remote.workspace.rows import SLURM, Phase, Row
 from xpm_remote.workspace.schedulers import slurm as slurm_module
-from xpm_remote.workspace.schedulers.queue import HEAR_WAIT, LONGEST_INTERVAL, Queue, ask_slurm
+from xpm_remote.workspace.schedulers.queue import (
+    HEAR_WAIT,
+    LONGEST_INTERVAL,
+    Answer,
+    Queue,
+    ask_slurm,
+)
 from xpm_remote.workspace.schedulers.slurm import Slurm, why_ended
 from xpm_remote.workspace.watching.watch import Watcher
 
@@ -37,10 +45,16 @@ class Told(Pages):
     def __init__(self) -> None:
         super().__init__(lambda *_: None)
         self.facts: dict[JobId, JobFacts] = {}
+        self.unread: list[UnreadFile] = []
 
     def jobs(self, jobs: list[JobFacts]) -> None:
         """Record jobs."""
         self.facts.update({facts.id: facts for facts in jobs})
+
+    def unreadable(self, files: list[Unread], left_out: int) -> None:
+        """Record what cannot be read."""
+        self.unread = [each.file for each in files]
+        assert not left_out
 
 
 class Watched:
@@ -79,7 +93,7 @@ class Watched:
         """Return the state of a job that was sent last."""
         return self.told.facts[job].state
 
-    def _ask(self, binpath: Path | None, users: Sequence[int]) -> dict[str, Row] | None:
+    def _ask(self, binpath: Path | None, users: Sequence[int]) -> Answer:
         self.questions.append(self.now)
         return ask_slurm(binpath, users)
 
@@ -162,6 +176,52 @@ def test_backoff(slurm: FakeSlurm, disk: Disk) -> None:
     watched.run(1500)
     assert watched.state(ONE) == "scheduled"
     assert watched.questions[-1] - watched.questions[-2] == pytest.approx(120, abs=1)
+
+
+@pytest.mark.parametrize("mode", ["down", "frozen"])
+def test_silence(slurm: FakeSlurm, disk: Disk, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While SLURM does not answer, what it said is shown with its age and as uncertain, and why; then no more."""
+    jobs = (
+        slurm_job("15", directory(disk, ONE), uid=ME, nodes="n1"),
+        slurm_job("16", directory(disk, TWO), "PENDING", uid=ME, reason="Priority"),
+    )
+    slurm.settle(*jobs)
+    watched = Watched(disk)
+    watched.run(5)
+    one = watched.told.facts[ONE]
+    assert (one.certain, one.row and one.row.asked, watched.told.unread) == (True, None, [])
+    slurm.settle(*jobs, mode=mode)
+    with monkeypatch.context() as patched:
+        if mode == "frozen":
+            patched.setattr(slurm_module, "ANSWER_LIMIT", 0.2)
+        watched.run(125)
+    for job, state in ((ONE, "running"), (TWO, "scheduled")):
+        found = watched.told.facts[job]
+        assert (found.state, found.certain, found.row and found.row.asked) == (state, False, AFTER)
+    assert watched.told.facts[LOCAL].certain
+    (silent,) = watched.told.unread
+    assert (silent.path, silent.error) == (SLURM, "")
+    assert ("Unable to contact" if mode == "down" else "has not answered in 0.2 s") in silent.why
+    slurm.settle(*jobs)
+    watched.run(LONGEST_INTERVAL)
+    one = watched.told.facts[ONE]
+    assert (one.certain, one.row and one.row.asked, watched.told.unread) == (True, None, [])
+
+
+def test_silence_that_matters_no_more(slurm: FakeSlurm, disk: Disk) -> None:
+    """That SLURM does not answer is told no longer than there are jobs for which it is asked."""
+    slurm.settle(mode="down")
+    watched = Watched(disk)
+    watched.run(5)
+    assert [each.path for each in watched.told.unread] == [SLURM]
+    for job in (ONE, TWO):
+        write(directory(disk, job) / "learn.done", "")
+    watched.run(60)
+    assert watched.told.unread == []
+    reader = WorkspaceReader(disk.root, TextHost())
+    queue = Queue(reader.layout, TextHost())
+    current_jobs(reader, None, queue.all_judged)
+    assert queue.trouble == ""
 
 
 def test_claim(slurm: FakeSlurm, disk: Disk) -> None:

@@ -15,6 +15,7 @@ from xpm_remote.ui.text import count_text, size_text, table
 from xpm_remote.ui.text import tags as tags_text
 from xpm_remote.workspace.inspecting.answers import Failure, Frame, JobDetail, LinkedJob
 from xpm_remote.workspace.layout import JobId
+from xpm_remote.workspace.rows import Account, Phase, Row
 
 CAUSE_SCHEMA = "xpm-remote/cause/1"
 DETAIL_SCHEMA = "xpm-remote/job-detail/1"
@@ -120,7 +121,9 @@ def failure_document(failure: Failure) -> dict[str, Any]:
     }
 
 
-def detail_lines(detail: JobDetail, failure: Failure | None) -> Iterator[str]:
+def detail_lines(
+    detail: JobDetail, failure: Failure | None, account: Account | None = None
+) -> Iterator[str]:
     """Yield what is known of a job, a subject a row."""
     facts = detail.job.facts
     word = STATE_WORDS.get(detail.job.state, detail.job.state)
@@ -133,6 +136,8 @@ def detail_lines(detail: JobDetail, failure: Failure | None) -> Iterator[str]:
     if process is not None:
         where = f" on {process.host}" if process.host else ""
         rows.append(("process", f"{process.kind} {process.pid}{where}"))
+    rows += _named("slurm", _slurm_texts(facts.row), 0)
+    rows += _named("accounting", account_texts(account), 0)
     rows += [("host of run", detail.host or ""), ("path", facts.path)]
     rows += _named("needs", map(_link_text, detail.needs), detail.left_out.get("needs", 0))
     rows += _named(
@@ -152,6 +157,36 @@ def detail_lines(detail: JobDetail, failure: Failure | None) -> Iterator[str]:
     rows += _named("files", files, detail.left_out.get("files", 0))
     rows += _named("unreadable", (f"{each.path}: {each.why}" for each in detail.problems), 0)
     yield from table(((name, text) for name, text in rows if text), indent=_INDENT)
+
+
+def account_texts(account: Account | None) -> list[str]:
+    """Return what SLURM's accounting has of a job, or why that is not known."""
+    if account is None:
+        return []
+    texts = [f"{name}: {value}" for name, value in account.values]
+    return [*texts, f"not known: {account.why}"] if account.why else texts
+
+
+def _slurm_texts(row: Row | None) -> list[str]:
+    """Return what SLURM has of a job."""
+    if row is None:
+        return []
+    values = {
+        "waits for": row.reason,
+        "queue": row.queue,
+        "starts" if row.phase is Phase.QUEUED else "started": _time(row.starts),
+        "ended" if row.phase is Phase.ENDED else "ends": _time(row.ends),
+        "nodes": row.nodes,
+        "cpus": row.cpus,
+        "memory": row.memory,
+        "gpus": row.gpus,
+        "as it said": _time(row.asked),
+        "warning": row.warning,
+    }
+    return [
+        f"job {row.id}: {row.state}",
+        *(f"{n}: {value}" for n, value in values.items() if value),
+    ]
 
 
 def _failure_rows(failure: Failure | None) -> list[tuple[str, str]]:
@@ -197,7 +232,9 @@ def _time(seconds: float | None) -> str:
     return (moment(None if seconds is None else math.floor(seconds)) or "").replace("T", " ", 1)
 
 
-def detail_document(detail: JobDetail, failure: Failure | None) -> dict[str, Any]:
+def detail_document(
+    detail: JobDetail, failure: Failure | None, account: Account | None = None
+) -> dict[str, Any]:
     """Return what is known of a job as a document."""
     process = detail.job.facts.process
     return {
@@ -218,8 +255,17 @@ def detail_document(detail: JobDetail, failure: Failure | None) -> dict[str, Any
         ],
         "left_out": detail.left_out,
         "failure": failure_document(failure) if failure else None,
+        "accounting": account_document(account),
         "unreadable": [each._asdict() for each in detail.problems],
     }
+
+
+def account_document(account: Account | None) -> dict[str, Any] | None:
+    """Return what SLURM's accounting has of a job; None for one that is not of SLURM."""
+    if account is None:
+        return None
+    values = {name.replace(" ", "_"): value for name, value in account.values}
+    return {"values": values, "why_not": account.why or None}
 
 
 def _link_documents(links: Sequence[LinkedJob]) -> list[dict[str, str | None]]:

@@ -11,6 +11,8 @@ from xpm_remote.workspace.inspecting.searching import SearchRequest, search_part
 from xpm_remote.workspace.layout import JobId, parse_job_id
 from xpm_remote.workspace.reading.json_files import JsonObject, whole_of
 from xpm_remote.workspace.reading.reader import WorkspaceReader
+from xpm_remote.workspace.rows import Account
+from xpm_remote.workspace.schedulers.accounting import ask_account
 
 
 class Inspecting:
@@ -31,6 +33,7 @@ class Inspecting:
         return {
             "get_failures": self.get_failures,
             "get_job_detail": self.get_job_detail,
+            "get_account": self.get_account,
             "read_log_part": self.read_log_part,
             "search_log": self.search_log,
         }
@@ -52,6 +55,10 @@ class Inspecting:
         """Return what is known of a job; null when there is none."""
         found = self._details.read(job_id_of(params))
         return None if found is None else found.to_wire()
+
+    def get_account(self, params: Params) -> Account | None:
+        """Return what SLURM's accounting has of a job, as a list; null for one that is not of SLURM."""
+        return ask_account(self._reader.layout.job_files(job_id_of(params)))
 
     def read_log_part(self, params: Params) -> JsonObject | None:
         """Return ``size`` bytes of a log ``before`` or ``after`` an offset, or its end; null when there is no log."""

@@ -2,7 +2,8 @@
 
 It ends when its stdin does. One thread only reads stdin, so that the end is noticed whatever the others do; requests
 are answered in their order by a second one, those that must not wait behind a long one (logs) by a third, those about
-single jobs by a fourth, and those that must not wait for the disk (``ping``) by a fifth. An action that has begun is
+single jobs by a fourth, those that wait for SLURM by a fifth, and those that must not wait for the disk (``ping``) by a
+sixth. An action that has begun is
 completed, also when the link is lost meanwhile.
 """
 
@@ -233,6 +234,7 @@ class Agent:
             "requests": self._requests.slow(),
             "quick-requests": self._requests.quick(),
             "inspecting-requests": self._requests.inspecting(),
+            "asking-requests": self._requests.asking(),
             "prompt-requests": self._requests.prompt(),
         }
         lanes = {name: Lane(name, table, self._output) for name, table in tables.items()}

@@ -28,7 +28,7 @@ from xpm_remote.workspace.optional import select
 from xpm_remote.workspace.outcomes import CLEAN, KILL, ActionPlan, from_wire, to_wire
 from xpm_remote.workspace.processes import Host
 from xpm_remote.workspace.reading.reader import WorkspaceReader, current_jobs, is_directory
-from xpm_remote.workspace.rows import ASK_INTERVAL
+from xpm_remote.workspace.rows import ASK_INTERVAL, silence
 from xpm_remote.workspace.watching.following import Follower, JobLife
 from xpm_remote.workspace.watching.inotify import Inotify
 from xpm_remote.workspace.watching.logs import STDERR, STDOUT, Log, LogPosition
@@ -159,6 +159,10 @@ class Requests:
         """Return the methods about single jobs, each of a part of a second, which wait only for each other."""
         return {name: self._inspecting_method(name) for name in _INSPECTING}
 
+    def asking(self) -> dict[str, Method]:
+        """Return the methods that wait for SLURM, and so only for each other."""
+        return {"get_account": self._inspecting_method("get_account")}
+
     def prompt(self) -> dict[str, Method]:
         """Return the methods that never wait for the disk."""
         return {"ping": self.ping, "subscribe": self.subscribe}
@@ -273,7 +277,9 @@ class Requests:
         return {
             "jobs": None if jobs is None else [job.to_wire() for job in jobs],
             "experiments": reader.experiment_ids() if jobs is None else [],
-            "problems": [each._asdict() for each in reader.problems],
+            "problems": [
+                each._asdict() for each in (*reader.problems, *silence(self._queue.trouble))
+            ],
         }
 
     def get_directory(self, params: Params) -> dict[str, Any]:

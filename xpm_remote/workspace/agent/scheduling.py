@@ -34,7 +34,7 @@ class Scheduling:
         self._making = threading.Lock()
 
     def start(self, heard: Callable[[], None]) -> None:
-        """Ask whenever it is due, from the first job of a scheduler on; call a function after each answer."""
+        """Ask when it is due, from the first job of a scheduler on; call a function when that tells anything new."""
         with self._making:
             self._heard = heard
             self._ask()
@@ -55,6 +55,11 @@ class Scheduling:
     def concerned(self) -> Collection[JobId]:
         """Return the jobs that the last answer may change; the first one is waited for, for a short time."""
         return self._queue.concerned() if self._queue and self._heard else ()
+
+    @property
+    def trouble(self) -> str:
+        """Why the last question was not answered; empty if it was, or if none was asked."""
+        return self._queue.trouble if self._queue else ""
 
     def _ready(self) -> Queue:
         with self._making:

@@ -25,6 +25,7 @@ from xpm_remote.workspace.agent.filling import FILLING, FillingRuns
 from xpm_remote.workspace.agent.pulses import Pulses
 from xpm_remote.workspace.agent.scheduling import Scheduling
 from xpm_remote.workspace.agent.unread import UnreadSubjects
+from xpm_remote.workspace.failures import UnreadFile
 from xpm_remote.workspace.layout import JobId
 from xpm_remote.workspace.processes import Host
 from xpm_remote.workspace.reading import disk
@@ -40,6 +41,7 @@ from xpm_remote.workspace.reading.json_files import unread_file
 from xpm_remote.workspace.reading.parallel import ParallelReader
 from xpm_remote.workspace.reading.reader import WorkspaceReader
 from xpm_remote.workspace.reading.runs import RunFacts, age
+from xpm_remote.workspace.rows import SLURM
 from xpm_remote.workspace.watching.places import (
     EventsSubject,
     JobSubject,
@@ -191,11 +193,12 @@ class Tracker:
         subjects |= {each for each in self._pulses.due() if not self._has_pulse(each)}
         now = self._clock()
         subjects |= {JobSubject(*job) for job, doubt in self._doubts.items() if doubt.due <= now}
-        subjects.discard(_WORKSPACE)
+        subjects -= {_WORKSPACE, SLURM}
         if self._is_there(subjects):
             self._update_all(subjects)
         else:
             self._held = subjects
+        self._note_scheduler()
         self._tell_unread()
 
     def _concerned(self) -> list[JobId]:
@@ -204,6 +207,10 @@ class Tracker:
     def hear_queue(self) -> None:
         """Read the jobs again for which the scheduler was asked."""
         self._late |= {JobSubject(*job_id) for job_id in self._concerned()}
+
+    def _note_scheduler(self) -> None:
+        trouble = self._queue.trouble
+        self._unread.take(SLURM, UnreadFile(SLURM, trouble) if trouble else None)
 
     def _is_there(self, subjects: set[Subject]) -> bool:
         """Return whether the workspace itself can be read; checked now and then, and before anything else is read."""

@@ -24,12 +24,21 @@ _REASONS = {
     "DEADLINE": "TIMEOUT",
     "OUT_OF_MEMORY": "MEMORY",
     "CANCELLED": "CANCELLED",
+    "NODE_FAIL": "NODE_FAIL",
+    "BOOT_FAIL": "NODE_FAIL",
+    "PREEMPTED": "PREEMPTED",
 }
+MAY_BE_REQUEUED = ("CANCELLED", "NODE_FAIL", "PREEMPTED")
+"""Reasons for which a scheduler ends a job that it may queue again."""
+
 _VAGUE = (None, GENERIC_REASON, "CANCELLED")
 """Reasons that a process gives which does not know why it was ended."""
 
-_BY_ITSELF = ("COMPLETED", "FAILED")
-"""States of a job whose program has ended by itself, and so has left a marker that may not be visible yet."""
+_SUCCEEDED = "COMPLETED"
+"""The state of a job whose program has succeeded, and so has left a marker that may not be visible yet."""
+
+_BY_ITSELF = (_SUCCEEDED, "FAILED")
+"""States of a job that its scheduler has not ended."""
 
 
 class Traces(NamedTuple):
@@ -103,16 +112,17 @@ def _is_earlier_try(facts: JobFacts, row: Row, asked: float) -> bool:
 def _ended(facts: JobFacts, row: Row, asked: float, traces: Traces) -> JobFacts:
     if facts.state == ERROR and not _is_claim(facts):
         if facts.failure_reason in _VAGUE and row.state not in _BY_ITSELF:
-            # A node that fails cancels its jobs: that is the reason, and the message names what lies behind it.
             reason = _REASONS.get(row.state, facts.failure_reason or GENERIC_REASON)
             message = f"SLURM has ended it: {row.state}"
             facts = facts._replace(failure_reason=reason, message=message)
-        return facts._replace(row=row)
+        is_certain = facts.certain or row.state != _SUCCEEDED
+        return _with_hint(facts, traces)._replace(row=row, certain=is_certain)
     since = asked - (row.ends or asked)
-    if traces.is_locked or (row.state in _BY_ITSELF and since < DEATH_AGE):
+    if traces.is_locked or (row.state == _SUCCEEDED and since < DEATH_AGE):
         return facts._replace(row=row)
-    reason = _REASONS.get(row.state, GENERIC_REASON)
-    return _failed(facts, reason, f"SLURM has ended it: {row.state}", row.ends)._replace(row=row)
+    message = f"SLURM has ended it: {row.state}"
+    failed = _failed(facts, _REASONS.get(row.state, GENERIC_REASON), message, row.ends)
+    return _with_hint(failed, traces)._replace(row=row)
 
 
 def _unlisted(facts: JobFacts, asked: float, traces: Traces) -> JobFacts:
@@ -127,6 +137,19 @@ def _unlisted(facts: JobFacts, asked: float, traces: Traces) -> JobFacts:
     said = f": {hint} by its log" if hint else ""
     reason = _REASONS.get(hint or "", GENERIC_REASON)
     return _failed(facts, reason, f"SLURM does not have it any more{said}", facts.ended)
+
+
+def unconfirmed(facts: JobFacts, asked: float | None, *, is_locked: bool) -> JobFacts:
+    """Return a job as judged by an answer after which its scheduler has not answered any more.
+
+    Args:
+        facts: The job.
+        asked: When that answer was given, epoch seconds; None if there has been none.
+        is_locked: Whether its lock is held, which shows that it runs.
+    """
+    row = None if facts.row is None else facts.row._replace(asked=asked)
+    is_certain = facts.certain and (is_locked or facts.state in FINAL)
+    return facts._replace(row=row, certain=is_certain)
 
 
 def _with_hint(facts: JobFacts, traces: Traces) -> JobFacts:

@@ -10,7 +10,7 @@ import os
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable, Collection, Iterable, Sequence
+from typing import TYPE_CHECKING, Callable, Collection, Iterable, NamedTuple, Sequence
 
 from xpm_remote.workspace import filesystem
 from xpm_remote.workspace.failures import WorkspaceFailure
@@ -18,7 +18,7 @@ from xpm_remote.workspace.layout import JobId, Layout
 from xpm_remote.workspace.processes import Host
 from xpm_remote.workspace.reading.jobs import CLAIM, JobFacts
 from xpm_remote.workspace.rows import ASK_INTERVAL, Phase, Row
-from xpm_remote.workspace.schedulers.judging import Traces, judge
+from xpm_remote.workspace.schedulers.judging import MAY_BE_REQUEUED, Traces, judge, unconfirmed
 from xpm_remote.workspace.states import FINAL
 
 if TYPE_CHECKING:
@@ -38,14 +38,23 @@ HEAR_WAIT = 3600.0
 
 _TAIL = 4096
 
-Ask = Callable[["Path | None", Sequence[int]], "dict[str, Row] | None"]
+
+class Answer(NamedTuple):
+    """The jobs of users in a scheduler by directory; None when it does not answer, and then why."""
+
+    rows: dict[str, Row] | None
+    why: str = ""
 
 
-def ask_slurm(binpath: Path | None, users: Sequence[int]) -> dict[str, Row] | None:
-    """Return the jobs of users in SLURM by directory; None when it does not answer."""
+Ask = Callable[["Path | None", Sequence[int]], Answer]
+
+
+def ask_slurm(binpath: Path | None, users: Sequence[int]) -> Answer:
+    """Ask SLURM for the jobs of users."""
     from xpm_remote.workspace.schedulers.slurm import Slurm  # where jobs run under SLURM
 
-    return Slurm(binpath).ask(users)
+    slurm = Slurm(binpath)
+    return Answer(slurm.ask(users), slurm.why)
 
 
 class Queue:
@@ -72,6 +81,7 @@ class Queue:
         first_wait: float = FIRST_WAIT,
     ) -> None:
         self.interval = interval
+        self._trouble = ""
         self._layout = layout
         self._host = host
         self._ask = ask
@@ -96,7 +106,10 @@ class Queue:
             self._waiting.pop(facts.id, None)
             return facts
         self._note(facts)
-        found = judge(facts, self._row_of(facts), self._asked, self._traces(facts))
+        traces = self._traces(facts)
+        found = judge(facts, self._row_of(facts), self._asked, traces)
+        if self._trouble:
+            found = unconfirmed(found, self._asked, is_locked=traces.is_locked)
         if self._is_over(found):
             self._waiting.pop(facts.id, None)
         return found
@@ -111,6 +124,11 @@ class Queue:
     def waiting(self) -> Collection[JobId]:
         """The jobs for which it is asked: those of SLURM that have not ended, as far as is known."""
         return tuple(self._waiting)
+
+    @property
+    def trouble(self) -> str:
+        """Why the last question was not answered; empty if it was, or if there is nothing to ask any more."""
+        return self._trouble if self._waiting else ""
 
     def concerned(self) -> Collection[JobId]:
         """Return the jobs that the last answer may change: those, and what SLURM has, whatever its files say.
@@ -131,11 +149,13 @@ class Queue:
         return max(0.0, self._due - self._clock())
 
     def ask_if_due(self) -> bool:
-        """Ask SLURM if that is due; return whether it has answered."""
+        """Ask SLURM if that is due; return whether it has answered, or does not any more."""
         with self._lock:
             if self.wait_time() > 0:
                 return False
-            rows = self._ask(self._binpath, tuple(sorted(self._users)))
+            rows, why = self._ask(self._binpath, tuple(sorted(self._users)))
+            is_news = rows is not None or not self._trouble
+            self._trouble = "" if rows is not None else why or "it does not answer"
             answered = rows is not None
             interval = self.interval or ASK_INTERVAL
             self._pause = interval if answered else min(2 * self._pause, LONGEST_INTERVAL)
@@ -146,13 +166,13 @@ class Queue:
                     by_hash.setdefault(path.rpartition("/")[2], []).append(row)
                 self._rows, self._by_hash, self._asked = rows, by_hash, self._now()
             self._was_asked.set()
-            return answered
+            return is_news
 
     def run(self, heard: Callable[[], None]) -> None:
         """Ask whenever it is due, until the process ends; for a thread of its own.
 
         Args:
-            heard: Called after each answer.
+            heard: Called after each answer, and after the first question without one.
         """
         while True:
             self._wanted.wait(self.wait_time())
@@ -173,7 +193,7 @@ class Queue:
         """Return whether a job has ended for good; one that was ended by a signal just now may be requeued."""
         if facts.state not in FINAL or not facts.certain or facts.message == CLAIM:
             return False
-        if facts.failure_reason != "CANCELLED" or facts.row is not None:
+        if facts.failure_reason not in MAY_BE_REQUEUED or facts.row is not None:
             return True
         return self._now() - (facts.ended or 0.0) > REQUEUE_AGE
 

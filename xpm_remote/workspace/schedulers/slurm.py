@@ -65,7 +65,7 @@ _HINTS = (
 """What SLURM writes into the log of a job that it ends, the more telling first, and the state that this means."""
 
 
-class _Answer(NamedTuple):
+class Answer(NamedTuple):
     """The end of a program."""
 
     status: int
@@ -115,10 +115,10 @@ class Slurm:
 
     def cancel(self, row: Row) -> Cancelled:
         """Cancel a job, and look whether SLURM does, which may do so also where scancel failed."""
-        answer = self._run("scancel", row.id)
+        answer = self.run("scancel", row.id)
         if answer is None:
             return Cancelled.UNKNOWN
-        failure = _failure("scancel", answer) if answer.status else ""
+        failure = _failure_words("scancel", answer) if answer.status else ""
         for seconds in CANCEL_LOOKS:
             self._pause(seconds)
             rows = self.find(row.id)
@@ -133,16 +133,20 @@ class Slurm:
         self.why = f"SLURM still has the job {row.id}"
         return Cancelled.UNKNOWN
 
-    def _list(self, *which: str) -> _Answer | None:
+    def _list(self, *which: str) -> Answer | None:
         """Return the answer to a question for jobs, with the rows of those that have ended lately."""
         words = ("--noheader", "--array", "--states=all", *which, "-o", _FORMAT)
-        answer = self._run("squeue", *words)
-        if answer is not None and answer.status:
-            self.why = _failure("squeue", answer)
-        return answer
+        return self.run("squeue", *words)
 
-    def _run(self, name: str, *words: str) -> _Answer | None:
-        """Run a program of SLURM to its end; None when it is not there, or does not end in time."""
+    def run(self, name: str, *words: str, limit: float | None = None) -> Answer | None:
+        """Run a program of SLURM to its end; None when it is not there, or does not end in time.
+
+        Args:
+            name: The program.
+            words: Its arguments.
+            limit: Seconds for its end; None for ``ANSWER_LIMIT``.
+        """
+        limit = limit or ANSWER_LIMIT
         program = self._find(name)
         if program is None:
             where = f"neither in {self._binpath} nor" if self._binpath else "not"
@@ -172,15 +176,18 @@ class Slurm:
             return None
         with process:
             try:
-                output, error_output = process.communicate(timeout=ANSWER_LIMIT)
+                output, error_output = process.communicate(timeout=limit)
             except subprocess.TimeoutExpired:
-                self.why = f"{name} has not answered in {ANSWER_LIMIT:g} s"
+                self.why = f"{name} has not answered in {limit:.3g} s"
                 return None
             finally:
                 if process.returncode is None:
                     with contextlib.suppress(ProcessLookupError):
                         os.killpg(process.pid, signal.SIGKILL)
-        return _Answer(process.returncode, os.fsdecode(output), os.fsdecode(error_output))
+        answer = Answer(process.returncode, os.fsdecode(output), os.fsdecode(error_output))
+        if answer.status:
+            self.why = _failure_words(name, answer)
+        return answer
 
     def _find(self, name: str) -> str | None:
         """Return the path of a program; a relative directory of the PATH does not count."""
@@ -270,12 +277,12 @@ def _environment() -> dict[str, str]:
     ours = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("SQUEUE_", "SCANCEL_"))
+        if not name.startswith(("SQUEUE_", "SCANCEL_", "SACCT_", "SSTAT_"))
     }
     return {**ours, "LC_ALL": "C", "SLURM_TIME_FORMAT": "%s"}
 
 
-def _rows(answer: _Answer) -> list[Row]:
+def _rows(answer: Answer) -> list[Row]:
     return [row for row in map(_row, answer.output.splitlines()) if row is not None]
 
 
@@ -315,6 +322,6 @@ def _is_over(row: Row) -> bool:
     return row.phase is Phase.ENDED or row.state == _BEING_CANCELLED
 
 
-def _failure(name: str, answer: _Answer) -> str:
+def _failure_words(name: str, answer: Answer) -> str:
     said = " ".join((answer.error or answer.output).split())
     return f"{name} failed with exit status {answer.status}" + (f": {said}" if said else "")

@@ -5,6 +5,7 @@ the annotations of a task as values.
 """
 
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -95,15 +96,15 @@ class Long(Task):
 
 
 class Greedy(Task):
-    """Takes more memory than it has asked for."""
+    """Is killed as one that takes more memory than it has asked for."""
 
     x: Param[int]
 
     def execute(self) -> None:
-        """Take it, and keep it until something ends this."""
-        taken = bytearray(b"x" * (400 << 20))
-        time.sleep(SIGNAL_GRACE)
-        print(len(taken))
+        """Write SLURM's words, as it needs control groups to do this itself, and be killed."""
+        words = "Detected 1 oom-kill event(s) in StepId=1.0. Some of your processes may have been killed"
+        print(f"slurmstepd: error: {words}.", file=sys.stderr, flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 class DepLong(Task):

@@ -23,6 +23,7 @@ OPTIONS = {
     "lost": {"partition": "lost"},
     "wide": {"cpus_per_task": "2"},
     "late": {"time": "0:01:00"},
+    "urgent": {"partition": "urgent", "cpus_per_task": "2"},
 }
 """The options of kinds that have some."""
 
