@@ -37,7 +37,8 @@ from xpm_remote.doctor.probe import (
     stderr_noise,
     without_marks,
 )
-from xpm_remote.link.remote.agent import INTERPRETERS, Bundle, agent_bundle, agent_command
+from xpm_remote.link.remote.agent import INTERPRETERS, agent_command
+from xpm_remote.link.remote.bundle import Bundle, agent_bundle
 from xpm_remote.link.remote.command import RemoteExperimaestro
 from xpm_remote.link.remote.startup import MARK, Mark, MarkedStream, NoiseSource
 
@@ -109,7 +110,7 @@ class Host:
         server = f"{shlex.quote(str(self.stub))} monitor"
         where = str(self.workspace) if workspace is None else workspace
         if bundle is not None:
-            server = agent_command(bundle, where, python=sys.executable, compress=False)
+            server = agent_command(where, python=sys.executable, compress=False)
         command = probe_command(
             remote, where, shell_init, server, asks_experimaestro=bundle is None
         )

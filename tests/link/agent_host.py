@@ -13,7 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from tests.support.conversation import Conversation, Json
-from xpm_remote.link.remote.agent import PLAIN, Greeting, agent_bundle, agent_command
+from xpm_remote.link.remote.agent import PLAIN, Greeting, agent_command
+from xpm_remote.link.remote.bundle import agent_bundle
 
 PYTHON = os.environ.get("XPM_TEST_AGENT_PYTHON") or sys.executable
 """The interpreter that runs the agent, unless a test says another: so all can be run with the oldest."""
@@ -72,7 +73,7 @@ class Talk(Conversation):
         sends_modules: bool = True,
     ) -> None:
         bundle = agent_bundle()
-        command = command or agent_command(bundle, str(workspace), python=python, compress=compress)
+        command = command or agent_command(str(workspace), python=python, compress=compress)
         words = [shutil.which(shell) or shell, "-c", command]
         super().__init__(words, LIMIT, environ=environ, directory=directory)
         self._buffer = bytearray()

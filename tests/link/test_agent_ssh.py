@@ -14,7 +14,8 @@ from xpm_remote.link.course import Course
 from xpm_remote.link.host import HostLink
 from xpm_remote.link.observer import UNOBSERVED
 from xpm_remote.link.options.connect_options import ConnectOptions, parse_ssh_options
-from xpm_remote.link.remote.agent import agent_bundle, agent_command
+from xpm_remote.link.remote.agent import agent_command
+from xpm_remote.link.remote.bundle import agent_bundle
 from xpm_remote.link.remote.command import WORKSPACE_MARKER, remote_command
 from xpm_remote.link.transport import AgentTransport, Transport, greet_agent, open_transport
 from xpm_remote.link.waits import DEFAULT_LIMITS
@@ -32,6 +33,11 @@ def options_for(server: Server, name: str) -> ConnectOptions:
     return parse_ssh_options(server.host, [flags])
 
 
+async def payload() -> bytes:
+    """Return what the agent's python reads first."""
+    return agent_bundle().payload
+
+
 async def connect(
     server: Server,
     name: str,
@@ -43,12 +49,12 @@ async def connect(
 ) -> Transport:
     """Start an agent for a new workspace in the home of a user, behind what stands for a login file."""
     path = server.write(name, f"agent/{WORKSPACE_MARKER}", "").rpartition("/")[0]
-    command = agent_command(agent_bundle(), path, python=python, compress=True)
+    command = agent_command(path, python=python, compress=True)
     return await open_transport(
         link or HostLink(options_for(server, name)),
         login_file + remote_command(command, workspace=path, shell_init=shell_init),
         workspace=path,
-        first=agent_bundle().payload,
+        first=payload,
     )
 
 

@@ -110,7 +110,11 @@ async def test_input_that_is_sent_with_the_command(client: Client) -> None:
     parsed = parse_ssh_options(client.host, client.options, client.engine)
     link = HostLink(parsed, client.engine)
     prompter = RefusingPrompter("it is night")
-    process = await link.open_process(f"head -c {LARGE} | sha256sum; cat", prompter, first=data)
+
+    async def first() -> bytes:
+        return data
+
+    process = await link.open_process(f"head -c {LARGE} | sha256sum; cat", prompter, first=first)
     process.send(b"more\n")
     process.close_stdin()
     digest = hashlib.sha256(data).hexdigest()

@@ -54,6 +54,7 @@ class Process(RemoteProcess):
     def __init__(self, line: Line) -> None:
         super().__init__()
         self.line = line
+        self.sent = b""
 
     @property
     def exit(self) -> RemoteExit:
@@ -61,7 +62,8 @@ class Process(RemoteProcess):
         return RemoteExit(0, "", None)
 
     def send(self, data: bytes) -> None:
-        """Send nothing."""
+        """Record what is sent."""
+        self.sent += data
 
     def close_stdin(self) -> None:
         """Send nothing."""
@@ -103,8 +105,7 @@ class Line(Connection):
     def _is_alive(self) -> bool:
         return self.is_alive
 
-    async def _run(self, command: str, first: bytes) -> Process:
-        del first
+    async def _run(self, command: str) -> Process:
         if command == "hang":
             self.hanging.set()
             await asyncio.Event().wait()
@@ -435,3 +436,37 @@ async def test_refusals_are_their_own() -> None:
     with pytest.raises(AuthenticationError):
         await host.open(RefusingPrompter("not twice"))
     assert await host.open(Unattended()) is host.lines[0]
+
+
+async def test_the_first_input_is_made_meanwhile() -> None:
+    """What a command reads first is made while the host takes the command, and not before the login."""
+    host, made = Host(), asyncio.Event()
+    host.may_go_on.clear()
+
+    async def first() -> bytes:
+        made.set()
+        return b"first"
+
+    (task,) = await begin(host.open_process("true", first=first))
+    assert not made.is_set()
+    host.may_go_on.set()
+    process = await asyncio.wait_for(task, LIMIT)
+    assert isinstance(process, Process)
+    assert process.sent == b"first"
+    (task,) = await begin(host.open_process("hang", first=first))
+    await asyncio.wait_for(host.hanging.wait(), LIMIT)
+    task.cancel()
+    await ends_of([task])
+    assert host.lines[0].processes == 1
+
+
+async def test_a_first_input_that_cannot_be_made() -> None:
+    """The command ends with it, and the connection is released."""
+    host = Host()
+
+    async def first() -> bytes:
+        raise UnreachableError("no agent")
+
+    with pytest.raises(UnreachableError, match="no agent"):
+        await host.open_process("true", first=first)
+    assert host.standing == [False]

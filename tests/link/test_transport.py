@@ -23,7 +23,8 @@ from xpm_remote.errors import (
 from xpm_remote.link.course import Course
 from xpm_remote.link.observer import UNOBSERVED
 from xpm_remote.link.process import LocalProcess, RemoteProcess, start_local_agent
-from xpm_remote.link.remote.agent import Greeting, agent_bundle
+from xpm_remote.link.remote.agent import Greeting
+from xpm_remote.link.remote.bundle import agent_bundle
 from xpm_remote.link.remote.startup import MARK, RemoteExit
 from xpm_remote.link.transport import UNPACKED_MAX, AgentTransport, Transport, greet_agent
 from xpm_remote.link.waits import DEFAULT_LIMITS, Limits

@@ -19,7 +19,7 @@ from tests.model.builders import experiment_record
 from tests.support.pages import folded
 from tests.workspace.disk import HOST, Disk, write
 from xpm_remote.errors import LinkLostError, ProtocolError, RemoteTimeoutError, XpmRemoteError
-from xpm_remote.link.remote.agent import Bundle, pack
+from xpm_remote.link.remote.bundle import Bundle, pack
 from xpm_remote.model.agent_rows import AgentRows
 from xpm_remote.model.entities import ExperimentChange, JobChange
 from xpm_remote.model.store import Store

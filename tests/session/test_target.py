@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from xpm_remote.errors import OptionError, UsageError, WorkspaceError
-from xpm_remote.link.remote.agent import agent_command, pack
+from xpm_remote.link.remote.agent import agent_command
 from xpm_remote.link.remote.command import (
     RemoteExperimaestro,
     age_check,
@@ -207,9 +207,8 @@ def test_age_is_looked_at(backend: Backend, *, is_checked: bool) -> None:
 def test_agent_commands() -> None:
     """The agent's command line is the same for every backend, and does not look for experimaestro."""
     target = resolve("full", backend=Backend.AUTO)
-    bundle = pack({"m": ""})
-    assert target.agent_start(bundle) in shlex.split(target.agent_command(bundle))
-    assert age_check(target.remote) not in target.agent_command(bundle)
+    assert target.agent_start() in shlex.split(target.agent_command())
+    assert age_check(target.remote) not in target.agent_command()
 
 
 @pytest.mark.parametrize(
@@ -249,9 +248,8 @@ def test_slurm_interval() -> None:
 
 def test_agent_command() -> None:
     """The agent is started behind shell_init and the check of the workspace, by the interpreter of the settings."""
-    bundle = pack({"m": ""})
     target = resolve("full", python="~/py/bin/python3")
-    alone = agent_command(bundle, "~/ws", python="~/py/bin/python3", compress=True)
-    assert target.agent_command(bundle) == remote_command(
+    alone = agent_command("~/ws", python="~/py/bin/python3", compress=True)
+    assert target.agent_command() == remote_command(
         alone, workspace="~/ws", shell_init="module load python"
     )

@@ -22,7 +22,7 @@ from xpm_remote.link.course import Course, WaitsOnly
 from xpm_remote.link.host import HostLink, describe_link
 from xpm_remote.link.process import RemoteProcess
 from xpm_remote.link.prompts import Prompter, RefusingPrompter
-from xpm_remote.link.remote.agent import agent_bundle
+from xpm_remote.link.remote.bundle import agent_bundle
 from xpm_remote.link.remote.startup import RemoteExit, slurm_words
 from xpm_remote.link.transport import Transport
 from xpm_remote.link.waits import Wait
@@ -155,7 +155,7 @@ class _Doctor:
             examination.note(name.replace(" ", "_"), value)
         examination.note("slurm_interval", msgspec.to_builtins(target.slurm_interval))
         is_agent = target.backend is Backend.AGENT
-        server = target.agent_start(agent_bundle()) if is_agent else target.server_command
+        server = target.agent_start() if is_agent else target.server_command
         command = probe_command(
             target.remote,
             target.workspace,

@@ -63,12 +63,11 @@ class Connection(ABC):
         if not self._holders:
             await self._close(by_force=by_force)
 
-    async def run(self, command: str, first: bytes = b"") -> RemoteProcess:
+    async def run(self, command: str) -> RemoteProcess:
         """Run a command, whose process releases the connection when it is closed.
 
         Args:
             command: The remote command line.
-            first: Sent with the command.
 
         Raises:
             SessionRefused: The host runs no further command on this connection.
@@ -77,7 +76,7 @@ class Connection(ABC):
         self.hold()
         self._processes += 1
         try:
-            return await self._run(command, first)
+            return await self._run(command)
         except BaseException as error:
             if isinstance(error, SessionRefused):
                 self.room = self._processes - 1
@@ -95,7 +94,7 @@ class Connection(ABC):
         """Whether its end has not been seen."""
 
     @abstractmethod
-    async def _run(self, command: str, first: bytes) -> RemoteProcess:
+    async def _run(self, command: str) -> RemoteProcess:
         """Run a command; the caller has added its process to the holders."""
 
     @abstractmethod

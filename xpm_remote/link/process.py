@@ -8,7 +8,8 @@ import sys
 from abc import ABC, abstractmethod
 
 from xpm_remote.errors import StartError
-from xpm_remote.link.remote.agent import FLAGS, LOADER, NOTHING, Bundle
+from xpm_remote.link.remote.agent import FLAGS, LOADER, NOTHING
+from xpm_remote.link.remote.bundle import Bundle
 from xpm_remote.link.remote.startup import STDERR_KEPT, RemoteExit
 from xpm_remote.waiting import wait_within
 
@@ -204,7 +205,7 @@ async def start_local_agent(
     Raises:
         StartError: The interpreter cannot be started.
     """
-    words = (*FLAGS, "-c", LOADER, *bundle.arguments, workspace, "plain", asked)
+    words = (*FLAGS, "-c", LOADER, workspace, "plain", asked)
     pipe = asyncio.subprocess.PIPE
     try:
         child = await asyncio.create_subprocess_exec(

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any
 
 from xpm_remote.errors import (
@@ -24,6 +24,9 @@ from xpm_remote.link.prompts import Prompter, RefusingPrompter, Unattended
 from xpm_remote.link.waits import CurrentWait, Limits, Wait
 
 log = logging.getLogger(__name__)
+
+First = Callable[[], Awaitable[bytes]]
+"""Makes what a command reads first."""
 
 REUSE_TIMEOUT = 15.0
 """Seconds for a standing connection to run another command: several round trips of a slow one; it may be dead."""
@@ -90,7 +93,7 @@ class SharedLogin(ABC):
         command: str,
         prompter: Prompter | None = None,
         observer: Observer = UNOBSERVED,
-        first: bytes = b"",
+        first: First | None = None,
     ) -> RemoteProcess:
         """Run a command on the host, on the connection that stands, or connect first.
 
@@ -98,7 +101,7 @@ class SharedLogin(ABC):
             command: The remote command line.
             prompter: Answers the host's questions; None: the terminal.
             observer: Receives the steps of the connection.
-            first: Sent with the command, before the host has said anything.
+            first: Returns what is sent with the command, before the host has said anything; called after the login.
 
         Raises:
             OptionError: An option cannot be used.
@@ -123,7 +126,7 @@ class SharedLogin(ABC):
                     raise
 
     async def _run_on_standing(
-        self, command: str, first: bytes, observer: Observer
+        self, command: str, first: First | None, observer: Observer
     ) -> RemoteProcess | None:
         """Run a command on a connection that stands; return None if there is none that can."""
         for connection in list(self._standing()):
@@ -145,13 +148,13 @@ class SharedLogin(ABC):
         self,
         connection: Connection,
         command: str,
-        first: bytes,
+        first: First | None,
         observer: Observer,
         limit: float | None = None,
     ) -> RemoteProcess:
         course = Course(observer, self._host, self.limits)
         course.enter(Wait.COMMAND, limit)
-        running = asyncio.ensure_future(connection.run(command, first))
+        running = asyncio.ensure_future(_start(connection, command, first))
         try:
             return await course.carry(running)
         except BaseException:
@@ -258,6 +261,23 @@ class SharedLogin(ABC):
             f"{self._host} runs no further command on the login that there is, and for another one it asks for {asked}",
             "use a key that needs no answer, or fewer workspaces and commands of that host at a time",
         )
+
+
+async def _start(connection: Connection, command: str, first: First | None) -> RemoteProcess:
+    """Run a command and send its first input, which is made while the host takes the command."""
+    if first is None:
+        return await connection.run(command)
+    making = asyncio.ensure_future(first())
+    try:
+        process = await connection.run(command)
+        try:
+            process.send(await making)
+        except BaseException:
+            await process.aclose(by_force=True)
+            raise
+        return process
+    finally:
+        making.cancel()
 
 
 def may_ask(prompter: Prompter | None) -> bool:

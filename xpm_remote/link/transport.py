@@ -10,8 +10,10 @@ from xpm_remote.link.host import HostLink
 from xpm_remote.link.observer import UNOBSERVED, Observer
 from xpm_remote.link.process import RemoteProcess
 from xpm_remote.link.prompts import Prompter
-from xpm_remote.link.remote.agent import PLAIN, Bundle, Greeting
+from xpm_remote.link.remote.agent import PLAIN, Greeting
+from xpm_remote.link.remote.bundle import Bundle
 from xpm_remote.link.remote.startup import RemoteClock, RemoteExit, StartPhase, StartReader, Startup
+from xpm_remote.link.sharing import First
 from xpm_remote.link.waits import Wait
 
 EOF_GRACE = 2.0
@@ -64,7 +66,7 @@ async def open_transport(
     command: str,
     *,
     workspace: str,
-    first: bytes = b"",
+    first: First | None = None,
     prompter: Prompter | None = None,
     observer: Observer = UNOBSERVED,
 ) -> Transport:
@@ -74,7 +76,7 @@ async def open_transport(
         link: The connection to the host.
         command: The whole remote command line, from ``link.remote.command``.
         workspace: The remote directory, for messages.
-        first: What the command reads first: sent with it, unless login files there read what is not theirs.
+        first: Returns what the command reads first: sent with it, unless login files there read what is not theirs.
         prompter: Answers the host's questions; None: the terminal.
         observer: Receives the steps and what is waited for.
 
@@ -86,12 +88,12 @@ async def open_transport(
         LinkError: The connection failed.
         RemoteError: The remote shell, its ``shell_init`` or the directory failed.
     """
-    early = b"" if link.reads_input else first
+    early = None if link.reads_input else first
     process = await link.open_process(command, prompter, observer, early)
     try:
         clock = await _await_start(process, workspace, link, observer, command)
-        if not early:
-            process.send(first)
+        if first is not None and early is None:
+            process.send(await first())
     except BaseException:
         # By force: the process has ended, or there is no time to wait for it.
         await process.aclose(by_force=True)

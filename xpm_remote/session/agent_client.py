@@ -18,7 +18,7 @@ from xpm_remote.link.host import HostLink
 from xpm_remote.link.observer import UNOBSERVED, Observer
 from xpm_remote.link.process import start_local_agent
 from xpm_remote.link.prompts import Prompter
-from xpm_remote.link.remote.agent import Bundle, agent_bundle
+from xpm_remote.link.remote.bundle import Bundle, agent_bundle
 from xpm_remote.link.remote.startup import RemoteClock
 from xpm_remote.link.transport import AgentTransport, Transport, greet_agent, open_transport
 from xpm_remote.link.waits import DEFAULT_LIMITS, Wait
@@ -44,6 +44,10 @@ _packing = threading.Lock()
 async def packed_bundle() -> Bundle:
     """Return the agent as it is sent, packed in another thread: that takes some 40 ms."""
     return await asyncio.to_thread(_pack)
+
+
+async def _payload() -> bytes:
+    return (await packed_bundle()).payload
 
 
 def _pack() -> Bundle:
@@ -187,12 +191,11 @@ async def open_agent(
     """
     link = link or HostLink(target.options, target.engine, target.limits)
     asked = (*handshake_of(target), *asked)
-    bundle = await packed_bundle()
     transport = await open_transport(
         link,
-        target.agent_command(bundle, first_requests(asked)),
+        target.agent_command(first_requests(asked)),
         workspace=target.workspace,
-        first=bundle.payload,
+        first=_payload,
         prompter=prompter,
         observer=observer,
     )

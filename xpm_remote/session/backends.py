@@ -16,7 +16,7 @@ from xpm_remote.errors import ProtocolError, RemoteTimeoutError, StartError, Xpm
 from xpm_remote.link.host import HostLink, describe_link
 from xpm_remote.link.observer import UNOBSERVED, Observer
 from xpm_remote.link.prompts import Prompter, RefusingPrompter
-from xpm_remote.link.remote.agent import agent_bundle
+from xpm_remote.link.remote.bundle import agent_bundle
 from xpm_remote.link.remote.startup import RemoteClock
 from xpm_remote.link.transport import open_transport
 from xpm_remote.link.waits import CurrentWait, Wait
@@ -299,8 +299,8 @@ async def describe_target(target: Target) -> tuple[dict[str, Any], dict[str, str
     size, digest = len(bundle.payload), hashlib.sha256(bundle.payload).hexdigest()
     asked = first_requests((*handshake_of(target), *first_question(None)))
     by_agent = {
-        "server": target.agent_start(bundle, asked),
-        "command": target.agent_command(bundle, asked),
+        "server": target.agent_start(asked),
+        "command": target.agent_command(asked),
         "stdin": f"our agent: {size} bytes with the SHA-256 {digest}, then requests",
     }
     choice = first_choice(target)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from xpm_remote.errors import UsageError, WorkspaceError
 from xpm_remote.link.options.connect_options import ConnectOptions, parse_ssh_options
-from xpm_remote.link.remote.agent import NOTHING, Bundle, agent_command
+from xpm_remote.link.remote.agent import NOTHING, agent_command
 from xpm_remote.link.remote.command import (
     RemoteExperimaestro,
     age_check,
@@ -77,30 +77,28 @@ class Target:
             self.server_command, workspace=self.workspace, shell_init=self.shell_init, check=check
         )
 
-    def agent_start(self, bundle: Bundle, asked: str = NOTHING) -> str:
+    def agent_start(self, asked: str = NOTHING) -> str:
         """Return the command that becomes our agent, without ``shell_init``; the agent is sent on its stdin.
 
         Args:
-            bundle: The agent.
             asked: Requests that it answers as soon as it runs, a list in JSON.
 
         Raises:
             OptionError: A word cannot be part of a command.
         """
         python = self.remote.python
-        return agent_command(bundle, self.workspace, python=python, compress=True, asked=asked)
+        return agent_command(self.workspace, python=python, compress=True, asked=asked)
 
-    def agent_command(self, bundle: Bundle, asked: str = NOTHING) -> str:
+    def agent_command(self, asked: str = NOTHING) -> str:
         """Return the whole remote command line that starts our agent.
 
         Args:
-            bundle: The agent.
             asked: As of ``agent_start``.
 
         Raises:
             OptionError: A word cannot be part of a command.
         """
-        start = self.agent_start(bundle, asked)
+        start = self.agent_start(asked)
         return remote_command(start, workspace=self.workspace, shell_init=self.shell_init)
 
 

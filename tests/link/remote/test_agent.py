@@ -22,17 +22,13 @@ from tests.link.remote_shells import any_shell, make_workspace, posix_shell
 from tests.support.conversation import Json
 from xpm_remote.errors import RemotePathError, StartError
 from xpm_remote.link.remote.agent import (
-    AGENT,
-    IMPORTER,
     INTERPRETERS,
     LOADER,
-    Bundle,
     Greeting,
-    agent_bundle,
     agent_command,
     names_interpreter,
-    pack,
 )
+from xpm_remote.link.remote.bundle import AGENT, IMPORTER, Bundle, agent_bundle, pack
 from xpm_remote.link.remote.command import remote_command
 from xpm_remote.link.remote.startup import BEGIN, LINE_KEPT, MARK, NOISE_KEPT, Startup
 from xpm_remote.rpc.protocol import first_requests
@@ -40,7 +36,7 @@ from xpm_remote.workspace.agent.wire import INVALID_PARAMS, METHOD_NOT_FOUND
 
 pytestmark = pytest.mark.slow
 
-IMPORTER_SOURCE = json.loads(agent_bundle().plain)[IMPORTER]
+IMPORTER_SOURCE = agent_bundle().sources[IMPORTER]
 
 
 def run(
@@ -48,7 +44,7 @@ def run(
 ) -> subprocess.CompletedProcess[bytes]:
     """Start a python with the loader, and send it a bundle."""
     return subprocess.run(
-        [sys.executable, "-I", "-S", "-c", LOADER, *bundle.arguments, *arguments],
+        [sys.executable, "-I", "-S", "-c", LOADER, *arguments],
         input=bundle.payload if stdin is None else stdin,
         capture_output=True,
         timeout=LIMIT,
@@ -59,22 +55,37 @@ def run(
 def program(text: str, **modules: str) -> Bundle:
     """Pack a program in place of the agent, with further modules beside it."""
     packages = ("xpm_remote", "xpm_remote.workspace", "xpm_remote.workspace.agent")
-    sources = {**dict.fromkeys(packages, ""), IMPORTER: IMPORTER_SOURCE, AGENT: text}
+    sources = {f"{each}.__init__": "" for each in packages}
+    sources.update({IMPORTER: IMPORTER_SOURCE, AGENT: text})
     sources.update({f"xpm_remote.workspace.{name}": source for name, source in modules.items()})
     return pack(sources)
 
 
 def test_pack_is_reproducible() -> None:
-    """The same sources make the same bytes, in any order."""
-    sources = {"b": "2", "a": "1"}
-    assert pack(sources) == pack(dict(reversed(list(sources.items()))))
-    assert pack(sources).digest != pack({**sources, "a": "2"}).digest
+    """The same sources make the same bytes, whatever the order of names in a directory or in memory."""
+    code = (
+        "import hashlib, pathlib, sys; old = pathlib.Path.iterdir\n"
+        "pathlib.Path.iterdir = lambda path: iter(sorted(old(path), reverse=sys.argv[1] == '1'))\n"
+        "from xpm_remote.link.remote.bundle import agent_bundle\n"
+        "print(hashlib.sha256(agent_bundle().payload).hexdigest())"
+    )
+    told = {
+        subprocess.run(
+            [sys.executable, "-c", code, seed],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            check=True,
+            capture_output=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(told) == 1
+    assert pack({"a": "1"}).payload != pack({"a": "2"}).payload
 
 
 def test_bundle_holds_the_whole_folder() -> None:
     """Every module of the folder is sent, and no other module of the package."""
     bundle = agent_bundle()
-    names = {*json.loads(bundle.plain), *bundle.others}
+    names = {each.replace(".__init__", "") for each in (*bundle.sources, *bundle.others)}
     folder = Path(__file__).parents[3] / "xpm_remote" / "workspace"
     modules = {path.relative_to(folder.parent).with_suffix("") for path in folder.rglob("*.py")}
     dotted = {f"xpm_remote.{'.'.join(each.parts)}".replace(".__init__", "") for each in modules}
@@ -129,13 +140,12 @@ def test_comments_are_left_out() -> None:
     """The agent is the same program without its comments, each line at its place, in half of the bytes."""
     bundle = agent_bundle()
     folder = Path(__file__).parents[3]
-    for name, sent in json.loads(bundle.plain).items():
-        path = folder / name.replace(".", "/")
-        path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-        source = path.read_text() if name != "xpm_remote" else ""
+    for name, sent in bundle.sources.items():
+        path = folder / f"{name.replace('.', '/')}.py"
+        source = path.read_text() if name != "xpm_remote.__init__" else ""
         assert code(sent) == code(source), name
         assert not re.search(r"^ *#", sent, re.MULTILINE)
-    assert len(bundle.payload) < 70_000
+    assert len(bundle.payload) < 68_500
 
 
 @pytest.mark.parametrize("eaten", [1, len(BEGIN), 5000, None])
@@ -143,7 +153,7 @@ def test_input_that_is_read_before(eaten: int | None, tmp_path: Path) -> None:
     """Where something has read the beginning of the bundle, or all of it, the python asks for it again."""
     path = make_workspace(tmp_path / "ws")
     size = len(agent_bundle().payload) if eaten is None else eaten
-    command = agent_command(agent_bundle(), str(path), python=sys.executable, compress=False)
+    command = agent_command(str(path), python=sys.executable, compress=False)
     with Talk(path, command=f"head -c {size} >/dev/null; {command}") as talk:
         talk.greet()
         assert talk.greeting.was_lost
@@ -180,13 +190,28 @@ def test_a_shell_that_reads_it_does_nothing(shell: str, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_modules_are_imported_as_they_arrive() -> None:
+    """While a part is on its way, what came before it runs; only then is the rest of stdin read."""
+    text = "print('begun', flush=True)\nfrom xpm_remote.workspace import other\nimport os\n"
+    text += "def main(words):\n    print(other.NAME, os.read(0, 100))\n    return 0\n"
+    bundle = program(text, other="NAME = 'other'\n" + "x = 1\n" * 10_000)
+    words = [sys.executable, "-I", "-S", "-c", LOADER]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as python:
+        assert python.stdin is not None
+        assert python.stdout is not None
+        python.stdin.write(bundle.payload[:-1])
+        python.stdin.flush()
+        assert python.stdout.readline() == b"begun\n"
+        python.stdin.write(bundle.payload[-1:] + b"request\n")
+        python.stdin.close()
+        assert python.stdout.read() == b"other b'request\\n'\n"
+
+
 def test_requests_of_the_command(tmp_path: Path) -> None:
     """Requests that came with the command are answered in their order, without any input but the bundle."""
     path = make_workspace(tmp_path / "ws")
     asked = first_requests((("get_sync_info", {}), ("nothing", {}), ("subscribe", {"since": None})))
-    command = agent_command(
-        agent_bundle(), str(path), python=sys.executable, compress=False, asked=asked
-    )
+    command = agent_command(str(path), python=sys.executable, compress=False, asked=asked)
     with Talk(path, command=command) as talk:
         talk.greet()
         answers: list[Json] = []
@@ -231,7 +256,7 @@ def test_damaged_bundle_is_not_run(damage: object) -> None:
 @pytest.mark.parametrize("taken", ["</dev/null", "<&-"])
 def test_no_input(taken: str, workspace: Path) -> None:
     """Login files that take or close stdin are named as that."""
-    command = agent_command(agent_bundle(), str(workspace), python=sys.executable, compress=False)
+    command = agent_command(str(workspace), python=sys.executable, compress=False)
     with Talk(workspace, command=f"exec {taken}; {command}") as talk:
         out, err, status = talk.end()
         assert talk.greeting.feed(out) is None
@@ -311,8 +336,7 @@ BROKEN = f'echo "{REASON}" >&2; echo "Note: see the manual" >&2; exit 127'
 @any_shell
 def test_every_login_shell(shell: str, workspace: Path) -> None:
     """With every login shell, the agent is started behind shell_init, and requests reach it."""
-    bundle = agent_bundle()
-    command = agent_command(bundle, str(workspace), python=sys.executable, compress=True)
+    command = agent_command(str(workspace), python=sys.executable, compress=True)
     whole = remote_command(command, workspace=str(workspace), shell_init="cd /")
     with Talk(workspace, command=whole, shell=shell, compress=True) as talk:
         startup = Startup()
@@ -493,6 +517,6 @@ def test_noise_is_told_when_stderr_is_empty() -> None:
 
 def test_command_is_one_line() -> None:
     """The command has no newline, and its words are the intended ones."""
-    command = agent_command(agent_bundle(), "~/w s", python=None, compress=False)
+    command = agent_command("~/w s", python=None, compress=False)
     assert "\n" not in command
     assert shlex.split(command)[-len(INTERPRETERS) - 2 :] == ["~/w s", "plain", *INTERPRETERS]

@@ -17,7 +17,8 @@ from tests.workspace.jobs_on_disk import leftovers, make_folder, make_job
 from xpm_remote.link.course import Course
 from xpm_remote.link.observer import UNOBSERVED
 from xpm_remote.link.process import start_local_agent
-from xpm_remote.link.remote.agent import REQUIRED, agent_bundle
+from xpm_remote.link.remote.agent import REQUIRED
+from xpm_remote.link.remote.bundle import agent_bundle
 from xpm_remote.link.transport import Transport, greet_agent
 from xpm_remote.link.waits import DEFAULT_LIMITS
 from xpm_remote.workspace.layout import Folder, FolderMode, JobId, Layout
@@ -178,7 +179,7 @@ def test_required_modules() -> None:
     words = [sys.executable, "-ISB", "-c", code]
     loaded = subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()
     found = {"binascii", "importlib.util", "hashlib", "io", "json"}
-    sources = json.loads(agent_bundle().plain)
+    sources = agent_bundle().sources
     for name in {*loaded} & {*sources}:
         for node in ast.parse(sources[name]).body:
             if isinstance(node, ast.Import):

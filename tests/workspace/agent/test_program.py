@@ -23,7 +23,7 @@ from tests.support.pages import unfolded
 from tests.support.polling import wait_until
 from tests.workspace.agent.test_actions import write_pid
 from tests.workspace.disk import Disk, snapshot, write, write_lines
-from xpm_remote.link.remote.agent import agent_bundle, agent_command
+from xpm_remote.link.remote.agent import agent_command
 from xpm_remote.workspace.agent.announcing import PAGE
 from xpm_remote.workspace.agent.program import END_GRACE, respond
 from xpm_remote.workspace.agent.wire import Request
@@ -434,7 +434,7 @@ def test_unreadable_directories(disk: Disk) -> None:
     secret = disk.root / "experiments" / "secret"
     secret.mkdir(mode=0)
     (disk.root / "jobs" / TWO.task / TWO.hash).chmod(0)
-    plain = agent_command(agent_bundle(), str(disk.root), python=sys.executable, compress=False)
+    plain = agent_command(str(disk.root), python=sys.executable, compress=False)
     command = as_unprivileged(plain)
     with Talk(disk.root, command=command) as talk:
         talk.greet()

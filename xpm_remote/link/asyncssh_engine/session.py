@@ -19,13 +19,11 @@ class AsyncsshSession(RemoteProcess, asyncssh.SSHClientSession[bytes]):
 
     Args:
         connection: The connection, released with the session.
-        first: Sent with the command.
     """
 
-    def __init__(self, connection: Connection, first: bytes = b"") -> None:
+    def __init__(self, connection: Connection) -> None:
         super().__init__()
         self._connection = connection
-        self._first = first
         self._channel: asyncssh.SSHClientChannel[bytes] | None = None
         self._stderr = bytearray()
         self._status: int | None = None
@@ -40,11 +38,8 @@ class AsyncsshSession(RemoteProcess, asyncssh.SSHClientSession[bytes]):
         return RemoteExit(self._status, stderr, self._lost)
 
     def connection_made(self, chan: asyncssh.SSHClientChannel[bytes]) -> None:
-        """Store the channel, and send what comes first as soon as the library has sent the command."""
+        """Store the channel."""
         self._channel = chan
-        if self._first:
-            # It does so in this turn of the loop; a server drops what arrives before the command.
-            asyncio.get_running_loop().call_soon(self.send, self._first)
 
     def data_received(self, data: bytes, datatype: asyncssh.DataType) -> None:
         """Store output."""
@@ -138,8 +133,8 @@ class AsyncsshConnection(Connection):
     def _is_alive(self) -> bool:
         return not self.ssh.is_closed()
 
-    async def _run(self, command: str, first: bytes) -> AsyncsshSession:
-        session = AsyncsshSession(self, first)
+    async def _run(self, command: str) -> AsyncsshSession:
+        session = AsyncsshSession(self)
         try:
             await self.ssh.create_session(
                 lambda: session, command, encoding=None, request_pty=False, x11_forwarding=False

@@ -164,7 +164,7 @@ class OpensshConnection(Connection):
         has_ended = self._master is not None and self._master.has_ended
         return not self._is_lost and not has_ended
 
-    async def _run(self, command: str, first: bytes) -> _Command:
+    async def _run(self, command: str) -> _Command:
         login = self._login
         session = _Command(self, login.config.where)
         try:
@@ -177,8 +177,7 @@ class OpensshConnection(Connection):
             raise
         parser = session.stderr_parser
         if session.has_begun:
-            session.send(first)  # the command has just been sent; its start is not waited for
-            return session
+            return session  # the command has just been sent; its start is not waited for
         await OpensshSession.aclose(session, by_force=True)
         if parser.is_full:
             raise SessionRefused(parser.refusal)

@@ -12,10 +12,13 @@ import traceback
 from importlib.machinery import ModuleSpec
 from importlib.util import spec_from_loader
 from types import ModuleType
-from typing import Any, Callable, Sequence
+from typing import Any, Callable, Iterator, Sequence
 
 PACKAGE = "xpm_remote."
 """Begins the names of the modules that may be asked for."""
+
+INIT = ".__init__"
+"""Ends the name under which the text of a package is sent."""
 
 ORIGIN = "xpm-remote:"
 """Begins the file names in tracebacks: such a file cannot be mistaken for one of the host."""
@@ -27,29 +30,39 @@ class MemoryImporter:
     It is a finder and a loader by its methods: importing their base classes takes longer than importing ten modules.
 
     Args:
-        sources: The text of each module and package by its dotted name.
+        sources: The text of each module by its dotted name, that of a package by the name with ``INIT``.
+        arriving: Yields more of them as they arrive.
 
     Attributes:
         fetch: Returns the modules that were not sent at first; None: there is no way to ask for them.
     """
 
-    def __init__(self, sources: dict[str, str]) -> None:
+    def __init__(self, sources: dict[str, str], arriving: Iterator[dict[str, str]]) -> None:
         self._sources = sources
+        self._arriving = arriving
         self.fetch: Callable[[], dict[str, str]] | None = None
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """Return the spec of a module in memory; None for any other."""
-        if fullname.startswith(PACKAGE) and fullname not in self._sources and self.fetch:
+        while fullname.startswith(PACKAGE) and self._key(fullname) is None and self.take_more():
+            pass
+        if fullname.startswith(PACKAGE) and self._key(fullname) is None and self.fetch:
             self._sources.update(self.fetch())
-        if fullname not in self._sources:
+        key = self._key(fullname)
+        if key is None:
             return None
-        is_package = any(name.startswith(f"{fullname}.") for name in self._sources)
         loader: Any = self  # its type asks for a method that is no longer part of the protocol
         return spec_from_loader(
-            fullname, loader, origin=self._filename(fullname), is_package=is_package
+            fullname, loader, origin=self._filename(fullname), is_package=key != fullname
         )
+
+    def take_more(self) -> bool:
+        """Wait for more sources; return False once all have arrived."""
+        more = next(self._arriving, None)
+        self._sources.update(more or {})
+        return more is not None
 
     def create_module(self, spec: ModuleSpec) -> None:
         """Return None: the import system makes the module."""
@@ -66,20 +79,29 @@ class MemoryImporter:
         Raises:
             ImportError: It is not in memory.
         """
-        if fullname not in self._sources:
+        key = self._key(fullname)
+        if key is None:
             message = f"{fullname} was not sent"
             raise ImportError(message, name=fullname)
-        return self._sources[fullname]
+        return self._sources[key]
+
+    def _key(self, fullname: str) -> str | None:
+        """Return the name under which a module was sent; None if it was not."""
+        names = (fullname, fullname + INIT)
+        return next((each for each in names if each in self._sources), None)
 
     def _filename(self, fullname: str) -> str:
         return f"{ORIGIN}{fullname.replace('.', '/')}.py"
 
 
-def start(sources: dict[str, str], module: str, arguments: list[str]) -> int:
+def start(
+    sources: dict[str, str], arriving: Iterator[dict[str, str]], module: str, arguments: list[str]
+) -> int:
     """Import a module from memory and call its ``main``; tracebacks on stderr have its source lines.
 
     Args:
-        sources: The text of each module by its dotted name.
+        sources: The text of each module that has arrived, by its name.
+        arriving: Yields the others.
         module: The one to run.
         arguments: The arguments of its ``main``.
 
@@ -89,6 +111,10 @@ def start(sources: dict[str, str], module: str, arguments: list[str]) -> int:
     sys.dont_write_bytecode = True
     # The interpreter's own printer looks for source lines on disk only.
     sys.excepthook = traceback.print_exception
-    sys.meta_path.insert(0, MemoryImporter(sources))
-    status: int = importlib.import_module(module).main(arguments)
+    importer = MemoryImporter(sources, arriving)
+    sys.meta_path.insert(0, importer)
+    program = importlib.import_module(module)
+    while importer.take_more():  # what follows on stdin is not for the importer
+        pass
+    status: int = program.main(arguments)
     return status

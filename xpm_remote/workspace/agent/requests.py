@@ -25,7 +25,6 @@ from xpm_remote.workspace.agent.wire import (
 )
 from xpm_remote.workspace.layout import JobFiles
 from xpm_remote.workspace.optional import select
-from xpm_remote.workspace.outcomes import CLEAN, KILL, ActionPlan, from_wire, to_wire
 from xpm_remote.workspace.processes import Host
 from xpm_remote.workspace.reading.reader import WorkspaceReader, current_jobs, is_directory
 from xpm_remote.workspace.rows import ASK_INTERVAL, silence
@@ -296,6 +295,8 @@ class Requests:
 
     def plan_action(self, params: Params) -> list[dict[str, Any]]:
         """Return the plans to kill or clean ``jobs`` (each with task_id and job_id), to clean them with ``force``."""
+        from xpm_remote.workspace.outcomes import CLEAN, KILL, to_wire
+
         action, jobs = text(params, "action"), params.get("jobs")
         if action not in (KILL, CLEAN) or not isinstance(jobs, list):
             message = f"action is {KILL} or {CLEAN}, and jobs is a list"
@@ -310,6 +311,8 @@ class Requests:
         Params: ``plans``, as of ``plan_action``; ``name``, of the notifications. What another agent has done already
         counts as done.
         """
+        from xpm_remote.workspace.outcomes import ActionPlan, from_wire, to_wire
+
         name = text(params, "name")
         plans = read_list(
             params.get("plans") or [], "plans", "a plan", partial(from_wire, ActionPlan)
