@@ -24,8 +24,8 @@ MIN_REDRAW = 0.1
 MAX_REDRAW = 1.0
 """Seconds after which the picture is drawn anyway: its ages and elapsed times go on."""
 
-REST_REDRAW = 3.0
-"""The same while nothing has changed since the last picture and every link is live: a picture costs some 15 ms."""
+REST_REDRAW = 5.0
+"""The same while nothing has changed since the last picture and every link is live: a picture costs 15 to 50 ms."""
 
 RETRY, QUIT = "r", "q"
 

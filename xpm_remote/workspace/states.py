@@ -133,5 +133,9 @@ def further(execution: _State, scheduler: _State) -> _State:
 
 def telling_reason(*reasons: str | None) -> str | None:
     """Return the first reason other than ``GENERIC_REASON``, else the first, else None."""
-    known = [reason for reason in reasons if reason]
-    return next((each for each in known if each != GENERIC_REASON), next(iter(known), None))
+    first = None
+    for reason in reasons:
+        if reason and reason != GENERIC_REASON:
+            return reason
+        first = first or reason
+    return first or None

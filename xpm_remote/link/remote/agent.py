@@ -143,6 +143,7 @@ REQUIRED = (
     "itertools",
     "json",
     "math",
+    "operator",
     "os",
     "pathlib",
     "queue",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from itertools import islice
+from operator import attrgetter
 from typing import Any, Callable, Iterable, Iterator
 
 from xpm_remote.workspace import states
@@ -144,8 +145,17 @@ def row(number: int, facts: JobFacts) -> list[Any]:
     return values
 
 
+_rare = attrgetter(
+    *("process", "scheduler_failure_reason", "message", "is_link", "has_died", "resumable"),
+    *("unread", "row", "progress", "carbon"),
+)
+
+
 def _rarities(facts: JobFacts) -> JsonObject:
     """Return the values that few jobs have, under the names of the protocol."""
+    is_plain = facts.certain and facts.has_directory and facts.scheduler_state == facts.state
+    if is_plain and not any(_rare(facts)):
+        return {}
     values = {
         "scheduler_state": None if facts.scheduler_state == facts.state else facts.scheduler_state,
         "process": facts.process and [facts.process.kind, facts.process.pid, facts.process.host],

@@ -42,6 +42,7 @@ from xpm_remote.workspace.reading.parallel import ParallelReader
 from xpm_remote.workspace.reading.reader import WorkspaceReader
 from xpm_remote.workspace.reading.runs import RunFacts, age
 from xpm_remote.workspace.rows import SLURM
+from xpm_remote.workspace.states import Process
 from xpm_remote.workspace.watching.places import (
     EventsSubject,
     JobSubject,
@@ -81,14 +82,12 @@ class _Known(NamedTuple):
     Attributes:
         digest: A number of what was sent.
         place: What is at its path.
-        is_active: Whether it runs, so that its process may die without a trace.
         is_watched: Whether its directory is watched: there is one, and the job has not ended.
         last: Its try.
     """
 
     digest: int
     place: str | None
-    is_active: bool
     is_watched: bool = False
     last: Try | None = None
 
@@ -140,7 +139,8 @@ class Tracker:
         self._beaten = clock()
         self._doubts: dict[JobId, _Doubt] = {}
         self._filling = FillingRuns(clock)
-        self._pulses = Pulses(self._living, clock)
+        self._active: dict[JobId, Process | None] = {}
+        self._pulses = Pulses(self._living, self._has_pulse, clock)
 
     def load(
         self, since: float | None = None, is_stopped: Callable[[], bool] = lambda: False
@@ -190,7 +190,7 @@ class Tracker:
         """Find what changed since the last step, and send it."""
         subjects = self._watcher.collect() | self._late | self._held | self._unread.due()
         self._late, self._held = set(), set()
-        subjects |= {each for each in self._pulses.due() if not self._has_pulse(each)}
+        subjects |= set(self._pulses.due())
         now = self._clock()
         subjects |= {JobSubject(*job) for job, doubt in self._doubts.items() if doubt.due <= now}
         subjects -= {_WORKSPACE, SLURM}
@@ -287,7 +287,7 @@ class Tracker:
                 told.append(job_id)
             else:
                 self._by_hash[job_id] = name
-                self._jobs[name] = _Known(0, place, is_active=False)
+                self._jobs[name] = _Known(0, place)
         return told
 
     def _watch_run(self, run: RunFacts) -> None:
@@ -333,8 +333,12 @@ class Tracker:
                 self._late.add(JobSubject(*job_id))
         elif before is not None and before.is_watched and not is_watched:
             self._places.forget_job(job_id)
+        if is_active:
+            self._active[job_id] = facts.process
+        else:
+            self._active.pop(job_id, None)
         self._by_hash[job_id.hash] = job_id
-        self._jobs[job_id] = _Known(digest, place, is_active, is_watched, try_of(facts, run))
+        self._jobs[job_id] = _Known(digest, place, is_watched, try_of(facts, run))
         return before is None or before.digest != digest
 
     def _is_confirmed(self, facts: JobFacts) -> bool:
@@ -393,6 +397,7 @@ class Tracker:
         for job_id in gone:
             self._places.forget_job(job_id)
             self._jobs.pop(job_id, None)
+            self._active.pop(job_id, None)
             self._unread.forget(JobSubject(*job_id))
             self._doubts.pop(job_id, None)
         if gone:
@@ -478,14 +483,14 @@ class Tracker:
                     self._read_jobs(run, page, lambda part: self._reader.jobs(part, jobs))
 
     def _living(self) -> list[Subject]:
-        living: list[Subject] = [
-            JobSubject(*job_id) for job_id, known in self._jobs.items() if known.is_active
-        ]
+        living: list[Subject] = [JobSubject(*job_id) for job_id in self._active]
         living += [RunSubject(run.experiment_id) for run in self._runs.values() if is_live(run)]
         return living
 
     def _has_pulse(self, subject: Subject) -> bool:
-        """Return whether a run's scheduler is as it was, which is cheaper than reading the run; False for jobs."""
+        """Return whether a run's scheduler is as it was, or a job's process lives here: that need not be read again."""
+        if isinstance(subject, JobSubject):
+            return self._lives_here(JobId(subject.task_id, subject.job_id))
         run = self._runs.get(subject.experiment_id) if isinstance(subject, RunSubject) else None
         if run is None:
             return False
@@ -495,6 +500,14 @@ class Tracker:
         except OSError:
             return False
         return held is bool(run.scheduler_alive)
+
+    def _lives_here(self, job_id: JobId) -> bool:
+        process, known = self._active.get(job_id), self._jobs.get(job_id)
+        if process is None or known is None or known.last is None or known.last.started is None:
+            return (
+                False  # without its start it cannot be told from a later process of the same number
+            )
+        return self._host.is_alive(process, known.last.started) is True
 
 
 def _head(run: RunFacts) -> RunFacts:

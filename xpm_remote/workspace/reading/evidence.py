@@ -66,7 +66,7 @@ def read_stamps(asked: Question, look: Look) -> Stamps:
 
 
 def _stamp(path: str, look: Look) -> Stamp | None:
-    found = look.stat_again(path)
+    found = look.find(path)
     return None if found is None else Stamp(found.st_mtime, found.st_ino, found.st_size)
 
 

@@ -44,7 +44,8 @@ class Look(Problems):
         super().__init__()
         self._root = root
         self._problems = problems
-        self._missing: dict[str, None] = {}
+        # By path: whether it may yet be a dangling link.
+        self._missing: dict[str, bool] = {}
         self._checked: set[str] = set()
         self.unread: UnreadFile | None = None
         self.is_overtaken = False
@@ -65,7 +66,7 @@ class Look(Problems):
 
     def missing(self, path: str) -> None:
         """Record that the system knows no such entry, to be checked by ``settle``."""
-        self._missing[path] = None
+        self._missing[path] = True
 
     def forgive(self, path: str) -> None:
         """Forget that an entry is missing: it need not be there, and may be a dangling link."""
@@ -78,6 +79,23 @@ class Look(Problems):
     def stat_again(self, path: str) -> os.stat_result | None:
         """Return the same of a file that has been read: what is wrong with its content stays recorded."""
         return self._status(path, follow=True, is_read=True)
+
+    def find(self, path: str) -> os.stat_result | None:
+        """Return the same as ``stat_again``, by one call for what is a file, or missing: ``settle`` asks no more of it.
+
+        An entry that appears during the look is missed: the caller calls it again.
+        """
+        try:
+            found = disk.lstat(path)
+        except OSError as error:
+            if error.errno in NO_ENTRY:
+                self._missing[path] = False
+            elif error.errno != errno.ENAMETOOLONG:
+                self.fail(path, error)
+            return None
+        except ValueError:
+            return None
+        return self.stat_again(path) if stat.S_ISLNK(found.st_mode) else found
 
     def lstat(self, path: str) -> os.stat_result | None:
         """Return the status of a path itself; None when it is missing or cannot be read."""
@@ -140,9 +158,13 @@ class Look(Problems):
     def settle(self) -> UnreadFile | None:
         """Check that what was missing is absent; return what could not be read."""
         missing, self._missing = self._missing, {}
-        for path in missing:
-            if self.unread is None:
+        for path, may_be_link in missing.items():
+            if self.unread is not None:
+                break
+            if may_be_link:
                 self._confirm(path)
+            else:
+                self._confirm_directory(os.path.dirname(path))
         if missing and self.unread is None:
             self.check_marker()
         return self.unread

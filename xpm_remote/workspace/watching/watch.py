@@ -23,8 +23,8 @@ from xpm_remote.workspace.watching.inotify import Inotify, RawEvent
 Subject = Hashable
 Signature = Optional[Tuple[int, ...]]
 
-LOOKS_PER_SECOND = 400
-"""Most ``stat`` calls a second: under one percent of a core, and little for a busy metadata server."""
+LOOKS_PER_SECOND = 200
+"""Most ``stat`` calls a second: half a percent of a core, and little for a busy metadata server."""
 
 GRAIN = 0.2
 """Least seconds between two rounds of polling: waking up for each path by itself would cost more than ``stat``."""
