@@ -24,7 +24,7 @@ VERSION_LIMIT = 30.0
 ENTRY = """\
 #!{python}
 import sys
-from xpm_remote.cli.main import run
+from xpm_remote.__main__ import run
 sys.exit(run())
 """
 """What an installer makes of ``[project.scripts]``."""

@@ -15,6 +15,7 @@ import click
 import pytest
 
 from tests.cli.people import PROGRAMS, Person
+from tests.support.effort import examples
 from xpm_remote import __version__
 from xpm_remote.cli.groups import CommandTree
 from xpm_remote.cli.main import root
@@ -219,3 +220,50 @@ def test_completion(words: str, expected: list[str], tmp_path: Path) -> None:
     )
     assert done.stderr == ""
     assert [line.partition(",")[2] for line in done.stdout.split()] == expected
+
+
+INTERRUPTING = """
+import atexit, os, signal, sys
+
+class Interrupting:
+    at = int(sys.argv.pop(1))
+    imports = 0
+
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        cls.imports += 1
+        if cls.imports == cls.at:
+            os.kill(os.getpid(), signal.SIGINT)
+
+from xpm_remote.__main__ import run
+sys.meta_path.insert(0, Interrupting)
+atexit.register(lambda: print(Interrupting.imports))
+run()
+"""
+"""Runs the command line, with Ctrl-C at an import."""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("jobs", "list"), ("orphans",), ("workspaces", "check"), ("experiments", "ssh-monitor")],
+)
+def test_interrupt_while_importing(words: tuple[str, ...], tmp_path: Path) -> None:
+    """Ctrl-C at any import ends the command with its status, and without a traceback."""
+
+    def run(at: int) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-c", INTERRUPTING, str(at), *words, "--workspace", "none"],
+            env={**os.environ, "HOME": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    whole = run(0)
+    assert whole.returncode not in (1, 130), whole.stderr
+    imports = int(whole.stdout.split()[-1])
+    shares = range(1, 7) if examples(0, 1) else (1, 3)
+    for at in (1, *(imports * share // 7 for share in shares)):
+        done = run(at)
+        assert (done.returncode, done.stderr.strip()) == (130, ""), (at, done)
