@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import hashlib
 import os
+import re
 import secrets
 import socket
 import subprocess
@@ -19,6 +20,7 @@ import pytest
 from tests.support.polling import wait_until
 from tests.support.proxy import Proxy
 from tests.support.server import Server
+from tests.support.sshd import Sshd, find_sshd
 from xpm_remote.errors import (
     AuthenticationError,
     HostKeyError,
@@ -196,6 +198,16 @@ def cats(server: Server) -> list[str]:
     return [each for each in arguments if "cat; exit 3" in each or each == "cat"]
 
 
+@contextlib.contextmanager
+def login_that_waits(port: int) -> Iterator[None]:
+    """Have begun to log in, after all that had begun before has ended."""
+    while True:
+        with socket.create_connection((HOST, port), LIMIT) as sock:
+            if sock.recv(LARGE).startswith(b"SSH-"):
+                yield
+                return
+
+
 class TestWay:
     """The route to the host."""
 
@@ -229,6 +241,18 @@ class TestWay:
         with answering(f"{said}\r\n".encode(), is_patient=False, resets=resets) as port:
             error = await client.fails(UnreachableError, f"-p {port}", host=HOST)
         assert f"port {port} refuses the connection: {said}; it may have too many" in error
+
+    async def test_sshd_with_too_many_logins(self, client: Client, tmp_path: Path) -> None:
+        """An sshd that has as many logins as MaxStartups allows refuses us in its own words."""
+        config = f"HostKey {make_key(tmp_path / 'host')}\nMaxStartups 1:100:1\n"
+        sshd = Sshd.start(find_sshd(os.environ), tmp_path, config)
+        try:
+            with login_that_waits(sshd.port):
+                error = await client.fails(UnreachableError, f"-p {sshd.port}", host=HOST)
+        finally:
+            sshd.close()
+        words = r"refuses the connection: (Exceeded MaxStartups|Not allowed at this time); it may"
+        assert re.search(words, error)
 
     async def test_no_common_algorithm(self, client: Client) -> None:
         """Where no algorithm is common, both lists and the way out are named, shortly."""
