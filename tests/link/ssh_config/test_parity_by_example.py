@@ -56,6 +56,9 @@ async def first(config: Path, *options: str, host: str = "t") -> Parts:
         # Tokens.
         ("HostName %h.example.org\n", "host", "t.example.org"),
         ("User bob\nIdentityFile /k/%r@%h:%p-%n-%%\n", "identity_files", ["/k/bob@t:22-t-%"]),
+        ("IdentityFile /k/pct%%h\n", "identity_files", ["/k/pct%h"]),
+        ("IdentityFile /k/%%%%u%h%%\n", "identity_files", ["/k/%%ut%"]),
+        ("CertificateFile /c/%%d\n", "certificates", ["/c/%d"]),
         ("HostKeyAlias a\nCertificateFile /c/%k\n", "certificates", ["/c/a"]),
         ("HostName fe80::1%%lo\n", "host", "fe80::1%lo"),
         ("ProxyCommand nc %h %p %r%% \"it's\"\nUser u\n", "command", "nc t 22 u% \"it's\""),
@@ -85,6 +88,14 @@ async def test_options_count_before_files(tmp_path: Path) -> None:
     )
     assert (found.user, found.port, found.interval) == ("carol", 1, 8)
     assert found.identity_files == ["/k/0", "/k/1"]
+
+
+async def test_option_with_a_percent_sign(tmp_path: Path) -> None:
+    """A doubled percent sign of an option stands for one, and begins no token."""
+    file = tmp_path / "config"
+    file.write_text("User bob\n")
+    found = await first(file, "-o IdentityFile=/k/pct%%h", "-o CertificateFile=/c/%%u")
+    assert (found.identity_files, found.certificates) == (["/k/pct%h"], ["/c/%u"])
 
 
 async def test_include(tmp_path: Path) -> None:

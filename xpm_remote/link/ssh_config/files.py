@@ -25,6 +25,9 @@ ServerAliveInterval 15
 ServerAliveCountMax 3
 """
 
+_EXPANDED = frozenset({"CertificateFile", "ForwardAgent", "IdentityAgent", "IdentityFile"})
+"""Keywords whose tokens the library expands, once more after each file that it reads."""
+
 
 def home() -> Path:
     """Return the home directory as ssh sees it: the account's, whatever ``$HOME`` is."""
@@ -38,13 +41,17 @@ def home() -> Path:
 def config_files(options: ConnectOptions) -> Iterator[list[str]]:
     """Yield the files that the library reads, in order of precedence: options, config files, our defaults."""
     with tempfile.TemporaryDirectory(prefix="xpm-remote-") as directory:
-        given = Path(directory) / "options"
-        # The library would split a ProxyCommand, and fail at quotes that a shell accepts; we run it ourselves.
-        kept = tuple(each for each in options.keywords if each[0] != "ProxyCommand")
+        given, defaults = Path(directory) / "options", Path(directory) / "defaults"
+        files = [str(given), *configured(options.config_file), str(defaults)]
+        kept = tuple(
+            (name, value.replace("%%", "%" * 2 ** len(files)) if name in _EXPANDED else value)
+            for name, value in options.keywords
+            # The library would split a ProxyCommand, and fail at quotes that a shell accepts; we run it ourselves.
+            if name != "ProxyCommand"
+        )
         given.write_text(replace(options, keywords=kept).config_text())
-        defaults = Path(directory) / "defaults"
         defaults.write_text(_DEFAULTS)
-        yield [str(given), *configured(options.config_file), str(defaults)]
+        yield files
 
 
 def configured(config_file: str | None) -> list[str]:
