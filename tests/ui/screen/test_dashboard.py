@@ -35,6 +35,17 @@ async def test_fleet_and_jobs(tmp_path: Path) -> None:
         assert screen.line("crumbs") == "fleet"
 
 
+async def test_the_cursor(tmp_path: Path) -> None:
+    """The line with the cursor is in reverse over its whole width, without colours."""
+    async with dashboard(tmp_path) as screen:
+        await screen.press("2")
+        styles = [each.style for each in screen.view.render_line(1)]
+        assert all(style and style.reverse and style.color is None for style in styles)
+        below = [each.style for each in screen.view.render_line(2)]
+        assert not any(style and style.reverse for style in below)
+        assert any(style and style.color for style in below)
+
+
 async def test_drawing_once_more_at_the_end(tmp_path: Path) -> None:
     """A drawing that was due when the dashboard ended, and its screens are gone, is none and no error."""
     async with dashboard(tmp_path) as screen:

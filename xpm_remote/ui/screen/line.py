@@ -32,6 +32,11 @@ STYLES = {
 _SPACE = "  "
 
 
+def under_cursor(style: Style | None) -> Style:
+    """Return a style as the cursor shows it: without its colours, which in reverse would make a line of patches."""
+    return STYLES["cursor"] + Style(bold=style.bold if style else None)
+
+
 def styled(cells: Iterable[Cell], width: int, gap: str = _SPACE) -> list[Segment]:
     """Return cells one after the other, cut to a width."""
     segments: list[Segment] = []

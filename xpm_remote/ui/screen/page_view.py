@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rich.segment import Segment
 from textual import events
 from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from xpm_remote.ui.screen.line import STYLES, styled
+from xpm_remote.ui.screen.line import styled, under_cursor
 from xpm_remote.ui.tables.columns import Cell
 
 WHEEL = 3
@@ -60,7 +61,9 @@ class PageView(Widget, can_focus=True):
         if index >= len(self._lines):
             return Strip.blank(width)
         strip = Strip(styled(self._lines[index], width, " ")).adjust_cell_length(width)
-        return strip.apply_style(STYLES["cursor"]) if index == self.at else strip
+        if index != self.at:
+            return strip
+        return Strip([Segment(each.text, under_cursor(each.style)) for each in strip])
 
     def on_resize(self) -> None:
         """Keep the cursor on the screen."""

@@ -13,7 +13,7 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from xpm_remote.ui.screen.line import STYLES, styled
+from xpm_remote.ui.screen.line import STYLES, styled, under_cursor
 from xpm_remote.ui.tables.columns import GAP, Cell, Column, Look, Widths, fitted
 from xpm_remote.ui.tables.table import Line, Table
 
@@ -208,10 +208,9 @@ class TableView(Widget, can_focus=True):
 
     def _with_cursor(self, line: _Drawn) -> _Drawn:
         """Return a line in reverse over its whole width."""
-        reverse = STYLES["cursor"]
         used = Strip([Segment(text) for text, _ in line]).cell_length
         filling = (" " * max(0, self.size.width - used), STYLES[""])
-        return [(text, style + reverse) for text, style in [*line, filling]]
+        return [(text, under_cursor(style)) for text, style in [*line, filling]]
 
 
 def _spread(cells: Sequence[Cell], width: int) -> _Drawn:
