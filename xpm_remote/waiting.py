@@ -89,6 +89,25 @@ async def race(*works: Coroutine[Any, Any, object]) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
+_TAKEN: dict[int, Callable[[], object]] = {}
+
+
+@contextlib.contextmanager
+def taken(take: Callable[[], object], *numbers: int) -> Iterator[None]:
+    """Call a function for signals of the terminal, which do not end the whole meanwhile.
+
+    Args:
+        take: The function.
+        numbers: The signals.
+    """
+    _TAKEN.update(dict.fromkeys(numbers, take))
+    try:
+        yield
+    finally:
+        for number in numbers:
+            del _TAKEN[number]
+
+
 def run_until_signal(work: Coroutine[Any, Any, None]) -> int:
     """Run a coroutine to its end, or until SIGINT, SIGTERM or SIGHUP; return the exit status."""
     # What was imported stays: looking through it for garbage would block the loop again and again.
@@ -102,6 +121,9 @@ async def _run_until_signal(work: Coroutine[Any, Any, None]) -> int:
     caught: list[int] = []
 
     def stop(number: int) -> None:
+        if number in _TAKEN:
+            _TAKEN[number]()
+            return
         # A second signal cancels the clean-up that the first has begun.
         caught.append(number)
         task.cancel()

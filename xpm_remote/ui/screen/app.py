@@ -9,14 +9,14 @@ import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from textual import events
 from textual.app import App
 from textual.driver import Driver
 
-from xpm_remote.errors import ExitCode, StoppedBySignal
+from xpm_remote.errors import ExitCode, OptionError, StoppedBySignal
 from xpm_remote.escaping import safe
 from xpm_remote.model.entities import JobChange
 from xpm_remote.ui.screen.acting import ActionScreen
@@ -32,6 +32,7 @@ from xpm_remote.ui.screen.jobs import JobsScreen
 from xpm_remote.ui.screen.log import LogScreen
 from xpm_remote.ui.screen.notices import Notices
 from xpm_remote.ui.screen.questions import Questions
+from xpm_remote.ui.screen.shells import Shell, run_shell, shell_in, wait_for_enter
 from xpm_remote.ui.screen.start import Start
 from xpm_remote.ui.screen.tabular import in_slices, sliced
 from xpm_remote.ui.screen.terminal import TerminalDriver
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from xpm_remote.model.entities import Job
     from xpm_remote.session.fleet import Fleet, Login
     from xpm_remote.session.state import Picture, Update
+    from xpm_remote.session.target import LocalTarget, Target
 
 FRAME = 0.25
 """Seconds between two pictures of what changed: four a second are followed by the eye, and are few bytes over SSH."""
@@ -103,6 +105,8 @@ class Dashboard(App[int], inherit_bindings=False):
         self._borrower = ""
         self._has_asked = False
         self._returned = asyncio.Event()
+        self._terminal = asyncio.Lock()
+        self._is_lent = False
 
     # The fleet
 
@@ -198,7 +202,7 @@ class Dashboard(App[int], inherit_bindings=False):
         """Draw what differs on the screen."""
         # The timer may fire once more when the application ends, after its screens have gone.
         for screen in self.screen_stack[-1:]:
-            if isinstance(screen, Frame) and not self._borrower:
+            if isinstance(screen, Frame) and not self._is_lent:
                 screen.paint()
 
     def _tick(self) -> None:
@@ -211,8 +215,8 @@ class Dashboard(App[int], inherit_bindings=False):
             self.run_worker(self._caller.call(items), group="notices")
 
     def _write(self, text: str) -> None:
-        """Write to the terminal, unless a login has it."""
-        if self._driver is not None and not self._borrower:
+        """Write to the terminal, unless it is lent."""
+        if self._driver is not None and not self._is_lent:
             self._driver.write(text)
             self._driver.flush()
 
@@ -239,16 +243,50 @@ class Dashboard(App[int], inherit_bindings=False):
 
     async def _lend(self, login: Login, lent: asyncio.Event) -> None:
         """Leave the terminal to the questions of a host until it has its answers."""
-        self._borrower, self._has_asked = login.name, False
-        self._returned.clear()
-        with contextlib.ExitStack() as borrowing:
-            borrowing.enter_context(self.batch_update())
-            borrowing.enter_context(self.suspend())
+        async with self._lent_terminal():
+            self._borrower, self._has_asked = login.name, False
+            self._returned.clear()
             print(safe(login.words), file=sys.__stdout__, flush=True)
             lent.set()
             await self._returned.wait()
-        self._borrower = ""
+            self._borrower = ""
+
+    @contextlib.asynccontextmanager
+    async def _lent_terminal(self) -> AsyncIterator[None]:
+        """Leave the terminal to something else, one after the other; nothing is drawn meanwhile."""
+        async with self._terminal:
+            self._is_lent = True
+            try:
+                with self.batch_update(), self.suspend():
+                    yield
+            finally:
+                self._is_lent = False
         self.paint()
+
+    def open_directory(self, key: JobKey) -> None:
+        """Open a shell in the directory of a job."""
+        job, target = self.job(key), self._target(key[0])
+        if job is None or target is None:
+            self._tell("the job is not known any more")
+            return
+        try:
+            shell = shell_in(target, job.path, self.environ)
+        except OptionError as error:
+            self._tell(str(error))
+            return
+        self.run_worker(self._lend_to_shell(shell), group="shell")
+
+    async def _lend_to_shell(self, shell: Shell) -> None:
+        async with self._lent_terminal():
+            trouble = await run_shell(shell)
+            if trouble:
+                print(f"\n{trouble}", file=sys.__stdout__, flush=True)
+                await wait_for_enter()
+        if trouble:
+            self._tell(trouble)
+
+    def _target(self, name: str) -> Target | LocalTarget | None:
+        return next((each for each in self._start.targets if each.label == name), None)
 
     def retry(self, name: str) -> None:
         """Try a link again now, or log in where that is waited for."""
@@ -301,7 +339,7 @@ class Dashboard(App[int], inherit_bindings=False):
 
     def command_line(self, action: str, name: str, keys: Sequence[str]) -> str:
         """Return the command that does the same; empty where a workspace has no name for it."""
-        target = next((each for each in self._start.targets if each.label == name), None)
+        target = self._target(name)
         if target is None or (not target.id and target.label != target.workspace):
             return ""
         return command_line(action, keys, workspace=target.id, workdir=target.workspace)

@@ -80,6 +80,12 @@ KEYS: tuple[Key, ...] = (
         "copy the path, id, command, traceback or rows, or a line of a log",
         screens=(*OF_JOBS, LOG),
     ),
+    Key(
+        "open",
+        ("o",),
+        "open a shell in the directory of the job, with ssh -t",
+        screens=(*OF_JOBS, LOG),
+    ),
     Key("mute", ("m",), "mute the cause, or tell of it again", "mute", (FAILURES,)),
     Key("command", (":",), "type a command; Tab completes it", "command"),
     Key("next", ("n",), "go to the next failure, cause or match", screens=(JOBS, FAILURES, LOG)),

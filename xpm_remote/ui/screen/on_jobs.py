@@ -60,6 +60,16 @@ class OnJobs(Frame):
             for name in names
         ]
 
+    def action_open(self) -> None:
+        """Open a shell in the directory of the job; on a cluster that may be out of reach nothing is opened."""
+        key = next(iter(self.chosen), None)
+        if key is None:
+            self.say("there is no job here")
+        elif key[0] in self.dashboard.look().stale:
+            self.say(f"{safe(key[0])} is STALE: its host cannot be reached now (r now)")
+        else:
+            self.dashboard.open_directory(key)
+
     def action_yank(self) -> None:
         """Ask what is to be copied, and copy it."""
         keys = self.chosen
