@@ -19,6 +19,7 @@ from xpm_remote.model.entities import Counts, Experiment, Job
 from xpm_remote.model.indexes import JobGroup
 from xpm_remote.session.state import LinkState, Phase, Picture, Stall
 from xpm_remote.settings.schema import Backend
+from xpm_remote.ui.tables.slurm import WAITS_LIMIT
 from xpm_remote.ui.text import (
     activity,
     ago,
@@ -48,9 +49,6 @@ DIGEST_SHOWN = 60.0
 
 PLAIN_FROM = 1_000
 """Rows from which a section is lines and no table of Rich, which takes 0.2 ms a row: only a file has so much room."""
-
-WAITS_LIMIT = 5_000
-"""Jobs that wait of which the reasons are counted: each drawing looks at them anew."""
 
 _TITLE_LINES = 2  # a blank one, and the title
 _HEAD_LINES = 3  # where we look, the counts, and what is wrong

@@ -17,15 +17,15 @@ def waiting_text(rows: Iterable[Row], now: float) -> str:
     for row in rows:
         if row.phase is Phase.QUEUED:
             known = [row.starts] if row.starts is not None and row.starts > now else []
-            found.setdefault(_wait_word(row.reason), []).extend([0.0, *known])
+            found.setdefault(wait_word(row.reason), []).extend([0.0, *known])
     parts = []
     for word, times in sorted(found.items(), key=lambda each: -each[1].count(0.0)):
         starts = min((each for each in times if each), default=None)
-        parts.append(f"{times.count(0.0)} {word}" + (f", ~{_clock(starts, now)}" if starts else ""))
+        parts.append(f"{times.count(0.0)} {word}" + (f", ~{clock(starts, now)}" if starts else ""))
     return safe(" · ".join(parts))
 
 
-def _wait_word(reason: str) -> str:
+def wait_word(reason: str) -> str:
     """Return why a job waits: in SLURM's word, or what a person has to do about it."""
     word = reason.partition(" ")[0].strip(",_()") or "waiting"
     if word.startswith("JobHeld"):
@@ -35,7 +35,7 @@ def _wait_word(reason: str) -> str:
     return word
 
 
-def _clock(seconds: float, now: float) -> str:
+def clock(seconds: float, now: float) -> str:
     """Return the time of a day, with its date if it is not within the next hours; it is that of this machine."""
     try:
         written = local_time(seconds)

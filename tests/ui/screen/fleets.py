@@ -32,7 +32,7 @@ from xpm_remote.workspace.failures import WorkspaceFailure
 
 SIZE = (120, 30)
 
-GROUPS = ("load", "arrange", "ask", "compare", "log", "poll", "act", "copy", "notices")
+GROUPS = ("load", "account", "arrange", "ask", "compare", "log", "poll", "act", "copy", "notices")
 """The workers that end by themselves."""
 
 POLL = 0.02

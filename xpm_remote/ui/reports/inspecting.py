@@ -137,7 +137,7 @@ def detail_lines(
         where = f" on {process.host}" if process.host else ""
         rows.append(("process", f"{process.kind} {process.pid}{where}"))
     rows += _named("slurm", _slurm_texts(facts.row), 0)
-    rows += _named("accounting", account_texts(account), 0)
+    rows += _named("accounting", _account_texts(account), 0)
     rows += [("host of run", detail.host or ""), ("path", facts.path)]
     rows += _named("needs", map(_link_text, detail.needs), detail.left_out.get("needs", 0))
     rows += _named(
@@ -159,8 +159,7 @@ def detail_lines(
     yield from table(((name, text) for name, text in rows if text), indent=_INDENT)
 
 
-def account_texts(account: Account | None) -> list[str]:
-    """Return what SLURM's accounting has of a job, or why that is not known."""
+def _account_texts(account: Account | None) -> list[str]:
     if account is None:
         return []
     texts = [f"{name}: {value}" for name, value in account.values]

@@ -14,6 +14,7 @@ from xpm_remote.ui.tables.columns import Cell, Look
 from xpm_remote.ui.tables.digests import digest_cells
 from xpm_remote.ui.tables.experiments import COLUMNS, FLEET_ORDER, FleetKey, FleetRow, fleet_rows
 from xpm_remote.ui.tables.links import link_cells
+from xpm_remote.ui.tables.slurm import silence_cells
 from xpm_remote.ui.tables.table import Line
 from xpm_remote.workspace.states import State
 
@@ -45,6 +46,14 @@ class FleetScreen(Tabular):
     async def on_mount(self) -> None:
         """Show the workspaces that are known."""
         self.take({})
+
+    def notes(self) -> list[Cell]:
+        """Return where SLURM does not answer."""
+        look, found = self.dashboard.look(), []
+        for name, picture in self.dashboard.pictures.items():
+            cells = silence_cells(picture, look.then(name))
+            found += [Cell(name, "bold"), *cells] if cells else []
+        return found
 
     def crumbs(self) -> tuple[list[Cell], list[Cell]]:
         """Name the screen, or say how to begin."""

@@ -58,6 +58,7 @@ class Frame(Screen[None], inherit_bindings=False):
         self._header = LineWidget("header")
         self._crumbs = LineWidget("crumbs")
         self._footer = LineWidget("footer")
+        self._notes = LineWidget("notes")
         self._prompt = LineWidget("prompt")
         self._typed = Input(id="typed", compact=True, select_on_focus=False)
         self._line = Horizontal(self._prompt, self._typed, id="entry")
@@ -76,6 +77,10 @@ class Frame(Screen[None], inherit_bindings=False):
     def crumbs(self) -> tuple[list[Cell], list[Cell]]:
         """Return what the breadcrumb line says, at the left and at the right."""
         raise NotImplementedError
+
+    def notes(self) -> list[Cell]:
+        """Return what the line above the widgets says; nothing where it is not needed."""
+        return []
 
     def paint(self) -> None:
         """Draw what differs from what is on the screen."""
@@ -105,6 +110,7 @@ class Frame(Screen[None], inherit_bindings=False):
         yield self._header
         yield self._crumbs
         yield self._line
+        yield self._notes
         yield Horizontal(*self.body(), id="body")
         yield self._footer
 
@@ -151,6 +157,10 @@ class Frame(Screen[None], inherit_bindings=False):
             before = [] if self._pending is not None else left
             left = [*before, Cell(self._notice, "failed")]
         self._crumbs.show(left, right)
+        notes = self.notes() if self.size.height >= _LEAST else []
+        if self._notes.display is not bool(notes):
+            self._notes.display = bool(notes)
+        self._notes.show(notes, [])
         if self._entry != ":":
             self._footer.show(self.footer())
 

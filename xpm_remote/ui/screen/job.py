@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import replace
@@ -49,6 +50,7 @@ class JobScreen(OnOneJob, Paged):
         self.view.at = 0
         self.take({self.key: self.dashboard.job(self.key)})
         self.run_worker(self._ask(), group="load", exclusive=True)
+        self._ask_account()
 
     def take(self, changed: Changed) -> None:
         """Take a change of the job; what its host says is asked again when its state differs."""
@@ -87,6 +89,18 @@ class JobScreen(OnOneJob, Paged):
         except XpmRemoteError as error:
             changed["trouble"] = str(error)
         self._amend(**changed)
+
+    def _ask_account(self) -> None:
+        """Ask the accounting of SLURM, once for each time that a person looks at the job."""
+        self.run_worker(self._take_account(), group="account", exclusive=True)
+
+    async def _take_account(self) -> None:
+        questions, (name, key) = self.dashboard.triage.questions, self.key
+        if questions is None:
+            return
+        with contextlib.suppress(XpmRemoteError):  # the same is told where the rest is asked
+            async with questions.at(name) as jobs:
+                self._amend(account=await jobs.account(JobId(*key.split("/", 1))))
 
     def _amend(self, **changed: object) -> None:
         if self._page is not None:
@@ -159,3 +173,4 @@ class JobScreen(OnOneJob, Paged):
             self.dashboard.retry(self.key[0])
         else:
             self.run_worker(self._ask(), group="load", exclusive=True)
+            self._ask_account()

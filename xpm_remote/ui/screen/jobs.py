@@ -30,6 +30,7 @@ from xpm_remote.ui.tables.jobs import (
     kind,
     tally_cells,
 )
+from xpm_remote.ui.tables.slurm import silence_cells, waiting_cells
 from xpm_remote.ui.tables.table import Line
 from xpm_remote.ui.tables.view import View, groupings
 from xpm_remote.ui.text import tag_text
@@ -45,6 +46,9 @@ BETWEEN = " › "  # noqa: RUF001
 
 NEIGHBOURS = 10_000
 """Jobs of the list, from its first line on, to which one can go on from a log."""
+
+_NOTES_AGE = 1.0
+"""Seconds for which a count of what jobs wait for is shown: it looks at all of them."""
 
 _SLICE = 1000
 """Rows that are made at once: a few milliseconds."""
@@ -72,6 +76,9 @@ class JobsScreen(OnJobs, Tabular):
         self._preview = Preview()
         self._wants_preview = True
         self._is_loading = True
+        self._has_slurm = False
+        self._waits: list[Cell] = []
+        self._notes_due = 0.0
         self._causes = 0
 
     def body(self) -> Sequence[Widget]:
@@ -115,6 +122,7 @@ class JobsScreen(OnJobs, Tabular):
             if name not in pictures:
                 continue
             row = rows[name, key] = triage.row(name, pictures[name], job)
+            self._has_slurm |= job.row is not None
             if self.model.test is None or self.model.test(row):
                 self._spread.add(job.tags)
         if rows:
@@ -202,6 +210,22 @@ class JobsScreen(OnJobs, Tabular):
         fold = mark[not self.model.is_folded(line.group)]
         title = Cell(f" {fold} {line.group[1] or 'none'}", "bold")
         return [title, *tally_cells(group.tally)]
+
+    def notes(self) -> list[Cell]:
+        """Return what the jobs wait for in SLURM, as it was a moment ago."""
+        look = self.look()
+        known = self.dashboard.pictures
+        shown = {name: each for name, each in known.items() if self.workspace in ("", name)}
+        if not self._has_slurm:
+            return [
+                cell
+                for name, each in shown.items()
+                for cell in silence_cells(each, look.then(name))
+            ]
+        if look.now >= self._notes_due:
+            self._notes_due = look.now + _NOTES_AGE
+            self._waits = waiting_cells(shown, self.experiment, look)
+        return self._waits
 
     def paint(self) -> None:
         """Draw what differs, and the job under the cursor in the preview."""

@@ -13,8 +13,10 @@ from xpm_remote.escaping import safe
 from xpm_remote.model.samples import Samples
 from xpm_remote.ui.tables.columns import Cell, Look
 from xpm_remote.ui.tables.jobs import FAILED, IDLE, KINDS, RUNNING, JobRow, bar, kind, state_cell
+from xpm_remote.ui.tables.slurm import account_words, row_words
 from xpm_remote.ui.text import left_text, percent, rate_text, rough_span, size_text, span, tag_text
 from xpm_remote.workspace.inspecting.answers import Failure, JobDetail, LinkedJob
+from xpm_remote.workspace.rows import Account
 from xpm_remote.workspace.states import State
 
 _MARGIN = 12
@@ -57,6 +59,7 @@ class JobPage:
         samples: Its progress over time, while it runs.
         other: Another job of the same task, with which its parameters are compared.
         trouble: Why its host could not be asked.
+        account: What SLURM's accounting has of it; None until that has been asked, and for other jobs.
     """
 
     row: JobRow
@@ -65,6 +68,7 @@ class JobPage:
     samples: Samples | None = None
     other: JobDetail | None = None
     trouble: str = ""
+    account: Account | None = None
 
 
 def page_lines(page: JobPage, look: Look, width: int) -> Iterator[PageLine]:
@@ -81,6 +85,7 @@ def page_lines(page: JobPage, look: Look, width: int) -> Iterator[PageLine]:
     else:
         yield from _param_lines(page.detail, page.other, width)
     yield from _time_lines(page, look)
+    yield from _slurm_lines(page, look, width)
     if page.detail is not None:
         yield from _link_lines("needs", page.detail.needs, page.detail, look)
         yield from _link_lines("needed by", page.detail.needed_by, page.detail, look)
@@ -192,6 +197,17 @@ def _time_lines(page: JobPage, look: Look) -> Iterator[PageLine]:
         yield PageLine([_name("progress"), Cell(done, RUNNING), Cell(safe(step.description or ""))])
     if page.samples is not None and page.samples.fractions:
         yield PageLine([_name(""), *sample_cells(page.samples, now, look)])
+
+
+def _slurm_lines(page: JobPage, look: Look, width: int) -> Iterator[PageLine]:
+    row, now = page.row.job.row, look.then(page.row.workspace)
+    if row is not None:
+        yield from _named("slurm", row_words(row, now), width)
+        if row.asked is not None:
+            words = f"so it said {rough_span(now - row.asked)} ago, and does not answer since"
+            yield PageLine([_name(""), Cell(words, FAILED)])
+        yield from _broken("", safe(row.warning), width, FAILED)
+    yield from _named("accounting", account_words(page.account), width)
 
 
 def sample_cells(samples: Samples, now: float, look: Look) -> Iterator[Cell]:

@@ -11,8 +11,10 @@ from xpm_remote.model.entities import Job
 from xpm_remote.model.samples import Samples
 from xpm_remote.ui.tables.arrangement import GroupName, Order
 from xpm_remote.ui.tables.columns import NOTHING, Cell, Column, Look
+from xpm_remote.ui.tables.slurm import time_left
 from xpm_remote.ui.text import SHORT_ID, activity, left_text, percent, rough_span, tag_text
 from xpm_remote.workspace.inspecting.answers import CAUSE_END
+from xpm_remote.workspace.rows import Phase, Row
 from xpm_remote.workspace.states import GENERIC_REASON, PENDING, State
 
 JobKey = tuple[str, str]
@@ -68,6 +70,9 @@ class JobRow:
         if self._words is None:
             job = self.job
             named = " ".join([f"{name}={value}" for name, value in job.tags.items()])
+            slurm = job.row
+            if slurm is not None:
+                named += f" {slurm.id} {slurm.reason} {slurm.queue} {slurm.nodes}"
             rest = " ".join((*job.experiments, job.reason or "", self.message, self.workspace))
             self._words = f"{job.key} {named} {job.state.value} {rest}".lower()
         return self._words
@@ -157,12 +162,24 @@ def _what(row: JobRow, look: Look) -> Cell:
             filter(None, ("" if row.cause and reason == GENERIC_REASON else reason, row.message))
         )
         return Cell(safe(words), FAILED)
+    if job.row is not None and job.row.warning:
+        return Cell(safe(f"! {job.row.warning}"), FAILED)
     if job.state is State.RUNNING:
         told = activity(job.progress) or safe(job.row.nodes if job.row else "")
         return _stopped(row, look, told) or Cell(told)
     if kind(job) in (WAITING, IDLE):
         return Cell(safe(job.row.reason if job.row else "") or job.state.value, "dim")
     return NOTHING
+
+
+def _node(row: JobRow, _: Look) -> Cell:
+    has_node = row.job.row is not None and row.job.state is State.RUNNING
+    return Cell(safe(row.job.row.nodes)) if has_node and row.job.row else NOTHING
+
+
+def _left(row: JobRow, look: Look) -> Cell:
+    left = time_left(row.job.row, look.then(row.workspace))
+    return NOTHING if left is None else Cell(rough_span(left))
 
 
 def _stopped(row: JobRow, look: Look, told: str) -> Cell | None:
@@ -220,6 +237,13 @@ def tag_rank(value: object) -> tuple[int, Any]:
     return (0, value) if isinstance(value, (int, float)) else (1, str(value))
 
 
+_NO_ROW = Row("", Phase.ENDED, "", "")
+
+
+def _slurm(row: JobRow) -> Row:
+    return row.job.row or _NO_ROW
+
+
 COLUMNS: tuple[Column[JobRow], ...] = (
     Column("state", "S", _state, lambda row: _FIRST[kind(row.job)], "s", least=1, most=3, weight=9),
     Column(
@@ -244,6 +268,16 @@ COLUMNS: tuple[Column[JobRow], ...] = (
     Column(
         "cluster", "CLUSTER", lambda row, _: Cell(safe(row.workspace), "dim"),
         lambda row: row.workspace, "c", least=4, most=16, weight=4,
+    ),
+    Column("node", "NODE", _node, lambda row: _slurm(row).nodes or None, "o", least=4, most=16, weight=4),
+    Column("left", "LEFT", _left, lambda row: _slurm(row).ends, "r", least=6, weight=3, is_right=True),
+    Column(
+        "queue", "QUEUE", lambda row, _: Cell(safe(_slurm(row).queue), "dim"),
+        lambda row: _slurm(row).queue or None, "q", least=4, most=12, weight=1,
+    ),
+    Column(
+        "slurm", "SLURM", lambda row, _: Cell(safe(_slurm(row).id), "dim"),
+        lambda row: _slurm(row).id or None, "u", least=5, most=14, weight=1, is_right=True,
     ),
     Column("time", "TIME", _time, took, "i", least=6, weight=2, is_right=True, is_reversed=True),
     Column("age", "AGE", _age, _since, "a", least=6, weight=5, is_right=True),
