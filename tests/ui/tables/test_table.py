@@ -105,7 +105,7 @@ def filled(*numbers: int | None, order: str = "plain") -> Table[int, Row]:
 works = st.tuples(st.sampled_from(sorted(ORDERS)), st.sampled_from(sorted(TESTS)))
 
 
-@settings(max_examples=examples(25, 1500), deadline=None)
+@settings(max_examples=examples(25, 300), deadline=None)
 @given(st.lists(st.tuples(works, st.lists(changes, max_size=4)), max_size=6), st.data())
 def test_any_changes_leave_the_order_of_a_fresh_sort(
     history: list[tuple[tuple[str, str], list[Any]]], data: st.DataObject

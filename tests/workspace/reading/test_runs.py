@@ -195,8 +195,10 @@ def test_form() -> None:
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**40), 2**40) | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner),
-    max_leaves=8,
+    lambda inner: (
+        st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=4), inner, max_size=2)
+    ),
+    max_leaves=4,
 )
 KEYS = st.sampled_from(
     [
@@ -222,17 +224,17 @@ KINDS = st.sampled_from(
     ]
 )
 NAMED = st.fixed_dictionaries({"job_id": st.just("aa"), "task_id": st.just("t")})
-OBJECTS = st.dictionaries(KEYS, VALUES, max_size=8) | st.tuples(
-    NAMED, st.dictionaries(KEYS, VALUES)
+OBJECTS = st.dictionaries(KEYS, VALUES, max_size=5) | st.tuples(
+    NAMED, st.dictionaries(KEYS, VALUES, max_size=4)
 ).map(lambda pair: {**pair[1], **pair[0]})
 
 
 @settings(deadline=None, max_examples=examples(12, 200))
 @given(
     status=OBJECTS,
-    lines=st.lists(OBJECTS, max_size=3),
+    lines=st.lists(OBJECTS, max_size=2),
     environment=OBJECTS,
-    events=st.lists(st.tuples(OBJECTS, KINDS), max_size=6),
+    events=st.lists(st.tuples(OBJECTS, KINDS), max_size=3),
 )
 def test_any_content(
     status: dict[str, Any],
