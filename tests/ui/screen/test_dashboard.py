@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import pytest
 from textual import events
@@ -13,6 +14,7 @@ from xpm_remote.model.store import Store
 from xpm_remote.session.state import Phase
 from xpm_remote.ui.screen.jobs import BETWEEN
 from xpm_remote.ui.screen.keys import rebound
+from xpm_remote.ui.screen.tabular import Tabular
 
 
 async def test_fleet_and_jobs(tmp_path: Path) -> None:
@@ -103,6 +105,23 @@ async def test_finding(tmp_path: Path) -> None:
         assert "marked" not in screen.line("crumbs")
         await screen.press("escape")
         assert screen.line("crumbs") == "fleet"
+
+
+async def test_an_expression_that_takes_for_ever(tmp_path: Path) -> None:
+    """It is ended, and what was found before stays; the next one is as quick as ever."""
+    async with dashboard(tmp_path) as screen:
+        await screen.press("2", "slash", *"waiting-", "enter")
+        before = screen.table
+        assert before
+        jobs = cast("Tabular", screen.app.screen)
+        jobs.find('@name ~ "(?:(?:[a-z]?){25}){25}X"')
+        await screen.settle()
+        assert "expected a regular expression that takes less time" in screen.line("crumbs")
+        assert screen.table == before
+        jobs.find('@name ~ "task"')
+        await screen.settle()
+        assert "expected" not in screen.line("crumbs")
+        assert len(screen.table) == 7
 
 
 async def test_what_is_typed_ahead_waits_for_what_is_found(tmp_path: Path) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.model.builders import known_job
-from xpm_remote.ui.tables.finding import Finder
+from xpm_remote.model.filters import Filter, Filterable
+from xpm_remote.ui.tables.finding import Finder, TooSlowError
 from xpm_remote.ui.tables.jobs import JobRow
 from xpm_remote.workspace.states import State
 
@@ -50,3 +51,33 @@ def test_an_unfinished_filter_leaves_the_last_result() -> None:
     finder.type("lr >", 0.0)
     finder.type("", 0.0)
     assert finder.test is None
+
+
+def test_an_expression_that_takes_too_long_leaves_the_last_result() -> None:
+    """No row is tried after the first that took too long; then what was found before is found again."""
+    tried = 0
+
+    def limited(matches: Filter) -> Filter:
+        def slow(job: Filterable) -> bool:
+            nonlocal tried
+            tried += 1
+            raise TooSlowError
+
+        return slow if is_slow else matches
+
+    is_slow = False
+    finder = Finder(limited)
+    finder.type('@state = "error"', 0.0)
+    assert found(finder)
+    assert finder.settle()
+    is_slow = True
+    finder.type('@name ~ "(a+)+b"', 0.0)
+    assert not found(finder)
+    assert not found(finder)
+    assert tried == 1
+    assert "takes less time" in finder.expected
+    assert not finder.settle()
+    assert found(finder)
+    assert "takes less time" in finder.expected
+    finder.type("demo", 0.0)
+    assert finder.expected == ""

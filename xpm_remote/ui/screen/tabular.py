@@ -12,6 +12,7 @@ from textual.widget import Widget
 from textual.worker import Worker, WorkerError
 
 from xpm_remote.ui.screen.frame import Frame
+from xpm_remote.ui.screen.match_limit import LIMIT
 from xpm_remote.ui.screen.table_view import TableView
 from xpm_remote.ui.tables.arrangement import Order
 from xpm_remote.ui.tables.columns import Cell, Column, Look
@@ -40,7 +41,7 @@ class Tabular(Frame):
     def __init__(self, order: Order[Any], columns: Sequence[Column[Any]]) -> None:
         super().__init__()
         self.model: Table[Any, Any] = Table(order)
-        self.finder = Finder()
+        self.finder = Finder(LIMIT.limited)
         self._arranging: Worker[None] | None = None
         self.view = TableView(self.model, columns, self.look, self.title_of)
 
@@ -83,6 +84,8 @@ class Tabular(Frame):
 
     async def _arrange(self) -> None:
         await in_slices(self.model.arrange(self.order(), self.test()))
+        if not self.finder.settle():
+            await in_slices(self.model.arrange(self.order(), self.test()))
         await in_slices(self.arranged())
         self.view.begin()
         self.paint_frame()

@@ -25,6 +25,15 @@ class Findable(Protocol):
 
 Found = Callable[[Findable], bool]
 
+
+class TooSlowError(Exception):
+    """A filter has a regular expression that takes too long."""
+
+
+def _unlimited(matches: Filter) -> Filter:
+    return matches
+
+
 _OPERATOR = re.compile(r"[=~<>@]|\b(?:in|not)\s*\[")
 """What words do not have, and filters do."""
 
@@ -32,16 +41,22 @@ _OPERATOR = re.compile(r"[=~<>@]|\b(?:in|not)\s*\[")
 class Finder:
     """The last text that could be understood.
 
+    Args:
+        limited: Makes a filter one that raises ``TooSlowError`` where it would take too long.
+
     Attributes:
         text: What was typed.
         test: Whether a row is found; None where every row is.
         expected: What the text lacks to be a filter; empty where it is one, or words.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, limited: Callable[[Filter], Filter] = _unlimited) -> None:
         self.text = ""
         self.test: Found | None = None
         self.expected = ""
+        self._limited = limited
+        self._kept: Found | None = None
+        self._is_slow = False
 
     def type(self, text: str, now: float) -> None:
         """Take the text as it is now.
@@ -52,20 +67,44 @@ class Finder:
         """
         self.text = text
         self.expected = ""
+        self._is_slow = False
         if not text.strip():
             self.test = None
             return
         try:
-            self.test = _by_filter(parse_filter(text, now))
+            self.test = self._by_filter(self._limited(parse_filter(text, now)))
         except FilterError as error:
             if _OPERATOR.search(text) is None:
                 self.test = _by_words(text)
             else:
                 self.expected = error.expected
 
+    def settle(self) -> bool:
+        """Keep the test, now that every row was tried, or return to the last one if it took too long.
 
-def _by_filter(matches: Filter) -> Found:
-    return lambda row: row.job is not None and matches(row.job)
+        Returns:
+            Whether the test is kept.
+        """
+        if self._is_slow:
+            self._is_slow = False
+            self.test = self._kept
+            return False
+        self._kept = self.test
+        return True
+
+    def _by_filter(self, matches: Filter) -> Found:
+        def is_found(row: Findable) -> bool:
+            # After one row that took too long, no other is tried.
+            if row.job is None or self._is_slow:
+                return False
+            try:
+                return matches(row.job)
+            except TooSlowError:
+                self._is_slow = True
+                self.expected = "a regular expression that takes less time"
+                return False
+
+        return is_found
 
 
 def _by_words(text: str) -> Found:
