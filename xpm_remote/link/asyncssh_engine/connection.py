@@ -179,7 +179,8 @@ async def _open(
             through = None
             if found.jump is not None:
                 through = await _open(found.jump, resources, way, depth + 1)
-            return await _Attempt(found, way, through).connect(resources)
+            named = replace(found, is_jump=depth > 0)
+            return await _Attempt(named, way, through).connect(resources)
         except LinkError as error:
             if found.own.is_batch:
                 error.unanswered = ()  # the options refused them, not the caller's prompter
@@ -215,12 +216,13 @@ async def _open_carrier(
     if command is not None:
         _leave_out_tcp(observer, found, f"the connection is carried by a command: {command}")
         proxy = await start_proxy_command(command)
-        course.enter(Wait.GREETING, _connect_timeout(found), f"{found.where} by its ProxyCommand")
+        course.enter(Wait.GREETING, _connect_timeout(found), f"{found.named} by its ProxyCommand")
         resources.push_async_callback(proxy.aclose)
         return _Carrier({**direct, "sock": proxy.sock, **far}, proxy)
     tcp = await open_tcp(
         library.host,
         library.port,
+        named=found.named,
         family=library.family,
         local_address=cast("tuple[str, int] | None", library.local_addr),
         course=course,
@@ -279,7 +281,7 @@ class _Attempt:
         self, policy: HostKeyPolicy, resources: contextlib.AsyncExitStack, observer: Observer
     ) -> asyncssh.SSHClientConnection:
         async with contextlib.AsyncExitStack() as carrying:
-            course = Course(observer, self.found.where, self.way.limits)
+            course = Course(observer, self.found.named, self.way.limits)
             carrier = await _open_carrier(self.found, self.through, carrying, observer, course)
             ssh = await self._log_in(policy, carrier, course)
             carrying.push_async_callback(_close, ssh)
@@ -302,13 +304,13 @@ class _Attempt:
         carrier: _Carrier,
         course: Course,
     ) -> asyncssh.SSHClientConnection:
-        found, where = self.found, self.found.where
+        found, where = self.found, self.found.named
         client = LoginClient(
             policy,
             f"{found.library.username}@{found.library.host}",
             self.way.prompter,
             attempts=found.own.prompts,
-            watch=LoginWatch(self.way.observer, where, policy.place),
+            watch=LoginWatch(self.way.observer, found.where, policy.place),
             course=course,
             greeted=carrier.greeted,
             via="" if found.jump is None else found.jump.host,

@@ -133,6 +133,7 @@ class Resolution:
         arguments: The library's arguments for them.
         own: The keywords that this package honours itself.
         unsupported: The settings that are not honoured.
+        is_jump: Whether it leads to another host.
     """
 
     given: ConnectOptions
@@ -141,11 +142,22 @@ class Resolution:
     arguments: dict[str, Any]
     own: OwnKeywords
     unsupported: list[UnsupportedSetting]
+    is_jump: bool = False
 
     @property
     def where(self) -> str:
-        """The host and port, for messages."""
+        """The host and port."""
         return f"{self.library.host} port {self.library.port}"
+
+    @property
+    def named(self) -> str:
+        """The host and port for messages; a jump host by the name that options or config files have for it."""
+        if not self.is_jump:
+            return self.where
+        name = self.options.host
+        return (
+            f"the jump host {self.where if name == self.library.host else f'{name} ({self.where})'}"
+        )
 
     @property
     def jump(self) -> ConnectOptions | None:

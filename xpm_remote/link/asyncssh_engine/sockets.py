@@ -40,6 +40,7 @@ async def open_tcp(
     port: int,
     *,
     course: Course,
+    named: str = "",
     family: int = socket.AF_UNSPEC,
     local_address: tuple[str, int] | None = None,
     timeout: float | None = None,
@@ -54,6 +55,7 @@ async def open_tcp(
         host: A name or an address.
         port: The port.
         course: Follows the waits.
+        named: The host and port as messages name them; by default host and port.
         family: The family of addresses to use.
         local_address: The address and port to bind to.
         timeout: Seconds for TCP; None: the usual ones.
@@ -73,11 +75,12 @@ async def open_tcp(
     observer.note("addresses", names)
     observer.enter(Step.TCP, where)
     observer.note("address", names[0])
+    named = named or where
     for number in range(attempts):
         if number:
             await asyncio.sleep(ATTEMPT_PAUSE)
         course.enter(
-            Wait.TCP, timeout, where if names == [host] else f"{where} ({', '.join(names)})"
+            Wait.TCP, timeout, named if names == [host] else f"{named} ({', '.join(names)})"
         )
         try:
             address, connection = await course.carry(_race(addresses, local_address))
@@ -91,7 +94,7 @@ async def open_tcp(
             observer.note("round_trip", connection.round_trip)
             return connection
     raise UnreachableError(
-        f"cannot connect to {where}: {reason}", "check host, port, network, or the VPN"
+        f"cannot connect to {named}: {reason}", "check host, port, network, or the VPN"
     )
 
 
