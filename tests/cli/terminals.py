@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import termios
+from pathlib import Path
 from typing import Any
 
 import pexpect
@@ -12,6 +13,7 @@ import pexpect
 from tests.cli.commands import Commands
 from tests.support import forked
 
+CHECKOUT = Path(__file__).parents[2]
 SCREEN_LIMIT = 30
 """Seconds for something to appear on the screen."""
 _LOCAL_FLAGS = 3
@@ -85,3 +87,22 @@ class Terminal:
         self.child.wait()
         status: int | None = self.child.exitstatus
         return status, shown
+
+
+class Program(Terminal):
+    """A terminal in which another program of Python runs.
+
+    Args:
+        commands: The home.
+        words: The program's, after the interpreter.
+    """
+
+    def __init__(self, commands: Commands, words: list[str]) -> None:
+        self.child = pexpect.spawn(
+            sys.executable,
+            words,
+            env={**commands._environment(), "TERM": "xterm-256color"},
+            cwd=str(CHECKOUT),
+            encoding="utf-8",
+            timeout=SCREEN_LIMIT,
+        )

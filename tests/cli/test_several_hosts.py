@@ -10,12 +10,17 @@ from pathlib import Path
 import pytest
 
 from tests.cli.commands import Commands
-from tests.cli.terminals import Terminal
+from tests.cli.terminals import Program, Terminal
 from tests.cli.test_ssh_monitor_person import QUESTION
+from tests.session.observing import LIVE_LIMIT
+from tests.session.test_hosts import Site, make_site
 from tests.support.fakes import install_fake_monitor
 from tests.support.passwords import KIM, PASSWORD, PAT, code, require_passwords
+from tests.support.polling import wait_until
 from tests.support.proxy import Proxy
 from tests.support.server import Server
+from tests.support.sshd import LOOPBACK
+from xpm_remote.settings.schema import SshEngine
 
 pytestmark = pytest.mark.slow
 
@@ -37,6 +42,7 @@ class Hosts:
         self._folder = folder
         self._stack = ExitStack()
         self.proxies: dict[str, Proxy] = {}
+        self.paths: dict[str, str] = {}
         self._before = server.log()
 
     def add(self, name: str, user: str) -> None:
@@ -55,7 +61,7 @@ class Hosts:
             f" -o UserKnownHostsFile={server.known_hosts}"
             f" -o HostKeyAlias=[{server.host}]:{server.port}"
         )
-        path = install_fake_monitor(server, {}, user).workspace
+        path = self.paths[name] = install_fake_monitor(server, {}, user).workspace
         self._commands.add(name, path, host=proxy.host, options=[flags], backend="agent")
 
     def logins(self, user: str) -> int:
@@ -106,6 +112,50 @@ def test_one_question_for_a_host(commands: Commands, hosts: Hosts) -> None:
         assert (hosts.logins(PAT), hosts.logins("alice")) == (2, 1)
         terminal.child.sendintr()
         assert terminal.finish()[0] == 130
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    """A private sshd of this machine, which is another host than the test server."""
+    (tmp_path / "site").mkdir()
+    yield from make_site(tmp_path / "site", [])
+
+
+def test_two_hosts(
+    server: Server, commands: Commands, hosts: Hosts, site: Site, engine: SshEngine
+) -> None:
+    """Three workspaces on two hosts, one with a password: one login for each, with a log, a recovery and a cut.
+
+    The password is asked for once at first, and once after the cut.
+    """
+    for name in ("p1", "p2"):
+        hosts.add(name, PAT)
+    path = str(site.workspaces["a"].root)
+    commands.add("key", path, host=LOOPBACK, options=[site.options], backend="agent")
+    log = f"{hosts.paths['p1']}/jobs/u/c333/u.out"
+    server.write(PAT, log, "one\n")
+    words = ["tests.cli.watching", str(commands.settings), engine.value, "u/c333", "u/b111"]
+    words = ["-m", *words, str(site.workspaces["b"].root)]
+    with Program(commands, words) as terminal:
+        terminal.see("asks for")
+        answer(terminal, QUESTION, PASSWORD)
+        shown = (
+            terminal.see("all are live") + terminal.see("log one") + terminal.see("recovered True")
+        )
+        assert re.search(QUESTION, shown) is None
+        assert (hosts.logins(PAT), site.logins) == (1, 1)
+        hosts.proxies[PAT].cut()
+        site.proxy.cut()
+        terminal.see("the first is lost")
+        terminal.see("Press Enter to log in: ")
+        server.write(PAT, log, "one\ntwo\n")
+        wait_until(lambda: site.logins == 2, LIVE_LIMIT, "the login by key")
+        terminal.type("")
+        answer(terminal, QUESTION, PASSWORD)
+        shown = terminal.see("all are live") + terminal.see("log two")
+        status, rest = terminal.finish()
+        assert (status, re.search(QUESTION, shown + rest)) == (0, None)
+    assert (hosts.logins(PAT), site.logins) == (2, 2)
 
 
 @pytest.mark.usefixtures("by_engine")
