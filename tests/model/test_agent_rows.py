@@ -13,8 +13,11 @@ from hypothesis import strategies as st
 from tests.model.indexing import assert_indexed
 from tests.support.pages import folded
 from xpm_remote.model.agent_pages import (
+    KEPT_SIZE,
+    AgainPage,
     GonePage,
     JobsPage,
+    KeptPages,
     ListedPage,
     RunsPage,
     Sequenced,
@@ -477,3 +480,25 @@ def test_reason_by_slurm(rows: AgentRows) -> None:
         sent = page("jobs", rows=[[0, "error", reason, 1.0, 2.0, None, None, None, others]])
         store.apply_judged(rows.jobs(sent))
         assert [job.reason for job in store.jobs.values()] == [reason]
+
+
+def test_kept_pages() -> None:
+    """Pages are kept up to a limit, and those that the next list lacks are forgotten."""
+    kept = KeptPages()
+    large = json.dumps({"digest": "l", "rows": [[0, "x" * KEPT_SIZE]]}).encode()
+    small = b'{"digest": "s", "rows": [[0, "done"]]}'
+    for params in (large, small, small):
+        assert isinstance(kept.decode("notification.jobs", params), JobsPage)
+    assert kept.digests == ["s"]
+    kept.settle()
+    assert kept.digests == ["s"]
+    again = kept.decode("notification.again", b'{"digest": "s", "sequence": 9, "mark": 7.0}')
+    assert isinstance(again, JobsPage)
+    assert (again.sequence, again.mark, again.rows[0].state) == (9, 7.0, "done")
+    assert isinstance(kept.decode("notification.again", b'{"digest": "l"}'), AgainPage)
+    kept.settle()
+    kept.settle()
+    assert kept.digests == []
+    kept.decode("notification.jobs", small)
+    kept.clear()
+    assert kept.digests == []

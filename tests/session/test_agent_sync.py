@@ -154,6 +154,44 @@ async def test_another_agent() -> None:
     assert second.rows.mark == 300
 
 
+async def test_pages_that_are_the_same() -> None:
+    """A page that the last agent has sent is known again by its digest; the mark is that of the new agent."""
+    first = Bench()
+    row = [0, 0, "a" * 8, 1.5, {}, "waiting"]
+
+    def say(bench: Bench, mark: int, *, again: bool) -> None:
+        bench.say("runs", experiments=[{"experiment_id": "e", "run_id": "1"}], names=["e"])
+        for kind, digest, params in (
+            ("listed", "l", {"experiment_id": "e", "run_id": "1", "tasks": [TASK], "rows": [row]}),
+            ("jobs", "j", {"rows": [[0, "running", None, 2.0]]}),
+        ):
+            bench.say("again" if again else kind, digest=digest, **({} if again else params))
+        bench.say("loaded", mark=mark)
+
+    first.agent.answer = lambda: say(first, 100, again=False)
+    await asyncio.wait_for(first.sync.snapshot(), PATIENCE)
+    second = Bench(first.rows)
+    second.agent.answer = lambda: say(second, 300, again=True)
+    await asyncio.wait_for(second.sync.snapshot(), PATIENCE)
+    assert second.agent.asked == [("subscribe", {"since": 100.0, "known": ["l", "j"]})]
+    assert second.store.jobs[KEY].state is State.RUNNING
+    assert second.rows.mark == 300
+    third = Bench(first.rows)
+    third.agent.answer = third.say_all  # none of them again
+    await asyncio.wait_for(third.sync.snapshot(), PATIENCE)
+    assert third.rows.kept.digests == []
+
+
+async def test_a_page_that_was_never_sent() -> None:
+    """A digest that is not known here ends the link, and the next agent is asked for everything."""
+    bench = Bench()
+    bench.rows.kept.decode("notification.jobs", b'{"digest": "j", "rows": []}')
+    bench.agent.answer = lambda: bench.say("again", digest="x")
+    with pytest.raises(ProtocolError, match="has not sent"):
+        await asyncio.wait_for(bench.sync.snapshot(), PATIENCE)
+    assert bench.rows.kept.digests == []
+
+
 async def test_after_another_kind_of_server() -> None:
     """What the reference server has said is replaced, once the agent has sent all: what it does not list is gone."""
     store = Store()

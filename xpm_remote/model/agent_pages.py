@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import binascii
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -64,8 +64,9 @@ class RunsPage(Sequenced):
 
 
 class ListedPage(Sequenced, kw_only=True):
-    """``notification.listed``: jobs of a run, and their scheduler states."""
+    """``notification.listed``: jobs of a run, and their scheduler states; its digest, while everything is sent once."""
 
+    digest: str = ""
     experiment_id: str
     run_id: str = ""
     tasks: list[str] = []
@@ -74,9 +75,16 @@ class ListedPage(Sequenced, kw_only=True):
 
 
 class JobsPage(Sequenced):
-    """``notification.jobs``: states of jobs."""
+    """``notification.jobs``: states of jobs, and its digest, as of ``ListedPage``."""
 
+    digest: str = ""
     rows: list[JobRow] = []
+
+
+class AgainPage(Sequenced):
+    """``notification.again``: a page that is the same as one that another agent has sent."""
+
+    digest: str = ""
 
 
 class GonePage(Sequenced):
@@ -129,12 +137,22 @@ class Missing(msgspec.Struct):
     jobs: list[str] = []
 
 
-Page = RunsPage | ListedPage | JobsPage | GonePage | UnreadablePage | WaitingPage | Sequenced
+Page = (
+    RunsPage
+    | ListedPage
+    | JobsPage
+    | AgainPage
+    | GonePage
+    | UnreadablePage
+    | WaitingPage
+    | Sequenced
+)
 
 _KINDS: dict[str, type[Page]] = {
     "notification.runs": RunsPage,
     "notification.listed": ListedPage,
     "notification.jobs": JobsPage,
+    "notification.again": AgainPage,
     "notification.gone": GonePage,
     "notification.unreadable": UnreadablePage,
     "notification.waiting": WaitingPage,
@@ -194,3 +212,53 @@ def _digests(packed: str) -> Iterator[str]:
     except ValueError as error:
         raise msgspec.ValidationError("the hashes are not in base64") from error
     return (data[start : start + _DIGEST].hex() for start in range(0, len(data), _DIGEST))
+
+
+KEPT_SIZE = 4 * 1024 * 1024
+"""Bytes of pages that are kept: those of 30,000 jobs."""
+
+
+class KeptPages:
+    """The pages of rows of the last list, as they were sent; the next agent sends only those that are different."""
+
+    def __init__(self) -> None:
+        self._pages: dict[str, tuple[str, bytes]] = {}
+        self._current: set[str] = set()
+        self._size = 0
+
+    @property
+    def digests(self) -> list[str]:
+        """The digests of the pages that are kept."""
+        return list(self._pages)
+
+    def decode(self, method: str, params: bytes | msgspec.Raw) -> Page | None:
+        """Decode a notification as ``decode_page``; return an ``AgainPage`` only if that page is not kept."""
+        page = decode_page(method, params)
+        if isinstance(page, ListedPage | JobsPage) and page.digest:
+            self._keep(page.digest, method, bytes(params))
+        if not isinstance(page, AgainPage) or page.digest not in self._pages:
+            return page
+        self._current.add(page.digest)
+        kept = cast("Sequenced", decode_page(*self._pages[page.digest]))
+        kept.sequence, kept.mark = page.sequence, page.mark
+        return kept
+
+    def settle(self) -> None:
+        """Forget the pages that were not in the list that is complete now."""
+        for digest in self._pages.keys() - self._current:
+            self._forget(digest)
+        self._current.clear()
+
+    def clear(self) -> None:
+        """Forget all pages."""
+        self._current.clear()
+        self.settle()
+
+    def _keep(self, digest: str, method: str, params: bytes) -> None:
+        self._current.add(digest)
+        if digest not in self._pages and self._size + len(params) <= KEPT_SIZE:
+            self._pages[digest] = method, params
+            self._size += len(params)
+
+    def _forget(self, digest: str) -> None:
+        self._size -= len(self._pages.pop(digest)[1])

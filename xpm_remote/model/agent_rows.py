@@ -11,6 +11,7 @@ from xpm_remote.model.agent_pages import (
     GonePage,
     JobRow,
     JobsPage,
+    KeptPages,
     ListedPage,
     Others,
     Page,
@@ -39,6 +40,7 @@ class AgentRows:
         root: The directory of the workspace on its host; empty while unknown.
         messages: Further details of failures, by job key.
         unreadable: What the agent cannot read.
+        kept: The pages of the last list.
         waiting: What it waits for since when, without an answer of the file server; None while it is answered.
     """
 
@@ -47,6 +49,7 @@ class AgentRows:
         self.root = ""
         self.messages: dict[str, str] = {}
         self.unreadable = UnreadablePage()
+        self.kept = KeptPages()
         self.waiting: WaitingPage | None = None
         self._heads: dict[str, ExperimentRecord] = {}
         self._names: list[str] = []

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
 from xpm_remote.errors import ProtocolError
-from xpm_remote.model.agent_pages import JobsPage, Page, Sequenced, UnreadablePage, decode_page
+from xpm_remote.model.agent_pages import AgainPage, JobsPage, Page, Sequenced, UnreadablePage
 from xpm_remote.model.agent_rows import AgentRows
 from xpm_remote.model.entities import Change, net
 from xpm_remote.model.store import Store
@@ -35,9 +35,9 @@ PING_INTERVAL = 10.0
 """Seconds between two pings during the snapshot."""
 
 
-def first_question(since: float | None) -> Asked:
-    """Return the request for everything, or for what has changed since a mark."""
-    return ((SUBSCRIBE, {"since": since}),)
+def first_question(since: float | None, known: Sequence[str] = ()) -> Asked:
+    """Return the request for everything, or for what has changed since a mark; known are the digests of pages."""
+    return ((SUBSCRIBE, {"since": since, **({"known": known} if known else {})}),)
 
 
 class AgentSync:
@@ -66,7 +66,7 @@ class AgentSync:
     @property
     def asked(self) -> Asked:
         """What ``snapshot`` will ask first, for the command that starts the agent."""
-        return first_question(self._rows.mark)
+        return first_question(self._rows.mark, self._rows.kept.digests)
 
     def serve(self, client: AgentClient) -> None:
         """Set the agent; its handshake is done."""
@@ -90,7 +90,8 @@ class AgentSync:
             XpmRemoteError: The agent has ended, or does not answer.
         """
         self._rows.begin()
-        await self._ask(SUBSCRIBE, since=self._rows.mark)
+        for method, params in self.asked:
+            await self._ask(method, **params)
         await race(self._take_pages(until_loaded=True), self._ping(PING_INTERVAL))
 
     def catch_up(self) -> None:
@@ -111,7 +112,7 @@ class AgentSync:
             self._queued -= len(notice.params)
             if self._queued <= QUEUE_SIZE:
                 self._has_room.set()
-            page = _decoded(notice)
+            page = self._decoded(notice)
             if page is not None:
                 await self._take(page)
             await asyncio.sleep(0)
@@ -142,6 +143,7 @@ class AgentSync:
             self._publish(Update())
         elif type(page) is Sequenced:
             self._settle()
+            self._rows.kept.settle()
             self._is_loaded = True
         if self._is_loaded and isinstance(page, Sequenced):
             self._rows.mark = page.mark
@@ -160,18 +162,22 @@ class AgentSync:
         if changes:
             self._publish(Update(tuple(changes), recovered=not self._is_live))
 
+    def _decoded(self, notice: Notification) -> Page | None:
+        """Return the page of a notification; None for one of another kind or shape.
 
-def _decoded(notice: Notification) -> Page | None:
-    """Return the page of a notification; None for one of another kind or shape.
-
-    Raises:
-        ProtocolError: The page is too large, or nested too deeply.
-    """
-    try:
-        return decode_page(notice.method, notice.params)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        log.warning("%s cannot be read: %s", notice.method, error)
-        if bytes(notice.params) != b"null":
-            return None
-        what = f"what the agent sent as {notice.method} is too large, or nested too deeply"
-        raise ProtocolError(what, "try again") from error
+        Raises:
+            ProtocolError: The page is too large, nested too deeply, or not known here.
+        """
+        kept = self._rows.kept
+        try:
+            page = kept.decode(notice.method, notice.params)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            log.warning("%s cannot be read: %s", notice.method, error)
+            if bytes(notice.params) != b"null":
+                return None
+            what = f"what the agent sent as {notice.method} is too large, or nested too deeply"
+            raise ProtocolError(what, "try again") from error
+        if isinstance(page, AgainPage):
+            kept.clear()
+            raise ProtocolError("the agent refers to a page that it has not sent", "try again")
+        return page

@@ -193,6 +193,34 @@ def test_continues_after_a_gap(disk: Disk) -> None:
         assert not told & {job.hash for job in jobs}
 
 
+def test_pages_that_the_client_has(disk: Disk) -> None:
+    """A new agent sends only the digest of a page that an old one has sent, and all of one that has changed."""
+
+    def load(known: list[str]) -> list[dict[str, Any]]:
+        with Talk(disk.root) as talk:
+            talk.greet()
+            talk.result("subscribe", since=None, known=known)
+            talk.notice("notification.loaded")
+            paged = ("listed", "jobs", "again")
+            return [each for each in talk.notices if each["method"].partition(".")[2] in paged]
+
+    first = load([])
+    known = [each["params"]["digest"] for each in first]
+    again = load(known)
+    assert [each["method"] for each in again] == ["notification.again"] * len(first)
+    assert [each["params"]["digest"] for each in again] == known
+    disk.job(TWO, {"state": "error"}, failed="1")
+    changed = load(known)
+    assert {each["method"] for each in changed} == {"notification.again", "notification.jobs"}
+    (row,) = [row for row in rows(changed, "notification.jobs") if row[0] == 1]
+    assert row[1] == "error"
+
+
+def test_known_pages_must_be_a_list(talk: Talk) -> None:
+    """Digests that are no list are refused."""
+    assert talk.call("subscribe", known=5)["error"]["code"] == -32602
+
+
 # Logs
 
 

@@ -6,6 +6,8 @@ seconds, until the rows of a page are folded. Trailing values that are null are 
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
 from itertools import islice
 from operator import attrgetter
@@ -32,6 +34,9 @@ from xpm_remote.workspace.watching.watch import Subject
 PAGE = 500
 """Jobs of one notification: some 50 KB, sent every few hundredths of a second."""
 
+DIGEST_SIZE = 10
+"""Bytes of the digest by which a page is known again."""
+
 _ORDER = (ListSubject, RunSubject, LiveSubject, TaskSubject, EventsSubject, JobSubject)
 
 
@@ -49,6 +54,11 @@ class Pages:
         self._sequence = 0
         self._numbers: dict[JobId, int] = {}
         self._mark = now()
+        self._known: frozenset[str] | None = frozenset()
+
+    def expect(self, known: list[str]) -> None:
+        """Set the digests of the pages that the client has from another agent."""
+        self._known = frozenset(known)
 
     def begin(self) -> None:
         """Record the time: what is sent from here on was read after it."""
@@ -75,12 +85,12 @@ class Pages:
             rows.append([number, task, job_id, info.submitted, info.tags, word])
         params = {"experiment_id": run.experiment_id, "run_id": run.run_id, "tasks": list(tasks)}
         hashes = take_hashes(rows)
-        self._tell("listed", {**params, "hashes": hashes, "rows": fold(rows, LISTED_TIMES)})
+        self._tell_rows("listed", {**params, "hashes": hashes, "rows": fold(rows, LISTED_TIMES)})
 
     def jobs(self, jobs: list[JobFacts]) -> None:
         """Send jobs that are new or have changed."""
         rows = [row(self._number(facts.id), facts) for facts in jobs]
-        self._tell("jobs", {"rows": fold(rows, JOB_TIMES)})
+        self._tell_rows("jobs", {"rows": fold(rows, JOB_TIMES)})
 
     def gone(self, job_ids: list[JobId]) -> None:
         """Send that no run lists these jobs any more."""
@@ -94,10 +104,23 @@ class Pages:
 
     def loaded(self) -> None:
         """Send that everything has been sent."""
+        self._known = None
         self._tell("loaded", {})
 
     def _number(self, job_id: JobId) -> int:
         return self._numbers.setdefault(job_id, len(self._numbers))
+
+    def _tell_rows(self, name: str, params: dict[str, Any]) -> None:
+        """Send a page of rows; while everything is sent once, with its digest, or that alone if the client has it."""
+        if self._known is None:
+            self._tell(name, params)
+            return
+        content = json.dumps([name, params]).encode()
+        digest = hashlib.blake2b(content, digest_size=DIGEST_SIZE).hexdigest()
+        if digest in self._known:
+            self._tell("again", {"digest": digest})
+        else:
+            self._tell(name, {**params, "digest": digest})
 
     def _tell(self, name: str, params: dict[str, Any]) -> None:
         self._sequence += 1

@@ -94,8 +94,9 @@ class Tracking:
         self._tracker = Tracker(reader, watcher, self._pages, host, queue=queue)
         self._loop = Loop("tracking", watcher.fileno(), self._tracker.wait_time, self._step)
 
-    def start(self, since: float | None, is_stopped: Callable[[], bool]) -> None:
+    def start(self, since: float | None, known: list[str], is_stopped: Callable[[], bool]) -> None:
         """Read everything, or what changed since a time; then go on with what changes."""
+        self._pages.expect(known)
         self._loop.call(lambda: self._tracker.load(since, is_stopped))
         self._queue.start(self._hear)
         self._loop.start()
@@ -218,18 +219,19 @@ class Requests:
         """Send everything in pages, then what changes.
 
         Params: ``since``, the mark of the last notification that the client got from another agent; what has not
-        changed since is not sent again.
+        changed since is not sent again. ``known``, the digests of the pages that it has.
         """
         since = params.get("since")
         if since is not None and not _is_number(since):
             message = "since is a mark, or null"
             raise ParameterError(message)
+        known = read_list(params.get("known", []), "known", "a digest", str)
         if self._tracking is not None:
             return {"subscribed": False}
         # Its own reader, since the problems that a reader notes belong to one thread.
         reader = self._reader.another()
         self._tracking = Tracking(reader, self._watcher(), self._host, self._notify, self._queue)
-        self._tracking.start(since, self._stopping.is_set)
+        self._tracking.start(since, known, self._stopping.is_set)
         return {"subscribed": True}
 
     def ping(self, _: Params) -> dict[str, Any]:
