@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -277,3 +278,74 @@ async def test_grouping_by_cause(screen: Screen) -> None:
     assert screen.table[0] == " ▾ OutOfMemoryError: CUDA out of memory  learner.py:forward  1 F"
     assert "TIMEOUT: OutOfMemoryError: CUDA out" in screen.table[1]
     assert screen.table[2].startswith(" ▾ no failure")
+
+
+async def test_earlier_tries(screen: Screen, made: SmallWorkspace) -> None:
+    """The logs of an earlier try are reached from the job and by a command; another job begins with its last try."""
+    directory = made.layout.jobs / "demo.task" / "failed-job"
+    (directory / "task.20261128101500.err").write_text("the first try\n")
+    (directory / "task.20261128101500.out").write_text("its output\n")
+    await screen.press("2", "enter")
+    line = next(
+        n for n, each in enumerate(page_lines(screen)) if "try that ended 2026-11-28" in each
+    )
+    await screen.press(*"j" * line, "enter")
+    assert log_lines(screen)[0] == "the first try"
+    assert "try that ended 2026-11-28 10:15" in screen.line("crumbs")
+    await screen.press("tab")
+    assert log_lines(screen)[0] == "its output"
+    await screen.press("tab", "slash", *"first", "enter")
+    assert "/first: 1 of 1" in screen.line("crumbs")
+    await screen.press("escape", "colon", *"tries", "enter")
+    await screen.press("enter")
+    assert TRACEBACK.splitlines()[0] in log_lines(screen)
+    assert "try that" not in screen.line("crumbs")
+    await screen.press("colon", *"tries", "enter", "down", "enter", "left_square_bracket")
+    assert "try that ended" in screen.line("crumbs")
+    await screen.press("right_square_bracket")
+    assert "try that" not in screen.line("crumbs")
+
+
+async def test_tries_that_cannot_be_asked_for(screen: Screen, questions: FakeQuestions) -> None:
+    """A job without logs says so, and a host that does not answer why."""
+    await screen.press("2", "slash", *"done-job", "enter", "l", "colon", *"tries", "enter")
+    assert "the job has no logs" in screen.line("crumbs")
+    questions.error = WorkspaceError("nothing is there", "")
+    await screen.press("colon", *"tries", "enter")
+    assert "nothing is there" in screen.line("crumbs")
+
+
+async def test_walking_the_dependencies(
+    screen: Screen, made: SmallWorkspace, questions: FakeQuestions
+) -> None:
+    """A job of the tree is unfolded with what it needs itself, folded again, and gone to."""
+    names = ("done-job", "running-job", "failed-job")
+    objects = [
+        {
+            "id": number,
+            "module": "demo",
+            "type": "Task",
+            "identifier": name,
+            "fields": {"source": {"type": "python", "value": number - 1}} if number else {},
+        }
+        for number, name in enumerate(names)
+    ]
+    run = made.layout.experiment("e") / "current" / "objects.jsonl"
+    run.write_text("".join(f"{json.dumps(each)}\n" for each in objects))
+    await screen.press("2", "enter")
+    shown = page_lines(screen)
+    line = next(n for n, each in enumerate(shown) if each.startswith("needs ▸"))
+    assert "task/running-" in shown[line]
+    await screen.press(*"j" * line, "right", "right")
+    assert page_lines(screen)[line].startswith("needs ▾")
+    assert "task/done-job" in page_lines(screen)[line + 1]
+    await screen.press("j", "left", "left")
+    assert page_lines(screen)[line].startswith("needs ▸")
+    questions.error = WorkspaceError("nothing is there", "")
+    await screen.press("right")
+    assert "nothing is there" in screen.line("crumbs")
+    questions.error = None
+    await screen.press("right", "j", "enter")
+    assert "done-job" in screen.line("crumbs")
+    assert any(each.startswith("needed by ▸") for each in page_lines(screen))
+    await screen.press("g", "left", "right")

@@ -47,8 +47,10 @@ def test_before_its_host_has_answered() -> None:
     assert "asking jz …" in shown
     assert shown[-1] == "path /ws/j"
     assert "30 min ago" in shown[-2]
-    assert "1 min 0 s ─ started" in shown[-2]
-    assert "28 min 0 s ─ failed" in shown[-2]
+    assert "submitted 20" in shown[-2]
+    assert "─ waited 1 min 0 s ─ started " in shown[-2]
+    assert "─ ran 28 min 0 s ─ failed " in shown[-2]
+    assert shown[-2].count("2026-") == 1
     assert "no \\x1b way" in texts(JobPage(row, trouble="no \x1b way"))
     assert " - failed" in " ".join(texts(JobPage(row), Look(epoch(3600), is_ascii=True)))
 
@@ -64,16 +66,17 @@ def test_a_failure() -> None:
     assert [line.log for line in lines(page)[1:4]] == ["err"] * 3
     for line in (
         'params batch=64 index={"type": "Index", "job": "cd"}',
-        "needs D ✔ d.index/cd",
-        "needed by I?– d.last/ef",  # noqa: RUF001
+        "needs ▸ D ✔ index/cd",
+        "needed by ▸ I?– last/ef",  # noqa: RUF001
         "and 3 more",
         "logs err 10 B out 0 B",
-        "err 2.0 KiB of the try that ended 20261128 12:00",
+        "err 2.0 KiB of the try that ended 2026-11-28 12:00",
         "files learn.err 10 B data/",
         "unreadable /ws/x: Stale file handle",
     ):
         assert line in shown, line
     assert [line.job for line in lines(page) if line.job] == ["d.index/cd", "d.last/ef"]
+    assert [line.attempt for line in lines(page) if line.attempt] == ["20261128120000"]
 
 
 def test_a_failure_without_much() -> None:
@@ -145,4 +148,30 @@ def test_many_dependencies() -> None:
     shown = texts(JobPage(JobRow("jz", FAILED), known), width=40)
     assert "and 10 more" in shown
     assert any("and 7 more" in line for line in shown)
-    assert "I – d.x/01" in shown  # noqa: RUF001
+    assert "▸ I – x/01" in shown  # noqa: RUF001
+
+
+def test_the_tree_of_dependencies() -> None:
+    """What is unfolded has what it needs, or is needed by, below it; each line leads to its job."""
+    index, last = ("needs", "d.index/cd"), ("needed by", "d.last/ef")
+    deeper = (*index, "d.raw/01")
+    branches = {index: (LinkedJob(JobId("d.raw", "01"), "done"),), deeper: (), last: ()}
+    page = JobPage(JobRow("jz", FAILED), detail(FACTS), branches=branches)
+    shown = [line for line in lines(page) if line.node]
+    assert [" ".join(line.text.split()) for line in shown] == [
+        "needs ▾ D ✔ index/cd",
+        "▾ D ✔ raw/01",
+        "needs nothing",
+        "needed by ▾ I?– last/ef",  # noqa: RUF001
+        "is needed by nothing",
+    ]
+    assert [line.node for line in shown] == [index, deeper, deeper, last, last]
+    assert shown[1].job == "d.raw/01"
+    plain = [line.text for line in lines(page, Look(epoch(3600), is_ascii=True)) if line.node]
+    assert plain[0].split()[:3] == ["needs", "-", "D"]
+
+
+def test_days() -> None:
+    """A time of another day than the one before has its date."""
+    row = JobRow("jz", replace(FAILED, ended=moment(90_000)))
+    assert " ".join(texts(JobPage(row))).count("2026-") == 2

@@ -322,9 +322,11 @@ class Dashboard(App[int], inherit_bindings=False):
         """Show what is known of a job, which is in a list."""
         _ = self.push_screen(JobScreen(key, others))
 
-    def show_log(self, key: JobKey, others: Sequence[JobKey] = (), stream: str = "") -> None:
-        """Show a log of a job, which is in a list."""
-        _ = self.push_screen(LogScreen(key, others, stream))
+    def show_log(
+        self, key: JobKey, others: Sequence[JobKey] = (), stream: str = "", attempt: str = ""
+    ) -> None:
+        """Show a log of a job, which is in a list: of the last try, or of an earlier one."""
+        _ = self.push_screen(LogScreen(key, others, stream, attempt=attempt))
 
     def _tell(self, line: str) -> None:
         """Show what happens on the way to a host, or with a notice, below what is open over the screen."""

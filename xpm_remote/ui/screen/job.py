@@ -16,7 +16,7 @@ from xpm_remote.ui.screen.keys import JOB
 from xpm_remote.ui.screen.on_jobs import OnOneJob
 from xpm_remote.ui.screen.paged import Paged
 from xpm_remote.ui.tables.columns import Cell
-from xpm_remote.ui.tables.job_page import JobPage, PageLine, page_lines
+from xpm_remote.ui.tables.job_page import NEEDS, JobPage, Node, PageLine, page_lines
 from xpm_remote.ui.tables.jobs import JobKey, brief_key
 from xpm_remote.workspace.layout import JobId
 from xpm_remote.workspace.states import State
@@ -153,7 +153,44 @@ class JobScreen(OnOneJob, Paged):
         if line is not None and line.job:
             self.dashboard.show_job((self.key[0], line.job))
         else:
-            self.dashboard.show_log(self.key, self._others, "")
+            attempt = line.attempt if line is not None else ""
+            self.dashboard.show_log(self.key, self._others, "", attempt)
+
+    @property
+    def _node(self) -> Node:
+        return self._lines[self.view.at].node if self.view.at < len(self._lines) else ()
+
+    def action_unfold(self) -> None:
+        """Show what the job under the cursor needs itself, or is needed by."""
+        node, page = self._node, self._page
+        if node and page is not None and node not in page.branches:
+            self.run_worker(self._unfold(node), group="load")
+
+    async def _unfold(self, node: Node) -> None:
+        questions = self.dashboard.triage.questions
+        if questions is None:
+            return
+        try:
+            async with questions.at(self.key[0]) as jobs:
+                detail = await jobs.detail(JobId(*node[-1].split("/", 1)))
+        except XpmRemoteError as error:
+            self.say(safe(str(error)))
+            return
+        links = () if detail is None else detail.needs if node[0] == NEEDS else detail.needed_by
+        if self._page is not None:
+            self._amend(branches={**self._page.branches, node: links})
+
+    def action_fold(self) -> None:
+        """Hide that again, or go to the job that needs this one, or is needed by it."""
+        node, page = self._node, self._page
+        if not node or page is None:
+            return
+        if node in page.branches:
+            self._amend(branches={n: b for n, b in page.branches.items() if n[: len(node)] != node})
+            return
+        above = next((at for at, line in enumerate(self._lines) if line.node == node[:-1]), None)
+        if above is not None:
+            self.view.move(above - self.view.at)
 
     def on_page_view_open(self) -> None:
         """Go in, as Enter does."""

@@ -95,14 +95,14 @@ KEYS: tuple[Key, ...] = (
     Key(
         "fold",
         ("left",),
-        "fold the group under the cursor; in a log: to the left",
-        screens=(*TABLES, LOG),
+        "fold what is under the cursor; in a log: to the left",
+        screens=(*TABLES, JOB, LOG),
     ),
     Key(
         "unfold",
         ("right",),
-        "unfold the group under the cursor; in a log: to the right",
-        screens=(*TABLES, LOG),
+        "unfold what is under the cursor; in a log: to the right",
+        screens=(*TABLES, JOB, LOG),
     ),
     Key("mark", ("space",), "mark or unmark, on a title its whole group", "mark", (JOBS, FAILURES)),
     Key("mark_all", ("*",), "mark all that are shown", screens=(JOBS,)),

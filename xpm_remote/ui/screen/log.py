@@ -8,12 +8,15 @@ from functools import partial
 
 from textual.widget import Widget
 
+from xpm_remote.errors import XpmRemoteError
 from xpm_remote.escaping import safe
+from xpm_remote.ui.screen.chooser import Choice
 from xpm_remote.ui.screen.commands import Command
 from xpm_remote.ui.screen.keys import LOG
 from xpm_remote.ui.screen.log_pane import ERR, OUT, WORDS, LogPane
 from xpm_remote.ui.screen.on_jobs import OnOneJob
 from xpm_remote.ui.tables.columns import Cell
+from xpm_remote.ui.tables.job_page import attempt_text
 from xpm_remote.ui.tables.jobs import JobKey, brief_key, kind, state_cell
 from xpm_remote.workspace.layout import JobId
 from xpm_remote.workspace.states import State
@@ -33,14 +36,21 @@ class LogScreen(OnOneJob):
         others: The jobs of the list that it is in, to go on to.
         stream: Which log is shown.
         search: What is searched for at once.
+        attempt: The earlier try whose logs are shown; empty for the last one.
     """
 
     place = LOG
 
     def __init__(
-        self, key: JobKey, others: Sequence[JobKey] = (), stream: str = "", search: str = ""
+        self,
+        key: JobKey,
+        others: Sequence[JobKey] = (),
+        stream: str = "",
+        search: str = "",
+        attempt: str = "",
     ) -> None:
         super().__init__(key, others)
+        self._attempt = attempt
         self._is_chosen = bool(stream)
         self._search = search
         self._panes = {name: LogPane(name, self.paint_frame) for name in (ERR, OUT)}
@@ -81,8 +91,9 @@ class LogScreen(OnOneJob):
         questions = self.dashboard.triage.questions
         if questions is None:
             return
-        has_failed = self._has_failed and pane.stream == ERR
-        await pane.show(job, lambda: questions.at(name), self._traceback if has_failed else None)
+        has_failed = self._has_failed and pane.stream == ERR and not self._attempt
+        traceback = self._traceback if has_failed else None
+        await pane.show(job, lambda: questions.at(name), traceback, self._attempt)
 
     async def _traceback(self) -> AsyncIterator[int]:
         """Yield the offset of the traceback with which the job failed, if it has one."""
@@ -119,6 +130,8 @@ class LogScreen(OnOneJob):
             cells.append(state_cell(kind(job), look, is_certain=is_certain))
         if self.key[0] in look.stale:
             cells.append(Cell("STALE", "failed"))
+        if self._attempt:
+            cells.append(Cell(attempt_text(self._attempt), "waiting"))
         cells += self._pane.cells()
         # What is found has the room of what can be spared.
         right = [] if self._pane.pattern else [Cell(self.place_in_list, "dim")]
@@ -132,7 +145,7 @@ class LogScreen(OnOneJob):
         if self.dashboard.screen is not self or self.key[0] in self.dashboard.look().stale:
             return
         job = self.dashboard.job(self.key)
-        if job is None or job.state is not State.RUNNING:
+        if job is None or job.state is not State.RUNNING or self._attempt:
             return
         for pane in self._panes.values():
             if pane.display and pane.is_known:
@@ -254,8 +267,10 @@ class LogScreen(OnOneJob):
         return False
 
     def _go(self, step: int) -> None:
-        before = self.key
+        before, (attempt, self._attempt) = self.key, (self._attempt, "")
         super()._go(step)
+        if self.key == before:
+            self._attempt = attempt
         if self.key != before and not self._is_chosen:
             self._switch(ERR)
 
@@ -275,7 +290,32 @@ class LogScreen(OnOneJob):
         return {
             WORDS[stream]: Command(f"show {WORDS[stream]}", partial(self._show_stream, stream))
             for stream in (ERR, OUT)
-        }
+        } | {"tries": Command("choose an earlier try of the job", self._choose_attempt)}
+
+    def _choose_attempt(self, _: str) -> str:
+        self.run_worker(self._ask_attempts(), group="load")
+        return ""
+
+    async def _ask_attempts(self) -> None:
+        questions, (name, key) = self.dashboard.triage.questions, self.key
+        if questions is None:
+            return
+        try:
+            async with questions.at(name) as jobs:
+                detail = await jobs.detail(JobId(*key.split("/", 1)))
+        except XpmRemoteError as error:
+            self.say(safe(str(error)))
+            return
+        names = [] if detail is None else [each.name for each in reversed(detail.attempts)]
+        choices = [Choice(n, attempt_text(n), "", n == self._attempt) for n in names]
+        if choices:
+            self.choose("Tries", lambda: choices, self._show_attempt)
+        else:
+            self.say("the job has no logs")
+
+    def _show_attempt(self, name: str) -> None:
+        self._attempt = name
+        self.begin()
 
     def _show_stream(self, stream: str, _: str) -> str:
         if self._pane.stream != stream:

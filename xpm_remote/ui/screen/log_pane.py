@@ -59,6 +59,7 @@ class LogPane(Widget, can_focus=True):
         self._changed = changed
         self._open: Open | None = None
         self._job: JobId | None = None
+        self._attempt = ""
         self.reset()
 
     def reset(self) -> None:
@@ -164,11 +165,15 @@ class LogPane(Widget, can_focus=True):
     # Reading
 
     async def show(
-        self, job: JobId, open_jobs: Open, traceback: Callable[[], AsyncIterator[int]] | None
+        self,
+        job: JobId,
+        open_jobs: Open,
+        traceback: Callable[[], AsyncIterator[int]] | None,
+        attempt: str = "",
     ) -> None:
         """Show the log of a job: at the offset that is found, else at its end."""
         self.reset()
-        self._job, self._open = job, open_jobs
+        self._job, self._open, self._attempt = job, open_jobs, attempt
         part = await self._read()
         self.is_known = True
         if part is None:
@@ -190,7 +195,9 @@ class LogPane(Widget, can_focus=True):
         job = self._job
         try:
             async with self._open() as jobs:
-                part = await jobs.read_log(job, self.stream, before=before, after=after)
+                part = await jobs.read_log(
+                    job, self.stream, before=before, after=after, attempt=self._attempt
+                )
         except XpmRemoteError as error:
             self.trouble = str(error)
             self._redraw()
@@ -370,6 +377,7 @@ class LogPane(Widget, can_focus=True):
                     pattern[1:] if is_regex else pattern,
                     is_regex=is_regex,
                     ignore_case=pattern == pattern.lower(),
+                    attempt=self._attempt,
                 )
                 async with aclosing(found):
                     async for part in found:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from rich.cells import cell_len
@@ -12,7 +12,17 @@ from rich.cells import cell_len
 from xpm_remote.escaping import safe
 from xpm_remote.model.samples import Samples
 from xpm_remote.ui.tables.columns import Cell, Look
-from xpm_remote.ui.tables.jobs import FAILED, IDLE, KINDS, RUNNING, JobRow, bar, kind, state_cell
+from xpm_remote.ui.tables.jobs import (
+    FAILED,
+    IDLE,
+    KINDS,
+    RUNNING,
+    JobRow,
+    bar,
+    brief_id,
+    kind,
+    state_cell,
+)
 from xpm_remote.ui.tables.slurm import account_words, row_words
 from xpm_remote.ui.text import left_text, percent, rate_text, rough_span, size_text, span, tag_text
 from xpm_remote.workspace.inspecting.answers import Failure, JobDetail, LinkedJob
@@ -35,12 +45,28 @@ _STEPS = "▁▂▃▄▅▆▇█"
 _STEPS_ASCII = "_.-=+*#@"
 
 
+Node = tuple[str, ...]
+"""A place in the tree of dependencies: ``NEEDS`` or ``NEEDED_BY``, and the keys of the jobs on the way."""
+
+NEEDS, NEEDED_BY = "needs", "needed by"
+
+
 class PageLine(NamedTuple):
-    """A line, and the job, or the log of this one, to which it leads."""
+    """A line, and to what it leads.
+
+    Attributes:
+        cells: What it says.
+        job: The key of another job.
+        log: A log of this one.
+        attempt: The try whose log it is; empty for the last one.
+        node: The place of the other job in the tree of dependencies.
+    """
 
     cells: Sequence[Cell]
     job: str = ""
     log: str = ""
+    attempt: str = ""
+    node: Node = ()
 
     @property
     def text(self) -> str:
@@ -60,6 +86,7 @@ class JobPage:
         other: Another job of the same task, with which its parameters are compared.
         trouble: Why its host could not be asked.
         account: What SLURM's accounting has of it; None until that has been asked, and for other jobs.
+        branches: What the jobs that are unfolded in the tree of dependencies need, or are needed by.
     """
 
     row: JobRow
@@ -69,6 +96,7 @@ class JobPage:
     other: JobDetail | None = None
     trouble: str = ""
     account: Account | None = None
+    branches: Mapping[Node, Sequence[LinkedJob]] = field(default_factory=dict)
 
 
 def page_lines(page: JobPage, look: Look, width: int) -> Iterator[PageLine]:
@@ -87,8 +115,9 @@ def page_lines(page: JobPage, look: Look, width: int) -> Iterator[PageLine]:
     yield from _time_lines(page, look)
     yield from _slurm_lines(page, look, width)
     if page.detail is not None:
-        yield from _link_lines("needs", page.detail.needs, page.detail, look)
-        yield from _link_lines("needed by", page.detail.needed_by, page.detail, look)
+        for word, links in ((NEEDS, page.detail.needs), (NEEDED_BY, page.detail.needed_by)):
+            left = page.detail.left_out.get(word.replace(" ", "_"), 0)
+            yield from _link_lines(page, (word,), links, look, left)
         yield from _file_lines(page.detail, width)
         yield from _named(
             "unreadable", [safe(f"{p.path}: {p.why}") for p in page.detail.problems], width
@@ -178,9 +207,12 @@ def _time_lines(page: JobPage, look: Look) -> Iterator[PageLine]:
     for word, moment in (("submitted", job.submitted), ("started", job.started), (last, job.ended)):
         if moment is None:
             continue
+        here = moment.astimezone()
         if before is not None:
-            parts.append(span((moment - before).total_seconds()))
-        parts.append(f"{word} {moment.astimezone():%Y-%m-%d %H:%M:%S}")
+            what = "waited" if word == "started" else "ran"
+            parts.append(f"{what} {span((moment - before).total_seconds())}")
+        is_same_day = before is not None and before.astimezone().date() == here.date()
+        parts.append(f"{word} {here:{'%H:%M:%S' if is_same_day else '%Y-%m-%d %H:%M:%S'}}")
         before = moment
     if before is not None:
         yield PageLine(
@@ -233,16 +265,32 @@ def sample_cells(samples: Samples, now: float, look: Look) -> Iterator[Cell]:
 
 
 def _link_lines(
-    name: str, links: Sequence[LinkedJob], detail: JobDetail, look: Look
+    page: JobPage, path: Node, links: Sequence[LinkedJob], look: Look, left: int = 0
 ) -> Iterator[PageLine]:
+    """Yield a branch of the tree of dependencies; what was unfolded in it is below the job that it is of."""
+    folded, unfolded = ("+", "-") if look.is_ascii else ("▸", "▾")
+    indent = "  " * (len(path) - 1)
     for number, link in enumerate(links[:_LINKS_MOST]):
-        state = KINDS.get(State(link.state), IDLE) if link.state in _STATES else IDLE
-        cell = state_cell(state, look, is_certain=link.state is not None)
         key = str(link.job)
-        yield PageLine([_name("" if number else name), cell, Cell(safe(key))], job=key)
-    left = max(0, len(links) - _LINKS_MOST) + detail.left_out.get(name.replace(" ", "_"), 0)
+        node = (*path, key)
+        branch = page.branches.get(node)
+        name = _name("" if number or indent else path[0])
+        mark = Cell(f"{indent}{folded if branch is None else unfolded}", "dim")
+        cells = [name, mark, _link_state(link, look), Cell(brief_id(link.job.task, link.job.hash))]
+        yield PageLine(cells, job=key, node=node)
+        if branch:
+            yield from _link_lines(page, node, branch, look)
+        elif branch is not None:
+            words = "needs nothing" if path[0] == NEEDS else "is needed by nothing"
+            yield PageLine([_name(""), Cell(f"{indent}    {words}", "dim")], node=node)
+    left += max(0, len(links) - _LINKS_MOST)
     if left:
-        yield PageLine([_name(""), Cell(f"and {left:,} more", "dim")])
+        yield PageLine([_name(""), Cell(f"{indent}and {left:,} more", "dim")])
+
+
+def _link_state(link: LinkedJob, look: Look) -> Cell:
+    state = KINDS.get(State(link.state), IDLE) if link.state in _STATES else IDLE
+    return state_cell(state, look, is_certain=link.state is not None)
 
 
 _STATES = frozenset(state.value for state in State)
@@ -255,17 +303,24 @@ def _file_lines(detail: JobDetail, width: int) -> Iterator[PageLine]:
             for stream, size in (("err", attempt.err), ("out", attempt.out))
             if size is not None
         ]
-        day, time = attempt.name[:8], attempt.name[8:12]
-        ended = f"of the try that ended {day} {time[:2]}:{time[2:]}" if attempt.name else ""
         name = _name("" if attempt.name else "logs")
+        ended = f"of the {attempt_text(attempt.name)}" if attempt.name else ""
         cells = [name, Cell("  ".join(sizes)), Cell(ended, "dim")]
-        yield PageLine(cells, log="" if attempt.name else "err")
+        yield PageLine(cells, log="err", attempt=attempt.name)
     left = detail.left_out.get("files", 0)
     files = [
         safe(f"{each.name}/" if each.size is None else f"{each.name} {size_text(each.size)}")
         for each in detail.files
     ]
     yield from _named("files", files + ([f"and {left:,} more"] if left else []), width)
+
+
+def attempt_text(name: str) -> str:
+    """Name a try of a job."""
+    if not name:
+        return "last try"
+    day, time = f"{name[:4]}-{name[4:6]}-{name[6:8]}", f"{name[8:10]}:{name[10:12]}"
+    return f"try that ended {day} {time}"
 
 
 def _name(name: str) -> Cell:

@@ -122,7 +122,12 @@ def _state(row: JobRow, look: Look) -> Cell:
 
 def brief_key(job: Job) -> str:
     """Name a job by the last word of its task and the first characters of its id."""
-    return safe(f"{job.task_id.rpartition('.')[2]}/{job.job_id[:SHORT_ID]}")
+    return brief_id(job.task_id, job.job_id)
+
+
+def brief_id(task: str, job_id: str) -> str:
+    """Name a job by the last word of a task and the first characters of an id."""
+    return safe(f"{task.rpartition('.')[2]}/{job_id[:SHORT_ID]}")
 
 
 def _progress(row: JobRow, look: Look) -> Cell:
