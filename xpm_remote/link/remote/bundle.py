@@ -148,13 +148,15 @@ def _imported(sources: Mapping[str, str]) -> list[str]:
 
 _DOCSTRING = re.compile(r'^( *)"""(?:[^"\\]|\\.|"(?!""))*"""$', re.MULTILINE)
 _COMMENT = re.compile(r"(?:^ *|  )# .*$", re.MULTILINE)
+_RETURNS = re.compile(r"\) -> [^:\n]+:$", re.MULTILINE)
 _INDENT = re.compile(r"^(?:    )+", re.MULTILINE)
 
 
 def without_comments(source: str) -> str:
-    """Return our source without comments and the text of docstrings, each line at its place, indented by single blanks.
+    """Return our source without comments, the text of docstrings and the types of results, indented by single blanks.
 
-    It knows the style in which ours are written, which a test compares with what Python reads.
+    Each line is at its place. It knows the style in which ours are written; a test compares what Python reads of both.
     """
     bare = _DOCSTRING.sub(lambda found: f'{found[1]}""' + "\n" * found[0].count("\n"), source)
-    return _INDENT.sub(lambda found: " " * (len(found[0]) // 4), _COMMENT.sub("", bare))
+    bare = _RETURNS.sub("):", _COMMENT.sub("", bare))
+    return _INDENT.sub(lambda found: " " * (len(found[0]) // 4), bare)
