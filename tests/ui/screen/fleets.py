@@ -32,7 +32,19 @@ from xpm_remote.workspace.failures import WorkspaceFailure
 
 SIZE = (120, 30)
 
-GROUPS = ("load", "account", "arrange", "ask", "compare", "log", "poll", "act", "copy", "notices")
+GROUPS = (
+    "load",
+    "account",
+    "arrange",
+    "ask",
+    "compare",
+    "log",
+    "poll",
+    "act",
+    "copy",
+    "notices",
+    "shell",
+)
 """The workers that end by themselves."""
 
 POLL = 0.02

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import importlib
 import signal
-import sys
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -19,6 +18,7 @@ from textual.driver import Driver
 from xpm_remote.errors import ExitCode, OptionError, StoppedBySignal
 from xpm_remote.escaping import safe
 from xpm_remote.model.entities import JobChange
+from xpm_remote.session.target import Target
 from xpm_remote.ui.screen.acting import ActionScreen
 from xpm_remote.ui.screen.activity import ActivityScreen
 from xpm_remote.ui.screen.calling import Caller
@@ -32,7 +32,7 @@ from xpm_remote.ui.screen.jobs import JobsScreen
 from xpm_remote.ui.screen.log import LogScreen
 from xpm_remote.ui.screen.notices import Notices
 from xpm_remote.ui.screen.questions import Questions
-from xpm_remote.ui.screen.shells import Shell, run_shell, shell_in, wait_for_enter
+from xpm_remote.ui.screen.shells import Shell, put, run_shell, shell_in, wait_for_enter
 from xpm_remote.ui.screen.start import Start
 from xpm_remote.ui.screen.tabular import in_slices, sliced
 from xpm_remote.ui.screen.terminal import TerminalDriver
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from xpm_remote.model.entities import Job
     from xpm_remote.session.fleet import Fleet, Login
     from xpm_remote.session.state import Picture, Update
-    from xpm_remote.session.target import LocalTarget, Target
+    from xpm_remote.session.target import LocalTarget
 
 FRAME = 0.25
 """Seconds between two pictures of what changed: four a second are followed by the eye, and are few bytes over SSH."""
@@ -246,7 +246,7 @@ class Dashboard(App[int], inherit_bindings=False):
         async with self._lent_terminal():
             self._borrower, self._has_asked = login.name, False
             self._returned.clear()
-            print(safe(login.words), file=sys.__stdout__, flush=True)
+            put(safe(login.words))
             lent.set()
             await self._returned.wait()
             self._borrower = ""
@@ -280,10 +280,31 @@ class Dashboard(App[int], inherit_bindings=False):
         async with self._lent_terminal():
             trouble = await run_shell(shell)
             if trouble:
-                print(f"\n{trouble}", file=sys.__stdout__, flush=True)
+                put(f"\n{trouble}")
                 await wait_for_enter()
         if trouble:
             self._tell(trouble)
+
+    def _doctor(self, name: str) -> str:
+        """Examine the way to a workspace: the one that is named, else the one under the cursor."""
+        name = name or (self.screen.here if isinstance(self.screen, Frame) else "")
+        target = self._target(name)
+        if isinstance(target, Target):
+            self.run_worker(self._lend_to_doctor(target), group="shell")
+            return ""
+        if target is not None:
+            return f"{safe(name)} is of this machine: there is no way to it to examine"
+        return f"there is no workspace {safe(name)}" if name else "name a workspace"
+
+    async def _lend_to_doctor(self, target: Target) -> None:
+        # Which the first frame does not wait for.
+        from xpm_remote.ui.screen.examining import examine_on_terminal  # noqa: PLC0415
+
+        async with self._lent_terminal():
+            summary = await examine_on_terminal(target, self._start.timeout)
+            put(f"\n{summary}")
+            await wait_for_enter()
+        self._tell(f"{target.label}: {summary}")
 
     def _target(self, name: str) -> Target | LocalTarget | None:
         return next((each for each in self._start.targets if each.label == name), None)
@@ -410,6 +431,11 @@ class Dashboard(App[int], inherit_bindings=False):
             "activity": Command("go to what happened", lambda _: _done(self.action_activity)),
             "ws": Command("go to the jobs of a workspace", self._go_to, lambda: self.pictures),
             "job": Command("find a job by its id", self._find_job),
+            "doctor": Command(
+                "examine the way to a workspace",
+                self._doctor,
+                lambda: [t.label for t in self._start.targets if isinstance(t, Target)],
+            ),
             "quit": Command("quit", lambda _: _done(lambda: self.exit(ExitCode.OK))),
         }
 

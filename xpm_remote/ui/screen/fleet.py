@@ -150,6 +150,12 @@ class FleetScreen(Tabular):
             self.model.go(title)
         self.rearrange()
 
+    @property
+    def here(self) -> str:
+        """The workspace under the cursor."""
+        line = self.model.current
+        return "" if line is None or line.key is None else line.key[0]
+
     def action_enter(self) -> None:
         """Go to the jobs of what is under the cursor."""
         line = self.model.current

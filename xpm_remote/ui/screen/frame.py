@@ -68,6 +68,11 @@ class Frame(Screen[None], inherit_bindings=False):
         """The app."""
         return cast("Dashboard", self.app)
 
+    @property
+    def here(self) -> str:
+        """The workspace that is looked at; empty for none, or several."""
+        return ""
+
     # What a screen is made of
 
     def body(self) -> Sequence[Widget]:

@@ -27,6 +27,11 @@ class OnJobs(Frame):
         """The jobs that an action is about."""
         return []
 
+    @property
+    def here(self) -> str:
+        """The workspace of the job under the cursor."""
+        return next((name for name, _ in self.chosen), "")
+
     def action_act(self) -> None:
         """Ask what is to be done, and plan it; on what may be out of date nothing is done."""
         keys = self.chosen

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from xpm_remote.escaping import safe
+from xpm_remote.escaping import encodable, safe
 from xpm_remote.link.ssh_config.files import located
 from xpm_remote.link.terminal import NO_DIRECTORY, shell_arguments
 from xpm_remote.session.target import LocalTarget, Target
@@ -45,9 +45,16 @@ def shell_in(target: Target | LocalTarget, directory: str, environ: Mapping[str,
     return Shell(["ssh", *shell_arguments(located(target.options), directory)], title)
 
 
+def put(text: str) -> None:
+    """Print on the terminal, with other characters for those that its encoding lacks."""
+    stdout = sys.__stdout__
+    if stdout is not None:
+        print(encodable(text, stdout.encoding or "ascii"), file=stdout, flush=True)
+
+
 async def run_shell(shell: Shell) -> str:
     """Run a shell on this terminal, which is free; return what went wrong before it began, or an empty text."""
-    print(f"{shell.title}\n(exit returns to the dashboard)", file=sys.__stdout__, flush=True)
+    put(f"{shell.title}\n(exit returns to the dashboard)")
     if shell.cwd is not None and not os.access(shell.cwd, os.X_OK):
         return f"{safe(shell.cwd)} cannot be entered"
     try:
@@ -73,7 +80,7 @@ async def wait_for_enter() -> None:
     if stdin is None:
         return
     loop, pressed = asyncio.get_running_loop(), asyncio.Event()
-    print("Enter returns to the dashboard", file=sys.__stdout__, flush=True)
+    put("Enter returns to the dashboard")
     loop.add_reader(stdin.fileno(), pressed.set)
     try:
         await pressed.wait()
