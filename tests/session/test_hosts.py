@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
@@ -14,6 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+import yaml
 
 from tests.link.asking import PASSWORD, Asking
 from tests.session.observing import LIVE_LIMIT, Observed
@@ -327,6 +329,45 @@ def test_master_of_the_user(site: Site, runtime: Path) -> None:
     finally:
         done = subprocess.run(["ssh", "-O", "exit", *control], capture_output=True, check=False)
     assert done.returncode == 0
+
+
+async def jobs_log(site: Site, engine: SshEngine, folder: Path, *flags: str) -> Process:
+    """Start ``jobs log`` for a job of a workspace, as another program."""
+    ssh = {"host": LOOPBACK, "options": [site.options], "engine": engine.value}
+    workspace = {"id": "a", "path": str(site.workspaces["a"].root), "ssh": ssh}
+    settings = folder / "settings.yaml"
+    settings.write_text(yaml.safe_dump({"workspaces": [workspace]}))
+    words = ["-m", "xpm_remote", "jobs", "--workspace", "a", "log", "u/c333", "--std", *flags]
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, *words),
+        stdin=DEVNULL,
+        stdout=PIPE,
+        env={**os.environ, "XPM_REMOTE_SETTINGS": str(settings)},
+    )
+
+
+async def test_command_beside_a_dashboard(site: Site, engine: SshEngine, tmp_path: Path) -> None:
+    """A command about jobs uses the connection of a dashboard by the program ssh, and logs in when that has ended.
+
+    The library's connection cannot be used by another program.
+    """
+    log = site.workspaces["a"].job("u/c333", marker=None) / "u.out"
+    log.write_text("one\n")
+    own = 0 if engine is SshEngine.OPENSSH else 1
+    async with running(site, engine):
+        assert site.logins == 1
+        done = await jobs_log(site, engine, tmp_path)
+        assert (await asyncio.wait_for(done.communicate(), LIMIT))[0] == b"one\n"
+        assert site.logins == 1 + own
+        following = await jobs_log(site, engine, tmp_path, "--follow")
+        assert following.stdout is not None
+        assert await asyncio.wait_for(following.stdout.readline(), LIMIT) == b"one\n"
+        assert site.logins == 1 + 2 * own
+    log.write_text("one\ntwo\n")
+    assert await asyncio.wait_for(following.stdout.readline(), LIMIT) == b"two\n"
+    assert site.logins == 1 + max(2 * own, 1)
+    following.terminate()
+    await asyncio.wait_for(following.wait(), LIMIT)
 
 
 def test_socket(site: Site, runtime: Path) -> None:

@@ -197,6 +197,7 @@ def _open_remote(
 ) -> Iterator[SteppedJobs]:
     # A local command needs no SSH library.
     from xpm_remote.jobs.stepping import open_stepped
+    from xpm_remote.link.connection import Sharing
     from xpm_remote.session.hosts import Hosts
 
     target = resolve_target(settings, workspace.id, overrides)
@@ -205,7 +206,8 @@ def _open_remote(
     def tell_named(line: str) -> None:
         tell(f"{target.name}: {line}")
 
-    agent = _agent_at(target, Hosts(), tell_named, functools.partial(call_person, target.name))
+    hosts = Hosts(Sharing.BORROWS)  # the login of a dashboard that runs, where it can be used
+    agent = _agent_at(target, hosts, tell_named, functools.partial(call_person, target.name))
     with open_stepped(agent, workspace.folders, keepers, tell_named) as jobs:
         yield jobs
 

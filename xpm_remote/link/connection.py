@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from enum import Enum
 
 from xpm_remote.link.process import RemoteProcess
 
 CLOSE_TIMEOUT = 1.0
 """Seconds for a channel or a connection to close after its process has ended; then it is aborted."""
+
+
+class Sharing(Enum):
+    """Whether a connection is shared with other programs of ours, of the same user and with the same options of SSH."""
+
+    APART = "it is not"
+    LENDS = "others may use it"
+    BORROWS = "that of another program is used where there is one"
 
 
 class SessionRefused(Exception):

@@ -9,11 +9,12 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from xpm_remote.errors import NegotiationError
-from xpm_remote.link.connection import Connection
+from xpm_remote.link.connection import Connection, Sharing
 from xpm_remote.link.negotiation import KINDS
 from xpm_remote.link.observer import Observer, Step
 from xpm_remote.link.openssh_engine.arguments import KEEPALIVE
-from xpm_remote.link.openssh_engine.connection import is_master_alive, open_by_openssh
+from xpm_remote.link.openssh_engine.connection import open_by_openssh
+from xpm_remote.link.openssh_engine.masters import is_master_alive
 from xpm_remote.link.options.connect_options import ConnectOptions
 from xpm_remote.link.options.keywords import NEEDS_GSSAPI
 from xpm_remote.link.prompts import InTurn, Prompter, TerminalPrompter
@@ -68,6 +69,7 @@ class HostLink(SharedLogin):
         engine: The engine that makes the connections, or ``auto``.
         limits: The seconds of each wait.
         turn: Is held while the person is asked; links that ask the same person share it.
+        sharing: Whether other programs of ours may use the connection, or theirs is used; by the engine openssh only.
 
     Attributes:
         reads_input: Whether login files there read input that is not theirs, as the first command has shown.
@@ -79,12 +81,14 @@ class HostLink(SharedLogin):
         engine: SshEngine = SshEngine.ASYNCSSH,
         limits: Limits = DEFAULT_LIMITS,
         turn: asyncio.Lock | None = None,
+        sharing: Sharing = Sharing.APART,
     ) -> None:
         super().__init__(options.host, limits)
         self.options = options
         self.engine = engine
         self.reads_input = False
         self._turn = turn or asyncio.Lock()
+        self._sharing = sharing
         self._opened: OpenedKeys | None = None
         self._forced: EngineChoice | None = None
 
@@ -98,7 +102,9 @@ class HostLink(SharedLogin):
         if is_openssh:
             # ssh asks by itself, at any moment of its login.
             async with self._turn if may_ask(prompter) else contextlib.nullcontext():
-                return await open_by_openssh(self.options, prompter, observer, self.limits)
+                return await open_by_openssh(
+                    self.options, prompter, observer, self.limits, self._sharing
+                )
         await load_library()
         from xpm_remote.link.asyncssh_engine.connection import open_connection
         from xpm_remote.link.asyncssh_engine.keys import OpenedKeys

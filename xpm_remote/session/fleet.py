@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterat
 from dataclasses import dataclass
 
 from xpm_remote.errors import UsageError, XpmRemoteError
+from xpm_remote.link.connection import Sharing
 from xpm_remote.link.host import describe_link
 from xpm_remote.model.entities import Experiment, Job
 from xpm_remote.rpc.protocol import REQUEST_TIMEOUT
@@ -88,7 +89,7 @@ class Fleet:
         interval: float = RECONCILE_INTERVAL,
         backoff: Callable[[], Backoff] | None = None,
     ) -> None:
-        self.hosts = Hosts()
+        self.hosts = Hosts(Sharing.LENDS)
         self._timeout = timeout
         self._interval = interval
         self._backoff = backoff

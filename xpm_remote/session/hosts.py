@@ -6,6 +6,7 @@ import asyncio
 import random
 from typing import NamedTuple
 
+from xpm_remote.link.connection import Sharing
 from xpm_remote.link.host import HostLink
 from xpm_remote.link.options.connect_options import ConnectOptions
 from xpm_remote.link.waits import Limits
@@ -49,9 +50,13 @@ class Hosts:
     """Finds the host of a target: all targets with the same host and SSH options share one, and its login.
 
     Of all that they ask a person, one question is open at a time.
+
+    Args:
+        sharing: Whether other programs of ours may use the connections, or theirs are used.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, sharing: Sharing = Sharing.APART) -> None:
+        self._sharing = sharing
         self._turn = asyncio.Lock()
         self._hosts: dict[tuple[ConnectOptions, SshEngine, Limits], Host] = {}
 
@@ -59,7 +64,7 @@ class Hosts:
         """Return the host of a target, the same one each time."""
         key = (target.options, target.engine, target.limits)
         if key not in self._hosts:
-            link = HostLink(target.options, target.engine, target.limits, self._turn)
+            link = HostLink(target.options, target.engine, target.limits, self._turn, self._sharing)
             self._hosts[key] = Host(link, SharedBackoff(random.random))
         return self._hosts[key]
 

@@ -9,7 +9,7 @@ from unittest.mock import Mock
 import pytest
 
 from xpm_remote.errors import OptionError
-from xpm_remote.link.openssh_engine.connection import socket_folder
+from xpm_remote.link.openssh_engine.masters import socket_folder
 
 
 def test_socket_folder(monkeypatch: pytest.MonkeyPatch) -> None:

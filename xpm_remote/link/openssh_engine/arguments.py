@@ -36,6 +36,11 @@ def check_arguments(options: ConnectOptions) -> list[str]:
     return ["-O", "check", *given_arguments(options, _GIVEN), "--", options.host]
 
 
+def lent_arguments(options: ConnectOptions, path: str) -> list[str]:
+    """Return the same for the ControlMaster of a socket, whatever options and config files say."""
+    return ["-F", "none", "-O", "check", "-o", f"ControlPath={_literal(path)}", "--", options.host]
+
+
 def master_arguments(
     options: ConnectOptions,
     config: SshConfig,

@@ -5,32 +5,28 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-import os
-import re
-import shutil
-import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from xpm_remote.errors import LinkError, LinkLostError, OptionError, StartError
-from xpm_remote.link.connection import Connection, SessionRefused
+from xpm_remote.link.connection import Connection, SessionRefused, Sharing
 from xpm_remote.link.course import Course
 from xpm_remote.link.key_files import is_locked
 from xpm_remote.link.known_hosts import KnownHosts, key_at, read_known_hosts
 from xpm_remote.link.negotiation import KINDS
 from xpm_remote.link.observer import UNOBSERVED, Observer
-from xpm_remote.link.openssh_engine.arguments import (
-    check_arguments,
-    command_arguments,
-    master_arguments,
-)
+from xpm_remote.link.openssh_engine.arguments import command_arguments, master_arguments
 from xpm_remote.link.openssh_engine.errors import (
     Evidence,
     changed_key_warning,
     login_error,
     offending_key,
+)
+from xpm_remote.link.openssh_engine.masters import (
+    find_lent,
+    folder_prefix,
+    is_master_alive,
+    socket_folder,
 )
 from xpm_remote.link.openssh_engine.session import OpensshSession
 from xpm_remote.link.openssh_engine.stderr_parser import StderrParser, StepParser
@@ -38,12 +34,7 @@ from xpm_remote.link.options.connect_options import ConnectOptions
 from xpm_remote.link.prompts import BATCH_MODE, Prompter, RefusingPrompter, TerminalPrompter
 from xpm_remote.link.remote.startup import RemoteExit
 from xpm_remote.link.ssh_config.files import located, with_home
-from xpm_remote.link.ssh_config.reader import (
-    read_for_openssh,
-    read_jump_hosts,
-    require_ssh,
-    run_ssh,
-)
+from xpm_remote.link.ssh_config.reader import read_for_openssh, read_jump_hosts, require_ssh
 from xpm_remote.link.ssh_config.text import SshConfig
 from xpm_remote.link.waits import DEFAULT_LIMITS, NEAR, Limits, Wait
 
@@ -52,16 +43,6 @@ log = logging.getLogger(__name__)
 _round_trips: dict[str, float] = {}
 """Seconds that the last TCP connection took, by host and port: ssh is told whether to compress before it connects."""
 
-CHECK_TIMEOUT = 2.0
-"""Seconds for a ControlMaster, a process of this machine, to answer."""
-
-
-async def is_master_alive(program: str, options: ConnectOptions) -> bool:
-    """Return whether a ControlMaster that leads to the host answers."""
-    done = await run_ssh(program, check_arguments(options), CHECK_TIMEOUT)
-    return done is not None and done[0] == 0
-
-
 GRACE = 1.0
 """Seconds after a limit of ``ssh`` itself until we end it: its own words tell more. That of OpenSSH 10 does not hold
 while a host sends lines in the place of its greeting."""
@@ -69,14 +50,6 @@ while a host sends lines in the place of its greeting."""
 PERSON_TIME = 600.0
 """Seconds for what may take a person whom only ``ssh`` sees, at a jump host or a page to sign in: most hosts themselves
 wait two minutes for a login, such pages ten."""
-
-SOCKET_MAX = 104
-"""Bytes of the path of a socket, with the NUL, on the system that allows the fewest."""
-
-_BESIDE = ".0123456789abcdef"
-"""What ``ssh`` appends to the path while it makes the socket."""
-
-_PLAIN = re.compile(r"[\w/.+@=-]+", re.ASCII)
 
 
 class _Master(OpensshSession):
@@ -293,14 +266,16 @@ async def open_by_openssh(
     prompter: Prompter | None,
     observer: Observer = UNOBSERVED,
     limits: Limits = DEFAULT_LIMITS,
+    sharing: Sharing = Sharing.APART,
 ) -> OpensshConnection:
-    """Connect and log in, unless a ControlMaster of the user's has done it.
+    """Connect and log in, unless a ControlMaster of the user's, or of another program of ours, has done it.
 
     Args:
         options: The host and the options of the connection.
         prompter: Answers the host's questions; None: the terminal.
         observer: Receives the steps.
         limits: The seconds of each wait.
+        sharing: Whether other programs of ours may use the connection, or theirs is used.
 
     Raises:
         OptionError: An option cannot be used, or there is no program ``ssh``.
@@ -320,9 +295,14 @@ async def open_by_openssh(
     if users is not None and await is_master_alive(program, options):
         steps.leave_out_login()
         return OpensshConnection(login, users)
+    prefix = folder_prefix(config, sharing)
+    lent = await find_lent(program, options, prefix) if sharing is Sharing.BORROWS else None
+    if lent is not None:
+        steps.leave_out_login()
+        return OpensshConnection(login, lent)
     makes_own = users is None or not _makes_master(options, config)
     async with contextlib.AsyncExitStack() as resources:
-        folder = resources.enter_context(socket_folder()) if makes_own else ""
+        folder = resources.enter_context(socket_folder(prefix)) if makes_own else ""
         path = f"{folder}/s" if makes_own else str(users)
         master = _Master(None if login.is_batch else login.prompter, steps, config.where)
         resources.push_async_callback(master.aclose, by_force=True)
@@ -380,36 +360,6 @@ def _makes_master(options: ConnectOptions, config: SshConfig) -> bool:
     if options.get("ControlMaster") is None and config.get("ControlPersist") in (None, "no"):
         return False
     return config.get("ControlMaster") not in (None, "false", "no")
-
-
-@contextlib.contextmanager
-def socket_folder() -> Iterator[str]:
-    """Make a folder that only the user may enter, with a path short enough for a socket in it; remove it in the end.
-
-    Raises:
-        OptionError: There is no place for one.
-    """
-    places = (os.environ.get("XDG_RUNTIME_DIR", ""), tempfile.gettempdir(), "/tmp")  # noqa: S108
-    for parent in places:
-        longest = f"{parent}/xpm-12345678/s{_BESIDE}"
-        if not Path(parent).is_absolute() or len(os.fsencode(longest)) >= SOCKET_MAX:
-            continue
-        if _PLAIN.fullmatch(parent) is None:  # tokens and quotes of ssh
-            continue
-        try:
-            folder = tempfile.mkdtemp(prefix="xpm-", dir=parent)
-        except OSError as error:
-            log.debug("no folder for a socket: %s", error)
-            continue
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-        return
-    raise OptionError(
-        "there is no directory for the socket of ssh: none of XDG_RUNTIME_DIR, TMPDIR and /tmp can be used",
-        "set XDG_RUNTIME_DIR to a directory of yours with a short name, or take --ssh-engine asyncssh",
-    )
 
 
 def _check_jump_host(config: SshConfig) -> None:
