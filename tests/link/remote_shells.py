@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -25,6 +27,9 @@ from xpm_remote.link.remote.startup import StartPhase, Startup
 
 RUN_TIMEOUT = 30.0
 """Seconds for a command line: it takes a tenth of one, so what takes longer waits for something."""
+
+CHUNK = 65536
+"""Bytes that are read at once of what a command line has printed."""
 
 _FAMILIES = {
     "sh": "posix",
@@ -148,12 +153,13 @@ class Host:
         self, shell: str, command: str, *, user: str | None = None
     ) -> subprocess.CompletedProcess[bytes]:
         """Run any command line by a shell, as another user if one is given."""
-        # Files, not pipes: as sshd does, we note the shell's end even if other processes hold its output.
-        with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+        # As sshd does, we note the shell's end even if other processes hold its output, which is a socket.
+        output, its_output = socket.socketpair()
+        with output, its_output, tempfile.TemporaryFile() as errors:
             done = subprocess.run(
                 [shutil.which(shell) or shell, "-c", command],
                 input=REQUEST,
-                stdout=output,
+                stdout=its_output.fileno(),
                 stderr=errors,
                 env=self.environment,
                 cwd=self.home,
@@ -162,10 +168,14 @@ class Host:
                 user=user,
                 extra_groups=None if user is None else [],
             )
-            output.seek(0)
+            output.setblocking(False)
+            printed = bytearray()
+            with contextlib.suppress(BlockingIOError):
+                while data := output.recv(CHUNK):
+                    printed += data
             errors.seek(0)
             return subprocess.CompletedProcess(
-                done.args, done.returncode, output.read(), errors.read()
+                done.args, done.returncode, bytes(printed), errors.read()
             )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
@@ -22,7 +23,8 @@ from tests.link.remote_shells import (
     started,
 )
 from xpm_remote.errors import RemotePathError
-from xpm_remote.link.remote.startup import RemoteClock, StartPhase, start_failure
+from xpm_remote.link.remote.command import remote_command
+from xpm_remote.link.remote.startup import RemoteClock, StartPhase, Startup, start_failure
 
 
 @pytest.fixture
@@ -171,3 +173,16 @@ def test_zone_of_the_machine(host: Host, shell: str) -> None:
     told = clock(host.run(shell))
     offset = host.shell(shell, "date +%z").stdout.decode().strip()
     assert datetime.fromtimestamp(told.epoch, told.zone).strftime("%z") == offset
+
+
+@pytest.mark.parametrize("redirected", [">/dev/null", "&>/dev/null", ">log", ">&-"])
+def test_output_that_does_not_arrive(redirected: str, tmp_path: Path) -> None:
+    """Where login files have sent stdout elsewhere, nothing is started, and that is told."""
+    workspace = str(make_workspace(tmp_path / "ws"))
+    command = remote_command("touch started", workspace=workspace)
+    words = ["bash", "-c", f"exec {redirected}; {command}"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, check=False)
+    error = Startup().failure(done.returncode, done.stderr.decode(), workspace)
+    assert "does not arrive" in str(error)
+    assert "exec >/dev/null" in error.hint
+    assert not (tmp_path / "started").exists()

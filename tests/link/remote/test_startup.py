@@ -505,9 +505,10 @@ def test_shells_that_show_the_command(said: str) -> None:
     [
         ("rbash: line 1: /bin/sh: restricted: cannot specify `/' in command names", "(rbash)"),
         ("WARNING: Your password has expired.\nPassword change required", "must be changed first"),
+        ("bash: line 1: printf: write error: Bad file descriptor", "closes stdout"),
         ("Your account is locked", "may run commands"),
     ],
 )
 def test_hint_of_the_shell(said: str, hint: str) -> None:
-    """A restricted shell and a password that has expired have hints of their own."""
+    """A restricted shell, a closed stdout and a password that has expired have hints of their own."""
     assert hint in Startup().failure(1, said, "/ws").hint

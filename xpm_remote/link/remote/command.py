@@ -12,7 +12,7 @@ import shlex
 from dataclasses import dataclass
 
 from xpm_remote.errors import OptionError
-from xpm_remote.link.remote.startup import MARK
+from xpm_remote.link.remote.startup import MARK, NO_OUTPUT
 
 SUPPORTED_EXPERIMAESTRO = "experimaestro>=2.7,<3"
 """The versions that are supported. Older servers may mark other hosts' jobs as failed when they start."""
@@ -25,9 +25,11 @@ WORKSPACE_MARKER = ".__experimaestro__"
 # Started in a sub-folder of a workspace, the server asks questions on its stdin and takes our requests for the
 # answers: so the directory is checked before. POSIX sh, without exclamation marks and newlines, which csh would
 # change. A relative directory gets a "./", so that `cd` does not search CDPATH or take "-" for the previous one. The
-# last line of a zone's file has its rules.
+# last line of a zone's file has its rules. Login files may have sent stdout elsewhere, so that no mark arrives.
 _CHECK = (
     f"kill -URG 0; say() {{ printf '\\n{MARK} %s\\n' \"$*\"; }}; "
+    f"o=/dev/fd/1; if [ -e /dev/fd/0 ]; then [ -e $o ] || exit {NO_OUTPUT}; fi; "
+    f"if [ -c $o ] || [ -f $o ]; then exit {NO_OUTPUT}; fi; "
     'd=$1; m=$2; case $d in /*|"") ;; *) d=./$d;; esac; '
     "z=${TZ:-$(readlink /etc/localtime || cat /etc/timezone 2>/dev/null)}; f=/etc/localtime; "
     '[ -z "$TZ" ] || f=/usr/share/zoneinfo/${TZ#:}; r=$(tail -n 1 "$f" 2>/dev/null | tr -cd " -~"); '

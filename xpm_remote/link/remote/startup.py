@@ -41,6 +41,9 @@ STDERR_KEPT = 8192
 _CLOCK = re.compile(r"(\d{1,12}) ([+-](?:[01]\d|2[0-3])[0-5]\d)(?: (.*))?", re.ASCII)
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
 _ZONE_FILE = re.compile(r".*/zoneinfo/(?:posix/|right/)?")
+NO_OUTPUT = 71
+"""The exit status of a command whose stdout does not lead to us."""
+
 _NOT_FOUND = 127
 _NOT_EXECUTABLE = 126
 
@@ -229,6 +232,11 @@ class Startup(StartReader):
             stderr: The end of its stderr.
             workspace: The directory of the workspace.
         """
+        if status == NO_OUTPUT:
+            return StartError(
+                "what commands print on the host does not arrive: their stdout is closed, or a file such as /dev/null",
+                _REDIRECTED,
+            )
         if self._path_problem:
             return path_error(self._path_problem, workspace)
         if self._outdated:
@@ -332,7 +340,12 @@ TELLING_WORDS = "not found|no such|no version|error|denied|cannot|unable"
 The shims of pyenv, asdf and the like print advice of many lines after it.
 """
 
+_REDIRECTED = (
+    "look in the login files (.bashrc, .zshenv, .cshrc, ...) and in ssh.shell_init for what redirects or closes stdout,"
+    " such as exec >/dev/null, and let it do so on a terminal only"
+)
 _SHELL_HINTS = (
+    (re.compile(r"printf: write error"), _REDIRECTED),
     (
         re.compile(r"\brestricted\b"),
         "its login shell is restricted (rbash): ask the site for one that runs /bin/sh",
