@@ -210,10 +210,12 @@ async def test_muting_and_folding(screen: Screen) -> None:
 
 
 async def test_a_host_that_does_not_answer(screen: Screen, questions: FakeQuestions) -> None:
-    """Each screen says why nothing is known, does not ask with each change, and r asks again."""
+    """Each screen says why nothing is known, counts what is, does not ask with each change, and r asks again."""
     questions.error = WorkspaceError("nothing is there", "")
     await screen.press("3")
     assert "nothing is there" in screen.line("crumbs")
+    assert "1 failure" in screen.line("crumbs")
+    assert "cause" not in screen.line("crumbs")
     asked = questions.asked
     for _ in range(3):
         screen.fleet.change("jz", [])

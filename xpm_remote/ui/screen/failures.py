@@ -138,8 +138,7 @@ class FailuresScreen(OnJobs, Tabular):
         known = self.dashboard.triage.failures
         total = sum(cause.total for cause in self._causes)
         new = len(self.dashboard.triage.new(self.dashboard.pictures))
-        words = f"{count_text(total, 'failure')} in {count_text(len(self._causes), 'cause')}"
-        cells = [Cell("failures", "bold"), Cell(words), *self.found_cells]
+        cells = [Cell("failures", "bold"), Cell(self._counted(total)), *self.found_cells]
         if new:
             cells.append(Cell(f"{new:,} new", "waiting"))
         if known is not None:
@@ -148,6 +147,15 @@ class FailuresScreen(OnJobs, Tabular):
             cells += [Cell(safe(f"{n}: {t}"), "failed") for n, t in known.trouble.items()]
         stale = ", ".join(sorted(self.dashboard.look().stale))
         return cells, [Cell(f"{safe(stale)} stale" if stale else "", "failed")]
+
+    def _counted(self, explained: int) -> str:
+        """Count the failures, and the causes of those that are explained by now."""
+        stores = (picture.store for picture in self.dashboard.pictures.values())
+        failed = count_text(sum(len(each.keys_in(state=State.ERROR)) for each in stores), "failure")
+        causes = count_text(len(self._causes), "cause")
+        if failed == count_text(explained, "failure"):
+            return f"{failed} in {causes}"
+        return f"{failed}, {explained:,} of them in {causes}" if explained else failed
 
     def title_of(self, line: Line[Any], look: Look) -> Sequence[Cell] | None:
         """Return the line that says what goes with a cause."""
