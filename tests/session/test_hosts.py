@@ -370,6 +370,38 @@ async def test_command_beside_a_dashboard(site: Site, engine: SshEngine, tmp_pat
     await asyncio.wait_for(following.wait(), LIMIT)
 
 
+async def test_command_without_room(narrow_site: Site, tmp_path: Path) -> None:
+    """Where the host runs one command on a connection, a command beside a dashboard logs in by itself."""
+    site = narrow_site
+    log = site.workspaces["a"].job("u/c333", marker=None) / "u.out"
+    log.write_text("one\n")
+    async with running(site, SshEngine.OPENSSH):
+        assert site.logins == 2
+        done = await jobs_log(site, SshEngine.OPENSSH, tmp_path)
+        assert (await asyncio.wait_for(done.communicate(), LIMIT))[0] == b"one\n"
+        assert site.logins == 3
+
+
+def test_master_of_the_user_without_room(
+    narrow_site: Site, runtime: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where the user's ControlMaster has no room for another command, there is another login, and that is told."""
+    site = narrow_site
+    control = ["-o", f"ControlPath={runtime / 'mine'}", *site.options.split(), LOOPBACK]
+    master = subprocess.Popen(["ssh", "-M", *control, "cat"], stdin=PIPE, stderr=DEVNULL)
+    try:
+        wait_until((runtime / "mine").exists, LIMIT, "the ControlMaster")
+        shared = [f"{site.options} -o ControlPath={runtime / 'mine'}"]
+        options = parse_ssh_options(LOOPBACK, shared, SshEngine.OPENSSH)
+        monitor = Monitor(replace(site.target("a", SshEngine.OPENSSH), options=options))
+        asyncio.run(monitor.snapshot())
+        assert (site.logins, master.poll()) == (2, None)
+    finally:
+        master.kill()
+        master.communicate()
+    assert caplog.text.count("on the connection that is shared (MaxSessions)") == 1
+
+
 def test_socket(site: Site, runtime: Path) -> None:
     """The socket of ssh is in a directory of the user's alone, which is gone after SIGTERM."""
     command = [sys.executable, "-m", "xpm_remote", "experiments", "ssh-monitor", LOOPBACK]

@@ -13,11 +13,12 @@ CLOSE_TIMEOUT = 1.0
 
 
 class Sharing(Enum):
-    """Whether a connection is shared with other programs of ours, of the same user and with the same options of SSH."""
+    """Whether a connection is shared with programs of the same user, with the same options of SSH."""
 
-    APART = "it is not"
-    LENDS = "others may use it"
-    BORROWS = "that of another program is used where there is one"
+    ALONE = "not at all"
+    USERS = "a connection that the user has made is used"
+    LENDS = "the same, and other programs of ours may use ours"
+    BORROWS = "the same as USERS, and that of another program of ours is used"
 
 
 class SessionRefused(Exception):

@@ -69,7 +69,7 @@ class HostLink(SharedLogin):
         engine: The engine that makes the connections, or ``auto``.
         limits: The seconds of each wait.
         turn: Is held while the person is asked; links that ask the same person share it.
-        sharing: Whether other programs of ours may use the connection, or theirs is used; by the engine openssh only.
+        sharing: With whom the connection is shared, by the engine openssh only.
 
     Attributes:
         reads_input: Whether login files there read input that is not theirs, as the first command has shown.
@@ -81,7 +81,7 @@ class HostLink(SharedLogin):
         engine: SshEngine = SshEngine.ASYNCSSH,
         limits: Limits = DEFAULT_LIMITS,
         turn: asyncio.Lock | None = None,
-        sharing: Sharing = Sharing.APART,
+        sharing: Sharing = Sharing.USERS,
     ) -> None:
         super().__init__(options.host, limits)
         self.options = options
@@ -102,9 +102,8 @@ class HostLink(SharedLogin):
         if is_openssh:
             # ssh asks by itself, at any moment of its login.
             async with self._turn if may_ask(prompter) else contextlib.nullcontext():
-                return await open_by_openssh(
-                    self.options, prompter, observer, self.limits, self._sharing
-                )
+                sharing = Sharing.ALONE if self.is_alone else self._sharing
+                return await open_by_openssh(self.options, prompter, observer, self.limits, sharing)
         await load_library()
         from xpm_remote.link.asyncssh_engine.connection import open_connection
         from xpm_remote.link.asyncssh_engine.keys import OpenedKeys

@@ -44,6 +44,9 @@ class SharedLogin(ABC):
     Args:
         host: The host, for messages.
         limits: The seconds of each wait.
+
+    Attributes:
+        is_alone: Whether no connections are used that others have made, since one has no room.
     """
 
     def __init__(self, host: str, limits: Limits) -> None:
@@ -55,6 +58,7 @@ class SharedLogin(ABC):
         self._kept: Connection | None = None
         self._stuck: LinkError | None = None
         self._connected = asyncio.Event()
+        self.is_alone = False
         self._has_told_room = False
 
     @abstractmethod
@@ -116,7 +120,10 @@ class SharedLogin(ABC):
                 try:
                     return await self._run(connection, command, first, observer)
                 except SessionRefused as error:
-                    if not connection.processes:
+                    if not connection.is_own:
+                        self._go_alone()
+                        await self._drop(connection)
+                    elif not connection.processes:
                         what = f"the host refuses to run a command: {error}"
                         hint = "its SSH server may have MaxSessions 0: ask the site"
                         raise StartError(what, hint) from error
@@ -137,6 +144,8 @@ class SharedLogin(ABC):
                     return await self._run(connection, command, first, observer, REUSE_TIMEOUT)
                 except SessionRefused as error:
                     log.debug("%s runs no other command on a connection: %s", self._host, error)
+                    if not connection.is_own:
+                        self._go_alone()
                     if not connection.processes:
                         await self._drop(connection)
                 except (LinkLostError, RemoteTimeoutError) as error:
@@ -246,6 +255,15 @@ class SharedLogin(ABC):
         if self._kept is connection:
             self._kept = None
             await connection.aclose(by_force=True)
+
+    def _go_alone(self) -> None:
+        """Use no more connections that others have made, since one has no room."""
+        if not self.is_alone:
+            self.is_alone = True
+            log.warning(
+                "%s runs no further command on the connection that is shared (MaxSessions); there is another login",
+                self._host,
+            )
 
     def _tell_room(self) -> None:
         if not self._has_told_room:

@@ -52,10 +52,10 @@ class Hosts:
     Of all that they ask a person, one question is open at a time.
 
     Args:
-        sharing: Whether other programs of ours may use the connections, or theirs are used.
+        sharing: With whom the connections are shared.
     """
 
-    def __init__(self, sharing: Sharing = Sharing.APART) -> None:
+    def __init__(self, sharing: Sharing = Sharing.USERS) -> None:
         self._sharing = sharing
         self._turn = asyncio.Lock()
         self._hosts: dict[tuple[ConnectOptions, SshEngine, Limits], Host] = {}

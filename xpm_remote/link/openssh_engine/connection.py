@@ -266,7 +266,7 @@ async def open_by_openssh(
     prompter: Prompter | None,
     observer: Observer = UNOBSERVED,
     limits: Limits = DEFAULT_LIMITS,
-    sharing: Sharing = Sharing.APART,
+    sharing: Sharing = Sharing.USERS,
 ) -> OpensshConnection:
     """Connect and log in, unless a ControlMaster of the user's, or of another program of ours, has done it.
 
@@ -275,7 +275,7 @@ async def open_by_openssh(
         prompter: Answers the host's questions; None: the terminal.
         observer: Receives the steps.
         limits: The seconds of each wait.
-        sharing: Whether other programs of ours may use the connection, or theirs is used.
+        sharing: With whom the connection is shared.
 
     Raises:
         OptionError: An option cannot be used, or there is no program ``ssh``.
@@ -291,7 +291,8 @@ async def open_by_openssh(
         login.follow(course, wait, has_shown=master.has_shown)
 
     steps = StepParser(observer, config.where, time.monotonic, wait_for, is_locked)
-    users = config.get("ControlPath") if config.has_control_path else None
+    is_alone = sharing is Sharing.ALONE
+    users = config.get("ControlPath") if config.has_control_path and not is_alone else None
     if users is not None and await is_master_alive(program, options):
         steps.leave_out_login()
         return OpensshConnection(login, users)

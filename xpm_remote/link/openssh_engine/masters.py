@@ -48,7 +48,7 @@ async def is_master_alive(program: str, options: ConnectOptions) -> bool:
 
 def folder_prefix(config: SshConfig, sharing: Sharing) -> str:
     """Return how the names of the folders begin in which the sockets of such connections are."""
-    if sharing is Sharing.APART:
+    if sharing in (Sharing.ALONE, Sharing.USERS):
         return PREFIX
     values = [(name, each) for name, each in sorted(config.values.items()) if name not in _OF_OURS]
     return f"{PREFIX}{hashlib.blake2b(repr(values).encode(), digest_size=4).hexdigest()}-"
