@@ -14,7 +14,14 @@ from xpm_remote.cli.groups import CommandTree
 from xpm_remote.cli.output import examples, is_terminal, say, set_up_logs
 from xpm_remote.cli.peer import PEER, installed_version
 from xpm_remote.cli.streams import OutputLostError, finish, guard_streams
-from xpm_remote.errors import ExitCode, SettingsError, StoppedBySignal, XpmRemoteError, exit_code_of
+from xpm_remote.errors import (
+    ExitCode,
+    SettingsError,
+    StoppedBySignal,
+    UsageError,
+    XpmRemoteError,
+    exit_code_of,
+)
 from xpm_remote.escaping import safe
 from xpm_remote.workspace.failures import WorkspaceFailure
 
@@ -149,6 +156,11 @@ def _show_version(ctx: click.Context, _: click.Parameter, is_asked: bool) -> Non
 )
 @click.option("--debug", is_flag=True, help="Write a log to stderr.")
 @click.option("--quiet", is_flag=True, help="Leave warnings out.")
+@click.option(
+    "--plain",
+    is_flag=True,
+    help="Without a command: numbered lines and a prompt instead of the dashboard.",
+)
 @click.option("--logging", "levels", metavar="LEVELS", help="For experimaestro's own commands.")
 @click.option("--traceback", is_flag=True, help="For experimaestro's own commands.")
 @click.pass_context
@@ -157,6 +169,7 @@ def root(
     settings: Path | None,
     debug: bool,
     quiet: bool,
+    plain: bool,
     levels: str | None,
     traceback: bool,
 ) -> int | None:
@@ -173,11 +186,13 @@ def root(
         ctx.color = False
     ctx.obj = Context(settings_file=settings, is_quiet=quiet, peer_flags=tuple(flags))
     if ctx.invoked_subcommand is not None:
+        if plain:
+            raise UsageError("--plain is for the dashboard", "add it behind monitor or ssh-monitor")
         return None
-    from xpm_remote.cli.monitor import can_draw_screen, show_everything
+    from xpm_remote.cli.monitor import can_draw_screen, show_everything, wants_lines
 
-    if can_draw_screen():
-        return show_everything(ctx.obj)
+    if wants_lines(is_plain=plain) or can_draw_screen():
+        return show_everything(ctx.obj, is_plain=plain)
     click.echo(ctx.get_help(), err=True)
     return ExitCode.USAGE
 

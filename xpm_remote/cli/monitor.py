@@ -6,7 +6,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ import click
 from xpm_remote.cli.context import Context
 from xpm_remote.cli.hanging import watch_calls
 from xpm_remote.cli.options import SECONDS, add_options, connections_options, workspaces_options
-from xpm_remote.cli.output import examples, is_simple_terminal, is_terminal, print_json
+from xpm_remote.cli.output import DUMB, examples, is_simple_terminal, is_terminal, print_json
 from xpm_remote.cli.peer import check_local, hand_over, require_installed
 from xpm_remote.cli.several import find_targets, is_several, one_name
 from xpm_remote.errors import UsageError, WorkspaceError, XpmRemoteError, unreadable_error
@@ -35,6 +35,7 @@ from xpm_remote.workspace.rows import SLURM
 if TYPE_CHECKING:
     from xpm_remote.session.fleet import Fleet, Login
     from xpm_remote.session.monitor import Monitor
+    from xpm_remote.ui.screen.start import Start
 
 
 WATCHERS = ("auto", "polling", "inotify", "fsevents", "kqueue", "windows")
@@ -55,6 +56,13 @@ showing_options = add_options(
         "--inline",
         is_flag=True,
         help="Redraw a picture below the prompt instead of the full-screen dashboard.",
+    ),
+    click.option(
+        "--plain",
+        "is_plain",
+        is_flag=True,
+        help="Numbered lines and a prompt instead of the full-screen dashboard, as for screen readers."
+        " XPM_REMOTE_PLAIN=1 and TERM=dumb do the same on a terminal.",
     ),
     click.option("--ascii", "is_ascii", is_flag=True, help="In the dashboard: draw only ASCII."),
     click.option("--events-viewer", is_flag=True, help="Print every change, one a line."),
@@ -123,7 +131,10 @@ def watch(
     Raises:
         XpmRemoteError: Any of its kinds.
     """
-    is_printed = given["once"] or given["events_viewer"] or not is_terminal(sys.stdout)
+    is_printed = given["once"] or given["events_viewer"]
+    if not (is_printed or given["inline"]) and wants_lines(is_plain=given["is_plain"]):
+        return show_lines(targets, given, timeout=timeout, is_several=is_several)
+    is_printed = is_printed or not is_terminal(sys.stdout)
     if not (is_printed or given["inline"]) and can_draw_screen():
         return show_screen(targets, given, timeout=timeout, is_several=is_several)
     from xpm_remote.session.fleet import Fleet  # with the SSH library, which the help needs not
@@ -164,6 +175,16 @@ def say_errors(ends: Mapping[str, XpmRemoteError | None]) -> int:
     return int(first.exit_code)
 
 
+PLAIN_VARIABLE = "XPM_REMOTE_PLAIN"
+
+
+def wants_lines(*, is_plain: bool) -> bool:
+    """Return whether commands are typed at a prompt: by the option, or on a terminal by its name or the environment."""
+    is_dumb = os.environ.get("TERM", "").lower() in DUMB
+    is_meant = is_dumb or os.environ.get(PLAIN_VARIABLE, "").lower() not in ("", "0", "false", "no")
+    return is_plain or (is_meant and sys.stdin.isatty() and sys.stdout.isatty())
+
+
 def can_draw_screen() -> bool:
     """Return whether the terminal is one for the full-screen dashboard, with a keyboard."""
     return is_terminal(sys.stdout) and sys.stdin.isatty() and not is_simple_terminal()
@@ -181,16 +202,58 @@ def show_screen(
     Raises:
         XpmRemoteError: No workspace lives any more.
     """
+    from xpm_remote.ui.screen.start import show
+
+    start = make_start(targets, given, timeout=timeout)
+    return _run(show(start), start, is_several=is_several)
+
+
+def show_lines(
+    targets: Sequence[Target | LocalTarget],
+    given: dict[str, Any],
+    *,
+    timeout: float,
+    is_several: bool,
+) -> int:
+    """Take commands at a prompt until the person quits, or a signal comes; return the exit status.
+
+    Raises:
+        XpmRemoteError: No workspace lives any more.
+    """
+    from xpm_remote.ui.plain.lines import Lines
+    from xpm_remote.ui.plain.session import Session
+
+    def write(text: str) -> None:
+        click.echo(text, nl=False)
+
+    start = make_start(targets, given, timeout=timeout)
+    lines = Lines(sys.stdin.fileno(), write, has_prompt=sys.stdin.isatty())
+    return _run(Session(start, lines).run(), start, is_several=is_several)
+
+
+def _run(work: Coroutine[Any, Any, None], start: Start, *, is_several: bool) -> int:
+    try:
+        return run_until_signal(work)
+    except XpmRemoteError:
+        if not is_several:
+            raise
+        return say_errors(start.errors)
+
+
+def make_start(
+    targets: Sequence[Target | LocalTarget], given: dict[str, Any], *, timeout: float
+) -> Start:
+    """Return what the dashboard begins with."""
     from xpm_remote.session.journal import Journal
     from xpm_remote.ui.screen.first_frame import is_unicode
     from xpm_remote.ui.screen.keys import rebound
     from xpm_remote.ui.screen.remembered import Views, views_path
-    from xpm_remote.ui.screen.start import Start, show
+    from xpm_remote.ui.screen.start import Start
 
     context = click.get_current_context().find_object(Context)
     is_set = context is not None and context.has_settings
     settings = context.read_settings(for_dashboard=True) if context and is_set else None
-    start = Start(
+    return Start(
         targets=targets,
         timeout=timeout,
         interval=given["polling_interval"],
@@ -201,16 +264,10 @@ def show_screen(
         notices=settings.notices if settings else NoticeSettings(),
         folders={each.id: each.folders for each in settings.workspaces} if settings else {},
     )
-    try:
-        return run_until_signal(show(start))
-    except XpmRemoteError:
-        if not is_several:
-            raise
-        return say_errors(start.errors)
 
 
-def show_everything(context: Context) -> int:
-    """Show the full-screen dashboard of all workspaces of the settings; return the exit status."""
+def show_everything(context: Context, *, is_plain: bool) -> int:
+    """Show the dashboard of all workspaces of the settings, or take commands; return the exit status."""
     given = {
         "workspace": (),
         "is_all": True,
@@ -222,7 +279,8 @@ def show_everything(context: Context) -> int:
         settings = context.load_settings()
         # Without one the dashboard says how to begin.
         targets = find_targets(context, settings, given) if settings.workspaces else []
-    return show_screen(targets, given, timeout=REQUEST_TIMEOUT, is_several=True)
+    show = show_lines if wants_lines(is_plain=is_plain) else show_screen
+    return show(targets, given, timeout=REQUEST_TIMEOUT, is_several=True)
 
 
 UNBOUNDED = 1_000_000

@@ -3,32 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from contextlib import aclosing
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from xpm_remote.errors import XpmRemoteError
 from xpm_remote.escaping import safe
+from xpm_remote.ui.actions import perform, plan
 from xpm_remote.ui.screen.keys import ACTION
 from xpm_remote.ui.screen.paged import Paged
-from xpm_remote.ui.tables.acts import (
-    ARCHIVE,
-    CLEAN,
-    KILL,
-    MANY,
-    Outcome,
-    Planned,
-    outcome_lines,
-    plan_lines,
-)
+from xpm_remote.ui.tables.acts import MANY, Planned, outcome_lines, plan_lines
 from xpm_remote.ui.tables.columns import Cell
 from xpm_remote.ui.tables.jobs import JobKey
 from xpm_remote.ui.text import count_text
 from xpm_remote.workspace.layout import JobId
 
 if TYPE_CHECKING:
-    from xpm_remote.jobs.remote import RemoteJobs
+    pass
 
 
 class _Stage(Enum):
@@ -73,7 +65,7 @@ class ActionScreen(Paged):
                 break
             try:
                 async with questions.at(name) as there:
-                    plans = await _plans(there, self.action, jobs)
+                    plans = await plan(there, self.action, jobs)
                 self._planned.append(Planned(name, plans))
             except XpmRemoteError as error:
                 self._planned.append(Planned(name, trouble=str(error)))
@@ -180,7 +172,7 @@ class ActionScreen(Paged):
                 continue
             try:
                 async with questions.at(each.workspace) as jobs:
-                    outcomes = _outcomes(jobs, self.action, each.to_do)
+                    outcomes = perform(jobs, self.action, each.to_do)
                     async with aclosing(outcomes):  # type: ignore[type-var]
                         async for outcome in outcomes:
                             self._note(each.workspace, outcome_lines(outcome))
@@ -207,20 +199,3 @@ class ActionScreen(Paged):
             self._keep(
                 each.workspace, [(f"{self.action} was refused: {t}", False) for t in refused]
             )
-
-
-async def _plans(jobs: RemoteJobs, action: str, ids: Sequence[JobId]) -> Sequence[Any]:
-    if action in (KILL, CLEAN):
-        return await jobs.plan_action(action, ids, force=False)
-    if action == ARCHIVE:
-        return await jobs.plan_archive(ids)
-    return await jobs.plan_recovery(ids, incomplete=False)
-
-
-def _outcomes(jobs: RemoteJobs, action: str, plans: Sequence[Any]) -> AsyncIterator[Outcome]:
-    if action in (KILL, CLEAN):
-        return jobs.perform(plans)
-    ids = [plan.job for plan in plans]
-    if action == ARCHIVE:
-        return jobs.archive(ids, progress=lambda *_: None)
-    return jobs.recover(ids, incomplete=False, progress=lambda *_: None)

@@ -37,7 +37,6 @@ from xpm_remote.ui.screen.start import Start
 from xpm_remote.ui.screen.tabular import in_slices, sliced
 from xpm_remote.ui.screen.terminal import TerminalDriver
 from xpm_remote.ui.screen.triage import Triage
-from xpm_remote.ui.tables.acts import command_line
 from xpm_remote.ui.tables.columns import Look
 from xpm_remote.ui.tables.jobs import JobKey
 from xpm_remote.ui.tables.links import is_stale
@@ -362,10 +361,7 @@ class Dashboard(App[int], inherit_bindings=False):
 
     def command_line(self, action: str, name: str, keys: Sequence[str]) -> str:
         """Return the command that does the same; empty where a workspace has no name for it."""
-        target = self._target(name)
-        if target is None or (not target.id and target.label != target.workspace):
-            return ""
-        return command_line(action, keys, workspace=target.id, workdir=target.workspace)
+        return self._start.command_line(action, name, keys)
 
     def leave(self) -> None:
         """Go back to the screen before, if there is one."""

@@ -13,6 +13,7 @@ from xpm_remote.errors import XpmRemoteError
 from xpm_remote.settings.schema import NoticeSettings
 from xpm_remote.ui.screen.first_frame import CONNECTING, FirstFrame
 from xpm_remote.ui.screen.keys import KEYS, Key
+from xpm_remote.ui.tables.acts import command_line
 
 if TYPE_CHECKING:
     from typing import TextIO
@@ -52,6 +53,13 @@ class Start:
     folders: Mapping[str, tuple[Folder, ...]] = field(default_factory=dict)
     errors: dict[str, XpmRemoteError | None] = field(default_factory=dict)
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+
+    def command_line(self, action: str, name: str, keys: Sequence[str]) -> str:
+        """Return the command that does the same; empty where a workspace has no name for it."""
+        target = next((each for each in self.targets if each.label == name), None)
+        if target is None or (not target.id and target.label != target.workspace):
+            return ""
+        return command_line(action, keys, workspace=target.id, workdir=target.workspace)
 
 
 async def show(start: Start) -> None:
