@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from xpm_remote.errors import NegotiationError
+from xpm_remote.link.asyncssh_engine.reaching import reach
 from xpm_remote.link.connection import Connection, Sharing
 from xpm_remote.link.negotiation import KINDS
 from xpm_remote.link.observer import Observer, Step
@@ -104,15 +105,17 @@ class HostLink(SharedLogin):
             async with self._turn if may_ask(prompter) else contextlib.nullcontext():
                 sharing = Sharing.ALONE if self.is_alone else self._sharing
                 return await open_by_openssh(self.options, prompter, observer, self.limits, sharing)
-        await load_library()
-        from xpm_remote.link.asyncssh_engine.connection import open_connection
-        from xpm_remote.link.asyncssh_engine.keys import OpenedKeys
-
-        self._opened = self._opened or OpenedKeys()
-        asking = InTurn(prompter or TerminalPrompter(), self._turn)
+        loading = asyncio.create_task(load_library(), name="load-library")
+        reached = await reach(self.options, observer, self.limits)
         try:
+            await loading
+            from xpm_remote.link.asyncssh_engine.connection import open_connection
+            from xpm_remote.link.asyncssh_engine.keys import OpenedKeys
+
+            self._opened = self._opened or OpenedKeys()
+            asking = InTurn(prompter or TerminalPrompter(), self._turn)
             connection = await open_connection(
-                self.options, asking, observer, self._opened, self.limits
+                self.options, asking, observer, self._opened, self.limits, reached
             )
             observer.enter(Step.SHELL, host)
             return connection
@@ -124,6 +127,8 @@ class HostLink(SharedLogin):
                 raise
             what = KINDS[error.keyword]
             self._forced = EngineChoice(SshEngine.OPENSSH, f"asyncssh has no {what} of the host's")
+        finally:
+            reached.close()
         return await self._connect(prompter, observer)
 
 

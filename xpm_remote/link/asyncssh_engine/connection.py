@@ -20,6 +20,7 @@ from xpm_remote.link.asyncssh_engine.encodings import ERRORS
 from xpm_remote.link.asyncssh_engine.host_keys import HostKeyPolicy
 from xpm_remote.link.asyncssh_engine.keys import Keys, OpenedKeys, Unlocking, agent_keys, find_keys
 from xpm_remote.link.asyncssh_engine.login import LoginClient, LoginWatch, explain_failure
+from xpm_remote.link.asyncssh_engine.reaching import UNLIMITED, Reached
 from xpm_remote.link.asyncssh_engine.resolution import (
     CONFIG_ERRORS,
     Resolution,
@@ -40,9 +41,6 @@ from xpm_remote.link.refusals import last_words
 from xpm_remote.link.ssh_config.effective import MAX_JUMPS
 from xpm_remote.link.waits import DEFAULT_LIMITS, NEAR, Limits, Wait
 from xpm_remote.waiting import wait_within
-
-UNLIMITED = 130.0
-"""Seconds for TCP, and for the greeting, with a ConnectTimeout of 0: what systems take to give up an address."""
 
 _COMPRESSED = ("zlib@openssh.com", "zlib", "none")
 
@@ -73,6 +71,7 @@ async def open_connection(
     observer: Observer = UNOBSERVED,
     opened: OpenedKeys | None = None,
     limits: Limits = DEFAULT_LIMITS,
+    reached: Reached | None = None,
 ) -> AsyncsshConnection:
     """Connect and log in.
 
@@ -82,6 +81,7 @@ async def open_connection(
         observer: Receives the steps of the connection.
         opened: Keys that a person has unlocked before; those that are unlocked now are added.
         limits: The seconds of each wait.
+        reached: The host as far as it was reached before; None: not at all.
 
     Raises:
         OptionError: An option, or a config file, has a value that cannot be used.
@@ -95,7 +95,7 @@ async def open_connection(
     try:
         keys = OpenedKeys() if opened is None else opened
         way = _Way(prompter or TerminalPrompter(), observer, keys, limits)
-        ssh = await _open(options, resources, way)
+        ssh = await _open(options, resources, way, reached or Reached())
     except BaseException:
         await resources.aclose()
         raise
@@ -157,7 +157,11 @@ class _Way:
 
 
 async def _open(
-    options: ConnectOptions, resources: contextlib.AsyncExitStack, way: _Way, depth: int = 0
+    options: ConnectOptions,
+    resources: contextlib.AsyncExitStack,
+    way: _Way,
+    reached: Reached,
+    depth: int = 0,
 ) -> asyncssh.SSHClientConnection:
     """Connect to a host, first to its jump hosts.
 
@@ -165,11 +169,12 @@ async def _open(
         options: The host and the options of the connection.
         resources: Collects what must be closed with the connection.
         way: What all hosts on the way have in common.
+        reached: The host as far as it was reached before.
         depth: The number of connections for which this host is a jump host.
     """
     if depth > MAX_JUMPS:
         raise OptionError(f"more than {MAX_JUMPS} jump hosts on the way", "look for a circle")
-    async with resolve(options) as found:
+    async with resolve(options, reached.reading) as found:
         report_once(found.unsupported)
         if depth == 0:
             _set_log_level(found.options.get("LogLevel"))
@@ -178,9 +183,9 @@ async def _open(
         try:
             through = None
             if found.jump is not None:
-                through = await _open(found.jump, resources, way, depth + 1)
+                through = await _open(found.jump, resources, way, Reached(), depth + 1)
             named = replace(found, is_jump=depth > 0)
-            return await _Attempt(named, way, through).connect(resources)
+            return await _Attempt(named, way, through, reached).connect(resources)
         except LinkError as error:
             if found.own.is_batch:
                 error.unanswered = ()  # the options refused them, not the caller's prompter
@@ -202,6 +207,7 @@ async def _open_carrier(
     resources: contextlib.AsyncExitStack,
     observer: Observer,
     course: Course,
+    reached: Reached,
 ) -> _Carrier:
     """Open what carries the connection; compress where that pays, unless options or config files decide."""
     library = found.library
@@ -219,7 +225,7 @@ async def _open_carrier(
         course.enter(Wait.GREETING, _connect_timeout(found), f"{found.named} by its ProxyCommand")
         resources.push_async_callback(proxy.aclose)
         return _Carrier({**direct, "sock": proxy.sock, **far}, proxy)
-    tcp = await open_tcp(
+    tcp = reached.take_tcp() or await open_tcp(
         library.host,
         library.port,
         named=found.named,
@@ -260,6 +266,7 @@ class _Attempt:
     found: Resolution
     way: _Way
     through: asyncssh.SSHClientConnection | None
+    reached: Reached
 
     async def connect(self, resources: contextlib.AsyncExitStack) -> asyncssh.SSHClientConnection:
         """Connect, and once more if an unknown host key is accepted: the library needs the decision at once."""
@@ -282,7 +289,9 @@ class _Attempt:
     ) -> asyncssh.SSHClientConnection:
         async with contextlib.AsyncExitStack() as carrying:
             course = Course(observer, self.found.named, self.way.limits)
-            carrier = await _open_carrier(self.found, self.through, carrying, observer, course)
+            carrier = await _open_carrier(
+                self.found, self.through, carrying, observer, course, self.reached
+            )
             ssh = await self._log_in(policy, carrier, course)
             carrying.push_async_callback(_close, ssh)
             resources.push_async_callback(carrying.pop_all().aclose)

@@ -20,7 +20,7 @@ from xpm_remote.link.asyncssh_engine.sockets import fill_in
 from xpm_remote.link.options.connect_options import ConnectOptions
 from xpm_remote.link.options.destination import parse_jumps
 from xpm_remote.link.options.keywords import BY_NAME
-from xpm_remote.link.ssh_config.effective import next_hop
+from xpm_remote.link.ssh_config.effective import HostReading, next_hop
 from xpm_remote.link.ssh_config.files import config_files, configured, read_mentions, with_home
 from xpm_remote.link.ssh_config.reader import read_config
 from xpm_remote.link.ssh_config.text import Dump
@@ -206,13 +206,19 @@ class Resolution:
 
 
 @contextlib.asynccontextmanager
-async def resolve(options: ConnectOptions) -> AsyncIterator[Resolution]:
+async def resolve(
+    options: ConnectOptions, reading: HostReading | None = None
+) -> AsyncIterator[Resolution]:
     """Yield the resolved options of a host; the library may read their files until the end of the block.
+
+    Args:
+        options: The options as given.
+        reading: What ssh has read of them and of the config files before; None: it is asked now.
 
     Raises:
         OptionError: An option, or a config file, has a value that cannot be used.
     """
-    config = await read_config(options, library_abilities())
+    config = await read_config(options, library_abilities(), reading)
     effective = options if config is None else config.options
     with config_files(effective) as files:
         arguments: dict[str, Any] = {"config": files}

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import platform
 import pwd
 import shutil
 import signal
@@ -79,12 +78,27 @@ class OpensshConfig(NamedTuple):
     unsupported: list[UnsupportedSetting]
 
 
-async def read_config(options: ConnectOptions, abilities: Abilities) -> HostConfig | None:
+async def read_host(options: ConnectOptions) -> HostReading | None:
+    """Return what ssh reads of a host's configuration, before it is known what the library can do of it.
+
+    None if there is no ssh that can.
+
+    Raises:
+        OptionError: As of ``read_config``.
+    """
+    program = await find_reader()
+    return None if program is None else await _read(program, located(options), is_whole=False)
+
+
+async def read_config(
+    options: ConnectOptions, abilities: Abilities, reading: HostReading | None = None
+) -> HostConfig | None:
     """Return the configuration of a host as ssh reads it; None if there is no ssh that can.
 
     Args:
         options: The host and the options of the connection.
         abilities: The abilities of the library.
+        reading: What ``read_host`` has returned, if it was called.
 
     Raises:
         OptionError: A file, or an option, has a value that cannot be used; ssh's message says where.
@@ -93,7 +107,8 @@ async def read_config(options: ConnectOptions, abilities: Abilities) -> HostConf
     if program is None:
         return None
     options = located(options)
-    reading = await _read(program, options, abilities)
+    reading = reading or await _read(program, options, is_whole=False)
+    reading = _able(reading, options, abilities)
     unsupported = _unsupported(options, reading)
     if needs_tokens(reading.dump):
         asked = dump_arguments(options, token_arguments())
@@ -112,7 +127,7 @@ async def read_for_openssh(program: str, options: ConnectOptions) -> SshConfig:
     Raises:
         OptionError: A file, or an option, has a value that ssh cannot use.
     """
-    reading = await _read(program, options)
+    reading = await _read(program, options, is_whole=True)
     return _config(options, reading)
 
 
@@ -132,7 +147,7 @@ async def read_jump_hosts(
     found: list[SshConfig] = []
     dump = config.values
     while len(found) < MAX_JUMPS and (hop := next_hop(jumps_of(dump), options)) is not None:
-        dump = (await _read(program, hop)).dump
+        dump = (await _read(program, hop, is_whole=True)).dump
         found.append(SshConfig(dump))
     return found
 
@@ -148,14 +163,14 @@ async def read_route(program: str, options: ConnectOptions, abilities: Abilities
     Raises:
         OptionError: A file, or an option, has a value that ssh cannot use.
     """
-    reading = await _read(program, options, abilities)
+    reading = _able(await _read(program, options, is_whole=False), options, abilities)
     unsupported = _unsupported(options, reading)
     config = _config(options, reading)
     for _ in range(MAX_JUMPS):
         hop = next_hop(jumps_of(reading.dump), options)
         if hop is None:
             break
-        reading = await _read(program, hop, abilities)
+        reading = _able(await _read(program, hop, is_whole=False), hop, abilities)
         unsupported += _unsupported(hop, reading)
     return OpensshConfig(config, list(dict.fromkeys(unsupported)))
 
@@ -174,27 +189,29 @@ async def find_reader() -> str | None:
     return None if program is None or await _defaults(program) is None else program
 
 
-async def _read(
-    program: str, options: ConnectOptions, abilities: Abilities | None = None
-) -> HostReading:
-    """Read a host's configuration: by the options that the library honours, or by all if ``abilities`` is None."""
-    is_whole = abilities is None
-    algorithms, lacking = abilities or Abilities({}, frozenset())
+async def _read(program: str, options: ConnectOptions, *, is_whole: bool) -> HostReading:
+    """Read a host's configuration: by the options that the library honours, or by all of them."""
     mentions = read_mentions(configured(options.config_file))
-    dump = await _ask(program, dump_arguments(options, is_whole=is_whole), options.host)
+    dump, defaults = await asyncio.gather(
+        _ask(program, dump_arguments(options, is_whole=is_whole), options.host), _defaults(program)
+    )
     return HostReading(
         dump,
-        await _defaults(program) or {},
+        defaults or {},
         probed=await _probe(program, options, dump, mentions, is_whole=is_whole),
         mentions=mentions,
         home=str(home()),
         local_user=pwd.getpwuid(os.getuid()).pw_name,
         uid=os.getuid(),
-        local_host=platform.node(),
+        local_host=os.uname().nodename,
         environ=os.environ,
-        algorithms=algorithms,
-        lacking=lacking - {name for name, _ in options.keywords},
     )
+
+
+def _able(reading: HostReading, options: ConnectOptions, abilities: Abilities) -> HostReading:
+    """Return a reading with what the library can do."""
+    lacking = abilities.lacking - {name for name, _ in options.keywords}
+    return replace(reading, algorithms=abilities.algorithms, lacking=lacking)
 
 
 def _unsupported(options: ConnectOptions, reading: HostReading) -> list[UnsupportedSetting]:
