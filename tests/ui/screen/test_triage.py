@@ -13,6 +13,7 @@ from tests.ui.screen.fleets import FakeQuestions, Screen, dashboard
 from tests.workspace.small import SmallWorkspace
 from xpm_remote.errors import WorkspaceError
 from xpm_remote.jobs.local import LocalJobs
+from xpm_remote.ui.screen import known_failures
 from xpm_remote.ui.screen.line import LineWidget
 from xpm_remote.ui.screen.log import LogScreen
 from xpm_remote.ui.screen.page_view import PageView
@@ -351,3 +352,27 @@ async def test_walking_the_dependencies(
     assert "done-job" in screen.line("crumbs")
     assert any(each.startswith("needed by ▸") for each in page_lines(screen))
     await screen.press("g", "left", "right")
+
+
+async def test_a_host_that_is_behind(
+    screen: Screen, made: SmallWorkspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job that was not started is asked about again where its host does not know yet why."""
+    monkeypatch.setattr(known_failures, "PAUSE", 0.0)
+    store = screen.fleet.members["jz"].picture.store
+    failed = [job_record("running-job", "error", ended=900, reason="DEPENDENCY")]
+    screen.fleet.change("jz", store.apply_jobs(EXPERIMENT, failed))
+    await screen.settle()
+    known = screen.app.triage.failures
+    assert known is not None
+    key = ("jz", RUNS)
+    for _ in range(known_failures.BEHIND_MOST + 1):
+        await known.ask(screen.app.pictures, {key})
+    assert known.by_job[key].reason is None  # it is taken for what it is in the end
+    monkeypatch.setattr(known_failures, "PAUSE", 3600.0)
+    known._behind.clear()
+    known.by_job.clear()
+    known._asked.clear()
+    await known.ask(screen.app.pictures, {key})
+    assert key not in known.by_job
+    assert known.is_asked(key, store.jobs[RUNS])

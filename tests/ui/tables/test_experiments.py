@@ -59,7 +59,8 @@ def test_a_workspace_has_no_state_of_its_own() -> None:
     """The row of a workspace shows the numbers of its jobs, but neither name, state nor age of an experiment."""
     told = texts(FleetRow("jz", 0, "alice@cluster:/data/ws", counts=Counts(total=3, running=3)))
     assert told == {
-        "done": "0/3 ──────────",
+        "done": "0/3",
+        "bar": "──────────",
         "running": "3",
         "waiting": "0",
         "failed": "0",
@@ -74,7 +75,8 @@ def test_an_experiment_that_runs() -> None:
     assert texts(running) == {
         "state": "R ●",
         "name": "exp",
-        "done": "1/6 ━─────────",
+        "done": "1/6",
+        "bar": "━─────────",
         "running": "1",
         "waiting": "2",
         "failed": "1",

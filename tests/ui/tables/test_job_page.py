@@ -175,3 +175,9 @@ def test_days() -> None:
     """A time of another day than the one before has its date."""
     row = JobRow("jz", replace(FAILED, ended=moment(90_000)))
     assert " ".join(texts(JobPage(row))).count("2026-") == 2
+
+
+def test_a_job_that_did_not_run() -> None:
+    """A job that was not started has not run until it failed."""
+    row = JobRow("jz", replace(FAILED, started=None))
+    assert "─ waited 29 min 0 s ─ failed" in " ".join(texts(JobPage(row)))

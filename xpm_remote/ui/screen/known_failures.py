@@ -23,7 +23,11 @@ MOST = 5_000
 
 
 PAUSE = 10.0
-"""Seconds before a workspace that could not be asked is asked again by itself."""
+"""Seconds before a workspace that could not be asked, or does not know of a failure yet, is asked again by itself."""
+
+
+BEHIND_MOST = 3
+"""Times that a host is asked again why a job was not started that does not know yet that it was not."""
 
 
 class KnownFailures:
@@ -44,6 +48,7 @@ class KnownFailures:
         self._changed = changed
         self._asked: dict[JobKey, Job] = {}
         self._not_before: dict[str, float] = {}
+        self._behind: dict[JobKey, tuple[int, float]] = {}
         self.by_job: dict[JobKey, Failure] = {}
         self.trouble: dict[str, str] = {}
         self.is_asking: set[str] = set()
@@ -100,15 +105,21 @@ class KnownFailures:
         if not wanted:
             return
         self.is_asking.add(name)
+        behind: set[JobKey] = set()
         try:
             async with self._questions.at(name) as jobs:
                 ids = [JobId(*key.split("/", 1)) for key in wanted]
                 async with aclosing(jobs.failures(ids, {})) as pages:
                     async for page in pages:
                         for failure in page:
-                            self.by_job[name, str(failure.job)] = failure
+                            which = (name, str(failure.job))
+                            if self._is_behind(which, failed.get(which[1]), failure):
+                                behind.add(which)
+                            else:
+                                self.by_job[which] = failure
                         self._note()
-            self._asked.update({(name, key): failed[key] for key in wanted})
+            told = {(name, key): failed[key] for key in wanted if (name, key) not in behind}
+            self._asked.update(told)
             self.trouble.pop(name, None)
         except XpmRemoteError as error:
             self.trouble[name] = str(error)
@@ -119,8 +130,22 @@ class KnownFailures:
 
     def is_asked(self, key: JobKey, job: Job) -> bool:
         """Return whether it is known why a job failed, as far as its host knows that."""
+        if self._behind.get(key, (0, 0.0))[1] > asyncio.get_running_loop().time():
+            return True
         asked = self._asked.get(key)
         return asked is not None and (asked.started, asked.ended) == (job.started, job.ended)
+
+    def _is_behind(self, key: JobKey, job: Job | None, failure: Failure) -> bool:
+        """Return whether a host is to be asked again, since it has yet to hear from the scheduler what we have."""
+        times, _ = self._behind.get(key, (0, 0.0))
+        is_told = job is None or job.reason != DEPENDENCY or failure.reason == DEPENDENCY
+        if is_told or times >= BEHIND_MOST:
+            self._behind.pop(key, None)
+            return False
+        loop = asyncio.get_running_loop()
+        self._behind[key] = (times + 1, loop.time() + PAUSE)
+        loop.call_later(PAUSE, self._changed)
+        return True
 
     def _note(self) -> None:
         self.version += 1

@@ -128,12 +128,16 @@ def _name(row: FleetRow, _: Look) -> Cell:
     return Cell("" if row.experiment is None else safe(row.experiment.experiment_id))
 
 
-def _done(row: FleetRow, look: Look) -> Cell:
+def _done(row: FleetRow, _: Look) -> Cell:
     counts = row.counts
     if not counts.total:
         return NOTHING
-    part = bar(counts.done / counts.total, look)
-    return Cell(f"{counts.done:>5}/{counts.total:<5} {part}")
+    return Cell(f"{counts.done:>5}/{counts.total:<5}")
+
+
+def _bar(row: FleetRow, look: Look) -> Cell:
+    counts = row.counts
+    return Cell(bar(counts.done / counts.total, look)) if counts.total else NOTHING
 
 
 def _number(name: str, style: str) -> Column[FleetRow]:
@@ -169,9 +173,10 @@ def _status(row: FleetRow, _: Look) -> Cell:
 
 
 COLUMNS: tuple[Column[FleetRow], ...] = (
-    Column("state", "", _state, least=1, most=3, weight=9),
+    Column("state", "", _state, least=3, most=3, weight=9),
     Column("name", "NAME", _name, least=12, most=40, weight=10),
-    Column("done", " DONE/ALL", _done, least=10, most=24, weight=7),
+    Column("done", " DONE/ALL", _done, least=11, most=12, weight=7),
+    Column("bar", "", _bar, least=10, most=10, weight=1),
     _number("running", "running"),
     _number("waiting", "waiting"),
     _number("failed", "failed"),

@@ -209,7 +209,7 @@ def _time_lines(page: JobPage, look: Look) -> Iterator[PageLine]:
             continue
         here = moment.astimezone()
         if before is not None:
-            what = "waited" if word == "started" else "ran"
+            what = "waited" if word == "started" or job.started is None else "ran"
             parts.append(f"{what} {span((moment - before).total_seconds())}")
         is_same_day = before is not None and before.astimezone().date() == here.date()
         parts.append(f"{word} {here:{'%H:%M:%S' if is_same_day else '%Y-%m-%d %H:%M:%S'}}")

@@ -250,13 +250,13 @@ def _slurm(row: JobRow) -> Row:
 
 
 COLUMNS: tuple[Column[JobRow], ...] = (
-    Column("state", "S", _state, lambda row: _FIRST[kind(row.job)], "s", least=1, most=3, weight=9),
+    Column("state", "S", _state, lambda row: _FIRST[kind(row.job)], "s", least=3, most=3, weight=9),
     Column(
         "job", "JOB", lambda row, _: Cell(brief_key(row.job)), lambda row: row.job.key, "j",
         least=14, most=36, weight=10,
     ),
     Column("progress", "PROGRESS", _progress, fraction, "p", least=6, most=16, weight=7, is_reversed=True),
-    Column("eta", "ETA", _eta, _end, "l", least=6, most=14, weight=6),
+    Column("eta", "ETA", _eta, _end, "l", least=8, most=14, weight=6),
     Column("new", "NEW", _new, lambda row: not row.is_new, "n", least=3, most=3, weight=8),
     Column(
         "what", "WHAT", _what, lambda row: (row.job.reason or "", row.message), "w",
@@ -272,7 +272,7 @@ COLUMNS: tuple[Column[JobRow], ...] = (
     ),
     Column(
         "cluster", "CLUSTER", lambda row, _: Cell(safe(row.workspace), "dim"),
-        lambda row: row.workspace, "c", least=4, most=16, weight=4,
+        lambda row: row.workspace, "c", least=6, most=16, weight=4,
     ),
     Column("node", "NODE", _node, lambda row: _slurm(row).nodes or None, "o", least=4, most=16, weight=4),
     Column("left", "LEFT", _left, lambda row: _slurm(row).ends, "r", least=6, weight=3, is_right=True),
