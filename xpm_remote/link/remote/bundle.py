@@ -10,7 +10,6 @@ import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from xpm_remote.link.remote.startup import BEGIN
@@ -106,6 +105,8 @@ def agent_bundle() -> Bundle:
 
     At first only what is imported when the agent starts is sent: what monitoring never needs is imported in functions.
     """
+    from importlib.resources import files  # takes longer than a dozen of our modules
+
     sources = {f"xpm_remote{INIT}": "", **dict(_sources(files(PACKAGE), PACKAGE))}
     first = _imported(sources)
     return pack(
