@@ -376,3 +376,27 @@ async def test_a_host_that_is_behind(
     await known.ask(screen.app.pictures, {key})
     assert key not in known.by_job
     assert known.is_asked(key, store.jobs[RUNS])
+
+
+async def test_a_host_that_refuses(screen: Screen, questions: FakeQuestions) -> None:
+    """By itself a host that cannot be asked is asked once on a link, and again after r; a view by causes says why."""
+    questions.error = WorkspaceError("nothing is there", "")
+    store = screen.fleet.members["jz"].picture.store
+    failed = [job_record("running-job", "error", started=600, ended=900, reason="FAILED")]
+    screen.fleet.change("jz", store.apply_jobs(EXPERIMENT, failed))
+    await screen.settle()
+    asked = questions.asked
+    known = screen.app.triage.failures
+    assert known is not None
+    assert asked
+    known._not_before.clear()  # the pause is over
+    screen.fleet.change("jz", [])
+    await screen.settle()
+    assert questions.asked == asked
+    await screen.press("2", "colon", *"group cause", "enter")
+    assert "nothing is there" in screen.line("crumbs")
+    known.retry()
+    questions.error = None
+    screen.fleet.change("jz", [])
+    await screen.settle()
+    assert "nothing is there" not in screen.line("crumbs")

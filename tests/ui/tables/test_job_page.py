@@ -10,7 +10,7 @@ from tests.model.builders import epoch, known_job, moment
 from tests.ui.reports.test_inspecting import FAILURE, JOB, OTHER, STOPPED, detail
 from xpm_remote.model.samples import Samples
 from xpm_remote.ui.tables.columns import Look
-from xpm_remote.ui.tables.job_page import JobPage, PageLine, page_lines
+from xpm_remote.ui.tables.job_page import JobPage, PageLine, attempt_text, page_lines
 from xpm_remote.ui.tables.jobs import JobRow
 from xpm_remote.workspace.inspecting.answers import JobFile, LinkedJob
 from xpm_remote.workspace.layout import JobId
@@ -181,3 +181,9 @@ def test_a_job_that_did_not_run() -> None:
     """A job that was not started has not run until it failed."""
     row = JobRow("jz", replace(FAILED, started=None))
     assert "─ waited 29 min 0 s ─ failed" in " ".join(texts(JobPage(row)))
+
+
+def test_names_of_tries() -> None:
+    """A try has the time of its end; the last one is that."""
+    assert attempt_text("20261128101500") == "try that ended 2026-11-28 10:15"
+    assert attempt_text("") == "last try"

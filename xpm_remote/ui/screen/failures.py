@@ -142,9 +142,7 @@ class FailuresScreen(OnJobs, Tabular):
         if new:
             cells.append(Cell(f"{new:,} new", "waiting"))
         if known is not None:
-            if known.is_asking:
-                cells.append(Cell(f"asking {safe(', '.join(sorted(known.is_asking)))} …", "dim"))
-            cells += [Cell(safe(f"{n}: {t}"), "failed") for n, t in known.trouble.items()]
+            cells += known.cells()
         stale = ", ".join(sorted(self.dashboard.look().stale))
         return cells, [Cell(f"{safe(stale)} stale" if stale else "", "failed")]
 

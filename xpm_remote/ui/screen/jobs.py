@@ -195,6 +195,9 @@ class JobsScreen(OnJobs, Tabular):
             Cell(f"sort {sort}" if view.sort else "", "key"),
             Cell(words if self.model.number_shown > 1 else "", "dim"),
         ]
+        known = self.dashboard.triage.failures
+        if view.group == "cause" and known is not None:
+            cells += known.cells()
         if self.workspace in self.look().stale:
             cells.insert(1, Cell("STALE", "failed"))
         shown, total = self.model.number_shown, len(self.model.rows)

@@ -8,7 +8,9 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from xpm_remote.errors import XpmRemoteError
+from xpm_remote.escaping import safe
 from xpm_remote.session.state import Phase, Picture
+from xpm_remote.ui.tables.columns import Cell
 from xpm_remote.ui.tables.jobs import JobKey
 from xpm_remote.workspace.layout import JobId
 from xpm_remote.workspace.reading.jobs import DEPENDENCY
@@ -48,6 +50,7 @@ class KnownFailures:
         self._changed = changed
         self._asked: dict[JobKey, Job] = {}
         self._not_before: dict[str, float] = {}
+        self._refused: dict[str, float] = {}
         self._behind: dict[JobKey, tuple[int, float]] = {}
         self.by_job: dict[JobKey, Failure] = {}
         self.trouble: dict[str, str] = {}
@@ -68,9 +71,16 @@ class KnownFailures:
             failure = self.by_job.get((key[0], str(failure.root)), failure)
         return failure.cause
 
+    def cells(self) -> list[Cell]:
+        """Return which workspaces are asked now, and which cannot be asked and why."""
+        asking = safe(", ".join(sorted(self.is_asking)))
+        trouble = [Cell(safe(f"{name}: {why}"), "failed") for name, why in self.trouble.items()]
+        return [Cell(f"asking {asking} …" if asking else "", "dim"), *trouble]
+
     def retry(self) -> None:
         """Ask again at once where that has failed."""
         self._not_before.clear()
+        self._refused.clear()
 
     async def ask(
         self, pictures: Mapping[str, Picture], only: Collection[JobKey] | None = None
@@ -82,10 +92,13 @@ class KnownFailures:
             only: The jobs that are meant; None: all.
         """
         now = asyncio.get_running_loop().time()
+        # Who looks at the causes waits for them; by itself a host that refuses is not asked again on the same link.
+        refused = {} if only is None else self._refused
         work = [
             self._ask(name, picture, only)
             for name, picture in pictures.items()
             if picture.link.phase is Phase.LIVE
+            and refused.get(name) != picture.link.since
             and name not in self.is_asking
             and now >= self._not_before.get(name, now)
         ]
@@ -124,6 +137,7 @@ class KnownFailures:
         except XpmRemoteError as error:
             self.trouble[name] = str(error)
             self._not_before[name] = asyncio.get_running_loop().time() + PAUSE
+            self._refused[name] = picture.link.since
         finally:
             self.is_asking.discard(name)
             self._note()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from xpm_remote.model.entities import JobChange
 from xpm_remote.session.state import Picture
 from xpm_remote.ui.screen.known_failures import KnownFailures
-from xpm_remote.ui.tables.jobs import JobKey, JobRow
+from xpm_remote.ui.tables.jobs import JobKey, JobRow, brief_id
 from xpm_remote.workspace.states import State
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from xpm_remote.session.journal import Digest, Entry, Journal
     from xpm_remote.session.state import Update
     from xpm_remote.ui.screen.questions import Questions
+    from xpm_remote.workspace.inspecting.answers import Failure
 
 NEW_MOST = 500
 """New failures of a workspace whose causes are asked for by themselves, the latest."""
@@ -122,8 +123,7 @@ class Triage:
         key, cause = (name, job.key), ""
         if self.failures is not None and key in self.failures.by_job:
             cause = self.failures.cause(key)
-            failure = self.failures.by_job[key]
-            message = ": ".join(filter(None, (failure.exception, failure.message))) or message
+            message = _first_line(self.failures.by_job[key]) or message
         if self._journal is None:
             return JobRow(name, job, message, cause=cause)
         is_new = self._journal.is_new(name, job) and cause not in self._journal.muted(name)
@@ -150,6 +150,14 @@ class Triage:
         """Ask no more."""
         if self.questions is not None:
             await self.questions.aclose()
+
+
+def _first_line(failure: Failure) -> str:
+    """Return in a line why a job failed."""
+    if failure.needs is not None:
+        return f"needs {brief_id(failure.needs.task, failure.needs.hash)}"
+    line = failure.message.strip().partition("\n")[0]
+    return ": ".join(filter(None, (failure.exception, line)))
 
 
 def _is_news(change: Change) -> bool:
