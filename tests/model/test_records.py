@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from tests.model.builders import ZONE
 from xpm_remote.model.records import (
+    SLICE,
     Event,
     ExperimentRecord,
     JobProgressEvent,
@@ -22,8 +23,8 @@ from xpm_remote.model.records import (
     SchedulerEvent,
     SyncInfo,
     TagRecord,
-    decode_each,
     decode_event,
+    decode_slices,
     parse_time,
 )
 
@@ -74,6 +75,23 @@ def test_decode_refuses_another_shape() -> None:
     """An answer that lacks what is needed is an error."""
     with pytest.raises(msgspec.DecodeError):
         msgspec.json.decode(b"{}", type=SyncInfo)
+
+
+def decode_each(raw: bytes, kind: type[JobRecord]) -> tuple[list[JobRecord], int]:
+    """Return all slices of an array together."""
+    slices = list(decode_slices(raw, kind))
+    return [each for found, _ in slices for each in found], sum(misfits for _, misfits in slices)
+
+
+def test_slices() -> None:
+    """Many records come in several slices, in order."""
+    number = 3 * SLICE // len(encode(REAL_JOB))
+    jobs = [REAL_JOB | {"job_id": str(each)} for each in range(number)]
+    slices = [
+        [each.job_id for each in found] for found, _ in decode_slices(encode(jobs), JobRecord)
+    ]
+    assert 2 < len(slices) < 6
+    assert [each for part in slices for each in part] == [str(each) for each in range(number)]
 
 
 @pytest.mark.parametrize("empty", [b"[]", b"null"])

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xpm_remote.link.remote.startup import NOISE_KEPT
-from xpm_remote.model.records import JobRecord, decode_each
+from xpm_remote.model.records import JobRecord, decode_slices
 from xpm_remote.rpc import protocol
 from xpm_remote.rpc.protocol import (
     MAX_DEPTH,
@@ -372,7 +372,7 @@ def test_records_beyond_the_standard() -> None:
     ]
     (message,) = JsonRpc().receive(line(id=1, result=jobs))
     assert isinstance(message, Response)
-    records, dropped = decode_each(message.result, JobRecord)
+    ((records, dropped),) = decode_slices(message.result, JobRecord)
     assert [record.job_id for record in records] == ["a", "b", "c"]
     assert dropped == 0
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 from dataclasses import replace
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 
@@ -219,7 +220,7 @@ async def test_no_second_prompt(sides: Sides) -> None:
     """Where the agent would need another prompt, the first failure is raised, with a hint."""
     sides.failures["current experimaestro"] = StartError("no uv", "install it")
     sides.failures["agent"] = AuthenticationError("refused", unanswered=("a password",))
-    session = Session(BackendChooser(target(Backend.AUTO)), CONTEXT, lambda _: None)
+    session = Session(BackendChooser(target(Backend.AUTO)), CONTEXT, lambda _: None, AsyncMock())
     with pytest.raises(StartError) as caught:
         await session.snapshot()
     told = "no uv; install it; or take the other side at once: --backend agent"
@@ -236,7 +237,9 @@ async def test_second_login_that_fails(
     sides.failures["agent"] = AuthenticationError("refused", unanswered=unanswered)
     context = replace(CONTEXT, prompter=prompter)
     with pytest.raises(AuthenticationError) as caught:
-        await Session(BackendChooser(target(Backend.AUTO)), context, lambda _: None).snapshot()
+        await Session(
+            BackendChooser(target(Backend.AUTO)), context, lambda _: None, AsyncMock()
+        ).snapshot()
     assert caught.value.unanswered == unanswered
 
 
@@ -254,7 +257,7 @@ async def test_other_failures_of_the_login(sides: Sides) -> None:
     """A second login that fails for a reason of its own is raised unchanged."""
     sides.failures["current experimaestro"] = StartError("no uv", "install it")
     sides.failures["agent"] = LinkLostError("the cable")
-    session = Session(BackendChooser(target(Backend.AUTO)), CONTEXT, lambda _: None)
+    session = Session(BackendChooser(target(Backend.AUTO)), CONTEXT, lambda _: None, AsyncMock())
     with pytest.raises(LinkLostError, match="the cable"):
         await session.snapshot()
 

@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from unittest.mock import AsyncMock
 
 import pytest
 
@@ -192,7 +193,9 @@ async def test_start_that_hangs(wait: Wait | None, why: str | None, waits_for: s
         prompter=None,
         rows=AgentRows(),
     )
-    session = Session(Hanging(LocalTarget("here", "/nowhere")), context, lambda _: None)
+    session = Session(
+        Hanging(LocalTarget("here", "/nowhere")), context, lambda _: None, AsyncMock()
+    )
     looking = asyncio.wait_for(session.snapshot(), STALL_SHOWN + 3.0)
     is_bounded = wait is Wait.WORKSPACE
     with pytest.raises(StalledError if is_bounded else asyncio.TimeoutError):
@@ -216,7 +219,7 @@ async def test_experimaestro_that_does_not_answer(monkeypatch: pytest.MonkeyPatc
         link=None,
     )
     target = LocalTarget("here", "/nowhere")
-    session = Session(BackendChooser(target), context, lambda _: None)
+    session = Session(BackendChooser(target), context, lambda _: None, AsyncMock())
     session._client = client
     asked = asyncio.create_task(client.call("get_jobs"))
     watching = asyncio.create_task(session._watch_stall())

@@ -36,7 +36,7 @@ from xpm_remote.link.prompts import Prompter
 from xpm_remote.link.remote.command import RemoteExperimaestro
 from xpm_remote.session import monitor as module
 from xpm_remote.session.agent_client import AgentClient
-from xpm_remote.session.backends import BackendChooser, BackendContext
+from xpm_remote.session.backends import BackendChooser
 from xpm_remote.session.fleet import Fleet, Login
 from xpm_remote.session.reconnect import Backoff
 from xpm_remote.session.state import Phase, Update
@@ -83,16 +83,10 @@ class Watched:
         self.fleet = Fleet(map(remote, scripts), backoff=backoff)
         self.fleet.subscribe(self._note)
 
-    def _session(
-        self, chooser: BackendChooser, context: BackendContext, enter: Callable[[Phase], None]
-    ) -> Any:
-        def entering(phase: Phase) -> None:
-            enter(phase)
-            if phase is Phase.CONNECTING and script.steps[0] is live:
-                enter(Phase.LIVE)
-
+    def _session(self, chooser: BackendChooser, *given: Any) -> Any:
         script = self.scripts[chooser.workspace.strip("/")]
-        return script.session(chooser, context, entering)
+        script.lives.add(live)
+        return script.session(chooser, *given)
 
     def _note(self, name: str, _: Update) -> None:
         self.asking.append(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta, timezone
 from itertools import pairwise
 from typing import Any
 
+import msgspec
 import pytest
 
 from xpm_remote.errors import (
@@ -27,6 +29,7 @@ from xpm_remote.session.monitor import Monitor
 from xpm_remote.session.reconnect import Backoff
 from xpm_remote.session.state import LinkState, Phase, Stall, Update
 from xpm_remote.session.target import Target
+from xpm_remote.workspace.states import State
 
 CUT = LinkLostError("cut")
 PASSWORD = "Password of me@host"
@@ -68,14 +71,24 @@ class Script:
 
     Args:
         steps: For each session, how it ends; ``be_live`` has been live before.
+
+    Attributes:
+        lives: The steps before which the link is live.
     """
 
     def __init__(self, *steps: Step) -> None:
         self.steps = list(steps)
         self.stall: Stall | None = None
         self.prompters: list[Prompter | None] = []
+        self.lives = {be_live}
 
-    def session(self, _: Any, context: BackendContext, enter: Callable[[Phase], None]) -> Any:
+    def session(
+        self,
+        _: Any,
+        context: BackendContext,
+        enter: Callable[[Phase], None],
+        go_live: Callable[[], Awaitable[None]],
+    ) -> Any:
         """Replace the class of sessions."""
         script = self
 
@@ -89,9 +102,9 @@ class Script:
                 script.prompters.append(context.prompter)
                 enter(Phase.CONNECTING)
                 step = script.steps.pop(0)
-                if step is be_live:
+                if step in script.lives:
                     enter(Phase.LOADING)
-                    enter(Phase.LIVE)
+                    await go_live()
                 await step(context.prompter)
 
         return Session()
@@ -239,21 +252,60 @@ async def test_retry_now(monkeypatch: pytest.MonkeyPatch) -> None:
     assert phases(states).count("live") == 2
 
 
-def test_changes_of_a_gap(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However often a job changes before a snapshot after a loss is complete, its net change is kept, and told once."""
-    monkeypatch.setattr(module, "GAP_KEPT", 10)
+def gap_of(monkeypatch: pytest.MonkeyPatch) -> tuple[Monitor, list[Update]]:
+    """Return a monitor whose link was lost and is being restored, and what it tells."""
+    monkeypatch.setattr(module, "SLICE", 10)
     monitor = Monitor(
         Target("host", "/d", parse_ssh_options("host", []), RemoteExperimaestro(xpm_path="x"))
     )
     told: list[Update] = []
     monitor.subscribe(told.append)
-    monitor._enter(Phase.LIVE)
+    monitor.was_live = True
     monitor._enter(Phase.LOADING)
+    return monitor, told
+
+
+async def test_changes_of_a_gap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often a job changes before a snapshot after a loss is complete, its net change is kept, and told once."""
+    monitor, told = gap_of(monkeypatch)
     jobs = [Job(task_id="demo.task", job_id="a", path=str(number)) for number in range(1000)]
     for before, after in pairwise(jobs):
         monitor._publish(Update((JobChange(before, after),)))
-        assert len(monitor._gap) <= 30
-    monitor._enter(Phase.LIVE)
+        assert len(monitor._gap) == 1
+    await monitor._go_live()
     assert [update.changes for update in told if update.changes] == [
         (JobChange(jobs[0], jobs[-1]),)
     ]
+
+
+async def test_many_changes_of_a_gap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of many jobs are told in slices, in the order of their times, and counted; other tasks run meanwhile."""
+    monitor, told = gap_of(monkeypatch)
+    ends = [
+        datetime(2026, 11, 1, tzinfo=timezone.utc) + timedelta(hours=7 * n % 48) for n in range(48)
+    ]
+    for number, end in enumerate(ends):
+        before = Job(task_id="demo.task", job_id=f"{number}")
+        job = msgspec.structs.replace(before, execution=State.DONE, ended=end)
+        monitor._publish(Update((JobChange(before, job, end),)))
+    same = Job(task_id="demo.task", job_id="same")
+    monitor._publish(Update((JobChange(same, same),)))
+    runs = 0
+
+    async def count() -> None:
+        nonlocal runs
+        while True:
+            await asyncio.sleep(0)
+            runs += 1
+
+    counting = asyncio.create_task(count())
+    await monitor._go_live()
+    counting.cancel()
+    changes = [update.changes for update in told if update.changes]
+    assert [len(each) for each in changes] == [10, 10, 10, 10, 8]
+    assert [each.at for part in changes for each in part if isinstance(each, JobChange)] == sorted(
+        ends
+    )
+    assert monitor.picture.link.digest is not None
+    assert monitor.picture.link.digest.done == 48
+    assert runs >= 2 * len(changes) - 1

@@ -141,6 +141,35 @@ def _no_settling(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sync_module, "SETTLE_TIME", 0.01)
 
 
+async def test_many_jobs_are_applied_in_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other tasks run between the slices, and what is announced there is not undone by the rest of an older answer."""
+    monkeypatch.setattr(sync_module, "SLICE", 2)
+    names = [f"{number:02}" for number in range(20)]
+    bench = Bench(dict.fromkeys(names, "running"))
+    await bench.load()
+    heard: list[str] = []
+
+    async def announce() -> None:
+        for name in reversed(names):
+            bench.sync.hear(state_event(name, "done", at=2.0, started=1.0))
+            heard.append(name)
+            await asyncio.sleep(0)
+
+    bench.server.pause.clear()
+    bench.sync.hear(OtherEvent("?", "e"))
+    async with bench.following():
+        await bench.until(lambda: bench.server.asked == ["experiments"])
+        announcing = asyncio.create_task(announce())
+        bench.server.pause.set()
+        await announcing
+        await bench.until(lambda: "jobs e" in bench.server.asked)
+        bench.server.states = dict.fromkeys(names, "done")
+        await bench.until(lambda: bench.server.asked.count("jobs e") > 1)
+    assert {job.state for job in bench.store.jobs.values()} == {State.DONE}
+    assert sorted(bench.told) == [(name, "done") for name in names]
+    assert heard == names[::-1]
+
+
 def state_event(
     job: str, state: str, at: float = 1.0, started: float | None = None
 ) -> JobStateEvent:

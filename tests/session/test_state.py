@@ -28,7 +28,7 @@ def test_digest_counts_what_became_of_jobs() -> None:
         JobChange(done, None),
         ExperimentChange(None, experiment),
     ]
-    assert Digest.of(changes, 7.5) == Digest(away=7.5, done=1, failed=1, started=1)
+    assert Digest(7.5).with_changes(changes) == Digest(away=7.5, done=1, failed=1, started=1)
 
 
 def test_update_of_nothing() -> None:

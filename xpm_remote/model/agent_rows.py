@@ -26,7 +26,7 @@ from xpm_remote.workspace.states import State, read_state
 
 _NO_OTHERS = Others()
 
-SLICE = 100
+SLICE = 50
 """Jobs, or experiments, that are applied at once: a few milliseconds of work."""
 
 

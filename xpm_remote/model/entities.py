@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
+from itertools import islice
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -13,6 +14,8 @@ from msgspec.structs import force_setattr, replace
 
 from xpm_remote.workspace.rows import Row
 from xpm_remote.workspace.states import GENERIC_REASON, Progress, State, further, telling_reason
+
+_Item = TypeVar("_Item")
 
 NO_TAGS: Mapping[str, Any] = MappingProxyType({})
 
@@ -141,18 +144,49 @@ class ExperimentChange(msgspec.Struct, frozen=True):
 Change = JobChange | ExperimentChange
 
 
+class Net:
+    """The net effect of changes: at most one for each entity, in the order of the last change of each."""
+
+    def __init__(self) -> None:
+        self._total: dict[tuple[type, str], Change] = {}
+
+    def __len__(self) -> int:
+        return len(self._total)
+
+    def add(self, changes: Iterable[Change]) -> None:
+        """Add changes."""
+        for change in changes:
+            name = (type(change), change.key)
+            earlier = self._total.pop(name, None)
+            # Both have one type, which is part of the name that they share.
+            self._total[name] = change if earlier is None else _joined(earlier, change)
+
+    def take(self) -> list[Change]:
+        """Return them and forget them; some may end as they began."""
+        total, self._total = self._total, {}
+        return list(total.values())
+
+
+def sliced(items: Iterable[_Item], size: int) -> Iterator[list[_Item]]:
+    """Yield lists of so many items."""
+    waiting = iter(items)
+    while part := list(islice(waiting, size)):
+        yield part
+
+
+def effective(changes: Iterable[Change]) -> list[Change]:
+    """Return the changes that do not end as they began."""
+    return [change for change in changes if change.before != change.after]
+
+
 def net(changes: Iterable[Change]) -> list[Change]:
     """Return the net effect of changes: at most one for each entity, none where it ends as it began.
 
     The order is that of the last change of each.
     """
-    total: dict[tuple[type, str], Change] = {}
-    for change in changes:
-        name = (type(change), change.key)
-        earlier = total.pop(name, None)
-        # Both have one type, which is part of the name that they share.
-        total[name] = change if earlier is None else _joined(earlier, change)
-    return [change for change in total.values() if change.before != change.after]
+    total = Net()
+    total.add(changes)
+    return effective(total.take())
 
 
 def _joined(earlier: Change, later: Change) -> Change:
@@ -193,10 +227,11 @@ def steps(changes: Iterable[Change]) -> list[Change]:
 
 def in_time_order(changes: Iterable[Change]) -> list[Change]:
     """Sort changes by their time on the remote host; those without a time come last."""
-    return sorted(changes, key=_moment)
+    return sorted(changes, key=moment)
 
 
-def _moment(change: Change) -> float:
+def moment(change: Change) -> float:
+    """Return the time of a change on the remote host, in epoch seconds; infinite where it is unknown."""
     at = None
     if isinstance(change, JobChange):
         at = change.at

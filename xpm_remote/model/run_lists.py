@@ -83,7 +83,7 @@ class RunLists:
             old = before.get(name)
             for key in run.keys:
                 members[key] = (*members[key], name) if key in members else (name,)
-                if _entry(old, key) != _entry(run, key):
+                if old is None or _entry(old, key) != _entry(run, key):
                     touched[key] = None
         for key, names in self.members.items():
             if members.get(key) != names:
@@ -134,9 +134,9 @@ def latest(runs: Iterable[Run], key: str) -> Run:
     return max(runs, key=lambda run: run.infos[key].timestamp or 0.0)
 
 
-def _entry(run: Run | None, key: str) -> tuple[object, ...]:
+def _entry(run: Run, key: str) -> tuple[object, ...]:
     """Return what the run of an experiment has of a job."""
-    owner = run.of(key) if run is not None else None
+    owner = run.of(key)
     if owner is None:
         return ()
     return owner.experiment.run_id, owner.infos[key], owner.words.get(key)

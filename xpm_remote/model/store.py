@@ -121,12 +121,28 @@ class Store:
 
     def apply_experiments(self, records: Iterable[ExperimentRecord]) -> list[Change]:
         """Apply the complete list of experiments; those that it lacks are gone."""
+        changes, touched = self.list_experiments(map(self.run_of, records))
+        return [*changes, *self.derive(touched)]
+
+    def run_of(self, record: ExperimentRecord) -> Run:
+        """Convert an experiment object of the remote."""
+        return Run.from_record(record, self.zone)
+
+    def list_experiments(self, listed: Iterable[Run]) -> tuple[list[Change], list[str]]:
+        """Apply the complete list of experiments, but not to their jobs.
+
+        Args:
+            listed: The runs by ``run_of``, each new.
+
+        Returns:
+            The changes of experiments, and the keys of the jobs that ``derive`` is to be called with.
+        """
         before = self._lists.runs
         shown_before = {name: self._shown(run) for name, run in before.items()}
         runs = self._lists.runs = {}
-        for record in records:
-            name = record.experiment_id
-            run = runs[name] = Run.from_record(record, self.zone)
+        for run in listed:
+            name = run.experiment.experiment_id
+            runs[name] = run
             if name in before:
                 run.succeed(before[name], self._job)
                 if self.has_doubts:
@@ -139,9 +155,11 @@ class Store:
             if old_shown != shown:
                 changes.append(self._changed(old_shown, shown))
                 judged_anew |= self._depending(old_shown, shown)
-        for key in dict.fromkeys((*self._lists.regroup(before), *judged_anew)):
-            changes.extend(self._derive(key))
-        return changes
+        return changes, list(dict.fromkeys((*self._lists.regroup(before), *judged_anew)))
+
+    def derive(self, keys: Iterable[str]) -> list[Change]:
+        """Compute jobs again after their experiments changed."""
+        return [change for key in keys for change in self._derive(key)]
 
     def apply_listing(self, listing: Listing) -> list[Change]:
         """Apply what an agent has listed anew; what it does not name is as it was."""

@@ -6,13 +6,14 @@ query: without it, servers since 2.7.0 answer from a cache.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TypeVar
 
 import msgspec
 
 from xpm_remote.errors import ProtocolError
-from xpm_remote.model.records import ExperimentRecord, JobRecord, SyncInfo, decode_each
+from xpm_remote.model.records import ExperimentRecord, JobRecord, SyncInfo, decode_slices
 from xpm_remote.rpc.client import RpcClient
 from xpm_remote.rpc.protocol import Asked
 
@@ -85,8 +86,13 @@ class MonitorServer:
 
     async def _list(self, method: str, kind: type[_Record], **params: object) -> list[_Record]:
         raw = await self._client.call(method, params)
+        records: list[_Record] = []
+        rejected = 0
         try:
-            records, rejected = decode_each(raw, kind)
+            for found, misfits in decode_slices(raw, kind):
+                records += found
+                rejected += misfits
+                await asyncio.sleep(0)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise _unreadable(method, error) from error
         if rejected:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import heapq
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +16,7 @@ from xpm_remote.link.course import LastWait
 from xpm_remote.link.prompts import RefusingPrompter, Unattended
 from xpm_remote.link.waits import Wait
 from xpm_remote.model.agent_rows import AgentRows
-from xpm_remote.model.entities import Change, in_time_order, net
+from xpm_remote.model.entities import Change, Net, effective, in_time_order, moment, sliced
 from xpm_remote.model.store import Store
 from xpm_remote.rpc.client import RpcClient
 from xpm_remote.rpc.protocol import REQUEST_TIMEOUT
@@ -45,8 +46,8 @@ from xpm_remote.waiting import race, wait_within
 
 Listener = Callable[[Update], None]
 
-GAP_KEPT = 10_000
-"""Changes since a loss that are kept one by one; more of them are summed up for each entity."""
+SLICE = 500
+"""Changes of a gap that are published at once: a millisecond of work, and some more for those who are told."""
 
 
 NOT_YET = "a workspace among several asks in its turn only"
@@ -65,19 +66,25 @@ class Session:
     Args:
         chooser: Opens the remote side.
         context: The store, and what opening needs.
-        enter: Called with each phase that is reached.
+        enter: Called with each phase that is reached before the snapshot is complete.
+        go_live: Awaited when it is.
 
     Attributes:
         skew: Seconds by which the remote's clock is ahead of ours.
     """
 
     def __init__(
-        self, chooser: BackendChooser, context: BackendContext, enter: Callable[[Phase], None]
+        self,
+        chooser: BackendChooser,
+        context: BackendContext,
+        enter: Callable[[Phase], None],
+        go_live: Callable[[], Awaitable[None]],
     ) -> None:
         self._chooser = chooser
         self._starting = LastWait()
         self._context = replace(context, observer=self._starting)
         self._enter = enter
+        self._go_live = go_live
         self._client: RpcClient | None = None
         self._stall_limit: float | None = None
         self.skew = 0.0
@@ -125,7 +132,7 @@ class Session:
         self._stall_limit = self._context.timeout
         async with self._serving() as side:
             side.feed.catch_up()
-            self._enter(Phase.LIVE)
+            await self._go_live()
             then()
 
     async def run(self, interval: float = RECONCILE_INTERVAL) -> None:
@@ -138,7 +145,7 @@ class Session:
             XpmRemoteError: Why the link ended.
         """
         async with self._serving() as side:
-            self._enter(Phase.LIVE)
+            await self._go_live()
             side.feed.catch_up()
             await race(side.client.raise_ended(), side.feed.follow(interval), self._watch_stall())
 
@@ -275,8 +282,7 @@ class Monitor:
         self._rows = AgentRows()
         self._session = self._new_session()
         self._heard: float | None = None
-        self._gap: list[Change] = []
-        self._gap_limit = GAP_KEPT
+        self._gap = Net()
         self._reconnect = Reconnect(backoff or Backoff(random.random))
         self._retry_wanted = asyncio.Event()
 
@@ -401,7 +407,7 @@ class Monitor:
             rows=self._rows,
             link=None if self._host is None else self._host.link,
         )
-        return Session(self._chooser, context, self._enter)
+        return Session(self._chooser, context, self._enter, self._go_live)
 
     async def _wait_for_retry(self, error: XpmRemoteError, delay: float, host: Host | None) -> None:
         """Wait for the time of the next attempt, or until another workspace has restored the connection."""
@@ -419,23 +425,27 @@ class Monitor:
             await wait_within(race(*waits), delay)
 
     def _enter(self, phase: Phase) -> None:
-        """Update the link's state for a phase; when live, publish what the snapshot after a gap has found."""
-        now = time.time()
-        if phase is not Phase.LIVE:
-            is_asking = phase is Phase.CONNECTING and self._unattended is None
-            self._set_link(self._link.reached(phase, now, is_asking=is_asking))
-            return
-        away = now - (self._link.stale_since or now)
-        changes = in_time_order(net(self._gap))
-        self._gap.clear()
-        digest = Digest.of(changes, away) if self.was_live else None
-        self.was_live, self.error = True, None
+        """Update the link's state for a phase before the snapshot is complete."""
+        is_asking = phase is Phase.CONNECTING and self._unattended is None
+        self._set_link(self._link.reached(phase, time.time(), is_asking=is_asking))
+
+    async def _go_live(self) -> None:
+        """Update the link's state, and publish what the snapshot after a gap has found, in slices."""
+        digest = Digest(time.time() - (self._link.stale_since or time.time()))
+        parts: list[list[Change]] = []
+        while self._gap:
+            for part in sliced(self._gap.take(), SLICE):
+                parts.append(in_time_order(effective(part)))
+                digest = digest.with_changes(parts[-1])
+                await asyncio.sleep(0)
+        is_back, self.was_live, self.error = self.was_live, True, None
         self._reconnect.succeeded()
         if self._host is not None:
             self._host.backoff.reset()
-        self._set_link(LinkState(phase, now, digest=digest))
-        if changes:
+        self._set_link(LinkState(Phase.LIVE, time.time(), digest=digest if is_back else None))
+        for changes in sliced(heapq.merge(*parts, key=moment), SLICE):
             self._tell(Update(tuple(changes), recovered=True))
+            await asyncio.sleep(0)
 
     def end(self, error: XpmRemoteError) -> None:
         """Show that the link is given up, and why."""
@@ -449,10 +459,7 @@ class Monitor:
     def _publish(self, update: Update) -> None:
         """Pass an update on; after a gap, keep changes until the snapshot is complete."""
         if self.was_live and self._link.phase is not Phase.LIVE:
-            self._gap.extend(update.changes)
-            if len(self._gap) > self._gap_limit:
-                self._gap = net(self._gap)
-                self._gap_limit = GAP_KEPT + 2 * len(self._gap)
+            self._gap.add(update.changes)
             update = Update(notice=update.notice)
         self._tell(update)
 

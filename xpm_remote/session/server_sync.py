@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Collection, Coroutine, Iterable
+from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
-from xpm_remote.model.entities import Change, Experiment, ExperimentChange, net, steps
+from xpm_remote.model.entities import Change, Experiment, JobChange, net, steps
 from xpm_remote.model.records import (
     Event,
     JobProgressEvent,
@@ -59,7 +59,11 @@ POSTPONED = 3
 NEW_JOBS_KEPT = 2_000
 """Jobs that are taken on announcements alone until everything is queried again, and that may be in no experiment."""
 
+SLICE = 100
+"""Jobs that are applied at once: a few milliseconds of work."""
+
 _Name = tuple[type, str]
+_Item = TypeVar("_Item")
 _NOTICES = ("WarningEvent", "ErrorEvent")
 
 
@@ -271,13 +275,22 @@ class ServerSync:
 
     async def _ask_experiments(self) -> set[str]:
         """Query the list of experiments; return the ids of those in which something changed."""
-        changes = self._store.apply_experiments(await self._server.experiments())
+        runs = []
+        for record in await self._server.experiments():
+            runs.append(self._store.run_of(record))
+            await asyncio.sleep(0)
+        changes, keys = self._store.list_experiments(runs)
+        changed = {change.key for change in changes}
+        first = keys[:SLICE]
+        changes += self._store.derive(first)
         self._absorb(changes)
-        changed: set[str] = set()
+        for part in _slices(keys[SLICE:]) if keys[SLICE:] else ():
+            await asyncio.sleep(0)
+            found = self._store.derive(part)
+            changes += found
+            self._absorb(found, part)
         for change in changes:
-            if isinstance(change, ExperimentChange):
-                changed.add(change.key)
-            elif change.after is not None:
+            if isinstance(change, JobChange) and change.after is not None:
                 changed.update(change.after.experiments)
         return changed
 
@@ -286,7 +299,9 @@ class ServerSync:
 
     async def _ask_jobs(self, experiment_id: str) -> None:
         records = await self._server.jobs(experiment_id)
-        self._absorb(self._store.apply_jobs(experiment_id, records))
+        for part in _slices(records):
+            self._absorb(self._store.apply_jobs(experiment_id, part), map(job_key, part))
+            await asyncio.sleep(0)
 
     async def _ask_job(self, key: str) -> None:
         task_id, _, job_id = key.rpartition("/")
@@ -296,10 +311,15 @@ class ServerSync:
         else:
             self._absorb(self._store.apply_jobs(None, [record]))
 
-    def _absorb(self, changes: list[Change]) -> None:
-        """Publish what an answer changed, unless newer announcements undo it."""
+    def _absorb(self, changes: list[Change], keys: Iterable[str] | None = None) -> None:
+        """Publish what an answer changed, unless newer announcements undo it.
+
+        Args:
+            changes: What it has changed.
+            keys: The jobs that it is about; None: any.
+        """
         if self._loaded:
-            changes = net([*changes, *self._replay()])
+            changes = net([*changes, *self._replay(keys)])
             if not changes:
                 return
         self._tell(changes, recovered=True)
@@ -351,12 +371,32 @@ class ServerSync:
         if found:
             self._publish(Update(found, recovered=True))
 
-    def _replay(self) -> list[Change]:
-        return [change for event in self._events for change in self._store.apply_event(event)]
+    def _replay(self, keys: Iterable[str] | None = None) -> list[Change]:
+        """Apply once more what was announced during the queries, of some jobs only if they are named."""
+        if not self._events:
+            return []
+        events: Iterable[Event] = self._events
+        if keys is not None:
+            names = set(keys)
+            events = [each for each in self._events if _subject(each) in names]
+        return [change for event in events for change in self._store.apply_event(event)]
 
 
 def _name(change: Change) -> _Name:
     return type(change), change.key
+
+
+def _subject(event: Event) -> str | None:
+    """Return the key of the job that an announcement is about; None for others."""
+    if isinstance(event, (JobStateEvent, JobProgressEvent, SchedulerEvent)):
+        return job_key(event)
+    return None
+
+
+def _slices(items: list[_Item]) -> Iterator[list[_Item]]:
+    """Yield a list in slices; an empty one as one."""
+    for start in range(0, max(len(items), 1), SLICE):
+        yield items[start : start + SLICE]
 
 
 async def _all(questions: Iterable[Coroutine[Any, Any, None]]) -> None:

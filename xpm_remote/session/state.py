@@ -44,9 +44,8 @@ class Digest:
     failed: int = 0
     started: int = 0
 
-    @classmethod
-    def of(cls, changes: Iterable[Change], away: float) -> Digest:
-        """Count the changes of job states."""
+    def with_changes(self, changes: Iterable[Change]) -> Digest:
+        """Return it with the changes of job states counted, too."""
         states = Counter(
             change.after.state
             for change in changes
@@ -54,7 +53,12 @@ class Digest:
             and change.after is not None
             and (change.before is None or change.before.state is not change.after.state)
         )
-        return cls(away, states[State.DONE], states[State.ERROR], states[State.RUNNING])
+        return Digest(
+            self.away,
+            self.done + states[State.DONE],
+            self.failed + states[State.ERROR],
+            self.started + states[State.RUNNING],
+        )
 
 
 @dataclass(frozen=True)
