@@ -30,7 +30,7 @@ for job in jobs:
     print(line)
 """
 _LETTERS = {
-    "%A": "id",
+    "%i": "id",
     "%T": "state",
     "%P": "queue",
     "%V": "submitted",

@@ -47,7 +47,9 @@ def test_answer_that_does_not_matter() -> None:
     unread = RUNS._replace(unread=UnreadFile("/ws", "no", "EIO"))
     for facts in (done, unread):
         assert judge(facts, QUEUED, ASKED, traces()) == facts
-    assert judge(RUNS, over("FAILED"), ASKED, traces(ASKED + 1)) == RUNS
+    earlier = over("FAILED")._replace(id="14")
+    assert judge(RUNS, earlier, ASKED, traces(ASKED + 1)) == RUNS
+    assert judge(RUNS, QUEUED, ASKED, traces(ASKED + 1)).state == "scheduled", "it is the same"
     assert judge(RUNS, None, None, traces()) == RUNS, "no answer is none"
 
 

@@ -361,3 +361,42 @@ def test_programs_of_the_login_shell(
     assert path in asked.why
     assert "shell_init" in asked.why
     slurm_module.in_login_shell.cache_clear()
+
+
+@pytest.mark.parametrize("skew", [-3600.0, 3600.0])
+def test_clocks_that_differ(
+    slurm: FakeSlurm, disk: Disk, skew: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job that was submitted after the last question has not died, whatever the clocks of the hosts say."""
+    slurm.settle(slurm_job("16", directory(disk, TWO), "PENDING", uid=ME))
+    for job in (ONE, TWO):
+        os.utime(directory(disk, job) / "learn.pid", (AFTER, AFTER))
+    (directory(disk, ONE) / "learn.pid").unlink()
+    disk.job(ONE, {"state": "waiting"})
+    monkeypatch.setattr(Watched, "_epoch", lambda _: AFTER + skew)
+    watched = Watched(disk)
+    watched.run(5)
+    pid = disk.job(ONE, {"state": "running"}, pid=PID) / "learn.pid"
+    os.utime(pid, (AFTER, AFTER))
+    slurm.settle(
+        slurm_job("15", directory(disk, ONE), uid=ME), slurm_job("16", directory(disk, TWO), uid=ME)
+    )
+    watched.run(60)
+    assert watched.state(ONE) == "running"
+    watched.run(120)
+    assert [watched.state(each) for each in (ONE, TWO)] == ["running", "running"]
+
+
+def test_other_kinds_of_numbers(slurm: FakeSlurm, disk: Disk) -> None:
+    """An element of an array, and a component of a heterogeneous job, are shown as such; others of them are not it."""
+    slurm.settle(
+        slurm_job("15_2", directory(disk, ONE), uid=ME),
+        slurm_job("15_3", directory(disk, LOCAL).parent / "other", "PENDING", uid=ME),
+        slurm_job("16+0", directory(disk, TWO), "PENDING", uid=ME, reason="Resources"),
+        slurm_job("16+1", Path("/home/me"), uid=ME),
+    )
+    watched = Watched(disk)
+    watched.run(5)
+    rows = [watched.told.facts[each].row for each in (ONE, TWO)]
+    assert [row and row.id for row in rows] == ["15_2", "16+0"]
+    assert [watched.state(each) for each in (ONE, TWO)] == ["running", "scheduled"]

@@ -70,7 +70,9 @@ def judge(facts: JobFacts, row: Row | None, asked: float | None, traces: Traces)
     """
     if facts.has_done_marker or facts.unread is not None:
         return facts
-    is_newer = asked is not None and (traces.launched or 0.0) > asked
+    # The row of its own number is not of an earlier submission, whatever the clocks of the hosts say.
+    is_same = row is not None and facts.process is not None and row.id == str(facts.process.pid)
+    is_newer = asked is not None and not is_same and (traces.launched or 0.0) > asked
     if asked is None or is_newer:
         return _with_hint(facts, traces)
     if row is None:

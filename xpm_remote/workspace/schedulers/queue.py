@@ -46,6 +46,13 @@ class Answer(NamedTuple):
     why: str = ""
 
 
+class _Noted(NamedTuple):
+    """A job for which it is asked: its number, and since when, in seconds that never go back."""
+
+    number: object
+    at: float
+
+
 Ask = Callable[["Path | None", Sequence[int]], Answer]
 
 
@@ -92,7 +99,8 @@ class Queue:
         self._asked: float | None = None
         self._due = 0.0
         self._pause = interval or ASK_INTERVAL
-        self._waiting: dict[JobId, None] = {}
+        self._waiting: dict[JobId, _Noted] = {}
+        self._asked_at = 0.0
         self._binpath: Path | None = None
         self._users = {os.geteuid()}
         self._lock = threading.Lock()
@@ -107,7 +115,11 @@ class Queue:
             return facts
         self._note(facts)
         traces = self._traces(facts)
-        found = judge(facts, self._row_of(facts), self._asked, traces)
+        row, asked = self._row_of(facts), self._asked
+        noted = self._waiting.get(facts.id)
+        if row is None and noted is not None and noted.at >= self._asked_at:
+            asked = None  # it may have been submitted since; the clocks of hosts do not tell
+        found = judge(facts, row, asked, traces)
         if self._trouble:
             found = unconfirmed(found, self._asked, is_locked=traces.is_locked)
         if self._is_over(found):
@@ -140,7 +152,7 @@ class Queue:
         living = [path for path, row in self._rows.items() if row.phase is not Phase.ENDED]
         named = (path.rsplit("/", 2)[1:] for path in living)
         listed = [JobId(*parts) for parts in named if len(parts) == len(JobId._fields)]
-        return tuple({**dict.fromkeys(listed), **self._waiting})
+        return tuple(dict.fromkeys((*listed, *self._waiting)))
 
     def wait_time(self) -> float:
         """Return the seconds until a question is due."""
@@ -153,6 +165,7 @@ class Queue:
         with self._lock:
             if self.wait_time() > 0:
                 return False
+            began = self._clock()
             rows, why = self._ask(self._binpath, tuple(sorted(self._users)))
             is_news = rows is not None or not self._trouble
             self._trouble = "" if rows is not None else why or "it does not answer"
@@ -165,6 +178,7 @@ class Queue:
                 for path, row in rows.items():
                     by_hash.setdefault(path.rpartition("/")[2], []).append(row)
                 self._rows, self._by_hash, self._asked = rows, by_hash, self._now()
+                self._asked_at = began
             self._was_asked.set()
             return is_news
 
@@ -198,14 +212,17 @@ class Queue:
         return self._now() - (facts.ended or 0.0) > REQUEUE_AGE
 
     def _note(self, facts: JobFacts) -> None:
-        if self._is_over(facts) or facts.id in self._waiting:
+        number = facts.process.pid if facts.process else None
+        noted = self._waiting.get(facts.id)
+        is_noted = noted is not None and (number is None or noted.number in (number, None))
+        if self._is_over(facts) or is_noted:
             return
         evidence = self._evidence(facts)
         if evidence is None:
             return
         self._binpath = self._binpath or evidence.binpath
         self._users.update(evidence.owners)
-        self._waiting[facts.id] = None
+        self._waiting[facts.id] = _Noted(number, self._clock())
         self._wanted.set()
 
     def _evidence(self, facts: JobFacts) -> Evidence | None:

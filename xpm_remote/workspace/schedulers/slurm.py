@@ -30,7 +30,7 @@ sites forbid to ask SLURM in a loop."""
 SLURM_ID = re.compile(r"[0-9]{1,18}(?:[_+][0-9]{1,9})?")
 """The id of a job, of one element of an array, or of one component of a heterogeneous job."""
 
-_FORMAT = "%A|%T|%P|%V|%S|%e|%N|%C|%m|%b|%r|%Z"
+_FORMAT = "%i|%T|%P|%V|%S|%e|%N|%C|%m|%b|%r|%Z"
 _FIELDS = _FORMAT.count("|")
 _QUEUED = frozenset({"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD"})
 _ENDED = frozenset(
