@@ -36,9 +36,10 @@ async def test_line_and_columns(tmp_path: Path) -> None:
         screen.fleet.tell("jz", Update())
         screen.app.screen._notes_due = 0.0  # type: ignore[attr-defined]
         await screen.settle()
-        assert "SLURM does not answer: down" in screen.line("notes")
+        assert "SLURM does not answer (" in screen.line("notes")
         await screen.press("1")
-        assert screen.line("notes").startswith("jz  SLURM does not answer: down")
+        assert screen.line("notes").startswith("jz  SLURM does not answer (")
+        assert screen.line("notes").endswith(")  down")
     async with dashboard(tmp_path, {"jz": busy_store()}) as screen:
         await screen.press("2")
         assert not screen.app.screen.query_one("#notes", LineWidget).display

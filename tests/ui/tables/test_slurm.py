@@ -58,8 +58,15 @@ def test_contradictions(state: State) -> None:
 def test_silence() -> None:
     """Where SLURM does not answer, why and for how long is told; other files are no matter of it."""
     files = [Unreadable("/x", "no"), Unreadable(SLURM, "squeue: down", since=NOW - 720)]
-    found = words(busy_store(), unreadable=UnreadablePage(0, 0, files))
-    assert found == ["SLURM does not answer: squeue: down, for 12 min"]
+    page = UnreadablePage(0, 0, files)
+    found = words(busy_store(), unreadable=page)
+    assert found == ["SLURM does not answer (12 min)", "squeue: down"]
+    pictures = {
+        "jz": with_fields(picture(told(busy_store(), QUEUED, State.WAITING)), unreadable=page)
+    }
+    first, *others = [cell.text for cell in waiting_cells(pictures, "", LOOK)]
+    assert (first, others[-1]) == ("SLURM does not answer (12 min)", "squeue: down")
+    assert len(others) == 2, "what it said before stands between"
 
 
 def test_columns() -> None:

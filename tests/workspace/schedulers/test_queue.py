@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from tests.support.effort import examples
 from tests.support.slurm import FakeSlurm, slurm_job
 from tests.workspace.disk import Disk, TextHost, snapshot, write
 from xpm_remote.workspace.agent.announcing import Pages
+from xpm_remote.workspace.agent.scheduling import Scheduling
 from xpm_remote.workspace.agent.tracking import Tracker
 from xpm_remote.workspace.agent.unread import Unread
 from xpm_remote.workspace.failures import UnreadFile
@@ -400,3 +402,42 @@ def test_other_kinds_of_numbers(slurm: FakeSlurm, disk: Disk) -> None:
     rows = [watched.told.facts[each].row for each in (ONE, TWO)]
     assert [row and row.id for row in rows] == ["15_2", "16+0"]
     assert [watched.state(each) for each in (ONE, TWO)] == ["running", "scheduled"]
+
+
+def test_slow_answer(disk: Disk) -> None:
+    """A SLURM that takes long keeps nothing waiting: what the files show is sent, and its answer when it comes."""
+    asked, released, heard = threading.Event(), threading.Event(), threading.Event()
+
+    def ask(_: Path | None, __: Sequence[int]) -> Answer:
+        asked.set()
+        assert released.wait(60)
+        row = Row("15", Phase.QUEUED, "PENDING", str(directory(disk, ONE)), "Priority")
+        return Answer({row.directory: row})
+
+    host, told = TextHost(pids=[77]), Told()
+    reader = WorkspaceReader(disk.root, host)
+    queue = Queue(reader.layout, host, ask=ask, first_wait=0.0)
+    tracker = Tracker(reader, Watcher(None), told, host, queue=queue)
+    threading.Thread(target=queue.run, args=(heard.set,), daemon=True).start()
+    tracker.load()
+    assert asked.wait(60)
+    tracker.step()
+    assert told.facts[ONE].state == "running"
+    assert queue.trouble == ""
+    released.set()
+    assert heard.wait(60)
+    tracker.hear_queue()
+    tracker.step()
+    assert told.facts[ONE].state == "scheduled"
+
+
+def test_unwatched(slurm: FakeSlurm, disk: Disk) -> None:
+    """An agent that nothing watches, as one for logs, asks SLURM for nothing; a list asks once for all jobs."""
+    reader = WorkspaceReader(disk.root, TextHost())
+    scheduling = Scheduling(reader.layout, TextHost())
+    assert scheduling.trouble == ""
+    assert scheduling.concerned() == ()
+    assert slurm.asked == []
+    current_jobs(reader, None, scheduling.all_judged)
+    current_jobs(reader, None, scheduling.all_judged)
+    assert slurm.asked == ["squeue"]

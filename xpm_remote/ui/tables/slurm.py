@@ -8,7 +8,7 @@ from itertools import islice
 from xpm_remote.escaping import safe
 from xpm_remote.session.state import Picture
 from xpm_remote.ui.tables.columns import Cell, Look
-from xpm_remote.ui.text import count_text, rough_span, unread_words
+from xpm_remote.ui.text import count_text, rough_span
 from xpm_remote.ui.waits import clock, wait_word, waiting_text
 from xpm_remote.workspace.rows import SLURM, Account, Phase, Row
 from xpm_remote.workspace.states import PENDING, State
@@ -31,12 +31,14 @@ def waiting_cells(pictures: Mapping[str, Picture], experiment: str, look: Look) 
         waits = waiting_text(rows, look.then(name))
         warned = sum(bool(row.warning) for row in rows)
         warned += sum(bool(row.warning) for row in _rows(picture, experiment, (State.RUNNING,)))
+        silence = silence_cells(picture, look.then(name))
         found = [
+            *silence[:1],
             Cell(f"waiting in SLURM: {waits}" if waits else "", "waiting"),
             Cell(f"! {count_text(warned, 'job')} marked as failed, which SLURM has", "failed")
             if warned
             else Cell(""),
-            *silence_cells(picture, look.then(name)),
+            *silence[1:],
         ]
         if len(pictures) > 1 and any(cell.text for cell in found):
             cells.append(Cell(safe(name), "bold"))
@@ -51,14 +53,15 @@ def _rows(picture: Picture, experiment: str, states: Iterable[State]) -> Iterato
 
 
 def silence_cells(picture: Picture, now: float) -> list[Cell]:
-    """Return that SLURM does not answer, why, and for how long; nothing where it does."""
-    return [
-        Cell(
-            f"{unread_words(each.path, each.why, 0)}, for {rough_span(now - each.since)}", "failed"
-        )
-        for each in picture.unreadable.files
-        if each.path == SLURM
-    ]
+    """Return that SLURM does not answer, and for how long, and then why; nothing where it does."""
+    for each in picture.unreadable.files:
+        if each.path == SLURM:
+            lasted = rough_span(now - each.since)
+            return [
+                Cell(f"SLURM does not answer ({lasted})", "failed"),
+                Cell(safe(each.why), "dim"),
+            ]
+    return []
 
 
 def time_left(row: Row | None, now: float) -> float | None:
