@@ -20,7 +20,7 @@ from xpm_remote.session.reconnect import Backoff
 from xpm_remote.workspace.failures import WorkspaceFailure
 from xpm_remote.workspace.inspecting.answers import Attempt, LinkedJob
 from xpm_remote.workspace.layout import JobId, Layout
-from xpm_remote.workspace.rows import Account
+from xpm_remote.workspace.rows import SLURM, Account
 
 INDEX, LEARN, LAST = JobId("d.index", "aa"), JobId("d.learn", "bb"), JobId("d.last", "cc")
 
@@ -96,11 +96,7 @@ async def test_detail(local: LocalJobs, remote: RemoteJobs) -> None:
 
 
 async def test_account(
-    local: LocalJobs,
-    remote: RemoteJobs,
-    chain: SmallWorkspace,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    local: LocalJobs, remote: RemoteJobs, chain: SmallWorkspace, tmp_path: Path
 ) -> None:
     """What SLURM's accounting has of a job is the same here and there; of another job nothing is asked."""
     assert local.account(LEARN) is await remote.account(LEARN) is None
@@ -111,6 +107,22 @@ async def test_account(
     (directory / "learn.pid").write_text(json.dumps(pid))
     found = Account((("state", "FAILED"),))
     assert (local.account(LEARN), await remote.account(LEARN)) == (found, found)
+
+
+async def test_silence_of_slurm(
+    local: LocalJobs, remote: RemoteJobs, chain: SmallWorkspace, tmp_path: Path
+) -> None:
+    """That SLURM does not answer is among the problems of a list, here and there, without being a file's error."""
+    slurm = FakeSlurm(tmp_path)
+    slurm.settle(mode="down")
+    pid = {"type": "slurm", "pid": "15", "options": [["binpath", str(slurm.bin)]]}
+    (chain.layout.job(LAST) / "last.pid").write_text(json.dumps(pid))
+    for found, problems in (local.current(None), await remote.current(None)):
+        (silence,) = problems
+        assert (silence.path, silence.error) == (SLURM, "")
+        assert "does not answer: squeue failed" in silence.why
+        (last,) = [each for each in found if each.facts.id == LAST]
+        assert not last.facts.certain
 
 
 async def test_parts_of_logs(local: LocalJobs, remote: RemoteJobs, chain: SmallWorkspace) -> None:

@@ -28,6 +28,7 @@ from xpm_remote.session.state import Digest, Phase, Stall, Update
 from xpm_remote.ui.documents import event_documents, link_event
 from xpm_remote.ui.events import EventLines, text_line
 from xpm_remote.ui.text import Format
+from xpm_remote.workspace.rows import SLURM
 
 
 def texts(store: Store, update: Update) -> list[str]:
@@ -126,6 +127,18 @@ def test_trouble() -> None:
         "not read for 1 min 5 s: the file server does not answer (waiting for /data/ws/jobs)",
         "/data/ws/jobs/t.x can be read again",
         "the workspace is read again (/data/ws/jobs is answered)",
+    ]
+
+
+def test_silence_of_slurm() -> None:
+    """That SLURM does not answer, and that it does again, has a line."""
+    whole = picture(busy_store())
+    silent = replace(whole, unreadable=UnreadablePage(files=[Unreadable(SLURM, "squeue: down")]))
+    lines = EventLines(Format.TEXT)
+    told = [line for seen in (whole, silent, whole) for line in lines.lines(Update(), seen, NOW)]
+    assert [line.partition("  ")[2] for line in told[1:]] == [
+        "SLURM does not answer: squeue: down",
+        "SLURM answers again",
     ]
 
 

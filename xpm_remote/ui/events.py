@@ -15,7 +15,15 @@ from xpm_remote.ui.documents import (
     stall_event,
     trouble_events,
 )
-from xpm_remote.ui.text import SHORT_ID, Format, count_text, digest_words, span, unread_words
+from xpm_remote.ui.text import (
+    SHORT_ID,
+    Format,
+    count_text,
+    digest_words,
+    reread_words,
+    span,
+    unread_words,
+)
 
 
 class EventLines:
@@ -144,7 +152,7 @@ _WORDS: dict[str, Callable[[dict[str, Any]], str]] = {
     "experiment": _experiment_words,
     "link": _link_words,
     "unreadable": lambda event: unread_words(event["path"], event["message"], 0),
-    "readable": lambda event: f"{event['path']} can be read again",
+    "readable": lambda event: reread_words(event["path"]),
     "stalled": _stall_words,
     "answering": lambda event: f"the workspace is read again ({event['waits_for']} is answered)",
     "notice": lambda event: f"notice  {event['message']}",

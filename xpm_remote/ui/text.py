@@ -131,6 +131,11 @@ def unread_words(path: str, why: str, more: int) -> str:
     return safe(f"{path} {what}: {why}{f', and {more} more' if more else ''}")
 
 
+def reread_words(path: str) -> str:
+    """Return that what could not be read can be read again."""
+    return f"{path} {'answers' if path == SLURM else 'can be read'} again"
+
+
 def short_key(job: Job) -> str:
     """Name a job briefly: its task and the first characters of its id."""
     return safe(f"{job.task_id}/{job.job_id[:SHORT_ID]}")

@@ -15,6 +15,7 @@ from xpm_remote.ui.tables.jobs import JobRow
 from xpm_remote.workspace.inspecting.answers import JobFile, LinkedJob
 from xpm_remote.workspace.layout import JobId
 from xpm_remote.workspace.reading.jobs import JobFacts
+from xpm_remote.workspace.rows import Phase, Row
 from xpm_remote.workspace.states import Process, Progress, State
 
 LOOK = Look(epoch(3600))
@@ -187,3 +188,11 @@ def test_names_of_tries() -> None:
     """A try has the time of its end; the last one is that."""
     assert attempt_text("20261128101500") == "try that ended 2026-11-28 10:15"
     assert attempt_text("") == "last try"
+
+
+def test_what_slurm_said_before_it_fell_silent() -> None:
+    """What SLURM has of a job has its age where it does not answer any more."""
+    row = Row("15", Phase.RUNNING, "RUNNING", "/ws", nodes="n1", asked=epoch(3000))
+    shown = texts(JobPage(JobRow("jz", replace(RUNS, row=row))))
+    at = shown.index("slurm job 15 RUNNING on n1")
+    assert shown[at + 1] == "so it said 10 min ago, and does not answer since"
