@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -33,15 +34,16 @@ class Cluster:
 
     Args:
         server: The host.
+        name: The name of the workspace.
 
     Attributes:
         workspace: Its path.
         jobs: The directories of its jobs by their kinds.
     """
 
-    def __init__(self, server: ContainerServer) -> None:
+    def __init__(self, server: ContainerServer, name: str) -> None:
         self.server = server
-        self.workspace = f"{server.home('alice')}/slurm"
+        self.workspace = f"{server.home('alice')}/{name}"
         self.jobs: dict[str, str] = {}
         for script in (SCRIPTS / "realws").glob("*.py"):
             server.write("alice", f"realws/{script.name}", script.read_text())
@@ -100,10 +102,18 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ContainerServer
     started.close()
 
 
-def shown(commands: Commands, cluster: Cluster) -> dict[str, Truth]:
-    """Return what each view shows of each kind, in the form of the truth."""
-    listed = commands.run("jobs", "--workspace", "alice", "list", "--format", "json")
-    once = commands.monitor("--workspace", "alice", "--once", "--format", "json")
+@pytest.fixture(autouse=True)
+def _quiet(server: ContainerServer) -> Iterator[None]:
+    """Leave no job, and a node that works, to the next test."""
+    yield
+    resume = "scontrol update nodename=node state=resume"
+    server.run_as_root(f"scancel --user alice; scancel --user modules; {resume} || true")
+
+
+def shown(commands: Commands, cluster: Cluster, name: str = "alice") -> dict[str, Truth]:
+    """Return what each view of a workspace shows of each kind, in the form of the truth."""
+    listed = commands.run("jobs", "--workspace", name, "list", "--format", "json")
+    once = commands.monitor("--workspace", name, "--once", "--format", "json")
     views = {"list": map(json.loads, listed.stdout.splitlines()), "picture": once.document["jobs"]}
     found: dict[str, Truth] = {}
     for name, jobs in views.items():
@@ -138,6 +148,121 @@ def check(commands: Commands, cluster: Cluster, moment: str) -> None:
             assert job == {**expected, "certain": True}, (moment, view, kind, true)
 
 
+def look_at(cluster: Cluster) -> str:
+    """Return the files of the jobs that tell their states, and the queue."""
+    server, jobs = cluster.server, f"{cluster.workspace}/jobs"
+    names = "-name '*.pid' -o -name '*.failed' -o -name '*.done' -o -name '*.sh'"
+    files = server.run("alice", f"cd {jobs}; find . -type f \\( {names} \\) | sort | xargs tail -v")
+    return files + server.run_as_root("squeue --noheader --states=all -o '%i|%T|%Z' | sort")
+
+
+def names_of(cluster: Cluster, *kinds: str) -> list[str]:
+    """Return the names of jobs."""
+    return ["/".join(cluster.jobs[kind].split("/")[-2:]) for kind in kinds]
+
+
+def test_backends(server: ContainerServer, commands: Commands) -> None:
+    """Nothing starts experimaestro where jobs run under SLURM, unless asked; after its false claims all views agree."""
+    cluster = Cluster(server, "two")
+    login = {"host": server.host, "options": server.ssh_args("alice")}
+    login["xpm_path"] = server.experimaestro
+    for name in ("auto", "agent", "experimaestro"):
+        commands.add(name, cluster.workspace, backend=name, **login)
+    cluster.start("two", ("long", "wide", "lost"))
+    cluster.until({"long": "RUNNING", "wide": "Resources"})
+    server.run("alice", "kill -KILL $(cat two.pid)")
+    before = look_at(cluster)
+    examined = commands.run("doctor", "--workspace", "auto", "--format", "json").document
+    (stage,) = [each for each in examined["stages"] if each["stage"] == "server"]
+    assert (stage["verdict"], "SLURM" in stage["why"]) == ("skipped", True)
+    once = commands.monitor("--workspace", "auto", "--once", "--format", "json").document
+    assert (once["backend"]["name"], "SLURM" in once["backend"]["why"]) == ("agent", True)
+    assert look_at(cluster) == before
+    let_peer_claim(commands, cluster)
+    for name in ("auto", "agent", "experimaestro"):
+        true = cluster.truth()
+        for view, jobs in shown(commands, cluster, name).items():
+            for kind, job in jobs.items():
+                told = (job["state"], job["reason"], job["certain"])
+                assert told == (true[kind]["state"], true[kind]["reason"], True), (name, view, kind)
+    ask_accounting(commands, cluster)
+    refuse_foreign_jobs(commands, cluster)
+    refuse_without_answer(commands, cluster)
+    end_waiting_job(commands, cluster)
+
+
+def let_peer_claim(commands: Commands, cluster: Cluster) -> None:
+    """Start the server of experimaestro, which marks jobs that wait as failed; wait until it has."""
+    server = cluster.server
+    server.run_as_root("sed -i 's/-t all/-t running/' /opt/slurm/sacct")  # as the real one with -X
+    asked = commands.monitor("--workspace", "experimaestro", "--once", "--format", "json")
+    assert "marks as failed" in asked.stderr
+    claims = [f"{cluster.jobs[kind]}/long.failed" for kind in ("wide", "lost")]
+    words = shlex.join(["cat", *claims])
+    found = wait_until(lambda: server.run("alice", words, check=False), SLURM_LIMIT, "claims")
+    server.run_as_root("sed -i 's/-t running/-t all/' /opt/slurm/sacct")
+    assert CLAIM in found
+
+
+def ask_accounting(commands: Commands, cluster: Cluster) -> None:
+    """Check that the detail of a job says that this SLURM has no accounting, and what the queue has of it."""
+    (long,) = names_of(cluster, "long")
+    known = commands.run(
+        "jobs", "--workspace", "agent", "detail", long, "--format", "json"
+    ).document
+    assert "accounting storage is disabled" in known["accounting"]["why_not"]
+    assert (known["slurm"]["state"], known["slurm"]["nodes"]) == ("RUNNING", "node")
+
+
+def refuse_foreign_jobs(commands: Commands, cluster: Cluster) -> None:
+    """Check that kill and clean touch no job of SLURM that runs elsewhere, the user's own or another's."""
+    server, place = cluster.server, ("jobs", "--workspace", "agent")
+    (lost,) = names_of(cluster, "lost")
+    pid = f"{cluster.jobs['lost']}/long.pid"
+    submit_one = "sbatch --parsable -p lost -D /tmp --wrap 'sleep 600'"
+    for user in ("alice", "modules"):
+        number = server.run(user, submit_one).split()[-1]
+        server.write("alice", pid, json.dumps({"type": "slurm", "pid": number, "options": []}))
+        before = look_at(cluster)
+        done = commands.run(*place, "kill", lost, "--perform")
+        assert (done.status != 0, "runs in /tmp" in done.stdout) == (True, True), done
+        done = commands.run(*place, "clean", lost, "--perform", "--force")
+        assert (done.status != 0, "SLURM has it" in done.stdout) == (True, True), done
+        assert look_at(cluster) == before, user
+    server.run("alice", f"rm {pid}")
+
+
+def refuse_without_answer(commands: Commands, cluster: Cluster) -> None:
+    """Check that kill and clean do nothing while SLURM does not answer, and that a list says so."""
+    server, place = cluster.server, ("jobs", "--workspace", "agent")
+    lost, long = names_of(cluster, "lost", "long")
+    before = look_at(cluster)
+    server.run_as_root("pkill -STOP -x slurmctld")
+    try:
+        with ThreadPoolExecutor() as pool:
+            words = [("kill", long, "--perform"), ("clean", lost, "--perform"), ("list",)]
+            run = [pool.submit(commands.run_process, *place, *each) for each in words]
+            killed, cleaned, listed = [each.result() for each in run]
+    finally:
+        server.run_as_root("pkill -CONT -x slurmctld")
+    for done in (killed, cleaned):
+        assert (done.status != 0, "SLURM does not say" in done.stdout) == (True, True), done
+    assert (listed.status, "SLURM does not answer" in listed.stderr) == (0, True)
+    states = sorted(line.split()[0] for line in listed.stdout.splitlines())
+    assert states == ["running", "scheduled?", "scheduled?"], "a lock that is held is seen"
+    assert look_at(cluster) == before
+
+
+def end_waiting_job(commands: Commands, cluster: Cluster) -> None:
+    """Kill a job that waits, and then remove it."""
+    place, (lost,) = ("jobs", "--workspace", "agent"), names_of(cluster, "lost")
+    done = commands.run(*place, "kill", lost, "--perform")
+    assert (done.status, "cancelled" in done.stdout) == (0, True), done
+    done = commands.run(*place, "clean", lost, "--perform")
+    assert done.status == 0, done
+    assert f"{lost}/" not in look_at(cluster), "of its files"
+
+
 def submit(cluster: Cluster) -> None:
     """Submit jobs that run, and that wait for each thing that there is."""
     cluster.start("long", LONG)
@@ -150,7 +275,7 @@ def submit(cluster: Cluster) -> None:
 
 def test_life(server: ContainerServer, commands: Commands) -> None:
     """At each moment the state, the reason and the node of each job are those of SLURM and of the files."""
-    cluster = Cluster(server)
+    cluster = Cluster(server, "slurm")
     commands.add_login(server, "alice", cluster.workspace, backend="agent")
     cluster.start("short", SHORT)
     cluster.until({"done": "COMPLETED", "failed": "FAILED", "greedy": "FAILED"})
@@ -191,7 +316,7 @@ def end_jobs(commands: Commands, cluster: Cluster) -> None:
 def refuse_to_clean(commands: Commands, cluster: Cluster) -> None:
     """Check that no job that SLURM has is removed, nor cancelled as a whole, by a clean."""
     living = [cluster.jobs[kind] for kind in ("long", "held", "lost")]
-    names = ["/".join(path.split("/")[-2:]) for path in living]
+    names = names_of(cluster, "long", "held", "lost")
     done = commands.run("jobs", "--workspace", "alice", "clean", *names, "--perform", "--force")
     assert done.status != 0
     assert done.stdout.count("keep") == len(living), done

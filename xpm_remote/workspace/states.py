@@ -65,6 +65,8 @@ _WORDS = {word: state.value for word, state in _BY_WORD.items() if state is not 
 FINAL = frozenset({State.DONE, State.ERROR})
 PENDING = frozenset({State.WAITING, State.READY, State.SCHEDULED})
 """Jobs that will run. An unscheduled one may never do so: a dependency has failed, or its run has ended."""
+LIVE = frozenset({State.SCHEDULED, State.RUNNING})
+"""Jobs that are with their launcher, or run."""
 IDLE = frozenset({State.UNSCHEDULED, State.TRANSIENT, State.UNKNOWN})
 
 GENERIC_REASON = "FAILED"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pytest
@@ -65,13 +65,16 @@ class Watched:
     Args:
         disk: The workspace.
         interval: Seconds between two questions.
+        locked: How the paths of locks that are held end.
     """
 
-    def __init__(self, disk: Disk, interval: float | None = 120.0) -> None:
+    def __init__(
+        self, disk: Disk, interval: float | None = 120.0, locked: Iterable[str] = ()
+    ) -> None:
         self.now = 50_000.0
         self.questions: list[float] = []
         self.told = Told()
-        host = TextHost(pids=[77])
+        host = TextHost(pids=[77], locked=locked)
         reader = WorkspaceReader(disk.root, host)
         self.queue = Queue(
             reader.layout, host, interval, self._ask, lambda: self.now, self._epoch, 0.0
@@ -242,6 +245,17 @@ def test_claim(slurm: FakeSlurm, disk: Disk) -> None:
     slurm.settle(slurm_job("15", directory(disk, ONE), uid=ME))
     watched.run(130)
     assert watched.state(ONE) == "running"
+
+
+def test_pid_file_that_a_monitor_has_removed(slurm: FakeSlurm, disk: Disk) -> None:
+    """A job that runs is known to be of SLURM by its script, too, when nothing else of it is doubtful."""
+    (directory(disk, ONE) / "learn.pid").unlink()
+    disk.job(ONE, {"state": "running"}, sh="#SBATCH --x\n")
+    slurm.settle(slurm_job("15", directory(disk, ONE), uid=ME, nodes="n1"))
+    watched = Watched(disk, locked=[f"{ONE.hash}/learn.lock"])
+    watched.run(5)
+    found = watched.told.facts[ONE]
+    assert (found.state, found.certain, found.row and found.row.nodes) == ("running", True, "n1")
 
 
 def test_requeued(slurm: FakeSlurm, disk: Disk) -> None:

@@ -9,6 +9,7 @@ from xpm_remote.workspace.layout import JobId, Layout
 from xpm_remote.workspace.processes import Host
 from xpm_remote.workspace.reading.jobs import CLAIM, JobFacts
 from xpm_remote.workspace.rows import ASK_INTERVAL
+from xpm_remote.workspace.states import LIVE
 
 if TYPE_CHECKING:
     from xpm_remote.workspace.schedulers.queue import Queue
@@ -81,4 +82,5 @@ def _may_be_scheduled(facts: JobFacts) -> bool:
         return False
     if facts.process is not None and facts.process.kind == "slurm":
         return True
-    return not facts.certain or facts.message == CLAIM or facts.failure_reason == "CANCELLED"
+    is_doubtful = not facts.certain or facts.message == CLAIM or facts.failure_reason == "CANCELLED"
+    return is_doubtful or (facts.process is None and facts.state in LIVE)

@@ -73,8 +73,6 @@ _CARBON = JobFacts._fields.index("carbon")  # the one field that cannot be hashe
 _WORKSPACE = "workspace"
 """The subject of the workspace itself."""
 
-_ACTIVE = frozenset({states.RUNNING, states.SCHEDULED})
-
 
 class _Known(NamedTuple):
     """The last known values of a job.
@@ -322,7 +320,7 @@ class Tracker:
         if last is not None and steps_back(last, facts, run) and not self._is_confirmed(facts):
             return False
         self._doubts.pop(job_id, None)
-        is_active = facts.state in _ACTIVE and not facts.has_died
+        is_active = facts.state in states.LIVE and not facts.has_died
         place = LINK if facts.is_link else DIRECTORY if facts.has_directory else None
         is_watched = is_active or (place == DIRECTORY and facts.state not in states.FINAL)
         if is_watched and not (before and before.is_watched):

@@ -19,7 +19,7 @@ from xpm_remote.workspace.processes import Host
 from xpm_remote.workspace.reading.jobs import CLAIM, JobFacts
 from xpm_remote.workspace.rows import ASK_INTERVAL, Phase, Row
 from xpm_remote.workspace.schedulers.judging import MAY_BE_REQUEUED, Traces, judge, unconfirmed
-from xpm_remote.workspace.states import FINAL
+from xpm_remote.workspace.states import FINAL, LIVE
 
 if TYPE_CHECKING:
     from xpm_remote.workspace.schedulers.questions import Evidence
@@ -198,6 +198,7 @@ class Queue:
         if facts.process is not None:
             return facts.process.kind == "slurm"
         is_doubtful = not facts.certain or facts.message == CLAIM or facts.id in self._waiting
+        is_doubtful |= facts.state in LIVE  # a monitor may have removed its pid file
         if not is_doubtful and facts.failure_reason != "CANCELLED":
             return False
         evidence = self._evidence(facts)
