@@ -368,7 +368,9 @@ async def test_a_host_that_is_behind(
     key = ("jz", RUNS)
     for _ in range(known_failures.BEHIND_MOST + 1):
         await known.ask(screen.app.pictures, {key})
+        await screen.settle()
     assert known.by_job[key].reason is None  # it is taken for what it is in the end
+    await screen.settle()
     monkeypatch.setattr(known_failures, "PAUSE", 3600.0)
     known._behind.clear()
     known.by_job.clear()
