@@ -203,7 +203,7 @@ def measure_start(terminal: Terminal, jobs: int, aims: Aims) -> None:
     rows = terminal.until(b"exp-0")
     tell("first rows, s", rows.at, aims.rows, ".2f", f"; CPU {rows.cpu:.2f} s")
     terminal.press("2")
-    terminal.until(b"FAILED")
+    terminal.until(b"all jobs")
     times, end = [], f"{jobs * 7 // 10:,} D".encode()
     while terminal.seen(end) is None:
         times.append(terminal.moved("j"))

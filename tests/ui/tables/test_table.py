@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, NamedTuple
 
 import pytest
@@ -11,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.effort import examples
-from xpm_remote.ui.tables import arrangement
+from xpm_remote.ui.tables import arrangement, ranking
+from xpm_remote.ui.tables import table as table_module
 from xpm_remote.ui.tables.arrangement import Order
 from xpm_remote.ui.tables.table import Line, Table
 
@@ -113,7 +115,8 @@ def test_any_changes_leave_the_order_of_a_fresh_sort(
     """Whatever changes, also between the steps of an arrangement, what is shown equals a fresh sort."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(arrangement, "SLICE", 3)
-        patch.setattr(arrangement, "FEW", data.draw(st.sampled_from([0, 4, 100])))
+        patch.setattr(table_module, "SLICE", 3)
+        patch.setattr(ranking, "PART", data.draw(st.sampled_from([1, 2, 100])))
         table, model = Table[int, Row](ORDERS["plain"]), Model()
         for (order, test), batches in history:
             steps = table.arrange(ORDERS[order], TESTS[test])
@@ -144,6 +147,27 @@ def test_a_change_that_keeps_the_place_moves_nothing() -> None:
     assert [line.key for line in lines(table)] == [0, 2]
     table.update({1: Row(2, "a")})
     assert [line.key for line in lines(table)] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("taken", range(10))
+def test_an_arrangement_is_overtaken_at_any_step(
+    taken: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also while it catches up with many changes that came meanwhile, it has no effect any more."""
+    monkeypatch.setattr(arrangement, "SLICE", 3)
+    monkeypatch.setattr(table_module, "SLICE", 3)
+    table = filled(*range(9))
+    steps = table.arrange(ORDERS["reversed"], None)
+    next(steps)
+    table.update({key: Row(20 - key) for key in range(9)})
+    is_over = sum(1 for _ in islice(steps, taken)) < taken
+    other = table.arrange(ORDERS["grouped"], TESTS["none"])
+    next(other)
+    finish(steps)
+    assert table.order is ORDERS["reversed" if is_over else "plain"]
+    assert len(table) == 9
+    finish(other)
+    assert len(table) == 0
 
 
 def test_the_work_that_was_begun_last_has_the_effect() -> None:

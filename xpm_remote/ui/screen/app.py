@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import importlib
 import signal
 import time
@@ -57,7 +58,8 @@ TICK = 1.0
 ACTS = 1_000
 """Outcomes that are kept."""
 
-_SLICE = 1000
+_SLICE = 200
+"""Changes that are passed on at once: a few milliseconds."""
 
 
 class Dashboard(App[int], inherit_bindings=False):
@@ -126,6 +128,8 @@ class Dashboard(App[int], inherit_bindings=False):
         fleet.subscribe(self._note)
         for target in self._start.targets:
             fleet.add(target)  # which asks nothing before a person is called
+        # What was imported stays, and so do the stores: 100,000 jobs are not to be looked through for garbage.
+        gc.freeze()
         self._fleet = fleet
         targets = {target.label: target for target in self._start.targets}
         self.triage.begin(Questions(targets, fleet.hosts, self._start.folders, self._tell))

@@ -42,10 +42,7 @@ class FleetScreen(Tabular):
         self._paces: dict[str, dict[str, Pace]] = {}
         self._stamps: dict[FleetKey, tuple[str, int]] = {}
         self._paced = -PACE_EVERY
-
-    async def on_mount(self) -> None:
-        """Show the workspaces that are known."""
-        self.take({})
+        self._is_due = True
 
     def notes(self) -> list[Cell]:
         """Return where SLURM does not answer."""
@@ -69,13 +66,17 @@ class FleetScreen(Tabular):
         if super().step_back():
             return True
         is_new = bool(self.dashboard.triage.digests(self.dashboard.pictures))
-        self.dashboard.see_all()
         self.take({})
+        self.dashboard.see_all()
         return is_new
 
     def take(self, changed: Changed) -> None:
-        """Bring the rows up to date: there are few."""
+        """Note that rows may differ: they are made anew for the next picture, all of them, since they are few."""
         del changed
+        self._is_due = True
+
+    def _take_all(self) -> None:
+        self._is_due = False
         rows: dict[FleetKey, FleetRow | None] = dict.fromkeys(self.model.rows)
         triage = self.dashboard.triage
         for place, (name, picture) in enumerate(self.dashboard.pictures.items()):
@@ -94,6 +95,8 @@ class FleetScreen(Tabular):
         if now - self._paced >= PACE_EVERY:
             self._paced = now
             self.run_worker(self._pace(), group="compare", exclusive=True)
+        if self._is_due:
+            self._take_all()
         super().paint()
 
     async def _pace(self) -> None:

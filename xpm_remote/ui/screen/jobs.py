@@ -50,7 +50,7 @@ NEIGHBOURS = 10_000
 _NOTES_AGE = 1.0
 """Seconds for which a count of what jobs wait for is shown: it looks at all of them."""
 
-_SLICE = 1000
+_SLICE = 200
 """Rows that are made at once: a few milliseconds."""
 
 

@@ -175,7 +175,7 @@ class TableView(Widget, can_focus=True):
         drawn = [self._heads()]
         for number, line, title, row in zip(numbers, lines, titles, rows, strict=True):
             is_marked = line.key is not None and line.key in model.marks
-            cells = self._cells(row) if title is None else _spread(title, self.size.width)
+            cells = self._cells(row, look) if title is None else _spread(title, self.size.width)
             mark = (_MARK if is_marked else " " * len(_MARK), STYLES["mark"])
             whole = [mark, *cells] if title is None else cells
             if number == model.cursor:
@@ -195,9 +195,9 @@ class TableView(Widget, can_focus=True):
         line = " " * len(_MARK) + (" " * GAP).join(texts)
         return [(fitted(line, self.size.width, mark=""), style)]
 
-    def _cells(self, row: Sequence[Cell]) -> _Drawn:
+    def _cells(self, row: Sequence[Cell], look: Look) -> _Drawn:
         drawn: _Drawn = []
-        mark = "~" if self._look().is_ascii else "…"
+        mark = "~" if look.is_ascii else "…"
         for column, cell in zip(self.columns, row, strict=True):
             width = self._fitted.get(column.name)
             if not width:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
+import msgspec
+
 from xpm_remote.escaping import safe
 from xpm_remote.model.entities import Job
 from xpm_remote.model.samples import Samples
@@ -24,10 +26,10 @@ _BAR = 10
 """Cells of a progress bar."""
 
 
-class JobRow:
+class JobRow(msgspec.Struct, gc=False, eq=False):
     """A job as a row.
 
-    Args:
+    Attributes:
         workspace: The name of the workspace.
         job: The job.
         message: Why it failed, in its own words; empty for none.
@@ -37,27 +39,14 @@ class JobRow:
         is_new: Whether it has failed since its workspace was looked at.
     """
 
-    __slots__ = ("_words", "cause", "is_new", "is_seen", "job", "message", "samples", "workspace")
-
-    def __init__(
-        self,
-        workspace: str,
-        job: Job,
-        message: str = "",
-        *,
-        cause: str = "",
-        samples: Samples | None = None,
-        is_seen: bool = False,
-        is_new: bool = False,
-    ) -> None:
-        self.workspace = workspace
-        self.job = job
-        self.message = message
-        self.cause = cause
-        self.samples = samples
-        self.is_seen = is_seen
-        self.is_new = is_new
-        self._words: str | None = None
+    workspace: str
+    job: Job
+    message: str = ""
+    cause: str = ""
+    samples: Samples | None = None
+    is_seen: bool = False
+    is_new: bool = False
+    _words: str | None = None
 
     @property
     def key(self) -> JobKey:

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from types import MappingProxyType
 from typing import Generic, NamedTuple
 
-from xpm_remote.ui.tables.arrangement import Arrangement, Group, GroupName, Key, Order, Row, Test
+from xpm_remote.ui.tables.arrangement import (
+    SLICE,
+    Arrangement,
+    Group,
+    GroupName,
+    Key,
+    Order,
+    Row,
+    Test,
+)
 
 
 class Line(NamedTuple, Generic[Key]):
@@ -85,12 +95,26 @@ class Table(Generic[Key, Row]):
             yield step
             if self._missed is not missed:
                 return
+        yield from self._catch_up(coming, missed)
+        if self._missed is not missed:
+            return
         self._missed = None
         coming.repair(self._rows, missed)
         if coming.order.group is not self._now.order.group:
             self._folded.clear()
         self._now = coming
         self._changed()
+
+    def _catch_up(self, coming: Arrangement[Key, Row], missed: dict[Key, None]) -> Iterator[None]:
+        """Repair what changed meanwhile, in steps, until there is little of it."""
+        while len(missed) > SLICE and self._missed is missed:
+            part = list(islice(missed, SLICE))
+            for key in part:
+                del missed[key]
+            coming.repair(self._rows, part)
+            if coming is self._now:
+                self._changed()
+            yield
 
     def __len__(self) -> int:
         """Return the number of lines."""
@@ -118,7 +142,7 @@ class Table(Generic[Key, Row]):
                 return Line(group.name, None)
             within -= 1
         if self._now.order.is_reversed:
-            within = -1 - within
+            within = len(group.shown) - 1 - within
         return Line(group.name, group.shown[within][2])
 
     def index(self, line: Line[Key]) -> int | None:
@@ -143,10 +167,11 @@ class Table(Generic[Key, Row]):
     def shown_keys(self, group: GroupName | None = None) -> Iterator[Key]:
         """Yield the keys of the rows that match, of one group or of all, in their order."""
         _, groups = self._index()
-        step = -1 if self._now.order.is_reversed else 1
+        is_reversed = self._now.order.is_reversed
         for each in groups:
             if group is None or each.name == group:
-                yield from (entry[2] for entry in each.shown[::step])
+                entries = reversed(each.shown) if is_reversed else iter(each.shown)
+                yield from (entry[2] for entry in entries)
 
     # The cursor
 
