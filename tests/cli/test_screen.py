@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import sys
 from collections.abc import Iterator
@@ -136,6 +137,94 @@ def test_other_keys(settings: Commands, tmp_path: Path) -> None:
     with Tmux(tmp_path, command, settings._environment(), SIZES[0]) as tmux:
         tmux.see("ended with 3")
         assert 'keys.find: the key "s" is that of sort already' in tmux.errors
+
+
+def test_a_paste_is_no_keys(settings: Commands, tmp_path: Path) -> None:
+    """What is pasted into a table, or for a letter that is asked for, does nothing; where one types it is text."""
+    command = (sys.executable, "-m", "xpm_remote")
+    with Tmux(tmp_path, command, settings._environment(), SIZES[0]) as tmux:
+        tmux.see("sweep", "live")
+        tmux.press("2")
+        tmux.see("4 jobs", "u/failed1")
+        tmux.paste("xcy\nq q*")
+        tmux.press("x")
+        tmux.see("k kill", "c clean")
+        tmux.paste("cy\n")
+        tmux.press("z")
+        tmux.see("no action has the key z")
+        tmux.press("/")
+        tmux.paste("done1\nq")
+        tmux.see("/done1", "u/done1")
+        tmux.press("Enter")
+        assert not any("u/failed" in line for line in tmux.see("1 of 4 jobs"))
+        tmux.press("Escape", "3")
+        tmux.see("2 failures")
+        tmux.press("C-c")
+        tmux.see("ended with 130")
+        assert tmux.errors == ""
+    assert (tmp_path / "one" / "jobs" / "u" / "failed1").exists()
+
+
+def test_without_colours(settings: Commands, tmp_path: Path) -> None:
+    """With NO_COLOR no colour is set: states are told by letters, glyphs and weight."""
+    environment = {**settings._environment(), "NO_COLOR": "1"}
+    with Tmux(tmp_path, (sys.executable, "-m", "xpm_remote"), environment, SIZES[0]) as tmux:
+        tmux.see("sweep", "live")
+        tmux.press("2")
+        tmux.see("4 jobs", "F ✖ u/failed1", "D ✔ u/done1")
+        numbers = re.findall(r"\x1b\[([0-9;]*)m", tmux.styled)
+        codes = {int(code) for each in numbers for code in each.split(";") if code}
+        assert codes
+        assert codes <= {0, 1, 2, 4, 7, 39, 49}
+
+
+def test_hostile_names(settings: Commands, tmp_path: Path) -> None:
+    """Tags of escape sequences, wide and long text break no line and reach no terminal; all sizes are borne."""
+    jobs = tmp_path / "one" / "experiments" / "sweep" / "20261122_120000" / "jobs.jsonl"
+    tags = ["\x1b]0;pwned\x07\x1b[2J\u202e", "漢" * 4000, "\u05e9\u05dc\u05d5\u05dd\n\t"]
+    lines = [json.loads(line) for line in jobs.read_text().splitlines()]
+    for line, tag in zip(lines, tags, strict=True):
+        line["tags"] = {"x": tag}
+    jobs.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    command = (sys.executable, "-m", "xpm_remote")
+    with Tmux(tmp_path, command, settings._environment(), (300, 100)) as tmux:
+        tmux.see("sweep", "live")
+        tmux.press("2")
+        for columns, height in ((300, 100), (80, 24), (40, 10), (20, 5), (100, 30)):
+            tmux.resize(columns, height)
+            shown = tmux.see("4 jobs", "u/f")
+            assert len(shown) <= height
+            assert all(cell_len(line) <= columns for line in shown)
+        tmux.see(r"x=\x1b]0;pwned\x07\x1b[2J\u202e", "x=漢漢", r"\n\t")
+        assert tmux.title != "pwned"
+        tmux.press("j", "Enter")
+        tmux.see("path")
+        tmux.press("C-c")
+        tmux.see("ended with 130")
+        assert tmux.errors == ""
+
+
+def test_stopped_and_continued(settings: Commands, tmp_path: Path) -> None:
+    """Ctrl-Z returns to the shell, and fg to the same place, also after the size of the terminal has changed."""
+    command = f"{sys.executable} -m xpm_remote"
+    with Tmux(tmp_path, ("bash", "--norc", "-i"), settings._environment(), SIZES[0]) as tmux:
+        tmux.press("-l", command)
+        tmux.press("Enter")
+        tmux.see("sweep", "live")
+        tmux.press("2")
+        tmux.see("4 jobs")
+        for columns in (100, 90):
+            tmux.press("C-z")
+            wait_until(lambda: "4 jobs" not in "\n".join(tmux.screen), SCREEN_LIMIT, "the shell")
+            tmux.resize(columns, 30)
+            tmux.press("-l", "fg")
+            tmux.press("Enter")
+            tmux.see("4 jobs", "Enter open")
+        tmux.press("q", "q")
+        wait_until(lambda: "sweep" not in "\n".join(tmux.screen), SCREEN_LIMIT, "the shell")
+        tmux.press("-l", "exit 3")
+        tmux.press("Enter")
+        tmux.see("ended with 3")
 
 
 def test_without_a_workspace(commands: Commands, tmp_path: Path) -> None:

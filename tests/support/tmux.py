@@ -58,6 +58,11 @@ class Tmux:
         """Press keys, by tmux's names."""
         self._tmux("send-keys", *keys)
 
+    def paste(self, text: str) -> None:
+        """Paste a text, as the terminal of a person does."""
+        self._tmux("set-buffer", "--", text)
+        self._tmux("paste-buffer", "-p")
+
     def resize(self, columns: int, lines: int) -> None:
         """Make the terminal another size."""
         self._tmux("resize-window", "-x", str(columns), "-y", str(lines))
@@ -66,6 +71,16 @@ class Tmux:
     def screen(self) -> list[str]:
         """The lines on the screen."""
         return self._tmux("capture-pane", "-p").splitlines()
+
+    @property
+    def styled(self) -> str:
+        """What is on the screen, with its escape sequences for colours and styles."""
+        return self._tmux("capture-pane", "-p", "-e")
+
+    @property
+    def title(self) -> str:
+        """The title of the terminal, which programs may set."""
+        return self._tmux("display-message", "-p", "#{pane_title}").strip()
 
     @property
     def errors(self) -> str:

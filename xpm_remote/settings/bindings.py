@@ -10,7 +10,9 @@ from xpm_remote.escaping import quoted
 from xpm_remote.settings.reading import Reading
 from xpm_remote.settings.scalars import read_spelling
 
-ALLOWED = "a character, Ctrl-D, Alt-D, F5, Space, Enter, Esc, Tab, Up, Down, Left, Right, Home, End, PgUp, PgDn"
+ALLOWED = (
+    "a character, Ctrl-D, F5, Space, Enter, Esc, Tab, Up, Down, Left, Right, Home, End, PgUp, PgDn"
+)
 
 _NAMES = {
     "space": "space", "enter": "enter", "return": "enter", "esc": "escape", "escape": "escape", "tab": "tab",
@@ -24,7 +26,7 @@ _SAME = {"ctrl+i": "tab", "ctrl+m": "enter", "ctrl+h": "backspace", "shift+tab":
 
 _FUNCTION = re.compile(r"f([1-9]|1[0-9]|2[0-4])")
 _ACTION = re.compile(r"[a-z0-9_]+")
-_MODIFIED = re.compile(r"(ctrl|alt|shift)[-+](.+)", re.DOTALL)
+_MODIFIED = re.compile(r"(ctrl|shift)[-+](.+)", re.DOTALL)
 
 
 def key_name(text: str) -> str | None:
@@ -43,10 +45,9 @@ def key_name(text: str) -> str | None:
     name = f"{modifier}+{_NAMES.get(rest, rest)}"
     if name in _SAME:
         return _SAME[name]
-    is_letter = len(rest) == 1 and rest.isascii() and rest.isalnum()
-    if modifier == "ctrl":
-        return name if is_letter and rest.isalpha() else None
-    return name if modifier == "alt" and is_letter else None
+    is_letter = len(rest) == 1 and rest.isascii() and rest.isalpha()
+    # Alt and a key are what Esc and that key are, typed fast.
+    return name if modifier == "ctrl" and is_letter else None
 
 
 def read_bindings(reading: Reading, at: str, node: yaml.Node) -> dict[str, tuple[str, ...]]:

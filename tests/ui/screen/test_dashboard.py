@@ -353,3 +353,17 @@ async def test_rebound_keys(tmp_path: Path) -> None:
         assert "1 marked" in screen.line("crumbs")
         await screen.press("w", "w")
         assert screen.line("crumbs") == "fleet"
+
+
+async def test_pasting(tmp_path: Path) -> None:
+    """What is pasted is typed before a key that comes right after it, and is nothing where no one types."""
+    async with dashboard(tmp_path) as screen:
+        await screen.press("2")
+        await screen.app.on_event(events.Paste("xk\ny"))
+        await screen.press("slash")
+        await screen.app.on_event(events.Paste("fai\nq"))
+        await screen.app.on_event(events.Paste(""))
+        await screen.app.on_event(events.Key("enter", "\r"))
+        await screen.settle()
+        assert "/fai" in screen.line("crumbs")
+        assert "1 of 7 jobs" in screen.line("crumbs")

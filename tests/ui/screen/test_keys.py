@@ -70,12 +70,12 @@ def test_footer_and_help_name_the_keys() -> None:
 
 def test_rebinding() -> None:
     """An action may get other keys, which the footer and the help show."""
-    rebinds = {"find": ["f5"], "mark": ["z", "alt+t"], "fold": ["("]}
+    rebinds = {"find": ["f5"], "mark": ["z", "ctrl+t"], "fold": ["("]}
     assert list(problems(rebinds)) == []
     table = rebound(rebinds)
-    assert {key.action: key.keys for key in table}["mark"] == ("z", "alt+t")
+    assert {key.action: key.keys for key in table}["mark"] == ("z", "ctrl+t")
     assert ("F5", "find") in footer_words(JOBS, table)
-    assert ("z Alt-T", "mark or unmark, on a title its whole group", "mark") in help_lines(
+    assert ("z Ctrl-T", "mark or unmark, on a title its whole group", "mark") in help_lines(
         JOBS, table
     )
     assert first_shown("retry", table) == "r"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from xpm_remote.escaping import safe
 from xpm_remote.ui.plain.entries import Entry, table_entry
+from xpm_remote.ui.screen.match_limit import LIMIT
 from xpm_remote.ui.tables.colours import segments
 from xpm_remote.ui.tables.columns import Look
 from xpm_remote.ui.tables.finding import Finder
@@ -126,11 +127,14 @@ class JobListing(Listing):
                 part = {}
                 await asyncio.sleep(0)
         self._table.update(part)
-        finder = Finder()
+        finder = Finder(LIMIT.limited)
         finder.type(self.view.find, time.time())
+        is_settled = False
+        while not is_settled:
+            for _ in self._table.arrange(self._table.order, finder.test):
+                await asyncio.sleep(0)
+            is_settled = finder.settle()
         self.expected = finder.expected
-        for _ in self._table.arrange(self._table.order, finder.test):
-            await asyncio.sleep(0)
         shown, total = self._table.number_shown, len(self._table.rows)
         words = f"{shown:,} of {total:,} jobs" if shown != total else count_text(total, "job")
         how = "" if self.view == View() else f", {safe(self.view.words)}"

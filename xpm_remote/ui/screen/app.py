@@ -328,6 +328,8 @@ class Dashboard(App[int], inherit_bindings=False):
             self._caller.has_focus = True
         if isinstance(event, events.Key) and isinstance(self.screen, Frame):
             await self.screen.press(event)
+        elif isinstance(event, events.Paste) and isinstance(self.screen, Frame):
+            self.screen.paste(event.text)
         else:
             await super().on_event(event)
 

@@ -216,6 +216,11 @@ class Frame(Screen[None], inherit_bindings=False):
                 await self.settled()
             await self.action_press(action)
 
+    def paste(self, text: str) -> None:
+        """Type the first line of what is pasted, before the next key is looked at, if one types; else do nothing."""
+        if self._entry and text:
+            self._typed.insert_text_at_cursor(text.splitlines()[0])
+
     async def _type(self, event: events.Key) -> None:
         """Edit the entry line by a key, complete it, or end it."""
         typed = self._typed

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
+from textual import events
+from textual._xterm_parser import XTermParser
+from textual.drivers import linux_driver
 from textual.drivers.linux_driver import LinuxDriver
 
 from xpm_remote.ui.screen.first_frame import ENTER, Output
@@ -16,6 +20,26 @@ if TYPE_CHECKING:
 
 _SIZE = (80, 24)
 """Of a terminal that does not tell its size."""
+
+
+_ESC = "\x1b"
+_INTRODUCERS = "[O]P_^X"
+"""Characters that begin a longer sequence behind Esc."""
+
+
+class KeyParser(XTermParser):
+    """Takes Esc and a character that come at once for two keys, as one types ahead, and not for Alt and a key."""
+
+    def _sequence_to_key_events(self, sequence: str, alt: bool = False) -> Iterable[events.Key]:
+        is_pair = len(sequence) == 2 and sequence[0] == _ESC and sequence[1].isprintable()
+        if alt or (is_pair and sequence[1] not in _INTRODUCERS):
+            yield events.Key("escape", _ESC)
+            sequence = sequence[-1]
+        yield from super()._sequence_to_key_events(sequence)
+
+
+# The driver makes its parser itself.
+linux_driver.XTermParser = KeyParser  # type: ignore[attr-defined]
 
 
 class TerminalDriver(LinuxDriver):
