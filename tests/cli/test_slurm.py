@@ -134,13 +134,20 @@ def _short(job: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def check(commands: Commands, cluster: Cluster, moment: str) -> None:
-    """Compare both views with the truth, which has to be the same before and after."""
+def settled(
+    commands: Commands, cluster: Cluster, name: str = "alice"
+) -> tuple[Truth, dict[str, Truth]]:
+    """Return what is true, and what each view shows, once the truth was the same before and after."""
     while True:
         before = cluster.truth()
-        found = shown(commands, cluster)
+        found = shown(commands, cluster, name)
         if cluster.truth() == before:
-            break
+            return before, found
+
+
+def check(commands: Commands, cluster: Cluster, moment: str) -> None:
+    """Compare both views with the truth, which has to be the same before and after."""
+    before, found = settled(commands, cluster)
     for view, jobs in found.items():
         for kind, job in jobs.items():
             true = before[kind]
@@ -180,8 +187,8 @@ def test_backends(server: ContainerServer, commands: Commands) -> None:
     assert look_at(cluster) == before
     let_peer_claim(commands, cluster)
     for name in ("auto", "agent", "experimaestro"):
-        true = cluster.truth()
-        for view, jobs in shown(commands, cluster, name).items():
+        true, found = settled(commands, cluster, name)
+        for view, jobs in found.items():
             for kind, job in jobs.items():
                 told = (job["state"], job["reason"], job["certain"])
                 assert told == (true[kind]["state"], true[kind]["reason"], True), (name, view, kind)
@@ -239,10 +246,11 @@ def refuse_without_answer(commands: Commands, cluster: Cluster) -> None:
     before = look_at(cluster)
     server.run_as_root("pkill -STOP -x slurmctld")
     try:
+        run = commands.run_process
         with ThreadPoolExecutor() as pool:
             words = [("kill", long, "--perform"), ("clean", lost, "--perform"), ("list",)]
-            run = [pool.submit(commands.run_process, *place, *each) for each in words]
-            killed, cleaned, listed = [each.result() for each in run]
+            asked = [pool.submit(run, *place, *each, limit=SLURM_LIMIT) for each in words]
+            killed, cleaned, listed = [each.result() for each in asked]
     finally:
         server.run_as_root("pkill -CONT -x slurmctld")
     for done in (killed, cleaned):
