@@ -20,11 +20,21 @@ COMMAND = (sys.executable, "-m", "xpm_remote")
 NAME = "u/done1"
 
 
+def without_a_desktop(commands: Commands) -> dict[str, str]:
+    """Return the environment of a person with nothing but this terminal: what is copied stays in it."""
+    desktop = ("DISPLAY", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME")
+    found = commands._environment().items()
+    return {name: value for name, value in found if name not in desktop}
+
+
 def go_and_return(tmux: Tmux, directory: str) -> None:
-    """Open the shell of a job, interrupt something in it, look where it is, and return to the same table."""
+    """Copy the path of a job, open a shell there, interrupt what runs in it, and return to the same table."""
     tmux.see("sweep", "live")
     tmux.press("2")
     tmux.see("1 jobs", "u/done1")
+    tmux.press("y", "p")
+    tmux.see("the path is in tmux's buffer")
+    assert tmux.buffer == directory
     tmux.press("o")
     tmux.see(directory, "exit returns to the dashboard")
     tmux.press("echo ready $((40 + 2))", "Enter")
@@ -47,7 +57,7 @@ def test_of_this_machine(commands: Commands, tmp_path: Path) -> None:
     commands.settings.write_text(
         json.dumps({"workspaces": [{"id": "one", "path": str(made.root)}]})
     )
-    environment = {**commands._environment(), "SHELL": "/bin/sh"}
+    environment = {**without_a_desktop(commands), "SHELL": "/bin/sh"}
     with Tmux(tmp_path, COMMAND, environment, SIZE) as tmux:
         go_and_return(tmux, str(directory))
 
@@ -68,5 +78,5 @@ def test_of_a_host(server: Server, commands: Commands, tmp_path: Path) -> None:
     home = server.run("alice", "pwd").strip()
     server.run("alice", f"cd shells/experiments/sweep && ln -sfn {run[-15:]} current")
     commands.add_login(server, "alice", f"{home}/shells", backend="agent")
-    with Tmux(tmp_path, COMMAND, commands._environment(), SIZE) as tmux:
+    with Tmux(tmp_path, COMMAND, without_a_desktop(commands), SIZE) as tmux:
         go_and_return(tmux, f"{home}/shells/jobs/u/done1")

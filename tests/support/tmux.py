@@ -83,6 +83,11 @@ class Tmux:
         return self._tmux("display-message", "-p", "#{pane_title}").strip()
 
     @property
+    def buffer(self) -> str:
+        """What was copied last within tmux."""
+        return self._tmux("show-buffer")
+
+    @property
     def errors(self) -> str:
         """What the command wrote to stderr."""
         return self._errors.read_text()

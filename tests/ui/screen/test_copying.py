@@ -49,6 +49,7 @@ def test_which_programs(monkeypatch: pytest.MonkeyPatch) -> None:
     assert names() == []
     assert names(WAYLAND_DISPLAY="w", DISPLAY=":0") == ["wl-copy", "xclip", "xsel"]
     assert names(WSL_DISTRO_NAME="d") == ["clip.exe"]
+    assert names(TMUX="/tmp/t,1,0", DISPLAY=":0") == ["xclip", "xsel", "tmux", "tmux"]
     monkeypatch.setattr(sys, "platform", "darwin")
     assert names() == ["pbcopy"]
     assert names(SSH_CONNECTION="a 1 b 2") == []
@@ -89,6 +90,8 @@ def test_what_is_said() -> None:
     told = copied_words("the path", "x" * (OSC_MOST + 1), "", "xsel failed", is_changed=True)
     assert told.startswith("the path, with escapes for its control characters, was sent to the")
     assert told.endswith("(OSC 52), which may cut so much; xsel failed")
+    told = copied_words("the id", "x", "tmux", "", is_changed=False)
+    assert told == "the id is in tmux's buffer, and was sent to the terminal (OSC 52)"
     assert "set-clipboard" in copied_words("the id", "x", "", "", is_changed=False)
 
 

@@ -51,6 +51,10 @@ def tools(environ: Mapping[str, str]) -> Iterator[Tool]:
         yield Tool(("pbcopy",))
     if "WSL_DISTRO_NAME" in environ:
         yield Tool(("clip.exe",), "utf-16")
+    if environ.get("TMUX"):
+        # Unless set-clipboard is on, tmux keeps the OSC 52 of programs from the terminal; its own it sends (since 3.2).
+        yield Tool(("tmux", "load-buffer", "-w", "-"))
+        yield Tool(("tmux", "load-buffer", "-"))
 
 
 async def copy_by_tool(text: str, environ: Mapping[str, str]) -> tuple[str, str]:
@@ -106,6 +110,8 @@ def copied_words(what: str, text: str, tool: str, trouble: str, *, is_changed: b
     sent = "sent to the terminal (OSC 52)"
     if len(text.encode()) > OSC_MOST:
         sent += ", which may cut so much"
+    if tool == "tmux":
+        return f"{first} is in tmux's buffer, and was {sent}"
     if tool:
         return f"{first} is in the clipboard by {tool}, and was {sent}"
     hint = trouble or "tmux needs set-clipboard on"
