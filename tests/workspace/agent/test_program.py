@@ -216,6 +216,21 @@ def test_pages_that_the_client_has(disk: Disk) -> None:
     assert row[1] == "error"
 
 
+@pytest.mark.parametrize(("script", "sent"), [(None, 0), ("#!/bin/sh", 0), ("#SBATCH -n 1", 1)])
+def test_modules_of_schedulers(script: str | None, sent: int, disk: Disk) -> None:
+    """For jobs that run without a process that is known, they are asked for only where SLURM has a script of one."""
+    job = JobId("pkg.learn", "c" * 64)
+    disk.run("live", [job], job_states={job.hash: "running"}, hostname="far")
+    disk.job(job, {"state": "running"})
+    if script is not None:
+        (disk.root / "jobs" / job.task / job.hash / "learn.sh").write_text(f"{script}\n")
+    with Talk(disk.root) as talk:
+        talk.greet()
+        talk.result("subscribe")
+        talk.notice("notification.loaded")
+        assert talk.modules_sent == sent
+
+
 def test_known_pages_must_be_a_list(talk: Talk) -> None:
     """Digests that are no list are refused."""
     assert talk.call("subscribe", known=5)["error"]["code"] == -32602

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Callable, Collection, Iterable
 
 from xpm_remote.workspace.layout import JobId, Layout
 from xpm_remote.workspace.processes import Host
+from xpm_remote.workspace.reading import disk
 from xpm_remote.workspace.reading.jobs import CLAIM, JobFacts
 from xpm_remote.workspace.rows import ASK_INTERVAL
+from xpm_remote.workspace.schedulers.scripts import has_batch_script
 from xpm_remote.workspace.states import LIVE
 
 if TYPE_CHECKING:
@@ -42,14 +44,14 @@ class Scheduling:
 
     def judged(self, facts: JobFacts) -> JobFacts:
         """Return a job as its files and its scheduler show it."""
-        if self._queue is None and not _may_be_scheduled(facts):
+        if self._queue is None and not self._may_be_scheduled(facts):
             return facts
         return self._ready().judged(facts)
 
     def all_judged(self, jobs: Iterable[JobFacts]) -> list[JobFacts]:
         """Return jobs as ``judged`` does, after a question where one is due."""
         found = list(jobs)
-        if self._queue is None and not any(map(_may_be_scheduled, found)):
+        if self._queue is None and not any(map(self._may_be_scheduled, found)):
             return found
         return self._ready().all_judged(found)
 
@@ -61,6 +63,22 @@ class Scheduling:
     def trouble(self) -> str:
         """Why the last question was not answered; empty if it was, or if none was asked."""
         return self._queue.trouble if self._queue else ""
+
+    def _may_be_scheduled(self, facts: JobFacts) -> bool:
+        if facts.has_done_marker:
+            return False
+        if facts.process is not None and facts.process.kind == "slurm":
+            return True
+        is_doubtful = (
+            not facts.certain or facts.message == CLAIM or facts.failure_reason == "CANCELLED"
+        )
+        if is_doubtful or facts.process is not None or facts.state not in LIVE:
+            return is_doubtful
+        files = self._layout.job_files(facts.id)
+        try:
+            return disk.call(str(files.directory), has_batch_script, files)
+        except OSError:
+            return True  # the scheduler tells
 
     def _ready(self) -> Queue:
         with self._making:
@@ -75,12 +93,3 @@ class Scheduling:
         queue, heard = self._queue, self._heard
         if queue is not None and heard is not None:
             threading.Thread(target=queue.run, args=(heard,), name="slurm", daemon=True).start()
-
-
-def _may_be_scheduled(facts: JobFacts) -> bool:
-    if facts.has_done_marker:
-        return False
-    if facts.process is not None and facts.process.kind == "slurm":
-        return True
-    is_doubtful = not facts.certain or facts.message == CLAIM or facts.failure_reason == "CANCELLED"
-    return is_doubtful or (facts.process is None and facts.state in LIVE)

@@ -15,6 +15,7 @@ from xpm_remote.workspace.processes import Host
 from xpm_remote.workspace.reading.jobs import process_of
 from xpm_remote.workspace.reading.json_files import SMALL_LIMIT, JsonObject, Problems, read_object
 from xpm_remote.workspace.rows import Phase, Row
+from xpm_remote.workspace.schedulers.scripts import has_batch_script
 from xpm_remote.workspace.schedulers.slurm import Slurm, trusted_binpath
 from xpm_remote.workspace.states import Process
 
@@ -24,9 +25,6 @@ ended comes back to life only when a person requeues it."""
 
 FORCE = "clean it with --force if it surely has ended"
 """The hint where it cannot be known whether a job has ended."""
-
-_SBATCH = b"#SBATCH "
-_SCRIPT_HEAD = 1 << 12  # bytes; these lines stand first in the script
 
 
 class UnansweredFailure(BusyFailure):
@@ -68,7 +66,7 @@ def read_evidence(files: JobFiles) -> Evidence:
     else:
         status = _read(files.own / "status.json") or {}
         process = process_of(status.get("process"), None)
-    is_of_slurm = process.kind == "slurm" if process else _has_batch_script(files)
+    is_of_slurm = process.kind == "slurm" if process else has_batch_script(files)
     binpath = trusted_binpath(files.pid, content.get("options")) if content else None
     return Evidence(process, content is not None, binpath, is_of_slurm, tuple(sorted(owners)))
 
@@ -82,15 +80,6 @@ def _read(path: Path) -> JsonObject | None:
     if content is None and filesystem.lstat_or_none(path) is not None:
         raise UnansweredFailure(f"{path} cannot be read", FORCE)
     return content
-
-
-def _has_batch_script(files: JobFiles) -> bool:
-    """Return whether the job has been given to SLURM; the peer's server removes pid files of jobs that live."""
-    try:
-        with (files.directory / f"{files.name}.sh").open("rb") as script:
-            return _SBATCH in script.read(_SCRIPT_HEAD)
-    except FileNotFoundError:
-        return False
 
 
 class Schedulers:
