@@ -155,12 +155,10 @@ async def test_single_look_at_a_server_that_hangs(server: Loopback) -> None:
     stalls = []
     monitor.subscribe(lambda _: stalls.append(monitor.picture.stall))
     server.stop()
-    began = time.monotonic()
     try:
         with pytest.raises(StalledError, match="the file server does not answer") as caught:
-            await asyncio.wait_for(monitor.snapshot(), 30.0)
+            await asyncio.wait_for(monitor.snapshot(), PATIENCE)
         assert str(server.root) in str(caught.value)
-        assert time.monotonic() - began < 20.0
         assert any(stalls)
     finally:
         server.go_on()

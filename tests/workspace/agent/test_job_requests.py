@@ -45,6 +45,7 @@ def workspace(tmp_path: Path) -> Layout:
     """A workspace with three jobs that no run refers to."""
     workspace = make_workspace(tmp_path / "ws")
     workspace.marker.touch()
+    workspace.experiments.mkdir()
     for job in JOBS:
         make_job(workspace, job)
     return workspace
