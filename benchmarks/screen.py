@@ -179,10 +179,9 @@ def opened(workspace: Path) -> Iterator[Terminal]:
         terminal.close()
 
 
-def agent_of(pid: int) -> int:
-    """Return the agent that the dashboard has started."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return int(children[0])
+def worked(pid: int) -> float:
+    """Return the milliseconds that the main thread of a process has run."""
+    return int(Path(f"/proc/{pid}/task/{pid}/schedstat").read_text().split()[0]) / 1e6
 
 
 def percentile(times: list[float]) -> float:
@@ -209,6 +208,8 @@ def measure_start(terminal: Terminal, jobs: int, aims: Aims) -> None:
         times.append(terminal.moved("j"))
         terminal.read(PAUSE)
     everything = terminal.until(end)
+    terminal.settle()
+    tell("peak memory with all jobs, MiB", peak_of(terminal.pid), aims.memory, ".0f")
     tell(f"{len(times)} keys while it loads, p95, ms", percentile(times), aims.key, ".0f")
     print(f"{'all jobs, s':<44}{everything.at:>9.2f}; CPU {everything.cpu:.2f} s")
 
@@ -216,16 +217,25 @@ def measure_start(terminal: Terminal, jobs: int, aims: Aims) -> None:
 def measure_keys(terminal: Terminal, aims: Aims) -> None:
     """Print how soon keys are answered when everything is there."""
     terminal.settle()
+    before = worked(terminal.pid)
     moves = [terminal.moved("j") for _ in range(KEYS)]
-    tell("key to paint, p95, ms", percentile(moves), aims.key, ".0f")
+    each = f"; CPU {(worked(terminal.pid) - before) / KEYS:.0f} ms each"
+    tell("key to paint, p95, ms", percentile(moves), aims.key, ".0f", each)
     terminal.answered("/")
+    before = worked(terminal.pid)
     found = [terminal.answered(key) for key in WORD]
-    tell("key of a word that is found, median, ms", statistics.median(found), aims.find, ".0f")
+    each = f"; CPU {(worked(terminal.pid) - before) / len(WORD):.0f} ms each"
+    tell(
+        "key of a word that is found, median, ms", statistics.median(found), aims.find, ".0f", each
+    )
     terminal.answered("\x1b")
     terminal.answered("\x1b")
     for command in SORTS:
         terminal.answered(f":{command}")
-        tell(f"{command}, ms", terminal.answered("\r"), aims.sort, ".0f")
+        before = worked(terminal.pid)
+        took = terminal.answered("\r")
+        cpu = f"; CPU {worked(terminal.pid) - before:.0f} ms"
+        tell(f"{command}, ms", took, aims.sort, ".0f", cpu)
 
 
 def measure_share(terminal: Terminal, title: str, aim: float, seconds: float) -> None:
@@ -268,7 +278,7 @@ def measure(workspace: Path, jobs: int, seconds: float) -> None:
         terminal.settle()
         measure_share(terminal, "at rest", aims.rest, seconds)
         measure_changes(terminal, workspace, aims, seconds)
-        tell("peak memory, MiB", peak_of(terminal.pid), aims.memory, ".0f")
+        print(f"{'peak memory in the end, MiB':<44}{peak_of(terminal.pid):>9.0f}")
 
 
 def main() -> None:
