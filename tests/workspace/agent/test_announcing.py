@@ -113,3 +113,26 @@ def test_lists_come_before_what_they_list() -> None:
     """A list is read before its entries."""
     job, run = JobSubject("pkg.learn", "aa"), RunSubject("exp")
     assert in_order({job, run, ListSubject()}) == [ListSubject(), run, job]
+
+
+def test_pages_that_are_known() -> None:
+    """While everything is sent once, pages have digests, and of a page that is known only that is sent."""
+    facts = JobFacts("pkg.learn", "aa", "/ws/jobs", "done")
+
+    def told(known: list[str]) -> list[tuple[str, dict[str, Any]]]:
+        sent: list[tuple[str, dict[str, Any]]] = []
+        pages = Pages(lambda name, params: sent.append((name, params)), lambda: 1.0)
+        pages.expect(known)
+        pages.listed(RUN, ["aa"])
+        pages.jobs([facts])
+        pages.loaded()
+        pages.jobs([facts])
+        return sent
+
+    listed, jobs, loaded, later = told([])
+    assert (loaded[0], "digest" in later[1]) == ("notification.loaded", False)
+    digest = jobs[1]["digest"]
+    again = told([digest, "unknown"])
+    assert again[0] == listed
+    assert again[1] == ("notification.again", {"sequence": 2, "mark": 1, "digest": digest})
+    assert again[2:] == [loaded, later]
