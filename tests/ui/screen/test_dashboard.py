@@ -9,11 +9,15 @@ import pytest
 from textual import events
 
 from tests.model.builders import EXPERIMENT, job_record
-from tests.ui.screen.fleets import dashboard
+from tests.ui.screen.fleets import Screen, dashboard
 from xpm_remote.model.store import Store
 from xpm_remote.session.state import Phase
+from xpm_remote.ui.screen.app import Dashboard, run
+from xpm_remote.ui.screen.first_frame import FirstFrame
 from xpm_remote.ui.screen.jobs import BETWEEN
 from xpm_remote.ui.screen.keys import rebound
+from xpm_remote.ui.screen.remembered import Views
+from xpm_remote.ui.screen.start import Start
 from xpm_remote.ui.screen.tabular import Tabular
 
 
@@ -124,15 +128,51 @@ async def test_an_expression_that_takes_for_ever(tmp_path: Path) -> None:
         assert len(screen.table) == 7
 
 
+async def test_an_error_of_ours_is_no_success(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dashboard that ends by an error raises it."""
+
+    async def fail(app: Dashboard) -> None:
+        app._exception = ZeroDivisionError("ours")
+
+    monkeypatch.setattr(Dashboard, "run_async", fail)
+    start = Start((), 1.0, 1.0, Views(tmp_path / "views.json"))
+    with pytest.raises(ZeroDivisionError, match="ours"):
+        await run(start, cast("FirstFrame", None))
+
+
+_CHARACTERS = {"slash": "/", "question_mark": "?"}
+
+
+def type_ahead(screen: Screen, *keys: str) -> None:
+    """Press keys without waiting for what they do."""
+    for key in keys:
+        screen.app.post_message(
+            events.Key(key, _CHARACTERS.get(key, key if len(key) == 1 else None))
+        )
+
+
 async def test_what_is_typed_ahead_waits_for_what_is_found(tmp_path: Path) -> None:
     """Enter that follows a filter at once goes to the job that was found, not to the one that the cursor is leaving."""
     async with dashboard(tmp_path) as screen:
         await screen.press("2")
-        for key in ("slash", *"waiting-2", "enter", "enter"):
-            character = "/" if key == "slash" else key if len(key) == 1 else None
-            screen.app.post_message(events.Key(key, character))
+        type_ahead(screen, "slash", *"waiting-2", "enter", "enter")
         await screen.settle()
         assert "task/waiting-" in screen.line("crumbs")
+
+
+async def test_what_is_typed_ahead_goes_to_overlays(tmp_path: Path) -> None:
+    """Keys that follow the one that opens an overlay choose there, and the next ones find what was chosen done."""
+    async with dashboard(tmp_path) as screen:
+        await screen.press("2")
+        type_ahead(screen, "b", *"state", "enter", "g", "left", "j", "left", "G", "left")
+        await screen.settle()
+        assert "by state" in screen.line("crumbs")
+        assert [line.split()[0] for line in screen.table][:2] == ["▸", "▸"]
+        type_ahead(screen, "question_mark", *"all jobs", "escape", "escape")
+        await screen.settle()
+        assert screen.line("crumbs") == "fleet"
 
 
 async def test_sorting_and_grouping(tmp_path: Path) -> None:
@@ -267,6 +307,7 @@ async def test_a_lost_link(tmp_path: Path) -> None:
         await screen.press("r", "2", "r")
         assert screen.fleet.retried == ["jz", "jz"]
         assert "F?✖" in screen.table[0]
+        assert "jz STALE " in screen.line("crumbs")
         screen.fleet.lose("jz", Phase.NEEDS_PERSON, asked="one-time code needed")
         await screen.press("1")
         assert "one-time code needed (r log in)" in screen.table[0]

@@ -9,7 +9,7 @@ import pytest
 
 from tests.ui.pictures import NOW, busy_store, picture
 from xpm_remote.session.state import Digest, Phase, Picture, Stall
-from xpm_remote.ui.tables.links import is_stale, link_cells, total_cells
+from xpm_remote.ui.tables.links import is_stale, link_cells, stale_cells, total_cells
 
 STALL = Stall(NOW - 65, "the file server does not answer", "/data/\x1bws")
 
@@ -22,6 +22,19 @@ def texts(picture: Picture, *, is_ascii: bool = False) -> list[str]:
 def stalled(seen: Picture) -> Picture:
     """Return the picture of a workspace that is not read, although the connection stands."""
     return replace(seen, stall=STALL)
+
+
+def test_what_is_stale_is_named() -> None:
+    """Of several workspaces those are named that may be out of date, each with its age."""
+    pictures = {
+        "live": picture(),
+        "stalled": stalled(picture()),
+        "cut": picture(phase=Phase.WAITING, stale_since=NOW - 240),
+        "quiet": picture(phase=Phase.WAITING, heard=NOW - 120),
+        "new": picture(phase=Phase.CONNECTING, heard=None),
+    }
+    named = [cell.text for cell in stale_cells(pictures, NOW)]
+    assert named == ["stalled STALE 1 min", "cut STALE 4 min", "quiet STALE 2 min"]
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import signal
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from textual import events
@@ -23,6 +24,7 @@ from xpm_remote.session.target import Target
 from xpm_remote.ui.screen.acting import ActionScreen
 from xpm_remote.ui.screen.activity import ActivityScreen
 from xpm_remote.ui.screen.calling import Caller
+from xpm_remote.ui.screen.chooser import Chooser
 from xpm_remote.ui.screen.commands import Command
 from xpm_remote.ui.screen.failures import FailuresScreen
 from xpm_remote.ui.screen.first_frame import CONNECTING, FirstFrame
@@ -35,7 +37,7 @@ from xpm_remote.ui.screen.notices import Notices
 from xpm_remote.ui.screen.questions import Questions
 from xpm_remote.ui.screen.shells import Shell, put, run_shell, shell_in, wait_for_enter
 from xpm_remote.ui.screen.start import Start
-from xpm_remote.ui.screen.tabular import in_slices, sliced
+from xpm_remote.ui.screen.tabular import begin, in_slices, sliced
 from xpm_remote.ui.screen.terminal import TerminalDriver
 from xpm_remote.ui.screen.triage import Triage
 from xpm_remote.ui.tables.columns import Look
@@ -189,8 +191,8 @@ class Dashboard(App[int], inherit_bindings=False):
             await in_slices(self._pass_on(changed))
             unasked = self.triage.unasked(self.pictures)
             if unasked and self.triage.failures is not None:
-                work = self.triage.failures.ask(self.pictures, unasked)
-                self.run_worker(work, group="ask")
+                work = partial(self.triage.failures.ask, self.pictures, unasked)
+                begin(self, work, group="ask")
             self.paint()
             await asyncio.sleep(FRAME)
 
@@ -215,7 +217,7 @@ class Dashboard(App[int], inherit_bindings=False):
         pictures, triage = self.pictures, self.triage
         items = self._notices.due(time.time(), pictures, triage.failures, triage.muted(pictures))
         if items:
-            self.run_worker(self._caller.call(items), group="notices")
+            begin(self, partial(self._caller.call, items), group="notices")
 
     def _write(self, text: str) -> None:
         """Write to the terminal, unless it is lent."""
@@ -323,10 +325,10 @@ class Dashboard(App[int], inherit_bindings=False):
     # Screens
 
     async def on_event(self, event: events.Event) -> None:
-        """Pass a key to the screen itself; overlays have Textual's way."""
+        """Pass a key to the screen itself, or to the overlay."""
         if isinstance(event, events.Key) and self._caller.has_focus is False:
             self._caller.has_focus = True
-        if isinstance(event, events.Key) and isinstance(self.screen, Frame):
+        if isinstance(event, events.Key) and isinstance(self.screen, (Frame, Chooser)):
             await self.screen.press(event)
         elif isinstance(event, events.Paste) and isinstance(self.screen, Frame):
             self.screen.paste(event.text)
@@ -484,5 +486,7 @@ async def run(start: Start, first: FirstFrame) -> None:
         await asyncio.wait({keeping})
     if not keeping.cancelled():
         keeping.result()
+    if app._exception is not None:  # noqa: SLF001 - Textual ends by it, and prints it nowhere
+        raise app._exception  # noqa: SLF001
     if drawing.result() == ExitCode.INTERRUPTED:
         raise StoppedBySignal(signal.SIGINT)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from xpm_remote.model.tells_apart import FEWEST, Distinction, Traits, tells_apar
 from xpm_remote.ui.screen.frame import Changed
 from xpm_remote.ui.screen.keys import FAILURES
 from xpm_remote.ui.screen.on_jobs import OnJobs
-from xpm_remote.ui.screen.tabular import Tabular, in_slices, sliced
+from xpm_remote.ui.screen.tabular import Tabular, begin, in_slices, sliced
 from xpm_remote.ui.tables.columns import Cell, Look
 from xpm_remote.ui.tables.failures import (
     CAUSE,
@@ -61,7 +62,7 @@ class FailuresScreen(OnJobs, Tabular):
         del changed
         known = self.dashboard.triage.failures
         if known is not None:
-            self.run_worker(known.ask(self.dashboard.pictures), group="ask")
+            begin(self, partial(known.ask, self.dashboard.pictures), group="ask")
         self.refresh_rows()
 
     def paint(self) -> None:
@@ -79,7 +80,7 @@ class FailuresScreen(OnJobs, Tabular):
         if known.version != self._version:
             self._version = known.version
             self._causes = find_causes(known.all())
-            self.run_worker(self._compare(), group="compare", exclusive=True)
+            begin(self, self._compare, group="compare", is_exclusive=True)
         self._show()
 
     def _show(self) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from xpm_remote.model.pace import Pace
 from xpm_remote.ui.screen.frame import Changed
 from xpm_remote.ui.screen.keys import FLEET
-from xpm_remote.ui.screen.tabular import Tabular, in_slices, sliced
+from xpm_remote.ui.screen.tabular import Tabular, begin, in_slices, sliced
 from xpm_remote.ui.tables.columns import Cell, Look
 from xpm_remote.ui.tables.digests import digest_cells
 from xpm_remote.ui.tables.experiments import COLUMNS, FLEET_ORDER, FleetKey, FleetRow, fleet_rows
@@ -94,7 +94,7 @@ class FleetScreen(Tabular):
         now = time.monotonic()
         if now - self._paced >= PACE_EVERY:
             self._paced = now
-            self.run_worker(self._pace(), group="compare", exclusive=True)
+            begin(self, self._pace, group="compare", is_exclusive=True)
         if self._is_due:
             self._take_all()
         super().paint()

@@ -13,7 +13,7 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from xpm_remote.ui.screen import commands
-from xpm_remote.ui.screen.chooser import Choice, Chooser
+from xpm_remote.ui.screen.chooser import Choice, Chooser, type_into
 from xpm_remote.ui.screen.commands import Command
 from xpm_remote.ui.screen.keys import first_shown, footer_words, help_lines, on_screen
 from xpm_remote.ui.screen.line import LineWidget
@@ -230,11 +230,8 @@ class Frame(Screen[None], inherit_bindings=False):
             self.close_entry()
         elif event.key == "tab":
             self._complete()
-        elif event.is_printable and event.character is not None:
-            typed.insert_text_at_cursor(event.character)
         else:
-            for binding in typed._bindings.key_to_bindings.get(event.key, ())[:1]:  # noqa: SLF001
-                await self.app.run_action(binding.action, typed)
+            await type_into(typed, event)
 
     async def action_press(self, action: str) -> None:
         """Do what a key does."""
@@ -331,12 +328,7 @@ class Frame(Screen[None], inherit_bindings=False):
         toggle: Callable[[str], None] | None = None,
     ) -> None:
         """Show an overlay, and call a function with what is chosen."""
-
-        def take(value: str | None) -> None:
-            if value is not None:
-                chosen(value)
-
-        _ = self.app.push_screen(Chooser(title, choices, toggle), take)
+        _ = self.app.push_screen(Chooser(title, choices, chosen, toggle))
 
     def action_help(self) -> None:
         """Show what the keys of this screen do; what is chosen is done."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +19,7 @@ from xpm_remote.ui.screen.frame import Changed
 from xpm_remote.ui.screen.keys import JOBS
 from xpm_remote.ui.screen.on_jobs import OnJobs
 from xpm_remote.ui.screen.preview import Preview
-from xpm_remote.ui.screen.tabular import BREAK, Tabular, sliced
+from xpm_remote.ui.screen.tabular import BREAK, Tabular, begin, sliced
 from xpm_remote.ui.tables.arrangement import Order
 from xpm_remote.ui.tables.columns import Cell, Column, Look, Spread
 from xpm_remote.ui.tables.jobs import (
@@ -30,12 +32,14 @@ from xpm_remote.ui.tables.jobs import (
     kind,
     tally_cells,
 )
+from xpm_remote.ui.tables.links import stale_cells
 from xpm_remote.ui.tables.slurm import silence_cells, waiting_cells
 from xpm_remote.ui.tables.table import Line
 from xpm_remote.ui.tables.view import View, groupings
 from xpm_remote.ui.text import tag_text
 
 if TYPE_CHECKING:
+    from xpm_remote.session.state import Picture
     from xpm_remote.ui.screen.table_view import TableView
 
 PREVIEW_FROM = 160
@@ -92,11 +96,7 @@ class JobsScreen(OnJobs, Tabular):
         self.run_worker(self._load(), group="load")
 
     async def _load(self) -> None:
-        names = [self.workspace] if self.workspace else list(self.dashboard.pictures)
-        for name in names:
-            picture = self.dashboard.pictures.get(name)
-            if picture is None:
-                continue
+        for name, picture in self._shown_pictures.items():
             store = picture.store
             keys = list(store.keys_in(experiment=self.experiment or None))
             for part in sliced(keys, _SLICE):
@@ -135,7 +135,7 @@ class JobsScreen(OnJobs, Tabular):
         if known is None or self._is_loading:
             return
         if self.shown.group == "cause":
-            self.run_worker(known.ask(pictures), group="ask")
+            begin(self, partial(known.ask, pictures), group="ask")
         if known.version == self._causes:
             return
         self._causes = known.version
@@ -179,6 +179,12 @@ class JobsScreen(OnJobs, Tabular):
             yield
         self._spread = spread
 
+    @property
+    def _shown_pictures(self) -> dict[str, Picture]:
+        pictures = self.dashboard.pictures
+        names = [self.workspace] if self.workspace else list(pictures)
+        return {name: pictures[name] for name in names if name in pictures}
+
     def crumbs(self) -> tuple[list[Cell], list[Cell]]:
         """Return where we are, what all rows have in common, and what is found."""
         where = BETWEEN.join(filter(None, (self.workspace, safe(self.experiment)))) or "all jobs"
@@ -198,8 +204,7 @@ class JobsScreen(OnJobs, Tabular):
         known = self.dashboard.triage.failures
         if view.group == "cause" and known is not None:
             cells += known.cells()
-        if self.workspace in self.look().stale:
-            cells.insert(1, Cell("STALE", "failed"))
+        cells[1:1] = stale_cells(self._shown_pictures, time.time())
         shown, total = self.model.number_shown, len(self.model.rows)
         count = f"{shown:,} of {total:,}" if shown != total else f"{total:,}"
         return cells, [Cell(f"{count} jobs" + (" …" if self._is_loading else ""), "dim")]

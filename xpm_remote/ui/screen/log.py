@@ -15,6 +15,7 @@ from xpm_remote.ui.screen.commands import Command
 from xpm_remote.ui.screen.keys import LOG
 from xpm_remote.ui.screen.log_pane import ERR, OUT, WORDS, LogPane
 from xpm_remote.ui.screen.on_jobs import OnOneJob
+from xpm_remote.ui.screen.tabular import begin
 from xpm_remote.ui.tables.columns import Cell
 from xpm_remote.ui.tables.job_page import attempt_text
 from xpm_remote.ui.tables.jobs import JobKey, brief_key, kind, state_cell
@@ -149,7 +150,7 @@ class LogScreen(OnOneJob):
             return
         for pane in self._panes.values():
             if pane.display and pane.is_known:
-                self.run_worker(pane.read_on(), group="poll")
+                begin(self, pane.read_on, group="poll")
 
     # Which log
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
+from typing import Any, cast
 
+from textual.dom import DOMNode
 from textual.widget import Widget
 from textual.worker import Worker, WorkerError
 
@@ -33,6 +34,14 @@ async def in_slices(steps: Iterator[Any]) -> None:
         if time.monotonic() >= due:
             await asyncio.sleep(BREAK)
             due = time.monotonic() + BLOCK
+
+
+def begin(
+    node: DOMNode, work: Callable[[], Awaitable[None]], *, group: str, is_exclusive: bool = False
+) -> Worker[None]:
+    """Start what a timer or a change calls for; where the screen goes before it begins, nothing is left of it."""
+    started = cast("Callable[[], Coroutine[None, None, None]]", work)
+    return node.run_worker(started, group=group, exclusive=is_exclusive)
 
 
 class Tabular(Frame):
@@ -72,7 +81,7 @@ class Tabular(Frame):
 
     def rearrange(self) -> None:
         """Sort, group and filter as it is wanted now; what was begun before ends."""
-        self._arranging = self.run_worker(self._arrange(), exclusive=True, group="arrange")
+        self._arranging = begin(self, self._arrange, group="arrange", is_exclusive=True)
 
     async def settled(self) -> None:
         """Wait until the rows are arranged as it is wanted now."""

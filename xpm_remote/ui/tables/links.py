@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from xpm_remote.escaping import safe
 from xpm_remote.session.state import LinkState, Phase, Picture
@@ -48,10 +48,25 @@ def link_cells(
     return cells
 
 
+def stale_cells(pictures: Mapping[str, Picture], now: float) -> list[Cell]:
+    """Return which of some workspaces may be out of date, by their names, and since when."""
+    return [
+        Cell(f"{safe(name)} STALE {rough_span(now - _stale_since(picture, now))}", "failed")
+        for name, picture in pictures.items()
+        if is_stale(picture)
+    ]
+
+
+def _stale_since(picture: Picture, now: float) -> float:
+    if picture.link.phase is Phase.LIVE and picture.stall is not None:
+        return picture.stall.since
+    return picture.link.stale_since or picture.heard or now
+
+
 def _state(picture: Picture, now: float, *, is_ascii: bool) -> Cell:
     link = picture.link
     if link.phase is Phase.LIVE and picture.stall is not None:
-        lasted = rough_span(now - picture.stall.since)
+        lasted = rough_span(now - _stale_since(picture, now))
         mark = "" if is_ascii else "▲ "
         return Cell(f"{mark}STALE {lasted}: {stall_words(picture.stall)}", "failed")
     if link.phase is Phase.LIVE:
@@ -59,8 +74,7 @@ def _state(picture: Picture, now: float, *, is_ascii: bool) -> Cell:
         age = f" {rough_span(old)} ago" if old >= OLD else ""
         return Cell(f"{'' if is_ascii else '● '}live{age}", "done")
     if is_stale(picture):
-        since = link.stale_since or picture.heard or now
-        words = f"STALE {rough_span(now - since)}"
+        words = f"STALE {rough_span(now - _stale_since(picture, now))}"
         mark = "" if is_ascii else "▲ "
         return Cell(f"{mark}{words}{_phase_words(link)}", "failed")
     mark = "! " if link.phase in (Phase.NEEDS_PERSON, Phase.ENDED) else ""
