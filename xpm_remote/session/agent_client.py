@@ -103,7 +103,7 @@ class AgentClient(RpcClient):
     def __init__(
         self, transport: AgentTransport, *, listener: Listener, timeout: float, asked: Asked = ()
     ) -> None:
-        super().__init__(transport, command=None, listener=self._hear, timeout=timeout, asked=asked)
+        # Before the reader's task begins: where tasks are eager, as Textual makes them on Python 3.12, that is at once.
         self._hear_other = listener
         self._first = dict(asked).get(HANDSHAKE)
         self._ping_interval = min(PING_INTERVAL, timeout / 3)
@@ -111,6 +111,7 @@ class AgentClient(RpcClient):
         self.clock = transport.clock
         self.about = AgentInfo()
         self.workspace = ""
+        super().__init__(transport, command=None, listener=self._hear, timeout=timeout, asked=asked)
 
     async def handshake(self) -> None:
         """Read what the agent tells of itself; must be called first.

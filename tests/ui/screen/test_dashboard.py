@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from textual import events
@@ -50,6 +51,18 @@ async def test_the_cursor(tmp_path: Path) -> None:
         below = [each.style for each in screen.view.render_line(2)]
         assert not any(style and style.reverse for style in below)
         assert any(style and style.color for style in below)
+
+
+async def test_tasks_begin_after_their_makers_have_noted_them(tmp_path: Path) -> None:
+    """The eager tasks that Textual sets on newer pythons are not those of the fleet."""
+    loop = asyncio.get_running_loop()
+
+    def make(loop: Any, work: Any, **options: Any) -> Any:
+        return asyncio.Task(work, loop=loop, **options)
+
+    loop.set_task_factory(make)
+    async with dashboard(tmp_path):
+        assert loop.get_task_factory() is None
 
 
 async def test_drawing_once_more_at_the_end(tmp_path: Path) -> None:

@@ -337,6 +337,8 @@ class Dashboard(App[int], inherit_bindings=False):
 
     def on_mount(self) -> None:
         """Show the first screen."""
+        # Textual makes tasks eager on Python 3.12 and newer: they would run before their makers have noted them.
+        asyncio.get_running_loop().set_task_factory(None)
         _ = self.push_screen(FleetScreen())
         self.run_worker(self._pump(), group="pump")
         self.set_interval(TICK, self._tick)
