@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.commands import Commands
+from tests.support.polling import wait_until
 from tests.support.server import Server
 from tests.support.tmux import Tmux
 from tests.workspace.small import SmallWorkspace
@@ -19,12 +21,25 @@ SIZE = (200, 60)
 COMMAND = (sys.executable, "-m", "xpm_remote")
 NAME = "u/done1"
 
+PATIENCE, ROUNDS = 3.0, 20
+"""Seconds for a shell to answer, and how often it is asked."""
+
 
 def without_a_desktop(commands: Commands) -> dict[str, str]:
     """Return the environment of a person with nothing but this terminal: what is copied stays in it."""
     desktop = ("DISPLAY", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME")
     found = commands._environment().items()
     return {name: value for name, value in found if name not in desktop}
+
+
+def say(tmux: Tmux, command: str, answer: str) -> None:
+    """Type a command until it is answered: a shell may drop what comes before it reads, or with an interrupt."""
+    for _ in range(ROUNDS):
+        tmux.press(command, "Enter")
+        with contextlib.suppress(TimeoutError):
+            _ = wait_until(lambda: answer in "\n".join(tmux.screen), PATIENCE, answer)
+            return
+    raise TimeoutError(f"no answer {answer!r}; it shows:\n" + "\n".join(tmux.screen))
 
 
 def go_and_return(tmux: Tmux, directory: str) -> None:
@@ -37,12 +52,10 @@ def go_and_return(tmux: Tmux, directory: str) -> None:
     assert tmux.buffer == directory
     tmux.press("o")
     tmux.see(directory, "exit returns to the dashboard")
-    tmux.press("echo ready $((40 + 2))", "Enter")
-    tmux.see("ready 42")  # until then Ctrl-C is for ssh
+    say(tmux, "echo ready $((40 + 2))", "ready 42")  # until then Ctrl-C is for ssh
     tmux.press("sleep 600", "Enter")
     tmux.press("C-c")
-    tmux.press("echo at $(pwd) end", "Enter")
-    tmux.see(f"at {directory} end")
+    say(tmux, "echo at $(pwd) end", f"at {directory} end")
     tmux.press("exit", "Enter")
     tmux.see("1 jobs", "u/done1", "? help")
     tmux.press("q", "q")
