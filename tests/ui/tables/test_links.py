@@ -119,6 +119,14 @@ def test_a_lost_link(phase: Phase, words: str) -> None:
     assert is_stale(seen)
 
 
+@pytest.mark.parametrize("phase", [Phase.CONNECTING, Phase.LOADING])
+def test_the_first_look(phase: Phase) -> None:
+    """While a workspace is read for the first time, nothing of it can be out of date."""
+    seen = picture(phase=phase, heard=NOW - 2)
+    assert not is_stale(seen)
+    assert texts(seen)[0] == phase.value
+
+
 def test_since_when_it_is_stale() -> None:
     """Where the moment of the loss is unknown, that at which the host was last heard counts."""
     seen = picture(phase=Phase.WAITING, heard=NOW - 120)

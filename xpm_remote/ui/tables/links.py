@@ -21,8 +21,12 @@ CLOCK = 60.0
 
 def is_stale(picture: Picture) -> bool:
     """Return whether what is shown of a workspace may be out of date."""
-    is_known = picture.link.phase is Phase.LIVE and picture.stall is None
-    return not is_known and (picture.heard is not None or picture.link.stale_since is not None)
+    link = picture.link
+    if link.phase is Phase.LIVE and picture.stall is None:
+        return False
+    # Heard while it is read for the first time, it is as new as it can be.
+    is_first = link.phase in (Phase.CONNECTING, Phase.LOADING)
+    return link.stale_since is not None or (picture.heard is not None and not is_first)
 
 
 def link_cells(
