@@ -11,6 +11,7 @@ import argparse
 import contextlib
 import fcntl
 import json
+import math
 import os
 import pty
 import re
@@ -45,6 +46,8 @@ PAUSE = 0.03
 """Seconds between two keys while it loads: what a key that is held down takes."""
 WORD = "crossscorer"
 SORTS = ("sort age", "sort job", "group experiment", "group none")
+IDLE = 50.0
+"""Milliseconds of work in a second below which nothing is left to do but to look at ages."""
 KEYS = 60
 """Keys that are pressed for a percentile."""
 RATE = 100
@@ -136,6 +139,16 @@ class Terminal:
         while time.perf_counter() < end and self.read(QUIET):
             last = time.perf_counter()
         return last
+
+    def rest(self) -> None:
+        """Wait until the dashboard works no more: it may without drawing."""
+        end = time.perf_counter() + START_LIMIT
+        before = -math.inf
+        while worked(self.pid) - before > IDLE and time.perf_counter() < end:
+            before = worked(self.pid)
+            until = time.perf_counter() + 1.0
+            while time.perf_counter() < until:
+                self.read(QUIET)
 
     def press(self, keys: str) -> None:
         """Press keys."""
@@ -275,7 +288,7 @@ def measure(workspace: Path, jobs: int, seconds: float) -> None:
     with opened(workspace) as terminal:
         measure_start(terminal, jobs, aims)
         measure_keys(terminal, aims)
-        terminal.settle()
+        terminal.rest()
         measure_share(terminal, "at rest", aims.rest, seconds)
         measure_changes(terminal, workspace, aims, seconds)
         print(f"{'peak memory in the end, MiB':<44}{peak_of(terminal.pid):>9.0f}")
