@@ -15,7 +15,7 @@ import pytest
 
 from xpm_remote import waiting
 from xpm_remote.errors import StoppedBySignal
-from xpm_remote.waiting import StepLoop, race, wait_within
+from xpm_remote.waiting import StepLoop, race, run_until_signal, wait_within
 
 if TYPE_CHECKING:
     from _typeshed import TraceFunction
@@ -271,3 +271,23 @@ async def test_cancelled() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert work.was_cancelled
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_among_very_many_calls(number: int) -> None:
+    """A signal that comes when the pipe of the loop is full of calls of other threads is not lost, and counts once."""
+    ended = []
+
+    async def work() -> None:
+        loop = asyncio.get_running_loop()
+        for _ in range(10_000):
+            loop.call_soon_threadsafe(int)
+        os.kill(os.getpid(), number)
+        try:
+            await asyncio.wait_for(asyncio.Event().wait(), LONG)
+        except asyncio.CancelledError:
+            await asyncio.sleep(0.05)
+            ended.append(True)
+            raise
+
+    assert (run_until_signal(work()), ended) == (128 + number, [True])

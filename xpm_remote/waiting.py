@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import signal
+from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Iterator
 from typing import Any, TypeVar
 
@@ -108,6 +109,36 @@ def taken(take: Callable[[], object], *numbers: int) -> Iterator[None]:
             del _TAKEN[number]
 
 
+@contextlib.contextmanager
+def _signals_to(loop: asyncio.AbstractEventLoop, stop: Callable[[int], None]) -> Iterator[None]:
+    """Call a function in a loop for each of the signals, once.
+
+    The loop alone loses one that comes while its pipe is full of calls of other threads, as when much is typed.
+    """
+    caught: deque[int] = deque()
+
+    def take() -> None:
+        while caught:
+            stop(caught.popleft())
+
+    def note(number: int, _frame: object) -> None:
+        caught.append(number)
+        loop.call_soon_threadsafe(take)
+
+    for number in _SIGNALS:
+        loop.add_signal_handler(
+            number, take
+        )  # so that the loop wakes, whichever thread gets the signal
+        signal.signal(number, note)
+    signal.set_wakeup_fd(signal.set_wakeup_fd(-1), warn_on_full_buffer=False)
+    try:
+        yield
+    finally:
+        for number in _SIGNALS:
+            loop.remove_signal_handler(number)
+        take()
+
+
 def run_until_signal(work: Coroutine[Any, Any, None]) -> int:
     """Run a coroutine to its end, or until SIGINT, SIGTERM or SIGHUP; return the exit status."""
     # What was imported stays: looking through it for garbage would block the loop again and again.
@@ -128,17 +159,13 @@ async def _run_until_signal(work: Coroutine[Any, Any, None]) -> int:
         caught.append(number)
         task.cancel()
 
-    for number in _SIGNALS:
-        loop.add_signal_handler(number, stop, number)
-    try:
-        await task
-    except asyncio.CancelledError:
-        if not caught:
-            raise
-        return StoppedBySignal(caught[0]).exit_code
-    finally:
-        for number in _SIGNALS:
-            loop.remove_signal_handler(number)
+    with _signals_to(loop, stop):
+        try:
+            await task
+        except asyncio.CancelledError:
+            if not caught:
+                raise
+            return StoppedBySignal(caught[0]).exit_code
     return 0
 
 
@@ -159,23 +186,20 @@ class StepLoop:
         if self._caught:  # at the end of the previous step, which returned its result
             work.close()
             raise self._stopped()
-        try:
-            for number in _SIGNALS:
-                self._loop.add_signal_handler(number, self._stop, number)
-        except BaseException:  # Ctrl-C, before there was a handler
-            work.close()
-            raise
-        task = self._loop.create_task(work)
-        self._task = task
-        try:
-            return self._loop.run_until_complete(task)
-        except asyncio.CancelledError:
-            if not self._caught:
+        with contextlib.ExitStack() as handling:
+            try:
+                handling.enter_context(_signals_to(self._loop, self._stop))
+            except BaseException:  # Ctrl-C, before there was a handler
+                work.close()
                 raise
-            raise self._stopped() from None
-        finally:
-            for number in _SIGNALS:
-                self._loop.remove_signal_handler(number)
+            task = self._loop.create_task(work)
+            self._task = task
+            try:
+                return self._loop.run_until_complete(task)
+            except asyncio.CancelledError:
+                if not self._caught:
+                    raise
+                raise self._stopped() from None
 
     def each(self, work: AsyncGenerator[_Result, None]) -> Generator[_Result, None, None]:
         """Yield the items of an asynchronous generator, one step each; closing this closes that."""

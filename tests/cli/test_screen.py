@@ -28,6 +28,7 @@ SIZES = [(80, 24), (200, 60)]
 WIDE = "漢字\u05e9\u05dc\u05d5\u05dd"
 """Wide characters, and some that are written from right to left."""
 
+BOTH = ("--workspace", "one", "--workspace", "other")
 
 TRACEBACK = """Traceback (most recent call last):
   File "/home/me/learn.py", line 3, in step
@@ -239,7 +240,7 @@ def test_without_a_workspace(commands: Commands, tmp_path: Path) -> None:
 @pytest.fixture
 def terminal(settings: Commands) -> Iterator[Terminal]:
     """A terminal with the dashboard."""
-    with Terminal(settings, "--workspace", "one", "--workspace", "other", is_inline=False) as shown:
+    with Terminal(settings, *BOTH, is_inline=False) as shown:
         shown.see("sweep")
         yield shown
 
@@ -256,6 +257,37 @@ def test_signals_leave_the_terminal_in_order(terminal: Terminal, number: int, st
     assert terminal.is_as_usual
 
 
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_signals_before_the_first_picture(settings: Commands, number: int, status: int) -> None:
+    """A signal that comes while the dashboard begins ends it, too."""
+    with Terminal(settings, *BOTH, is_inline=False) as terminal:
+        terminal.see("connecting")
+        terminal.child.kill(number)
+        assert terminal.finish()[0] == status
+
+
+@pytest.mark.parametrize("moment", ["connecting", "sweep"])
+def test_a_terminal_that_is_gone(settings: Commands, moment: str) -> None:
+    """The dashboard ends with its terminal, at any moment."""
+    with Terminal(settings, *BOTH, is_inline=False) as terminal:
+        terminal.see(moment)
+        terminal.child.ptyproc.fileobj.close()
+        wait_until(lambda: not terminal.child.isalive(), SCREEN_LIMIT, "the end")
+        assert terminal.child.exitstatus == 129
+
+
+def test_stopped_from_outside(settings: Commands, terminal: Terminal) -> None:
+    """Stopped by SIGSTOP and continued, the dashboard takes the terminal over once more, and keys reach it once."""
+    terminal.child.kill(signal.SIGSTOP)
+    terminal.child.kill(signal.SIGCONT)
+    terminal.see("\x1b[?1049h")
+    terminal.press("2")
+    terminal.see("all jobs")
+    terminal.press("q")
+    terminal.press("q")
+    assert terminal.finish()[0] == 0
+
+
 def test_a_notice(settings: Commands, tmp_path: Path) -> None:
     """A job that fails by a new cause rings in a terminal that is not looked at, and is told to the command."""
     told, job = tmp_path / "told", tmp_path / "one" / "jobs" / "u" / "failed1"
@@ -265,8 +297,7 @@ def test_a_notice(settings: Commands, tmp_path: Path) -> None:
     text = json.loads(settings.settings.read_text())
     text["notices"] = {"command": [sys.executable, "-c", script]}
     settings.settings.write_text(json.dumps(text))
-    both = ("--workspace", "one", "--workspace", "other")
-    with Terminal(settings, *both, is_inline=False) as shown:
+    with Terminal(settings, *BOTH, is_inline=False) as shown:
         shown.child.expect(r"one[^\r\n]{0,80}live")
         shown.press("\x1b[O")  # the terminal's word for a focus that is gone
         (job / "u.err").write_text(TRACEBACK)
@@ -282,9 +313,7 @@ def test_a_notice(settings: Commands, tmp_path: Path) -> None:
 def test_simple_terminals_get_the_picture(settings: Commands) -> None:
     """A terminal without a second screen gets the picture below the prompt."""
     shell = ("env", "TERM=vt100")
-    with Terminal(
-        settings, "--workspace", "one", "--workspace", "other", shell=shell, is_inline=False
-    ) as shown:
+    with Terminal(settings, *BOTH, shell=shell, is_inline=False) as shown:
         assert "\x1b[?1049h" not in shown.see("live")
         shown.press("q")
         assert shown.finish()[0] == 0

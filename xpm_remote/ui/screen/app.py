@@ -414,6 +414,15 @@ class Dashboard(App[int], inherit_bindings=False):
             self.see_all()
             self.exit(ExitCode.OK)
 
+    async def end(self, drawing: asyncio.Task[Any]) -> None:
+        """Quit, and wait for the end; also when this is wanted before the first picture is drawn."""
+        begun = asyncio.create_task(self._is_drawn.wait())
+        # An application that has yet to begin does not hear that it is to end.
+        await asyncio.wait({drawing, begun}, return_when=asyncio.FIRST_COMPLETED)
+        begun.cancel()
+        self.exit()
+        await asyncio.wait({drawing})
+
     def see_all(self) -> None:
         """Remember that all that is shown has been seen."""
         for name in self.pictures:
@@ -482,8 +491,7 @@ async def run(start: Start, first: FirstFrame) -> None:
         await asyncio.wait({drawing, keeping}, return_when=asyncio.FIRST_COMPLETED)
     finally:
         if not drawing.done():
-            app.exit()
-            await asyncio.wait({drawing})
+            await app.end(drawing)
         keeping.cancel()
         await asyncio.wait({keeping})
     if not keeping.cancelled():

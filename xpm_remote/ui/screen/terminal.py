@@ -59,6 +59,15 @@ class TerminalDriver(LinuxDriver):
         super().start_application_mode()  # type: ignore[no-untyped-call]
         self.attrs_before = taken or self.attrs_before
 
+    def _sigcont_application(self, *arguments: object) -> None:
+        """Take the terminal over again, unless it is lent; one that is gone sends this signal, too."""
+        is_ours = self._auto_restart and self._writer_thread is not None
+        if not is_ours or not os.isatty(self.fileno):
+            return
+        if not self._must_signal_resume:  # stopped by SIGSTOP, with all that reads and writes
+            self.suspend_application_mode()
+        super()._sigcont_application(*arguments)
+
     def write(self, data: str) -> None:
         """Write, but do not clear the first frame before there is another."""
         if self._is_first and data == ENTER:
