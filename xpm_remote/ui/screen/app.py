@@ -19,7 +19,7 @@ from textual.driver import Driver
 
 from xpm_remote.errors import ExitCode, OptionError, StoppedBySignal
 from xpm_remote.escaping import safe
-from xpm_remote.model.entities import JobChange
+from xpm_remote.model.entities import JobChange, sliced
 from xpm_remote.session.target import Target
 from xpm_remote.ui.screen.acting import ActionScreen
 from xpm_remote.ui.screen.activity import ActivityScreen
@@ -37,7 +37,7 @@ from xpm_remote.ui.screen.notices import Notices
 from xpm_remote.ui.screen.questions import Questions
 from xpm_remote.ui.screen.shells import Shell, put, run_shell, shell_in, wait_for_enter
 from xpm_remote.ui.screen.start import Start
-from xpm_remote.ui.screen.tabular import begin, in_slices, sliced
+from xpm_remote.ui.screen.tabular import begin, in_slices
 from xpm_remote.ui.screen.terminal import TerminalDriver
 from xpm_remote.ui.screen.triage import Triage
 from xpm_remote.ui.tables.columns import Look

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from xpm_remote.escaping import safe
 from xpm_remote.model.causes import Cause, find_causes
+from xpm_remote.model.entities import sliced
 from xpm_remote.model.tells_apart import FEWEST, Distinction, Traits, tells_apart, traits_of
 from xpm_remote.ui.screen.frame import Changed
 from xpm_remote.ui.screen.keys import FAILURES
 from xpm_remote.ui.screen.on_jobs import OnJobs
-from xpm_remote.ui.screen.tabular import Tabular, begin, in_slices, sliced
+from xpm_remote.ui.screen.tabular import Tabular, begin, in_slices
 from xpm_remote.ui.tables.columns import Cell, Look
 from xpm_remote.ui.tables.failures import (
     CAUSE,

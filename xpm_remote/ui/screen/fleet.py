@@ -6,10 +6,11 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from xpm_remote.model.entities import sliced
 from xpm_remote.model.pace import Pace
 from xpm_remote.ui.screen.frame import Changed
 from xpm_remote.ui.screen.keys import FLEET
-from xpm_remote.ui.screen.tabular import Tabular, begin, in_slices, sliced
+from xpm_remote.ui.screen.tabular import Tabular, begin, in_slices
 from xpm_remote.ui.tables.columns import Cell, Look
 from xpm_remote.ui.tables.digests import digest_cells
 from xpm_remote.ui.tables.experiments import COLUMNS, FLEET_ORDER, FleetKey, FleetRow, fleet_rows

@@ -13,13 +13,14 @@ import msgspec
 from textual.widget import Widget
 
 from xpm_remote.escaping import safe
+from xpm_remote.model.entities import sliced
 from xpm_remote.ui.screen.chooser import Choice
 from xpm_remote.ui.screen.commands import Command
 from xpm_remote.ui.screen.frame import Changed
 from xpm_remote.ui.screen.keys import JOBS
 from xpm_remote.ui.screen.on_jobs import OnJobs
 from xpm_remote.ui.screen.preview import Preview
-from xpm_remote.ui.screen.tabular import BREAK, Tabular, begin, sliced
+from xpm_remote.ui.screen.tabular import BREAK, Tabular, begin
 from xpm_remote.ui.tables.arrangement import Order
 from xpm_remote.ui.tables.columns import Cell, Column, Look, Spread
 from xpm_remote.ui.tables.jobs import (

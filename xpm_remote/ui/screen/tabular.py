@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from typing import Any, cast
 
 from textual.dom import DOMNode
@@ -183,15 +183,3 @@ class Tabular(Frame):
         """Go in, as Enter does."""
         if self._has("enter"):
             self.call_later(self.action_press, "enter")
-
-
-def sliced(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
-    """Yield lists of so many items."""
-    part: list[Any] = []
-    for item in items:
-        part.append(item)
-        if len(part) == size:
-            yield part
-            part = []
-    if part:
-        yield part
