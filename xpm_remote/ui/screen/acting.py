@@ -13,6 +13,7 @@ from xpm_remote.escaping import safe
 from xpm_remote.ui.actions import perform, plan
 from xpm_remote.ui.screen.keys import ACTION
 from xpm_remote.ui.screen.paged import Paged
+from xpm_remote.ui.screen.tabular import begin
 from xpm_remote.ui.tables.acts import MANY, Planned, outcome_lines, plan_lines
 from xpm_remote.ui.tables.columns import Cell
 from xpm_remote.ui.tables.jobs import JobKey
@@ -52,7 +53,7 @@ class ActionScreen(Paged):
 
     async def on_mount(self) -> None:
         """Begin to plan."""
-        self.run_worker(self._plan(), group="act")
+        begin(self, self._plan, group="act")
 
     @property
     def _count(self) -> int:
@@ -162,7 +163,7 @@ class ActionScreen(Paged):
         self._keep_refusals()
         self._stage = _Stage.WORKING
         # It goes on when this screen is left.
-        self.dashboard.run_worker(self._work(), group="act")
+        begin(self.dashboard, self._work, group="act")
         self.paint()
 
     async def _work(self) -> None:

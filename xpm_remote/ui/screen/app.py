@@ -242,7 +242,7 @@ class Dashboard(App[int], inherit_bindings=False):
             self.paint()
             await wanted.wait()
         lent = asyncio.Event()
-        self.run_worker(self._lend(login, lent), group="login")
+        begin(self, partial(self._lend, login, lent), group="login")
         await lent.wait()
         return True
 
@@ -279,7 +279,7 @@ class Dashboard(App[int], inherit_bindings=False):
         except OptionError as error:
             self._tell(str(error))
             return
-        self.run_worker(self._lend_to_shell(shell), group="shell")
+        begin(self, partial(self._lend_to_shell, shell), group="shell")
 
     async def _lend_to_shell(self, shell: Shell) -> None:
         async with self._lent_terminal():
@@ -295,7 +295,7 @@ class Dashboard(App[int], inherit_bindings=False):
         name = name or (self.screen.here if isinstance(self.screen, Frame) else "")
         target = self._target(name)
         if isinstance(target, Target):
-            self.run_worker(self._lend_to_doctor(target), group="shell")
+            begin(self, partial(self._lend_to_doctor, target), group="shell")
             return ""
         if target is not None:
             return f"{safe(name)} is of this machine: there is no way to it to examine"
@@ -340,7 +340,7 @@ class Dashboard(App[int], inherit_bindings=False):
         # Textual makes tasks eager on Python 3.12 and newer: they would run before their makers have noted them.
         asyncio.get_running_loop().set_task_factory(None)
         _ = self.push_screen(FleetScreen())
-        self.run_worker(self._pump(), group="pump")
+        begin(self, self._pump, group="pump")
         self.set_interval(TICK, self._tick)
         self.call_after_refresh(self._is_drawn.set)
 

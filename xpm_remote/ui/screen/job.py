@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 
 from xpm_remote.errors import XpmRemoteError
@@ -15,6 +16,7 @@ from xpm_remote.ui.screen.frame import Changed
 from xpm_remote.ui.screen.keys import JOB
 from xpm_remote.ui.screen.on_jobs import OnOneJob
 from xpm_remote.ui.screen.paged import Paged
+from xpm_remote.ui.screen.tabular import begin
 from xpm_remote.ui.tables.columns import Cell
 from xpm_remote.ui.tables.job_page import NEEDS, JobPage, Node, PageLine, page_lines
 from xpm_remote.ui.tables.jobs import JobKey, brief_key
@@ -49,7 +51,7 @@ class JobScreen(OnOneJob, Paged):
         self._page = None
         self.view.at = 0
         self.take({self.key: self.dashboard.job(self.key)})
-        self.run_worker(self._ask(), group="load", exclusive=True)
+        begin(self, self._ask, group="load", is_exclusive=True)
         self._ask_account()
 
     def take(self, changed: Changed) -> None:
@@ -67,7 +69,7 @@ class JobScreen(OnOneJob, Paged):
             (JobPage(row) if self._page is None else replace(self._page, row=row)),
         )
         if before is not None and before.row.job.state is not job.state:
-            self.run_worker(self._ask(), group="load", exclusive=True)
+            begin(self, self._ask, group="load", is_exclusive=True)
 
     async def _ask(self) -> None:
         questions, page, (name, key) = self.dashboard.triage.questions, self._page, self.key
@@ -92,7 +94,7 @@ class JobScreen(OnOneJob, Paged):
 
     def _ask_account(self) -> None:
         """Ask the accounting of SLURM, once for each time that a person looks at the job."""
-        self.run_worker(self._take_account(), group="account", exclusive=True)
+        begin(self, self._take_account, group="account", is_exclusive=True)
 
     async def _take_account(self) -> None:
         questions, (name, key) = self.dashboard.triage.questions, self.key
@@ -164,7 +166,7 @@ class JobScreen(OnOneJob, Paged):
         """Show what the job under the cursor needs itself, or is needed by."""
         node, page = self._node, self._page
         if node and page is not None and node not in page.branches:
-            self.run_worker(self._unfold(node), group="load")
+            begin(self, partial(self._unfold, node), group="load")
 
     async def _unfold(self, node: Node) -> None:
         questions = self.dashboard.triage.questions
@@ -209,5 +211,5 @@ class JobScreen(OnOneJob, Paged):
         if self.key[0] in self.dashboard.look().stale:
             self.dashboard.retry(self.key[0])
         else:
-            self.run_worker(self._ask(), group="load", exclusive=True)
+            begin(self, self._ask, group="load", is_exclusive=True)
             self._ask_account()

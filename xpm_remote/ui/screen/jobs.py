@@ -94,7 +94,7 @@ class JobsScreen(OnJobs, Tabular):
         """Begin to take the jobs that are known."""
         self.view.columns = self._columns()
         self._preview.display = False
-        self.run_worker(self._load(), group="load")
+        begin(self, self._load, group="load")
 
     async def _load(self) -> None:
         for name, picture in self._shown_pictures.items():

@@ -72,7 +72,7 @@ class LogScreen(OnOneJob):
         """Show the log of the job that is meant now."""
         for pane in self._panes.values():
             pane.reset()
-        self.run_worker(self._open(), group="load", exclusive=True)
+        begin(self, self._open, group="load", is_exclusive=True)
 
     async def _open(self) -> None:
         await self._show(self._pane)
@@ -172,7 +172,7 @@ class LogScreen(OnOneJob):
         self._is_chosen = True
         self._switch(OUT if self._pane.stream == ERR else ERR)
         if not self._pane.is_known:
-            self.run_worker(self._show(self._pane), group="load")
+            begin(self, partial(self._show, self._pane), group="load")
 
     def action_beside(self) -> None:
         """Show both logs beside each other, or one."""
@@ -185,7 +185,7 @@ class LogScreen(OnOneJob):
         self._is_beside = not self._is_beside
         self._arrange()
         if self._is_beside:
-            self.run_worker(self._show_other(), group="load")
+            begin(self, self._show_other, group="load")
 
     async def _show_other(self) -> None:
         other = self._panes[OUT if self._pane.stream == ERR else ERR]
@@ -220,11 +220,11 @@ class LogScreen(OnOneJob):
 
     def action_first(self) -> None:
         """Go to the beginning of the log."""
-        self.run_worker(self._pane.first(), group="load")
+        begin(self, self._pane.first, group="load")
 
     def action_last(self) -> None:
         """Go to its end, and follow it."""
-        self.run_worker(self._pane.last(), group="load")
+        begin(self, self._pane.last, group="load")
 
     # Searching
 
@@ -240,30 +240,30 @@ class LogScreen(OnOneJob):
     def submit(self, prompt: str, text: str) -> None:
         """Search, or show only the lines that match."""
         self._search = text if prompt == "/" else ""
-        work = self._pane.search(text, only=prompt == "&")
-        self.run_worker(work, group="load", exclusive=True)
+        work = partial(self._pane.search, text, only=prompt == "&")
+        begin(self, work, group="load", is_exclusive=True)
 
     def action_next(self) -> None:
         """Go to the next match."""
-        self.run_worker(self._pane.next(1), group="load")
+        begin(self, partial(self._pane.next, 1), group="load")
 
     def action_previous(self) -> None:
         """Go to the match before."""
-        self.run_worker(self._pane.next(-1), group="load")
+        begin(self, partial(self._pane.next, -1), group="load")
 
     def action_enter(self) -> None:
         """Show the whole log again, around the line that was found."""
         if self._pane.is_filtered:
-            self.run_worker(self._pane.unfilter(), group="load")
+            begin(self, self._pane.unfilter, group="load")
 
     def step_back(self) -> bool:
         """Show the whole log again, or end the search."""
         if self._pane.is_filtered:
-            self.run_worker(self._pane.unfilter(), group="load")
+            begin(self, self._pane.unfilter, group="load")
             return True
         if self._pane.pattern:
             self._search = ""
-            self.run_worker(self._pane.search("", only=False), group="load", exclusive=True)
+            begin(self, partial(self._pane.search, "", only=False), group="load", is_exclusive=True)
             return True
         return False
 
@@ -294,7 +294,7 @@ class LogScreen(OnOneJob):
         } | {"tries": Command("choose an earlier try of the job", self._choose_attempt)}
 
     def _choose_attempt(self, _: str) -> str:
-        self.run_worker(self._ask_attempts(), group="load")
+        begin(self, self._ask_attempts, group="load")
         return ""
 
     async def _ask_attempts(self) -> None:

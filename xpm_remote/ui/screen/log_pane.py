@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
+from functools import partial
 from typing import TYPE_CHECKING
 
 from rich.segment import Segment
@@ -15,6 +16,7 @@ from textual.widget import Widget
 
 from xpm_remote.errors import XpmRemoteError
 from xpm_remote.jobs.interface import LOG_PART
+from xpm_remote.ui.screen.tabular import begin
 from xpm_remote.ui.tables.colours import segments
 from xpm_remote.ui.tables.columns import Cell
 from xpm_remote.ui.tables.log_window import HELD, LogLine, LogWindow, index_at
@@ -313,9 +315,9 @@ class LogPane(Widget, can_focus=True):
         elif is_at_end:
             self.is_following, self.unseen = True, 0
         if self._top < self.room and step < 0:
-            self.run_worker(self._extend(is_up=True), group="log")
+            begin(self, partial(self._extend, is_up=True), group="log")
         elif self._top > last - self.room and step > 0:
-            self.run_worker(self._extend(is_up=False), group="log")
+            begin(self, partial(self._extend, is_up=False), group="log")
         self._redraw()
 
     def sideways(self, step: int) -> None:

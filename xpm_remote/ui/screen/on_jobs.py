@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import aclosing
+from functools import partial
 
 from xpm_remote.errors import XpmRemoteError
 from xpm_remote.escaping import safe
 from xpm_remote.ui.screen.copying import copied_words, copy_by_tool, fit_to_paste
 from xpm_remote.ui.screen.frame import Frame
+from xpm_remote.ui.screen.tabular import begin
 from xpm_remote.ui.tables.acts import KILL
 from xpm_remote.ui.tables.acts import LETTERS as ACTS
 from xpm_remote.ui.tables.jobs import JobKey, row_texts
@@ -103,7 +105,7 @@ class OnJobs(Frame):
         if self.line_at is not None:
             texts["l"] = ("the line", [self.line_at])
         if letter == "t":
-            self.run_worker(self._yank_traceback(keys[0]), group="load")
+            begin(self, partial(self._yank_traceback, keys[0]), group="load")
         elif letter in texts:
             word, lines = texts[letter]
             self.copy("\n".join(lines), word)
@@ -139,7 +141,7 @@ class OnJobs(Frame):
         if not text:
             self.say("there is nothing to copy")
             return
-        self.run_worker(self._copy(text, what), group="copy", exclusive=True)
+        begin(self, partial(self._copy, text, what), group="copy", is_exclusive=True)
 
     async def _copy(self, text: str, what: str) -> None:
         text, is_changed = fit_to_paste(text)

@@ -39,7 +39,7 @@ async def in_slices(steps: Iterator[Any]) -> None:
 def begin(
     node: DOMNode, work: Callable[[], Awaitable[None]], *, group: str, is_exclusive: bool = False
 ) -> Worker[None]:
-    """Start what a timer or a change calls for; where the screen goes before it begins, nothing is left of it."""
+    """Start what a key, timer or change calls for; where the screen goes before it begins, nothing is left of it."""
     started = cast("Callable[[], Coroutine[None, None, None]]", work)
     return node.run_worker(started, group=group, exclusive=is_exclusive)
 
